@@ -1,0 +1,36 @@
+"""What the command `score` was asked for."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """The command line, one field an option; see ``score --help``."""
+
+    inputs: tuple[str, ...]
+    output: str
+    model: str | None
+    input_format: str | None
+    output_format: str | None
+    text: str | None
+    keep: tuple[str, ...]
+    details: bool
+    delimiter: str | None
+    quote_char: str
+    escape_char: str
+    no_header: bool
+    encoding: str
+    rejects: str | None
+    max_rejects: int | None
+    max_reject_ratio: float | None
+    strict: bool
+    max_record_bytes: int
+    limit: int | None
+    provider: str
+    precision: str
+    threads: int | None
+    device_id: int
+    batch_tokens: int
+    check: bool
+    quiet: bool
+    debug: bool

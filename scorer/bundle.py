@@ -1,0 +1,121 @@
+"""A bundle on disk: found, read once, verified, and from then on used from memory.
+
+Each listed file is read into memory and hashed, and tokenizer and session are built from those very bytes. So it does
+not matter how the files are stored (hard links, symlinks of a cache), and nothing can change between check and use.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from scorer.errors import BundleError
+from scorer.manifest import Manifest, parse_manifest
+
+SUMS = "SHA256SUMS"
+MANIFEST = "manifest.json"
+TOKENIZER = "tokenizer.json"
+HEAD = "head.safetensors"
+
+# coreutils' text or binary form; a plain name, so nothing outside the folder can be meant.
+_SUMS_LINE = re.compile(rb"([0-9a-f]{64}) [ *]([A-Za-z0-9_][A-Za-z0-9._-]*)")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle.
+
+    Attributes:
+        path: the folder it came from, for messages.
+        id: the sha256 of its SHA256SUMS, hexadecimal.
+        manifest: what it says of itself.
+        files: the bytes of every listed file, by name.
+    """
+
+    path: Path
+    id: str
+    manifest: Manifest
+    files: Mapping[str, bytes]
+
+    def graph(self, precision: str) -> bytes:
+        """The bytes of one precision's ONNX graph."""
+        return self.files[self.manifest.precisions[precision].file]
+
+
+def default_bundle() -> Path:
+    """The bundle that came with the package: installed beside it, or the checkout's own."""
+    package = Path(__file__).resolve().parent
+    installed = package / "default"
+    return installed if installed.is_dir() else package.parent / "models" / "default"
+
+
+def load_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
+    """Read and verify a bundle.
+
+    Args:
+        path: its folder; None for the one that came with the package.
+
+    Raises:
+        BundleError: there is none, a file is missing or altered, or the manifest cannot be used.
+    """
+    folder = Path(path) if path is not None else default_bundle()
+    if not folder.is_dir():
+        raise BundleError(
+            f"there is no bundle at {folder}. Give --model a folder written by `score-model train`, "
+            "or leave it out for the model that comes with the package."
+        )
+    sums = _read(folder, SUMS)
+    listed = parse_sums(sums, folder)
+    files = {}
+    for name, expected in listed.items():
+        files[name] = _read(folder, name)
+        if hashlib.sha256(files[name]).hexdigest() != expected:
+            raise BundleError(
+                f"{folder / name} is not the file that {SUMS} lists: it was damaged or changed. "
+                "Copy the bundle again from where it was made."
+            )
+    for required in (MANIFEST, TOKENIZER):
+        if required not in files:
+            raise BundleError(
+                f"{folder / SUMS} does not list {required}. Copy the bundle again from where it was made."
+            )
+    manifest = parse_manifest(files[MANIFEST])
+    for precision in manifest.precisions.values():
+        if precision.file not in files:
+            raise BundleError(f"{folder / MANIFEST} names the graph {precision.file}, which {SUMS} does not list.")
+    return Bundle(folder, hashlib.sha256(sums).hexdigest(), manifest, files)
+
+
+def parse_sums(data: bytes, folder: Path) -> dict[str, str]:
+    """The strict form of coreutils' sha256sum: name -> hexadecimal digest.
+
+    >>> parse_sums(b"0" * 64 + b"  manifest.json\\n", Path("m"))["manifest.json"][:4]
+    '0000'
+    """
+    digests: dict[str, str] = {}
+    for number, line in enumerate(data.removesuffix(b"\n").split(b"\n"), start=1):
+        match = _SUMS_LINE.fullmatch(line)
+        if match is None or match[2].decode() in digests:
+            raise BundleError(f"{folder / SUMS}, line {number}: not a sha256 and a plain file name, or listed twice.")
+        digests[match[2].decode()] = match[1].decode()
+    return digests
+
+
+def format_sums(files: Mapping[str, bytes]) -> bytes:
+    """SHA256SUMS of the given files, sorted by name; `sha256sum -c SHA256SUMS` checks it too.
+
+    >>> format_sums({"a.onnx": b""})[:16], format_sums({"a.onnx": b""})[-8:]
+    (b'e3b0c44298fc1c14', b' a.onnx\\n')
+    """
+    return b"".join(f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n".encode() for name in sorted(files))
+
+
+def _read(folder: Path, name: str) -> bytes:
+    try:
+        return (folder / name).read_bytes()
+    except OSError as error:
+        raise BundleError(
+            f"{folder / name} cannot be read ({error.strerror}): {folder} is no bundle, or not a whole one."
+        ) from error

@@ -1,0 +1,121 @@
+"""The command `score`: parses and checks its arguments, and leaves the work to plain functions."""
+
+from typing import NoReturn
+
+import click
+
+# Nothing heavy is imported up here: `score --help` has to be quick.
+from scorer import __version__
+from scorer.arguments import Arguments
+from scorer.command import run_as_program
+
+EXAMPLES = """\b
+Examples:
+  score reviews.jsonl -o out.csv
+  score reviews.csv -o out.jsonl --keep '*' --details
+  score 'part-*.csv' -o out.csv --model models/imdb --text body
+  cat reviews.jsonl | score - --input-format jsonl > out.csv
+  score --check
+"""
+
+
+@click.command(epilog=EXAMPLES, context_settings={"auto_envvar_prefix": "SCORE", "help_option_names": ["-h", "--help"]})
+@click.argument("inputs", nargs=-1, metavar="INPUT...")
+@click.option("-o", "--output", default="-", metavar="FILE", help="Where the scores go; - or nothing is stdout.")
+@click.option(
+    "--model", metavar="FOLDER", help="A bundle from `score-model train`; default: the one that comes with the package."
+)
+@click.option(
+    "--input-format", metavar="FORMAT", help="csv, tsv, jsonl or ndjson; default: by extension. Needed for stdin (-)."
+)
+@click.option("--output-format", metavar="FORMAT", help="The same for the output; on stdout the default is csv.")
+@click.option(
+    "--text",
+    metavar="COLUMN",
+    help="The column to score; default: the one called text, review, content, body or comment.",
+)
+@click.option(
+    "--keep", multiple=True, metavar="COLUMN", help="Pass a column through to the output; repeatable, '*' for all."
+)
+@click.option("--details", is_flag=True, help="Add tokens, truncated and a score_<label> for each label.")
+@click.option("--delimiter", metavar="CHAR", help="Of CSV input; default: comma, a tab for tsv.  [one character]")
+@click.option(
+    "--quote-char", default='"', show_default=True, metavar="CHAR", help="Of CSV input; '' where quotes mean nothing."
+)
+@click.option("--escape-char", default="", metavar="CHAR", help="Of CSV input; default: none.")
+@click.option("--no-header", is_flag=True, help="The CSV input has no header; its columns are column_1, column_2, ...")
+@click.option("--encoding", default="utf-8", show_default=True, help="Of the input; never guessed.")
+@click.option(
+    "--rejects", metavar="FILE", help="Where records go that cannot be scored; default: <output>.rejects.jsonl."
+)
+@click.option(
+    "--max-rejects", type=click.IntRange(0), metavar="N", help="Publish nothing if more records are rejected."
+)
+@click.option(
+    "--max-reject-ratio", type=click.FloatRange(0, 1), metavar="R", help="The same for a share of all records."
+)
+@click.option("--strict", is_flag=True, help="The same as --max-rejects 0.")
+@click.option(
+    "--max-record-bytes",
+    type=click.IntRange(1),
+    default=10_000_000,
+    show_default=True,
+    metavar="N",
+    help="Reject a longer record.",
+)
+@click.option("--limit", type=click.IntRange(0), metavar="N", help="Read the first N records only.")
+@click.option(
+    "--provider",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="What computes; cuda never falls back.",
+)
+@click.option(
+    "--precision",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    help="fp32, int8, ...; auto: what the bundle names for the provider.",
+)
+@click.option(
+    "--threads", type=click.IntRange(1), metavar="N", help="CPU threads; default: every core this process may use."
+)
+@click.option("--device-id", type=click.IntRange(0), default=0, show_default=True, metavar="N", help="Which GPU.")
+@click.option(
+    "--batch-tokens",
+    type=click.IntRange(1),
+    default=16384,
+    show_default=True,
+    metavar="N",
+    help="Padded tokens of a batch on cuda.",
+)
+@click.option("--check", is_flag=True, help="Say what this machine and the bundle can do, and score nothing.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress and no summary on stderr; errors still.")
+@click.option("--debug", is_flag=True, help="Show a traceback with an error.")
+@click.version_option(__version__, "--version", prog_name="score")
+def command(**options: object) -> int:
+    """Score every text of the INPUT files with a classifier: a label and a probability a row.
+
+    INPUT is a CSV, TSV or JSONL file, a quoted glob, or - for stdin. Records that cannot be scored are never lost:
+    they go to the rejects file, with the reason. The output file appears complete or not at all.
+
+    Exit codes: 0 all scored, 1 environment, 2 usage, 3 published with rejects, 4 nothing published, 5 bundle or
+    provider refused, 130 or 143 interrupted, 141 stdout closed. Each option can be set in the environment too:
+    SCORE_MODEL, SCORE_PROVIDER, ...
+    """
+    arguments = Arguments(**options)  # type: ignore[arg-type]
+    if arguments.check:
+        from scorer.check import report
+
+        for line in report(arguments.model, arguments.device_id, arguments.threads):
+            click.echo(line)
+        return 0
+    from scorer.job import run
+
+    return run(arguments)
+
+
+def main() -> NoReturn:
+    """The entry point of the command `score`."""
+    run_as_program(command, name="score", interrupted="nothing was published.")

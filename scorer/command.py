@@ -1,0 +1,62 @@
+"""Running a Click command: messages on stderr, and the exit code that belongs to what happened."""
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from scorer.errors import ReaderGone, ScorerError
+
+
+def run_command(command: click.Command, arguments: Sequence[str], *, name: str, interrupted: str) -> int:
+    """Run a command and return its exit code.
+
+    Click alone would end with 1 after Ctrl-C and with a traceback after everything that it did not raise itself.
+
+    Args:
+        command: whose callback returns an exit code, or None for 0.
+        arguments: the command line without the program's name.
+        name: the program's.
+        interrupted: what to tell after Ctrl-C.
+    """
+    debug = "--debug" in arguments
+    try:
+        return int(command.main(list(arguments), prog_name=name, standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except ReaderGone as error:
+        # What is still buffered has nowhere to go; Python would complain about it while flushing at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return error.exit_code
+    except ScorerError as error:
+        _explain(str(error), debug)
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo(f"\nInterrupted: {interrupted}", err=True)
+        return 130
+    except Exception as error:
+        _explain(f"unexpected {type(error).__name__}: {error}\nRun again with --debug for a traceback.", debug)
+        return 1
+
+
+def run_as_program(command: click.Command, *, name: str, interrupted: str) -> NoReturn:
+    """The whole program: `run_command` on the process's own arguments, SIGTERM included."""
+
+    def terminate(number: int, frame: FrameType | None) -> NoReturn:
+        click.echo(f"Terminated: {interrupted}", err=True)
+        raise SystemExit(143)
+
+    signal.signal(signal.SIGTERM, terminate)
+    sys.exit(run_command(command, sys.argv[1:], name=name, interrupted=interrupted))
+
+
+def _explain(message: str, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    click.echo(f"Error: {message}", err=True)

@@ -1,0 +1,42 @@
+"""How many cores this process may really use: affinity and the cgroup's quota, not what the machine has."""
+
+import os
+from pathlib import Path
+
+
+def usable_cores(cgroup_root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> int:
+    """Cores by affinity, lowered to the CPU quota of this process's cgroup (rounded up), at least 1."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS has no affinity
+        cores = os.cpu_count() or 1
+    quotas = [quota for folder in _cgroup_folders(cgroup_root, membership) if (quota := _quota(folder)) is not None]
+    return max(1, min([cores, *(int(-(-quota // 1)) for quota in quotas)]))
+
+
+def _cgroup_folders(root: Path, membership: Path) -> list[Path]:
+    """The folders that may carry a quota for this process, up to the root; a limit of any of them holds."""
+    try:
+        lines = membership.read_text().splitlines()
+    except OSError:
+        return []
+    folders = [root, root / "cpu"]
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        base = root if not controllers else root / "cpu"
+        if not controllers or "cpu" in controllers.split(","):
+            here = base / path.lstrip("/")
+            folders += [here, *(parent for parent in here.parents if base in parent.parents)]
+    return folders
+
+
+def _quota(folder: Path) -> float | None:
+    """Cores that a cgroup folder allows: cpu.max (version 2) or cpu.cfs_quota_us (version 1); None for no limit."""
+    try:
+        quota, period = (folder / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            quota, period = ((folder / f"cpu.cfs_{part}_us").read_text().strip() for part in ("quota", "period"))
+        except OSError:
+            return None
+    return None if quota in ("max", "-1") else int(quota) / int(period)

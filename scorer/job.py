@@ -1,0 +1,140 @@
+"""One `score` command from its checked arguments to its exit code."""
+
+import os
+import sys
+from contextlib import ExitStack
+
+import click
+
+from scorer.arguments import Arguments
+from scorer.errors import UsageError
+from scorer.model import Scorer
+from scorer.pipeline import Limits, RejectLimitPassed, Summary, reasons, score_rows
+from scorer.progress import Progress, duration
+from scorer.publish import STDOUT, Destination, StreamDestination, check_place, destination, is_stream, remove
+from scorer.rows.columns import Wanted
+from scorer.rows.csvfile import Dialect
+from scorer.rows.read import Inputs, Reader
+from scorer.rows.source import STDIN, check_encoding, expand, format_of
+
+STDERR = "stderr"
+
+
+def run(arguments: Arguments) -> int:
+    """Check what can be checked without the model, then score and publish.
+
+    Returns:
+        0, or 3 if records were rejected.
+
+    Raises:
+        ScorerError: with the exit code of what went wrong; nothing was published but rejects.
+    """
+    inputs, output_format = _inputs(arguments), _output_format(arguments)
+    rejects_place = _rejects_place(arguments)
+    check_place(arguments.output, list(inputs.files), "--output")
+    if rejects_place != STDERR:
+        check_place(rejects_place, list(inputs.files), "--rejects")
+        if os.path.realpath(rejects_place) == os.path.realpath(arguments.output):
+            raise UsageError("--rejects and --output are the same file.")
+    wanted = Wanted(arguments.text, arguments.keep, arguments.details)
+    limits = Limits(0 if arguments.strict else arguments.max_rejects, arguments.max_reject_ratio)
+    reader = Reader(inputs, wanted, arguments.limit)
+    scorer = Scorer(
+        arguments.model,
+        provider=arguments.provider,
+        precision=arguments.precision,
+        threads=arguments.threads,
+        device_id=arguments.device_id,
+        batch_tokens=arguments.batch_tokens,
+    )
+    if not arguments.quiet and arguments.provider == "auto":
+        _say(f"Taking {scorer.choice.precision} on {scorer.choice.provider}: {scorer.choice.reason}.")
+
+    with ExitStack() as opened:
+        rejects = opened.enter_context(_rejects_destination(rejects_place))
+        output = opened.enter_context(destination(arguments.output))
+        progress = opened.enter_context(Progress("scoring", _size(inputs), quiet=arguments.quiet))
+        try:
+            summary = score_rows(
+                reader,
+                scorer,
+                output,
+                rejects,
+                output_format=output_format,
+                wanted=wanted,
+                limits=limits,
+                on_window=lambda so_far: progress.show(reader.bytes_read, _rates(so_far)),
+            )
+        except RejectLimitPassed as error:
+            rejects.publish()
+            raise RejectLimitPassed(f"{error}\nNothing was published; the rejects are in {rejects_place}.") from error
+        if summary.rows_rejected:
+            rejects.publish()
+        elif rejects_place != STDERR:
+            remove(rejects_place)
+        output.publish()
+    if not arguments.quiet:
+        _report(summary, arguments.output, rejects_place)
+        for name in reader.absent:
+            _say(f"Note: the first record has no column {name!r} (--keep); it is empty wherever a record lacks it.")
+    return 3 if summary.rows_rejected else 0
+
+
+def _inputs(arguments: Arguments) -> Inputs:
+    if not arguments.inputs:
+        raise UsageError("name an input, for instance: score reviews.jsonl -o out.csv")
+    files = expand(arguments.inputs)
+    for path in files:
+        format_of(path, arguments.input_format, "--input-format")
+    dialect = Dialect(
+        delimiter=arguments.delimiter,
+        quote_char=arguments.quote_char,
+        escape_char=arguments.escape_char,
+        header=not arguments.no_header,
+        encoding=check_encoding(arguments.encoding),
+    )
+    return Inputs(tuple(files), arguments.input_format, dialect, arguments.max_record_bytes)
+
+
+def _output_format(arguments: Arguments) -> str:
+    if arguments.output == STDOUT and arguments.output_format is None:
+        return "csv"
+    return format_of(arguments.output, arguments.output_format, "--output-format")
+
+
+def _rejects_place(arguments: Arguments) -> str:
+    if arguments.rejects is not None:
+        return arguments.rejects
+    return STDERR if is_stream(arguments.output) else f"{arguments.output}.rejects.jsonl"
+
+
+def _rejects_destination(place: str) -> Destination:
+    return StreamDestination(sys.stderr.buffer, close=False) if place == STDERR else destination(place)
+
+
+def _size(inputs: Inputs) -> int | None:
+    return None if STDIN in inputs.files else sum(map(os.path.getsize, inputs.files))
+
+
+def _rates(summary: Summary) -> str:
+    seconds = max(summary.seconds, 1e-9)
+    return (
+        f"{summary.rows_in:,} rows, {summary.rows_in / seconds:,.0f} rows/s, {summary.tokens / seconds:,.0f} tokens/s"
+    )
+
+
+def _report(summary: Summary, output: str, rejects_place: str) -> None:
+    place = "stdout" if output == STDOUT else output
+    labels = ", ".join(f"{count:,} {label}" for label, count in sorted(summary.labels.items()))
+    _say(
+        f"{summary.rows_scored:,} of {summary.rows_in:,} rows scored in {duration(summary.seconds)} to {place}"
+        + (f": {labels}." if labels else ".")
+    )
+    if summary.rows_truncated:
+        _say(f"{summary.rows_truncated:,} texts were longer than the model reads; only their beginning counted.")
+    if summary.rows_rejected:
+        _say(f"{summary.rows_rejected:,} rejected ({reasons(summary)}): see {rejects_place}.")
+
+
+def _say(message: str) -> None:
+    click.echo(message, err=True)

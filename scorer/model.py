@@ -1,0 +1,159 @@
+"""A bundle made ready to score: precision and provider chosen, session open, golden rows checked."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from scorer import runtime
+from scorer.bundle import TOKENIZER, Bundle, load_bundle
+from scorer.cores import usable_cores
+from scorer.engine import BatchEngine, Engine, RowEngine, probabilities
+from scorer.errors import BundleError, ProviderError, UsageError
+from scorer.tokens import Tokenizer, Tokens
+
+BATCH_TOKENS = 16384
+
+
+class Scores(NamedTuple):
+    """The result for a list of texts.
+
+    Attributes:
+        labels: the predicted label of each text.
+        probabilities: float64 of shape (texts, labels), in the order of the bundle's labels; rows sum to 1.
+    """
+
+    labels: list[str]
+    probabilities: np.ndarray
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which provider and precision were taken, and why, in words for stderr."""
+
+    provider: str
+    precision: str
+    reason: str
+
+
+class Scorer:
+    """Scores texts with a bundle: ``Scorer("models/imdb").score(["Loved it."])``.
+
+    The golden rows are scored first, so a machine that would give other scores than the one where the bundle was made
+    is noticed before the first real row.
+
+    Args:
+        bundle: the bundle's folder, or a loaded `Bundle`; None for the one that comes with the package.
+        provider: ``auto``, ``cpu`` or ``cuda``; ``cuda`` never falls back.
+        precision: ``auto`` (what the bundle names for the provider) or one of the bundle's own.
+        threads: rows computed at a time on CPU; None for every usable core.
+        device_id: which GPU.
+        batch_tokens: padded tokens of a batch on CUDA.
+
+    Raises:
+        BundleError: the bundle is missing, damaged, or computes something else here.
+        ProviderError: the provider cannot be used here.
+        UsageError: the bundle has no such precision.
+    """
+
+    def __init__(
+        self,
+        bundle: str | os.PathLike[str] | Bundle | None = None,
+        *,
+        provider: str = "auto",
+        precision: str = "auto",
+        threads: int | None = None,
+        device_id: int = 0,
+        batch_tokens: int = BATCH_TOKENS,
+    ) -> None:
+        self.bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
+        self.manifest = self.bundle.manifest
+        self.labels = self.manifest.labels
+        self.choice = choose(self.bundle, provider, precision, device_id)
+        self.tokenizer = Tokenizer(self.bundle.files[TOKENIZER], self.manifest.max_length)
+        session = runtime.open_session(self.bundle.graph(self.choice.precision), self.choice.provider, device_id)
+        self.engine: Engine
+        if self.choice.provider == "cpu":
+            self.engine = RowEngine(session, threads or usable_cores())
+        else:
+            self.engine = BatchEngine(session, batch_tokens)
+        check_golden_rows(self.bundle, self.choice, self.tokenizer, self.engine)
+
+    def score(self, texts: Sequence[str]) -> Scores:
+        """The label and the probabilities of each text, in order."""
+        return self.score_tokens(self.tokenizer.encode(texts))
+
+    def score_tokens(self, tokens: Tokens) -> Scores:
+        """The same from token ids, for callers that need the ids too."""
+        if not tokens.ids:
+            return Scores([], np.empty((0, len(self.labels))))
+        found = probabilities(self.engine.logits(tokens.ids))
+        if found.shape[1] != len(self.labels):
+            raise BundleError(f"the graph gives {found.shape[1]} scores for {len(self.labels)} labels.")
+        # For two labels, equal scores are the positive label's: its logit is 0, its probability one half.
+        winners = found[:, 1] >= found[:, 0] if found.shape[1] == 2 else found.argmax(axis=1)
+        return Scores([self.labels[int(winner)] for winner in winners], found)
+
+
+def choose(bundle: Bundle, provider: str, precision: str, device_id: int = 0) -> Choice:
+    """Decide provider and precision; see `Scorer` for the arguments and what is raised."""
+    manifest = bundle.manifest
+    if precision != "auto" and precision not in manifest.precisions:
+        raise UsageError(
+            f"the bundle {manifest.name} has no precision {precision!r}; it has: {', '.join(sorted(manifest.precisions))}."
+        )
+    reason = "as asked"
+    if provider == "auto":
+        provider, reason = _auto_provider(bundle, precision, device_id)
+    elif provider == "cuda" and (problem := runtime.provider_problem("cuda", device_id)):
+        raise ProviderError(
+            f"--provider cuda cannot be used here: {problem}.\nUse --provider cpu, or auto to take what there is."
+        )
+    if precision == "auto":
+        if provider not in manifest.providers:
+            raise ProviderError(
+                f"the bundle {manifest.name} has no precision for {provider}; it has: {', '.join(sorted(manifest.precisions))}. "
+                f"Train or export one, or use --provider {next(iter(sorted(manifest.providers)), 'cpu')}."
+            )
+        precision = manifest.providers[provider]
+    if (provider, precision) == ("cuda", "int8"):
+        # onnxruntime would take the quantized products back to the CPU, one copy each way a layer.
+        raise ProviderError("int8 arithmetic runs on cpu only; use --precision fp32 with cuda, or --provider cpu.")
+    return Choice(provider, precision, reason)
+
+
+def check_golden_rows(bundle: Bundle, choice: Choice, tokenizer: Tokenizer, engine: Engine) -> float:
+    """Score the golden rows; returns the biggest difference of a logit from where the bundle was made.
+
+    Raises:
+        BundleError: it is beyond the precision's tolerance.
+    """
+    rows = [row for row in bundle.manifest.golden if choice.precision in row.logits]
+    if not rows:
+        raise BundleError(f"{bundle.path} has no golden rows for {choice.precision}; export it again.")
+    expected = np.array([row.logits[choice.precision] for row in rows])
+    found = engine.logits(tokenizer.encode([row.text for row in rows]).ids)
+    if found.shape != expected.shape:
+        raise BundleError(
+            f"{bundle.path}: the graph gives {found.shape[1]} logits, the manifest says {expected.shape[1]}."
+        )
+    difference = float(np.abs(found - expected).max())
+    tolerance = bundle.manifest.precisions[choice.precision].tolerance
+    if not difference <= tolerance:
+        others = sorted(set(bundle.manifest.precisions) - {choice.precision})
+        raise BundleError(
+            f"{bundle.path}: {choice.precision} on {choice.provider} gives logits up to {difference:.4f} away from those of the "
+            f"machine that made the bundle (tolerance {tolerance}), so its scores cannot be trusted here."
+            + (f" Try --precision {others[0]}." if others else " Export the bundle again with another precision.")
+        )
+    return difference
+
+
+def _auto_provider(bundle: Bundle, precision: str, device_id: int) -> tuple[str, str]:
+    """CUDA if the bundle has a graph for it and it starts here, else CPU; with the reason."""
+    if precision == "auto" and "cuda" not in bundle.manifest.providers:
+        return "cpu", f"the bundle {bundle.manifest.name} has no graph for cuda"
+    problem = runtime.provider_problem("cuda", device_id)
+    return ("cpu", f"cuda is not usable: {problem}") if problem else ("cuda", "a usable GPU is there")

@@ -1,0 +1,184 @@
+"""The row pipeline: records in windows through the model, in order, each scored or rejected exactly once."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from scorer.errors import InputError
+from scorer.model import Scores
+from scorer.publish import Destination
+from scorer.rejects import format_reject
+from scorer.rows.columns import Selection, Wanted, output_columns, without_records
+from scorer.rows.record import Record, Reject
+from scorer.rows.write import Cell, Formatter, formatter
+from scorer.tokens import Tokenizer, Tokens
+
+WINDOW_ROWS = 1024
+WINDOW_BYTES = 16 << 20
+
+
+class Model(Protocol):
+    """The part of `scorer.model.Scorer` that the pipeline uses."""
+
+    labels: tuple[str, ...]
+    tokenizer: Tokenizer
+
+    def score_tokens(self, tokens: Tokens) -> Scores: ...
+
+
+class Reading(Protocol):
+    """The part of `scorer.rows.read.Reader` that the pipeline uses."""
+
+    selection: Selection | None
+
+    def __iter__(self) -> Iterator[Record | Reject]: ...
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much may be rejected before nothing is published; None for any number.
+
+    Attributes:
+        rejects: records, checked as soon as it is passed.
+        ratio: share of all records, checked at the end.
+    """
+
+    rejects: int | None = None
+    ratio: float | None = None
+
+
+@dataclass
+class Summary:
+    """What a run did.
+
+    Attributes:
+        rows_in: records read; always rows_scored + rows_rejected.
+        rows_scored: records scored.
+        rejected: rejected records by reason.
+        labels: scored records by predicted label.
+        tokens: fed to the model, special tokens included.
+        rows_truncated: scored records whose text was longer than the model reads.
+        seconds: from the first record read to the last one written.
+    """
+
+    rows_in: int = 0
+    rows_scored: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    labels: Counter[str] = field(default_factory=Counter)
+    tokens: int = 0
+    rows_truncated: int = 0
+    seconds: float = 0.0
+
+    @property
+    def rows_rejected(self) -> int:
+        return self.rejected.total()
+
+
+class RejectLimitPassed(InputError):
+    """More records were rejected than allowed; the rejects are published, the output is not."""
+
+
+def score_rows(
+    reader: Reading,
+    model: Model,
+    output: Destination,
+    rejects: Destination,
+    *,
+    output_format: str,
+    wanted: Wanted,
+    limits: Limits = Limits(),
+    on_window: Callable[[Summary], None] = lambda summary: None,
+) -> Summary:
+    """Score all records of a reader and write them in order; nothing is published yet.
+
+    Raises:
+        RejectLimitPassed: ``limits.rejects`` is passed (at once) or ``limits.ratio`` is (at the end).
+        InputError: every record was rejected, or the input cannot be read as a whole.
+    """
+    summary = Summary()
+    start = time.monotonic()
+    format_rows: Formatter | None = None
+    for window in windows(reader):
+        summary.rows_in += len(window)
+        rejected = [item for item in window if isinstance(item, Reject)]
+        summary.rejected.update(reject.reason for reject in rejected)
+        rejects.write(b"".join(map(format_reject, rejected)))
+        _check_limit(summary, limits)
+        records = [item for item in window if isinstance(item, Record)]
+        if records:
+            cells = _score(records, model, summary, details=wanted.details)
+            if format_rows is None:
+                format_rows = _begin(output, output_format, reader.selection, model.labels, wanted)
+            output.write(format_rows(cells))
+        summary.seconds = time.monotonic() - start
+        on_window(summary)
+    if summary.rows_in and not summary.rows_scored:
+        raise RejectLimitPassed(f"every one of the {summary.rows_in} records was rejected ({reasons(summary)}).")
+    if limits.ratio is not None and summary.rows_in and summary.rows_rejected / summary.rows_in > limits.ratio:
+        raise RejectLimitPassed(
+            f"{summary.rows_rejected} of {summary.rows_in} records were rejected ({reasons(summary)}): "
+            f"more than --max-reject-ratio {limits.ratio} allows."
+        )
+    if format_rows is None:
+        _begin(output, output_format, reader.selection, model.labels, wanted)
+    return summary
+
+
+def windows(
+    items: Iterable[Record | Reject], rows: int = WINDOW_ROWS, size: int = WINDOW_BYTES
+) -> Iterator[list[Record | Reject]]:
+    """Cut records into windows of ``rows`` records, or fewer where they hold ``size`` bytes; so memory is bounded.
+
+    The cuts depend on the input alone, not on the machine.
+    """
+    window: list[Record | Reject] = []
+    held = 0
+    for item in items:
+        window.append(item)
+        held += item.length
+        if len(window) == rows or held >= size:
+            yield window
+            window, held = [], 0
+    if window:
+        yield window
+
+
+def reasons(summary: Summary) -> str:
+    """Rejects by reason, most frequent first: ``2 empty_text, 1 invalid_json``."""
+    return ", ".join(f"{count} {reason}" for reason, count in summary.rejected.most_common())
+
+
+def _score(records: Sequence[Record], model: Model, summary: Summary, *, details: bool) -> list[tuple[Cell, ...]]:
+    """The output's rows of a window's records; counts them in the summary."""
+    tokens = model.tokenizer.encode([record.text for record in records])
+    scores = model.score_tokens(tokens)
+    two = len(model.labels) == 2
+    rows: list[tuple[Cell, ...]] = []
+    for record, ids, truncated, label, found in zip(records, tokens.ids, tokens.truncated, *scores, strict=True):
+        score = float(found[1] if two else found.max())
+        extra = (len(ids), truncated, *map(float, found)) if details else ()
+        rows.append((record.row, *record.carried, label, score, *extra))
+    summary.rows_scored += len(records)
+    summary.labels.update(scores.labels)
+    summary.tokens += sum(map(len, tokens.ids))
+    summary.rows_truncated += sum(tokens.truncated)
+    return rows
+
+
+def _begin(
+    output: Destination, output_format: str, selection: Selection | None, labels: Sequence[str], wanted: Wanted
+) -> Formatter:
+    columns = output_columns(selection or without_records(wanted), labels, details=wanted.details)
+    head, format_rows = formatter(output_format, columns)
+    output.write(head)
+    return format_rows
+
+
+def _check_limit(summary: Summary, limits: Limits) -> None:
+    if limits.rejects is not None and summary.rows_rejected > limits.rejects:
+        raise RejectLimitPassed(
+            f"{summary.rows_rejected} of the first {summary.rows_in} records were rejected ({reasons(summary)}): "
+            f"more than --max-rejects {limits.rejects} allows."
+        )

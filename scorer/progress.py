@@ -1,0 +1,74 @@
+"""How far a long job is, on stderr: a bar on a terminal, a line now and then in a log."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from tqdm import tqdm
+
+
+class Progress:
+    """Shows a share done, a note and the time left.
+
+    Args:
+        what: is being done.
+        total: of whatever `show` is told, or None where it is not known.
+        quiet: show nothing at all.
+        every: seconds between two lines in a log.
+    """
+
+    def __init__(self, what: str, total: int | None, *, quiet: bool, every: float = 30.0) -> None:
+        self._what = what
+        self._total = total
+        self._every = every
+        self._start = self._last = time.monotonic()
+        self._first: int | None = None
+        self._bar: tqdm | None = None
+        self._quiet = quiet
+        if not quiet and sys.stderr.isatty():
+            ending = "{percentage:3.0f}% |{bar}| {remaining} left{postfix}" if total else "{elapsed}{postfix}"
+            self._bar = tqdm(total=total, desc=what, bar_format="{desc} " + ending, leave=False, file=sys.stderr)
+
+    def show(self, done: int, note: str) -> None:
+        """Tell how much is done; what the first call tells counts as done before, not as this run's speed."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first, self._start = done, now
+            if self._bar is not None:
+                self._bar.initial = done
+        if self._bar is not None:
+            self._bar.set_postfix_str(note, refresh=False)
+            self._bar.update(done - self._bar.n)
+        elif not self._quiet and now - self._last >= self._every:
+            self._last = now
+            print(f"{self._what}: {self._share(done, now - self._start)}{note}", file=sys.stderr, flush=True)
+
+    def _share(self, done: int, seconds: float) -> str:
+        if not self._total or self._first is None or done <= self._first:
+            return ""
+        left = seconds * (self._total - done) / (done - self._first)
+        return f"{done / self._total:.0%}, {duration(left)} left, "
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people.
+
+    >>> duration(7.4), duration(754), duration(9000)
+    ('7 s', '12 min 34 s', '2 h 30 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,137 @@
+"""Which column is the text, which values are passed through, and what the output's columns are called."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from scorer.errors import UsageError
+from scorer.rows.record import JsonValue, Parsed, Reason, Value
+
+TEXT_COLUMNS = ("text", "review", "content", "body", "comment")
+"""What a text column may be called without --text; one of them has to be there, and only one."""
+
+ID = "id"
+ALL = "*"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What was asked for on the command line.
+
+    Attributes:
+        text: --text, or None to look for one of `TEXT_COLUMNS`.
+        keep: --keep, in order; ``*`` stands for all columns.
+        details: whether tokens, truncated and each label's probability are written too.
+    """
+
+    text: str | None = None
+    keep: tuple[str, ...] = ()
+    details: bool = False
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Wanted columns, decided on the first record's columns.
+
+    Attributes:
+        text: the column that is scored.
+        carried: the input columns passed through, the id first where there is one.
+    """
+
+    text: str
+    carried: tuple[str, ...]
+
+
+def select(wanted: Wanted, columns: Sequence[str], source: str) -> Selection:
+    """Decide the text column and the columns passed through.
+
+    Args:
+        wanted: what was asked for.
+        columns: of the first file's header, or the keys of its first valid record.
+        source: that file, for messages.
+
+    Raises:
+        UsageError: the text column is not there, cannot be told, or a needed name stands there twice.
+
+    >>> select(Wanted(keep=("stars",)), ["id", "review", "stars"], "a.csv")
+    Selection(text='review', carried=('id', 'stars'))
+    """
+    text = wanted.text if wanted.text is not None else _find_text_column(columns, source)
+    if text not in columns:
+        raise UsageError(f"{source} has no column {text!r}. It has: {_names(columns)}.")
+    kept = [name for asked in wanted.keep for name in ([c for c in columns if c != text] if asked == ALL else [asked])]
+    carried = tuple(dict.fromkeys([ID, *kept] if ID in columns and text != ID else kept))
+    selection = Selection(text, carried)
+    check_unambiguous(selection, columns, source)
+    return selection
+
+
+def check_unambiguous(selection: Selection, columns: Sequence[str], source: str) -> None:
+    """Raise `UsageError` if a needed column stands in a file's header more than once."""
+    for needed in (selection.text, *selection.carried):
+        if list(columns).count(needed) > 1:
+            raise UsageError(
+                f"{source} has the column {needed!r} more than once; rename one, so that it is clear which is meant."
+            )
+
+
+def without_records(wanted: Wanted) -> Selection:
+    """The selection for an input that has no record to look at."""
+    return Selection(wanted.text or TEXT_COLUMNS[0], tuple(dict.fromkeys(k for k in wanted.keep if k != ALL)))
+
+
+def output_columns(selection: Selection, labels: Sequence[str], *, details: bool) -> tuple[str, ...]:
+    """The output's column names; a passed-through name that clashes with one of the scorer's own gets ``input_``.
+
+    >>> output_columns(Selection("text", ("id", "label")), ["negative", "positive"], details=False)
+    ('row', 'id', 'input_label', 'label', 'score')
+    """
+    own = ("label", "score", *_detail_columns(labels)) if details else ("label", "score")
+    taken = {"row", *own}
+    carried = []
+    for name in selection.carried:
+        while name in taken:
+            name = f"input_{name}"
+        taken.add(name)
+        carried.append(name)
+    return ("row", *carried, *own)
+
+
+def take(selection: Selection, parsed: Parsed) -> tuple[str, tuple[Value | None, ...]] | Reason:
+    """A parsed record's text and passed-through values, or why it has to be rejected."""
+    if parsed.problem is not None:
+        return parsed.problem
+    if parsed.duplicates and not parsed.duplicates.isdisjoint((selection.text, *selection.carried)):
+        return "duplicate_key"
+    value = parsed.fields.get(selection.text)
+    if value is None:
+        return "missing_text"
+    if isinstance(value, JsonValue):
+        if value.value is None:
+            return "empty_text"
+        if not value.is_text:
+            return "not_text"
+    text = value if isinstance(value, str) else str(value.value)
+    if not text.strip():
+        return "empty_text"
+    return text, tuple(map(parsed.fields.get, selection.carried))
+
+
+def _detail_columns(labels: Iterable[str]) -> tuple[str, ...]:
+    return ("tokens", "truncated", *(f"score_{label}" for label in labels))
+
+
+def _find_text_column(columns: Sequence[str], source: str) -> str:
+    found = [name for name in TEXT_COLUMNS if name in columns]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UsageError(f"{source} has {_names(found)}: name the one to score with --text.")
+    raise UsageError(
+        f"{source} has no column called {', '.join(TEXT_COLUMNS[:-1])} or {TEXT_COLUMNS[-1]}. It has: {_names(columns)}. "
+        "Name the one to score with --text."
+    )
+
+
+def _names(columns: Sequence[str], most: int = 20) -> str:
+    more = len(columns) - most
+    return ", ".join(map(repr, columns[:most])) + (f" and {more} more" if more > 0 else "") if columns else "no columns"

@@ -1,0 +1,180 @@
+"""CSV and TSV to parsed records, on the standard library's parser with its silent traps closed.
+
+Left to itself, that parser lets an unterminated quote swallow the rest of the file and stops at fields of 131,072
+characters. Here a record that does not parse, or whose quote is still open at the limit or the end of the file, costs
+its first physical line only, and parsing goes on at the next one.
+"""
+
+import csv
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+
+from scorer.errors import InputError, UsageError
+from scorer.rows.lines import Line
+from scorer.rows.record import Header, Parsed, Position, Reason
+from scorer.rows.source import DELIMITERS
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a CSV file is written; never guessed.
+
+    Attributes:
+        delimiter: one character; None for the format's own, comma or tab.
+        quote_char: one character, or empty where quotes mean nothing.
+        escape_char: one character, or empty.
+        header: whether the first record names the columns; without, they are ``column_1``, ``column_2``, ...
+        encoding: of the file.
+    """
+
+    delimiter: str | None = None
+    quote_char: str = '"'
+    escape_char: str = ""
+    header: bool = True
+    encoding: str = "utf-8"
+
+    def __post_init__(self) -> None:
+        for option, value, may_be_empty in (
+            ("--delimiter", self.delimiter, False),
+            ("--quote-char", self.quote_char, True),
+            ("--escape-char", self.escape_char, True),
+        ):
+            if value is None:
+                continue
+            if len(value) > 1 or (not value and not may_be_empty):
+                raise UsageError(f"{option} takes one character, not {value!r}.")
+            if value in ("\n", "\r"):
+                raise UsageError(f"{option} cannot be a line end.")
+        given = [value for value in (self.delimiter, self.quote_char, self.escape_char) if value]
+        if len(set(given)) != len(given):
+            raise UsageError("--delimiter, --quote-char and --escape-char must differ from each other.")
+
+
+class _Pulled:
+    """Hands lines to the csv parser one by one and remembers those of the record in work.
+
+    A record longer than the limit looks to the parser like the end of the file.
+    """
+
+    def __init__(self, physical_lines: Iterator[Line], encoding: str, limit: int) -> None:
+        self._lines = physical_lines
+        self._returned: deque[Line] = deque()
+        self._encoding = encoding
+        self._limit = limit
+        self.record: list[Line] = []
+        self.length = 0
+
+    def __iter__(self) -> "_Pulled":
+        return self
+
+    def __next__(self) -> str:
+        if self.record and (self.record[-1].too_long or self.length > self._limit):
+            raise StopIteration
+        line = self._returned.popleft() if self._returned else next(self._lines)
+        self.record.append(line)
+        self.length += line.length
+        if line.too_long:
+            return ""
+        # Undecodable bytes must not stop the parser in the middle of a record; parse() finds them again.
+        return line.data.decode(self._encoding, "surrogateescape")
+
+    def start_record(self) -> None:
+        self.record, self.length = [], 0
+
+    def keep_first_line(self) -> None:
+        """Give back all lines of the record in work but the first."""
+        self._returned.extendleft(reversed(self.record[1:]))
+        self.record = self.record[:1]
+        self.length = self.record[0].length
+
+
+def parse(source: str, physical_lines: Iterator[Line], dialect: Dialect, limit: int) -> Iterator[Header | Parsed]:
+    """Parse a file: its header first, then each record. Blank lines are no records.
+
+    Args:
+        source: the file's name, for positions.
+        physical_lines: cut at ``\\n``, ``\\r\\n`` and ``\\r``.
+        dialect: how the file is written.
+        limit: bytes of a record at most.
+
+    Raises:
+        InputError: the file is empty where a header is due, or its header does not parse.
+    """
+    # A C-long limit for the whole process: fields are bounded by the record's limit already, and rejected, not raised.
+    csv.field_size_limit(max(csv.field_size_limit(), limit + 1))
+    records = _records(source, physical_lines, dialect, limit)
+    first = next(records, None)
+    if first is None:
+        if dialect.header:
+            raise InputError(f"{source} is empty: not even a header line is there, so no column can be named.")
+        return
+    parsed, values = first
+    if dialect.header:
+        if parsed.problem is not None:
+            raise InputError(
+                f"{source}: the header line cannot be read ({parsed.problem}). Check --encoding, --delimiter and --quote-char."
+            )
+        columns = tuple(values)
+    else:
+        columns = tuple(f"column_{number}" for number in range(1, len(values) + 1))
+    duplicates = frozenset(column for column in columns if columns.count(column) > 1)
+    yield Header(parsed.position, columns)
+    rest = records if dialect.header else chain([first], records)
+    for parsed, values in rest:
+        if parsed.problem is None and len(values) != len(columns):
+            parsed = parsed._replace(problem="column_count")
+        elif parsed.problem is None:
+            parsed = parsed._replace(fields=dict(zip(columns, values, strict=True)), duplicates=duplicates)
+        yield parsed
+
+
+_Row = tuple[Parsed, list[str]]
+
+
+def _records(source: str, physical_lines: Iterator[Line], dialect: Dialect, limit: int) -> Iterator[_Row]:
+    pulled = _Pulled(physical_lines, dialect.encoding, limit)
+    reader = csv.reader(
+        pulled,
+        delimiter=dialect.delimiter or DELIMITERS["csv"],
+        quotechar=dialect.quote_char or None,
+        escapechar=dialect.escape_char or None,
+        quoting=csv.QUOTE_MINIMAL if dialect.quote_char else csv.QUOTE_NONE,
+        strict=True,
+    )
+    while True:
+        pulled.start_record()
+        values: list[str] = []
+        problem: Reason | None = None
+        try:
+            values = next(reader)
+        except StopIteration:
+            if not pulled.record:
+                return
+            problem = "unterminated_quote"
+        except csv.Error:
+            problem = "unterminated_quote"
+        if pulled.record[0].too_long:
+            problem = "too_long"
+        if problem is not None:
+            pulled.keep_first_line()
+        elif not values:
+            continue
+        elif pulled.length > limit:
+            problem = "too_long"
+        elif _undecodable(values):
+            problem = "invalid_encoding"
+        raw = b"".join(line.data for line in pulled.record)
+        at = Position(source, pulled.record[0].number, pulled.record[0].offset)
+        yield Parsed(at, raw, pulled.length, {}, problem=problem), values
+
+
+def _undecodable(values: list[str]) -> bool:
+    """Whether `surrogateescape` had to stand in for a byte."""
+    try:
+        for value in values:
+            value.encode()
+    except UnicodeEncodeError:
+        return True
+    return False

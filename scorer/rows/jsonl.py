@@ -1,0 +1,113 @@
+"""JSON Lines to parsed records: one JSON object a line, strictly, each value kept as it was written."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import NoReturn
+
+import orjson
+
+from scorer.rows.lines import Line
+from scorer.rows.record import JsonValue, Parsed, Position, Reason
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+# Numbers stay as they are spelled: a float would turn 1.10 into 1.1, and 1E400 into infinity.
+_DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_refuse)
+_SPACE = re.compile(r"[ \t\n\r]*")
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+class NotAnObject(ValueError):
+    """Valid JSON, but no object."""
+
+
+def parse(source: str, physical_lines: Iterator[Line], encoding: str) -> Iterator[Parsed]:
+    """Parse one record a line; blank lines are no records.
+
+    Args:
+        source: the file's name, for positions.
+        physical_lines: cut at ``\\n`` only, since JSON strings may hold every other line separator.
+        encoding: of the file.
+    """
+    for line in physical_lines:
+        if not line.data.strip(b" \t\r\n") and not line.too_long:
+            continue
+        fields: dict[str, JsonValue] = {}
+        duplicates: frozenset[str] = frozenset()
+        problem: Reason | None = None
+        if line.too_long:
+            problem = "too_long"
+        else:
+            try:
+                fields, duplicates = parse_object(line.data.decode(encoding))
+            except UnicodeDecodeError:
+                problem = "invalid_encoding"
+            except NotAnObject:
+                problem = "not_an_object"
+            except (ValueError, RecursionError):  # RecursionError: brackets nested thousands deep
+                problem = "invalid_json"
+        yield Parsed(Position(source, line.number, line.offset), line.data, line.length, fields, duplicates, problem)
+
+
+def parse_object(text: str) -> tuple[dict[str, JsonValue], frozenset[str]]:
+    """The top-level values of a JSON object with their spelling, and the keys that it has more than once.
+
+    Of a key's several values the last one counts, as in the standard library.
+
+    Raises:
+        NotAnObject: it is another JSON value.
+        ValueError: it is not JSON; an escaped lone surrogate, which no UTF-8 file could hold, is not.
+
+    >>> parse_object('{"price": 1.10, "id": 007}')
+    Traceback (most recent call last):
+    json.decoder.JSONDecodeError: Expecting ',' delimiter: line 1 column 24 (char 23)
+    >>> parse_object('{"price": 1.10}')[0]["price"].source
+    '1.10'
+    """
+    if _SURROGATE_ESCAPE.search(text):
+        orjson.loads(text)
+    at = _skip_space(text, 0)
+    if not text.startswith("{", at):
+        _, end = _DECODER.raw_decode(text, at)
+        _expect_end(text, end)
+        raise NotAnObject
+    fields: dict[str, JsonValue] = {}
+    duplicates = set()
+    at = _skip_space(text, at + 1)
+    if text.startswith("}", at):
+        _expect_end(text, at + 1)
+        return fields, frozenset()
+    while True:
+        if not text.startswith('"', at):
+            raise json.JSONDecodeError("Expecting property name enclosed in double quotes", text, at)
+        key, at = _DECODER.raw_decode(text, at)
+        at = _skip_space(text, at)
+        if not text.startswith(":", at):
+            raise json.JSONDecodeError("Expecting ':' delimiter", text, at)
+        start = _skip_space(text, at + 1)
+        value, at = _DECODER.raw_decode(text, start)
+        if key in fields:
+            duplicates.add(key)
+        fields[key] = JsonValue(text[start:at], value)
+        at = _skip_space(text, at)
+        if text.startswith("}", at):
+            _expect_end(text, at + 1)
+            return fields, frozenset(duplicates)
+        if not text.startswith(",", at):
+            raise json.JSONDecodeError("Expecting ',' delimiter", text, at)
+        at = _skip_space(text, at + 1)
+
+
+def _skip_space(text: str, at: int) -> int:
+    match = _SPACE.match(text, at)
+    assert match is not None  # the pattern matches nothing, too
+    return match.end()
+
+
+def _expect_end(text: str, at: int) -> None:
+    if _skip_space(text, at) != len(text):
+        raise json.JSONDecodeError("Extra data", text, at)

@@ -1,0 +1,88 @@
+"""All inputs as one stream of records and rejects, numbered from 1, in order."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+
+from scorer.rows import csvfile, jsonl
+from scorer.rows.columns import Selection, Wanted, check_unambiguous, select, take
+from scorer.rows.csvfile import Dialect
+from scorer.rows.lines import lines
+from scorer.rows.record import Header, Parsed, Record, Reject
+from scorer.rows.source import DELIMITERS, format_of, opened
+
+MAX_RECORD_BYTES = 10_000_000
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What is read, and how.
+
+    Attributes:
+        files: paths, or ``-`` for stdin.
+        format: --input-format, or None to go by each file's extension.
+        dialect: of CSV files; its encoding holds for JSONL too.
+        max_record_bytes: a longer record is rejected.
+    """
+
+    files: tuple[str, ...]
+    format: str | None = None
+    dialect: Dialect = field(default_factory=Dialect)
+    max_record_bytes: int = MAX_RECORD_BYTES
+
+
+class Reader:
+    """Iterates over all records of the inputs, or the first ``limit``, each a `Record` or a `Reject`.
+
+    Attributes:
+        selection: the columns, decided on the first header or valid record; None before.
+        absent: --keep columns that the first header or valid record lacks; a typing error, perhaps.
+        bytes_read: how far the reading got, over all files, for the progress.
+    """
+
+    def __init__(self, inputs: Inputs, wanted: Wanted, limit: int | None = None) -> None:
+        self._inputs = inputs
+        self._wanted = wanted
+        self._limit = limit
+        self.selection: Selection | None = None
+        self.absent: tuple[str, ...] = ()
+        self.bytes_read = 0
+
+    def __iter__(self) -> Iterator[Record | Reject]:
+        for row, parsed in enumerate(islice(self._parsed(), self._limit), start=1):
+            self.bytes_read += parsed.length
+            if self.selection is None and parsed.problem is None:
+                self._select(tuple(parsed.fields), parsed.position.source)
+            # Before the first valid record nothing can be selected, and nothing needs to be.
+            taken = take(self.selection or Selection("", ()), parsed)
+            if isinstance(taken, str):
+                yield Reject(row, parsed.position, taken, parsed.raw, parsed.length)
+            else:
+                yield Record(row, *taken, parsed.length)
+
+    def _parsed(self) -> Iterator[Parsed]:
+        for path in self._inputs.files:
+            for item in _parse_file(path, self._inputs):
+                if isinstance(item, Parsed):
+                    yield item
+                elif self.selection is None:
+                    self._select(item.columns, path)
+                else:
+                    # A later file may lack a column, record by record; a needed one that stands there twice is an error.
+                    check_unambiguous(self.selection, item.columns, path)
+
+    def _select(self, columns: Sequence[str], source: str) -> None:
+        self.selection = select(self._wanted, columns, source)
+        self.absent = tuple(name for name in self.selection.carried if name not in columns)
+
+
+def _parse_file(path: str, inputs: Inputs) -> Iterator[Header | Parsed]:
+    kind = format_of(path, inputs.format, "--input-format")
+    with opened(path, inputs.dialect.encoding) as (stream, encoding):
+        physical = lines(stream, inputs.max_record_bytes, carriage_returns=kind != "jsonl")
+        if kind == "jsonl":
+            yield from jsonl.parse(path, physical, encoding)
+        else:
+            delimiter = inputs.dialect.delimiter or DELIMITERS[kind]
+            dialect = replace(inputs.dialect, delimiter=delimiter, encoding=encoding)
+            yield from csvfile.parse(path, physical, dialect, inputs.max_record_bytes)

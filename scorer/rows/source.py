@@ -1,0 +1,124 @@
+"""Inputs by name: found, told apart by format, and opened as streams of bytes."""
+
+import codecs
+import glob
+import io
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from scorer.errors import InputError, ScorerError, UsageError
+
+STDIN = "-"
+FORMATS = ("csv", "tsv", "jsonl", "ndjson")
+DELIMITERS = {"csv": ",", "tsv": "\t"}
+
+
+def expand(inputs: Iterable[str]) -> list[str]:
+    """Paths and globs to files that are there, in argument order, a glob's matches sorted.
+
+    A literal path wins over a glob, so a file called ``a[1].csv`` can be named.
+
+    Raises:
+        UsageError: one is missing, is a folder, or matches nothing; or stdin stands beside other inputs.
+    """
+    files: list[str] = []
+    for name in inputs:
+        if name == STDIN or os.path.exists(name):
+            files.append(name)
+            continue
+        matches = sorted(glob.glob(name, recursive=True))
+        if not matches:
+            raise UsageError(
+                f"the input {name} is not there" + (" (no file matches)." if glob.has_magic(name) else ".")
+            )
+        files += matches
+    for name in files:
+        if name != STDIN and os.path.isdir(name):
+            raise UsageError(
+                f"the input {name} is a folder; name its files, for instance {os.path.join(name, '*.csv')!r}."
+            )
+    if STDIN in files and len(files) > 1:
+        raise UsageError("stdin (-) can only be the one input; it cannot stand beside other files.")
+    return files
+
+
+def format_of(path: str, given: str | None, option: str) -> str:
+    """A file's format: as given, else by its name's extension.
+
+    >>> format_of("a/Reviews.CSV", None, "--input-format"), format_of("a.txt", "ndjson", "--input-format")
+    ('csv', 'jsonl')
+    """
+    extension = given or Path(path).suffix.lstrip(".").lower()
+    if extension in FORMATS:
+        return "jsonl" if extension == "ndjson" else extension
+    what = "stdin needs" if path == STDIN else f"the format of {path} cannot be told from its name: give"
+    raise UsageError(f"{what} {option}, one of: {', '.join(FORMATS)}.")
+
+
+def check_encoding(encoding: str) -> str:
+    """The encoding's canonical name.
+
+    Raises:
+        UsageError: Python knows no such text encoding.
+    """
+    try:
+        "text".encode(encoding)
+        return codecs.lookup(encoding).name
+    except (LookupError, UnicodeError) as error:
+        raise UsageError(
+            f"--encoding {encoding!r} is not known; for instance utf-8, latin-1, cp1252, utf-16."
+        ) from error
+
+
+@contextmanager
+def opened(path: str, encoding: str) -> Iterator[tuple[BinaryIO, str]]:
+    """Open an input as bytes whose line ends are ASCII; gives the stream and the encoding it now has.
+
+    Raises:
+        ScorerError: it cannot be opened or read.
+        InputError: it is UTF-16 or UTF-32 and does not decode.
+    """
+    try:
+        with _stream(path) as stream:
+            if "\n".encode(encoding) == b"\n":
+                yield stream, encoding
+            else:
+                recoded = io.BufferedReader(_ToUtf8(stream, path, encoding))  # type: ignore[type-var]
+                yield cast(BinaryIO, recoded), "utf-8"
+    except OSError as error:
+        raise ScorerError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+@contextmanager
+def _stream(path: str) -> Iterator[BinaryIO]:
+    if path == STDIN:
+        yield sys.stdin.buffer
+    else:
+        with open(path, "rb") as stream:
+            yield stream
+
+
+class _ToUtf8(io.RawIOBase):
+    """Reads a stream whose line ends are no single byte (UTF-16, UTF-32) as UTF-8."""
+
+    def __init__(self, stream: BinaryIO, path: str, encoding: str) -> None:
+        self._text = io.TextIOWrapper(stream, encoding=encoding, newline="")
+        self._path = path
+        self._waiting = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+        if not self._waiting:
+            try:
+                self._waiting = self._text.read(1 << 16).encode()
+            except UnicodeError as error:
+                raise InputError(f"{self._path} is not {self._text.encoding}: {error}. Check --encoding.") from error
+        count = min(len(buffer), len(self._waiting))
+        buffer[:count], self._waiting = self._waiting[:count], self._waiting[count:]
+        return count

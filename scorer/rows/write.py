@@ -1,0 +1,70 @@
+"""Scored rows to bytes: CSV, TSV or JSON Lines, UTF-8, lines ending in ``\\n``."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+import orjson
+
+from scorer.rows.record import JsonValue, Value
+from scorer.rows.source import DELIMITERS
+
+Cell = Value | int | float | bool | None
+"""A value to write: passed through, or one of the scorer's own. A float is a probability: 6 decimals."""
+
+Formatter = Callable[[Iterable[Sequence[Cell]]], bytes]
+"""Rows of cells, in the order of the columns, to bytes."""
+
+
+def formatter(kind: str, columns: Sequence[str]) -> tuple[bytes, Formatter]:
+    """What the file begins with, and the function that formats rows.
+
+    >>> head, rows = formatter("csv", ["row", "label", "score"])
+    >>> head + rows([(1, "so, so", 0.25)])
+    b'row,label,score\\n1,"so, so",0.250000\\n'
+    >>> formatter("jsonl", ["row", "score"])[1]([(1, 0.25)])
+    b'{"row":1,"score":0.250000}\\n'
+    """
+    if kind == "jsonl":
+        keys = [orjson.dumps(column).decode() + ":" for column in columns]
+        return b"", lambda rows: b"".join(_json_line(keys, row) for row in rows)
+    delimiter = DELIMITERS[kind]
+    # \r too: the csv module leaves it bare, and a reader would then see the end of a row.
+    special = re.compile(f'["\r\n{delimiter}]')
+    return (
+        _csv_line(columns, delimiter, special),
+        lambda rows: b"".join(_csv_line(row, delimiter, special) for row in rows),
+    )
+
+
+def _csv_line(row: Sequence[Cell], delimiter: str, special: re.Pattern[str]) -> bytes:
+    return (delimiter.join(_csv_cell(cell, special) for cell in row) + "\n").encode()
+
+
+def _csv_cell(cell: Cell, special: re.Pattern[str]) -> str:
+    if isinstance(cell, JsonValue):
+        cell = None if cell.value is None else str(cell.value) if cell.is_text else cell.source
+    if cell is None:
+        return ""
+    if isinstance(cell, str):
+        return '"' + cell.replace('"', '""') + '"' if special.search(cell) else cell
+    return _number(cell)
+
+
+def _json_line(keys: Sequence[str], row: Sequence[Cell]) -> bytes:
+    return ("{" + ",".join(key + _json_cell(cell) for key, cell in zip(keys, row, strict=True)) + "}\n").encode()
+
+
+def _json_cell(cell: Cell) -> str:
+    if isinstance(cell, JsonValue):
+        return cell.source
+    if cell is None:
+        return "null"
+    if isinstance(cell, str):
+        return orjson.dumps(cell).decode()
+    return _number(cell)
+
+
+def _number(cell: int | float | bool) -> str:
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    return f"{cell:.6f}" if isinstance(cell, float) else str(cell)

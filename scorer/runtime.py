@@ -1,0 +1,118 @@
+"""The one place that talks to onnxruntime: which providers can be used, and sessions that never fall back."""
+
+import contextlib
+import ctypes
+import io
+import re
+import sys
+from importlib import metadata
+from typing import Any
+
+import onnxruntime
+
+from scorer.errors import BundleError, ProviderError
+
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+# An Identity node, one float in and out: whether a provider really starts is found out by starting it.
+_IDENTITY = (
+    b'\x08\x08:7\n\x10\n\x01x\x12\x01y"\x08Identity\x12\x01gZ\x0f\n\x01x\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01'
+    b"b\x0f\n\x01y\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\r"
+)
+
+# Measured on CPU (docs/PERFORMANCE.md): the fused SkipLayerNormalization kernel is slower than Add and
+# LayerNormalization, and onnxruntime would fuse them back while loading.
+_SLOWER_ON_CPU = ["SkipLayerNormFusion"]
+
+# Errors reach the caller as exceptions; onnxruntime's own lines on stderr would only repeat them.
+onnxruntime.set_default_logger_severity(4)
+
+
+def onnxruntime_version() -> str:
+    return str(onnxruntime.__version__)
+
+
+def provider_problem(provider: str, device_id: int = 0) -> str | None:
+    """Why a provider cannot be used here, or None if it can.
+
+    "Listed" is not "usable": onnxruntime-gpu lists CUDA on a machine without a driver. So a session is started.
+    """
+    if PROVIDERS[provider] not in onnxruntime.get_available_providers():
+        return (
+            f"this onnxruntime {onnxruntime_version()} was built without {provider}; install the wheel onnxruntime-gpu"
+        )
+    if provider == "cuda" and not _has_driver():
+        return "there is no NVIDIA driver on this machine (libcuda cannot be loaded)"
+    missing = _preload_cuda() if provider == "cuda" else []
+    try:
+        _open(_IDENTITY, provider, device_id)
+    except ProviderError as error:
+        return f"{error}; missing: {', '.join(missing)} (pip install 'review-scorer[cuda]')" if missing else str(error)
+    return None
+
+
+def open_session(
+    graph: bytes, provider: str, device_id: int = 0, *, optimized: bool = True
+) -> onnxruntime.InferenceSession:
+    """A session on exactly this provider, from a graph's bytes; ``optimized=False`` computes the graph as it stands.
+
+    On CPU it computes with one thread: scorer.engine runs one row a thread, which needs no padding and scales better.
+
+    Raises:
+        ProviderError: the provider does not start here.
+        BundleError: onnxruntime refuses the graph.
+    """
+    if provider == "cuda":
+        _preload_cuda()
+    try:
+        return _open(graph, provider, device_id, optimized=optimized)
+    except ProviderError:
+        raise
+    except Exception as error:  # onnxruntime's exceptions share no base class
+        raise BundleError(f"onnxruntime {onnxruntime_version()} refuses the graph: {error}") from error
+
+
+def installed_wheels() -> list[str]:
+    """The onnxruntime distributions that are installed, with versions; two overwrite each other's files."""
+    found = []
+    for name in ("onnxruntime", "onnxruntime-gpu"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found.append(f"{name} {metadata.version(name)}")
+    return found
+
+
+def _open(graph: bytes, provider: str, device_id: int, *, optimized: bool = True) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    if not optimized:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    name = PROVIDERS[provider]
+    if provider == "cpu":
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        session = onnxruntime.InferenceSession(
+            graph, options, providers=[name], disabled_optimizers=_SLOWER_ON_CPU, enable_fallback=0
+        )
+    else:
+        providers: list[Any] = [(name, {"device_id": str(device_id)})]
+        session = onnxruntime.InferenceSession(graph, options, providers=providers, enable_fallback=0)
+    if session.get_providers()[0] != name:
+        raise ProviderError(f"{name} does not start on this machine (device {device_id})")
+    return session
+
+
+def _has_driver() -> bool:
+    """Whether the driver's own library can be loaded; it comes with the driver and with nothing else."""
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
+def _preload_cuda() -> list[str]:
+    """Load the CUDA libraries from their wheels. Returns those that are missing, which onnxruntime only prints."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        onnxruntime.preload_dlls()
+    return re.findall(r"Failed to load (\S+):", said.getvalue())

@@ -1,0 +1,389 @@
+"""Reading: every record is given once, in order, with its place, or rejected with a reason; values as they were."""
+
+import csv
+import io
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scorer.errors import InputError, UsageError
+from scorer.rows import csvfile
+from scorer.rows.columns import Wanted, output_columns, select
+from scorer.rows.csvfile import Dialect
+from scorer.rows.jsonl import NotAnObject, parse_object
+from scorer.rows.lines import RAW_LIMIT, lines
+from scorer.rows.read import Inputs, Reader
+from scorer.rows.record import Record
+from scorer.rows.source import expand, format_of
+from scorer.rows.write import formatter
+
+
+def read(tmp_path, name, data, wanted=None, **options):
+    (tmp_path / name).write_bytes(data)
+    return list(Reader(Inputs((str(tmp_path / name),), **options), wanted or Wanted()))
+
+
+def texts(items):
+    return [item.text if isinstance(item, Record) else item.reason for item in items]
+
+
+# Lines
+
+
+@pytest.mark.parametrize(
+    ("data", "returns", "expected"),
+    [
+        (b"a\nb\n", False, [(1, 0, b"a\n"), (2, 2, b"b\n")]),
+        (b"a\r\nb", False, [(1, 0, b"a\r\n"), (2, 3, b"b")]),
+        (b"a\rb\n", False, [(1, 0, b"a\rb\n")]),
+        (b"a\rb\nc\r", True, [(1, 0, b"a\r"), (2, 2, b"b\n"), (3, 4, b"c\r")]),
+        (b"a\r\n\rb", True, [(1, 0, b"a\r\n"), (2, 3, b"\r"), (3, 4, b"b")]),
+        (b"\xef\xbb\xbfa\nb", False, [(1, 3, b"a\n"), (2, 5, b"b")]),
+        (b"\xef\xbb\xbf", False, []),
+        (b"", False, []),
+        (b"a\xe2\x80\xa8b\x0b\x0c\x85\n", True, [(1, 0, b"a\xe2\x80\xa8b\x0b\x0c\x85\n")]),
+    ],
+)
+def test_lines_have_their_numbers_and_offsets(data, returns, expected):
+    found = [(line.number, line.offset, line.data) for line in lines(io.BytesIO(data), 100, carriage_returns=returns)]
+    assert found == expected
+
+
+def test_a_line_over_the_limit_is_shortened_and_the_next_one_is_intact():
+    data = b"x" * 200_000 + b"\nnext\n"
+    long, following = lines(io.BytesIO(data), 1000)
+    assert long.too_long
+    assert (long.length, len(long.data)) == (200_001, RAW_LIMIT if RAW_LIMIT < 1001 else 1001)
+    assert (following.number, following.offset, following.data) == (2, 200_001, b"next\n")
+
+
+@given(st.binary(max_size=60).map(lambda data: data.replace(b"x", b"\r").replace(b"y", b"\n")), st.integers(1, 12))
+def test_lines_of_any_bytes_cover_them_exactly(data, limit):
+    for returns in (False, True):
+        found = list(lines(io.BytesIO(data), limit, carriage_returns=returns))
+        at = 3 if data.startswith(b"\xef\xbb\xbf") else 0
+        for number, line in enumerate(found, start=1):
+            assert (line.number, line.offset) == (number, at)
+            assert data[at : at + len(line.data)] == line.data
+            assert line.too_long == (line.length > limit)
+            at += line.length
+        assert at == len(data)
+
+
+@given(st.text(alphabet="ab\r\n", max_size=40))
+def test_carriage_returns_cut_lines_as_universal_newlines_do(text):
+    found = [line.data for line in lines(io.BytesIO(text.encode()), 7, carriage_returns=True) if not line.too_long]
+    expected = [part for part in text.encode().splitlines(keepends=True) if len(part) <= 7]
+    assert found == expected
+
+
+# JSON Lines
+
+
+def test_values_keep_their_spelling(tmp_path):
+    line = b'{"id": 007e, "text": "a"}\n{"id":12345678901234567890,"text":"caf\\u00e9","a":1.10,"b":1E400,"c":{"x": [1, 2]},"d":true,"e":null,"f":"\\u00e9"}\n'
+    rejected, record = read(tmp_path, "a.jsonl", line, Wanted(keep=("*",)))
+    assert rejected.reason == "invalid_json"
+    assert record.text == "café"
+    assert [value.source for value in record.carried] == [
+        "12345678901234567890", "1.10", "1E400", '{"x": [1, 2]}', "true", "null", '"\\u00e9"',
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'{"text": "a"', "invalid_json"),
+        (b'{"text": "a"} x', "invalid_json"),
+        (b'{"text": "a", "n": NaN}', "invalid_json"),
+        (b'{"text": "a", "n": -Infinity}', "invalid_json"),
+        (b'{"text": "\\ud800"}', "invalid_json"),
+        (b'{"text": "a\tb"}', "invalid_json"),
+        (b"{'text': 'a'}", "invalid_json"),
+        (b'{"text": "a",}', "invalid_json"),
+        (b'{"text": ' + b"[" * 100_000, "invalid_json"),
+        (b'["text"]', "not_an_object"),
+        (b'"text"', "not_an_object"),
+        (b"12", "not_an_object"),
+        (b'{"text": "a", "text": "b"}', "duplicate_key"),
+        (b'{"id": 1, "text": "a", "id": 1}', "duplicate_key"),
+        (b'{"other": "a"}', "missing_text"),
+        (b'{"text": null}', "empty_text"),
+        (b'{"text": ""}', "empty_text"),
+        (b'{"text": " \\n\\u00a0"}', "empty_text"),
+        (b'{"text": 5}', "not_text"),
+        (b'{"text": ["a"]}', "not_text"),
+        (b'{"text": "\xff"}', "invalid_encoding"),
+        (b'{"text": "' + b"a" * 3000 + b'"}', "too_long"),
+    ],
+)
+def test_a_bad_json_line_is_rejected_and_its_neighbours_are_not(tmp_path, line, reason):
+    data = b'{"id": 1, "text": "one"}\n' + line + b'\n{"id": 3, "text": "three"}\n'
+    items = read(tmp_path, "a.jsonl", data, max_record_bytes=2000 if reason == "too_long" else 10**6)
+    assert texts(items) == ["one", reason, "three"]
+    assert [item.row for item in items] == [1, 2, 3]
+    assert (items[1].position.line, items[1].position.offset, items[1].length) == (2, 25, len(line) + 1)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"text": "ok", "n": ' + b"1" * 5000 + b"}",
+        b'\xef\xbb\xbf{"text": "ok"}',
+        b' { "text" : "ok" } \r',
+        b'{"a": {"text": 1, "text": 2}, "text": "ok"}',
+        b'{"x": 1, "x": 2, "text": "ok"}',
+        b'{"text": "ok", "smile": "\\ud83d\\ude00"}',
+    ],
+)
+def test_an_unusual_but_valid_json_line_is_read(tmp_path, line):
+    assert texts(read(tmp_path, "a.jsonl", line + b"\n\n  \n")) == ["ok"]
+
+
+def test_line_separators_inside_json_strings_do_not_split_records(tmp_path):
+    data = '{"text": "a\u2028b\u2029c\x85d"}\n'.encode()
+    assert texts(read(tmp_path, "a.jsonl", data)) == ["a\u2028b\u2029c\x85d"]
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(), json_values, max_size=5), st.booleans(), st.sampled_from([None, 1]))
+def test_objects_are_parsed_as_the_standard_library_does(value, ascii_only, indent):
+    fields, duplicates = parse_object(json.dumps(value, ensure_ascii=ascii_only, indent=indent))
+    assert not duplicates
+    assert {key: json.loads(field.source) for key, field in fields.items()} == value
+
+
+@given(st.text(alphabet='{}[]",:\\ 0123456789.eE+-truefalsn\n\t', max_size=30))
+def test_no_text_is_accepted_that_the_standard_library_refuses(text):
+    try:
+        expected = json.loads(text)
+    except ValueError:
+        with pytest.raises(ValueError, match=r".*"):
+            parse_object(text)
+        return
+    if isinstance(expected, dict):
+        assert set(parse_object(text)[0]) == set(expected)
+    else:
+        with pytest.raises((NotAnObject, ValueError)):
+            parse_object(text)
+
+
+# CSV
+
+
+def test_csv_values_are_never_inferred(tmp_path):
+    data = b'id,text,a,b\n007,"so, ""so""\n\nfine",1.10, x \n'
+    (record,) = read(tmp_path, "a.csv", data, Wanted(keep=("*",)))
+    assert record.text == 'so, "so"\n\nfine'
+    assert record.carried == ("007", "1.10", " x ")
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_csv_lines_may_end_in_any_way(tmp_path, end):
+    data = end.join([b"id,text", b"1,one", b"", b"2,two", b""])
+    assert texts(read(tmp_path, "a.csv", data)) == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"2", "column_count"),
+        (b"2,two,more", "column_count"),
+        (b"2,", "empty_text"),
+        (b'2,"  "', "empty_text"),
+        (b'2,"two"x', "unterminated_quote"),
+        (b'2,"two', "unterminated_quote"),
+        (b"2,t\xffo", "invalid_encoding"),
+        (b"2," + b"t" * 3000, "too_long"),
+        (b'2,"' + b"t" * 3000, "too_long"),
+    ],
+)
+def test_a_bad_csv_line_costs_itself_only(tmp_path, line, reason):
+    data = b"id,text\n1,one\n" + line + b"\n3,three\n4,four\n"
+    items = read(tmp_path, "a.csv", data, max_record_bytes=2000 if reason == "too_long" else 10**6)
+    assert texts(items) == ["one", reason, "three", "four"]
+    assert (items[1].row, items[1].position.line, items[1].position.offset) == (2, 3, 14)
+    assert items[1].length == len(line) + 1
+
+
+def test_an_unterminated_quote_costs_one_row_of_a_thousand(tmp_path):
+    rows = [f'{n},"text {n}"' for n in range(1000)]
+    rows[500] = '500,"open'
+    items = read(tmp_path, "a.csv", ("id,text\n" + "\n".join(rows) + "\n").encode())
+    assert len(items) == 1000
+    assert [item.row for item in items if not isinstance(item, Record)] == [501]
+
+
+def test_a_quoted_record_over_the_limit_costs_its_first_line(tmp_path):
+    data = b'id,text\n1,"a\n' + b"2,two\n" * 50 + b"3,three\n"
+    items = read(tmp_path, "a.csv", data, max_record_bytes=100)
+    assert texts(items) == ["unterminated_quote", *["two"] * 50, "three"]
+
+
+def test_a_field_may_be_longer_than_the_standard_librarys_limit(tmp_path):
+    (record,) = read(tmp_path, "a.csv", b"text\n" + b"a" * 200_000 + b"\n")
+    assert len(record.text) == 200_000
+
+
+def test_files_in_other_encodings_are_read_with_their_name(tmp_path):
+    for encoding in ("latin-1", "cp1252", "utf-16", "utf-16-le", "utf-32"):
+        data = 'id,text\n1,"café\nnoir"\n2,naïve\n'.encode(encoding)
+        items = read(tmp_path, "a.csv", data, dialect=Dialect(encoding=encoding))
+        assert texts(items) == ["café\nnoir", "naïve"], encoding
+
+
+def test_utf_16_that_does_not_decode_ends_the_run(tmp_path):
+    data = "id,text\n1,a\n".encode("utf-16") + b"\x00\xd8"
+    with pytest.raises(InputError, match="Check --encoding"):
+        read(tmp_path, "a.csv", data, dialect=Dialect(encoding="utf-16"))
+
+
+def test_an_empty_csv_file_is_an_error_and_a_header_alone_is_not(tmp_path):
+    with pytest.raises(InputError, match="is empty: not even a header line"):
+        read(tmp_path, "a.csv", b"")
+    assert read(tmp_path, "b.csv", b"id,text\n") == []
+
+
+def test_without_a_header_columns_have_numbers(tmp_path):
+    (record,) = read(
+        tmp_path, "a.csv", b"x;good\n", Wanted(text="column_2", keep=("*",)), dialect=Dialect(";", header=False)
+    )
+    assert (record.row, record.text, record.carried) == (1, "good", ("x",))
+
+
+@given(
+    rows=st.lists(
+        st.tuples(st.text(alphabet='ab",;\t\r\n é\x00', min_size=1), st.text(alphabet='ab",;\\\r\n')), max_size=6
+    ),
+    delimiter=st.sampled_from(",;\t|"),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+)
+def test_any_file_of_the_csv_module_is_read_exactly(rows, delimiter, quoting):
+    buffer = io.StringIO()
+    # \r\n, since with \n alone the csv module of this Python writes a bare \r unquoted.
+    writer = csv.writer(buffer, delimiter=delimiter, quoting=quoting, lineterminator="\r\n")
+    writer.writerows([("a", "b"), *rows])
+    physical = lines(io.BytesIO(buffer.getvalue().encode()), 10**6, carriage_returns=True)
+    header, *parsed = csvfile.parse("x", physical, Dialect(delimiter), 10**6)
+    assert header.columns == ("a", "b")
+    assert [(one.fields["a"], one.fields["b"]) for one in parsed] == rows
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"delimiter": ",,"}, "--delimiter takes one character, not ',,'."),
+        ({"delimiter": ""}, "--delimiter takes one character, not ''."),
+        ({"quote_char": "\n"}, "--quote-char cannot be a line end."),
+        (
+            {"delimiter": ";", "escape_char": ";"},
+            "--delimiter, --quote-char and --escape-char must differ from each other.",
+        ),
+    ],
+)
+def test_a_senseless_dialect_is_refused(options, message):
+    with pytest.raises(UsageError) as caught:
+        Dialect(**options)
+    assert str(caught.value) == message
+
+
+# Columns and files
+
+
+def test_the_text_column_is_the_only_one_of_the_known_names():
+    assert select(Wanted(), ["x", "review"], "a").text == "review"
+    for columns, message in (
+        (["text", "body"], "a has 'text', 'body': name the one to score with --text."),
+        (
+            ["x"],
+            "a has no column called text, review, content, body or comment. It has: 'x'. Name the one to score with --text.",
+        ),
+    ):
+        with pytest.raises(UsageError) as caught:
+            select(Wanted(), columns, "a")
+        assert str(caught.value) == message
+
+
+def test_a_needed_column_that_stands_twice_is_an_error_in_any_file(tmp_path):
+    (tmp_path / "a.csv").write_text("text,x,x\ngood,1,2\n")
+    (tmp_path / "b.csv").write_text("text,text\ngood,bad\n")
+    files = (str(tmp_path / "a.csv"), str(tmp_path / "b.csv"))
+    with pytest.raises(UsageError, match="has the column 'x' more than once"):
+        list(Reader(Inputs(files), Wanted(keep=("x",))))
+    with pytest.raises(UsageError, match=r"b\.csv has the column 'text' more than once"):
+        list(Reader(Inputs(files), Wanted()))
+
+
+def test_rows_are_numbered_over_all_files_and_a_later_file_may_lack_the_text(tmp_path):
+    (tmp_path / "a.jsonl").write_text('broken\n{"id": 1, "text": "one"}\n')
+    (tmp_path / "b.csv").write_text("id,body\n2,two\n")
+    (tmp_path / "c.csv").write_text("text\nthree\n")
+    reader = Reader(Inputs(tuple(str(tmp_path / name) for name in ("a.jsonl", "b.csv", "c.csv"))), Wanted())
+    items = list(reader)
+    assert [(item.row, text) for item, text in zip(items, texts(items), strict=True)] == [
+        (1, "invalid_json"), (2, "one"), (3, "missing_text"), (4, "three"),
+    ]  # fmt: skip
+    assert items[3].carried == (None,)
+    assert reader.bytes_read == sum((tmp_path / name).stat().st_size for name in ("a.jsonl",)) + len("2,two\n") + len(
+        "three\n"
+    )
+
+
+def test_clashing_names_are_told_apart():
+    selection = select(
+        Wanted(keep=("row", "score", "input_score", "label")), ["text", "row", "score", "input_score", "label"], "a"
+    )
+    assert output_columns(selection, ["n", "p"], details=False) == (
+        "row", "input_row", "input_score", "input_input_score", "input_label", "label", "score",
+    )  # fmt: skip
+
+
+def test_a_literal_path_wins_over_a_glob_and_globs_are_sorted(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("b.csv", "a.csv", "x[1].csv", "x1.csv"):
+        (tmp_path / name).touch()
+    assert expand(["b.csv", "[ab].csv"]) == ["b.csv", "a.csv", "b.csv"]
+    assert expand(["x[1].csv"]) == ["x[1].csv"]
+    for name, message in (
+        ("none.csv", "the input none.csv is not there."),
+        ("*.jsonl", "the input *.jsonl is not there (no file matches)."),
+        (".", "the input . is a folder; name its files, for instance './*.csv'."),
+    ):
+        with pytest.raises(UsageError) as caught:
+            expand([name])
+        assert str(caught.value) == message
+    with pytest.raises(UsageError, match="stdin"):
+        expand(["-", "a.csv"])
+
+
+def test_an_unknown_extension_asks_for_the_format():
+    with pytest.raises(UsageError) as caught:
+        format_of("reviews.txt", None, "--input-format")
+    assert str(caught.value) == (
+        "the format of reviews.txt cannot be told from its name: give --input-format, one of: csv, tsv, jsonl, ndjson."
+    )
+
+
+# Writing
+
+
+@given(st.lists(st.text(alphabet='ab",;\t\r\n é'), min_size=2, max_size=4))
+def test_written_csv_and_jsonl_read_back_exactly(values):
+    columns = [f"c{n}" for n in range(len(values))]
+    for kind, delimiter in (("csv", ","), ("tsv", "\t")):
+        head, rows = formatter(kind, columns)
+        back = list(
+            csv.reader(io.StringIO((head + rows([values])).decode(), newline=""), delimiter=delimiter, strict=True)
+        )
+        assert back == [columns, values]
+    head, rows = formatter("jsonl", columns)
+    assert json.loads(head + rows([values])) == dict(zip(columns, values, strict=True))
+    assert rows([values]).count(b"\n") == 1
