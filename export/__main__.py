@@ -1,0 +1,6 @@
+"""``python -m export`` is the command ``score-model``."""
+
+from export.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Writing a bundle: all files in a new folder, which appears under its name complete or not at all."""
+
+import importlib.metadata
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+import safetensors.numpy
+
+from export.errors import ExportError
+from export.head import LinearHead
+from scorer.bundle import HEAD, MANIFEST, SUMS, TOKENIZER, format_sums
+from scorer.manifest import Manifest
+from scorer.publish import publish_folder
+
+_LIBRARIES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "onnxruntime-gpu", "numpy", "review-scorer")
+
+# Protocol buffers end here; beyond it the graph needs external data, which this format does not hold yet.
+_LARGEST_GRAPH = 2_000_000_000
+
+
+def check_free(folder: Path, *, overwrite: bool) -> None:
+    """Raise `ExportError` if a bundle cannot be written there, before hours of training."""
+    if folder.exists() and not overwrite:
+        raise ExportError(f"{folder} is there already; give --overwrite to replace it, or another --output.")
+    if not folder.resolve().parent.is_dir():
+        raise ExportError(f"the folder {folder.resolve().parent} is not there; create it first.")
+    if not os.access(folder.resolve().parent, os.W_OK | os.X_OK):
+        raise ExportError(f"the folder {folder.resolve().parent} is not writable.")
+
+
+def write_bundle(
+    folder: Path,
+    *,
+    manifest: Manifest,
+    tokenizer_json: bytes,
+    graphs: Mapping[str, bytes],
+    head: LinearHead,
+    unlisted: Mapping[str, bytes],
+) -> None:
+    """Write and publish a bundle.
+
+    Args:
+        folder: its place; one that is there is replaced.
+        manifest: what the bundle says of itself.
+        tokenizer_json: the tokenizer's file.
+        graphs: the bytes of each precision's graph, named as in the manifest.
+        head: kept beside the graphs, so that another precision can be exported later.
+        unlisted: the model card and its pictures; never read by the scorer.
+    """
+    listed = {
+        MANIFEST: manifest.to_json(),
+        TOKENIZER: tokenizer_json,
+        HEAD: safetensors.numpy.save({"weight": np.ascontiguousarray(head.weight), "bias": head.bias}),
+        **{manifest.precisions[precision].file: graph for precision, graph in graphs.items()},
+    }
+    publish_folder(folder, {**listed, SUMS: format_sums(listed), **unlisted})
+
+
+def graph_bytes(model: onnx.ModelProto) -> bytes:
+    """An ONNX graph as one file.
+
+    Raises:
+        ExportError: it is too large for that.
+    """
+    if model.ByteSize() > _LARGEST_GRAPH:
+        raise ExportError(f"the graph has {model.ByteSize():,} bytes; encoders over 2 GB are not supported.")
+    return model.SerializeToString()
+
+
+def library_versions() -> dict[str, str]:
+    """The versions of the libraries that made the bundle."""
+    versions = {}
+    for library in _LIBRARIES:
+        try:
+            versions[library] = importlib.metadata.version(library)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions

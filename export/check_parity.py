@@ -1,0 +1,80 @@
+"""`score-model parity`: a bundle that is there, against the PyTorch encoder it was made from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import safetensors.numpy
+
+from export.encoder import FrozenEncoder
+from export.errors import ExportError, ParityError
+from export.head import LinearHead, predict
+from export.parity import TOLERANCE, Parity, compare, torch_logits
+from export.train import LEAST_AGREEMENT
+from scorer.batches import pad
+from scorer.bundle import HEAD, Bundle
+from scorer.engine import RowEngine
+from scorer.runtime import open_session
+from scorer.tokens import Tokenizer
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """A precision's logits, a row a run, against PyTorch's.
+
+    Attributes:
+        precision: of the bundle.
+        difference: the biggest absolute difference of a logit.
+        mean: the mean absolute difference.
+        labels: share of texts that get the same label.
+    """
+
+    precision: str
+    difference: float
+    mean: float
+    labels: float
+
+
+def load_head(bundle: Bundle) -> LinearHead:
+    """The trained head that a bundle keeps."""
+    if HEAD not in bundle.files:
+        raise ExportError(f"{bundle.path} has no {HEAD}, so PyTorch cannot compute what it computes.")
+    tensors = safetensors.numpy.load(bundle.files[HEAD])
+    return LinearHead(tensors["weight"], tensors["bias"])
+
+
+def check_bundle(
+    bundle: Bundle, encoder: FrozenEncoder, texts: Sequence[str], threads: int
+) -> tuple[Parity | None, list[Agreement]]:
+    """Compare every precision with PyTorch: fp32 in padded batches and a row a run, the others a row a run.
+
+    Raises:
+        ParityError: fp32 differs by more than `TOLERANCE`, or a precision agrees on too few labels.
+        ExportError: this is another encoder than the bundle's.
+    """
+    if encoder.sha256 != bundle.manifest.encoder.get("sha256"):
+        raise ExportError(
+            f"{encoder.name} is not the encoder that {bundle.path} was made with (its weights' sha256 differ). Name the right one with --encoder."
+        )
+    head, pooling = load_head(bundle), bundle.manifest.pooling
+    rows = Tokenizer(bundle.files["tokenizer.json"], bundle.manifest.max_length).encode(texts).ids
+    parity = None
+    if "fp32" in bundle.manifest.precisions:
+        session = open_session(bundle.graph("fp32"), "cpu")
+        parity = compare(session, encoder, head, pooling, rows, most_positions=encoder.positions)
+    expected = np.concatenate([torch_logits(encoder, head, pooling, *pad([row])) for row in rows])
+    found = []
+    for precision in sorted(bundle.manifest.precisions):
+        logits = RowEngine(open_session(bundle.graph(precision), "cpu"), threads).logits(rows)
+        distance = np.abs(logits - expected)
+        same = float(np.mean(predict(logits) == predict(expected)))
+        found.append(Agreement(precision, float(distance.max()), float(distance.mean()), same))
+        if precision == "fp32" and not distance.max() <= TOLERANCE:
+            raise ParityError(
+                f"fp32 differs from PyTorch by {distance.max():.2g} in a logit; {TOLERANCE:.0e} is allowed."
+            )
+        if same < LEAST_AGREEMENT:
+            raise ParityError(
+                f"{precision} gives the label of PyTorch for {same:.2%} of the texts; {LEAST_AGREEMENT:.0%} is needed."
+            )
+    return parity, found

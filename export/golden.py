@@ -1,0 +1,54 @@
+"""Short texts, written for this project, whose logits travel with every bundle."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from scorer.engine import RowEngine
+from scorer.manifest import GoldenRow
+from scorer.runtime import open_session
+from scorer.tokens import Tokenizer
+
+TEXTS = (
+    "Loved every minute of it.",
+    "A dull, endless film; I walked out before the second act.",
+    "It was fine.",
+    "Not the masterpiece everyone promised, but the last scene alone is worth the ticket.",
+    "Why would anybody pay for this?",
+    "¡Qué película tan bonita! 10/10",
+    "The camera never rests, the actors never act, and the plot never arrives. Still, my daughter laughed from beginning "
+    "to end, and on the way home she told me the whole story again with all the voices, so perhaps it was not made for me.",
+    "ok",
+)
+
+# Room between the noise of instruction sets and what a wrong kernel gets wrong. The noise of fp32 is some 1e-5.
+_FP32_TOLERANCE = 1e-3
+_INT8_LEAST_TOLERANCE = 0.02
+_INT8_NOISE_FACTOR = 4
+
+
+def golden_rows(graphs: Mapping[str, bytes], tokenizer: Tokenizer) -> tuple[GoldenRow, ...]:
+    """Score the golden texts with each precision's graph, as the scorer will on CPU."""
+    ids = tokenizer.encode(TEXTS).ids
+    logits = {
+        precision: RowEngine(open_session(graph, "cpu"), threads=1).logits(ids) for precision, graph in graphs.items()
+    }
+    return tuple(
+        GoldenRow(text, {precision: tuple(map(float, logits[precision][row])) for precision in graphs})
+        for row, text in enumerate(TEXTS)
+    )
+
+
+def tolerance(precision: str, graph: bytes, tokenizer: Tokenizer) -> float:
+    """By how much a golden row's logits may differ on another machine.
+
+    In int8 the smallest change of a sum can turn a rounding, so the noise depends on the model. It is measured: the
+    same graph once with all of onnxruntime's fusions and once with none adds up in two different orders.
+    """
+    if precision != "int8":
+        return _FP32_TOLERANCE
+    ids = tokenizer.encode(TEXTS).ids
+    fused, plain = (
+        RowEngine(open_session(graph, "cpu", optimized=optimized), 1).logits(ids) for optimized in (True, False)
+    )
+    return round(max(_INT8_LEAST_TOLERANCE, _INT8_NOISE_FACTOR * float(np.abs(fused - plain).max())), 4)

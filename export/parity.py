@@ -1,0 +1,100 @@
+"""The parity gate: the exported graph against the PyTorch model, on real texts, at shapes other than the traced one."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import cycle, islice
+
+import numpy as np
+import torch
+
+from export.encoder import FrozenEncoder
+from export.errors import ParityError
+from export.features import pool
+from export.head import LinearHead
+from scorer.batches import pad
+from scorer.engine import Session
+
+TOLERANCE = 1e-4
+"""The biggest difference of an fp32 logit that is allowed."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """What the gate found.
+
+    Attributes:
+        rows: compared.
+        shapes: (batch, sequence) of the batches compared, the fixed ones first.
+        difference: the biggest absolute difference of a logit.
+        tolerance: what was allowed.
+    """
+
+    rows: int
+    shapes: tuple[tuple[int, int], ...]
+    difference: float
+    tolerance: float = TOLERANCE
+
+
+def torch_logits(
+    encoder: FrozenEncoder, head: LinearHead, pooling: str, input_ids: np.ndarray, attention_mask: np.ndarray
+) -> np.ndarray:
+    """What PyTorch computes: transformers' own model, pooling, head. (batch, sequence) -> float32 (batch, logits)"""
+    mask = torch.from_numpy(attention_mask)
+    with torch.inference_mode():
+        hidden = encoder.model(input_ids=torch.from_numpy(input_ids), attention_mask=mask).last_hidden_state
+        return head.logits(pool(hidden, mask, pooling).numpy())
+
+
+def compare(
+    session: Session,
+    encoder: FrozenEncoder,
+    head: LinearHead,
+    pooling: str,
+    rows: Sequence[np.ndarray],
+    *,
+    most_positions: int,
+    tolerance: float = TOLERANCE,
+) -> Parity:
+    """Compare the graph with PyTorch on the fixed shapes and on every row.
+
+    Args:
+        session: of the fp32 graph.
+        encoder, head, pooling: the PyTorch side.
+        rows: token ids of real texts, two or more.
+        most_positions: the longest sequence that the encoder can read.
+        tolerance: the biggest difference of a logit that is allowed.
+
+    Raises:
+        ParityError: a logit differs by more, or is not a number.
+    """
+    shapes, biggest, count = [], 0.0, 0
+    for input_ids, attention_mask in batches(rows, most_positions):
+        expected = torch_logits(encoder, head, pooling, input_ids, attention_mask)
+        found = session.run(["logits"], {"input_ids": input_ids, "attention_mask": attention_mask})[0]
+        difference = float(np.abs(found - expected).max())
+        shapes.append(input_ids.shape)
+        if not difference <= tolerance:  # a NaN is no pass
+            raise ParityError(
+                f"the exported graph differs from PyTorch by {difference:.2g} in a logit at the shape {input_ids.shape}; "
+                f"{tolerance} is allowed. No bundle was written."
+            )
+        biggest, count = max(biggest, difference), count + len(input_ids)
+    return Parity(count, tuple((int(batch), int(sequence)) for batch, sequence in shapes), biggest, tolerance)
+
+
+def batches(
+    rows: Sequence[np.ndarray], most_positions: int, batch_size: int = 16
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The batches of the gate: a text of one token, the longest there can be, an odd block, then every row as it comes.
+
+    The rows come unsorted, so short and long ones share a batch, most of them padded.
+    """
+    stream = np.concatenate(rows)
+    long = np.resize(stream, 7 * 33 + most_positions)
+    for shape in ((1, 1), (1, most_positions), (7, 33)):
+        input_ids = long[: shape[0] * shape[1]].reshape(shape)
+        yield input_ids, np.ones_like(input_ids)
+    # Lengths from one token up in one batch, whatever the texts are like.
+    yield pad([row[:length] for row, length in zip(islice(cycle(rows), 5), (1, 2, 9, 30, most_positions), strict=True)])
+    for start in range(0, len(rows), batch_size):
+        yield pad(rows[start : start + batch_size])

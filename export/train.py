@@ -1,0 +1,307 @@
+"""`score-model train`, stage by stage: tokens, features, head, graph, parity gate, precisions, bundle."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from export.bundle import graph_bytes, library_versions, write_bundle
+from export.card import CONFUSION_FIGURE, LOSS_FIGURE, model_card
+from export.data import Dataset
+from export.encoder import FrozenEncoder
+from export.errors import ExportError
+from export.evaluate import confusion, evaluate
+from export.features import POOLINGS, Features, cache_folder, extract
+from export.figures import confusion_matrix, loss_curve
+from export.golden import golden_rows, tolerance
+from export.graph import Classifier, to_onnx
+from export.head import HeadSettings, LinearHead, Training, predict, train_head
+from export.parity import Parity, compare
+from export.quantize import CALIBRATION_ROWS, to_int8
+from scorer.bundle import MANIFEST, TOKENIZER, Bundle, load_bundle
+from scorer.manifest import Manifest, Precision
+from scorer.model import Scorer
+from scorer.progress import duration
+from scorer.runtime import open_session
+from scorer.tokens import Tokens
+
+PRECISIONS = ("fp32", "int8")
+
+LEAST_AGREEMENT = 0.99
+"""The share of labels on which the precisions of a bundle have to agree."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a bundle is made.
+
+    Attributes:
+        output: its folder.
+        name: of the bundle, for people.
+        pooling: ``cls`` or ``mean``.
+        precisions: graphs to put in, of `PRECISIONS`.
+        head: how the head is trained.
+        validation_share: of the training split, held out to choose the epoch.
+        parity_rows: test texts that the parity gate compares.
+        notes: Markdown for the model card.
+        cache: where features are kept.
+        quiet: say nothing.
+    """
+
+    output: Path
+    name: str
+    pooling: str = "cls"
+    precisions: tuple[str, ...] = PRECISIONS
+    head: HeadSettings = field(default_factory=HeadSettings)
+    validation_share: float = 0.1
+    parity_rows: int = 128
+    notes: str = ""
+    cache: Path = field(default_factory=cache_folder)
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Heads on every pooling of the same features, the split they were trained with, and their accuracies."""
+
+    trainings: dict[str, Training]
+    accuracies: dict[str, dict[str, float]]
+    train_rows: np.ndarray
+    validation_rows: np.ndarray
+
+
+def train(dataset: Dataset, encoder: FrozenEncoder, settings: Settings, say: Callable[[str], None]) -> Bundle:
+    """Train a head, export it with its encoder, and publish the bundle.
+
+    Args:
+        dataset: labelled texts.
+        encoder: the frozen encoder.
+        settings: how.
+        say: is given each line of the report.
+
+    Returns:
+        the bundle as read back from disk, its golden rows checked.
+
+    Raises:
+        ParityError: the graph does not compute what PyTorch computes; nothing is written.
+        ExportError: something else stopped it; nothing is written.
+    """
+    say(
+        f"{dataset.name}: {len(dataset.train):,} training and {len(dataset.test):,} test texts; labels {', '.join(dataset.labels)}"
+    )
+    tokens = {
+        name: encoder.tokenizer.encode(split.texts)
+        for name, split in (("train", dataset.train), ("test", dataset.test))
+    }
+    features = {name: _features(encoder, ids, name, settings, say) for name, ids in tokens.items()}
+    fitted = _fit(dataset, features, settings, say)
+    training = fitted.trainings[settings.pooling]
+    head = training.head
+
+    graph = to_onnx(Classifier(encoder, head, settings.pooling))
+    fp32 = graph_bytes(graph)
+    parity = _parity(fp32, encoder, head, tokens["test"], settings)
+    say(
+        f"parity: biggest difference of a logit from PyTorch {parity.difference:.1e} over {parity.rows} texts ({parity.tolerance:.0e} allowed)"
+    )
+    graphs = {"fp32": fp32}
+    if "int8" in settings.precisions:
+        chosen = np.random.default_rng(settings.head.seed).permutation(fitted.train_rows)[:CALIBRATION_ROWS]
+        graphs["int8"] = graph_bytes(to_int8(graph, [tokens["train"].ids[row] for row in chosen]))
+    graphs = {precision: graphs[precision] for precision in settings.precisions}
+
+    bundle = _unpublished(dataset, encoder, settings, graphs, parity, fitted)
+    torch_predicted = predict(head.logits(features["test"].pooled(settings.pooling)))
+    bundle = _evaluated(bundle, dataset, torch_predicted, settings, say)
+    manifest = replace(
+        bundle.manifest, metrics={**bundle.manifest.metrics, "test_truncated": float(np.mean(tokens["test"].truncated))}
+    )
+    counts = confusion(dataset.test.labels, torch_predicted, len(dataset.labels))
+    write_bundle(
+        settings.output,
+        manifest=manifest,
+        tokenizer_json=encoder.tokenizer_json,
+        graphs={precision: graphs[precision] for precision in manifest.precisions},
+        head=head,
+        unlisted={
+            "README.md": model_card(manifest, training.epochs, settings.notes),
+            LOSS_FIGURE: loss_curve(training.epochs, training.best),
+            CONFUSION_FIGURE: confusion_matrix(dataset.labels, counts),
+        },
+    )
+    written = load_bundle(settings.output)
+    for precision in manifest.precisions:
+        Scorer(written, provider="cpu", precision=precision)  # checks the golden rows of what is on disk now
+    size = sum(map(len, written.files.values()))
+    say(
+        f"wrote {settings.output} ({size / 1e6:.1f} MB, {', '.join(sorted(manifest.precisions))}), id {written.id[:12]}"
+    )
+    return written
+
+
+def _features(
+    encoder: FrozenEncoder, tokens: Tokens, name: str, settings: Settings, say: Callable[[str], None]
+) -> Features:
+    features = extract(encoder, tokens, settings.cache, name=name, quiet=settings.quiet)
+    if features.computed:
+        rate = features.computed / features.seconds
+        say(f"features of {name}: {features.computed:,} texts in {duration(features.seconds)}, {rate:.1f} a second")
+    else:
+        say(f"features of {name}: all {len(tokens.ids):,} from the cache")
+    return features
+
+
+def _fit(dataset: Dataset, features: dict[str, Features], settings: Settings, say: Callable[[str], None]) -> Fitted:
+    """Train a head on each pooling: a second each, and it shows whether the chosen one is the right one."""
+    rows = np.random.default_rng(settings.head.seed).permutation(len(dataset.train))
+    held_out = max(1, round(len(rows) * settings.validation_share))
+    if held_out >= len(rows):
+        raise ExportError(f"{len(rows)} training texts are too few to hold out a validation part.")
+    validation_rows, train_rows = np.sort(rows[:held_out]), np.sort(rows[held_out:])
+    trainings, accuracies = {}, {}
+    for pooling in POOLINGS:
+        vectors = features["train"].pooled(pooling)
+        labels = dataset.train.labels
+        training = train_head(
+            (vectors[train_rows], labels[train_rows]),
+            (vectors[validation_rows], labels[validation_rows]),
+            label_count=len(dataset.labels),
+            settings=settings.head,
+        )
+        hits = predict(training.head.logits(vectors)) == labels
+        test_hits = predict(training.head.logits(features["test"].pooled(pooling))) == dataset.test.labels
+        trainings[pooling] = training
+        accuracies[pooling] = {
+            "train_accuracy": float(hits[train_rows].mean()),
+            "validation_accuracy": float(hits[validation_rows].mean()),
+            "test_accuracy": float(test_hits.mean()),
+        }
+        if pooling == settings.pooling:
+            for epoch in training.epochs:
+                say(
+                    f"epoch {epoch.number:2d}: training loss {epoch.train_loss:.4f}, validation loss {epoch.validation_loss:.4f}, "
+                    f"validation accuracy {epoch.validation_accuracy:.2%}{'  <- kept' if epoch == training.best else ''}"
+                )
+    chosen = accuracies[settings.pooling]
+    say(
+        f"accuracy with pooling {settings.pooling}: training {chosen['train_accuracy']:.2%}, "
+        f"validation {chosen['validation_accuracy']:.2%}, test {chosen['test_accuracy']:.2%}"
+    )
+    for pooling, other in accuracies.items():
+        if other["validation_accuracy"] > chosen["validation_accuracy"]:
+            say(f"--pooling {pooling} would be better on this encoder: validation {other['validation_accuracy']:.2%}")
+    return Fitted(trainings, accuracies, train_rows, validation_rows)
+
+
+def _parity(fp32: bytes, encoder: FrozenEncoder, head: LinearHead, tokens: Tokens, settings: Settings) -> Parity:
+    rows = np.random.default_rng(settings.head.seed).permutation(len(tokens.ids))[: settings.parity_rows]
+    return compare(
+        open_session(fp32, "cpu"),
+        encoder,
+        head,
+        settings.pooling,
+        [tokens.ids[row] for row in rows],
+        most_positions=encoder.positions,
+    )
+
+
+def _unpublished(
+    dataset: Dataset,
+    encoder: FrozenEncoder,
+    settings: Settings,
+    graphs: dict[str, bytes],
+    parity: Parity,
+    fitted: Fitted,
+) -> Bundle:
+    """The bundle in memory, so that it can be evaluated by the scorer's own engine before it is published."""
+    config, training = encoder.config, fitted.trainings[settings.pooling]
+    manifest = Manifest(
+        name=settings.name,
+        labels=dataset.labels,
+        positive_label=dataset.labels[1] if len(dataset.labels) == 2 else None,
+        max_length=encoder.tokenizer.max_length,
+        truncation="head",
+        pooling=settings.pooling,
+        precisions={
+            precision: Precision(f"model.{precision}.onnx", tolerance(precision, graph, encoder.tokenizer))
+            for precision, graph in graphs.items()
+        },
+        providers=providers(graphs),
+        golden=golden_rows(graphs, encoder.tokenizer),
+        encoder={
+            "name": encoder.name,
+            "revision": encoder.revision,
+            "sha256": encoder.sha256,
+            "architecture": config.model_type,
+            "layers": config.num_hidden_layers,
+            "hidden": config.hidden_size,
+            "heads": config.num_attention_heads,
+            "vocabulary": config.vocab_size,
+        },
+        head={"kind": "linear", "logits": len(training.head.bias), "features": f"last layer, {settings.pooling}"},
+        training={
+            "dataset": dataset.name,
+            "optimizer": "Adam",
+            **asdict(settings.head),
+            "validation_share": settings.validation_share,
+            "epoch_kept": training.best.number,
+        },
+        metrics={
+            **fitted.accuracies[settings.pooling],
+            "train_texts": len(fitted.train_rows),
+            "validation_texts": len(fitted.validation_rows),
+            "test_texts": len(dataset.test),
+            "losses": [asdict(epoch) for epoch in training.epochs],
+            "poolings": fitted.accuracies,
+        },
+        parity={
+            "difference": parity.difference,
+            "tolerance": parity.tolerance,
+            "rows": parity.rows,
+            "batches": len(parity.shapes),
+        },
+        versions=library_versions(),
+    )
+    files = {MANIFEST: manifest.to_json(), TOKENIZER: encoder.tokenizer_json}
+    files |= {manifest.precisions[precision].file: graph for precision, graph in graphs.items()}
+    return Bundle(settings.output, "not published yet", manifest, files)
+
+
+def providers(precisions: dict[str, Any]) -> dict[str, str]:
+    """Which precision each provider takes: on CPU int8 where there is one, on CUDA fp32.
+
+    >>> providers({"fp32": b"", "int8": b""})
+    {'cpu': 'int8', 'cuda': 'fp32'}
+    """
+    chosen = {"cpu": "int8" if "int8" in precisions else "fp32"}
+    return chosen | {"cuda": "fp32"} if "fp32" in precisions else chosen
+
+
+def _evaluated(
+    bundle: Bundle, dataset: Dataset, torch_predicted: np.ndarray, settings: Settings, say: Callable[[str], None]
+) -> Bundle:
+    """Score the test split with the precision that CPU will take, and leave it out if it does not agree.
+
+    Raises:
+        ExportError: no other precision was asked for.
+    """
+    precision = bundle.manifest.providers["cpu"]
+    scorer = Scorer(bundle, provider="cpu", precision=precision)
+    result = evaluate(scorer, dataset.test.texts, dataset.test.labels, quiet=settings.quiet)
+    agreement = float(np.mean(result.predicted == torch_predicted))
+    say(
+        f"{precision} on CPU: test accuracy {result.accuracy:.2%}, the label of PyTorch on {agreement:.2%} of the texts"
+    )
+    found = {precision: {"test_accuracy": result.accuracy, "agreement": agreement}}
+    manifest = replace(bundle.manifest, metrics={**bundle.manifest.metrics, "precisions": found})
+    if agreement >= LEAST_AGREEMENT:
+        return replace(bundle, manifest=manifest)
+    if set(manifest.precisions) == {precision}:
+        raise ExportError(
+            f"{precision} agrees with PyTorch on {agreement:.2%} of the labels; {LEAST_AGREEMENT:.0%} is needed. No bundle was written."
+        )
+    say(f"{precision} is left out: {LEAST_AGREEMENT:.0%} is needed. The bundle scores in fp32 on CPU.")
+    kept = {name: value for name, value in manifest.precisions.items() if name != precision}
+    return replace(bundle, manifest=replace(manifest, precisions=kept, providers=providers(kept)))

@@ -1,0 +1,69 @@
+"""Metadata, dependencies and the two commands; the build backend and the tools' settings are in pyproject.toml."""
+
+from pathlib import Path
+
+from setuptools import setup
+
+HERE = Path(__file__).parent
+VERSION = next(
+    line.split('"')[1]
+    for line in (HERE / "scorer" / "__init__.py").read_text().splitlines()
+    if line.startswith("__version__")
+)
+
+# Every lower bound is the version that the tests ran with; none was tried below it.
+# There is no upper bound but torch's, since none is known to be needed.
+GPU_WHEEL = "(sys_platform == 'linux' and platform_machine == 'x86_64') or sys_platform == 'win32'"
+
+SCORING = [
+    # One of the two, never both: they are the same files. The GPU wheel holds the CPU provider too.
+    f"onnxruntime-gpu>=1.31 ; {GPU_WHEEL}",
+    f"onnxruntime>=1.31 ; not ({GPU_WHEEL})",
+    "tokenizers>=0.22",
+    "numpy>=2.2",
+    "click>=8.2",
+    "orjson>=3.11",
+    "pyarrow>=22",
+    "zstandard>=0.25",
+    "tqdm>=4.67",
+]
+EXPORT = [
+    # From 2.14 on, the index's wheels for Linux bring several gigabytes of CUDA libraries that training on CPU and
+    # exporting never use.
+    "torch>=2.13,<2.14",
+    "transformers>=5.17",
+    "datasets>=4.4",
+    "onnx>=1.21",
+    "onnxscript>=0.5",
+    "safetensors>=0.7",
+    "scikit-learn>=1.7",
+    "matplotlib>=3.10",
+]
+
+setup(
+    name="review-scorer",
+    version=VERSION,
+    description="Scores files of reviews with an exported classifier: every row scored or rejected, without PyTorch.",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE", "NOTICE"],
+    python_requires=">=3.11",
+    # By name: a search would find tests and build/ too. The default bundle is installed as data of scorer.default.
+    packages=["scorer", "scorer.rows", "scorer.default", "export"],
+    package_dir={"scorer.default": "models/default"},
+    package_data={"scorer.default": ["*"], "scorer": ["py.typed"]},
+    install_requires=SCORING,
+    extras_require={
+        "cuda": [f"onnxruntime-gpu[cuda,cudnn]>=1.31 ; {GPU_WHEEL}"],
+        "export": EXPORT,
+        "test": [*EXPORT, "pytest>=9", "hypothesis>=6.150"],
+    },
+    entry_points={"console_scripts": ["score=scorer.cli:main", "score-model=export.cli:main"]},
+    classifiers=[
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Environment :: Console",
+    ],
+)

@@ -1,0 +1,207 @@
+"""Tiny encoders, tokenizers and bundles, made here: no network, no download, no real data."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tokenizers
+import torch
+import transformers
+from tokenizers import models, normalizers, pre_tokenizers, processors
+
+from export.data import Dataset, Split
+from export.encoder import FrozenEncoder, load_encoder
+from export.head import HeadSettings
+from export.train import Settings, train
+from scorer.bundle import Bundle
+from scorer.cli import command
+from scorer.command import run_command
+
+GOOD = ("good", "great", "lovely", "fine", "superb", "warm")
+BAD = ("bad", "awful", "dull", "poor", "stale", "cold")
+FILLER = (
+    "the",
+    "film",
+    "was",
+    "a",
+    "and",
+    "it",
+    "plot",
+    "actor",
+    "scene",
+    "very",
+    "so",
+    "##s",
+    "##ly",
+    ".",
+    ",",
+    "!",
+    "café",
+)
+MAX_LENGTH = 24
+POSITIONS = 64
+
+
+def tiny_tokenizer(family: str) -> transformers.PreTrainedTokenizerFast:
+    """A WordPiece tokenizer with the family's special tokens, and with padding and truncation set as some files have."""
+    if family == "roberta":
+        special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+        names = {
+            "bos_token": "<s>",
+            "pad_token": "<pad>",
+            "eos_token": "</s>",
+            "unk_token": "<unk>",
+            "mask_token": "<mask>",
+        }
+        begin, end = "<s>", "</s>"
+    else:
+        special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+        names = {
+            "pad_token": "[PAD]",
+            "unk_token": "[UNK]",
+            "cls_token": "[CLS]",
+            "sep_token": "[SEP]",
+            "mask_token": "[MASK]",
+        }
+        begin, end = "[CLS]", "[SEP]"
+    vocabulary = {token: number for number, token in enumerate([*special, *GOOD, *BAD, *FILLER, *"abcdefghij"])}
+    tokenizer = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token=names["unk_token"]))
+    tokenizer.normalizer = normalizers.BertNormalizer(strip_accents=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{begin} $A {end}", special_tokens=[(begin, vocabulary[begin]), (end, vocabulary[end])]
+    )
+    tokenizer.enable_truncation(8)
+    tokenizer.enable_padding(length=8)
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)
+
+
+def tiny_model(family: str, vocabulary: int) -> transformers.PreTrainedModel:
+    """An encoder of the family's architecture with weights large enough that every part of it matters."""
+    if family == "distilbert":
+        config = transformers.DistilBertConfig(
+            vocab_size=vocabulary, max_position_embeddings=POSITIONS, dim=32, n_layers=2, n_heads=4, hidden_dim=64
+        )
+        model: transformers.PreTrainedModel = transformers.DistilBertModel(config)
+    else:
+        settings = {
+            "vocab_size": vocabulary,
+            "hidden_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "intermediate_size": 64,
+        }
+        if family == "roberta":
+            model = transformers.RobertaModel(
+                transformers.RobertaConfig(
+                    max_position_embeddings=POSITIONS + 2, type_vocab_size=1, pad_token_id=1, **settings
+                )
+            )
+        else:
+            model = transformers.BertModel(transformers.BertConfig(max_position_embeddings=POSITIONS, **settings))
+    generator = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "LayerNorm" in name or "layer_norm" in name:
+                weight.add_(torch.empty_like(weight).uniform_(-0.3, 0.3, generator=generator))
+            else:
+                weight.normal_(std=0.25, generator=generator)
+    return model
+
+
+@pytest.fixture(scope="session")
+def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A folder with a tiny encoder of a family, as `save_pretrained` writes it."""
+    folders: dict[str, Path] = {}
+
+    def folder(family: str) -> Path:
+        if family not in folders:
+            folders[family] = tmp_path_factory.mktemp("encoders") / f"tiny-{family}"
+            tokenizer = tiny_tokenizer(family)
+            tokenizer.save_pretrained(folders[family])
+            tiny_model(family, len(tokenizer)).save_pretrained(folders[family])
+        return folders[family]
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def encoder(encoder_folder: Callable[[str], Path]) -> Callable[[str], FrozenEncoder]:
+    return lambda family: load_encoder(str(encoder_folder(family)), max_length=MAX_LENGTH)
+
+
+def reviews(count: int, labels: int, seed: int) -> Split:
+    """Texts whose label can be told from their words: bad, good, or (for three labels) both."""
+    random_words = random.Random(seed)
+    texts, numbers = [], []
+    for row in range(count):
+        number = row % labels
+        telling = {0: [BAD], 1: [GOOD], 2: [GOOD, BAD]}[number]
+        words = random_words.choices([word for word in FILLER if word.isalpha()], k=random_words.randint(0, 6))
+        words += [random_words.choice(group) for group in telling for _ in range(3)]
+        random_words.shuffle(words)
+        texts.append(" ".join(words))
+        numbers.append(number)
+    return Split(texts, np.array(numbers))
+
+
+def make_bundle(
+    encoder: FrozenEncoder, folder: Path, labels: Sequence[str] = ("negative", "positive"), **settings: object
+) -> Bundle:
+    dataset = Dataset("synthetic", tuple(labels), reviews(400, len(labels), 1), reviews(120, len(labels), 2))
+    return train(
+        dataset,
+        encoder,
+        Settings(
+            folder,
+            folder.name,
+            head=HeadSettings(epochs=40, learning_rate=0.02),
+            cache=folder.parent / "features",
+            parity_rows=40,
+            quiet=True,
+            **settings,  # type: ignore[arg-type]
+        ),
+        lambda line: None,
+    )
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory, encoder: Callable[[str], FrozenEncoder]) -> Bundle:
+    """A bundle of two labels with fp32 and int8."""
+    return make_bundle(encoder("distilbert"), tmp_path_factory.mktemp("bundles") / "tiny", pooling="mean")
+
+
+@pytest.fixture(scope="session")
+def bundle_of_three(tmp_path_factory: pytest.TempPathFactory, encoder: Callable[[str], FrozenEncoder]) -> Bundle:
+    """A bundle of three labels, fp32."""
+    folder = tmp_path_factory.mktemp("bundles") / "three"
+    return make_bundle(encoder("bert"), folder, ("bad", "good", "mixed"), pooling="mean", precisions=("fp32",))
+
+
+@dataclass
+class Result:
+    """What a user of the command sees."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def score(bundle: Bundle, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Run `score` with the tiny bundle on CPU unless told otherwise."""
+    monkeypatch.setenv("SCORE_MODEL", str(bundle.path))
+    monkeypatch.setenv("SCORE_PROVIDER", "cpu")
+
+    def run(*arguments: str | Path) -> Result:
+        capfd.readouterr()
+        code = run_command(
+            command, [str(argument) for argument in arguments], name="score", interrupted="nothing was published."
+        )
+        out, err = capfd.readouterr()
+        return Result(code, out, err)
+
+    return run

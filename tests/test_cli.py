@@ -1,0 +1,352 @@
+"""The command as a user meets it: exact messages, exit codes, and what is on disk afterwards."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from scorer.cli import command
+from scorer.model import Scorer
+
+ROWS = [
+    {"id": "a", "text": "good great film", "stars": 5},
+    {"id": "b", "text": "awful dull film", "stars": 1.10},
+    {
+        "id": "c",
+        "text": "the plot was very very very so so so so so so so so so so so so so so so so so so",
+        "stars": None,
+    },
+]
+
+
+@pytest.fixture
+def jsonl(tmp_path):
+    path = tmp_path / "in.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    return path
+
+
+def start(bundle, *arguments, **options):
+    """The command in a process of its own, where streams and signals matter."""
+    environment = {**os.environ, "SCORE_MODEL": str(bundle.path), "SCORE_PROVIDER": "cpu"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "scorer", *map(str, arguments)],
+        env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options,
+    )  # fmt: skip
+
+
+def test_a_run_writes_one_row_a_record_and_says_so(score, jsonl, tmp_path, bundle):
+    result = score(jsonl, "-o", tmp_path / "out.csv")
+    scores = Scorer(bundle, provider="cpu").score([row["text"] for row in ROWS])
+    expected = [
+        f"{n},{row['id']},{label},{p[1]:.6f}" for n, row, label, p in zip((1, 2, 3), ROWS, *scores, strict=True)
+    ]
+    assert (tmp_path / "out.csv").read_text() == "\n".join(["row,id,label,score", *expected]) + "\n"
+    assert (result.code, result.out) == (0, "")
+    assert result.err.splitlines()[0].startswith(f"3 of 3 rows scored in 0 s to {tmp_path / 'out.csv'}: ")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "out.csv"]
+
+
+def test_details_and_kept_columns_pass_through_unchanged(score, jsonl, tmp_path):
+    assert score(jsonl, "-o", tmp_path / "out.jsonl", "--keep", "*", "--details", "-q").err == ""
+    lines = (tmp_path / "out.jsonl").read_text().splitlines()
+    assert lines[1].startswith('{"row":2,"id":"b","stars":1.1,"label":')
+    assert [list(json.loads(line)) for line in lines] == [
+        ["row", "id", "stars", "label", "score", "tokens", "truncated", "score_negative", "score_positive"]
+    ] * 3
+    assert [(json.loads(line)["tokens"], json.loads(line)["truncated"]) for line in lines] == [
+        (5, False),
+        (5, False),
+        (24, True),
+    ]
+    assert '"stars":null' in lines[2]
+
+
+def test_a_kept_column_that_is_not_there_is_empty_and_noted(score, jsonl, tmp_path):
+    result = score(jsonl, "-o", tmp_path / "out.csv", "--keep", "starz")
+    assert result.err.splitlines()[-1] == (
+        "Note: the first record has no column 'starz' (--keep); it is empty wherever a record lacks it."
+    )
+    assert (tmp_path / "out.csv").read_text().splitlines()[1].startswith("1,a,,")
+
+
+def test_more_than_two_labels_give_the_predicted_labels_probability(score, jsonl, tmp_path, bundle_of_three):
+    score(jsonl, "-o", tmp_path / "out.jsonl", "--model", bundle_of_three.path, "--details")
+    for line in (tmp_path / "out.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        assert (
+            row["score"]
+            == row[f"score_{row['label']}"]
+            == max(row[f"score_{label}"] for label in ("bad", "good", "mixed"))
+        )
+
+
+def test_the_same_records_as_csv_and_jsonl_get_the_same_scores(score, jsonl, tmp_path):
+    (tmp_path / "in.csv").write_text("id,text\n" + "".join(f"{row['id']},{row['text']}\n" for row in ROWS))
+    (tmp_path / "in.tsv").write_text("id\ttext\n" + "".join(f"{row['id']}\t{row['text']}\n" for row in ROWS))
+    for name in ("in.csv", "in.tsv", "in.jsonl"):
+        assert score(tmp_path / name, "-o", tmp_path / f"{name}.csv").code == 0
+    assert len({(tmp_path / f"{name}.csv").read_bytes() for name in ("in.csv", "in.tsv", "in.jsonl")}) == 1
+
+
+def test_several_inputs_are_one(score, jsonl, tmp_path):
+    score(jsonl, jsonl, "-o", tmp_path / "out.csv", "--limit", "5")
+    rows = [line.split(",")[:2] for line in (tmp_path / "out.csv").read_text().splitlines()[1:]]
+    assert rows == [["1", "a"], ["2", "b"], ["3", "c"], ["4", "a"], ["5", "b"]]
+
+
+def test_rejects_are_published_and_the_exit_code_says_look(score, jsonl, tmp_path):
+    with open(jsonl, "a") as file:
+        file.write('{"text": ""}\nbroken\n{"text": "good"}\n')
+    result = score(jsonl, "-o", tmp_path / "out.csv")
+    rejects = tmp_path / "out.csv.rejects.jsonl"
+    assert result.code == 3
+    assert result.err.splitlines()[-1] == f"2 rejected (1 empty_text, 1 invalid_json): see {rejects}."
+    found = [json.loads(line) for line in rejects.read_text().splitlines()]
+    offset = len("".join(json.dumps(row) + "\n" for row in ROWS))
+    assert found[0] == {
+        "row": 4, "source": str(jsonl), "line": 4, "offset": offset, "reason": "empty_text",
+        "raw": '{"text": ""}\n', "length": 13, "raw_truncated": False,
+    }  # fmt: skip
+    assert (found[1]["row"], found[1]["reason"]) == (5, "invalid_json")
+    assert [line.split(",")[0] for line in (tmp_path / "out.csv").read_text().splitlines()] == [
+        "row",
+        "1",
+        "2",
+        "3",
+        "6",
+    ]
+    # A clean run takes the stale rejects away.
+    jsonl.write_text('{"text": "good"}\n')
+    assert score(jsonl, "-o", tmp_path / "out.csv").code == 0
+    assert not rejects.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--strict"], "1 of the first 4 records were rejected (1 invalid_json): more than --max-rejects 0 allows."),
+        (
+            ["--max-rejects", "0"],
+            "1 of the first 4 records were rejected (1 invalid_json): more than --max-rejects 0 allows.",
+        ),
+        (
+            ["--max-reject-ratio", "0.2"],
+            "1 of 4 records were rejected (1 invalid_json): more than --max-reject-ratio 0.2 allows.",
+        ),
+    ],
+)
+def test_a_passed_reject_limit_publishes_the_rejects_only(score, jsonl, tmp_path, options, message):
+    with open(jsonl, "a") as file:
+        file.write("broken\n")
+    (tmp_path / "out.csv").write_text("the old bytes")
+    result = score(jsonl, "-o", tmp_path / "out.csv", *options)
+    assert result.code == 4
+    rejects = tmp_path / "out.csv.rejects.jsonl"
+    assert result.err == f"Error: {message}\nNothing was published; the rejects are in {rejects}.\n"
+    assert (tmp_path / "out.csv").read_text() == "the old bytes"
+    assert len(rejects.read_text().splitlines()) == 1
+    assert score(jsonl, "-o", tmp_path / "out.csv", "--max-rejects", "1", "--max-reject-ratio", "0.25").code == 3
+
+
+def test_nothing_is_published_when_every_record_is_rejected(score, tmp_path):
+    (tmp_path / "in.jsonl").write_text('1\n{"text": null}\n')
+    result = score(tmp_path / "in.jsonl", "-o", tmp_path / "out.csv")
+    assert result.code == 4
+    assert result.err.startswith("Error: every one of the 2 records was rejected (1 not_an_object, 1 empty_text).\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "out.csv.rejects.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "code", "out"),
+    [
+        ("in.jsonl", "", 0, "row,label,score\n"),
+        ("in.jsonl", "\n\n", 0, "row,label,score\n"),
+        ("in.csv", "id,text\n", 0, "row,id,label,score\n"),
+        ("in.csv", "", 4, None),
+    ],
+)
+def test_an_input_without_records(score, tmp_path, name, data, code, out):
+    (tmp_path / name).write_text(data)
+    result = score(tmp_path / name, "-o", tmp_path / "out.csv")
+    assert result.code == code
+    assert ((tmp_path / "out.csv").read_text() if out is not None else None) == out
+    if code:
+        assert (
+            result.err
+            == f"Error: {tmp_path / name} is empty: not even a header line is there, so no column can be named.\n"
+        )
+        assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([], 2, "name an input, for instance: score reviews.jsonl -o out.csv"),
+        (["none.csv"], 2, "the input none.csv is not there."),
+        (["in.txt"], 2, "the format of in.txt cannot be told from its name: give --input-format, one of: csv, tsv, jsonl, ndjson."),
+        (["-"], 2, "stdin needs --input-format, one of: csv, tsv, jsonl, ndjson."),
+        (["in.jsonl", "-o", "out.xyz"], 2, "the format of out.xyz cannot be told from its name: give --output-format, one of: csv, tsv, jsonl, ndjson."),
+        (["in.jsonl", "-o", "no/out.csv"], 2, "the folder {cwd}/no of --output no/out.csv is not there; create it first."),
+        (["in.jsonl", "-o", "folder.csv"], 2, "--output folder.csv is a folder; give a file in it, for instance folder.csv/out.csv."),
+        (["in.jsonl", "-o", "link.jsonl"], 2, "--output link.jsonl is an input too; write to another file."),
+        (["in.jsonl", "-o", "o.csv", "--rejects", "in.jsonl"], 2, "--rejects in.jsonl is an input too; write to another file."),
+        (["in.jsonl", "-o", "o.csv", "--rejects", "./o.csv"], 2, "--rejects and --output are the same file."),
+        (["in.jsonl", "--text", "body"], 2, "in.jsonl has no column 'body'. It has: 'id', 'text', 'stars'."),
+        (["in.jsonl", "--encoding", "klingon"], 2, "--encoding 'klingon' is not known; for instance utf-8, latin-1, cp1252, utf-16."),
+        (["in.jsonl", "--delimiter", "ab"], 2, "--delimiter takes one character, not 'ab'."),
+        (["in.jsonl", "--precision", "fp8"], 2, "the bundle tiny has no precision 'fp8'; it has: fp32, int8."),
+        (["in.jsonl", "--model", "none"], 5, "there is no bundle at none. Give --model a folder written by `score-model train`, or leave it out for the model that comes with the package."),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_said_and_nothing_is_written(
+    score, jsonl, tmp_path, monkeypatch, arguments, code, message
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in.txt").touch()
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "link.jsonl").symlink_to("in.jsonl")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    result = score(*arguments)
+    assert result.err == f"Error: {message.format(cwd=Path.cwd())}\n"
+    assert (result.code, result.out) == (code, "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_an_unknown_option_is_clicks_own_message(score):
+    result = score("a.csv", "--nonsense")
+    assert result.code == 2
+    assert "No such option: --nonsense" in result.err or "No such option '--nonsense'" in result.err
+
+
+def test_cuda_never_falls_back(score, jsonl, tmp_path):
+    result = score(jsonl, "-o", tmp_path / "out.csv", "--provider", "cuda")
+    if result.code == 0:
+        pytest.skip("a usable GPU is here")
+    assert result.code == 5
+    assert result.err.startswith("Error: --provider cuda cannot be used here: ")
+    assert result.err.endswith("\nUse --provider cpu, or auto to take what there is.\n")
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_auto_says_what_it_took_and_why(score, jsonl, tmp_path):
+    result = score(jsonl, "-o", tmp_path / "out.csv", "--provider", "auto")
+    assert result.code == 0
+    assert result.err.startswith("Taking ")
+    if "cpu" in result.err.splitlines()[0]:
+        assert result.err.startswith("Taking int8 on cpu: cuda is not usable: ")
+
+
+def test_stdout_carries_data_only_and_its_rejects_go_to_stderr(bundle, jsonl):
+    process = start(bundle, "-", "--input-format", "jsonl", "-q")
+    out, err = process.communicate(jsonl.read_bytes() + b"broken\n")
+    assert process.returncode == 3
+    assert [line.split(b",")[0] for line in out.splitlines()] == [b"row", b"1", b"2", b"3"]
+    assert json.loads(err)["reason"] == "invalid_json"
+    assert json.loads(err)["source"] == "-"
+
+
+def test_existing_special_files_are_written_and_never_replaced(score, jsonl, tmp_path):
+    assert score(jsonl, "-o", "/dev/null", "--output-format", "csv").code == 0
+    assert Path("/dev/null").is_char_device()
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reader = subprocess.Popen(["cat", fifo], stdout=subprocess.PIPE)
+    assert score(jsonl, "-o", fifo, "--output-format", "csv").code == 0
+    out, _ = reader.communicate(timeout=20)
+    assert out.count(b"\n") == 4
+    assert fifo.is_fifo()
+
+
+def test_a_closed_stdout_ends_quietly_with_141(bundle, tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"text": "good"}\n' * 5000)
+    process = start(bundle, tmp_path / "in.jsonl", "-q")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    err = process.stderr.read()
+    assert (process.wait(timeout=60), err) == (141, b"")
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "message"),
+    [
+        (signal.SIGINT, 130, b"Interrupted: nothing was published."),
+        (signal.SIGTERM, 143, b"Terminated: nothing was published."),
+    ],
+)
+def test_a_signal_leaves_no_half_output(bundle, tmp_path, number, code, message):
+    process = start(bundle, "-", "--input-format", "jsonl", "-o", tmp_path / "out.csv")
+    assert process.stdin is not None
+    process.stdin.write(b'{"text": "good"}\n' * 3000)
+    process.stdin.flush()
+    deadline = time.monotonic() + 60
+    while not any(path.stat().st_size for path in tmp_path.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.02)  # until the first rows are in the partial file, so that it is in the middle of its work
+    process.send_signal(number)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert message in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_option_can_be_set_in_the_environment(score, jsonl, tmp_path, monkeypatch):
+    monkeypatch.setenv("SCORE_OUTPUT", str(tmp_path / "out.jsonl"))
+    monkeypatch.setenv("SCORE_DETAILS", "1")
+    monkeypatch.setenv("SCORE_QUIET", "1")
+    assert score(jsonl).err == ""
+    assert "tokens" in json.loads((tmp_path / "out.jsonl").read_text().splitlines()[0])
+
+
+def test_a_file_keeps_its_mode_and_a_symlinks_target_is_replaced(score, jsonl, tmp_path):
+    target = tmp_path / "target.csv"
+    target.write_text("old")
+    target.chmod(0o640)
+    (tmp_path / "out.csv").symlink_to(target)
+    assert score(jsonl, "-o", tmp_path / "out.csv").code == 0
+    assert (tmp_path / "out.csv").is_symlink()
+    assert target.read_text().startswith("row,")
+    assert target.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_read_only_folder_is_refused_before_the_model_loads(score, jsonl, tmp_path, monkeypatch):
+    # Asked for through os.access, since root, as in a container, may write anywhere.
+    monkeypatch.setattr("scorer.publish.os.access", lambda path, mode: False)
+    result = score(jsonl, "-o", tmp_path / "out.csv", "--model", "not even looked for")
+    assert (result.code, result.err) == (
+        1, f"Error: the folder {tmp_path} of --output {tmp_path / 'out.csv'} is not writable.\n",
+    )  # fmt: skip
+
+
+def test_a_traceback_is_shown_with_debug_only(score, jsonl):
+    assert "Traceback" not in score(jsonl, "--text", "body").err
+    assert "Traceback" in score(jsonl, "--text", "body", "--debug").err
+
+
+def test_check_reports_the_machine_and_the_bundle(score, bundle):
+    result = score("--check")
+    assert result.code == 0
+    for line in (
+        "provider cpu: usable",
+        f"bundle tiny: {bundle.path}",
+        f"  id {bundle.id}",
+        "  golden rows, fp32 on cpu: 8 checked, biggest difference of a logit 0 (tolerance 0.001)",
+        "  golden rows, int8 on cpu: 8 checked, biggest difference of a logit 0 ",
+    ):
+        assert line in result.out
+    assert any(line.startswith("provider cuda: ") for line in result.out.splitlines())
+
+
+def test_every_option_is_explained_in_the_help(score):
+    help_text = score("--help").out
+    for parameter in command.params:
+        if "--version" not in parameter.opts and parameter.param_type_name == "option":
+            assert parameter.opts[-1] in help_text
+            assert parameter.help, parameter.name
+    assert score("--version").out == "score, version 0.1.0\n"

@@ -1,0 +1,100 @@
+"""A row's score depends on its text and the bundle, and on nothing else."""
+
+import threading
+
+import numpy as np
+import pytest
+from conftest import reviews
+
+from scorer.batches import pad, token_budget
+from scorer.engine import BatchEngine, RowEngine, probabilities
+from scorer.errors import BundleError
+from scorer.model import Scorer
+from scorer.runtime import open_session
+
+
+@pytest.fixture(scope="module")
+def rows(bundle):
+    return Scorer(bundle, provider="cpu").tokenizer.encode(reviews(60, 2, 21).texts).ids
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_scores_are_bit_equal_for_any_threads_order_and_neighbours(bundle, rows, precision):
+    session = open_session(bundle.graph(precision), "cpu")
+    expected = RowEngine(session, 1).logits(rows)
+    assert (RowEngine(session, 4).logits(rows) == expected).all()
+    assert (RowEngine(session, 2).logits(rows[::-1]) == expected[::-1]).all()
+    assert all((RowEngine(session, 1).logits([row]) == expected[at]).all() for at, row in enumerate(rows))
+
+
+def test_padded_batches_give_the_scores_of_single_rows(bundle, rows):
+    session = open_session(bundle.graph("fp32"), "cpu")
+    expected = RowEngine(session, 1).logits(rows)
+    for budget in (1, 50, 10_000):
+        np.testing.assert_allclose(BatchEngine(session, budget).logits(rows), expected, atol=1e-5)
+
+
+def test_batches_hold_every_row_once_and_no_more_tokens_than_the_budget():
+    lengths = [int(length) for length in np.random.default_rng(0).integers(1, 60, size=200)]
+    batches = token_budget(lengths, 128)
+    assert sorted(row for batch in batches for row in batch) == list(range(200))
+    assert all(len(batch) * max(lengths[row] for row in batch) <= 128 for batch in batches)
+
+
+def test_an_error_in_one_thread_reaches_the_caller_and_stops_the_others():
+    ran = []
+
+    class Broken:
+        def run(self, names, feed):
+            ran.append(feed["input_ids"].shape)
+            raise RuntimeError("no luck")
+
+    with pytest.raises(RuntimeError, match="no luck"):
+        RowEngine(Broken(), 2).logits([np.ones(3, dtype=np.int64)] * 500)
+    assert len(ran) <= 2
+
+
+def test_rows_run_at_the_same_time_on_as_many_threads_as_asked_for():
+    together = threading.Barrier(3, timeout=20)
+
+    class Waits:
+        def run(self, names, feed):
+            together.wait()  # breaks unless three rows are in work at once
+            return [np.zeros((1, 1), dtype=np.float32)]
+
+    assert RowEngine(Waits(), 3).logits([np.ones(2, dtype=np.int64)] * 6).shape == (6, 1)
+
+
+def test_a_logit_that_is_not_a_number_is_an_error_and_never_a_score():
+    class Overflows:
+        def run(self, names, feed):
+            return [np.full((len(feed["input_ids"]), 1), np.nan, dtype=np.float32)]
+
+    for engine in (RowEngine(Overflows(), 1), BatchEngine(Overflows(), 100)):
+        with pytest.raises(BundleError, match="not a number"):
+            engine.logits([np.ones(2, dtype=np.int64)])
+
+
+def test_probabilities_of_extreme_logits_do_not_overflow():
+    assert probabilities(np.array([[1000.0], [-1000.0]])).tolist() == [[0, 1], [1, 0]]
+    np.testing.assert_allclose(probabilities(np.array([[1000.0, 0.0, 1000.0]])), [[0.5, 0, 0.5]])
+
+
+def test_the_python_interface_gives_labels_and_probabilities(bundle, bundle_of_three):
+    known = reviews(60, 2, 22)
+    labels, found = Scorer(bundle.path, provider="cpu").score(known.texts)
+    assert found.shape == (60, 2)
+    np.testing.assert_allclose(found.sum(axis=1), 1)
+    assert labels == ["positive" if positive >= 0.5 else "negative" for positive in found[:, 1]]
+    truth = [("negative", "positive")[label] for label in known.labels]
+    assert np.mean([label == true for label, true in zip(labels, truth, strict=True)]) > 0.7
+    labels, found = Scorer(str(bundle_of_three.path), provider="cpu").score(known.texts)
+    assert found.shape == (60, 3)
+    assert labels == [("bad", "good", "mixed")[best] for best in found.argmax(axis=1)]
+    assert Scorer(bundle, provider="cpu").score([]).labels == []
+
+
+def test_padding_is_masked():
+    input_ids, mask = pad([np.array([5]), np.array([6, 7])])
+    assert input_ids.tolist() == [[5, 0], [6, 7]]
+    assert mask.tolist() == [[1, 0], [1, 1]]

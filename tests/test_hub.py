@@ -1,0 +1,55 @@
+"""The defaults of `score-model train`, from the hub. Skips where no hub can be reached."""
+
+import json
+from pathlib import Path
+
+import huggingface_hub
+import numpy as np
+import pytest
+from conftest import Result
+
+from export.data import Dataset, LabelNames, load_hub
+from export.encoder import load_encoder
+from export.train import Settings, train
+from scorer.cli import command
+from scorer.command import run_command
+
+pytestmark = pytest.mark.hub
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    try:
+        huggingface_hub.HfApi().model_info("distilbert-base-uncased", timeout=10)
+    except Exception as error:  # the library's network errors share no base class
+        pytest.skip(f"no hub can be reached: {type(error).__name__}")
+    whole = load_hub("stanfordnlp/imdb", text_column="text", label_column="label", label_names=LabelNames())
+    generator = np.random.default_rng(0)
+    parts = {
+        name: split.take(generator.choice(len(split), 200, replace=False))
+        for name, split in (("train", whole.train), ("test", whole.test))
+    }
+    return Dataset(whole.name, whole.labels, **parts)
+
+
+def test_distilbert_and_imdb_from_the_hub_go_all_the_way(
+    dataset: Dataset, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert dataset.labels == ("neg", "pos")
+    encoder = load_encoder("distilbert-base-uncased", max_length=200)
+    bundle = train(dataset, encoder, Settings(tmp_path / "imdb", "imdb", cache=tmp_path / "cache", quiet=True), print)
+    assert bundle.manifest.parity["difference"] <= 1e-4
+    assert bundle.manifest.metrics["test_accuracy"] > 0.6
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in dataset.test.texts))
+    arguments = [
+        str(tmp_path / "in.jsonl"),
+        "-o",
+        str(tmp_path / "out.csv"),
+        "--model",
+        str(tmp_path / "imdb"),
+        "--provider",
+        "cpu",
+    ]
+    result = Result(run_command(command, arguments, name="score", interrupted=""), *capfd.readouterr())
+    assert result.code == 0, result.err
+    assert (tmp_path / "out.csv").read_text().count("\n") == 201

@@ -1,0 +1,143 @@
+"""What the scorer finds out about the machine it runs on, and what it does without."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from scorer import runtime
+from scorer.check import cpu_features
+from scorer.cores import usable_cores
+from scorer.progress import Progress
+
+# Everything the extras bring, and the stage that uses it.
+EXTRAS = (
+    "torch",
+    "transformers",
+    "datasets",
+    "onnx",
+    "onnxscript",
+    "safetensors",
+    "sklearn",
+    "scipy",
+    "matplotlib",
+    "pandas",
+    "export",
+)
+
+WITHOUT_EXTRAS = f"""
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {EXTRAS!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}")
+
+sys.meta_path.insert(0, Absent())
+import scorer
+assert scorer.Scorer.__name__ == "Scorer"
+from scorer.cli import main
+main()
+"""
+
+
+def test_scoring_works_with_the_base_dependencies_alone(bundle, tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"text": "good film"}\n')
+    run = subprocess.run(
+        [sys.executable, "-c", WITHOUT_EXTRAS, tmp_path / "in.jsonl", "-o", tmp_path / "out.csv", "--model", bundle.path],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert (tmp_path / "out.csv").read_text().startswith("row,label,score\n1,")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["-m", "scorer", "--help"], ["-m", "export", "train", "--help"], ["-c", "import scorer"]]
+)
+def test_help_and_import_load_nothing_heavy(arguments):
+    heavy = ("torch", "transformers", "onnxruntime", "tokenizers", "numpy")
+    code = "import sys, runpy\nsys.argv = sys.argv[1:]\n"
+    if arguments[0] == "-m":
+        code += f"try:\n    runpy.run_module({arguments[1]!r}, run_name='__main__')\nexcept SystemExit as end:\n    assert not end.code\n"
+    else:
+        code += arguments[1] + "\n"
+    code += f"loaded = [name for name in {heavy!r} if name in sys.modules]\nassert not loaded, loaded\n"
+    run = subprocess.run([sys.executable, "-c", code, "x", *arguments[2:]], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize(
+    ("files", "membership", "cores"),
+    [
+        ({}, "0::/\n", 8),
+        ({"cpu.max": "max 100000"}, "0::/\n", 8),
+        ({"cpu.max": "250000 100000"}, "0::/\n", 3),
+        ({"cpu.max": "50000 100000"}, "0::/\n", 1),
+        ({"a/b/cpu.max": "200000 100000"}, "0::/a/b/c\n", 2),
+        ({"a/cpu.max": "100000 100000", "a/b/cpu.max": "200000 100000"}, "0::/a/b\n", 1),
+        (
+            {"cpu/a/cpu.cfs_quota_us": "400000", "cpu/a/cpu.cfs_period_us": "100000"},
+            "4:memory:/x\n3:cpu,cpuacct:/a\n",
+            4,
+        ),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, "3:cpu,cpuacct:/a\n", 8),
+    ],
+)
+def test_threads_follow_affinity_and_the_cgroups_quota(tmp_path, monkeypatch, files, membership, cores):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content + "\n")
+    (tmp_path / "membership").write_text(membership)
+    assert usable_cores(tmp_path, tmp_path / "membership") == cores
+
+
+def test_cpu_features_are_those_that_choose_kernels(tmp_path):
+    (tmp_path / "cpuinfo").write_text("flags\t\t: fpu avx2 avx512_vnni sse\nflags\t\t: fpu avx2\n")
+    assert cpu_features(tmp_path / "cpuinfo") == ["avx2", "avx512_vnni"]
+    assert cpu_features(tmp_path / "none") == []
+
+
+def test_a_provider_that_onnxruntime_was_built_without_is_named(monkeypatch):
+    monkeypatch.setattr(runtime.onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    assert "was built without cuda; install the wheel onnxruntime-gpu" in str(runtime.provider_problem("cuda"))
+    assert runtime.provider_problem("cpu") is None
+
+
+def test_cuda_without_a_driver_is_named(monkeypatch):
+    monkeypatch.setattr(runtime.onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(runtime, "_has_driver", lambda: False)
+    assert runtime.provider_problem("cuda") == "there is no NVIDIA driver on this machine (libcuda cannot be loaded)"
+
+
+def test_cuda_libraries_that_are_missing_are_named_and_stdout_stays_clean(monkeypatch, capfd):
+    def preload():
+        print("Failed to load libcublasLt.so.13: libcublasLt.so.13: cannot open shared object file")
+
+    monkeypatch.setattr(runtime.onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(runtime, "_has_driver", lambda: True)
+    monkeypatch.setattr(runtime.onnxruntime, "preload_dlls", preload)
+
+    class Fallen:
+        def get_providers(self):
+            return ["CPUExecutionProvider"]
+
+    monkeypatch.setattr(runtime.onnxruntime, "InferenceSession", lambda *a, **k: Fallen())
+    assert runtime.provider_problem("cuda") == (
+        "CUDAExecutionProvider does not start on this machine (device 0); missing: libcublasLt.so.13 "
+        "(pip install 'review-scorer[cuda]')"
+    )
+    assert capfd.readouterr().out == ""
+
+
+def test_progress_in_a_log_is_a_line_now_and_then(capsys, monkeypatch):
+    clock = iter(range(0, 1000, 20))
+    monkeypatch.setattr("scorer.progress.time.monotonic", lambda: float(next(clock)))
+    with Progress("scoring", 100, quiet=False, every=30) as progress:
+        for done in (0, 25, 50, 75):
+            progress.show(done, f"{done} rows")
+    assert capsys.readouterr().err == "scoring: 25%, 1 min 0 s left, 25 rows\nscoring: 75%, 20 s left, 75 rows\n"
+    with Progress("scoring", 100, quiet=True, every=0) as progress:
+        progress.show(50, "50 rows")
+    assert capsys.readouterr().err == ""

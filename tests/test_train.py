@@ -1,0 +1,400 @@
+"""Training: the encoder stays frozen, features are computed once, and the command says what it did."""
+
+import csv
+import json
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+import torch
+import transformers
+from conftest import MAX_LENGTH, Result, make_bundle, reviews, tiny_tokenizer
+
+from export import features
+from export.cli import command
+from export.data import Dataset, LabelNames, load_files, make_dataset
+from export.encoder import load_encoder
+from export.errors import DatasetError, ExportError, UnsupportedEncoder
+from export.features import extract, pool
+from export.head import HeadSettings, predict, train_head
+from export.train import Settings, train
+from scorer.command import run_command
+
+
+@pytest.fixture
+def score_model(capfd):
+    def run(*arguments):
+        capfd.readouterr()
+        code = run_command(
+            command, [str(argument) for argument in arguments], name="score-model", interrupted="stopped."
+        )
+        return Result(code, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A train and a test file of each format, labels neg and pos."""
+    for name, count, seed in (("train", 200, 1), ("test", 60, 2)):
+        split = reviews(count, 2, seed)
+        labels = [("neg", "pos")[label] for label in split.labels]
+        rows = list(zip(split.texts, labels, strict=True))
+        with open(tmp_path / f"{name}.csv", "w", newline="") as file:
+            csv.writer(file).writerows([("review", "label"), *rows])
+        (tmp_path / f"{name}.jsonl").write_text(
+            "".join(json.dumps({"review": t, "label": lb}) + "\n" for t, lb in rows)
+        )
+        pyarrow.parquet.write_table(
+            pyarrow.table({"review": split.texts, "label": labels}), tmp_path / f"{name}.parquet"
+        )
+    return tmp_path
+
+
+# Encoder and features
+
+
+def test_every_weight_is_frozen_and_dropout_is_off(encoder):
+    for family in ("distilbert", "bert", "roberta"):
+        model = encoder(family).model
+        assert not any(weight.requires_grad for weight in model.parameters())
+        assert not any(module.training for module in model.modules())
+
+
+def test_training_changes_no_weight_of_the_encoder(encoder, tmp_path):
+    from export.encoder import weights_sha256
+
+    frozen = encoder("bert")
+    make_bundle(frozen, tmp_path / "b", precisions=("fp32",))
+    assert weights_sha256(frozen.model) == frozen.sha256
+
+
+def test_a_texts_features_do_not_depend_on_the_padding_of_its_batch(encoder):
+    frozen = encoder("bert")
+    rows = frozen.tokenizer.encode(["good", "bad plot " * 10]).ids
+    together, alone = features.encode(rows, frozen.model), features.encode(rows[:1], frozen.model)
+    np.testing.assert_allclose(together[0], alone[0], atol=1e-5)
+    # The attention mask is what makes it so: without it the padded row comes out otherwise.
+    padded = torch.from_numpy(np.stack([np.resize(rows[0], len(rows[1])), rows[1]]))
+    padded[0, len(rows[0]) :] = 0
+    unmasked = frozen.model(input_ids=padded).last_hidden_state[0, 0].numpy()
+    assert np.abs(unmasked - alone[0, 0]).max() > 1e-2
+
+
+def test_mean_pooling_leaves_padding_out():
+    hidden = torch.tensor([[[2.0], [4.0], [99.0]]])
+    assert pool(hidden, torch.tensor([[1, 1, 0]]), "mean").tolist() == [[3.0]]
+    assert pool(hidden, torch.tensor([[1, 1, 0]]), "cls").tolist() == [[2.0]]
+
+
+def test_an_interrupted_extraction_goes_on_where_it_stopped(encoder, tmp_path, monkeypatch):
+    frozen = encoder("distilbert")
+    tokens = frozen.tokenizer.encode(reviews(200, 2, 4).texts)
+    monkeypatch.setattr(features, "_BATCH_TOKENS", 64)
+    whole = extract(frozen, tokens, tmp_path / "whole", name="train", quiet=True)
+    assert whole.computed == 200
+    original, calls = features.encode, []
+
+    def interrupted(rows, model):
+        calls.append(len(rows))
+        if len(calls) == 21:
+            raise KeyboardInterrupt
+        return original(rows, model)
+
+    monkeypatch.setattr(features, "encode", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        extract(frozen, tokens, tmp_path / "parts", name="train", quiet=True)
+    rest = extract(frozen, tokens, tmp_path / "parts", name="train", quiet=True)
+    assert rest.computed == 200 - sum(calls[:17])  # batches 1 to 17 had been saved
+    assert (rest.vectors == whole.vectors).all()
+    again = extract(frozen, tokens, tmp_path / "parts", name="train", quiet=True)
+    assert again.computed == 0
+    assert (again.vectors == whole.vectors).all()
+
+
+def test_other_texts_weights_or_lengths_have_features_of_their_own(encoder, encoder_folder):
+    frozen = encoder("distilbert")
+    texts = reviews(5, 2, 4).texts
+    keys = {
+        features.cache_key(frozen, frozen.tokenizer.encode(texts)),
+        features.cache_key(frozen, frozen.tokenizer.encode(texts[:4])),
+        features.cache_key(frozen, frozen.tokenizer.encode([*texts[:4], "other"])),
+        features.cache_key(encoder("bert"), frozen.tokenizer.encode(texts)),
+        features.cache_key(
+            frozen, load_encoder(str(encoder_folder("distilbert")), max_length=4).tokenizer.encode(texts)
+        ),
+    }
+    assert len(keys) == 5
+
+
+def test_an_encoder_of_another_kind_is_a_clear_error(tmp_path, score_model, files):
+    tokenizer = tiny_tokenizer("bert")
+    tokenizer.save_pretrained(tmp_path / "electra")
+    config = transformers.ElectraConfig(
+        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=1, num_attention_heads=4, intermediate_size=32
+    )
+    transformers.ElectraModel(config).save_pretrained(tmp_path / "electra")
+    result = score_model(
+        "train", "--encoder", tmp_path / "electra", "--train-file", files / "train.csv", "--test-file", files / "test.csv", "-o", tmp_path / "b"
+    )  # fmt: skip
+    assert result.code == 2
+    assert result.err == (
+        f"Error: the encoder '{tmp_path / 'electra'}' is of the kind 'electra'; supported are DistilBERT and the BERT "
+        "family (BERT, MiniLM, RoBERTa): distilbert, bert, roberta.\n"
+    )
+
+
+def test_more_tokens_than_the_encoder_has_positions_is_an_error(encoder_folder):
+    with pytest.raises(UnsupportedEncoder, match="has 64 positions; --max-length 65 is more"):
+        load_encoder(str(encoder_folder("roberta")), max_length=65)
+
+
+def test_an_encoder_that_is_not_there_is_an_error_that_says_what_to_give(tmp_path):
+    with pytest.raises(ExportError, match=r"Give a hub name .* or a local folder"):
+        load_encoder(str(tmp_path), max_length=8)
+
+
+def test_break_tags_are_cleaned_by_the_tokenizer_if_asked(encoder_folder):
+    folder = str(encoder_folder("bert"))
+    plain = load_encoder(folder, max_length=MAX_LENGTH).tokenizer
+    clean = load_encoder(folder, max_length=MAX_LENGTH, clean_html=True).tokenizer
+    dirty, tidy = "good<br /><br/>film<BR>", "good  film "
+    assert (
+        clean.encode([dirty]).ids[0].tolist()
+        == plain.encode([tidy]).ids[0].tolist()
+        != plain.encode([dirty]).ids[0].tolist()
+    )
+
+
+# Head
+
+
+def separable(count, labels, seed):
+    generator = np.random.default_rng(seed)
+    numbers = generator.integers(0, labels, size=count)
+    vectors = generator.normal(size=(count, 6)) * [1, 10, 100, 0.1, 1, 0] + 50
+    vectors[:, 0] += 6 * numbers
+    return vectors.astype(np.float32), numbers
+
+
+@pytest.mark.parametrize("labels", [2, 3])
+def test_the_folded_head_classifies_raw_features_of_any_scale(labels):
+    training = train_head(
+        separable(2000, labels, 0),
+        separable(200, labels, 1),
+        label_count=labels,
+        settings=HeadSettings(epochs=30, learning_rate=0.01),
+    )
+    vectors, truth = separable(500, labels, 2)
+    assert training.head.weight.shape == (1 if labels == 2 else labels, 6)
+    assert np.mean(predict(training.head.logits(vectors)) == truth) > 0.95
+
+
+def test_the_epoch_with_the_lowest_validation_loss_is_kept():
+    train_part, other = separable(60, 2, 0), separable(60, 2, 1)
+    shuffled = (other[0], np.random.default_rng(0).permutation(other[1]))  # nothing to be learnt: later epochs overfit
+    training = train_head(train_part, shuffled, label_count=2, settings=HeadSettings(epochs=20, learning_rate=0.05))
+    assert training.best == min(training.epochs, key=lambda epoch: epoch.validation_loss)
+    assert training.best.number < 20
+
+
+def test_training_is_repeatable():
+    first, second = (
+        train_head(separable(300, 2, 0), separable(50, 2, 1), label_count=2, settings=HeadSettings()) for _ in range(2)
+    )
+    assert (first.head.weight == second.head.weight).all()
+
+
+# Data
+
+
+def test_labels_are_sorted_named_and_the_positive_one_is_last():
+    rows = [("a", "0"), ("b", "1")]
+    assert make_dataset("d", rows, rows, LabelNames()).labels == ("0", "1")
+    assert make_dataset("d", rows, rows, LabelNames(("neg", "pos"))).train.labels.tolist() == [0, 1]
+    turned = make_dataset("d", rows, rows, LabelNames(("neg", "pos"), "neg"))
+    assert (turned.labels, turned.train.labels.tolist()) == (("pos", "neg"), [1, 0])
+    ten = [(str(n), str(n)) for n in range(1, 12)]
+    assert make_dataset("d", ten, ten, LabelNames()).labels == tuple(str(n) for n in range(1, 12))
+
+
+@pytest.mark.parametrize(
+    ("train_rows", "test_rows", "names", "message"),
+    [
+        (
+            [("a", "x")],
+            [("a", "x")],
+            LabelNames(),
+            "the training split has 1 different labels; two or more are needed.",
+        ),
+        (
+            [("a", "x"), ("b", "y")],
+            [("a", "z")],
+            LabelNames(),
+            "the test split has labels that the training split lacks: z.",
+        ),
+        (
+            [("a", "x"), ("b", "y")],
+            [("a", "x")],
+            LabelNames(("n",)),
+            "--label-names gives 1 names (n) for 2 labels (x, y).",
+        ),
+        (
+            [("a", "x"), ("b", "y")],
+            [("a", "x")],
+            LabelNames(None, "z"),
+            "--positive-label 'z' is none of the labels: x, y.",
+        ),
+    ],
+)
+def test_labels_that_do_not_fit_are_an_error(train_rows, test_rows, names, message):
+    with pytest.raises(DatasetError) as caught:
+        make_dataset("d", train_rows, test_rows, names)
+    assert str(caught.value) == message
+
+
+def test_every_format_gives_the_same_dataset(files):
+    found = [
+        load_files(
+            files / f"train.{kind}",
+            files / f"test.{kind}",
+            text_column=None,
+            label_column="label",
+            label_names=LabelNames(),
+        )
+        for kind in ("csv", "jsonl", "parquet")
+    ]
+    assert found[0].labels == ("neg", "pos")
+    assert len(found[0].train) == 200
+    for other in found[1:]:
+        assert other.train.texts == found[0].train.texts
+        assert (other.test.labels == found[0].test.labels).all()
+
+
+def test_a_training_record_that_cannot_be_used_is_named_and_never_left_out(tmp_path):
+    (tmp_path / "a.csv").write_text("text,label\ngood,1\n,0\n")
+    with pytest.raises(DatasetError, match=r"a\.csv, line 3: empty_text"):
+        load_files(
+            tmp_path / "a.csv", tmp_path / "a.csv", text_column=None, label_column="label", label_names=LabelNames()
+        )
+    (tmp_path / "b.csv").write_text("text,label\ngood,\n")
+    with pytest.raises(DatasetError, match="record 1 has no value in the column 'label'"):
+        load_files(
+            tmp_path / "b.csv", tmp_path / "b.csv", text_column=None, label_column="label", label_names=LabelNames()
+        )
+
+
+# The command
+
+
+def test_train_evaluate_parity_and_score_go_together(files, encoder_folder, score_model, score):
+    folder = encoder_folder("roberta")
+    result = score_model(
+        "train", "--encoder", folder, "--train-file", files / "train.csv", "--test-file", files / "test.parquet",
+        "--max-length", 24, "--pooling", "mean", "--epochs", 5, "--cache-dir", files / "cache", "-o", files / "b", "-q",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    lines = result.out.splitlines()
+    assert lines[0] == "train.csv (tested on test.parquet): 200 training and 60 test texts; labels neg, pos"
+    assert lines[1].startswith("features of train: 200 texts in 0 s, ")
+    assert lines[3].startswith("epoch  1: training loss 0.")
+    assert any(line.startswith("accuracy with pooling mean: training ") for line in lines)
+    assert any(line.startswith("parity: biggest difference of a logit from PyTorch ") for line in lines)
+    assert lines[-1].startswith(f"wrote {files / 'b'} (")
+    manifest = json.loads((files / "b" / "manifest.json").read_text())
+    assert len(manifest["metrics"]["losses"]) == 5
+    assert manifest["parity"]["difference"] <= 1e-4
+    card = (files / "b" / "README.md").read_text()
+    assert f"| test, PyTorch | 60 | {manifest['metrics']['test_accuracy']:.2%} |" in card
+
+    evaluated = score_model(
+        "evaluate", files / "b", "--data", files / "test.jsonl", "--precision", "fp32", "--provider", "cpu", "-q"
+    )
+    assert (
+        evaluated.out
+        == f"b, fp32 on cpu: accuracy {manifest['metrics']['test_accuracy']:.2%} ({round(manifest['metrics']['test_accuracy'] * 60)} of 60)\n"
+    )
+
+    compared = score_model("parity", files / "b", "--data", files / "test.csv", "--encoder", folder, "--rows", 50)
+    assert compared.code == 0, compared.err
+    assert compared.out.startswith("fp32, padded batches ((1, 1), (1, 64), (7, 33), (5, ")
+    assert compared.out.splitlines()[1].endswith("same label 100.00% of 50 texts")
+
+    scored = score(
+        files / "test.csv", "-o", files / "out.csv", "--model", files / "b", "--precision", "fp32", "--keep", "label"
+    )
+    assert scored.code == 0
+    with open(files / "out.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert np.mean([row["input_label"] == row["label"] for row in rows]) == pytest.approx(
+        manifest["metrics"]["test_accuracy"]
+    )
+
+    refused = score_model(
+        "train",
+        "--encoder",
+        folder,
+        "--train-file",
+        files / "train.csv",
+        "--test-file",
+        files / "test.csv",
+        "-o",
+        files / "b",
+    )
+    assert (refused.code, refused.err) == (
+        1,
+        f"Error: {files / 'b'} is there already; give --overwrite to replace it, or another --output.\n",
+    )
+
+
+def test_int8_that_disagrees_is_left_out(encoder, tmp_path, monkeypatch):
+    monkeypatch.setattr("export.train.LEAST_AGREEMENT", 1.01)
+    split = reviews(80, 2, 1)
+    said = []
+    dataset = Dataset("d", ("n", "p"), split, reviews(40, 2, 2))
+    settings = Settings(tmp_path / "b", "b", cache=tmp_path / "f", parity_rows=4, quiet=True)
+    bundle = train(dataset, encoder("bert"), settings, said.append)
+    assert sorted(bundle.manifest.precisions) == ["fp32"]
+    assert bundle.manifest.providers == {"cpu": "fp32", "cuda": "fp32"}
+    assert "model.int8.onnx" not in bundle.files
+    assert "int8 is left out: 101% is needed. The bundle scores in fp32 on CPU." in said
+    with pytest.raises(ExportError, match="No bundle was written"):
+        make_bundle(encoder("bert"), tmp_path / "int8", precisions=("int8",))
+    assert not (tmp_path / "int8").exists()
+
+
+def test_evaluate_wants_the_labels_of_the_bundle(bundle, files, score_model):
+    result = score_model("evaluate", bundle.path, "--data", files / "test.csv", "--provider", "cpu")
+    assert result.code == 2
+    assert result.err == (
+        "Error: the data has labels that the bundle lacks: neg, pos. The bundle has: negative, positive; "
+        "name the data's labels (neg, pos) in this order with --label-names.\n"
+    )
+    named = score_model(
+        "evaluate", bundle.path, "--data", files / "test.csv", "--provider", "cpu", "--label-names", "negative,positive"
+    )
+    assert named.code == 0
+    assert named.out.startswith("tiny, int8 on cpu: accuracy ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--train-file", "train.csv"], "--train-file and --test-file belong together."),
+        (["--precisions", "fp8"], "--precisions takes fp32, int8 or both, not 'fp8'."),
+        (
+            ["--train-file", "train.csv", "--test-file", "test.csv", "--text-column", "body"],
+            "train.csv has no column 'body'. It has: 'review', 'label'.",
+        ),
+        (
+            ["--train-file", "train.csv", "--test-file", "test.csv", "--label-column", "stars"],
+            "train.csv has no column 'stars'.",
+        ),
+    ],
+)
+def test_what_train_cannot_do_is_said(files, encoder_folder, score_model, monkeypatch, arguments, message):
+    monkeypatch.chdir(files)
+    result = score_model("train", "--encoder", encoder_folder("bert"), "--max-length", 24, "-o", "b", *arguments)
+    assert (result.code, result.err) == (2, f"Error: {message}\n")
+    assert not (files / "b").exists()
