@@ -217,6 +217,7 @@ def _unpublished(
 ) -> Bundle:
     """The bundle in memory, so that it can be evaluated by the scorer's own engine before it is published."""
     config, training = encoder.config, fitted.trainings[settings.pooling]
+    golden = golden_rows(graphs, encoder.tokenizer)
     manifest = Manifest(
         name=settings.name,
         labels=dataset.labels,
@@ -225,11 +226,10 @@ def _unpublished(
         truncation="head",
         pooling=settings.pooling,
         precisions={
-            precision: Precision(f"model.{precision}.onnx", tolerance(precision, graph, encoder.tokenizer))
-            for precision, graph in graphs.items()
+            precision: Precision(f"model.{precision}.onnx", tolerance(precision, golden)) for precision in graphs
         },
         providers=providers(graphs),
-        golden=golden_rows(graphs, encoder.tokenizer),
+        golden=golden,
         encoder={
             "name": encoder.name,
             "revision": encoder.revision,

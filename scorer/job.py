@@ -39,6 +39,9 @@ def run(arguments: Arguments) -> int:
     wanted = Wanted(arguments.text, arguments.keep, arguments.details)
     limits = Limits(0 if arguments.strict else arguments.max_rejects, arguments.max_reject_ratio)
     reader = Reader(inputs, wanted, arguments.limit)
+    if arguments.threads is not None:
+        # The tokenizer's threads are set when the first text is tokenized, and only so.
+        os.environ.setdefault("RAYON_NUM_THREADS", str(arguments.threads))
     scorer = Scorer(
         arguments.model,
         provider=arguments.provider,

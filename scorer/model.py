@@ -83,6 +83,8 @@ class Scorer:
 
     def score(self, texts: Sequence[str]) -> Scores:
         """The label and the probabilities of each text, in order."""
+        if isinstance(texts, str):  # a string is a sequence of strings, too: each letter would be scored
+            raise TypeError("score() takes a list of texts; put a single one into a list.")
         return self.score_tokens(self.tokenizer.encode(texts))
 
     def score_tokens(self, tokens: Tokens) -> Scores:

@@ -51,10 +51,8 @@ def provider_problem(provider: str, device_id: int = 0) -> str | None:
     return None
 
 
-def open_session(
-    graph: bytes, provider: str, device_id: int = 0, *, optimized: bool = True
-) -> onnxruntime.InferenceSession:
-    """A session on exactly this provider, from a graph's bytes; ``optimized=False`` computes the graph as it stands.
+def open_session(graph: bytes, provider: str, device_id: int = 0) -> onnxruntime.InferenceSession:
+    """A session on exactly this provider, from a graph's bytes.
 
     On CPU it computes with one thread: scorer.engine runs one row a thread, which needs no padding and scales better.
 
@@ -65,7 +63,7 @@ def open_session(
     if provider == "cuda":
         _preload_cuda()
     try:
-        return _open(graph, provider, device_id, optimized=optimized)
+        return _open(graph, provider, device_id)
     except ProviderError:
         raise
     except Exception as error:  # onnxruntime's exceptions share no base class
@@ -81,10 +79,8 @@ def installed_wheels() -> list[str]:
     return found
 
 
-def _open(graph: bytes, provider: str, device_id: int, *, optimized: bool = True) -> onnxruntime.InferenceSession:
+def _open(graph: bytes, provider: str, device_id: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
-    if not optimized:
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
     name = PROVIDERS[provider]
     if provider == "cpu":

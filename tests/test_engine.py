@@ -92,6 +92,8 @@ def test_the_python_interface_gives_labels_and_probabilities(bundle, bundle_of_t
     assert found.shape == (60, 3)
     assert labels == [("bad", "good", "mixed")[best] for best in found.argmax(axis=1)]
     assert Scorer(bundle, provider="cpu").score([]).labels == []
+    with pytest.raises(TypeError, match="takes a list of texts"):
+        Scorer(bundle, provider="cpu").score("a single text")
 
 
 def test_padding_is_masked():
