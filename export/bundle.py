@@ -25,6 +25,8 @@ def check_free(folder: Path, *, overwrite: bool) -> None:
     """Raise `ExportError` if a bundle cannot be written there, before hours of training."""
     if folder.exists() and not overwrite:
         raise ExportError(f"{folder} is there already; give --overwrite to replace it, or another --output.")
+    if folder.exists() and not (folder / SUMS).is_file():
+        raise ExportError(f"{folder} is there already and is no bundle; --overwrite replaces bundles only.")
     if not folder.resolve().parent.is_dir():
         raise ExportError(f"the folder {folder.resolve().parent} is not there; create it first.")
     if not os.access(folder.resolve().parent, os.W_OK | os.X_OK):

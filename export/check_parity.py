@@ -12,7 +12,7 @@ from export.head import LinearHead, predict
 from export.parity import TOLERANCE, Parity, compare, torch_logits
 from export.train import LEAST_AGREEMENT
 from scorer.batches import pad
-from scorer.bundle import HEAD, Bundle
+from scorer.bundle import HEAD, TOKENIZER, Bundle
 from scorer.engine import RowEngine
 from scorer.runtime import open_session
 from scorer.tokens import Tokenizer
@@ -57,7 +57,7 @@ def check_bundle(
             f"{encoder.name} is not the encoder that {bundle.path} was made with (its weights' sha256 differ). Name the right one with --encoder."
         )
     head, pooling = load_head(bundle), bundle.manifest.pooling
-    rows = Tokenizer(bundle.files["tokenizer.json"], bundle.manifest.max_length).encode(texts).ids
+    rows = Tokenizer(bundle.files[TOKENIZER], bundle.manifest.max_length).encode(texts).ids
     parity = None
     if "fp32" in bundle.manifest.precisions:
         session = open_session(bundle.graph("fp32"), "cpu")

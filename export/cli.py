@@ -138,7 +138,7 @@ def command() -> None:
     "--cache-dir",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="FOLDER",
-    help="Where features are kept; default: ~/.cache/review-scorer.",
+    help="Where features are kept; default: ~/.cache/review-scorer/features.",
 )
 @_threads
 @_quiet
@@ -264,7 +264,7 @@ def evaluate(
 @click.option(
     "--encoder",
     metavar="NAME",
-    help="The bundle's encoder, a hub name or a local folder; default: as the bundle names it.",
+    help="The bundle's encoder, a hub name or a local folder; default: the bundle's own name for it, which does for the hub only.",
 )
 @_threads
 @_debug

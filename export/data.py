@@ -13,6 +13,7 @@ from export.errors import DatasetError
 from scorer.rows.columns import Wanted, select
 from scorer.rows.read import Inputs, Reader
 from scorer.rows.record import JsonValue, Record, Reject, Value
+from scorer.rows.source import FORMATS
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,8 @@ def make_dataset(name: str, train: Rows, test: Rows, label_names: LabelNames) ->
     unseen = sort_labels({label for _, label in test} - set(raw))
     if unseen:
         raise DatasetError(f"the test split has labels that the training split lacks: {', '.join(unseen)}.")
+    if not test:
+        raise DatasetError("the test split is empty.")
     if len(raw) < 2:
         raise DatasetError(f"the training split has {len(raw)} different labels; two or more are needed.")
     names = label_names.names or tuple(raw)
@@ -132,24 +135,34 @@ def read_rows(path: Path, text_column: str | None, label_column: str) -> Rows:
     Raises:
         DatasetError: a column is missing or a record cannot be used; training leaves nothing out silently.
     """
-    return list(
-        _parquet_rows(path, text_column, label_column)
-        if path.suffix == ".parquet"
-        else _text_rows(path, text_column, label_column)
-    )
+    read = _parquet_rows if _is_parquet(path) else _text_rows
+    rows = list(read(path, text_column, label_column))
+    if not rows:
+        raise DatasetError(f"{path} has no record.")
+    return rows
 
 
 def read_texts(path: Path, text_column: str | None, count: int) -> list[str]:
     """``count`` texts of a file, evenly spread over it; all of them if it has fewer. No labels are needed."""
-    if path.suffix == ".parquet":
+    if _is_parquet(path):
         texts = [text for text, _ in _parquet_rows(path, text_column, None)]
     else:
-        texts = [
-            item.text for item in Reader(Inputs((str(path),)), Wanted(text=text_column)) if isinstance(item, Record)
-        ]
+        reader = Reader(Inputs((str(path),)), _wanted(text_column))
+        texts = [item.text for item in reader if isinstance(item, Record)]
     if not texts:
         raise DatasetError(f"{path} has no text.")
     return [texts[int(row)] for row in np.linspace(0, len(texts) - 1, min(count, len(texts)))]
+
+
+def _is_parquet(path: Path) -> bool:
+    extension = path.suffix.lstrip(".").lower()
+    if extension not in (*FORMATS, "parquet"):
+        raise DatasetError(f"{path}: labelled data is read from .{', .'.join(FORMATS)} and .parquet files.")
+    return extension == "parquet"
+
+
+def _wanted(text_column: str | None, *keep: str) -> Wanted:
+    return Wanted(text=text_column, keep=keep, option="--text-column")
 
 
 def _hub_rows(loaded: "datasets.DatasetDict", name: str, split: str, text_column: str, label_column: str) -> Rows:
@@ -168,7 +181,7 @@ def _hub_rows(loaded: "datasets.DatasetDict", name: str, split: str, text_column
 
 
 def _text_rows(path: Path, text_column: str | None, label_column: str) -> Iterator[tuple[str, str]]:
-    reader = Reader(Inputs((str(path),)), Wanted(text=text_column, keep=(label_column,)))
+    reader = Reader(Inputs((str(path),)), _wanted(text_column, label_column))
     for item in reader:
         if isinstance(item, Reject):
             raise DatasetError(f"{path}, line {item.position.line}: {item.reason}. Mend or remove this record.")
@@ -188,7 +201,7 @@ def _parquet_rows(path: Path, text_column: str | None, label_column: str | None)
     except (OSError, pyarrow.ArrowInvalid) as error:
         raise DatasetError(f"{path} cannot be read: {error}") from error
     columns = file.schema_arrow.names
-    text = select(Wanted(text=text_column), columns, str(path)).text
+    text = select(_wanted(text_column), columns, str(path)).text
     if label_column is not None and label_column not in columns:
         raise DatasetError(f"{path} has no column {label_column!r}; it has: {', '.join(columns)}.")
     for batch in file.iter_batches(columns=[text] if label_column is None else [text, label_column]):

@@ -1,13 +1,14 @@
 """`score --check`: what this machine can do, and whether the bundle gives here what it gave where it was made."""
 
 import platform
+from collections.abc import Iterator
 from pathlib import Path
 
 from scorer import __version__, runtime
-from scorer.bundle import TOKENIZER, load_bundle
+from scorer.bundle import load_bundle
 from scorer.cores import usable_cores
-from scorer.model import Scorer, check_golden_rows
-from scorer.tokens import Tokenizer
+from scorer.errors import BundleError
+from scorer.model import Scorer
 
 # What onnxruntime's matrix kernels choose by.
 _CPU_FEATURES = (
@@ -25,44 +26,49 @@ _CPU_FEATURES = (
 )
 
 
-def report(model: str | None, device_id: int, threads: int | None) -> list[str]:
-    """The lines of the report.
+def report(model: str | None, device_id: int, threads: int | None) -> Iterator[str]:
+    """The lines of the report, each as soon as it is known.
 
     Raises:
-        BundleError: the bundle cannot be loaded, or a precision that runs here fails its golden rows.
+        BundleError: at the end, if the bundle cannot be loaded, or a precision that runs here fails its golden rows.
     """
-    lines = [
-        f"review-scorer {__version__}, Python {platform.python_version()}, {platform.platform()}",
-        f"onnxruntime {runtime.onnxruntime_version()} ({', '.join(runtime.installed_wheels()) or 'no wheel recorded'})",
-    ]
-    if len(runtime.installed_wheels()) > 1:
-        lines.append(
-            "  both wheels are installed and overwrite each other: uninstall both, then install the one you want"
-        )
-    lines.append(f"cpu features: {' '.join(cpu_features()) or 'unknown'}; usable cores: {usable_cores()}")
-    problems = {provider: runtime.provider_problem(provider, device_id) for provider in runtime.PROVIDERS}
-    lines += [
-        f"provider {name}: {f'not usable: {problem}' if problem else 'usable'}" for name, problem in problems.items()
-    ]
+    wheels = runtime.installed_wheels()
+    yield f"review-scorer {__version__}, Python {platform.python_version()}, {platform.platform()}"
+    yield f"onnxruntime {runtime.onnxruntime_version()} ({', '.join(wheels) or 'no wheel recorded'})"
+    if len(wheels) > 1:
+        yield "  both wheels are installed and overwrite each other: uninstall both, then install the one you want"
+    yield f"cpu features: {' '.join(cpu_features()) or 'unknown'}; usable cores: {usable_cores()}"
+    usable = []
+    for provider in runtime.PROVIDERS:
+        problem = runtime.provider_problem(provider, device_id)
+        usable += [] if problem else [provider]
+        yield f"provider {provider}: {f'not usable: {problem}' if problem else 'usable'}"
     bundle = load_bundle(model)
     manifest = bundle.manifest
-    lines += [
-        f"bundle {manifest.name}: {bundle.path}",
-        f"  id {bundle.id}",
-        f"  labels {', '.join(manifest.labels)}; encoder {manifest.encoder.get('name', 'unknown')}, pooling {manifest.pooling}, "
-        f"max length {manifest.max_length}; precisions {', '.join(sorted(manifest.precisions))}",
-    ]
-    tokenizer = Tokenizer(bundle.files[TOKENIZER], manifest.max_length)
+    yield f"bundle {manifest.name}: {bundle.path}"
+    yield f"  id {bundle.id}"
+    yield f"  labels {', '.join(manifest.labels)}; precisions {', '.join(sorted(manifest.precisions))}"
+    yield (
+        f"  encoder {manifest.encoder.get('name', 'unknown')}, pooling {manifest.pooling}, "
+        f"max length {manifest.max_length}"
+    )
+    refused = []
     for precision in sorted(manifest.precisions):
-        for provider in runtime.PROVIDERS:
-            if problems[provider] is None and (provider, precision) != ("cuda", "int8"):
+        for provider in usable:
+            if (provider, precision) == ("cuda", "int8"):
+                continue
+            try:
                 scorer = Scorer(bundle, provider=provider, precision=precision, device_id=device_id, threads=threads)
-                difference = check_golden_rows(bundle, scorer.choice, tokenizer, scorer.engine)
-                lines.append(
-                    f"  golden rows, {precision} on {provider}: {len(manifest.golden)} checked, "
-                    f"biggest difference of a logit {difference:.2g} (tolerance {manifest.precisions[precision].tolerance:.2g})"
+            except BundleError as error:
+                refused.append(str(error))
+                yield f"  golden rows, {precision} on {provider}: refused"
+            else:
+                yield (
+                    f"  golden rows, {precision} on {provider}: {len(manifest.golden)} checked, biggest difference of a "
+                    f"logit {scorer.golden_difference:.2g} (tolerance {manifest.precisions[precision].tolerance:.2g})"
                 )
-    return lines
+    if refused:
+        raise BundleError("\n".join(refused))
 
 
 def cpu_features(cpuinfo: Path = Path("/proc/cpuinfo")) -> list[str]:

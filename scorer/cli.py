@@ -8,6 +8,7 @@ import click
 from scorer import __version__
 from scorer.arguments import Arguments
 from scorer.command import run_as_program
+from scorer.defaults import BATCH_TOKENS, MAX_RECORD_BYTES
 
 EXAMPLES = """\b
 Examples:
@@ -35,7 +36,10 @@ Examples:
     help="The column to score; default: the one called text, review, content, body or comment.",
 )
 @click.option(
-    "--keep", multiple=True, metavar="COLUMN", help="Pass a column through to the output; repeatable, '*' for all."
+    "--keep",
+    multiple=True,
+    metavar="COLUMN",
+    help="Pass a column through to the output; repeatable, '*' for all of the first record.",
 )
 @click.option("--details", is_flag=True, help="Add tokens, truncated and a score_<label> for each label.")
 @click.option("--delimiter", metavar="CHAR", help="Of CSV input; default: comma, a tab for tsv.  [one character]")
@@ -58,12 +62,12 @@ Examples:
 @click.option(
     "--max-record-bytes",
     type=click.IntRange(1),
-    default=10_000_000,
+    default=MAX_RECORD_BYTES,
     show_default=True,
     metavar="N",
     help="Reject a longer record.",
 )
-@click.option("--limit", type=click.IntRange(0), metavar="N", help="Read the first N records only.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Read the first N records only.")
 @click.option(
     "--provider",
     type=click.Choice(["auto", "cpu", "cuda"]),
@@ -85,7 +89,7 @@ Examples:
 @click.option(
     "--batch-tokens",
     type=click.IntRange(1),
-    default=16384,
+    default=BATCH_TOKENS,
     show_default=True,
     metavar="N",
     help="Padded tokens of a batch on cuda.",
@@ -107,9 +111,11 @@ def command(**options: object) -> int:
     arguments = Arguments(**options)  # type: ignore[arg-type]
     if arguments.check:
         from scorer.check import report
+        from scorer.publish import STDOUT, destination
 
-        for line in report(arguments.model, arguments.device_id, arguments.threads):
-            click.echo(line)
+        with destination(STDOUT) as out:
+            for line in report(arguments.model, arguments.device_id, arguments.threads):
+                out.write(f"{line}\n".encode())
         return 0
     from scorer.job import run
 
@@ -118,4 +124,4 @@ def command(**options: object) -> int:
 
 def main() -> NoReturn:
     """The entry point of the command `score`."""
-    run_as_program(command, name="score", interrupted="nothing was published.")
+    run_as_program(command, name="score", interrupted="no output file was published.")

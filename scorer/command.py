@@ -11,6 +11,7 @@ from typing import NoReturn
 import click
 
 from scorer.errors import ReaderGone, ScorerError
+from scorer.messages import say
 
 
 def run_command(command: click.Command, arguments: Sequence[str], *, name: str, interrupted: str) -> int:
@@ -24,7 +25,8 @@ def run_command(command: click.Command, arguments: Sequence[str], *, name: str, 
         name: the program's.
         interrupted: what to tell after Ctrl-C.
     """
-    debug = "--debug" in arguments
+    prefix = command.context_settings.get("auto_envvar_prefix")
+    debug = "--debug" in arguments or os.environ.get(f"{prefix}_DEBUG", "0") not in ("", "0")
     try:
         return int(command.main(list(arguments), prog_name=name, standalone_mode=False) or 0)
     except click.ClickException as error:
@@ -38,7 +40,7 @@ def run_command(command: click.Command, arguments: Sequence[str], *, name: str, 
         _explain(str(error), debug)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        click.echo(f"\nInterrupted: {interrupted}", err=True)
+        say(f"\nInterrupted: {interrupted}")
         return 130
     except Exception as error:
         _explain(f"unexpected {type(error).__name__}: {error}\nRun again with --debug for a traceback.", debug)
@@ -49,7 +51,7 @@ def run_as_program(command: click.Command, *, name: str, interrupted: str) -> No
     """The whole program: `run_command` on the process's own arguments, SIGTERM included."""
 
     def terminate(number: int, frame: FrameType | None) -> NoReturn:
-        click.echo(f"Terminated: {interrupted}", err=True)
+        say(f"Terminated: {interrupted}")
         raise SystemExit(143)
 
     signal.signal(signal.SIGTERM, terminate)
@@ -59,4 +61,4 @@ def run_as_program(command: click.Command, *, name: str, interrupted: str) -> No
 def _explain(message: str, debug: bool) -> None:
     if debug:
         traceback.print_exc()
-    click.echo(f"Error: {message}", err=True)
+    say(f"Error: {message}")

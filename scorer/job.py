@@ -4,10 +4,9 @@ import os
 import sys
 from contextlib import ExitStack
 
-import click
-
 from scorer.arguments import Arguments
 from scorer.errors import UsageError
+from scorer.messages import say
 from scorer.model import Scorer
 from scorer.pipeline import Limits, RejectLimitPassed, Summary, reasons, score_rows
 from scorer.progress import Progress, duration
@@ -51,7 +50,7 @@ def run(arguments: Arguments) -> int:
         batch_tokens=arguments.batch_tokens,
     )
     if not arguments.quiet and arguments.provider == "auto":
-        _say(f"Taking {scorer.choice.precision} on {scorer.choice.provider}: {scorer.choice.reason}.")
+        say(f"Taking {scorer.choice.precision} on {scorer.choice.provider}: {scorer.choice.reason}.")
 
     with ExitStack() as opened:
         rejects = opened.enter_context(_rejects_destination(rejects_place))
@@ -70,7 +69,8 @@ def run(arguments: Arguments) -> int:
             )
         except RejectLimitPassed as error:
             rejects.publish()
-            raise RejectLimitPassed(f"{error}\nNothing was published; the rejects are in {rejects_place}.") from error
+            what = "The output stream is not complete" if is_stream(arguments.output) else "Nothing was published"
+            raise RejectLimitPassed(f"{error}\n{what}; the rejects are in {rejects_place}.") from error
         if summary.rows_rejected:
             rejects.publish()
         elif rejects_place != STDERR:
@@ -78,8 +78,7 @@ def run(arguments: Arguments) -> int:
         output.publish()
     if not arguments.quiet:
         _report(summary, arguments.output, rejects_place)
-        for name in reader.absent:
-            _say(f"Note: the first record has no column {name!r} (--keep); it is empty wherever a record lacks it.")
+        _note_columns(reader)
     return 3 if summary.rows_rejected else 0
 
 
@@ -126,18 +125,22 @@ def _rates(summary: Summary) -> str:
     )
 
 
+def _note_columns(reader: Reader) -> None:
+    for name in reader.absent:
+        say(f"Note: the first record has no column {name!r} (--keep); it is empty wherever a record lacks it.")
+    if reader.dropped:
+        names = ", ".join(map(repr, sorted(reader.dropped)))
+        say(f"Note: later records have {names}, which the first lacks, so the output does too; name them with --keep.")
+
+
 def _report(summary: Summary, output: str, rejects_place: str) -> None:
     place = "stdout" if output == STDOUT else output
     labels = ", ".join(f"{count:,} {label}" for label, count in sorted(summary.labels.items()))
-    _say(
+    say(
         f"{summary.rows_scored:,} of {summary.rows_in:,} rows scored in {duration(summary.seconds)} to {place}"
         + (f": {labels}." if labels else ".")
     )
     if summary.rows_truncated:
-        _say(f"{summary.rows_truncated:,} texts were longer than the model reads; only their beginning counted.")
+        say(f"{summary.rows_truncated:,} texts were longer than the model reads; only their beginning counted.")
     if summary.rows_rejected:
-        _say(f"{summary.rows_rejected:,} rejected ({reasons(summary)}): see {rejects_place}.")
-
-
-def _say(message: str) -> None:
-    click.echo(message, err=True)
+        say(f"{summary.rows_rejected:,} rejected ({reasons(summary)}): see {rejects_place}.")

@@ -10,11 +10,10 @@ import numpy as np
 from scorer import runtime
 from scorer.bundle import TOKENIZER, Bundle, load_bundle
 from scorer.cores import usable_cores
+from scorer.defaults import BATCH_TOKENS
 from scorer.engine import BatchEngine, Engine, RowEngine, probabilities
 from scorer.errors import BundleError, ProviderError, UsageError
 from scorer.tokens import Tokenizer, Tokens
-
-BATCH_TOKENS = 16384
 
 
 class Scores(NamedTuple):
@@ -42,7 +41,7 @@ class Scorer:
     """Scores texts with a bundle: ``Scorer("models/imdb").score(["Loved it."])``.
 
     The golden rows are scored first, so a machine that would give other scores than the one where the bundle was made
-    is noticed before the first real row.
+    is noticed before the first real row; ``golden_difference`` is by how much their logits differ.
 
     Args:
         bundle: the bundle's folder, or a loaded `Bundle`; None for the one that comes with the package.
@@ -79,7 +78,7 @@ class Scorer:
             self.engine = RowEngine(session, threads or usable_cores())
         else:
             self.engine = BatchEngine(session, batch_tokens)
-        check_golden_rows(self.bundle, self.choice, self.tokenizer, self.engine)
+        self.golden_difference = check_golden_rows(self.bundle, self.choice, self.tokenizer, self.engine)
 
     def score(self, texts: Sequence[str]) -> Scores:
         """The label and the probabilities of each text, in order."""

@@ -180,5 +180,9 @@ def _check_limit(summary: Summary, limits: Limits) -> None:
     if limits.rejects is not None and summary.rows_rejected > limits.rejects:
         raise RejectLimitPassed(
             f"{summary.rows_rejected} of the first {summary.rows_in} records were rejected ({reasons(summary)}): "
-            f"more than --max-rejects {limits.rejects} allows."
+            + (
+                f"more than --max-rejects {limits.rejects} allows."
+                if limits.rejects
+                else "none is allowed (--strict or --max-rejects 0)."
+            )
         )

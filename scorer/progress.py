@@ -7,6 +7,8 @@ from typing import Self
 
 from tqdm import tqdm
 
+from scorer.messages import say
+
 
 class Progress:
     """Shows a share done, a note and the time left.
@@ -26,7 +28,7 @@ class Progress:
         self._first: int | None = None
         self._bar: tqdm | None = None
         self._quiet = quiet
-        if not quiet and sys.stderr.isatty():
+        if not quiet and sys.stderr is not None and sys.stderr.isatty():
             ending = "{percentage:3.0f}% |{bar}| {remaining} left{postfix}" if total else "{elapsed}{postfix}"
             self._bar = tqdm(total=total, desc=what, bar_format="{desc} " + ending, leave=False, file=sys.stderr)
 
@@ -42,7 +44,7 @@ class Progress:
             self._bar.update(done - self._bar.n)
         elif not self._quiet and now - self._last >= self._every:
             self._last = now
-            print(f"{self._what}: {self._share(done, now - self._start)}{note}", file=sys.stderr, flush=True)
+            say(f"{self._what}: {self._share(done, now - self._start)}{note}")
 
     def _share(self, done: int, seconds: float) -> str:
         if not self._total or self._first is None or done <= self._first:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import shutil
 import stat
 import sys
@@ -85,13 +86,25 @@ class StreamDestination:
         self._close = close
 
     def write(self, data: bytes) -> None:
+        rest = memoryview(data)
         try:
-            self._stream.write(data)
+            # An unbuffered stream (a FIFO here, stdout under PYTHONUNBUFFERED) may take a part only, and says so.
+            while rest:
+                rest = rest[self._write_some(rest) :]
             self._stream.flush()
         except BrokenPipeError as error:
             raise ReaderGone from error
         except OSError as error:
             raise ScorerError(f"the output stream cannot be written: {error.strerror}.") from error
+
+    def _write_some(self, data: memoryview) -> int:
+        try:
+            written = self._stream.write(data)
+        except BlockingIOError as error:  # a buffered stream on a pipe that somebody made non-blocking
+            written = error.characters_written
+        if not written:
+            select.select([], [self._stream], [])
+        return written or 0
 
     def publish(self) -> None:
         self._stream.flush()
@@ -107,6 +120,8 @@ class StreamDestination:
 def destination(path: str) -> Destination:
     """Where output of this name goes: stdout for ``-``, a stream for what is no regular file, else a file."""
     if path == STDOUT:
+        if sys.stdout is None:
+            raise ScorerError("stdout is closed; name an output file with --output.")
         return StreamDestination(sys.stdout.buffer, close=False)
     if is_stream(path):
         try:
@@ -122,7 +137,7 @@ def is_stream(path: str) -> bool:
         return True
     try:
         return not stat.S_ISREG(os.stat(path).st_mode)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
         raise _failed(Path(path), error) from error
@@ -155,10 +170,11 @@ def check_place(path: str, inputs: list[str], option: str) -> None:
 def remove(path: str) -> None:
     """Take a stale file away, so that it is not mistaken for this run's."""
     if not is_stream(path):
+        target = Path(os.path.realpath(path))
         try:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
-                sync_folder(Path(os.path.realpath(path)).parent)
+                target.unlink()
+                sync_folder(target.parent)
         except OSError as error:
             raise _failed(Path(path), error) from error
 
@@ -199,7 +215,7 @@ def _exchange(partial: Path, place: Path) -> None:
     os.rename(place, aside)
     try:
         os.rename(partial, place)
-    except OSError:
+    except BaseException:  # an interrupt, too, must not leave the place empty
         os.rename(aside, place)
         raise
     os.rename(aside, partial)

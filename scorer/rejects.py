@@ -22,7 +22,8 @@ def format_reject(reject: Reject) -> bytes:
     truncated = reject.length > len(raw)
     record: dict[str, Any] = {
         "row": reject.row,
-        "source": reject.position.source,
+        # A file name may hold bytes that are no UTF-8.
+        "source": reject.position.source.encode(errors="surrogateescape").decode(errors="backslashreplace"),
         "line": reject.position.line,
         "offset": reject.position.offset,
         "reason": reject.reason,

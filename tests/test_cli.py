@@ -1,5 +1,6 @@
 """The command as a user meets it: exact messages, exit codes, and what is on disk afterwards."""
 
+import io
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ import pytest
 
 from scorer.cli import command
 from scorer.model import Scorer
+from scorer.publish import StreamDestination
 
 ROWS = [
     {"id": "a", "text": "good great film", "stars": 5},
@@ -31,12 +33,12 @@ def jsonl(tmp_path):
     return path
 
 
-def start(bundle, *arguments, **options):
+def start(bundle, *arguments, environment=None):
     """The command in a process of its own, where streams and signals matter."""
-    environment = {**os.environ, "SCORE_MODEL": str(bundle.path), "SCORE_PROVIDER": "cpu"}
+    environment = {**os.environ, "SCORE_MODEL": str(bundle.path), "SCORE_PROVIDER": "cpu", **(environment or {})}
     return subprocess.Popen(
         [sys.executable, "-m", "scorer", *map(str, arguments)],
-        env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options,
+        env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 
 
@@ -55,9 +57,9 @@ def test_a_run_writes_one_row_a_record_and_says_so(score, jsonl, tmp_path, bundl
 def test_details_and_kept_columns_pass_through_unchanged(score, jsonl, tmp_path):
     assert score(jsonl, "-o", tmp_path / "out.jsonl", "--keep", "*", "--details", "-q").err == ""
     lines = (tmp_path / "out.jsonl").read_text().splitlines()
-    assert lines[1].startswith('{"row":2,"id":"b","stars":1.1,"label":')
+    assert lines[1].startswith('{"row":2,"id":"b","text":"awful dull film","stars":1.1,"label":')
     assert [list(json.loads(line)) for line in lines] == [
-        ["row", "id", "stars", "label", "score", "tokens", "truncated", "score_negative", "score_positive"]
+        ["row", "id", "text", "stars", "label", "score", "tokens", "truncated", "score_negative", "score_positive"]
     ] * 3
     assert [(json.loads(line)["tokens"], json.loads(line)["truncated"]) for line in lines] == [
         (5, False),
@@ -130,10 +132,13 @@ def test_rejects_are_published_and_the_exit_code_says_look(score, jsonl, tmp_pat
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--strict"], "1 of the first 4 records were rejected (1 invalid_json): more than --max-rejects 0 allows."),
+        (
+            ["--strict"],
+            "1 of the first 4 records were rejected (1 invalid_json): none is allowed (--strict or --max-rejects 0).",
+        ),
         (
             ["--max-rejects", "0"],
-            "1 of the first 4 records were rejected (1 invalid_json): more than --max-rejects 0 allows.",
+            "1 of the first 4 records were rejected (1 invalid_json): none is allowed (--strict or --max-rejects 0).",
         ),
         (
             ["--max-reject-ratio", "0.2"],
@@ -177,10 +182,7 @@ def test_an_input_without_records(score, tmp_path, name, data, code, out):
     assert result.code == code
     assert ((tmp_path / "out.csv").read_text() if out is not None else None) == out
     if code:
-        assert (
-            result.err
-            == f"Error: {tmp_path / name} is empty: not even a header line is there, so no column can be named.\n"
-        )
+        assert result.err == f"Error: {tmp_path / name} is empty: not even a header line is there.\n"
         assert not (tmp_path / "out.csv").exists()
 
 
@@ -197,6 +199,8 @@ def test_an_input_without_records(score, tmp_path, name, data, code, out):
         (["in.jsonl", "-o", "link.jsonl"], 2, "--output link.jsonl is an input too; write to another file."),
         (["in.jsonl", "-o", "o.csv", "--rejects", "in.jsonl"], 2, "--rejects in.jsonl is an input too; write to another file."),
         (["in.jsonl", "-o", "o.csv", "--rejects", "./o.csv"], 2, "--rejects and --output are the same file."),
+        (["in.jsonl", "-o", "in.txt/out.csv"], 2, "the folder {cwd}/in.txt of --output in.txt/out.csv is not there; create it first."),
+        (["dangling.csv"], 2, "the input dangling.csv is not there."),
         (["in.jsonl", "--text", "body"], 2, "in.jsonl has no column 'body'. It has: 'id', 'text', 'stars'."),
         (["in.jsonl", "--encoding", "klingon"], 2, "--encoding 'klingon' is not known; for instance utf-8, latin-1, cp1252, utf-16."),
         (["in.jsonl", "--delimiter", "ab"], 2, "--delimiter takes one character, not 'ab'."),
@@ -211,6 +215,7 @@ def test_what_cannot_be_done_is_said_and_nothing_is_written(
     (tmp_path / "in.txt").touch()
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "link.jsonl").symlink_to("in.jsonl")
+    (tmp_path / "dangling.csv").symlink_to("nowhere.csv")
     before = sorted(path.name for path in tmp_path.iterdir())
     result = score(*arguments)
     assert result.err == f"Error: {message.format(cwd=Path.cwd())}\n"
@@ -263,6 +268,93 @@ def test_existing_special_files_are_written_and_never_replaced(score, jsonl, tmp
     assert fifo.is_fifo()
 
 
+def test_a_stream_that_takes_little_at_a_time_gets_everything(bundle, tmp_path):
+    # Unbuffered, as in most containers; the pipe is full and the reader slow, and a stop signal cuts a write short.
+    (tmp_path / "in.jsonl").write_text(('{"text": "good", "id": "' + "x" * 3000 + '"}\n') * 1000)
+    process = start(bundle, tmp_path / "in.jsonl", "-q", environment={"PYTHONUNBUFFERED": "1"})
+    assert process.stdout is not None
+    first = os.read(process.stdout.fileno(), 10)
+    time.sleep(1)  # now the write is waiting for room
+    process.send_signal(signal.SIGSTOP)
+    process.send_signal(signal.SIGCONT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, b"")
+    assert (first + out).count(b"\n") == 1001
+
+
+def test_a_short_write_is_gone_on_with():
+    class TakesThree(io.RawIOBase):
+        def __init__(self):
+            self.got = b""
+
+        def writable(self):
+            return True
+
+        def write(self, data):
+            self.got += bytes(data[:3])
+            return min(3, len(data))
+
+    stream = TakesThree()
+    StreamDestination(stream, close=False).write(b"0123456789")
+    assert stream.got == b"0123456789"
+
+
+def test_closed_standard_streams_are_named(bundle, jsonl):
+    for redirection, message in (
+        (f"{jsonl} >&-", "stdout is closed; name an output file with --output."),
+        (f"- --input-format jsonl -o {jsonl}.csv <&-", "stdin is closed; name an input file."),
+    ):
+        run = subprocess.run(
+            ["bash", "-c", f"{sys.executable} -m scorer --provider cpu --model {bundle.path} {redirection}"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (run.returncode, run.stderr) == (1, f"Error: {message}\n")
+
+
+def test_a_full_stderr_does_not_spoil_a_run(bundle, jsonl, tmp_path):
+    run = subprocess.run(
+        [
+            "bash",
+            "-c",
+            f"{sys.executable} -m scorer --provider cpu --model {bundle.path} {jsonl} -o {tmp_path}/out.csv 2>/dev/full",
+        ],
+        check=False,
+    )
+    assert run.returncode == 0
+    assert (tmp_path / "out.csv").exists()
+
+
+def test_a_file_name_that_is_no_utf_8_is_no_obstacle(score, tmp_path):
+    name = os.fsdecode(bytes(tmp_path / "bad") + b"\xff.jsonl")
+    Path(name).write_text('{"text": "good"}\nbroken\n')
+    assert score(name, "-o", tmp_path / "out.csv").code == 3
+    assert json.loads((tmp_path / "out.csv.rejects.jsonl").read_text())["source"].endswith("bad\\xff.jsonl")
+
+
+def test_keys_that_only_later_records_have_are_noted(score, tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"text": "good"}\n{"text": "bad", "id": 2, "late": 5}\n')
+    end = "which the first lacks, so the output does too; name them with --keep."
+    assert (
+        score(tmp_path / "in.jsonl", "-o", tmp_path / "o.csv").err.splitlines()[-1]
+        == f"Note: later records have 'id', {end}"
+    )
+    assert (
+        score(tmp_path / "in.jsonl", "-o", tmp_path / "o.csv", "--keep", "*").err.splitlines()[-1]
+        == f"Note: later records have 'id', 'late', {end}"
+    )
+    score(tmp_path / "in.jsonl", "-o", tmp_path / "o.csv", "--keep", "id")
+    assert [line.split(",")[1] for line in (tmp_path / "o.csv").read_text().splitlines()] == ["id", "", "2"]
+
+
+def test_check_says_all_it_can_about_a_bundle_that_is_refused(score, bundle, tmp_path):
+    result = score("--check", "--model", tmp_path / "none")
+    assert result.code == 5
+    assert "provider cpu: usable\n" in result.out
+    assert result.err.startswith("Error: there is no bundle at ")
+
+
 def test_a_closed_stdout_ends_quietly_with_141(bundle, tmp_path):
     (tmp_path / "in.jsonl").write_text('{"text": "good"}\n' * 5000)
     process = start(bundle, tmp_path / "in.jsonl", "-q")
@@ -277,8 +369,8 @@ def test_a_closed_stdout_ends_quietly_with_141(bundle, tmp_path):
 @pytest.mark.parametrize(
     ("number", "code", "message"),
     [
-        (signal.SIGINT, 130, b"Interrupted: nothing was published."),
-        (signal.SIGTERM, 143, b"Terminated: nothing was published."),
+        (signal.SIGINT, 130, b"Interrupted: no output file was published."),
+        (signal.SIGTERM, 143, b"Terminated: no output file was published."),
     ],
 )
 def test_a_signal_leaves_no_half_output(bundle, tmp_path, number, code, message):

@@ -88,7 +88,7 @@ def test_values_keep_their_spelling(tmp_path):
     assert rejected.reason == "invalid_json"
     assert record.text == "café"
     assert [value.source for value in record.carried] == [
-        "12345678901234567890", "1.10", "1E400", '{"x": [1, 2]}', "true", "null", '"\\u00e9"',
+        "12345678901234567890", '"caf\\u00e9"', "1.10", "1E400", '{"x": [1, 2]}', "true", "null", '"\\u00e9"',
     ]  # fmt: skip
 
 
@@ -100,6 +100,7 @@ def test_values_keep_their_spelling(tmp_path):
         (b'{"text": "a", "n": NaN}', "invalid_json"),
         (b'{"text": "a", "n": -Infinity}', "invalid_json"),
         (b'{"text": "\\ud800"}', "invalid_json"),
+        (b'{"text": "a", "n": [{"\\udc00\\ud800": 1}]}', "invalid_json"),
         (b'{"text": "a\tb"}', "invalid_json"),
         (b"{'text': 'a'}", "invalid_json"),
         (b'{"text": "a",}', "invalid_json"),
@@ -135,7 +136,8 @@ def test_a_bad_json_line_is_rejected_and_its_neighbours_are_not(tmp_path, line, 
         b' { "text" : "ok" } \r',
         b'{"a": {"text": 1, "text": 2}, "text": "ok"}',
         b'{"x": 1, "x": 2, "text": "ok"}',
-        b'{"text": "ok", "smile": "\\ud83d\\ude00"}',
+        b'{"text": "ok", "smile": "\\ud83d\\ude00", "n": 1E400}',
+        b'{"text": "ok", "n": {"\\ud83d\\ude00": ["\\\\ud800"]}}',
     ],
 )
 def test_an_unusual_but_valid_json_line_is_read(tmp_path, line):
@@ -183,7 +185,7 @@ def test_csv_values_are_never_inferred(tmp_path):
     data = b'id,text,a,b\n007,"so, ""so""\n\nfine",1.10, x \n'
     (record,) = read(tmp_path, "a.csv", data, Wanted(keep=("*",)))
     assert record.text == 'so, "so"\n\nfine'
-    assert record.carried == ("007", "1.10", " x ")
+    assert record.carried == ("007", record.text, "1.10", " x ")
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
@@ -252,11 +254,26 @@ def test_an_empty_csv_file_is_an_error_and_a_header_alone_is_not(tmp_path):
     assert read(tmp_path, "b.csv", b"id,text\n") == []
 
 
+def test_without_a_header_the_first_record_that_parses_gives_the_columns(tmp_path):
+    data = b'a,"open\nb,good\nc\nd,bad\n'
+    items = read(tmp_path, "a.csv", data, Wanted(text="column_2"), dialect=Dialect(header=False))
+    assert texts(items) == ["unterminated_quote", "good", "column_count", "bad"]
+    assert texts(read(tmp_path, "a.csv", b'"open\n', dialect=Dialect(header=False))) == ["unterminated_quote"]
+
+
+@pytest.mark.parametrize("end", [b"\r", b"\r\n", b"\n"])
+def test_a_line_over_the_limit_costs_no_other_record_however_lines_end(tmp_path, end):
+    data = end.join([b"text", b"0" * 3_000_000, b"good", b"bad", b""])
+    items = read(tmp_path, "a.csv", data, max_record_bytes=50)
+    assert texts(items) == ["too_long", "good", "bad"]
+    assert items[0].length == 3_000_000 + len(end)
+
+
 def test_without_a_header_columns_have_numbers(tmp_path):
     (record,) = read(
         tmp_path, "a.csv", b"x;good\n", Wanted(text="column_2", keep=("*",)), dialect=Dialect(";", header=False)
     )
-    assert (record.row, record.text, record.carried) == (1, "good", ("x",))
+    assert (record.row, record.text, record.carried) == (1, "good", ("x", "good"))
 
 
 @given(
@@ -301,10 +318,10 @@ def test_a_senseless_dialect_is_refused(options, message):
 def test_the_text_column_is_the_only_one_of_the_known_names():
     assert select(Wanted(), ["x", "review"], "a").text == "review"
     for columns, message in (
-        (["text", "body"], "a has 'text', 'body': name the one to score with --text."),
+        (["text", "body"], "a has 'text', 'body': name the one to use with --text."),
         (
             ["x"],
-            "a has no column called text, review, content, body or comment. It has: 'x'. Name the one to score with --text.",
+            "a has no column called text, review, content, body or comment. It has: 'x'. Name the one to use with --text.",
         ),
     ):
         with pytest.raises(UsageError) as caught:

@@ -348,6 +348,19 @@ def test_train_evaluate_parity_and_score_go_together(files, encoder_folder, scor
     )
 
 
+def test_overwrite_replaces_bundles_only(files, encoder_folder, score_model):
+    (files / "precious").mkdir()
+    (files / "precious" / "thesis.txt").write_text("years of work")
+    result = score_model(
+        "train", "--encoder", encoder_folder("bert"), "--train-file", files / "train.csv", "--test-file", files / "test.csv",
+        "-o", files / "precious", "--overwrite",
+    )  # fmt: skip
+    assert (result.code, result.err) == (
+        1, f"Error: {files / 'precious'} is there already and is no bundle; --overwrite replaces bundles only.\n",
+    )  # fmt: skip
+    assert (files / "precious" / "thesis.txt").exists()
+
+
 def test_int8_that_disagrees_is_left_out(encoder, tmp_path, monkeypatch):
     monkeypatch.setattr("export.train.LEAST_AGREEMENT", 1.01)
     split = reviews(80, 2, 1)
@@ -382,6 +395,15 @@ def test_evaluate_wants_the_labels_of_the_bundle(bundle, files, score_model):
     ("arguments", "message"),
     [
         (["--train-file", "train.csv"], "--train-file and --test-file belong together."),
+        (
+            ["--train-file", "odd.txt", "--test-file", "odd.txt"],
+            "odd.txt: labelled data is read from .csv, .tsv, .jsonl, .ndjson and .parquet files.",
+        ),
+        (["--train-file", "none.csv", "--test-file", "test.csv"], "none.csv has no record."),
+        (
+            ["--train-file", "other.csv", "--test-file", "test.csv"],
+            "other.csv has no column called text, review, content, body or comment. It has: 'a', 'label'. Name the one to use with --text-column.",
+        ),
         (["--precisions", "fp8"], "--precisions takes fp32, int8 or both, not 'fp8'."),
         (
             ["--train-file", "train.csv", "--test-file", "test.csv", "--text-column", "body"],
@@ -395,6 +417,9 @@ def test_evaluate_wants_the_labels_of_the_bundle(bundle, files, score_model):
 )
 def test_what_train_cannot_do_is_said(files, encoder_folder, score_model, monkeypatch, arguments, message):
     monkeypatch.chdir(files)
+    (files / "odd.txt").touch()
+    (files / "none.csv").write_text("text,label\n")
+    (files / "other.csv").write_text("a,label\n1,2\n")
     result = score_model("train", "--encoder", encoder_folder("bert"), "--max-length", 24, "-o", "b", *arguments)
     assert (result.code, result.err) == (2, f"Error: {message}\n")
     assert not (files / "b").exists()

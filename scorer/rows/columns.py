@@ -19,13 +19,15 @@ class Wanted:
 
     Attributes:
         text: --text, or None to look for one of `TEXT_COLUMNS`.
-        keep: --keep, in order; ``*`` stands for all columns.
+        keep: --keep, in order; ``*`` stands for all columns of the first record, the text too.
+        option: what messages call the option that names the text column.
         details: whether tokens, truncated and each label's probability are written too.
     """
 
     text: str | None = None
     keep: tuple[str, ...] = ()
     details: bool = False
+    option: str = "--text"
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,10 @@ def select(wanted: Wanted, columns: Sequence[str], source: str) -> Selection:
     >>> select(Wanted(keep=("stars",)), ["id", "review", "stars"], "a.csv")
     Selection(text='review', carried=('id', 'stars'))
     """
-    text = wanted.text if wanted.text is not None else _find_text_column(columns, source)
+    text = wanted.text if wanted.text is not None else _find_text_column(columns, source, wanted.option)
     if text not in columns:
         raise UsageError(f"{source} has no column {text!r}. It has: {_names(columns)}.")
-    kept = [name for asked in wanted.keep for name in ([c for c in columns if c != text] if asked == ALL else [asked])]
+    kept = [name for asked in wanted.keep for name in (columns if asked == ALL else [asked])]
     carried = tuple(dict.fromkeys([ID, *kept] if ID in columns and text != ID else kept))
     selection = Selection(text, carried)
     check_unambiguous(selection, columns, source)
@@ -120,15 +122,15 @@ def _detail_columns(labels: Iterable[str]) -> tuple[str, ...]:
     return ("tokens", "truncated", *(f"score_{label}" for label in labels))
 
 
-def _find_text_column(columns: Sequence[str], source: str) -> str:
+def _find_text_column(columns: Sequence[str], source: str, option: str) -> str:
     found = [name for name in TEXT_COLUMNS if name in columns]
     if len(found) == 1:
         return found[0]
     if found:
-        raise UsageError(f"{source} has {_names(found)}: name the one to score with --text.")
+        raise UsageError(f"{source} has {_names(found)}: name the one to use with {option}.")
     raise UsageError(
         f"{source} has no column called {', '.join(TEXT_COLUMNS[:-1])} or {TEXT_COLUMNS[-1]}. It has: {_names(columns)}. "
-        "Name the one to score with --text."
+        f"Name the one to use with {option}."
     )
 
 

@@ -107,10 +107,15 @@ def parse(source: str, physical_lines: Iterator[Line], dialect: Dialect, limit: 
     records = _records(source, physical_lines, dialect, limit)
     first = next(records, None)
     if first is None:
-        if dialect.header:
-            raise InputError(f"{source} is empty: not even a header line is there, so no column can be named.")
-        return
+        raise InputError(f"{source} is empty: not even a {'header' if dialect.header else 'first'} line is there.")
     parsed, values = first
+    # Without a header the first record that parses says how many columns there are.
+    while parsed.problem is not None and not dialect.header:
+        yield parsed
+        first = next(records, None)
+        if first is None:
+            return
+        parsed, values = first
     if dialect.header:
         if parsed.problem is not None:
             raise InputError(
@@ -119,14 +124,13 @@ def parse(source: str, physical_lines: Iterator[Line], dialect: Dialect, limit: 
         columns = tuple(values)
     else:
         columns = tuple(f"column_{number}" for number in range(1, len(values) + 1))
-    duplicates = frozenset(column for column in columns if columns.count(column) > 1)
     yield Header(parsed.position, columns)
     rest = records if dialect.header else chain([first], records)
     for parsed, values in rest:
         if parsed.problem is None and len(values) != len(columns):
             parsed = parsed._replace(problem="column_count")
         elif parsed.problem is None:
-            parsed = parsed._replace(fields=dict(zip(columns, values, strict=True)), duplicates=duplicates)
+            parsed = parsed._replace(fields=dict(zip(columns, values, strict=True)))
         yield parsed
 
 

@@ -5,8 +5,6 @@ import re
 from collections.abc import Iterator
 from typing import NoReturn
 
-import orjson
-
 from scorer.rows.lines import Line
 from scorer.rows.record import JsonValue, Parsed, Position, Reason
 
@@ -68,8 +66,14 @@ def parse_object(text: str) -> tuple[dict[str, JsonValue], frozenset[str]]:
     >>> parse_object('{"price": 1.10}')[0]["price"].source
     '1.10'
     """
+    fields, duplicates = _parse_object(text)
     if _SURROGATE_ESCAPE.search(text):
-        orjson.loads(text)
+        # Half of a pair cannot be encoded, which is a ValueError, too.
+        json.dumps({key: field.value for key, field in fields.items()}, ensure_ascii=False).encode()
+    return fields, duplicates
+
+
+def _parse_object(text: str) -> tuple[dict[str, JsonValue], frozenset[str]]:
     at = _skip_space(text, 0)
     if not text.startswith("{", at):
         _, end = _DECODER.raw_decode(text, at)

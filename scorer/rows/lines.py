@@ -14,7 +14,7 @@ class Line(NamedTuple):
     Attributes:
         number: from 1.
         offset: of its first byte.
-        data: its bytes, line end included; only the first `RAW_LIMIT` of a line that is too long.
+        data: its bytes, line end included; of a line that is too long perhaps the beginning only.
         length: its whole length in bytes.
         too_long: whether it is longer than the limit.
     """
@@ -40,7 +40,8 @@ def lines(stream: BinaryIO, limit: int, *, carriage_returns: bool = False) -> It
         if offset == 0 and data.startswith(codecs.BOM_UTF8):
             data, offset = data[len(codecs.BOM_UTF8) :], len(codecs.BOM_UTF8)
         if len(data) > limit and not data.endswith((b"\n", b"\r") if carriage_returns else b"\n"):
-            length = len(data) + _skip_line(stream)
+            skipped, carry = _skip_line(stream, carriage_returns)
+            length = len(data) + skipped
             yield Line(number, offset, data[:RAW_LIMIT], length, True)
             number, offset = number + 1, offset + length
             continue
@@ -69,11 +70,17 @@ def _whole_lines(data: bytes, carried: int, stream: BinaryIO) -> tuple[bytes, by
     return data[:cut], data[cut:]
 
 
-def _skip_line(stream: BinaryIO) -> int:
-    """Read on to the end of the line; returns how many bytes that were."""
+def _skip_line(stream: BinaryIO, carriage_returns: bool) -> tuple[int, bytes]:
+    """Read on to the end of the line; returns how many bytes that were, and what was read of the next line."""
     skipped = 0
     while piece := stream.readline(1 << 20):
+        if carriage_returns and b"\r" in piece:
+            end = piece.index(b"\r") + 1
+            rest = piece[end:] or stream.read(1)
+            if rest.startswith(b"\n"):
+                return skipped + end + 1, rest[1:]
+            return skipped + end, rest
         skipped += len(piece)
         if piece.endswith(b"\n"):
             break
-    return skipped
+    return skipped, b""

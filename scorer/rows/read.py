@@ -4,14 +4,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from scorer.defaults import MAX_RECORD_BYTES
 from scorer.rows import csvfile, jsonl
-from scorer.rows.columns import Selection, Wanted, check_unambiguous, select, take
+from scorer.rows.columns import ALL, ID, Selection, Wanted, check_unambiguous, select, take
 from scorer.rows.csvfile import Dialect
 from scorer.rows.lines import lines
 from scorer.rows.record import Header, Parsed, Record, Reject
 from scorer.rows.source import DELIMITERS, format_of, opened
 
-MAX_RECORD_BYTES = 10_000_000
+_MOST_DROPPED = 20
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Reader:
     Attributes:
         selection: the columns, decided on the first header or valid record; None before.
         absent: --keep columns that the first header or valid record lacks; a typing error, perhaps.
+        dropped: keys of later records that ``--keep '*'`` would have passed through, or an id, had they been in the
+            first record: an output's columns are fixed by its first row. Some 20 of them at most.
         bytes_read: how far the reading got, over all files, for the progress.
     """
 
@@ -46,6 +49,7 @@ class Reader:
         self._limit = limit
         self.selection: Selection | None = None
         self.absent: tuple[str, ...] = ()
+        self.dropped: set[str] = set()
         self.bytes_read = 0
 
     def __iter__(self) -> Iterator[Record | Reject]:
@@ -53,6 +57,7 @@ class Reader:
             self.bytes_read += parsed.length
             if self.selection is None and parsed.problem is None:
                 self._select(tuple(parsed.fields), parsed.position.source)
+            self._note_dropped(parsed)
             # Before the first valid record nothing can be selected, and nothing needs to be.
             taken = take(self.selection or Selection("", ()), parsed)
             if isinstance(taken, str):
@@ -74,6 +79,12 @@ class Reader:
     def _select(self, columns: Sequence[str], source: str) -> None:
         self.selection = select(self._wanted, columns, source)
         self.absent = tuple(name for name in self.selection.carried if name not in columns)
+
+    def _note_dropped(self, parsed: Parsed) -> None:
+        if self.selection is None or len(self.dropped) >= _MOST_DROPPED:
+            return
+        dropped = parsed.fields.keys() - {self.selection.text, *self.selection.carried}
+        self.dropped |= set(sorted(dropped if ALL in self._wanted.keep else dropped & {ID})[:_MOST_DROPPED])
 
 
 def _parse_file(path: str, inputs: Inputs) -> Iterator[Header | Parsed]:

@@ -44,7 +44,7 @@ class Position(NamedTuple):
     Attributes:
         source: the file's path as it was given, ``-`` for stdin.
         line: its first physical line, from 1.
-        offset: of its first byte in the (decompressed) file.
+        offset: of its first byte in the file; of a UTF-16 or UTF-32 file, in its UTF-8 form.
     """
 
     source: str

@@ -30,7 +30,7 @@ def expand(inputs: Iterable[str]) -> list[str]:
         if name == STDIN or os.path.exists(name):
             files.append(name)
             continue
-        matches = sorted(glob.glob(name, recursive=True))
+        matches = sorted(filter(os.path.exists, glob.glob(name, recursive=True)))
         if not matches:
             raise UsageError(
                 f"the input {name} is not there" + (" (no file matches)." if glob.has_magic(name) else ".")
@@ -67,16 +67,19 @@ def check_encoding(encoding: str) -> str:
     """
     try:
         "text".encode(encoding)
-        return codecs.lookup(encoding).name
     except (LookupError, UnicodeError) as error:
         raise UsageError(
             f"--encoding {encoding!r} is not known; for instance utf-8, latin-1, cp1252, utf-16."
         ) from error
+    name = codecs.lookup(encoding).name
+    return "utf-8" if name == "utf-8-sig" else name  # a byte order mark is dropped from UTF-8 in any case
 
 
 @contextmanager
 def opened(path: str, encoding: str) -> Iterator[tuple[BinaryIO, str]]:
     """Open an input as bytes whose line ends are ASCII; gives the stream and the encoding it now has.
+
+    UTF-16 and UTF-32 come as UTF-8, so offsets and raw bytes of rejects are those of the UTF-8 form.
 
     Raises:
         ScorerError: it cannot be opened or read.
@@ -96,6 +99,8 @@ def opened(path: str, encoding: str) -> Iterator[tuple[BinaryIO, str]]:
 @contextmanager
 def _stream(path: str) -> Iterator[BinaryIO]:
     if path == STDIN:
+        if sys.stdin is None:
+            raise ScorerError("stdin is closed; name an input file.")
         yield sys.stdin.buffer
     else:
         with open(path, "rb") as stream:
