@@ -16,6 +16,7 @@ from scorer.rows.jsonl import NotAnObject, parse_object
 from scorer.rows.lines import RAW_LIMIT, lines
 from scorer.rows.read import Inputs, Reader
 from scorer.rows.record import Record
+from scorer.rows.recordlines import RecordLines
 from scorer.rows.source import expand, format_of
 from scorer.rows.write import formatter
 
@@ -228,6 +229,46 @@ def test_a_quoted_record_over_the_limit_costs_its_first_line(tmp_path):
     data = b'id,text\n1,"a\n' + b"2,two\n" * 50 + b"3,three\n"
     items = read(tmp_path, "a.csv", data, max_record_bytes=100)
     assert texts(items) == ["unterminated_quote", *["two"] * 50, "three"]
+
+
+def parse_csv(data, limit=10**6, dialect=Dialect()):  # noqa: B008
+    return list(csvfile.parse("x", lines(io.BytesIO(data), limit, carriage_returns=True), dialect, limit))
+
+
+@pytest.mark.parametrize("line", [b'a","\n', b'"a\n', b'a,"b\n', b'"\n', b'"",""","\n'])
+@pytest.mark.parametrize("ending", [b"", b'"x\n', b'"\n'])
+def test_lines_that_leave_quotes_open_are_read_about_twice_and_not_once_for_each(monkeypatch, line, ending):
+    fed = 0
+    take, closes = RecordLines._take, RecordLines._closes
+
+    def counted(function):
+        def call(*arguments):
+            nonlocal fed
+            fed += 1
+            return function(*arguments)
+
+        return call
+
+    monkeypatch.setattr(RecordLines, "_take", counted(take))
+    monkeypatch.setattr(RecordLines, "_closes", counted(closes))
+    for limit in (10**6, 300):
+        fed = 0
+        found = parse_csv(b"h,i\n" + line * 2000 + ending, limit)
+        assert sum(item.raw.count(b"\n") for item in found[1:]) == 2000 + bool(ending)
+        assert fed < 5 * 2000
+
+
+@given(
+    st.lists(st.sampled_from(["a", '"', ",", "\n", '""', "\n\n", ',"', '"\n', "\\"]), max_size=40).map("".join),
+    st.sampled_from([5, 12, 10**6]),
+    st.sampled_from(["", "\\"]),
+)
+def test_what_is_remembered_of_lines_changes_no_record(text, limit, escape):
+    dialect = Dialect(escape_char=escape)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RecordLines, "_may_close", lambda self: True)
+        expected = parse_csv(b"h,i\n" + text.encode(), limit, dialect)
+    assert parse_csv(b"h,i\n" + text.encode(), limit, dialect) == expected
 
 
 def test_a_field_may_be_longer_than_the_standard_librarys_limit(tmp_path):

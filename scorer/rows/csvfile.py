@@ -6,7 +6,6 @@ its first physical line only, and parsing goes on at the next one.
 """
 
 import csv
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -14,6 +13,7 @@ from itertools import chain
 from scorer.errors import InputError, UsageError
 from scorer.rows.lines import Line
 from scorer.rows.record import Header, Parsed, Position, Reason
+from scorer.rows.recordlines import Format, RecordLines
 from scorer.rows.source import DELIMITERS
 
 
@@ -50,44 +50,6 @@ class Dialect:
         given = [value for value in (self.delimiter, self.quote_char, self.escape_char) if value]
         if len(set(given)) != len(given):
             raise UsageError("--delimiter, --quote-char and --escape-char must differ from each other.")
-
-
-class _Pulled:
-    """Hands lines to the csv parser one by one and remembers those of the record in work.
-
-    A record longer than the limit looks to the parser like the end of the file.
-    """
-
-    def __init__(self, physical_lines: Iterator[Line], encoding: str, limit: int) -> None:
-        self._lines = physical_lines
-        self._returned: deque[Line] = deque()
-        self._encoding = encoding
-        self._limit = limit
-        self.record: list[Line] = []
-        self.length = 0
-
-    def __iter__(self) -> "_Pulled":
-        return self
-
-    def __next__(self) -> str:
-        if self.record and (self.record[-1].too_long or self.length > self._limit):
-            raise StopIteration
-        line = self._returned.popleft() if self._returned else next(self._lines)
-        self.record.append(line)
-        self.length += line.length
-        if line.too_long:
-            return ""
-        # Undecodable bytes must not stop the parser in the middle of a record; parse() finds them again.
-        return line.data.decode(self._encoding, "surrogateescape")
-
-    def start_record(self) -> None:
-        self.record, self.length = [], 0
-
-    def keep_first_line(self) -> None:
-        """Give back all lines of the record in work but the first."""
-        self._returned.extendleft(reversed(self.record[1:]))
-        self.record = self.record[:1]
-        self.length = self.record[0].length
 
 
 def parse(source: str, physical_lines: Iterator[Line], dialect: Dialect, limit: int) -> Iterator[Header | Parsed]:
@@ -138,15 +100,15 @@ _Row = tuple[Parsed, list[str]]
 
 
 def _records(source: str, physical_lines: Iterator[Line], dialect: Dialect, limit: int) -> Iterator[_Row]:
-    pulled = _Pulled(physical_lines, dialect.encoding, limit)
-    reader = csv.reader(
-        pulled,
+    csv_format = Format(
         delimiter=dialect.delimiter or DELIMITERS["csv"],
         quotechar=dialect.quote_char or None,
         escapechar=dialect.escape_char or None,
         quoting=csv.QUOTE_MINIMAL if dialect.quote_char else csv.QUOTE_NONE,
         strict=True,
     )
+    pulled = RecordLines(physical_lines, dialect.encoding, limit, csv_format)
+    reader = csv.reader(pulled, **csv_format)  # type: ignore[arg-type]
     while True:
         pulled.start_record()
         values: list[str] = []
