@@ -14,11 +14,12 @@ VERSION = next(
 # Every lower bound is the version that the tests ran with; none was tried below it.
 # There is no upper bound but torch's, since none is known to be needed.
 GPU_WHEEL = "(sys_platform == 'linux' and platform_machine == 'x86_64') or sys_platform == 'win32'"
+CPU_WHEEL = "(sys_platform != 'linux' or platform_machine != 'x86_64') and sys_platform != 'win32'"
 
 SCORING = [
     # One of the two, never both: they are the same files. The GPU wheel holds the CPU provider too.
     f"onnxruntime-gpu>=1.31 ; {GPU_WHEEL}",
-    f"onnxruntime>=1.31 ; not ({GPU_WHEEL})",
+    f"onnxruntime>=1.31 ; {CPU_WHEEL}",
     "tokenizers>=0.22",
     "numpy>=2.2",
     "click>=8.2",
@@ -37,6 +38,7 @@ EXPORT = [
     "onnxscript>=0.5",
     "safetensors>=0.7",
     "scikit-learn>=1.7",
+    "scipy>=1.15",
     "matplotlib>=3.10",
 ]
 

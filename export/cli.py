@@ -273,7 +273,8 @@ def parity(
 ) -> None:
     """Compare BUNDLE with the PyTorch model it was made from, on real texts.
 
-    fp32 logits may differ by 1e-4; the other precisions have to give the same label for 99% of the texts.
+    fp32 logits may differ by 1e-4; the other precisions have to give the same label for 99% of the texts, chance
+    allowed for.
     """
     from export.check_parity import check_bundle
     from export.data import read_texts

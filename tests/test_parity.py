@@ -1,6 +1,7 @@
 """The exported graph computes what PyTorch computes, at any shape, up to the probabilities that `score` writes."""
 
 import csv
+import dataclasses
 import json
 
 import numpy as np
@@ -18,6 +19,7 @@ from export.graph import Classifier, check_graph, to_onnx
 from export.head import LinearHead
 from export.parity import compare, torch_logits
 from scorer.bundle import load_bundle
+from scorer.engine import RowEngine
 from scorer.runtime import open_session
 
 FAMILIES = ("distilbert", "bert", "roberta")
@@ -152,6 +154,23 @@ def test_parity_of_a_bundle_is_checked_against_the_encoder_it_was_made_with(bund
     assert {one.precision: one.labels >= 0.99 for one in agreements} == {"fp32": True, "int8": True}
     with pytest.raises(ExportError, match="is not the encoder"):
         check_bundle(bundle, encoder("bert"), texts, threads=2)
+
+
+def test_a_precision_that_turns_labels_is_refused(bundle, encoder, monkeypatch):
+    run = RowEngine.logits
+    monkeypatch.setattr(
+        RowEngine, "logits", lambda self, rows: run(self, rows) * np.where(np.arange(len(rows)) % 8, 1, -1)[:, None]
+    )
+    without_fp32 = dataclasses.replace(
+        bundle,
+        manifest=dataclasses.replace(
+            bundle.manifest, precisions={"int8": bundle.manifest.precisions["int8"]}, providers={"cpu": "int8"}
+        ),
+    )
+    with pytest.raises(
+        ParityError, match=r"int8 gives the label of PyTorch for 8[0-9]\.\d\d% of 80 texts; that is less than 99%"
+    ):
+        check_bundle(without_fp32, encoder("distilbert"), reviews(80, 2, 11).texts, threads=2)
 
 
 def test_the_head_in_the_bundle_is_the_one_in_the_graph(bundle, encoder):

@@ -1,0 +1,101 @@
+"""The whole `score` command, file to file, as a process: reviews a second, and peak memory for few and for many rows.
+
+    python bench/score.py ../shared/imdb/test.parquet
+
+Writes the texts as CSV and as JSONL, scores both, checks that both give the same rows in order, and prints a table and,
+as its last line, one JSON object. Each run is a process of its own; its peak memory is what the system counted.
+"""
+
+import argparse
+import csv
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pyarrow.parquet
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("texts", type=Path, help="a Parquet file with the columns id and text")
+    parser.add_argument("--model", help="a bundle; default: the one of the package")
+    parser.add_argument("--rows", type=int, nargs="+", default=[2500, 25000])
+    parser.add_argument("--rounds", type=int, default=1)
+    arguments = parser.parse_args()
+    table = pyarrow.parquet.read_table(arguments.texts, columns=["id", "text"])
+    runs = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for _ in range(arguments.rounds):
+            for rows in arguments.rows:
+                # Evenly spread, so that few rows are like many.
+                sample = table.take(list(range(0, len(table), max(1, len(table) // rows)))[:rows])
+                outputs = []
+                for source in (write_csv(sample, folder), write_jsonl(sample, folder)):
+                    output = folder / f"{source.name}.out.csv"
+                    runs.append(
+                        {"format": source.suffix[1:], "rows": len(sample), **score(source, output, arguments.model)}
+                    )
+                    outputs.append(output.read_bytes())
+                    print(runs[-1], file=sys.stderr)
+                check(outputs, len(sample))
+    report(runs)
+
+
+def write_csv(table: pyarrow.Table, folder: Path) -> Path:
+    with open(folder / "in.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "text"])
+        writer.writerows(zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True))
+    return folder / "in.csv"
+
+
+def write_jsonl(table: pyarrow.Table, folder: Path) -> Path:
+    with open(folder / "in.jsonl", "w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row) + "\n" for row in table.to_pylist())
+    return folder / "in.jsonl"
+
+
+def score(source: Path, output: Path, model: str | None) -> dict[str, float]:
+    """Run the command; wall seconds from start to exit, start-up included, and peak resident memory in MB."""
+    command = [sys.executable, "-m", "scorer", str(source), "-o", str(output), "--provider", "cpu", "-q"]
+    start = time.perf_counter()
+    process = os.posix_spawn(sys.executable, command + (["--model", model] if model else []), dict(os.environ))
+    _, status, usage = os.wait4(process, 0)
+    seconds = time.perf_counter() - start
+    if os.waitstatus_to_exitcode(status) != 0:
+        raise SystemExit(f"score ended with {os.waitstatus_to_exitcode(status)}")
+    scale = 1e6 if sys.platform == "darwin" else 1e3  # bytes there, kilobytes elsewhere
+    return {"seconds": round(seconds, 2), "peak_mb": round(usage.ru_maxrss / scale, 1)}
+
+
+def check(outputs: list[bytes], rows: int) -> None:
+    """CSV and JSONL input must give the same bytes, and every row once, in order."""
+    if outputs[0] != outputs[1]:
+        raise SystemExit("CSV and JSONL input gave different scores")
+    found = [int(line.split(b",", 1)[0]) for line in outputs[0].splitlines()[1:]]
+    if found != list(range(1, rows + 1)):
+        raise SystemExit("rows are missing or out of order")
+
+
+def report(runs: list[dict]) -> None:
+    groups: dict[tuple[str, int], list[dict]] = {}
+    for run in runs:
+        groups.setdefault((run["format"], run["rows"]), []).append(run)
+    print("| input | rows | seconds | reviews/s | peak memory, MB |\n|---|---|---|---|---|")
+    summary = []
+    for (kind, rows), found in groups.items():
+        seconds, peak = (statistics.median(run[key] for run in found) for key in ("seconds", "peak_mb"))
+        summary.append(
+            {"format": kind, "rows": rows, "seconds": seconds, "rate": round(rows / seconds, 1), "peak_mb": peak}
+        )
+        print(f"| {kind} | {rows:,} | {seconds:.1f} | {rows / seconds:.1f} | {peak:.0f} |")
+    print(json.dumps({"runs": runs, "medians": summary}))
+
+
+if __name__ == "__main__":
+    main()

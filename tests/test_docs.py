@@ -1,0 +1,68 @@
+"""The README says what is there, and what it says works."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from export.cli import command as score_model
+from scorer.cli import command as score
+from scorer.rows.record import Reason
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def commands():
+    """Every `score` and `score-model` line of the README's code blocks."""
+    text = README.replace("\\\n", " ")
+    for line in re.findall(r"^    (?:.*\| )?(score(?:-model)? [^>#\n]*)", text, flags=re.MULTILINE):
+        yield line.strip()
+
+
+@pytest.mark.parametrize("line", list(commands()))
+def test_every_command_line_of_the_readme_has_options_that_exist(line):
+    words = shlex.split(line)
+    command: click.Command = score if words[0] == "score" else score_model
+    if isinstance(command, click.Group):
+        command = command.commands[words[1]]
+    known = {option for parameter in command.params for option in parameter.opts}
+    assert {word for word in words if re.match(r"--?[a-z]", word)} <= known
+
+
+def test_every_option_of_score_model_is_explained():
+    for name, command in score_model.commands.items():
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                assert parameter.help, f"{name} {parameter.opts[0]}"
+
+
+def test_every_reason_for_a_reject_is_in_the_readme():
+    for reason in Reason.__args__:
+        assert f"`{reason}`" in README
+
+
+def test_nothing_is_left_to_be_filled_in():
+    for path in (ROOT / "README.md", ROOT / "docs" / "PERFORMANCE.md", ROOT / "CHANGELOG.md"):
+        assert "@@" not in path.read_text(encoding="utf-8")
+
+
+def test_the_examples_are_valid_and_the_same(score, tmp_path):
+    jsonl, csv = ROOT / "examples" / "reviews.jsonl", ROOT / "examples" / "reviews.csv"
+    assert len([json.loads(line) for line in jsonl.read_text(encoding="utf-8").splitlines()]) == 20
+    for path in (jsonl, csv):
+        assert score(path, "-o", tmp_path / f"{path.name}.csv", "--model", ROOT / "models" / "default").code == 0
+    assert (tmp_path / "reviews.jsonl.csv").read_bytes() == (tmp_path / "reviews.csv.csv").read_bytes()
+
+
+def test_the_files_that_the_readme_lists_are_there():
+    tree = README.split("## What is where")[1]
+    folder = ""
+    for line in re.findall(r"^    ( *\S.*?)  ", tree, flags=re.MULTILINE):
+        for name in line.split():
+            if not line.startswith("  "):
+                folder = name
+            assert (ROOT / (name if not line.startswith("  ") else folder + name)).exists(), name
