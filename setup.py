@@ -11,16 +11,16 @@ VERSION = next(
     if line.startswith("__version__")
 )
 
-# Every lower bound is the version that the tests ran with; none was tried below it.
+# Every lower bound was tested: the whole suite ran with exactly these versions (tests/lowest.txt), none below.
 # There is no upper bound but torch's, since none is known to be needed.
 GPU_WHEEL = "(sys_platform == 'linux' and platform_machine == 'x86_64') or sys_platform == 'win32'"
 CPU_WHEEL = "(sys_platform != 'linux' or platform_machine != 'x86_64') and sys_platform != 'win32'"
 
 SCORING = [
     # One of the two, never both: they are the same files. The GPU wheel holds the CPU provider too.
-    f"onnxruntime-gpu>=1.31 ; {GPU_WHEEL}",
-    f"onnxruntime>=1.31 ; {CPU_WHEEL}",
-    "tokenizers>=0.22",
+    f"onnxruntime-gpu>=1.30 ; {GPU_WHEEL}",
+    f"onnxruntime>=1.30 ; {CPU_WHEEL}",
+    "tokenizers>=0.23.3",
     "numpy>=2.2",
     "click>=8.2",
     "orjson>=3.11",
@@ -35,8 +35,8 @@ EXPORT = [
     "transformers>=5.17",
     "datasets>=4.4",
     "onnx>=1.21",
-    "onnxscript>=0.5",
-    "safetensors>=0.7",
+    "onnxscript>=0.6",
+    "safetensors>=0.8",
     "scikit-learn>=1.7",
     "scipy>=1.15",
     "matplotlib>=3.10",
@@ -57,7 +57,7 @@ setup(
     package_data={"scorer.default": ["*"], "scorer": ["py.typed"]},
     install_requires=SCORING,
     extras_require={
-        "cuda": [f"onnxruntime-gpu[cuda,cudnn]>=1.31 ; {GPU_WHEEL}"],
+        "cuda": [f"onnxruntime-gpu[cuda,cudnn]>=1.30 ; {GPU_WHEEL}"],
         "export": EXPORT,
         "test": [*EXPORT, "pytest>=9", "hypothesis>=6.150"],
     },
