@@ -5,7 +5,7 @@ import sys
 from contextlib import ExitStack
 
 from scorer.arguments import Arguments
-from scorer.errors import UsageError
+from scorer.errors import ScorerError, UsageError
 from scorer.messages import say
 from scorer.model import Scorer
 from scorer.pipeline import Limits, RejectLimitPassed, Summary, reasons, score_rows
@@ -16,7 +16,7 @@ from scorer.rows.csvfile import Dialect
 from scorer.rows.read import Inputs, Reader
 from scorer.rows.source import STDIN, check_encoding, expand, format_of
 
-STDERR = "stderr"
+STDERR = "<stderr>"
 
 
 def run(arguments: Arguments) -> int:
@@ -56,6 +56,7 @@ def run(arguments: Arguments) -> int:
         rejects = opened.enter_context(_rejects_destination(rejects_place))
         output = opened.enter_context(destination(arguments.output))
         progress = opened.enter_context(Progress("scoring", _size(inputs), quiet=arguments.quiet))
+        progress.show(0, "")
         try:
             summary = score_rows(
                 reader,
@@ -111,7 +112,11 @@ def _rejects_place(arguments: Arguments) -> str:
 
 
 def _rejects_destination(place: str) -> Destination:
-    return StreamDestination(sys.stderr.buffer, close=False) if place == STDERR else destination(place)
+    if place != STDERR:
+        return destination(place)
+    if sys.stderr is None:
+        raise ScorerError("stderr is closed, where rejects would go; name a file with --rejects.")
+    return StreamDestination(sys.stderr.buffer, close=False)
 
 
 def _size(inputs: Inputs) -> int | None:
