@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -50,7 +51,7 @@ def test_a_run_writes_one_row_a_record_and_says_so(score, jsonl, tmp_path, bundl
     ]
     assert (tmp_path / "out.csv").read_text() == "\n".join(["row,id,label,score", *expected]) + "\n"
     assert (result.code, result.out) == (0, "")
-    assert result.err.splitlines()[0].startswith(f"3 of 3 rows scored in 0 s to {tmp_path / 'out.csv'}: ")
+    assert re.match(rf"3 of 3 rows scored in \d+ s to {tmp_path / 'out.csv'}: \d ", result.err.splitlines()[0])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "out.csv"]
 
 
