@@ -71,14 +71,14 @@ def check_bundle(
         )
     head, pooling = load_head(bundle), bundle.manifest.pooling
     rows = Tokenizer(bundle.files[TOKENIZER], bundle.manifest.max_length).encode(texts).ids
+    sessions = {name: open_session(bundle.graph(name), "cpu") for name in sorted(bundle.manifest.precisions)}
     parity = None
-    if "fp32" in bundle.manifest.precisions:
-        session = open_session(bundle.graph("fp32"), "cpu")
-        parity = compare(session, encoder, head, pooling, rows, most_positions=encoder.positions)
+    if "fp32" in sessions:
+        parity = compare(sessions["fp32"], encoder, head, pooling, rows, most_positions=encoder.positions)
     expected = np.concatenate([torch_logits(encoder, head, pooling, *pad([row])) for row in rows])
     found = []
-    for precision in sorted(bundle.manifest.precisions):
-        logits = RowEngine(open_session(bundle.graph(precision), "cpu"), threads).logits(rows)
+    for precision, session in sessions.items():
+        logits = RowEngine(session, threads).logits(rows)
         distance = np.abs(logits - expected)
         same = float(np.mean(predict(logits) == predict(expected)))
         found.append(Agreement(precision, float(distance.max()), float(distance.mean()), same))

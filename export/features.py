@@ -73,20 +73,22 @@ def extract(encoder: FrozenEncoder, tokens: Tokens, folder: Path, *, name: str, 
         features = np.lib.format.open_memmap(data, mode="r+")
     # Work is counted in tokens: counted in texts, the long ones at the beginning would make the time left look long.
     work = [sum(lengths[row] for row in batch) for batch in batches]
-    texts = sum(map(len, batches[:done]))
+    texts = cached = sum(map(len, batches[:done]))
+    worked = sum(work[:done])
     start = time.monotonic()
     with Progress(f"features of {name}", sum(work), quiet=quiet) as progress:
-        progress.show(sum(work[:done]), f"{texts:,} texts")
+        progress.show(worked, f"{texts:,} texts")
         for number in range(done, len(batches)):
             rows = batches[number]
             features[rows] = encode([tokens.ids[row] for row in rows], encoder.model)
             texts += len(rows)
-            progress.show(sum(work[: number + 1]), f"{texts:,} texts")
+            worked += work[number]
+            progress.show(worked, f"{texts:,} texts")
             if number % _BATCHES_PER_SAVE == 0 or number == len(batches) - 1:
                 features.flush()
                 _write_record(record, number + 1)
     seconds = time.monotonic() - start
-    return Features(np.load(data), len(lengths) - sum(map(len, batches[:done])), seconds)
+    return Features(np.load(data), texts - cached, seconds)
 
 
 def encode(rows: Sequence[np.ndarray], model: nn.Module) -> np.ndarray:
