@@ -5,7 +5,7 @@ import io
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scorer.errors import InputError, UsageError
@@ -258,10 +258,11 @@ def test_lines_that_leave_quotes_open_are_read_about_twice_and_not_once_for_each
         assert fed < 5 * 2000
 
 
+@example(text='"\n\\\n\n', limit=5, escape="\\")  # an escaped line end outside quotes
 @given(
-    st.lists(st.sampled_from(["a", '"', ",", "\n", '""', "\n\n", ',"', '"\n', "\\"]), max_size=40).map("".join),
-    st.sampled_from([5, 12, 10**6]),
-    st.sampled_from(["", "\\"]),
+    text=st.lists(st.sampled_from(["a", '"', ",", "\n", '""', "\n\n", ',"', '"\n', "\\"]), max_size=40).map("".join),
+    limit=st.sampled_from([5, 12, 10**6]),
+    escape=st.sampled_from(["", "\\"]),
 )
 def test_what_is_remembered_of_lines_changes_no_record(text, limit, escape):
     dialect = Dialect(escape_char=escape)

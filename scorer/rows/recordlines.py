@@ -24,7 +24,7 @@ class RecordLines:
     A record that fails gives its lines back but the first, and the next record begins with them. A file of lines that
     each leave a quote open would then be read to its end once for every line. To read it about twice instead, it is
     remembered of the lines given back which of them, begun inside quotes, end inside quotes: they cannot close a
-    quote, whichever record opened it.
+    quote, whichever record opened it. With an escape character this is not known, and nothing is remembered.
 
     Args:
         physical_lines: of the file.
@@ -72,7 +72,8 @@ class RecordLines:
     def keep_first_line(self) -> None:
         """The record in work has failed: give back all its lines but the first."""
         rest = self.record[1:]
-        if rest:
+        # An escaped line end outside quotes goes on to the next line, too: then nothing is known of where it began.
+        if rest and self._format["escapechar"] is None:
             # The parser asked for another line after each of them but the last, so it was inside quotes there; after
             # the last, too, if it got none.
             failed_in_last = not self._stopped or rest[-1].too_long
