@@ -11,12 +11,13 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig
 
 from export.errors import ExportError, UnsupportedEncoder
+from scorer.beginnings import BR_TAG
 from scorer.tokens import Tokenizer
 
 # Post-LayerNorm encoders that differ only in the names of their weights and in the first position: see export.graph.
 FAMILIES = ("distilbert", "bert", "roberta")
 
-_BR_TAG = {"type": "Replace", "pattern": {"Regex": r"(?i)<br\s*/?>"}, "content": " "}
+_BR_TAG = {"type": "Replace", "pattern": {"Regex": BR_TAG}, "content": " "}
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,11 @@ from typing import NamedTuple
 import numpy as np
 import tokenizers
 
+from scorer.beginnings import MARGIN, beginnings, cutting
 from scorer.errors import BundleError
+
+# Of a longer text the beginning is tried first. English has four to five characters a token.
+_CHARACTERS_A_TOKEN = 12
 
 
 class Tokens(NamedTuple):
@@ -37,18 +41,40 @@ class Tokenizer:
             self._tokenizer = tokenizers.Tokenizer.from_buffer(tokenizer_json)
         except ValueError as error:
             raise BundleError(f"tokenizer.json cannot be read: {error}") from error
-        special = self._tokenizer.num_special_tokens_to_add(False)
-        if max_length <= special:
-            raise BundleError(f"max_length {max_length} leaves no room for text beside {special} special tokens")
+        self._special = self._tokenizer.num_special_tokens_to_add(False)
+        if max_length <= self._special:
+            raise BundleError(f"max_length {max_length} leaves no room for text beside {self._special} special tokens")
         # The file's own settings are replaced: some published files cut at 128 tokens and pad to 128.
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length)
+        self._cutting = cutting(tokenizer_json)
         self.max_length = max_length
 
     def encode(self, texts: Sequence[str]) -> Tokens:
-        """Tokenize ``texts`` on all cores, without offsets, the GIL released."""
-        encodings = self._tokenizer.encode_batch_fast(list(texts))
+        """Tokenize ``texts`` on all cores, without offsets, the GIL released.
+
+        Of a text that is far too long only a beginning is looked at, long enough to have the same first tokens.
+        """
+        longest = _CHARACTERS_A_TOKEN * self.max_length
+        long = [number for number, text in enumerate(texts) if len(text) > longest] if self._cutting.texts else []
+        tries = {number: beginnings(texts[number], longest, self._cutting.runs) for number in long}
+        encodings = self._encode(
+            [next(tries[number]) if number in tries else text for number, text in enumerate(texts)]
+        )
+        while tries:
+            longer = {number: next(tries[number], None) for number in tries if not self._is_enough(encodings[number])}
+            again = {number: text for number, text in longer.items() if text is not None}
+            for number, encoding in zip(again, self._encode(list(again.values())), strict=True):
+                encodings[number] = encoding
+            tries = {number: tries[number] for number in again}
         return Tokens(
             ids=[np.array(encoding.ids, dtype=np.int64) for encoding in encodings],
             truncated=[bool(encoding.overflowing) for encoding in encodings],
         )
+
+    def _encode(self, texts: Sequence[str]) -> list[tokenizers.Encoding]:
+        return list(self._tokenizer.encode_batch_fast(list(texts)))
+
+    def _is_enough(self, encoding: tokenizers.Encoding) -> bool:
+        """Whether there are enough tokens behind those that are kept for them to be what the whole text would give."""
+        return sum(len(beyond.ids) - self._special for beyond in encoding.overflowing) >= MARGIN

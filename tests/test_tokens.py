@@ -1,0 +1,100 @@
+"""A long text's beginning has the tokens of the whole text, and costs no more than a beginning."""
+
+import json
+import tracemalloc
+
+import pytest
+import tokenizers
+from conftest import tiny_tokenizer
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from tokenizers import models, pre_tokenizers, processors
+
+from export.encoder import plain_tokenizer
+from scorer.beginnings import cutting
+from scorer.tokens import Tokenizer
+
+LENGTH = 12
+
+
+def wordpiece(clean_html: bool = True) -> bytes:
+    return plain_tokenizer(tiny_tokenizer("bert").backend_tokenizer.to_str(), clean_html=clean_html)
+
+
+def byte_level() -> bytes:
+    """A tokenizer of RoBERTa's kind, untrained: every byte is a token."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {"<s>": 0, "</s>": 1} | {letter: number for number, letter in enumerate(alphabet, 2)}
+    tokenizer = tokenizers.Tokenizer(models.BPE(vocabulary, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 1), ("<s>", 0))
+    return tokenizer.to_str().encode()
+
+
+@pytest.fixture(scope="module", params=["wordpiece", "byte level"])
+def pair(request):
+    """The tokenizer, and the library's own on whole texts."""
+    data = wordpiece() if request.param == "wordpiece" else byte_level()
+    whole = tokenizers.Tokenizer.from_buffer(data)
+    whole.no_padding()
+    whole.enable_truncation(LENGTH)
+    return Tokenizer(data, LENGTH), whole
+
+
+PIECES = st.sampled_from(
+    ["good", "film", " ", " ", " ", "\n", "\t", "\u00a0", "\u3000", "<br />", "<br", "br", "/>", ">", "<", "!", ",", "é",
+     "e\u0301", "\u0301", "電", "影", "x" * 40, "a" * 300, " " * 300, "🎬", "\u200b", "\x00", "[SEP]", "'s", "\u1680", "ß"]
+)  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(PIECES, min_size=1, max_size=120).map("".join))
+@example("<br" + " " * 400 + "/>" + " good film" * 60)
+@example("good " * 9 + "<br" + " " * 400 + "/>" + " film" * 60)
+@example("x" * 3000 + " good" * 50)
+@example("good film " * 300)
+@example("\n" * 5000 + "good")
+def test_the_tokens_are_those_of_the_whole_text(pair, text):
+    ours, whole = pair
+    expected = whole.encode(text)
+    found = ours.encode([text])
+    assert found.ids[0].tolist() == expected.ids
+    assert found.truncated == [bool(expected.overflowing)]
+
+
+def test_only_a_beginning_of_a_long_text_is_looked_at(monkeypatch):
+    seen = []
+    original = Tokenizer._encode
+    monkeypatch.setattr(Tokenizer, "_encode", lambda self, texts: seen.extend(map(len, texts)) or original(self, texts))
+    tokenizer = Tokenizer(wordpiece(), LENGTH)
+    for text in ("good film " * 1_000_000, "x" * 10_000_000, "good" + " " * 10_000_000, "a,b" * 30_000 + " z"):
+        seen.clear()
+        assert tokenizer.encode([text]).ids[0].tolist() == tokenizer.encode([text[:4000]]).ids[0].tolist()
+        if "," not in text:  # commas and letters without a blank: there is no place to cut, so all of it is read
+            assert sum(seen) < 20_000
+
+
+def test_a_long_text_costs_no_memory_beyond_itself():
+    tokenizer = Tokenizer(wordpiece(), LENGTH)
+    text = "good film " * 1_000_000
+    tracemalloc.start()
+    tokenizer.encode([text])
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    tracemalloc.stop()
+
+
+def test_tokenizers_that_are_not_known_to_be_local_get_whole_texts():
+    known = json.loads(wordpiece())
+    assert cutting(json.dumps(known).encode()) == (True, True)
+    assert cutting(byte_level()) == (True, False)
+    replace = {"type": "Replace", "pattern": {"Regex": "a.*b"}, "content": ""}
+    for change in (
+        {"normalizer": replace},
+        {"normalizer": {"type": "Sequence", "normalizers": [replace, known["normalizer"]]}},
+        {"pre_tokenizer": None},
+        {"pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": False}},
+        {"model": {"type": "Unigram", "unk_id": 0, "vocab": []}},
+        {"added_tokens": [{"content": "two words"}]},
+    ):
+        assert cutting(json.dumps({**known, **change}).encode()) == (False, False)
+    assert cutting(json.dumps({**known, "added_tokens": [{"content": "word"}]}).encode()) == (True, False)
