@@ -1,9 +1,10 @@
 """Token rows to logits, a row a run on CPU and in padded batches on CUDA; logits to probabilities."""
 
+import threading
 from collections import deque
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -17,53 +18,106 @@ class Session(Protocol):
     def run(self, output_names: list[str] | None, input_feed: dict[str, np.ndarray]) -> list[np.ndarray]: ...
 
 
+class Pending(Protocol):
+    """Rows that are being computed, or wait for it."""
+
+    def result(self) -> np.ndarray:
+        """Wait for the rows' logits; an error in any of them is raised, and the others are given up."""
+        ...
+
+    def cancel(self) -> None:
+        """Give up the rows that no thread has begun yet."""
+        ...
+
+
 class Engine(Protocol):
-    """What turns token rows into logits."""
+    """What turns token rows into logits.
+
+    Attributes:
+        window_rows: how many rows it wants at a time, to order them by length.
+    """
+
+    window_rows: int
+
+    def submit(self, rows: Sequence[np.ndarray]) -> Pending:
+        """Begin with int64 token ids, one array of shape (sequence,) a row; the result is in the order given.
+
+        What was submitted first is computed first; while it is, the caller reads and tokenizes what comes next.
+        """
+        ...
 
     def logits(self, rows: Sequence[np.ndarray]) -> np.ndarray:
-        """int64 token ids, one array of shape (sequence,) a row -> float32 (rows, logits), in the order given."""
+        """The same at once: float32 (rows, logits)."""
         ...
 
 
 class RowEngine:
     """A row a run: each row alone and unpadded, one caller thread a core, the session itself single-threaded.
 
-    No padding is computed, and a row's score cannot depend on its neighbours, which matters for dynamic int8: its one
-    scale a tensor would tie the rows of a batch together. Longest rows go first, so that no long one is left for the
-    end while the other cores idle.
+    No padding is computed, and a row's score cannot depend on its neighbours. Of what is submitted together the longest
+    rows go first, so that no long one is left for the end while the other cores idle.
 
     Args:
         session: a session with one thread of its own.
         threads: how many rows are computed at a time.
+        output: the graph's output to take.
     """
 
-    def __init__(self, session: Session, threads: int) -> None:
+    window_rows = 256
+
+    def __init__(self, session: Session, threads: int, output: str = "logits") -> None:
         self._session = session
-        self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="score")
+        self._output = output
+
+    def submit(self, rows: Sequence[np.ndarray]) -> "_Rows":
+        job = _Rows(self._run, rows)
+        job.tasks = [self._pool.submit(job.one) for _ in rows]
+        return job
 
     def logits(self, rows: Sequence[np.ndarray]) -> np.ndarray:
-        waiting = deque(by_length([len(row) for row in rows]))
-        done: list[np.ndarray | None] = [None] * len(rows)
-
-        def work() -> None:
-            while waiting:
-                try:
-                    row = waiting.popleft()
-                except IndexError:  # another thread took the last one
-                    return
-                done[row] = self._run(rows[row])
-
-        try:
-            for worker in [self._pool.submit(work) for _ in range(self._threads)]:
-                worker.result()
-        finally:
-            waiting.clear()  # after an error or an interrupt the other threads stop with their row
-        return np.concatenate([logits for logits in done if logits is not None]) if rows else np.empty((0, 0))
+        return self.submit(rows).result()
 
     def _run(self, row: np.ndarray) -> np.ndarray:
         ids = row[np.newaxis]  # (1, sequence)
-        return _finite(self._session.run(["logits"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0])
+        return _finite(self._session.run([self._output], {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0])
+
+
+class _Rows:
+    """Rows of a `RowEngine`: one task a row, each takes the longest row that is left."""
+
+    def __init__(self, run: Callable[[np.ndarray], np.ndarray], rows: Sequence[np.ndarray]) -> None:
+        self.tasks: list[Future[None]] = []
+        self._run = run
+        self._rows = rows
+        self._waiting = deque(by_length([len(row) for row in rows]))
+        self._done: list[np.ndarray | None] = [None] * len(rows)
+        self._result: np.ndarray | None = None
+
+    def one(self) -> None:
+        try:
+            row = self._waiting.popleft()
+        except IndexError:  # cancelled
+            return
+        try:
+            self._done[row] = self._run(self._rows[row])
+        except BaseException:
+            self.cancel()
+            raise
+
+    def result(self) -> np.ndarray:
+        if self._result is None:
+            try:
+                for task in self.tasks:
+                    task.result()
+            finally:
+                self.cancel()  # after an error or an interrupt the other threads stop with their row
+            done = [logits for logits in self._done if logits is not None]
+            self._result = np.concatenate(done) if done else np.empty((0, 0))
+        return self._result
+
+    def cancel(self) -> None:
+        self._waiting.clear()
 
 
 class BatchEngine:
@@ -74,13 +128,25 @@ class BatchEngine:
         batch_tokens: padded tokens of a batch at most.
     """
 
+    window_rows = 1024
+
     def __init__(self, session: Session, batch_tokens: int) -> None:
         self._session = session
         self._batch_tokens = batch_tokens
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="score")
+
+    def submit(self, rows: Sequence[np.ndarray]) -> "_Batches":
+        cancelled = threading.Event()
+        return _Batches(self._pool.submit(self._run, rows, cancelled), cancelled)
 
     def logits(self, rows: Sequence[np.ndarray]) -> np.ndarray:
+        return self.submit(rows).result()
+
+    def _run(self, rows: Sequence[np.ndarray], cancelled: threading.Event) -> np.ndarray:
         result: np.ndarray | None = None
         for batch in token_budget([len(row) for row in rows], self._batch_tokens):
+            if cancelled.is_set():
+                break
             input_ids, attention_mask = pad([rows[row] for row in batch])
             feed = {"input_ids": input_ids, "attention_mask": attention_mask}
             logits = _finite(self._session.run(["logits"], feed)[0])
@@ -88,6 +154,22 @@ class BatchEngine:
                 result = np.empty((len(rows), logits.shape[1]), dtype=np.float32)
             result[batch] = logits
         return result if result is not None else np.empty((0, 0))
+
+
+class _Batches(NamedTuple):
+    """Rows of a `BatchEngine`."""
+
+    task: Future[np.ndarray]
+    cancelled: threading.Event
+
+    def result(self) -> np.ndarray:
+        try:
+            return self.task.result()
+        finally:
+            self.cancel()
+
+    def cancel(self) -> None:
+        self.cancelled.set()
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:

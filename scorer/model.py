@@ -13,6 +13,7 @@ from scorer.cores import usable_cores
 from scorer.defaults import BATCH_TOKENS
 from scorer.engine import BatchEngine, Engine, RowEngine, probabilities
 from scorer.errors import BundleError, ProviderError, UsageError
+from scorer.reuse import PendingReuse, Reuse
 from scorer.tokens import Tokenizer, Tokens
 
 
@@ -78,6 +79,8 @@ class Scorer:
             self.engine = RowEngine(session, threads or usable_cores())
         else:
             self.engine = BatchEngine(session, batch_tokens)
+        self._reuse = Reuse(self.engine)
+        self.window_rows = self.engine.window_rows
         self.golden_difference = check_golden_rows(self.bundle, self.choice, self.tokenizer, self.engine)
 
     def score(self, texts: Sequence[str]) -> Scores:
@@ -88,14 +91,39 @@ class Scorer:
 
     def score_tokens(self, tokens: Tokens) -> Scores:
         """The same from token ids, for callers that need the ids too."""
-        if not tokens.ids:
-            return Scores([], np.empty((0, len(self.labels))))
-        found = probabilities(self.engine.logits(tokens.ids))
+        return self.submit(tokens).result()
+
+    def submit(self, tokens: Tokens) -> "PendingScores":
+        """Begin to score token ids; meanwhile the next ones can be read and tokenized. First come, first served."""
+        return PendingScores(self, self._reuse.submit(tokens.ids) if tokens.ids else None)
+
+    def scores(self, logits: np.ndarray) -> Scores:
+        """What logits of shape (texts, logits) say."""
+        found = probabilities(logits)
         if found.shape[1] != len(self.labels):
             raise BundleError(f"the graph gives {found.shape[1]} scores for {len(self.labels)} labels.")
         # For two labels, equal scores are the positive label's: its logit is 0, its probability one half.
         winners = found[:, 1] >= found[:, 0] if found.shape[1] == 2 else found.argmax(axis=1)
         return Scores([self.labels[int(winner)] for winner in winners], found)
+
+
+@dataclass(frozen=True)
+class PendingScores:
+    """Texts that are being scored; their tokens were given to `Scorer.submit`."""
+
+    scorer: Scorer
+    logits: PendingReuse | None
+
+    def result(self) -> Scores:
+        """Wait for the scores."""
+        if self.logits is None:
+            return Scores([], np.empty((0, len(self.scorer.labels))))
+        return self.scorer.scores(self.logits.result())
+
+    def cancel(self) -> None:
+        """Give up what no thread has begun yet."""
+        if self.logits is not None:
+            self.logits.cancel()
 
 
 def choose(bundle: Bundle, provider: str, precision: str, device_id: int = 0) -> Choice:

@@ -1,8 +1,9 @@
 """The row pipeline: records in windows through the model, in order, each scored or rejected exactly once."""
 
+import contextlib
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -15,8 +16,18 @@ from scorer.rows.record import Record, Reject
 from scorer.rows.write import Cell, Formatter, formatter
 from scorer.tokens import Tokenizer, Tokens
 
-WINDOW_ROWS = 1024
 WINDOW_BYTES = 16 << 20
+# Windows in the engine while the next one is read and tokenized: one that is computed, and one that waits, so that no
+# core idles at the end of a window.
+_WINDOWS_AHEAD = 2
+
+
+class PendingScores(Protocol):
+    """The part of `scorer.model.PendingScores` that the pipeline uses."""
+
+    def result(self) -> Scores: ...
+
+    def cancel(self) -> None: ...
 
 
 class Model(Protocol):
@@ -24,8 +35,9 @@ class Model(Protocol):
 
     labels: tuple[str, ...]
     tokenizer: Tokenizer
+    window_rows: int
 
-    def score_tokens(self, tokens: Tokens) -> Scores: ...
+    def submit(self, tokens: Tokens) -> PendingScores: ...
 
 
 class Reading(Protocol):
@@ -100,20 +112,19 @@ def score_rows(
     summary = Summary()
     start = time.monotonic()
     format_rows: Formatter | None = None
-    for window in windows(reader):
-        summary.rows_in += len(window)
-        rejected = [item for item in window if isinstance(item, Reject)]
-        summary.rejected.update(reject.reason for reject in rejected)
-        rejects.write(b"".join(map(format_reject, rejected)))
-        _check_limit(summary, limits)
-        records = [item for item in window if isinstance(item, Record)]
-        if records:
-            cells = _score(records, model, summary, details=wanted.details)
-            if format_rows is None:
-                format_rows = _begin(output, output_format, reader.selection, model.labels, wanted)
-            output.write(format_rows(cells))
-        summary.seconds = time.monotonic() - start
-        on_window(summary)
+    with contextlib.closing(_ahead(_begun(windows(reader, model.window_rows), model))) as begun:
+        for window in begun:
+            summary.rows_in += len(window.rejects) + len(window.records)
+            summary.rejected.update(reject.reason for reject in window.rejects)
+            rejects.write(b"".join(map(format_reject, window.rejects)))
+            _check_limit(summary, limits)
+            if window.records:
+                cells = _scored(window, model.labels, summary, details=wanted.details)
+                if format_rows is None:
+                    format_rows = _start(output, output_format, reader.selection, model.labels, wanted)
+                output.write(format_rows(cells))
+            summary.seconds = time.monotonic() - start
+            on_window(summary)
     if summary.rows_in and not summary.rows_scored:
         raise RejectLimitPassed(f"every one of the {summary.rows_in} records was rejected ({reasons(summary)}).")
     if limits.ratio is not None and summary.rows_in and summary.rows_rejected / summary.rows_in > limits.ratio:
@@ -122,13 +133,11 @@ def score_rows(
             f"more than --max-reject-ratio {limits.ratio} allows."
         )
     if format_rows is None:
-        _begin(output, output_format, reader.selection, model.labels, wanted)
+        _start(output, output_format, reader.selection, model.labels, wanted)
     return summary
 
 
-def windows(
-    items: Iterable[Record | Reject], rows: int = WINDOW_ROWS, size: int = WINDOW_BYTES
-) -> Iterator[list[Record | Reject]]:
+def windows(items: Iterable[Record | Reject], rows: int, size: int = WINDOW_BYTES) -> Iterator[list[Record | Reject]]:
     """Cut records into windows of ``rows`` records, or fewer where they hold ``size`` bytes; so memory is bounded.
 
     The cuts depend on the input alone, not on the machine.
@@ -150,24 +159,57 @@ def reasons(summary: Summary) -> str:
     return ", ".join(f"{count} {reason}" for reason, count in summary.rejected.most_common())
 
 
-def _score(records: Sequence[Record], model: Model, summary: Summary, *, details: bool) -> list[tuple[Cell, ...]]:
-    """The output's rows of a window's records; counts them in the summary."""
-    tokens = model.tokenizer.encode([record.text for record in records])
-    scores = model.score_tokens(tokens)
-    two = len(model.labels) == 2
+@dataclass(frozen=True)
+class _Window:
+    """A window whose records are being scored."""
+
+    rejects: Sequence[Reject]
+    records: Sequence[Record]
+    tokens: Tokens
+    scores: PendingScores
+
+
+def _begun(windows: Iterable[Sequence[Record | Reject]], model: Model) -> Iterator[_Window]:
+    """Tokenize each window and give it to the model."""
+    for window in windows:
+        records = [item for item in window if isinstance(item, Record)]
+        tokens = model.tokenizer.encode([record.text for record in records])
+        rejects = [item for item in window if isinstance(item, Reject)]
+        yield _Window(rejects, records, tokens, model.submit(tokens))
+
+
+def _ahead(begun: Iterable[_Window]) -> Generator[_Window, None, None]:
+    """The same windows in the same order, `_WINDOWS_AHEAD` later, so that the model always has something to do."""
+    waiting: deque[_Window] = deque()
+    try:
+        for window in begun:
+            waiting.append(window)
+            if len(waiting) > _WINDOWS_AHEAD:
+                yield waiting.popleft()
+        while waiting:
+            yield waiting.popleft()
+    finally:  # after an error or an interrupt nothing of it is wanted
+        for window in waiting:
+            window.scores.cancel()
+
+
+def _scored(window: _Window, labels: Sequence[str], summary: Summary, *, details: bool) -> list[tuple[Cell, ...]]:
+    """The output's rows of a window, once they are scored; counts them in the summary."""
+    scores, tokens = window.scores.result(), window.tokens
+    two = len(labels) == 2
     rows: list[tuple[Cell, ...]] = []
-    for record, ids, truncated, label, found in zip(records, tokens.ids, tokens.truncated, *scores, strict=True):
+    for record, ids, truncated, label, found in zip(window.records, tokens.ids, tokens.truncated, *scores, strict=True):
         score = float(found[1] if two else found.max())
         extra = (len(ids), truncated, *map(float, found)) if details else ()
         rows.append((record.row, *record.carried, label, score, *extra))
-    summary.rows_scored += len(records)
+    summary.rows_scored += len(window.records)
     summary.labels.update(scores.labels)
     summary.tokens += sum(map(len, tokens.ids))
     summary.rows_truncated += sum(tokens.truncated)
     return rows
 
 
-def _begin(
+def _start(
     output: Destination, output_format: str, selection: Selection | None, labels: Sequence[str], wanted: Wanted
 ) -> Formatter:
     columns = output_columns(selection or without_records(wanted), labels, details=wanted.details)

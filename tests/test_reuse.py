@@ -1,0 +1,82 @@
+"""Equal rows are computed once, as long as they are remembered, and a failed row is not remembered."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from scorer.engine import RowEngine
+from scorer.reuse import Reuse
+
+
+class Counting:
+    """A session whose logit is the sum of the ids, and that counts."""
+
+    def __init__(self):
+        self.ran = []
+        self.fail = False
+
+    def run(self, names, feed):
+        if self.fail:
+            raise RuntimeError("no luck")
+        self.ran.append(tuple(feed["input_ids"][0].tolist()))
+        return [feed["input_ids"].sum(axis=1, keepdims=True).astype(np.float32)]
+
+
+def rows(*values):
+    return [np.array(value, dtype=np.int64) for value in values]
+
+
+def test_equal_rows_are_computed_once_in_a_window_and_across_windows():
+    session = Counting()
+    reuse = Reuse(RowEngine(session, 2))
+    first = reuse.submit(rows([1, 2], [3], [1, 2]))
+    second = reuse.submit(rows([3], [4], [1, 2]))
+    assert second.result().tolist() == [[3], [4], [3]]
+    assert first.result().tolist() == [[3], [3], [3]]
+    assert sorted(session.ran) == [(1, 2), (3,), (4,)]
+
+
+def test_only_the_latest_rows_are_remembered():
+    session = Counting()
+    reuse = Reuse(RowEngine(session, 1), remembered=2)
+    for row in ([1], [2], [1], [3], [2]):
+        assert reuse.submit(rows(row)).result().tolist() == [row]
+    assert session.ran == [(1,), (2,), (3,), (2,)]  # [2] was the longest unused when [3] came
+
+
+def test_a_window_with_more_rows_than_are_remembered_is_whole():
+    reuse = Reuse(RowEngine(Counting(), 2), remembered=3)
+    assert reuse.submit(rows(*([number] for number in range(50)))).result().tolist() == [[n] for n in range(50)]
+
+
+def test_a_row_that_failed_or_was_given_up_is_computed_when_it_comes_again():
+    session = Counting()
+    reuse = Reuse(RowEngine(session, 1))
+    session.fail = True
+    with pytest.raises(RuntimeError, match="no luck"):
+        reuse.submit(rows([5])).result()
+    session.fail = False
+    assert reuse.submit(rows([5])).result().tolist() == [[5]]
+    reuse.submit(rows([6])).cancel()
+    assert reuse.submit(rows([6])).result().tolist() == [[6]]
+
+
+def test_several_threads_may_ask_at_once():
+    reuse = Reuse(RowEngine(Counting(), 2), remembered=20)
+    wrong = []
+
+    def ask(seed):
+        generator = np.random.default_rng(seed)
+        for _ in range(50):
+            values = generator.integers(0, 40, size=8)
+            found = reuse.submit(rows(*([value] for value in values))).result()
+            if found[:, 0].tolist() != values.tolist():
+                wrong.append(values)
+
+    threads = [threading.Thread(target=ask, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
