@@ -4,24 +4,27 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
+from export.bundle import graph_bytes
 from export.encoder import FrozenEncoder
-from scorer.batches import pad, token_budget
+from export.graph import feature_graph
+from export.weights import encoder_weights
+from scorer.batches import by_length
+from scorer.cores import usable_cores
+from scorer.engine import RowEngine
 from scorer.progress import Progress
+from scorer.runtime import open_session
 from scorer.tokens import Tokens
 
 POOLINGS = ("cls", "mean")
 
-# Padded tokens a batch: measured on 2 cores, 4,096 to 16,384 are equally fast, and more only costs memory.
-_BATCH_TOKENS = 8192
-_BATCHES_PER_SAVE = 8
+# Texts between two records of what is done; a power cut costs the work on so many.
+_TEXTS_PER_SAVE = 256
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,11 @@ def cache_folder() -> Path:
 def extract(encoder: FrozenEncoder, tokens: Tokens, folder: Path, *, name: str, quiet: bool = False) -> Features:
     """The pooled last-layer vectors of tokenized texts, from the cache as far as they are there.
 
-    Every batch is written at its rows' places in one file; how many batches are done is recorded beside it after
-    the file was flushed, so an interrupted extraction goes on from there.
+    They are computed by the graph that the classifier is exported as, on onnxruntime, a text a run: that is the fastest
+    exact way known (docs/PERFORMANCE.md), and the head is trained on what it will read.
+
+    Every part is written at its rows' places in one file; how many parts are done is recorded beside it after the file
+    was flushed, so an interrupted extraction goes on from there.
 
     Args:
         encoder: the frozen encoder.
@@ -64,39 +70,39 @@ def extract(encoder: FrozenEncoder, tokens: Tokens, folder: Path, *, name: str, 
     key = cache_key(encoder, tokens)
     data, record = folder / f"{key}.npy", folder / f"{key}.json"
     lengths = [len(ids) for ids in tokens.ids]
-    batches = token_budget(lengths, _BATCH_TOKENS)
-    done = _batches_done(data, record)
+    order = by_length(lengths)
+    parts = [order[start : start + _TEXTS_PER_SAVE] for start in range(0, len(order), _TEXTS_PER_SAVE)]
+    done = _parts_done(data, record)
     shape = (len(lengths), len(POOLINGS), encoder.hidden_size)
     if done == 0:
         features = np.lib.format.open_memmap(data, mode="w+", dtype=np.float32, shape=shape)
     else:
         features = np.lib.format.open_memmap(data, mode="r+")
     # Work is counted in tokens: counted in texts, the long ones at the beginning would make the time left look long.
-    work = [sum(lengths[row] for row in batch) for batch in batches]
-    texts = cached = sum(map(len, batches[:done]))
+    work = [sum(lengths[row] for row in part) for part in parts]
+    texts = cached = sum(map(len, parts[:done]))
     worked = sum(work[:done])
     start = time.monotonic()
+    engine = feature_engine(encoder, usable_cores()) if done < len(parts) else None
     with Progress(f"features of {name}", sum(work), quiet=quiet) as progress:
         progress.show(worked, f"{texts:,} texts")
-        for number in range(done, len(batches)):
-            rows = batches[number]
-            features[rows] = encode([tokens.ids[row] for row in rows], encoder.model)
-            texts += len(rows)
+        for number in range(done, len(parts)):
+            assert engine is not None
+            part = parts[number]
+            features[part] = engine.logits([tokens.ids[row] for row in part])
+            texts += len(part)
             worked += work[number]
             progress.show(worked, f"{texts:,} texts")
-            if number % _BATCHES_PER_SAVE == 0 or number == len(batches) - 1:
-                features.flush()
-                _write_record(record, number + 1)
+            features.flush()
+            _write_record(record, number + 1)
     seconds = time.monotonic() - start
     return Features(np.load(data), texts - cached, seconds)
 
 
-def encode(rows: Sequence[np.ndarray], model: nn.Module) -> np.ndarray:
-    """Pooled last-layer vectors of one padded batch: float32 (batch, poolings, hidden)."""
-    input_ids, attention_mask = map(torch.from_numpy, pad(rows))
-    with torch.inference_mode():
-        hidden = model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        return torch.stack([pool(hidden, attention_mask, pooling) for pooling in POOLINGS], dim=1).numpy()
+def feature_engine(encoder: FrozenEncoder, threads: int) -> RowEngine:
+    """What computes features: token rows to float32 (rows, poolings, hidden)."""
+    graph = graph_bytes(feature_graph(encoder_weights(encoder), POOLINGS))
+    return RowEngine(open_session(graph, "cpu"), threads, output="features")
 
 
 def pool(hidden: torch.Tensor, attention_mask: torch.Tensor, pooling: str) -> torch.Tensor:
@@ -118,21 +124,21 @@ def pool(hidden: torch.Tensor, attention_mask: torch.Tensor, pooling: str) -> to
 
 def cache_key(encoder: FrozenEncoder, tokens: Tokens) -> str:
     """Encoder weights and token ids decide the features; texts, tokenizer and max length are in the ids."""
-    digest = hashlib.sha256(f"1 {encoder.sha256} {_BATCH_TOKENS} {len(tokens.ids)}\n".encode())
+    digest = hashlib.sha256(f"2 {encoder.sha256} {_TEXTS_PER_SAVE} {len(tokens.ids)}\n".encode())
     for ids in tokens.ids:
         digest.update(len(ids).to_bytes(8, "little"))
         digest.update(ids.astype("<i4").tobytes())
     return digest.hexdigest()[:32]
 
 
-def _batches_done(data: Path, record: Path) -> int:
+def _parts_done(data: Path, record: Path) -> int:
     try:
-        return int(json.loads(record.read_text())["batches_done"]) if data.exists() else 0
+        return int(json.loads(record.read_text())["parts_done"]) if data.exists() else 0
     except FileNotFoundError:
         return 0
 
 
-def _write_record(record: Path, batches_done: int) -> None:
+def _write_record(record: Path, parts_done: int) -> None:
     temporary = record.with_suffix(".tmp")
-    temporary.write_text(json.dumps({"batches_done": batches_done}))
+    temporary.write_text(json.dumps({"parts_done": parts_done}))
     temporary.replace(record)

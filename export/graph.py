@@ -1,151 +1,78 @@
-"""The frozen encoder and its head, written out plainly as one ONNX graph."""
+"""The frozen encoder and its head as one ONNX graph, written node by node.
 
-import contextlib
-import io
-import logging
+Not traced through transformers' modelling code or an exporter: the graph is what is written here, whatever their
+releases do, and every operator in it was chosen by measurement (docs/PERFORMANCE.md). The parity gate compares it
+with transformers' own model.
+"""
+
 import math
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
+from typing import Protocol
 
+import numpy as np
 import onnx
-import torch
-from torch import nn
-from torch.nn import functional
+from onnx import TensorProto, helper
 
-from export.encoder import FrozenEncoder, first_position
 from export.errors import ExportError
-from export.features import pool
 from export.head import LinearHead
-
-OPSET = 20  # the first with Gelu as one operator
-
-# Where each family keeps the parts of a post-LayerNorm block (Devlin et al. 2018, figure 1; Vaswani et al. 2017).
-_BERT_BLOCK = {
-    "query": "attention.self.query",
-    "key": "attention.self.key",
-    "value": "attention.self.value",
-    "attention_output": "attention.output.dense",
-    "attention_norm": "attention.output.LayerNorm",
-    "ffn_in": "intermediate.dense",
-    "ffn_out": "output.dense",
-    "ffn_norm": "output.LayerNorm",
-}
-_DISTILBERT_BLOCK = {
-    "query": "attention.q_lin",
-    "key": "attention.k_lin",
-    "value": "attention.v_lin",
-    "attention_output": "attention.out_lin",
-    "attention_norm": "sa_layer_norm",
-    "ffn_in": "ffn.lin1",
-    "ffn_out": "ffn.lin2",
-    "ffn_norm": "output_layer_norm",
-}
-_BLOCKS = {
-    "distilbert": ("transformer.layer", _DISTILBERT_BLOCK),
-    "bert": ("encoder.layer", _BERT_BLOCK),
-    "roberta": ("encoder.layer", _BERT_BLOCK),
-}
+from export.weights import Block, EncoderWeights, Linear, Norm
+from export.writer import MICROSOFT, GraphWriter
 
 
-class Block(nn.Module):
-    """One transformer block: self-attention and feed-forward, each added to its input and normalised."""
+class Arithmetic(Protocol):
+    """How the weights take part: in float32, or quantized (`export.quantize.Int8`)."""
 
-    query: nn.Linear
-    key: nn.Linear
-    value: nn.Linear
-    attention_output: nn.Linear
-    attention_norm: nn.LayerNorm
-    ffn_in: nn.Linear
-    ffn_out: nn.Linear
-    ffn_norm: nn.LayerNorm
+    def look_up(self, writer: GraphWriter, table: np.ndarray) -> str:
+        """``table[input_ids]``: (batch, sequence, hidden)"""
+        ...
 
-    def __init__(self, parts: Mapping[str, nn.Module], heads: int) -> None:
-        super().__init__()
-        for name, part in parts.items():
-            self.add_module(name, part)
-        self.heads = heads
-
-    def forward(self, x: torch.Tensor, mask_bias: torch.Tensor) -> torch.Tensor:
-        """x (batch, sequence, hidden), mask_bias (batch, 1, 1, sequence) -> (batch, sequence, hidden)."""
-        query, key, value = (self._heads_apart(project(x)) for project in (self.query, self.key, self.value))
-        scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1]) + mask_bias  # (batch, heads, query, key)
-        context = torch.softmax(scores, dim=-1) @ value  # (batch, heads, sequence, head size)
-        x = self.attention_norm(x + self.attention_output(context.transpose(1, 2).flatten(2)))
-        return self.ffn_norm(x + self.ffn_out(functional.gelu(self.ffn_in(x))))
-
-    def _heads_apart(self, x: torch.Tensor) -> torch.Tensor:
-        """(batch, sequence, hidden) -> (batch, heads, sequence, head size)"""
-        return torch.unflatten(x, -1, (self.heads, -1)).transpose(1, 2)
+    def linear(self, writer: GraphWriter, x: str, linear: Linear, name: str) -> str:
+        """``x @ weight + bias`` for a whole sequence."""
+        ...
 
 
-class Classifier(nn.Module):
-    """Embeddings, blocks, pooling and head of every supported family in one shape.
+class Float32:
+    """Weights as they are."""
 
-    The weights are the encoder's own tensors, not copies. Written out in matrix products and softmax, and not traced
-    through transformers' modelling code, the graph does not change with that library's releases.
+    def look_up(self, writer: GraphWriter, table: np.ndarray) -> str:
+        return str(writer.node("Gather", writer.constant("word", table), "input_ids", axis=0, name="words"))
+
+    def linear(self, writer: GraphWriter, x: str, linear: Linear, name: str) -> str:
+        product = writer.node("MatMul", x, writer.constant(f"{name}.weight", linear.weight), name=f"{name}.product")
+        return str(writer.node("Add", product, writer.constant(f"{name}.bias", linear.bias), name=name))
+
+
+def classifier(
+    weights: EncoderWeights, head: LinearHead, pooling: str, arithmetic: Arithmetic | None = None
+) -> onnx.ModelProto:
+    """The classifier as a graph: input_ids, attention_mask -> logits, batch and sequence both dynamic.
 
     Args:
-        encoder: the frozen encoder.
+        weights: of the encoder.
         head: the trained head.
-        pooling: ``cls`` or ``mean``.
-    """
-
-    positions: torch.Tensor
-
-    def __init__(self, encoder: FrozenEncoder, head: LinearHead, pooling: str) -> None:
-        super().__init__()
-        model, config = encoder.model, encoder.config
-        self.word = model.get_submodule("embeddings.word_embeddings")
-        self.embedding_norm = model.get_submodule("embeddings.LayerNorm")
-        positions = model.get_parameter("embeddings.position_embeddings.weight")[first_position(config) :]
-        if config.model_type != "distilbert":
-            # A single text is all of token type 0, so that type's vector belongs to every position.
-            positions = positions + model.get_parameter("embeddings.token_type_embeddings.weight")[0]
-        self.register_buffer("positions", positions.detach().clone())
-        layers, names = _BLOCKS[config.model_type]
-        self.blocks = nn.ModuleList(
-            Block({part: layer.get_submodule(name) for part, name in names.items()}, int(config.num_attention_heads))
-            for layer in model.get_submodule(layers).children()
-        )
-        self.head = nn.Linear(head.weight.shape[1], head.weight.shape[0])
-        self.head.load_state_dict({"weight": torch.from_numpy(head.weight), "bias": torch.from_numpy(head.bias)})
-        self.pooling = pooling
-        self.eval().requires_grad_(False)
-
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """input_ids and attention_mask, int64 (batch, sequence), padded on the right -> logits (batch, logits)."""
-        x = self.embedding_norm(self.word(input_ids) + self.positions[: input_ids.shape[1]])
-        mask = attention_mask.to(x.dtype)[:, None, None, :]
-        mask_bias = (1.0 - mask) * torch.finfo(x.dtype).min
-        for block in self.blocks:
-            x = block(x, mask_bias)
-        return self.head(pool(x, attention_mask, self.pooling))
-
-
-def to_onnx(classifier: Classifier) -> onnx.ModelProto:
-    """The classifier as an ONNX graph: input_ids, attention_mask -> logits, batch and sequence both dynamic.
+        pooling: ``cls`` (the last block is then computed for the first token alone) or ``mean``.
+        arithmetic: of the blocks and the embeddings; None for float32.
 
     Raises:
-        ExportError: the graph is malformed, or an axis came out fixed.
+        ExportError: the graph is malformed.
     """
-    # Two rows, one of them padded, of more than one token: a traced 0 or 1 would be taken for a constant.
-    input_ids = torch.tensor([[5, 6, 7, 8, 9, 10], [5, 6, 7, 0, 0, 0]])
-    axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("sequence", max=len(classifier.positions))}
-    with _quiet_exporter():
-        program = torch.onnx.export(
-            classifier,
-            (input_ids, (input_ids != 0).long()),
-            dynamo=True,
-            input_names=["input_ids", "attention_mask"],
-            output_names=["logits"],
-            dynamic_shapes=(axes, axes),
-            opset_version=OPSET,
-            verbose=False,
-        )
-    assert program is not None
-    model: onnx.ModelProto = program.model_proto
-    check_graph(model)
-    return model
+    writer = GraphWriter()
+    pooled = _pooled(writer, weights, [pooling], arithmetic or Float32())[0]
+    product = writer.node("MatMul", pooled, writer.constant("head.weight", head.weight.T), name="head.product")
+    writer.node("Add", product, writer.constant("head.bias", head.bias), name="logits")
+    return _finished(writer, {"logits": ["batch", len(head.bias)]})
+
+
+def feature_graph(weights: EncoderWeights, poolings: Sequence[str]) -> onnx.ModelProto:
+    """The encoder alone, float32: input_ids, attention_mask -> features (batch, poolings, hidden)."""
+    writer = GraphWriter()
+    one = writer.constant("one", [1])
+    rows = [
+        writer.node("Unsqueeze", pooled, one, name=f"{pooling}.vector")
+        for pooling, pooled in zip(poolings, _pooled(writer, weights, poolings, Float32()), strict=True)
+    ]
+    writer.node("Concat", *rows, axis=1, name="features")
+    return _finished(writer, {"features": ["batch", len(poolings), weights.hidden]})
 
 
 def check_graph(model: onnx.ModelProto) -> None:
@@ -154,23 +81,187 @@ def check_graph(model: onnx.ModelProto) -> None:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ExportError(f"the exported graph is malformed: {error}") from error
-    symbols = {}
-    for value in (*model.graph.input, *model.graph.output):
-        symbols[value.name] = [axis.dim_param for axis in value.type.tensor_type.shape.dim]
-    expected = {"input_ids": ["batch", "sequence"], "attention_mask": ["batch", "sequence"], "logits": ["batch", ""]}
-    if symbols != expected:
-        raise ExportError(f"the exported graph's axes are {symbols}, not {expected}.")
+    axes = {}
+    for value in model.graph.input:
+        axes[value.name] = [axis.dim_param for axis in value.type.tensor_type.shape.dim]
+    expected = {"input_ids": ["batch", "sequence"], "attention_mask": ["batch", "sequence"]}
+    if axes != expected:
+        raise ExportError(f"the exported graph's axes are {axes}, not {expected}.")
 
 
-@contextlib.contextmanager
-def _quiet_exporter() -> Iterator[None]:
-    """Keep the exporter's progress and its notes on packages that are not used off the terminal; errors still rise."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
+def _finished(writer: GraphWriter, outputs: dict[str, list[str | int]]) -> onnx.ModelProto:
+    model = writer.model(
+        [
+            helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "sequence"])
+            for name in ("input_ids", "attention_mask")
+        ],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
+    )
+    check_graph(model)
+    return model
+
+
+def _pooled(writer: GraphWriter, weights: EncoderWeights, poolings: Sequence[str], arithmetic: Arithmetic) -> list[str]:
+    """The encoder; returns one vector a text, (batch, hidden), for each pooling."""
+    mask = _Mask(writer)
+    x = _embeddings(writer, weights, arithmetic)
+    *blocks, last = weights.blocks
+    for number, block in enumerate(blocks):
+        x = _block(writer, x, block, weights.heads, mask, arithmetic, f"block.{number}")
+    name = f"block.{len(blocks)}"
+    if list(poolings) == ["cls"]:
+        return [_first_token_block(writer, x, last, weights.heads, mask, arithmetic, name)]
+    x = _block(writer, x, last, weights.heads, mask, arithmetic, name)
+    return [_first(writer, x, "first") if pooling == "cls" else mask.mean(x) for pooling in poolings]
+
+
+def _embeddings(writer: GraphWriter, weights: EncoderWeights, arithmetic: Arithmetic) -> str:
+    words = arithmetic.look_up(writer, weights.word)
+    length = writer.node("Shape", "input_ids", start=1, end=2, name="sequence")
+    positions = writer.node(
+        "Slice",
+        writer.constant("position", weights.positions),
+        writer.constant("zero", [0]),
+        length,
+        name="positions",
+    )
+    return _norm(writer, writer.node("Add", words, positions, name="embedded"), weights.embedding_norm, "embeddings")
+
+
+def _block(
+    writer: GraphWriter, x: str, block: Block, heads: int, mask: "_Mask", arithmetic: Arithmetic, name: str
+) -> str:
+    """A whole block: (batch, sequence, hidden) -> the same."""
+    query, key, value = (
+        arithmetic.linear(writer, x, getattr(block, part), f"{name}.{part}") for part in ("query", "key", "value")
+    )
+    context = mask.attention(query, key, value, heads, f"{name}.context")
+    attended = arithmetic.linear(writer, context, block.attention_output, f"{name}.attention_output")
+    x = _norm(
+        writer, writer.node("Add", x, attended, name=f"{name}.attended"), block.attention_norm, f"{name}.attention_norm"
+    )
+    inner = writer.node("Gelu", arithmetic.linear(writer, x, block.ffn_in, f"{name}.ffn_in"), name=f"{name}.gelu")
+    outer = arithmetic.linear(writer, inner, block.ffn_out, f"{name}.ffn_out")
+    return _norm(writer, writer.node("Add", x, outer, name=f"{name}.fed"), block.ffn_norm, f"{name}.ffn_norm")
+
+
+def _first_token_block(
+    writer: GraphWriter, x: str, block: Block, heads: int, mask: "_Mask", arithmetic: Arithmetic, name: str
+) -> str:
+    """The block's output for the first token alone, which is all that [CLS] pooling reads.
+
+    One query row is needed, and neither keys nor values of the other tokens have to be formed. With x0 the first row
+    of X, and for each head: q = Wq x0 + bq; u = Wk^T q; a = softmax(X u / sqrt(head size)); context = Wv (X^T a) + bv.
+    The keys' bias adds the same to every score of a row, so softmax takes it out again; the weights a sum to 1, so the
+    values' bias comes through as it is.
+
+    Returns:
+        (batch, hidden)
+    """
+    hidden = len(block.query.bias)
+    size = hidden // heads
+    scaled = Linear(block.query.weight / math.sqrt(size), block.query.bias / math.sqrt(size))
+    first = _first(writer, x, f"{name}.first")  # (batch, hidden)
+    query = arithmetic.linear(writer, first, scaled, f"{name}.query")
+    by_head = writer.node(
+        "Reshape", query, writer.constant(f"{name}.by_head", [0, heads, 1, size]), name=f"{name}.query_by_head"
+    )
+    # (batch, heads, 1, head size) x (heads, head size, hidden) -> (batch, heads, hidden)
+    key = block.key.weight.T.reshape(heads, size, hidden)
+    reach = writer.node("MatMul", by_head, writer.constant(f"{name}.key.weight", key), name=f"{name}.reach_by_head")
+    rows = writer.constant(f"{name}.rows", [0, heads, hidden])
+    reach = writer.node("Reshape", reach, rows, name=f"{name}.reach")
+    turned = writer.node("Transpose", x, perm=[0, 2, 1], name=f"{name}.turned")
+    scores = mask.added(writer.node("MatMul", reach, turned, name=f"{name}.scores"), f"{name}.masked")
+    shares = writer.node("Softmax", scores, axis=-1, name=f"{name}.shares")  # (batch, heads, sequence)
+    gathered = writer.node("MatMul", shares, x, name=f"{name}.gathered")  # (batch, heads, hidden)
+    gathered = writer.node(
+        "Reshape", gathered, writer.constant(f"{name}.single", [0, heads, 1, hidden]), name=f"{name}.gathered_by_head"
+    )
+    # (batch, heads, 1, hidden) x (heads, hidden, head size) -> (batch, hidden)
+    value = block.value.weight.reshape(hidden, heads, size).transpose(1, 0, 2)
+    context = writer.node("MatMul", gathered, writer.constant(f"{name}.value.weight", value), name=f"{name}.values")
+    context = writer.node("Reshape", context, writer.constant("flat", [0, hidden]), name=f"{name}.flat")
+    # The values' bias goes through the projection into its bias.
+    projection = block.attention_output
+    bias = (block.value.bias.astype(np.float64) @ projection.weight + projection.bias).astype(np.float32)
+    attended = arithmetic.linear(writer, context, Linear(projection.weight, bias), f"{name}.attention_output")
+    x = _norm(
+        writer,
+        writer.node("Add", first, attended, name=f"{name}.attended"),
+        block.attention_norm,
+        f"{name}.attention_norm",
+    )
+    inner = writer.node("Gelu", arithmetic.linear(writer, x, block.ffn_in, f"{name}.ffn_in"), name=f"{name}.gelu")
+    outer = arithmetic.linear(writer, inner, block.ffn_out, f"{name}.ffn_out")
+    return _norm(writer, writer.node("Add", x, outer, name=f"{name}.fed"), block.ffn_norm, f"{name}.ffn_norm")
+
+
+def _norm(writer: GraphWriter, x: str, norm: Norm, name: str) -> str:
+    weight, bias = writer.constant(f"{name}.weight", norm.weight), writer.constant(f"{name}.bias", norm.bias)
+    return str(writer.node("LayerNormalization", x, weight, bias, axis=-1, epsilon=norm.epsilon, name=name))
+
+
+def _first(writer: GraphWriter, x: str, name: str) -> str:
+    """(batch, sequence, hidden) -> (batch, hidden) of the first token"""
+    return str(writer.node("Gather", x, writer.constant("first_token", np.int64(0)), axis=1, name=name))
+
+
+class _Mask:
+    """The attention mask, and what depends on it.
+
+    A row that runs alone has no padding; then attention needs no mask, and onnxruntime's kernel without one is quicker
+    than the kernel with a mask of ones. So the graph asks once, and each attention is an If of the two.
+    """
+
+    def __init__(self, writer: GraphWriter) -> None:
+        self._writer = writer
+        self._mask = writer.node("Cast", "attention_mask", to=TensorProto.INT32, name="mask")
+        least = writer.node("ReduceMin", self._mask, keepdims=0, name="mask.least")
+        self._unpadded = writer.node("Cast", least, to=TensorProto.BOOL, name="unpadded")
+        self._bias: str | None = None
+
+    def attention(self, query: str, key: str, value: str, heads: int, name: str) -> str:
+        """softmax(Q K^T / sqrt(head size)) V for each head: three of (batch, sequence, hidden) -> the same."""
+
+        def branch(branch_name: str, *inputs: str) -> onnx.GraphProto:
+            node = helper.make_node(
+                "MultiHeadAttention",
+                inputs,
+                [f"{name}.{branch_name}"],
+                name=f"{name}.{branch_name}",
+                domain=MICROSOFT,
+                num_heads=heads,
+            )
+            output = helper.make_tensor_value_info(f"{name}.{branch_name}", TensorProto.FLOAT, None)
+            return helper.make_graph([node], f"{name}.{branch_name}", [], [output])
+
+        return str(
+            self._writer.node(
+                "If",
+                self._unpadded,
+                then_branch=branch("unmasked", query, key, value),
+                else_branch=branch("masked", query, key, value, "", self._mask),
+                name=name,
+            )
+        )
+
+    def added(self, scores: str, name: str) -> str:
+        """Scores (batch, heads, sequence), those of padding made so small that softmax gives them nothing."""
+        writer = self._writer
+        if self._bias is None:
+            here = writer.node("Cast", "attention_mask", to=TensorProto.BOOL, name="mask.here")
+            none, lowest = writer.constant("mask.none", 0.0), writer.constant("mask.lowest", -1e30)
+            row = writer.node("Where", here, none, lowest, name="mask.row")
+            self._bias = writer.node("Unsqueeze", row, writer.constant("one", [1]), name="mask.bias")
+        return str(writer.node("Add", scores, self._bias, name=name))
+
+    def mean(self, x: str) -> str:
+        """(batch, sequence, hidden) -> (batch, hidden), the mean over the tokens that are no padding."""
+        writer = self._writer
+        ones = writer.node("Cast", self._mask, to=TensorProto.FLOAT, name="mean.mask")  # (batch, sequence)
+        one = writer.constant("one", [1])
+        row = writer.node("Unsqueeze", ones, one, name="mean.row")  # (batch, 1, sequence)
+        total = writer.node("Squeeze", writer.node("MatMul", row, x, name="mean.sums"), one, name="mean.total")
+        count = writer.node("ReduceSum", ones, one, keepdims=1, name="mean.count")
+        return str(writer.node("Div", total, count, name="mean"))

@@ -1,206 +1,206 @@
-"""The int8 variant of an exported graph: weights in int8, activations quantized while running.
+"""The int8 variant of the graph: weights in int8, activations in uint8 with one fixed scale each.
 
-Activations get one scale a tensor, and encoders have a few channels whose values are ten times those of all others:
-with them in the tensor, everything else is left with four or five bits. So those channels are taken out and multiplied
-in float32, and the rest is quantized (Dettmers et al. 2022, "LLM.int8()", section 3.2). They are the same channels for
-every text, so they are chosen once, on calibration texts.
+One scale for a whole activation is what the fast kernels take, and what makes it hard: encoders have a few channels
+whose values are ten times those of all others, and if the scale has to span them, everything else is left with four
+or five bits. So the scale spans what most channels need. What an outlier channel has beyond that goes into extra
+channels of the same product, each a part of the excess, small enough for the scale, with a copy of the weights' row
+(the idea of Zhao et al. 2019, "Improving Neural Network Quantization without Retraining using Outlier Channel
+Splitting", applied to the excess). It costs some 4% more multiplications, all of them in int8.
+
+The scales are fixed by calibration texts, so a row's score does not depend on its neighbours.
 """
 
-import logging
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
-from onnxruntime.quantization import QuantType, quantize_dynamic
+import scipy.linalg
+from onnx import TensorProto, numpy_helper
 
-from export.errors import ExportError
+from export.calibrate import Statistics, observe
+from export.graph import Arithmetic, classifier
+from export.head import LinearHead
+from export.weights import EncoderWeights, Linear
+from export.writer import MICROSOFT, GraphWriter
 from scorer.engine import RowEngine
 from scorer.runtime import open_session
 
-# A channel is an outlier if its peak is more than this many times the median channel's. Measured on MiniLM
-# (docs/PERFORMANCE.md): these are some 15 of 384 and 80 of 1,536 channels, and beyond them little is left to gain.
-_OUTLIER_RATIO = 2.0
 CALIBRATION_ROWS = 64
 
+# Extra channels, at most, of all channels; and by how much they have to narrow the span, or there are none. Measured on
+# MiniLM (docs/PERFORMANCE.md): few channels gain most of it, and the outputs of attention have no outliers.
+_EXTRA = 1 / 24
+_LEAST_GAIN = 1.5
+# Added to the diagonal of the second moment, relative to its mean (Frantar et al. 2023, section 3.3).
+_DAMPING = 0.01
+_LARGEST = 127  # of an int8 weight; -128 is not used, so that the range is symmetric
 
-def to_int8(model: onnx.ModelProto, calibration: Sequence[np.ndarray]) -> onnx.ModelProto:
-    """Quantize the matrix products (dynamic, a scale per output channel) and the word embeddings (a scale per word).
 
-    Outlier channels, pooling and head stay float32: a small part of the work, and the score hangs on them.
+def to_int8(
+    weights: EncoderWeights, head: LinearHead, pooling: str, calibration: Sequence[np.ndarray]
+) -> onnx.ModelProto:
+    """The classifier with its products in int8 and its word embeddings in int8 with a scale per word.
+
+    Attention, LayerNorm, GELU, pooling and head stay float32: a small part of the work, and the score hangs on them.
 
     Args:
-        model: the fp32 graph.
+        weights, head, pooling: as for `export.graph.classifier`.
         calibration: token ids of typical texts.
     """
-    products = _weight_products(model)
-    peaks = _peaks(model, sorted({product.activation for product in products}), calibration)
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    in_float = _split_outliers(copy, products, peaks)
-    # The quantizer turns the head's Gemm into a MatMul of this name first, and would quantize that.
-    in_float += [f"{node.name}_MatMul" for node in copy.graph.node if node.op_type == "Gemm"]
-    _quantize_embeddings(copy)
-    # The quantizer infers shapes itself and stumbles over those that the exporter noted under the same names.
-    del copy.graph.value_info[:]
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "int8.onnx"
-        logger = logging.getLogger()
-        before = logger.level
-        logger.setLevel(logging.ERROR)  # it advises a preprocessing that this graph does not need
-        try:
-            quantize_dynamic(
-                copy,
-                path,
-                op_types_to_quantize=["MatMul"],
-                nodes_to_exclude=in_float,
-                per_channel=True,
-                weight_type=QuantType.QInt8,
-            )
-        finally:
-            logger.setLevel(before)
-        quantized = onnx.load(path)
-    _correct_bias(quantized, model, calibration)
+    statistics = observe(lambda arithmetic: classifier(weights, head, pooling, arithmetic), calibration)
+    quantized = classifier(weights, head, pooling, Int8(statistics))
+    # Rounding errors do not average out to nothing; what is left of them would shift all scores the same way.
+    exact, rounded = (_logits(model, calibration) for model in (classifier(weights, head, pooling), quantized))
+    (bias,) = (tensor for tensor in quantized.graph.initializer if tensor.name == "head.bias")
+    corrected = head.bias + (exact - rounded).mean(axis=0)
+    bias.CopyFrom(numpy_helper.from_array(corrected.astype(np.float32), bias.name))
     return quantized
 
 
 @dataclass(frozen=True)
-class _Product:
-    """A product of an activation (batch, sequence, in) and a constant weight (in, out); by name."""
+class Span:
+    """Which values of an activation the 256 steps of uint8 span, and how often each channel's excess is taken.
 
-    node: str
-    activation: str
-    weight: str
+    Attributes:
+        low, high: the span; it holds 0.
+        copies: extra channels of each channel, int (channels,); 0 where it stays within the span.
+    """
 
+    low: float
+    high: float
+    copies: np.ndarray
 
-def _weight_products(model: onnx.ModelProto) -> list[_Product]:
-    constants = {tensor.name for tensor in model.graph.initializer}
-    return [
-        _Product(node.name, node.input[0], node.input[1])
-        for node in model.graph.node
-        if node.op_type == "MatMul" and node.input[1] in constants
-    ]
+    @property
+    def scale(self) -> np.float32:
+        return np.float32((self.high - self.low) / 255)
 
-
-def _peaks(model: onnx.ModelProto, activations: Sequence[str], rows: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-    """The biggest absolute value of each channel of each activation over the calibration rows."""
-    observed = onnx.ModelProto()
-    observed.CopyFrom(model)
-    observed.graph.output.extend(
-        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in activations
-    )
-    session = open_session(observed.SerializeToString(), "cpu")
-    peaks = {name: np.zeros(1, dtype=np.float32) for name in activations}
-    for row in rows:
-        ids = row[np.newaxis]
-        values = session.run(list(activations), {"input_ids": ids, "attention_mask": np.ones_like(ids)})
-        for name, value in zip(activations, values, strict=True):
-            peaks[name] = np.maximum(peaks[name], np.abs(value).max(axis=(0, 1)))
-    return peaks
+    @property
+    def zero(self) -> np.uint8:
+        return np.uint8(np.rint(-self.low / self.scale))
 
 
-def _split_outliers(model: onnx.ModelProto, products: Sequence[_Product], peaks: dict[str, np.ndarray]) -> list[str]:
-    """Rewrite ``x @ w`` as ``(x without outliers) @ w + (x's outliers) @ (w's rows for them)``.
+def narrowest_span(low: np.ndarray, high: np.ndarray, extra: float = _EXTRA) -> Span:
+    """The narrowest span that takes at most ``extra`` of the channels as extra ones; the whole range if it gains little.
+
+    >>> int(narrowest_span(np.full(48, -1.0), np.array([1.0] * 47 + [3.0])).copies[-1])
+    2
+    """
+    low, high = np.minimum(low, -1e-6), np.maximum(high, 1e-6)
+    most = int(np.ceil(extra * len(low)))
+    widest = Span(float(low.min()), float(high.max()), np.zeros(len(low), dtype=np.int64))
+    best = widest
+    for limit in np.linspace(max(-widest.low, widest.high), 0, 400, endpoint=False):
+        span_low, span_high = max(widest.low, -limit), min(widest.high, limit)
+        over, under = (high - span_high) / span_high, (span_low - low) / -span_low
+        copies = np.ceil(np.maximum(np.maximum(over, under), 0) - 1e-9).astype(np.int64)
+        if copies.sum() > most:
+            break
+        best = Span(float(span_low), float(span_high), copies)
+    return best if widest.scale >= _LEAST_GAIN * best.scale else widest
+
+
+def round_weights(weight: np.ndarray, moment: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Round weights to int8 with a scale for each output, so that the product's error on real inputs is small.
+
+    Row by row, the error that rounding a row makes is made up for in the rows that are still to be rounded, as far as
+    their inputs go together (Frantar et al. 2023, "GPTQ", section 3).
+
+    Args:
+        weight: (in, out).
+        moment: E[x x^T] of the inputs, (in, in).
 
     Returns:
-        the names of the nodes that have to stay float32.
+        int8 (in, out), and float32 scales (out,).
     """
-    graph = model.graph
-    weights = {tensor.name: tensor for tensor in graph.initializer}
-    by_node = {product.node: product for product in products}
-    nodes: list[onnx.NodeProto] = []
-    split: set[str] = set()
-    in_float = []
-    for node in graph.node:
-        product = by_node.get(node.name)
-        if product is None:
-            nodes.append(node)
-            continue
-        x, weight = product.activation, weights[product.weight]
-        peak = peaks[x]
-        channels = np.flatnonzero(peak > _OUTLIER_RATIO * np.median(peak))
-        if not len(channels):
-            nodes.append(node)
-            continue
-        if x not in split:  # query, key and value read the same activation
-            split.add(x)
-            kept = np.ones(len(peak), dtype=np.float32)
-            kept[channels] = 0
-            graph.initializer.extend(
-                [
-                    numpy_helper.from_array(kept, f"{x}.kept"),
-                    numpy_helper.from_array(channels.astype(np.int64), f"{x}.channels"),
-                ]
+    scales = np.maximum(np.abs(weight).max(axis=0) / _LARGEST, np.finfo(np.float32).tiny).astype(np.float32)
+    rows = len(weight)
+    order = np.argsort(-np.diag(moment), kind="stable")  # those that matter most first, while all others can still help
+    left = weight[order].astype(np.float64)
+    damped = moment[np.ix_(order, order)] + np.eye(rows) * (_DAMPING * np.mean(np.diag(moment)) + 1e-12)
+    factor = scipy.linalg.cholesky(scipy.linalg.inv(damped), lower=False)
+    rounded = np.empty(weight.shape, dtype=np.int8)
+    for start in range(0, rows, 64):  # in blocks, whose effect on all later rows is one matrix product
+        end = min(start + 64, rows)
+        errors = np.empty((end - start, weight.shape[1]))
+        for row in range(start, end):
+            steps = np.clip(np.rint(left[row] / scales), -_LARGEST, _LARGEST)
+            rounded[order[row]] = steps
+            errors[row - start] = (left[row] - steps * scales) / factor[row, row]
+            left[row + 1 : end] -= np.outer(factor[row, row + 1 : end], errors[row - start])
+        left[end:] -= factor[start:end, end:].T @ errors
+    return rounded, scales
+
+
+class Int8(Arithmetic):
+    """Products of uint8 activations and int8 weights.
+
+    Args:
+        statistics: by name, of every activation that goes into a product.
+    """
+
+    def __init__(self, statistics: Mapping[str, Statistics]) -> None:
+        self._statistics = statistics
+        self._spans: dict[str, Span] = {}
+        self._quantized: dict[str, str] = {}
+
+    def look_up(self, writer: GraphWriter, table: np.ndarray) -> str:
+        """onnxruntime's own quantization of Gather has one scale for the whole table, which its largest entry decides."""
+        tiny = np.finfo(np.float32).tiny
+        scales = np.maximum(np.abs(table).max(axis=1, keepdims=True) / _LARGEST, tiny).astype(np.float32)
+        rounded = writer.constant("word", np.rint(table / scales).astype(np.int8))
+        rows = writer.node("Gather", rounded, "input_ids", axis=0, name="word.rows")
+        rows = writer.node("Cast", rows, to=TensorProto.FLOAT, name="word.floats")
+        scale = writer.node(
+            "Gather", writer.constant("word.scale", scales), "input_ids", axis=0, name="word.row_scales"
+        )
+        return str(writer.node("Mul", rows, scale, name="words"))
+
+    def linear(self, writer: GraphWriter, x: str, linear: Linear, name: str) -> str:
+        seen = self._statistics[x]
+        if x not in self._quantized:  # query, key and value read the same activation
+            self._spans[x] = narrowest_span(seen.low, seen.high)
+            self._quantized[x] = _quantize(writer, x, self._spans[x])
+        rounded, scales = round_weights(linear.weight, seen.moment)
+        # The mean of what rounding changes belongs to the bias.
+        bias = linear.bias + seen.mean @ (linear.weight - rounded * scales)
+        copies = np.repeat(rounded, self._spans[x].copies, axis=0)
+        return str(
+            writer.node(
+                "MatMulIntegerToFloat",
+                self._quantized[x],
+                writer.constant(f"{name}.weight", np.concatenate([rounded, copies])),
+                f"{x}.scale",
+                writer.constant(f"{name}.scale", scales),
+                f"{x}.zero",
+                "",
+                writer.constant(f"{name}.bias", bias.astype(np.float32)),
+                domain=MICROSOFT,
+                name=name,
             )
-            nodes.append(helper.make_node("Mul", [x, f"{x}.kept"], [f"{x}.rest"]))
-            nodes.append(helper.make_node("Gather", [x, f"{x}.channels"], [f"{x}.outliers"], axis=2))
-        values = numpy_helper.to_array(weight).copy()
-        graph.initializer.append(numpy_helper.from_array(values[channels], f"{weight.name}.outliers"))
-        values[channels] = 0  # so that they do not widen the scales of the rest
-        weight.CopyFrom(numpy_helper.from_array(values, weight.name))
-        in_float.append(f"{node.name}.outliers")
-        nodes += [
-            helper.make_node(
-                "MatMul", [f"{x}.outliers", f"{weight.name}.outliers"], [f"{node.name}.a"], name=in_float[-1]
-            ),
-            helper.make_node("MatMul", [f"{x}.rest", weight.name], [f"{node.name}.b"], name=node.name),
-            helper.make_node("Add", [f"{node.name}.a", f"{node.name}.b"], list(node.output)),
-        ]
-    del graph.node[:]
-    graph.node.extend(nodes)
-    return in_float
+        )
 
 
-def _correct_bias(quantized: onnx.ModelProto, model: onnx.ModelProto, rows: Sequence[np.ndarray]) -> None:
-    """Take the mean error of the logits out of them.
-
-    Rounding errors do not average out to nothing, and what is left of them shifts all scores the same way (Nagel et
-    al. 2019, "Data-Free Quantization Through Weight Equalization and Bias Correction", section 4.2).
-    """
-    found, expected = (
-        RowEngine(open_session(graph.SerializeToString(), "cpu"), threads=1).logits(rows)
-        for graph in (quantized, model)
+def _quantize(writer: GraphWriter, x: str, span: Span) -> str:
+    """(..., channels) float32 -> (..., channels + extra channels) uint8"""
+    scale, zero = writer.constant(f"{x}.scale", span.scale), writer.constant(f"{x}.zero", span.zero)
+    within = writer.node("QuantizeLinear", x, scale, zero, name=f"{x}.within")  # what is beyond the span is cut off
+    channels = np.repeat(np.arange(len(span.copies)), span.copies)
+    if not len(channels):
+        return str(within)
+    outliers = writer.node("Gather", x, writer.constant(f"{x}.channels", channels), axis=-1, name=f"{x}.outliers")
+    cut = writer.node(
+        "Clip",
+        outliers,
+        writer.constant(f"{x}.low", np.float32(span.low)),
+        writer.constant(f"{x}.high", np.float32(span.high)),
+        name=f"{x}.cut",
     )
-    # A node of its own: the exporter merges equal tensors, so the head's bias may not be the head's alone.
-    graph = quantized.graph
-    (last,) = (node for node in graph.node if "logits" in node.output)
-    last.output[list(last.output).index("logits")] = "logits.uncorrected"
-    correction = (expected - found).mean(axis=0).astype(np.float32)
-    graph.initializer.append(numpy_helper.from_array(correction, "logits.correction"))
-    graph.node.append(helper.make_node("Add", ["logits.uncorrected", "logits.correction"], ["logits"]))
+    share = writer.constant(f"{x}.share", (1 / span.copies[channels]).astype(np.float32))
+    excess = writer.node("Mul", writer.node("Sub", outliers, cut, name=f"{x}.excess"), share, name=f"{x}.shares")
+    excess = writer.node("QuantizeLinear", excess, scale, zero, name=f"{x}.beyond")
+    return str(writer.node("Concat", within, excess, axis=-1, name=f"{x}.quantized"))
 
 
-def _quantize_embeddings(model: onnx.ModelProto) -> None:
-    """Replace the look-up of float word vectors by int8 vectors times the word's own scale.
-
-    onnxruntime's own quantization of Gather has one scale for the whole table, which its largest entry decides.
-    """
-    graph = model.graph
-    weights = {tensor.name: tensor for tensor in graph.initializer}
-    lookups = [node for node in graph.node if node.op_type == "Gather" and node.input[1] == "input_ids"]
-    if len(lookups) != 1 or lookups[0].input[0] not in weights:
-        raise ExportError("the graph has no single look-up of word embeddings by input_ids.")
-    (lookup,) = lookups
-    table = weights[lookup.input[0]]
-    vectors = numpy_helper.to_array(table)  # (vocabulary, hidden)
-    scales = np.maximum(np.abs(vectors).max(axis=1, keepdims=True) / 127, np.finfo(np.float32).tiny).astype(np.float32)
-    graph.initializer.remove(table)
-    graph.initializer.extend(
-        [
-            numpy_helper.from_array(np.rint(vectors / scales).astype(np.int8), "word.quantized"),
-            numpy_helper.from_array(scales, "word.scale"),  # (vocabulary, 1)
-        ]
-    )
-    nodes = [
-        helper.make_node("Gather", ["word.quantized", "input_ids"], ["word.rows"], axis=0),
-        helper.make_node("Cast", ["word.rows"], ["word.rows.float"], to=onnx.TensorProto.FLOAT),
-        helper.make_node("Gather", ["word.scale", "input_ids"], ["word.row.scales"], axis=0),
-        helper.make_node("Mul", ["word.rows.float", "word.row.scales"], list(lookup.output)),
-    ]
-    at = list(graph.node).index(lookup)
-    graph.node.remove(lookup)
-    for offset, node in enumerate(nodes):
-        graph.node.insert(at + offset, node)
+def _logits(graph: onnx.ModelProto, rows: Sequence[np.ndarray]) -> np.ndarray:
+    return RowEngine(open_session(graph.SerializeToString(), "cpu"), threads=1).logits(rows)

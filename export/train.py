@@ -16,10 +16,11 @@ from export.evaluate import confusion, evaluate
 from export.features import POOLINGS, Features, cache_folder, extract
 from export.figures import confusion_matrix, loss_curve
 from export.golden import golden_rows, tolerance
-from export.graph import Classifier, to_onnx
+from export.graph import classifier
 from export.head import HeadSettings, LinearHead, Training, predict, train_head
 from export.parity import Parity, compare
 from export.quantize import CALIBRATION_ROWS, to_int8
+from export.weights import encoder_weights
 from scorer.bundle import MANIFEST, TOKENIZER, Bundle, load_bundle
 from scorer.manifest import Manifest, Precision
 from scorer.model import Scorer
@@ -100,8 +101,8 @@ def train(dataset: Dataset, encoder: FrozenEncoder, settings: Settings, say: Cal
     training = fitted.trainings[settings.pooling]
     head = training.head
 
-    graph = to_onnx(Classifier(encoder, head, settings.pooling))
-    fp32 = graph_bytes(graph)
+    weights = encoder_weights(encoder)
+    fp32 = graph_bytes(classifier(weights, head, settings.pooling))
     parity = _parity(fp32, encoder, head, tokens["test"], settings)
     say(
         f"parity: biggest difference of a logit from PyTorch {parity.difference:.1e} over {parity.rows} texts ({parity.tolerance:.0e} allowed)"
@@ -109,7 +110,9 @@ def train(dataset: Dataset, encoder: FrozenEncoder, settings: Settings, say: Cal
     graphs = {"fp32": fp32}
     if "int8" in settings.precisions:
         chosen = np.random.default_rng(settings.head.seed).permutation(fitted.train_rows)[:CALIBRATION_ROWS]
-        graphs["int8"] = graph_bytes(to_int8(graph, [tokens["train"].ids[row] for row in chosen]))
+        graphs["int8"] = graph_bytes(
+            to_int8(weights, head, settings.pooling, [tokens["train"].ids[row] for row in chosen])
+        )
     graphs = {precision: graphs[precision] for precision in settings.precisions}
 
     bundle = _unpublished(dataset, encoder, settings, graphs, parity, fitted)

@@ -20,9 +20,13 @@ _IDENTITY = (
     b"b\x0f\n\x01y\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\r"
 )
 
-# Measured on CPU (docs/PERFORMANCE.md): the fused SkipLayerNormalization kernel is slower than Add and
-# LayerNormalization, and onnxruntime would fuse them back while loading.
-_SLOWER_ON_CPU = ["SkipLayerNormFusion"]
+# Measured on CPU (docs/PERFORMANCE.md): the kernels of these fusions are slower than the operators that they replace,
+# and onnxruntime would fuse them while loading.
+SLOWER_ON_CPU = ["SkipLayerNormFusion", "BiasGeluFusion"]
+
+# CPUs without VNNI add products of 8-bit numbers in pairs with 16-bit saturation, which gives wrong sums. With this
+# onnxruntime takes slower, exact products there; on CPUs with VNNI it changes nothing.
+_EXACT_INT8 = ("session.x64quantprecision", "1")
 
 # Errors reach the caller as exceptions; onnxruntime's own lines on stderr would only repeat them.
 onnxruntime.set_default_logger_severity(4)
@@ -79,15 +83,23 @@ def installed_wheels() -> list[str]:
     return found
 
 
-def _open(graph: bytes, provider: str, device_id: int) -> onnxruntime.InferenceSession:
+def session_options(provider: str) -> onnxruntime.SessionOptions:
+    """How a session of this provider is set up, its optimizers aside."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    name = PROVIDERS[provider]
     if provider == "cpu":
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
+        options.add_session_config_entry(*_EXACT_INT8)
+    return options
+
+
+def _open(graph: bytes, provider: str, device_id: int) -> onnxruntime.InferenceSession:
+    options = session_options(provider)
+    name = PROVIDERS[provider]
+    if provider == "cpu":
         session = onnxruntime.InferenceSession(
-            graph, options, providers=[name], disabled_optimizers=_SLOWER_ON_CPU, enable_fallback=0
+            graph, options, providers=[name], disabled_optimizers=SLOWER_ON_CPU, enable_fallback=0
         )
     else:
         providers: list[Any] = [(name, {"device_id": str(device_id)})]

@@ -174,6 +174,6 @@ def test_int8_is_never_run_on_cuda_and_a_bundle_without_a_graph_for_cuda_says_so
 
 def test_every_product_with_a_weight_and_the_word_table_are_int8(bundle):
     graph = onnx.load_from_string(bundle.graph("int8")).graph
-    assert sum(node.op_type == "MatMulInteger" for node in graph.node) == 12  # six in each of two blocks
-    tables = {tensor.name: tensor.data_type for tensor in graph.initializer if "word." in tensor.name}
-    assert tables == {"word.quantized": onnx.TensorProto.INT8, "word.scale": onnx.TensorProto.FLOAT}
+    assert sum(node.op_type == "MatMulIntegerToFloat" for node in graph.node) == 12  # six in each of two blocks
+    tables = {tensor.name: tensor.data_type for tensor in graph.initializer if tensor.name.startswith("word")}
+    assert tables == {"word": onnx.TensorProto.INT8, "word.scale": onnx.TensorProto.FLOAT}

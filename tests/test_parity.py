@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from export.check_parity import check_bundle, load_head
 from export.encoder import freeze
 from export.errors import ExportError, ParityError
-from export.graph import Classifier, check_graph, to_onnx
+from export.graph import check_graph, classifier
 from export.head import LinearHead
 from export.parity import compare, torch_logits
+from export.weights import encoder_weights
 from scorer.bundle import load_bundle
 from scorer.engine import RowEngine
 from scorer.runtime import open_session
@@ -37,7 +38,7 @@ def exported(request, encoder):
     family, pooling, logits = request.param
     frozen = encoder(family)
     head = random_head(frozen.hidden_size, logits)
-    session = open_session(to_onnx(Classifier(frozen, head, pooling)).SerializeToString(), "cpu")
+    session = open_session(classifier(encoder_weights(frozen), head, pooling).SerializeToString(), "cpu")
     return frozen, head, pooling, session
 
 
@@ -65,7 +66,7 @@ def test_logits_equal_those_of_pytorch_at_any_shape(exported, batch):
 
 
 def test_a_graph_with_a_fixed_axis_is_refused(encoder):
-    model = to_onnx(Classifier(encoder("bert"), random_head(32, 1), "cls"))
+    model = classifier(encoder_weights(encoder("bert")), random_head(32, 1), "cls")
     model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 6
     with pytest.raises(ExportError, match="axes are"):
         check_graph(model)
@@ -75,7 +76,7 @@ def test_the_gate_refuses_a_graph_with_one_changed_weight(encoder):
     frozen = encoder("bert")
     head = random_head(32, 1)
     changed = LinearHead(head.weight, head.bias + np.float32(2e-4))
-    session = open_session(to_onnx(Classifier(frozen, changed, "cls")).SerializeToString(), "cpu")
+    session = open_session(classifier(encoder_weights(frozen), changed, "cls").SerializeToString(), "cpu")
     rows = frozen.tokenizer.encode(reviews(20, 2, 5).texts).ids
     with pytest.raises(ParityError, match=r"differs from PyTorch by 0\.0002"):
         compare(session, frozen, head, "cls", rows, most_positions=frozen.positions)
@@ -84,7 +85,7 @@ def test_the_gate_refuses_a_graph_with_one_changed_weight(encoder):
 def test_the_gate_compares_the_shapes_that_it_promises(encoder):
     frozen = encoder("distilbert")
     head = random_head(32, 1)
-    session = open_session(to_onnx(Classifier(frozen, head, "cls")).SerializeToString(), "cpu")
+    session = open_session(classifier(encoder_weights(frozen), head, "cls").SerializeToString(), "cpu")
     rows = frozen.tokenizer.encode(reviews(20, 2, 5).texts).ids
     parity = compare(session, frozen, head, "cls", rows, most_positions=frozen.positions)
     assert parity.shapes[:3] == ((1, 1), (1, POSITIONS), (7, 33))
@@ -94,7 +95,8 @@ def test_the_gate_compares_the_shapes_that_it_promises(encoder):
 
 def test_a_failed_gate_writes_no_bundle(encoder, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "export.train.to_onnx", lambda c: to_onnx(Classifier(encoder("bert"), random_head(32, 1), "cls"))
+        "export.train.classifier",
+        lambda weights, head, pooling: classifier(encoder_weights(encoder("bert")), random_head(32, 1), "cls"),
     )
     with pytest.raises(ParityError):
         make_bundle(encoder("bert"), tmp_path / "refused")
@@ -138,7 +140,7 @@ def test_the_full_size_distilbert_architecture_exports_exactly(tmp_path):
     model = transformers.DistilBertModel(transformers.DistilBertConfig())
     frozen = freeze(model, tiny_tokenizer("distilbert").backend_tokenizer.to_str(), name="distilbert", max_length=400)
     head = random_head(768, 1)
-    session = open_session(to_onnx(Classifier(frozen, head, "cls")).SerializeToString(), "cpu")
+    session = open_session(classifier(encoder_weights(frozen), head, "cls").SerializeToString(), "cpu")
     generator = np.random.default_rng(0)
     rows = [generator.integers(5, 30000, size=length) for length in (3, 40, 127)]
     parity = compare(session, frozen, head, "cls", rows, most_positions=512)

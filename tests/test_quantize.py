@@ -1,30 +1,43 @@
 """Quantization: what is rewritten stays exact, what is rounded stays close, and the head is not rounded at all."""
 
+import dataclasses
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
-import onnx
 import pytest
 from conftest import reviews
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx import numpy_helper
 
 from export import quantize
-from export.graph import Classifier, to_onnx
+from export.calibrate import observe
+from export.graph import classifier
 from export.head import LinearHead
+from export.quantize import narrowest_span, round_weights, to_int8
+from export.weights import encoder_weights
 from scorer.engine import RowEngine
 from scorer.runtime import open_session
 
+HEAD = LinearHead(np.random.default_rng(1).normal(size=(1, 32)).astype(np.float32), np.zeros(1, dtype=np.float32))
+
 
 @pytest.fixture(scope="module")
-def model(encoder):
-    """A graph one of whose channels is two hundred times the others: left in, it takes all eight bits."""
-    frozen = encoder("bert")
-    head = LinearHead(np.random.default_rng(1).normal(size=(1, 32)).astype(np.float32), np.zeros(1, dtype=np.float32))
-    graph = to_onnx(Classifier(frozen, head, "mean"))
-    for tensor in graph.graph.initializer:
-        if tensor.name.endswith("attention_norm.weight"):
-            weight = numpy_helper.to_array(tensor).copy()
-            weight[3] *= 200
-            tensor.CopyFrom(numpy_helper.from_array(weight, tensor.name))
-    return graph
+def weights(encoder):
+    """An encoder one of whose channels is two hundred times the others: spanned whole, it takes all eight bits."""
+    found = encoder_weights(encoder("bert"))
+    blocks = []
+    for block in found.blocks:
+        weight = block.attention_norm.weight.copy()
+        weight[3] *= 200
+        blocks.append(
+            dataclasses.replace(block, attention_norm=dataclasses.replace(block.attention_norm, weight=weight))
+        )
+    return dataclasses.replace(found, blocks=tuple(blocks))
 
 
 @pytest.fixture(scope="module")
@@ -36,35 +49,120 @@ def logits(model, rows):
     return RowEngine(open_session(model.SerializeToString(), "cpu"), 2).logits(rows)
 
 
-def split(model, rows):
-    products = quantize._weight_products(model)
-    peaks = quantize._peaks(model, sorted({product.activation for product in products}), rows)
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    return copy, quantize._split_outliers(copy, products, peaks)
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**16), st.integers(0, 3), st.floats(1, 300))
+def test_a_span_and_the_copies_hold_every_value_that_was_seen(seed, outliers, factor):
+    generator = np.random.default_rng(seed)
+    high = generator.uniform(0.5, 1, size=96)
+    low = -generator.uniform(0, 1, size=96)
+    high[:outliers] *= factor
+    span = narrowest_span(low, high)
+    assert span.copies.sum() <= 96 / 24
+    assert (high <= span.high * (1 + span.copies) * (1 + 1e-6)).all()
+    assert (low >= span.low * (1 + span.copies) * (1 + 1e-6)).all()
+    assert span.low <= 0 <= span.high
 
 
-def test_taking_outliers_out_changes_nothing_but_the_order_of_sums(model, rows):
-    rewritten, in_float = split(model, rows)
-    assert len(in_float) >= 4  # the planted channel, in two blocks, at the feed-forward's input at least
-    np.testing.assert_allclose(logits(rewritten, rows), logits(model, rows), atol=1e-4)
+def test_a_channel_far_beyond_the_others_does_not_widen_the_span():
+    high = np.ones(96)
+    high[5] = 4
+    span = narrowest_span(-np.ones(96), high)
+    assert (span.high, span.copies[5], span.copies.sum()) == (pytest.approx(1, abs=0.02), 4, 4) or span.copies[5] == 3
 
 
-def test_taking_outliers_out_makes_int8_more_exact(model, rows, monkeypatch):
-    expected = logits(model, rows)
-    error = np.abs(logits(quantize.to_int8(model, rows[:20]), rows) - expected).mean()
-    monkeypatch.setattr(quantize, "_OUTLIER_RATIO", np.inf)
-    without = np.abs(logits(quantize.to_int8(model, rows[:20]), rows) - expected).mean()
+def test_where_nothing_stands_out_there_are_no_extra_channels():
+    assert narrowest_span(-np.ones(96), np.linspace(0.7, 1, 96)).copies.sum() == 0
+
+
+def test_the_outliers_excess_makes_int8_more_exact(weights, rows, monkeypatch):
+    expected = logits(classifier(weights, HEAD, "mean"), rows)
+    monkeypatch.setattr(quantize, "_EXTRA", 8)  # the planted channel has to be split often
+    monkeypatch.setattr(narrowest_span, "__defaults__", (8.0,))
+    error = np.abs(logits(to_int8(weights, HEAD, "mean", rows[:20]), rows) - expected).mean()
+    monkeypatch.setattr(quantize, "_LEAST_GAIN", np.inf)
+    without = np.abs(logits(to_int8(weights, HEAD, "mean", rows[:20]), rows) - expected).mean()
     assert error < 0.5 * without
 
 
-def test_the_mean_error_of_the_calibration_texts_is_corrected(model, rows):
-    errors = logits(quantize.to_int8(model, rows[:20]), rows[:20]) - logits(model, rows[:20])
+def test_rounding_with_the_inputs_in_mind_is_more_exact_than_rounding_to_the_nearest():
+    generator = np.random.default_rng(0)
+    # Channels that go together, as an encoder's do.
+    x = generator.normal(size=(500, 6)) @ generator.normal(size=(6, 24)) + 0.1 * generator.normal(size=(500, 24))
+    weight = generator.normal(size=(24, 16)).astype(np.float32)
+    rounded, scales = round_weights(weight, x.T @ x / len(x))
+    assert rounded.dtype == np.int8
+    assert np.abs(rounded).max() == 127
+    nearest = np.rint(weight / scales)
+    error, error_of_nearest = (np.square(x @ (steps * scales - weight)).mean() for steps in (rounded, nearest))
+    assert error < 0.5 * error_of_nearest
+
+
+def test_the_mean_error_of_the_calibration_texts_is_corrected(weights, rows):
+    errors = logits(to_int8(weights, HEAD, "mean", rows[:20]), rows[:20]) - logits(
+        classifier(weights, HEAD, "mean"), rows[:20]
+    )
     assert abs(errors.mean()) < 1e-4 < np.abs(errors).mean()
 
 
-def test_word_vectors_are_rounded_with_a_scale_of_their_own(model, rows):
-    quantized = {t.name: numpy_helper.to_array(t) for t in quantize.to_int8(model, rows[:5]).graph.initializer}
-    table = next(numpy_helper.to_array(t) for t in model.graph.initializer if t.name == "word.weight")
-    back = quantized["word.quantized"] * quantized["word.scale"]
-    assert (np.abs(back - table) <= np.abs(table).max(axis=1, keepdims=True) / 254 + 1e-7).all()
+def test_word_vectors_are_rounded_with_a_scale_of_their_own(weights, rows):
+    model = to_int8(weights, HEAD, "mean", rows[:5])
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    back = constants["word"] * constants["word.scale"]
+    assert (np.abs(back - weights.word) <= np.abs(weights.word).max(axis=1, keepdims=True) / 254 + 1e-7).all()
+
+
+def test_what_goes_into_the_products_is_observed_over_all_tokens(weights, rows):
+    seen = observe(lambda arithmetic: classifier(weights, HEAD, "mean", arithmetic), rows[:4])
+    assert len(seen) == 8  # four activations in each of two blocks
+    for one in seen.values():
+        assert (one.low <= one.mean).all()
+        assert (one.mean <= one.high).all()
+        assert (np.diag(one.moment) >= one.mean**2 - 1e-5).all()
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_a_rows_int8_logits_do_not_depend_on_its_neighbours_even_in_one_batch(weights, rows, pooling):
+    """The scales are fixed, so a batch mate moves nothing but the last bits of float32."""
+    session = open_session(to_int8(weights, HEAD, pooling, rows[:20]).SerializeToString(), "cpu")
+    same = [row for row in rows if len(row) == len(rows[0])][:6]
+    assert len(same) > 2
+    ids = np.stack(same)
+    together = session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0]
+    np.testing.assert_allclose(together, RowEngine(session, 1).logits(same), atol=1e-4)
+
+
+@pytest.mark.emulated
+def test_int8_is_right_on_a_cpu_without_vnni(bundle, tmp_path):
+    """The real kernels of an older CPU (AVX2, no VNNI), in an emulator: with onnxruntime's exact mode, and without it."""
+    qemu = shutil.which("qemu-x86_64") or shutil.which("qemu-x86_64-static")
+    if qemu is None:
+        pytest.skip("no emulator: install Debian's qemu-user")
+    script = tmp_path / "golden.py"
+    script.write_text(
+        "import sys\n"
+        "from scorer import runtime\n"
+        "from scorer.bundle import load_bundle\n"
+        "from scorer.model import Scorer\n"
+        "if sys.argv[2] == 'fast':\n"
+        "    runtime._EXACT_INT8 = ('session.x64quantprecision', '0')\n"
+        "bundle = load_bundle(sys.argv[1])\n"
+        "for row in bundle.manifest.precisions.values():\n"
+        "    object.__setattr__(row, 'tolerance', 1e9)\n"
+        "print(Scorer(bundle, provider='cpu', precision='int8').golden_difference)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    found = {}
+    for folder in (bundle.path, Path(__file__).parents[1] / "models" / "default"):
+        for mode in ("exact", "fast"):
+            command = [qemu, "-cpu", "Haswell", sys.executable, str(script), str(folder), mode]
+            done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+            assert done.returncode == 0, done.stderr
+            found[folder, mode] = float(done.stdout)
+    print({f"{folder.name}, {mode}": difference for (folder, mode), difference in found.items()})
+    default = Path(__file__).parents[1] / "models" / "default"
+    from scorer.bundle import load_bundle
+
+    tolerance = load_bundle(default).manifest.precisions["int8"].tolerance
+    assert found[default, "exact"] < tolerance / 2
+    assert found[default, "fast"] > tolerance  # so the golden rows would notice
+    assert found[bundle.path, "exact"] <= bundle.manifest.precisions["int8"].tolerance

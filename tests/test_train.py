@@ -21,6 +21,7 @@ from export.features import extract, pool
 from export.head import HeadSettings, predict, train_head
 from export.train import Settings, train
 from scorer.command import run_command
+from scorer.engine import RowEngine
 
 
 @pytest.fixture
@@ -71,16 +72,16 @@ def test_training_changes_no_weight_of_the_encoder(encoder, tmp_path):
     assert weights_sha256(frozen.model) == frozen.sha256
 
 
-def test_a_texts_features_do_not_depend_on_the_padding_of_its_batch(encoder):
-    frozen = encoder("bert")
-    rows = frozen.tokenizer.encode(["good", "bad plot " * 10]).ids
-    together, alone = features.encode(rows, frozen.model), features.encode(rows[:1], frozen.model)
-    np.testing.assert_allclose(together[0], alone[0], atol=1e-5)
-    # The attention mask is what makes it so: without it the padded row comes out otherwise.
-    padded = torch.from_numpy(np.stack([np.resize(rows[0], len(rows[1])), rows[1]]))
-    padded[0, len(rows[0]) :] = 0
-    unmasked = frozen.model(input_ids=padded).last_hidden_state[0, 0].numpy()
-    assert np.abs(unmasked - alone[0, 0]).max() > 1e-2
+@pytest.mark.parametrize("family", ["distilbert", "bert", "roberta"])
+def test_features_are_what_pytorch_computes(encoder, family):
+    frozen = encoder(family)
+    rows = frozen.tokenizer.encode(["good", "bad plot " * 10, "so"]).ids
+    found = features.feature_engine(frozen, 2).logits(rows)
+    for row, vectors in zip(rows, found, strict=True):
+        ids = torch.from_numpy(row[np.newaxis])
+        hidden = frozen.model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state.detach()
+        expected = [pool(hidden, torch.ones_like(ids), pooling)[0] for pooling in features.POOLINGS]
+        np.testing.assert_allclose(vectors, torch.stack(expected), atol=1e-5)
 
 
 def test_mean_pooling_leaves_padding_out():
@@ -92,22 +93,22 @@ def test_mean_pooling_leaves_padding_out():
 def test_an_interrupted_extraction_goes_on_where_it_stopped(encoder, tmp_path, monkeypatch):
     frozen = encoder("distilbert")
     tokens = frozen.tokenizer.encode(reviews(200, 2, 4).texts)
-    monkeypatch.setattr(features, "_BATCH_TOKENS", 64)
+    monkeypatch.setattr(features, "_TEXTS_PER_SAVE", 9)
     whole = extract(frozen, tokens, tmp_path / "whole", name="train", quiet=True)
     assert whole.computed == 200
-    original, calls = features.encode, []
+    original, calls = RowEngine.logits, []
 
-    def interrupted(rows, model):
+    def interrupted(engine, rows):
         calls.append(len(rows))
-        if len(calls) == 21:
+        if len(calls) == 18:
             raise KeyboardInterrupt
-        return original(rows, model)
+        return original(engine, rows)
 
-    monkeypatch.setattr(features, "encode", interrupted)
+    monkeypatch.setattr(RowEngine, "logits", interrupted)
     with pytest.raises(KeyboardInterrupt):
         extract(frozen, tokens, tmp_path / "parts", name="train", quiet=True)
     rest = extract(frozen, tokens, tmp_path / "parts", name="train", quiet=True)
-    assert rest.computed == 200 - sum(calls[:17])  # batches 1 to 17 had been saved
+    assert rest.computed == 200 - 17 * 9
     assert (rest.vectors == whole.vectors).all()
     again = extract(frozen, tokens, tmp_path / "parts", name="train", quiet=True)
     assert again.computed == 0

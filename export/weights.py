@@ -1,0 +1,147 @@
+"""The weights of an encoder as arrays, in one shape for every supported family."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from export.encoder import FrozenEncoder, first_position
+
+# Where each family keeps the parts of a post-LayerNorm block (Devlin et al. 2018, figure 1; Vaswani et al. 2017).
+_BERT_BLOCK = {
+    "query": "attention.self.query",
+    "key": "attention.self.key",
+    "value": "attention.self.value",
+    "attention_output": "attention.output.dense",
+    "attention_norm": "attention.output.LayerNorm",
+    "ffn_in": "intermediate.dense",
+    "ffn_out": "output.dense",
+    "ffn_norm": "output.LayerNorm",
+}
+_DISTILBERT_BLOCK = {
+    "query": "attention.q_lin",
+    "key": "attention.k_lin",
+    "value": "attention.v_lin",
+    "attention_output": "attention.out_lin",
+    "attention_norm": "sa_layer_norm",
+    "ffn_in": "ffn.lin1",
+    "ffn_out": "ffn.lin2",
+    "ffn_norm": "output_layer_norm",
+}
+_BLOCKS = {
+    "distilbert": ("transformer.layer", _DISTILBERT_BLOCK),
+    "bert": ("encoder.layer", _BERT_BLOCK),
+    "roberta": ("encoder.layer", _BERT_BLOCK),
+}
+
+
+@dataclass(frozen=True)
+class Linear:
+    """``x @ weight + bias``.
+
+    Attributes:
+        weight: float32 (in, out), the transpose of what PyTorch keeps.
+        bias: float32 (out,).
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray
+
+
+@dataclass(frozen=True)
+class Norm:
+    """A LayerNorm over the last axis: weight and bias float32 (hidden,)."""
+
+    weight: np.ndarray
+    bias: np.ndarray
+    epsilon: float
+
+
+@dataclass(frozen=True)
+class Block:
+    """One transformer block: self-attention and feed-forward, each added to its input and normalised."""
+
+    query: Linear
+    key: Linear
+    value: Linear
+    attention_output: Linear
+    attention_norm: Norm
+    ffn_in: Linear
+    ffn_out: Linear
+    ffn_norm: Norm
+
+
+@dataclass(frozen=True)
+class EncoderWeights:
+    """Embeddings and blocks of a post-LayerNorm encoder.
+
+    Attributes:
+        word: float32 (vocabulary, hidden).
+        positions: float32 (longest sequence, hidden), from the first token's on; the token type's vector is added.
+        embedding_norm: after the sum of both.
+        blocks: in order.
+        heads: of the attention.
+    """
+
+    word: np.ndarray
+    positions: np.ndarray
+    embedding_norm: Norm
+    blocks: tuple[Block, ...]
+    heads: int
+
+    @property
+    def hidden(self) -> int:
+        return self.word.shape[1]
+
+
+def encoder_weights(encoder: FrozenEncoder) -> EncoderWeights:
+    """The encoder's own tensors, transposed views where a product wants them so, not copies."""
+    model, config = encoder.model, encoder.config
+    positions = _array(model.get_parameter("embeddings.position_embeddings.weight"))[first_position(config) :]
+    if config.model_type != "distilbert":
+        # A single text is all of token type 0, so that type's vector belongs to every position.
+        positions = positions + _array(model.get_parameter("embeddings.token_type_embeddings.weight"))[0]
+    layers, names = _BLOCKS[config.model_type]
+    return EncoderWeights(
+        word=_array(model.get_parameter("embeddings.word_embeddings.weight")),
+        positions=positions,
+        embedding_norm=_norm(model.get_submodule("embeddings.LayerNorm")),
+        blocks=tuple(_block(layer, names) for layer in model.get_submodule(layers).children()),
+        heads=int(config.num_attention_heads),
+    )
+
+
+def _block(layer: nn.Module, names: Mapping[str, str]) -> Block:
+    def linear(part: str) -> Linear:
+        return _linear(layer.get_submodule(names[part]))
+
+    def norm(part: str) -> Norm:
+        return _norm(layer.get_submodule(names[part]))
+
+    return Block(
+        query=linear("query"),
+        key=linear("key"),
+        value=linear("value"),
+        attention_output=linear("attention_output"),
+        attention_norm=norm("attention_norm"),
+        ffn_in=linear("ffn_in"),
+        ffn_out=linear("ffn_out"),
+        ffn_norm=norm("ffn_norm"),
+    )
+
+
+def _linear(module: nn.Module) -> Linear:
+    assert isinstance(module, nn.Linear)
+    return Linear(_array(module.weight).T, _array(module.bias))
+
+
+def _norm(module: nn.Module) -> Norm:
+    assert isinstance(module, nn.LayerNorm)
+    return Norm(_array(module.weight), _array(module.bias), float(module.eps))
+
+
+def _array(parameter: torch.Tensor) -> np.ndarray:
+    array: np.ndarray = parameter.detach().numpy()
+    return array

@@ -1,0 +1,45 @@
+"""Writing an ONNX graph node by node."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+OPSET = 21
+MICROSOFT = "com.microsoft"
+"""The domain of the operators that onnxruntime adds to the standard's."""
+
+
+class GraphWriter:
+    """Collects nodes and constants. What a method returns is the name of a value, to be used as an input.
+
+    The standard's operators are ``writer.node("MatMul", x, w)``; names of nodes and of their outputs are the same.
+    """
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: dict[str, onnx.TensorProto] = {}
+
+    def constant(self, name: str, value: np.ndarray | np.generic | float | Sequence[int]) -> str:
+        """A weight or another constant; Python numbers are float32, sequences of integers int64."""
+        if isinstance(value, float):
+            value = np.float32(value)
+        if name not in self.constants:
+            self.constants[name] = numpy_helper.from_array(np.ascontiguousarray(value).reshape(np.shape(value)), name)
+        return name
+
+    def node(
+        self, operator: str, *inputs: str, name: str, domain: str = "", outputs: int = 1, **attributes: Any
+    ) -> Any:
+        """Append a node; returns its output's name, or a list of names where ``outputs`` is more than one."""
+        names = [name] if outputs == 1 else [f"{name}.{number}" for number in range(outputs)]
+        self.nodes.append(helper.make_node(operator, inputs, names, name=name, domain=domain, **attributes))
+        return names[0] if outputs == 1 else names
+
+    def model(self, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]) -> onnx.ModelProto:
+        """The finished model."""
+        graph = helper.make_graph(self.nodes, "classifier", inputs, outputs, list(self.constants.values()))
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=10, producer_name="review-scorer")
