@@ -35,12 +35,14 @@ EXPORT = [
     "transformers>=5.17",
     "datasets>=4.4",
     "onnx>=1.21",
-    "onnxscript>=0.6",
     "safetensors>=0.8",
     "scikit-learn>=1.7",
     "scipy>=1.15",
     "matplotlib>=3.10",
 ]
+
+# What bench/ compares with. onnxscript is what torch needs to export the plain model.
+BENCH = [*EXPORT, "onnxscript>=0.6", "openvino>=2026.4", "nncf>=3.4", "ctranslate2>=4.8"]
 
 setup(
     name="review-scorer",
@@ -59,6 +61,7 @@ setup(
     extras_require={
         "cuda": [f"onnxruntime-gpu[cuda,cudnn]>=1.30 ; {GPU_WHEEL}"],
         "export": EXPORT,
+        "bench": BENCH,
         "test": [*EXPORT, "pytest>=9", "hypothesis>=6.150"],
     },
     entry_points={"console_scripts": ["score=scorer.cli:main", "score-model=export.cli:main"]},

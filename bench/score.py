@@ -1,9 +1,11 @@
-"""The whole `score` command, file to file, as a process: reviews a second, and peak memory for few and for many rows.
+"""The whole `score` command, file to file, as a process: reviews a second, peak memory, and the share of the engine's
+own rate that is left of it.
 
     python bench/score.py ../shared/imdb/test.parquet
 
 Writes the texts as CSV and as JSONL, scores both, checks that both give the same rows in order, and prints a table and,
-as its last line, one JSON object. Each run is a process of its own; its peak memory is what the system counted.
+as its last line, one JSON object. Each run is a process of its own; its peak memory is what the system counted. The
+engine's own rate is that of the same rows from token ids to logits, in this process, right before.
 """
 
 import argparse
@@ -18,6 +20,8 @@ from pathlib import Path
 
 import pyarrow.parquet
 
+from scorer import Scorer
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -26,6 +30,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[2500, 25000])
     parser.add_argument("--rounds", type=int, default=1)
     arguments = parser.parse_args()
+    scorer = Scorer(arguments.model, provider="cpu")
     table = pyarrow.parquet.read_table(arguments.texts, columns=["id", "text"])
     runs = []
     with tempfile.TemporaryDirectory() as name:
@@ -35,11 +40,12 @@ def main() -> None:
                 # Evenly spread, so that few rows are like many.
                 sample = table.take(list(range(0, len(table), max(1, len(table) // rows)))[:rows])
                 outputs = []
+                own = engine_rate(scorer, sample["text"].to_pylist())
                 for source in (write_csv(sample, folder), write_jsonl(sample, folder)):
                     output = folder / f"{source.name}.out.csv"
-                    runs.append(
-                        {"format": source.suffix[1:], "rows": len(sample), **score(source, output, arguments.model)}
-                    )
+                    found = score(source, output, arguments.model)
+                    share = len(sample) / found["seconds"] / own
+                    runs.append({"format": source.suffix[1:], "rows": len(sample), **found, "of_engine": share})
                     outputs.append(output.read_bytes())
                     print(runs[-1], file=sys.stderr)
                 check(outputs, len(sample))
@@ -58,6 +64,14 @@ def write_jsonl(table: pyarrow.Table, folder: Path) -> Path:
     with open(folder / "in.jsonl", "w", encoding="utf-8") as file:
         file.writelines(json.dumps(row) + "\n" for row in table.to_pylist())
     return folder / "in.jsonl"
+
+
+def engine_rate(scorer: Scorer, texts: list[str]) -> float:
+    """Reviews a second of the engine alone, from token ids to logits."""
+    rows = scorer.tokenizer.encode(texts).ids
+    start = time.perf_counter()
+    scorer.engine.logits(rows)
+    return len(rows) / (time.perf_counter() - start)
 
 
 def score(source: Path, output: Path, model: str | None) -> dict[str, float]:
@@ -86,14 +100,18 @@ def report(runs: list[dict]) -> None:
     groups: dict[tuple[str, int], list[dict]] = {}
     for run in runs:
         groups.setdefault((run["format"], run["rows"]), []).append(run)
-    print("| input | rows | seconds | reviews/s | peak memory, MB |\n|---|---|---|---|---|")
+    print(
+        "| input | rows | seconds | reviews/s | of the engine's own rate | peak memory, MB |\n|---|---|---|---|---|---|"
+    )
     summary = []
     for (kind, rows), found in groups.items():
-        seconds, peak = (statistics.median(run[key] for run in found) for key in ("seconds", "peak_mb"))
-        summary.append(
-            {"format": kind, "rows": rows, "seconds": seconds, "rate": round(rows / seconds, 1), "peak_mb": peak}
+        seconds, peak, share = (
+            statistics.median(run[key] for run in found) for key in ("seconds", "peak_mb", "of_engine")
         )
-        print(f"| {kind} | {rows:,} | {seconds:.1f} | {rows / seconds:.1f} | {peak:.0f} |")
+        rate = round(rows / seconds, 1)
+        medians = {"seconds": seconds, "rate": rate, "of_engine": share, "peak_mb": peak}
+        summary.append({"format": kind, "rows": rows, **medians})
+        print(f"| {kind} | {rows:,} | {seconds:.1f} | {rate:.1f} | {share:.2f} | {peak:.0f} |")
     print(json.dumps({"runs": runs, "medians": summary}))
 
 

@@ -185,9 +185,11 @@ def _ahead(begun: Iterable[_Window]) -> Generator[_Window, None, None]:
         for window in begun:
             waiting.append(window)
             if len(waiting) > _WINDOWS_AHEAD:
-                yield waiting.popleft()
+                yield waiting[0]
+                waiting.popleft()
         while waiting:
-            yield waiting.popleft()
+            yield waiting[0]
+            waiting.popleft()
     finally:  # after an error or an interrupt nothing of it is wanted
         for window in waiting:
             window.scores.cancel()

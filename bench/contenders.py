@@ -1,0 +1,259 @@
+"""The peers of bench/cpu.py, each a function from token rows to logits, and this project's own engine."""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import ctranslate2
+import nncf
+import numpy as np
+import onnx
+import onnxruntime
+import openvino
+import torch
+import transformers
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from subject import Subject
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+from export.graph import classifier
+from export.head import LinearHead
+from export.quantize import to_int8
+from export.weights import encoder_weights
+from scorer.batches import by_length, pad, token_budget
+from scorer.engine import RowEngine
+from scorer.runtime import open_session
+
+Rows = Sequence[np.ndarray]
+Score = Callable[[Rows], np.ndarray]
+
+UNSORTED_BATCH = 64
+# Padded tokens of a sorted batch. PyTorch, onnxruntime, OpenVINO and CTranslate2 are all within a few per cent of
+# their best between 1,024 and 8,192 on two cores.
+SORTED_TOKENS = 2048
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A way to score token rows: which section of the table it belongs to, and what it computes in."""
+
+    key: str
+    name: str
+    precision: str
+    score: Score
+
+
+class TorchClassifier(torch.nn.Module):
+    """The classifier as one would write it: the encoder, its first token's vector, a linear layer."""
+
+    def __init__(self, model: torch.nn.Module, head: LinearHead) -> None:
+        super().__init__()
+        self.encoder = model
+        self.head = torch.nn.Linear(head.weight.shape[1], head.weight.shape[0])
+        self.head.load_state_dict({"weight": torch.from_numpy(head.weight), "bias": torch.from_numpy(head.bias)})
+        self.eval().requires_grad_(False)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        return self.head(self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state[:, 0])
+
+
+def contenders(subject: Subject, folder: Path) -> Iterator[Contender]:
+    """Every contender, prepared; ``folder`` takes converted models."""
+    with _quiet():
+        torch.set_num_threads(subject.threads)
+        model = TorchClassifier(subject.encoder.model, subject.head)
+        yield Contender("a", "PyTorch, unsorted, batches of 64", "fp32", _batched(_torch(model), unsorted))
+        yield Contender("b", "transformers pipeline, batches of 32", "fp32", _pipeline(subject))
+        yield Contender("c", "PyTorch, sorted", "fp32", _batched(_torch(model), sorted_batches))
+
+        exported = _exported(model, folder / "exported.onnx")
+        quantized = folder / "dynamic.onnx"
+        quantize_dynamic(exported, quantized, weight_type=QuantType.QInt8)
+        for path, precision in ((exported, "fp32"), (quantized, "int8")):
+            run = _onnxruntime(path, subject.threads)
+            yield Contender("d", "onnxruntime, plain export, unsorted", precision, _batched(run, unsorted))
+            yield Contender("d", "onnxruntime, plain export, sorted", precision, _batched(run, sorted_batches))
+
+        with torch.inference_mode():
+            ids = torch.ones((2, 7), dtype=torch.long)
+            ir = openvino.convert_model(model, example_input={"input_ids": ids, "attention_mask": ids})
+        calibration = nncf.Dataset([_feed(pad([row])) for row in subject.calibration])
+        static = nncf.quantize(
+            ir, calibration, model_type=nncf.ModelType.TRANSFORMER, subset_size=len(subject.calibration)
+        )
+        for graph, precision, hint in ((ir, "fp32", "f32"), (ir, "bf16", "bf16"), (static, "int8", "f32")):
+            label = "OpenVINO + NNCF static" if precision == "int8" else "OpenVINO"
+            yield Contender("e", f"{label}, a row a run", precision, _openvino_rows(graph, hint, subject.threads))
+            batched = _batched(_openvino(graph, hint, subject.threads), sorted_batches)
+            yield Contender("e", f"{label}, sorted", precision, batched)
+
+        for precision, kind in (("fp32", "float32"), ("int8", "int8")):
+            yield Contender("f", "CTranslate2, sorted", precision, _ctranslate2(subject, kind, folder))
+
+        weights = encoder_weights(subject.encoder)
+        fp32 = classifier(weights, subject.head, "cls")
+        int8 = to_int8(weights, subject.head, "cls", subject.calibration)
+        for graph, precision in ((fp32, "fp32"), (int8, "int8")):
+            session = open_session(graph.SerializeToString(), "cpu")
+            yield Contender("g", "this project", precision, RowEngine(session, subject.threads).logits)
+
+
+def unsorted(rows: Rows) -> list[list[int]]:
+    return [list(range(start, min(start + UNSORTED_BATCH, len(rows)))) for start in range(0, len(rows), UNSORTED_BATCH)]
+
+
+def sorted_batches(rows: Rows) -> list[list[int]]:
+    return token_budget([len(row) for row in rows], SORTED_TOKENS)
+
+
+def _batched(run: Callable[[np.ndarray, np.ndarray], np.ndarray], cut: Callable[[Rows], list[list[int]]]) -> Score:
+    def score(rows: Rows) -> np.ndarray:
+        logits = np.empty((len(rows), 1), dtype=np.float32)
+        for batch in cut(rows):
+            logits[batch] = run(*pad([rows[row] for row in batch]))
+        return logits
+
+    return score
+
+
+def _feed(padded: tuple[np.ndarray, np.ndarray]) -> dict[str, np.ndarray]:
+    return dict(zip(("input_ids", "attention_mask"), padded, strict=True))
+
+
+def _torch(model: TorchClassifier) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    def run(input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return model(torch.from_numpy(input_ids), torch.from_numpy(attention_mask)).numpy()
+
+    return run
+
+
+def _pipeline(subject: Subject) -> Score:
+    """transformers' own pipeline; it tokenizes for itself, which its time therefore holds."""
+    encoder = subject.encoder.model
+    inner = TorchClassifier(encoder, subject.head)
+
+    class ForPipeline(type(encoder)):
+        def forward(self, input_ids=None, attention_mask=None, **_):
+            return SequenceClassifierOutput(logits=inner(input_ids, attention_mask))
+
+    config = encoder.config
+    config.num_labels = 1
+    model = ForPipeline(config)
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=subject.encoder.tokenizer._tokenizer.from_str(subject.encoder.tokenizer_json.decode()),
+        pad_token="[PAD]",
+        model_max_length=subject.encoder.tokenizer.max_length,
+        model_input_names=["input_ids", "attention_mask"],
+    )
+    pipeline = transformers.TextClassificationPipeline(model=model, tokenizer=tokenizer, device="cpu")
+
+    def score(rows: Rows) -> np.ndarray:
+        results = pipeline(list(subject.texts), batch_size=32, truncation=True, function_to_apply="none")
+        return np.array([[result["score"]] for result in results], dtype=np.float32)
+
+    return score
+
+
+def _exported(model: TorchClassifier, path: Path) -> Path:
+    ids = torch.tensor([[5, 6, 7, 8], [5, 6, 0, 0]])
+    axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("sequence", max=512)}
+    torch.onnx.export(
+        model,
+        (ids, (ids != 0).long()),
+        path,
+        dynamo=True,
+        input_names=["input_ids", "attention_mask"],
+        output_names=["logits"],
+        dynamic_shapes=(axes, axes),
+        external_data=False,
+        verbose=False,
+    )
+    plain = onnx.load(path)
+    del plain.graph.value_info[:]  # onnxruntime's quantizer infers them itself and stumbles over these
+    onnx.save(plain, path)
+    return path
+
+
+def _onnxruntime(path: Path, threads: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return lambda *padded: session.run(None, _feed(padded))[0]
+
+
+def _compiled(graph: openvino.Model, hint: str, threads: int, streams: int) -> openvino.CompiledModel:
+    settings = {
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": streams,
+        "INFERENCE_PRECISION_HINT": hint,
+    }
+    return openvino.Core().compile_model(graph, "CPU", settings)
+
+
+def _openvino(graph: openvino.Model, hint: str, threads: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    request = _compiled(graph, hint, threads, 1).create_infer_request()
+    return lambda *padded: request.infer(_feed(padded))[0].copy()
+
+
+def _openvino_rows(graph: openvino.Model, hint: str, threads: int) -> Score:
+    """One row a run, a stream a thread, longest first: OpenVINO's form of what this project does."""
+    compiled = _compiled(graph, hint, threads, threads)
+
+    def score(rows: Rows) -> np.ndarray:
+        logits = np.empty((len(rows), 1), dtype=np.float32)
+        queue = openvino.AsyncInferQueue(compiled, threads)
+        queue.set_callback(lambda request, row: logits.__setitem__(row, request.get_output_tensor(0).data[0]))
+        for row in by_length([len(row) for row in rows]):
+            queue.start_async(_feed(pad([rows[row]])), row)
+        queue.wait_all()
+        return logits
+
+    return score
+
+
+def _ctranslate2(subject: Subject, kind: str, folder: Path) -> Score:
+    source, converted = folder / "source", folder / f"ctranslate2-{kind}"
+    if not source.exists():
+        subject.encoder.model.save_pretrained(source)
+        tokenizer = subject.encoder.tokenizer._tokenizer.from_str(subject.encoder.tokenizer_json.decode())
+        transformers.PreTrainedTokenizerFast(
+            tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]"
+        ).save_pretrained(source)
+    ctranslate2.converters.TransformersConverter(str(source)).convert(str(converted), quantization=kind)
+    # A worker a core with a batch each, or all cores on one batch: the first was the faster one.
+    encoder = ctranslate2.Encoder(
+        str(converted), device="cpu", compute_type=kind, inter_threads=subject.threads, intra_threads=1
+    )
+    pool = ThreadPoolExecutor(subject.threads)
+
+    def run(rows: Rows) -> np.ndarray:
+        output = encoder.forward_batch([row.tolist() for row in rows])
+        return subject.head.logits(np.array(output.last_hidden_state)[:, 0])
+
+    def score(rows: Rows) -> np.ndarray:
+        logits = np.empty((len(rows), 1), dtype=np.float32)
+        batches = sorted_batches(rows)
+        for batch, found in zip(
+            batches, pool.map(lambda batch: run([rows[row] for row in batch]), batches), strict=True
+        ):
+            logits[batch] = found
+        return logits
+
+    return score
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Converters print progress and advice on stdout, where the last line has to be JSON."""
+    for name in ("torch.onnx", "nncf", "root", "openvino"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    transformers.logging.set_verbosity_error()
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield
