@@ -1,6 +1,7 @@
 """The peers of bench/cpu.py, each a function from token rows to logits, and this project's own engine."""
 
 import contextlib
+import copy
 import io
 import logging
 import warnings
@@ -68,7 +69,7 @@ def contenders(subject: Subject, folder: Path) -> Iterator[Contender]:
         torch.set_num_threads(subject.threads)
         model = TorchClassifier(subject.encoder.model, subject.head)
         yield Contender("a", "PyTorch, unsorted, batches of 64", "fp32", _batched(_torch(model), unsorted))
-        yield Contender("b", "transformers pipeline, batches of 32", "fp32", _pipeline(subject))
+        yield Contender("b", "transformers pipeline, batches of 32, tokenizing included", "fp32", _pipeline(subject))
         yield Contender("c", "PyTorch, sorted", "fp32", _batched(_torch(model), sorted_batches))
 
         exported = _exported(model, folder / "exported.onnx")
@@ -78,6 +79,8 @@ def contenders(subject: Subject, folder: Path) -> Iterator[Contender]:
             run = _onnxruntime(path, subject.threads)
             yield Contender("d", "onnxruntime, plain export, unsorted", precision, _batched(run, unsorted))
             yield Contender("d", "onnxruntime, plain export, sorted", precision, _batched(run, sorted_batches))
+            rows = RowEngine(_session(path, 1), subject.threads).logits
+            yield Contender("d", "onnxruntime, plain export, a row a run", precision, rows)
 
         with torch.inference_mode():
             ids = torch.ones((2, 7), dtype=torch.long)
@@ -86,8 +89,13 @@ def contenders(subject: Subject, folder: Path) -> Iterator[Contender]:
         static = nncf.quantize(
             ir, calibration, model_type=nncf.ModelType.TRANSFORMER, subset_size=len(subject.calibration)
         )
-        for graph, precision, hint in ((ir, "fp32", "f32"), (ir, "bf16", "bf16"), (static, "int8", "f32")):
-            label = "OpenVINO + NNCF static" if precision == "int8" else "OpenVINO"
+        for graph, precision, hint in (
+            (ir, "fp32", "f32"),
+            (ir, "bf16", "bf16"),
+            (static, "int8", "f32"),
+            (static, "int8", "bf16"),
+        ):
+            label = f"OpenVINO + NNCF static, rest in {hint}" if precision == "int8" else "OpenVINO"
             yield Contender("e", f"{label}, a row a run", precision, _openvino_rows(graph, hint, subject.threads))
             batched = _batched(_openvino(graph, hint, subject.threads), sorted_batches)
             yield Contender("e", f"{label}, sorted", precision, batched)
@@ -142,7 +150,7 @@ def _pipeline(subject: Subject) -> Score:
         def forward(self, input_ids=None, attention_mask=None, **_):
             return SequenceClassifierOutput(logits=inner(input_ids, attention_mask))
 
-    config = encoder.config
+    config = copy.deepcopy(encoder.config)
     config.num_labels = 1
     model = ForPipeline(config)
     tokenizer = transformers.PreTrainedTokenizerFast(
@@ -181,10 +189,14 @@ def _exported(model: TorchClassifier, path: Path) -> Path:
 
 
 def _onnxruntime(path: Path, threads: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    session = _session(path, threads)
+    return lambda *padded: session.run(None, _feed(padded))[0]
+
+
+def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return lambda *padded: session.run(None, _feed(padded))[0]
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def _compiled(graph: openvino.Model, hint: str, threads: int, streams: int) -> openvino.CompiledModel:
@@ -203,11 +215,10 @@ def _openvino(graph: openvino.Model, hint: str, threads: int) -> Callable[[np.nd
 
 def _openvino_rows(graph: openvino.Model, hint: str, threads: int) -> Score:
     """One row a run, a stream a thread, longest first: OpenVINO's form of what this project does."""
-    compiled = _compiled(graph, hint, threads, threads)
+    queue = openvino.AsyncInferQueue(_compiled(graph, hint, threads, threads), threads)
 
     def score(rows: Rows) -> np.ndarray:
         logits = np.empty((len(rows), 1), dtype=np.float32)
-        queue = openvino.AsyncInferQueue(compiled, threads)
         queue.set_callback(lambda request, row: logits.__setitem__(row, request.get_output_tensor(0).data[0]))
         for row in by_length([len(row) for row in rows]):
             queue.start_async(_feed(pad([rows[row]])), row)

@@ -48,8 +48,8 @@ def load_subject(name: str, source: Path, reviews: int, threads: int) -> Subject
     """
     texts = pyarrow.parquet.read_table(source, columns=["text"])["text"].to_pylist()
     encoder = load_encoder(name, max_length=MAX_LENGTH) if Path(name).is_dir() else _random(name)
-    chosen = texts[:: len(texts) // reviews][:reviews]
-    others = texts[1 :: len(texts) // _CALIBRATION][:_CALIBRATION]
+    chosen = texts[:: max(1, len(texts) // reviews)][:reviews]
+    others = texts[1 :: max(1, len(texts) // _CALIBRATION)][:_CALIBRATION]
     weight = np.random.default_rng(0).normal(size=(1, encoder.hidden_size)).astype(np.float32)
     rows = encoder.tokenizer.encode(chosen).ids
     head = LinearHead(weight, np.zeros(1, dtype=np.float32))

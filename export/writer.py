@@ -23,11 +23,16 @@ class GraphWriter:
         self.constants: dict[str, onnx.TensorProto] = {}
 
     def constant(self, name: str, value: np.ndarray | np.generic | float | Sequence[int]) -> str:
-        """A weight or another constant; Python numbers are float32, sequences of integers int64."""
+        """A weight or another constant; Python numbers are float32, sequences of integers int64.
+
+        Raises:
+            ValueError: the name belongs to another value already.
+        """
         if isinstance(value, float):
             value = np.float32(value)
-        if name not in self.constants:
-            self.constants[name] = numpy_helper.from_array(np.ascontiguousarray(value).reshape(np.shape(value)), name)
+        tensor = numpy_helper.from_array(np.ascontiguousarray(value).reshape(np.shape(value)), name)
+        if self.constants.setdefault(name, tensor) != tensor:
+            raise ValueError(f"two different constants are called {name!r}")
         return name
 
     def node(

@@ -6,7 +6,8 @@ after such a place independently. That holds for the tokenizers of the BERT fami
 - BertNormalizer and the Unicode forms change characters one by one, or together with combining marks, and a blank
   combines with nothing;
 - BertPreTokenizer and ByteLevel's pattern never put a blank behind something else into one piece with it;
-- WordPiece and BPE work within a piece.
+- WordPiece and BPE work within a piece;
+- added tokens, which are looked for before all that, hold no blank.
 
 One normaliser looks across blanks: the one that removes ``<br />``. A tag that the cut tears apart was at the very
 end, because blanks are all that may stand between ``<br`` and the cut. So the first tokens are safe if there are some
@@ -15,10 +16,9 @@ more behind them, and that is asked for (`MARGIN`).
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterator
 from typing import Any, NamedTuple
-
-from scorer.errors import BundleError
 
 BR_TAG = r"(?i)<br\s*/?>"
 """The only pattern of a Replace normaliser that is known to be safe."""
@@ -26,14 +26,18 @@ BR_TAG = r"(?i)<br\s*/?>"
 MARGIN = 8
 """Tokens beyond those that are kept, for a cut to be trusted; a torn tag is two or three."""
 
-_FORMS = {"BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "StripAccents"}
+_KEEPING = frozenset({"Lowercase", "NFC", "NFD"})
+_DELETING = frozenset({"BertNormalizer", "NFKC", "NFKD", "StripAccents"})
 _PIECES = {"BertPreTokenizer", "Whitespace", "WhitespaceSplit"}
 _CUT = re.compile(r"(?<=\S)[ \t\n\r]")
 
 # WordPiece makes one unknown token of a word of more than max_input_chars_per_word characters, however long it is,
 # and none of blanks, however many there are.
 _LONG_WORD = 256
-_LONG_RUN = re.compile(rf"([A-Za-z0-9]{{{_LONG_WORD}}})[A-Za-z0-9]+|([ \t\n\r])[ \t\n\r]{{{_LONG_WORD},}}")
+_LONG_RUN = re.compile(
+    rf"(?<![A-Za-z0-9])([A-Za-z0-9]{{{_LONG_WORD}}})[A-Za-z0-9]+"
+    rf"|(?<![ \t\n\r])([ \t\n\r])[ \t\n\r]{{{_LONG_WORD},}}"
+)
 
 
 class Cutting(NamedTuple):
@@ -50,26 +54,21 @@ class Cutting(NamedTuple):
 
 def cutting(tokenizer_json: bytes) -> Cutting:
     """What may be done to texts before this tokenizer sees them; nothing where it is not known to be safe."""
-    try:
-        settings = json.loads(tokenizer_json)
-        model, pieces = settings["model"], settings["pre_tokenizer"] or {}
-        local = pieces.get("type") in _PIECES or (pieces.get("type") == "ByteLevel" and pieces.get("use_regex", True))
-        added = [token["content"] for token in settings.get("added_tokens", [])]
-        texts = (
-            model["type"] in ("WordPiece", "BPE")
-            and local
-            and _is_local(settings["normalizer"])
-            and not any(re.search(r"\s", content) for content in added)
-        )
-        runs = (
-            texts
-            and model["type"] == "WordPiece"
-            and model["max_input_chars_per_word"] < _LONG_WORD
-            and not any(content.isalnum() for content in added)
-        )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BundleError(f"tokenizer.json cannot be read: {type(error).__name__}: {error}") from error
-    return Cutting(texts, runs)
+    settings = json.loads(tokenizer_json)
+    model, pieces = settings.get("model") or {}, settings.get("pre_tokenizer") or {}
+    normalizer, added = settings.get("normalizer"), settings.get("added_tokens") or []
+    if not all(_holds_no_blank(token) for token in added):
+        return Cutting(False, False)
+    if pieces.get("type") == "ByteLevel":  # blanks are pieces there, so none may come or go before it
+        texts = model.get("type") == "BPE" and pieces.get("use_regex", True) and _is_local(normalizer, _KEEPING)
+        return Cutting(bool(texts), False)
+    local = pieces.get("type") in _PIECES and _is_local(normalizer, _KEEPING | _DELETING)
+    runs = (
+        model.get("type") == "WordPiece"
+        and model.get("max_input_chars_per_word", _LONG_WORD) < _LONG_WORD
+        and not any(token.get("normalized", True) or token["content"][0].isalnum() for token in added)
+    )
+    return Cutting(local and model.get("type") in ("WordPiece", "BPE"), local and runs)
 
 
 def beginnings(text: str, length: int, runs: bool) -> Iterator[str]:
@@ -87,18 +86,23 @@ def beginnings(text: str, length: int, runs: bool) -> Iterator[str]:
         yield text[: cut.start()]
     if runs and len(text) > length:
         text = _LONG_RUN.sub(r"\1\2", text)
-    while (length := 8 * length) < len(text):
-        if not (cut := _CUT.search(text, length)):
-            break
-        yield text[: cut.start()]
+    while (cut := _CUT.search(text, 8 * length)) is not None:
+        length = cut.start()
+        yield text[:length]
     yield text
 
 
-def _is_local(normalizer: dict[str, Any] | None) -> bool:
+def _is_local(normalizer: dict[str, Any] | None, known: frozenset[str]) -> bool:
     if normalizer is None:
         return True
-    if normalizer["type"] == "Sequence":
-        return all(map(_is_local, normalizer["normalizers"]))
-    if normalizer["type"] == "Replace":
+    if normalizer.get("type") == "Sequence":
+        return all(_is_local(step, known) for step in normalizer["normalizers"])
+    if normalizer.get("type") == "Replace":
         return bool(normalizer["pattern"] == {"Regex": BR_TAG})
-    return normalizer["type"] in _FORMS
+    return normalizer.get("type") in known
+
+
+def _holds_no_blank(added_token: dict[str, Any]) -> bool:
+    """Whether an added token cannot match across a blank, as it is or normalised."""
+    content = added_token["content"]
+    return not (re.search(r"\s", unicodedata.normalize("NFKC", content)) or re.search(BR_TAG, content))

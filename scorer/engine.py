@@ -3,7 +3,7 @@
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -22,7 +22,11 @@ class Pending(Protocol):
     """Rows that are being computed, or wait for it."""
 
     def result(self) -> np.ndarray:
-        """Wait for the rows' logits; an error in any of them is raised, and the others are given up."""
+        """Wait for the rows' logits; an error in any of them is raised, and the others are given up.
+
+        Raises:
+            CancelledError: rows were given up.
+        """
         ...
 
     def cancel(self) -> None:
@@ -72,7 +76,12 @@ class RowEngine:
 
     def submit(self, rows: Sequence[np.ndarray]) -> "_Rows":
         job = _Rows(self._run, rows)
-        job.tasks = [self._pool.submit(job.one) for _ in rows]
+        try:
+            for _ in rows:
+                job.tasks.append(self._pool.submit(job.one))
+        except BaseException:  # an interrupt: nobody would ever hold this job
+            job.cancel()
+            raise
         return job
 
     def logits(self, rows: Sequence[np.ndarray]) -> np.ndarray:
@@ -113,6 +122,8 @@ class _Rows:
             finally:
                 self.cancel()  # after an error or an interrupt the other threads stop with their row
             done = [logits for logits in self._done if logits is not None]
+            if len(done) < len(self._rows):
+                raise CancelledError
             self._result = np.concatenate(done) if done else np.empty((0, 0))
         return self._result
 
@@ -146,7 +157,7 @@ class BatchEngine:
         result: np.ndarray | None = None
         for batch in token_budget([len(row) for row in rows], self._batch_tokens):
             if cancelled.is_set():
-                break
+                raise CancelledError
             input_ids, attention_mask = pad([rows[row] for row in batch])
             feed = {"input_ids": input_ids, "attention_mask": attention_mask}
             logits = _finite(self._session.run(["logits"], feed)[0])

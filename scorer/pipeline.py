@@ -178,12 +178,21 @@ def _begun(windows: Iterable[Sequence[Record | Reject]], model: Model) -> Iterat
         yield _Window(rejects, records, tokens, model.submit(tokens))
 
 
-def _ahead(begun: Iterable[_Window]) -> Generator[_Window, None, None]:
-    """The same windows in the same order, `_WINDOWS_AHEAD` later, so that the model always has something to do."""
+def _ahead(begun: Iterator[_Window]) -> Generator[_Window, None, None]:
+    """The same windows in the same order, `_WINDOWS_AHEAD` later, so that the model always has something to do.
+
+    Where the input fails, what was read before it comes out first: a streamed output gets every row that it can get.
+    """
     waiting: deque[_Window] = deque()
+    failure: InputError | None = None
     try:
-        for window in begun:
-            waiting.append(window)
+        while failure is None:
+            try:
+                waiting.append(next(begun))
+            except StopIteration:
+                break
+            except InputError as error:
+                failure = error
             if len(waiting) > _WINDOWS_AHEAD:
                 yield waiting[0]
                 waiting.popleft()
@@ -193,6 +202,8 @@ def _ahead(begun: Iterable[_Window]) -> Generator[_Window, None, None]:
     finally:  # after an error or an interrupt nothing of it is wanted
         for window in waiting:
             window.scores.cancel()
+    if failure is not None:
+        raise failure
 
 
 def _scored(window: _Window, labels: Sequence[str], summary: Summary, *, details: bool) -> list[tuple[Cell, ...]]:

@@ -30,49 +30,70 @@ class Reuse:
     def submit(self, rows: Sequence[np.ndarray]) -> "PendingReuse":
         """As `scorer.engine.Engine.submit`; rows that are still being computed for another call are waited for."""
         slots: list[_Slot] = []
-        new: dict[bytes, np.ndarray] = {}
+        new: dict[bytes, _Slot] = {}
+        new_rows: list[np.ndarray] = []
         with self._lock:
             for row in rows:
                 key = blake2b(row.tobytes(), digest_size=16).digest()
-                if key in self._known:
+                slot = self._known.get(key) or new.get(key)
+                if slot is None:
+                    slot = new[key] = _Slot(len(new_rows))
+                    new_rows.append(row)
+                elif key in self._known:
                     self._known.move_to_end(key)
-                else:
-                    self._known[key] = _Slot(len(new))
-                    new[key] = row
-                slots.append(self._known[key])
-            computing = self._engine.submit(list(new.values()))
-            for key in new:
-                self._known[key].computing = computing
+                slots.append(slot)
+            computing = self._engine.submit(new_rows)
+            for slot in new.values():
+                slot.computing = computing
+            self._known.update(new)
             while len(self._known) > self._remembered:
                 self._known.popitem(last=False)
-        return PendingReuse(self, computing, list(new), slots)
+        return PendingReuse(self, computing, new, list(zip(rows, slots, strict=True)))
 
-    def forget(self, keys: Sequence[bytes]) -> None:
+    def forget(self, slots: "dict[bytes, _Slot]") -> None:
         """Rows that came to nothing have to be computed when they are asked for again."""
         with self._lock:
-            for key in keys:
-                self._known.pop(key, None)
+            for key, slot in slots.items():
+                if self._known.get(key) is slot:
+                    del self._known[key]
+
+    def compute(self, rows: Sequence[np.ndarray]) -> np.ndarray:
+        """The rows' logits, whatever is remembered."""
+        return self._engine.logits(rows)
 
 
 class PendingReuse:
     """Rows on their way; see `scorer.engine.Pending`."""
 
-    def __init__(self, reuse: Reuse, computing: Pending, keys: list[bytes], slots: "list[_Slot]") -> None:
+    def __init__(
+        self,
+        reuse: Reuse,
+        computing: Pending,
+        own: "dict[bytes, _Slot]",
+        rows: "list[tuple[np.ndarray, _Slot]]",
+    ) -> None:
         self._reuse = reuse
         self._computing = computing
-        self._keys = keys
-        self._slots = slots
+        self._own = own
+        self._rows = rows
 
     def result(self) -> np.ndarray:
         try:
-            return np.stack([slot.logits() for slot in self._slots])
+            self._computing.result()
+            return np.stack([self._logits(row, slot) for row, slot in self._rows])
         except BaseException:
             self.cancel()
             raise
 
     def cancel(self) -> None:
         self._computing.cancel()
-        self._reuse.forget(self._keys)
+        self._reuse.forget(self._own)
+
+    def _logits(self, row: np.ndarray, slot: "_Slot") -> np.ndarray:
+        try:
+            return slot.logits()
+        except Exception:  # another call's rows failed or were given up, which says nothing about this one
+            return np.asarray(self._reuse.compute([row])[0])
 
 
 class _Slot:
@@ -86,10 +107,10 @@ class _Slot:
         self.computing: Pending | None = None
 
     def logits(self) -> np.ndarray:
-        """(logits,)"""
+        """(logits,); raises what computing them raised."""
         computing = self.computing
         if self._logits is None and computing is not None:
             self._logits = computing.result()[self._index].copy()
-            self.computing = None
+            self.computing = None  # let go of the window's other rows
         assert self._logits is not None
         return self._logits

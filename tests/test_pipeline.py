@@ -7,6 +7,7 @@ import pytest
 from conftest import reviews
 
 from scorer.engine import RowEngine
+from scorer.errors import InputError
 from scorer.model import Scores
 from scorer.pipeline import Limits, RejectLimitPassed, score_rows
 from scorer.rows.columns import Wanted
@@ -86,7 +87,7 @@ def run(items, limits=NO_LIMITS):
     log, output, rejects = [], Memory(), Memory()
     try:
         summary = score_rows(
-            Reading(items), Words(log), output, rejects, output_format="csv", wanted=Wanted(text=None), limits=limits
+            Reading(items), Words(log), output, rejects, output_format="csv", wanted=Wanted(), limits=limits
         )
     except RejectLimitPassed:
         summary = None
@@ -108,3 +109,18 @@ def test_when_too_much_is_rejected_what_waits_in_the_engine_is_given_up():
     log, _, summary = run([record(1), reject, *(record(row) for row in range(3, 9))], Limits(rejects=0))
     assert summary is None
     assert log == ["tokenize t1", "tokenize t3 t4", "tokenize t5 t6", "cancel 1", "cancel 2", "cancel 3"]
+
+
+def test_where_the_input_breaks_off_what_was_read_before_is_still_written():
+    def broken():
+        yield from (record(row) for row in range(1, 7))
+        raise InputError("the archive ends too early.")
+
+    class Broken(Reading):
+        def __iter__(self):
+            return broken()
+
+    output = Memory()
+    with pytest.raises(InputError, match="too early"):
+        score_rows(Broken([]), Words([]), output, Memory(), output_format="csv", wanted=Wanted())
+    assert len(output.data.splitlines()) == 7

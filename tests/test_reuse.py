@@ -1,11 +1,12 @@
 """Equal rows are computed once, as long as they are remembered, and a failed row is not remembered."""
 
 import threading
+from concurrent.futures import CancelledError
 
 import numpy as np
 import pytest
 
-from scorer.engine import RowEngine
+from scorer.engine import BatchEngine, RowEngine
 from scorer.reuse import Reuse
 
 
@@ -50,7 +51,7 @@ def test_a_window_with_more_rows_than_are_remembered_is_whole():
     assert reuse.submit(rows(*([number] for number in range(50)))).result().tolist() == [[n] for n in range(50)]
 
 
-def test_a_row_that_failed_or_was_given_up_is_computed_when_it_comes_again():
+def test_a_row_that_failed_is_computed_when_it_comes_again():
     session = Counting()
     reuse = Reuse(RowEngine(session, 1))
     session.fail = True
@@ -58,8 +59,63 @@ def test_a_row_that_failed_or_was_given_up_is_computed_when_it_comes_again():
         reuse.submit(rows([5])).result()
     session.fail = False
     assert reuse.submit(rows([5])).result().tolist() == [[5]]
-    reuse.submit(rows([6])).cancel()
-    assert reuse.submit(rows([6])).result().tolist() == [[6]]
+
+
+class Blocked(Counting):
+    """Waits in its first row until it is told to go on."""
+
+    def __init__(self):
+        super().__init__()
+        self.began, self.go_on = threading.Event(), threading.Event()
+
+    def run(self, names, feed):
+        self.began.set()
+        assert self.go_on.wait(20)
+        return super().run(names, feed)
+
+
+@pytest.mark.parametrize("make", [lambda session: RowEngine(session, 1), lambda session: BatchEngine(session, 1)])
+def test_rows_that_another_call_gave_up_are_computed_all_the_same(make):
+    session = Blocked()
+    reuse = Reuse(make(session))
+    first = reuse.submit(rows([20], [50], [1, 1, 1], [7]))
+    session.began.wait(20)
+    second = reuse.submit(rows([50], [20], [7], [8]))
+    first.cancel()
+    session.go_on.set()
+    assert second.result().tolist() == [[50], [20], [7], [8]]
+    with pytest.raises(CancelledError):
+        first.result()
+    assert reuse.submit(rows([20], [50])).result().tolist() == [[20], [50]]
+
+
+def test_another_calls_bad_row_is_nobody_elses_error():
+    class Bad(Counting):
+        def run(self, names, feed):
+            if 9 in feed["input_ids"]:
+                raise RuntimeError("bad row")
+            return super().run(names, feed)
+
+    reuse = Reuse(RowEngine(Bad(), 1))
+    bad = reuse.submit(rows([9], [4]))
+    assert reuse.submit(rows([4])).result().tolist() == [[4]]
+    with pytest.raises(RuntimeError, match="bad row"):
+        bad.result()
+    assert reuse.submit(rows([4])).result().tolist() == [[4]]
+
+
+def test_an_interrupt_while_submitting_leaves_nothing_behind(monkeypatch):
+    engine = RowEngine(Counting(), 1)
+    reuse = Reuse(engine)
+
+    def interrupted(rows):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "submit", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            reuse.submit(rows([3]))
+    assert reuse.submit(rows([3])).result().tolist() == [[3]]
 
 
 def test_several_threads_may_ask_at_once():

@@ -95,6 +95,18 @@ def test_tokenizers_that_are_not_known_to_be_local_get_whole_texts():
         {"pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": False}},
         {"model": {"type": "Unigram", "unk_id": 0, "vocab": []}},
         {"added_tokens": [{"content": "two words"}]},
+        {"added_tokens": [{"content": "good<br/>film"}]},
     ):
         assert cutting(json.dumps({**known, **change}).encode()) == (False, False)
-    assert cutting(json.dumps({**known, "added_tokens": [{"content": "word"}]}).encode()) == (True, False)
+    for content in ("word", "don't", "a\u0301", "C++"):
+        for normalized in (True, False):
+            added = {"added_tokens": [{"content": content, "normalized": normalized}]}
+            assert cutting(json.dumps({**known, **added}).encode()) == (True, False)
+    assert cutting(json.dumps({**known, "added_tokens": [{"content": "[X]", "normalized": False}]}).encode()) == (
+        True,
+        True,
+    )
+    byte_pieces = {"pre_tokenizer": {"type": "ByteLevel", "use_regex": True}}
+    assert cutting(json.dumps({**known, **byte_pieces}).encode()) == (False, False)
+    for missing in ("normalizer", "pre_tokenizer", "model"):
+        cutting(json.dumps({name: value for name, value in known.items() if name != missing}).encode())
