@@ -2,12 +2,14 @@
 
 import contextlib
 import ctypes
+import functools
 import io
 import re
 import sys
 from importlib import metadata
 from typing import Any
 
+import numpy as np
 import onnxruntime
 
 from scorer.errors import BundleError, ProviderError
@@ -25,8 +27,15 @@ _IDENTITY = (
 SLOWER_ON_CPU = ["SkipLayerNormFusion", "BiasGeluFusion"]
 
 # CPUs without VNNI add products of 8-bit numbers in pairs with 16-bit saturation, which gives wrong sums. With this
-# onnxruntime takes slower, exact products there; on CPUs with VNNI it changes nothing.
+# onnxruntime takes slower, exact products, on every CPU; so only where the fast ones are found to saturate.
 _EXACT_INT8 = ("session.x64quantprecision", "1")
+
+# A MatMulInteger of uint8 (8, 64) and int8 (64, 64): whether its sums saturate is found out by computing one.
+_PRODUCT = (
+    b'\x08\x08:\\\n\x18\n\x01x\n\x01w\x12\x01y"\rMatMulInteger\x12\x01gZ\x13\n\x01x\x12\x0e\n\x0c\x08\x02\x12\x08\n'
+    b"\x02\x08\x08\n\x02\x08@Z\x13\n\x01w\x12\x0e\n\x0c\x08\x03\x12\x08\n\x02\x08@\n\x02\x08@b\x13\n\x01y\x12\x0e\n"
+    b"\x0c\x08\x06\x12\x08\n\x02\x08\x08\n\x02\x08@B\x04\n\x00\x10\r"
+)
 
 # Errors reach the caller as exceptions; onnxruntime's own lines on stderr would only repeat them.
 onnxruntime.set_default_logger_severity(4)
@@ -90,8 +99,20 @@ def session_options(provider: str) -> onnxruntime.SessionOptions:
     if provider == "cpu":
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        options.add_session_config_entry(*_EXACT_INT8)
+        if int8_saturates():
+            options.add_session_config_entry(*_EXACT_INT8)
     return options
+
+
+@functools.cache
+def int8_saturates() -> bool:
+    """Whether this CPU's fast products of 8-bit numbers give wrong sums."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(_PRODUCT, options, providers=[PROVIDERS["cpu"]], enable_fallback=0)
+    x, w = np.full((8, 64), 255, dtype=np.uint8), np.full((64, 64), 127, dtype=np.int8)
+    return bool((session.run(None, {"x": x, "w": w})[0] != 64 * 255 * 127).any())
 
 
 def _open(graph: bytes, provider: str, device_id: int) -> onnxruntime.InferenceSession:

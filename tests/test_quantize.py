@@ -20,6 +20,8 @@ from export.graph import classifier
 from export.head import LinearHead
 from export.quantize import choose_span, round_weights, to_int8
 from export.weights import encoder_weights
+from scorer import runtime
+from scorer.check import cpu_features
 from scorer.engine import RowEngine
 from scorer.runtime import open_session
 
@@ -132,6 +134,19 @@ def test_a_rows_int8_logits_do_not_depend_on_its_neighbours_even_in_one_batch(we
     np.testing.assert_allclose(together, RowEngine(session, 1).logits(same), atol=1e-4)
 
 
+def test_the_slow_exact_products_are_taken_only_where_the_fast_ones_saturate(monkeypatch):
+    if "avx512_vnni" in cpu_features() or "avx_vnni" in cpu_features():
+        assert not runtime.int8_saturates()
+    for saturates, expected in ((True, "1"), (False, None)):
+        monkeypatch.setattr(runtime, "int8_saturates", lambda saturates=saturates: saturates)
+        options = runtime.session_options("cpu")
+        if expected is None:
+            with pytest.raises(RuntimeError, match="not have configuration"):
+                options.get_session_config_entry("session.x64quantprecision")
+        else:
+            assert options.get_session_config_entry("session.x64quantprecision") == expected
+
+
 @pytest.mark.emulated
 def test_int8_is_right_on_a_cpu_without_vnni(bundle, tmp_path):
     """The real kernels of an older CPU (AVX2, no VNNI), in an emulator: with onnxruntime's exact mode, and without it."""
@@ -145,7 +160,9 @@ def test_int8_is_right_on_a_cpu_without_vnni(bundle, tmp_path):
         "from scorer.bundle import load_bundle\n"
         "from scorer.model import Scorer\n"
         "if sys.argv[2] == 'fast':\n"
-        "    runtime._EXACT_INT8 = ('session.x64quantprecision', '0')\n"
+        "    runtime.int8_saturates = lambda: False\n"
+        "else:\n"
+        "    assert runtime.int8_saturates()\n"
         "bundle = load_bundle(sys.argv[1])\n"
         "for row in bundle.manifest.precisions.values():\n"
         "    object.__setattr__(row, 'tolerance', 1e9)\n"
