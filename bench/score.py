@@ -11,8 +11,8 @@ engine's own rate is that of the same rows from token ids to logits, in this pro
 import argparse
 import csv
 import json
-import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -80,17 +80,26 @@ def engine_rate(scorer: Scorer, texts: list[str]) -> float:
     return len(rows) / (time.perf_counter() - start)
 
 
+# A process counts the peak memory of the one that started it as its own; so a small one starts the command.
+_LAUNCHER = """
+import json, resource, subprocess, sys, time
+start = time.perf_counter()
+code = subprocess.run(sys.argv[1:]).returncode
+seconds = time.perf_counter() - start
+print(json.dumps([code, seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss]))
+"""
+
+
 def score(source: Path, output: Path, model: str | None) -> dict[str, float]:
     """Run the command; wall seconds from start to exit, start-up included, and peak resident memory in MB."""
     command = [sys.executable, "-m", "scorer", str(source), "-o", str(output), "--provider", "cpu", "-q"]
-    start = time.perf_counter()
-    process = os.posix_spawn(sys.executable, command + (["--model", model] if model else []), dict(os.environ))
-    _, status, usage = os.wait4(process, 0)
-    seconds = time.perf_counter() - start
-    if os.waitstatus_to_exitcode(status) != 0:
-        raise SystemExit(f"score ended with {os.waitstatus_to_exitcode(status)}")
+    command += ["--model", model] if model else []
+    launched = subprocess.run([sys.executable, "-c", _LAUNCHER, *command], capture_output=True, text=True, check=True)
+    code, seconds, peak = json.loads(launched.stdout)
+    if code != 0:
+        raise SystemExit(f"score ended with {code}: {launched.stderr}")
     scale = 1e6 if sys.platform == "darwin" else 1e3  # bytes there, kilobytes elsewhere
-    return {"seconds": round(seconds, 2), "peak_mb": round(usage.ru_maxrss / scale, 1)}
+    return {"seconds": round(seconds, 2), "peak_mb": round(peak / scale, 1)}
 
 
 def check(outputs: list[bytes], rows: int) -> None:
