@@ -13,7 +13,6 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from subject import load_subject
 
 from export.graph import classifier
@@ -54,9 +53,7 @@ def profile(graph: bytes, feed: dict[str, np.ndarray]) -> tuple[Counter[str], Co
         options = runtime.session_options("cpu")
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder) / "profile")
-        session = onnxruntime.InferenceSession(
-            graph, options, providers=["CPUExecutionProvider"], disabled_optimizers=runtime.SLOWER_ON_CPU
-        )
+        session = runtime.open_session(graph, "cpu", options=options)
         for _ in range(RUNS):
             session.run(None, feed)
         events = json.loads(Path(session.end_profiling()).read_text())

@@ -7,6 +7,7 @@ with transformers' own model.
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -27,7 +28,7 @@ class Arithmetic(Protocol):
         ...
 
     def linear(self, writer: GraphWriter, x: str, linear: Linear, name: str) -> str:
-        """``x @ weight + bias`` for a whole sequence."""
+        """``x @ weight + bias`` over the last axis."""
         ...
 
 
@@ -35,11 +36,11 @@ class Float32:
     """Weights as they are."""
 
     def look_up(self, writer: GraphWriter, table: np.ndarray) -> str:
-        return str(writer.node("Gather", writer.constant("word", table), "input_ids", axis=0, name="words"))
+        return writer.node("Gather", writer.constant("word", table), "input_ids", axis=0, name="words")
 
     def linear(self, writer: GraphWriter, x: str, linear: Linear, name: str) -> str:
         product = writer.node("MatMul", x, writer.constant(f"{name}.weight", linear.weight), name=f"{name}.product")
-        return str(writer.node("Add", product, writer.constant(f"{name}.bias", linear.bias), name=name))
+        return writer.node("Add", product, writer.constant(f"{name}.bias", linear.bias), name=name)
 
 
 def classifier(
@@ -136,10 +137,14 @@ def _block(
         arithmetic.linear(writer, x, getattr(block, part), f"{name}.{part}") for part in ("query", "key", "value")
     )
     context = mask.attention(query, key, value, heads, f"{name}.context")
+    return _after_attention(writer, x, context, block, arithmetic, name)
+
+
+def _after_attention(writer: GraphWriter, x: str, context: str, block: Block, arithmetic: Arithmetic, name: str) -> str:
+    """The rest of a block, for whichever tokens x and context hold: (..., hidden), twice -> (..., hidden)."""
     attended = arithmetic.linear(writer, context, block.attention_output, f"{name}.attention_output")
-    x = _norm(
-        writer, writer.node("Add", x, attended, name=f"{name}.attended"), block.attention_norm, f"{name}.attention_norm"
-    )
+    attended = writer.node("Add", x, attended, name=f"{name}.attended")
+    x = _norm(writer, attended, block.attention_norm, f"{name}.attention_norm")
     inner = writer.node("Gelu", arithmetic.linear(writer, x, block.ffn_in, f"{name}.ffn_in"), name=f"{name}.gelu")
     outer = arithmetic.linear(writer, inner, block.ffn_out, f"{name}.ffn_out")
     return _norm(writer, writer.node("Add", x, outer, name=f"{name}.fed"), block.ffn_norm, f"{name}.ffn_norm")
@@ -185,26 +190,18 @@ def _first_token_block(
     # The values' bias goes through the projection into its bias.
     projection = block.attention_output
     bias = (block.value.bias.astype(np.float64) @ projection.weight + projection.bias).astype(np.float32)
-    attended = arithmetic.linear(writer, context, Linear(projection.weight, bias), f"{name}.attention_output")
-    x = _norm(
-        writer,
-        writer.node("Add", first, attended, name=f"{name}.attended"),
-        block.attention_norm,
-        f"{name}.attention_norm",
-    )
-    inner = writer.node("Gelu", arithmetic.linear(writer, x, block.ffn_in, f"{name}.ffn_in"), name=f"{name}.gelu")
-    outer = arithmetic.linear(writer, inner, block.ffn_out, f"{name}.ffn_out")
-    return _norm(writer, writer.node("Add", x, outer, name=f"{name}.fed"), block.ffn_norm, f"{name}.ffn_norm")
+    block = replace(block, attention_output=Linear(projection.weight, bias))
+    return _after_attention(writer, first, context, block, arithmetic, name)
 
 
 def _norm(writer: GraphWriter, x: str, norm: Norm, name: str) -> str:
     weight, bias = writer.constant(f"{name}.weight", norm.weight), writer.constant(f"{name}.bias", norm.bias)
-    return str(writer.node("LayerNormalization", x, weight, bias, axis=-1, epsilon=norm.epsilon, name=name))
+    return writer.node("LayerNormalization", x, weight, bias, axis=-1, epsilon=norm.epsilon, name=name)
 
 
 def _first(writer: GraphWriter, x: str, name: str) -> str:
     """(batch, sequence, hidden) -> (batch, hidden) of the first token"""
-    return str(writer.node("Gather", x, writer.constant("first_token", np.int64(0)), axis=1, name=name))
+    return writer.node("Gather", x, writer.constant("first_token", np.int64(0)), axis=1, name=name)
 
 
 class _Mask:
@@ -219,7 +216,6 @@ class _Mask:
         self._mask = writer.node("Cast", "attention_mask", to=TensorProto.INT32, name="mask")
         least = writer.node("ReduceMin", self._mask, keepdims=0, name="mask.least")
         self._unpadded = writer.node("Cast", least, to=TensorProto.BOOL, name="unpadded")
-        self._bias: str | None = None
 
     def attention(self, query: str, key: str, value: str, heads: int, name: str) -> str:
         """softmax(Q K^T / sqrt(head size)) V for each head: three of (batch, sequence, hidden) -> the same."""
@@ -236,25 +232,22 @@ class _Mask:
             output = helper.make_tensor_value_info(f"{name}.{branch_name}", TensorProto.FLOAT, None)
             return helper.make_graph([node], f"{name}.{branch_name}", [], [output])
 
-        return str(
-            self._writer.node(
-                "If",
-                self._unpadded,
-                then_branch=branch("unmasked", query, key, value),
-                else_branch=branch("masked", query, key, value, "", self._mask),
-                name=name,
-            )
+        return self._writer.node(
+            "If",
+            self._unpadded,
+            then_branch=branch("unmasked", query, key, value),
+            else_branch=branch("masked", query, key, value, "", self._mask),
+            name=name,
         )
 
     def added(self, scores: str, name: str) -> str:
         """Scores (batch, heads, sequence), those of padding made so small that softmax gives them nothing."""
         writer = self._writer
-        if self._bias is None:
-            here = writer.node("Cast", "attention_mask", to=TensorProto.BOOL, name="mask.here")
-            none, lowest = writer.constant("mask.none", 0.0), writer.constant("mask.lowest", -1e30)
-            row = writer.node("Where", here, none, lowest, name="mask.row")
-            self._bias = writer.node("Unsqueeze", row, writer.constant("one", [1]), name="mask.bias")
-        return str(writer.node("Add", scores, self._bias, name=name))
+        here = writer.node("Cast", "attention_mask", to=TensorProto.BOOL, name="mask.here")
+        none, lowest = writer.constant("mask.none", 0.0), writer.constant("mask.lowest", -1e30)
+        row = writer.node("Where", here, none, lowest, name="mask.row")
+        bias = writer.node("Unsqueeze", row, writer.constant("one", [1]), name="mask.bias")
+        return writer.node("Add", scores, bias, name=name)
 
     def mean(self, x: str) -> str:
         """(batch, sequence, hidden) -> (batch, hidden), the mean over the tokens that are no padding."""
@@ -264,4 +257,4 @@ class _Mask:
         row = writer.node("Unsqueeze", ones, one, name="mean.row")  # (batch, 1, sequence)
         total = writer.node("Squeeze", writer.node("MatMul", row, x, name="mean.sums"), one, name="mean.total")
         count = writer.node("ReduceSum", ones, one, keepdims=1, name="mean.count")
-        return str(writer.node("Div", total, count, name="mean"))
+        return writer.node("Div", total, count, name="mean")

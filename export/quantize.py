@@ -5,7 +5,7 @@ whose values are ten times those of all others, and if the scale has to span the
 or five bits. So the scale spans what most channels need. What an outlier channel has beyond that goes into extra
 channels of the same product, each a part of the excess, small enough for the scale, with a copy of the weights' row
 (the idea of Zhao et al. 2019, "Improving Neural Network Quantization without Retraining using Outlier Channel
-Splitting", applied to the excess). It costs some 4% more multiplications, all of them in int8.
+Splitting", applied to the excess). They are few, and their products are int8 like all others.
 
 The scales are fixed by calibration texts, so a row's score does not depend on its neighbours.
 """
@@ -159,7 +159,7 @@ class Int8(Arithmetic):
         scale = writer.node(
             "Gather", writer.constant("word.scale", scales), "input_ids", axis=0, name="word.row_scales"
         )
-        return str(writer.node("Mul", rows, scale, name="words"))
+        return writer.node("Mul", rows, scale, name="words")
 
     def linear(self, writer: GraphWriter, x: str, linear: Linear, name: str) -> str:
         seen = self._statistics[x]
@@ -170,19 +170,17 @@ class Int8(Arithmetic):
         # The mean of what rounding changes belongs to the bias.
         bias = linear.bias + seen.mean @ (linear.weight - rounded * scales)
         copies = np.repeat(rounded, self._spans[x].copies, axis=0)
-        return str(
-            writer.node(
-                "MatMulIntegerToFloat",
-                self._quantized[x],
-                writer.constant(f"{name}.weight", np.concatenate([rounded, copies])),
-                f"{x}.scale",
-                writer.constant(f"{name}.scale", scales),
-                f"{x}.zero",
-                "",
-                writer.constant(f"{name}.bias", bias.astype(np.float32)),
-                domain=MICROSOFT,
-                name=name,
-            )
+        return writer.node(
+            "MatMulIntegerToFloat",
+            self._quantized[x],
+            writer.constant(f"{name}.weight", np.concatenate([rounded, copies])),
+            f"{x}.scale",
+            writer.constant(f"{name}.scale", scales),
+            f"{x}.zero",
+            "",
+            writer.constant(f"{name}.bias", bias.astype(np.float32)),
+            domain=MICROSOFT,
+            name=name,
         )
 
 
@@ -192,7 +190,7 @@ def _quantize(writer: GraphWriter, x: str, span: Span) -> str:
     within = writer.node("QuantizeLinear", x, scale, zero, name=f"{x}.within")  # what is beyond the span is cut off
     channels = np.repeat(np.arange(len(span.copies)), span.copies)
     if not len(channels):
-        return str(within)
+        return within
     outliers = writer.node("Gather", x, writer.constant(f"{x}.channels", channels), axis=-1, name=f"{x}.outliers")
     cut = writer.node(
         "Clip",
@@ -204,7 +202,7 @@ def _quantize(writer: GraphWriter, x: str, span: Span) -> str:
     share = writer.constant(f"{x}.share", (1 / span.copies[channels]).astype(np.float32))
     excess = writer.node("Mul", writer.node("Sub", outliers, cut, name=f"{x}.excess"), share, name=f"{x}.shares")
     excess = writer.node("QuantizeLinear", excess, scale, zero, name=f"{x}.beyond")
-    return str(writer.node("Concat", within, excess, axis=-1, name=f"{x}.quantized"))
+    return writer.node("Concat", within, excess, axis=-1, name=f"{x}.quantized")
 
 
 def _logits(graph: onnx.ModelProto, rows: Sequence[np.ndarray]) -> np.ndarray:

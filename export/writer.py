@@ -35,13 +35,10 @@ class GraphWriter:
             raise ValueError(f"two different constants are called {name!r}")
         return name
 
-    def node(
-        self, operator: str, *inputs: str, name: str, domain: str = "", outputs: int = 1, **attributes: Any
-    ) -> Any:
-        """Append a node; returns its output's name, or a list of names where ``outputs`` is more than one."""
-        names = [name] if outputs == 1 else [f"{name}.{number}" for number in range(outputs)]
-        self.nodes.append(helper.make_node(operator, inputs, names, name=name, domain=domain, **attributes))
-        return names[0] if outputs == 1 else names
+    def node(self, operator: str, *inputs: str, name: str, domain: str = "", **attributes: Any) -> str:
+        """Append a node with one output; returns the output's name."""
+        self.nodes.append(helper.make_node(operator, inputs, [name], name=name, domain=domain, **attributes))
+        return name
 
     def model(self, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]) -> onnx.ModelProto:
         """The finished model."""

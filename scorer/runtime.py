@@ -24,7 +24,7 @@ _IDENTITY = (
 
 # Measured on CPU (docs/PERFORMANCE.md): the kernels of these fusions are slower than the operators that they replace,
 # and onnxruntime would fuse them while loading.
-SLOWER_ON_CPU = ["SkipLayerNormFusion", "BiasGeluFusion"]
+_SLOWER_ON_CPU = ["SkipLayerNormFusion", "BiasGeluFusion"]
 
 # CPUs without VNNI add products of 8-bit numbers in pairs with 16-bit saturation, which gives wrong sums. With this
 # onnxruntime takes slower, exact products, on every CPU; so only where the fast ones are found to saturate.
@@ -64,10 +64,18 @@ def provider_problem(provider: str, device_id: int = 0) -> str | None:
     return None
 
 
-def open_session(graph: bytes, provider: str, device_id: int = 0) -> onnxruntime.InferenceSession:
+def open_session(
+    graph: bytes, provider: str, device_id: int = 0, options: onnxruntime.SessionOptions | None = None
+) -> onnxruntime.InferenceSession:
     """A session on exactly this provider, from a graph's bytes.
 
     On CPU it computes with one thread: scorer.engine runs one row a thread, which needs no padding and scales better.
+
+    Args:
+        graph: an ONNX model.
+        provider: ``cpu`` or ``cuda``.
+        device_id: which GPU.
+        options: `session_options`, for whoever wants to look inside, with a profile or the optimized graph.
 
     Raises:
         ProviderError: the provider does not start here.
@@ -76,7 +84,7 @@ def open_session(graph: bytes, provider: str, device_id: int = 0) -> onnxruntime
     if provider == "cuda":
         _preload_cuda()
     try:
-        return _open(graph, provider, device_id)
+        return _open(graph, provider, device_id, options)
     except ProviderError:
         raise
     except Exception as error:  # onnxruntime's exceptions share no base class
@@ -115,12 +123,14 @@ def int8_saturates() -> bool:
     return bool((session.run(None, {"x": x, "w": w})[0] != 64 * 255 * 127).any())
 
 
-def _open(graph: bytes, provider: str, device_id: int) -> onnxruntime.InferenceSession:
-    options = session_options(provider)
+def _open(
+    graph: bytes, provider: str, device_id: int, options: onnxruntime.SessionOptions | None = None
+) -> onnxruntime.InferenceSession:
+    options = options or session_options(provider)
     name = PROVIDERS[provider]
     if provider == "cpu":
         session = onnxruntime.InferenceSession(
-            graph, options, providers=[name], disabled_optimizers=SLOWER_ON_CPU, enable_fallback=0
+            graph, options, providers=[name], disabled_optimizers=_SLOWER_ON_CPU, enable_fallback=0
         )
     else:
         providers: list[Any] = [(name, {"device_id": str(device_id)})]

@@ -4,7 +4,6 @@ from collections import Counter
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from conftest import POSITIONS, reviews
 
@@ -52,12 +51,7 @@ def optimized(model: onnx.ModelProto, path) -> Counter[str]:
     """What onnxruntime makes of a graph on CPU, with the scorer's own settings."""
     options = runtime.session_options("cpu")
     options.optimized_model_filepath = str(path)
-    onnxruntime.InferenceSession(
-        model.SerializeToString(),
-        options,
-        providers=["CPUExecutionProvider"],
-        disabled_optimizers=runtime.SLOWER_ON_CPU,
-    )
+    runtime.open_session(model.SerializeToString(), "cpu", options=options)
     return operators(onnx.load(path).graph)
 
 
