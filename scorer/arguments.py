@@ -26,6 +26,7 @@ class Arguments:
     strict: bool
     max_record_bytes: int
     limit: int | None
+    restart: bool
     provider: str
     precision: str
     threads: int | None

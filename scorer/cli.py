@@ -68,6 +68,7 @@ Examples:
     help="Reject a longer record.",
 )
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Read the first N records only.")
+@click.option("--restart", is_flag=True, help="Score all rows, even where an interrupted run left some done.")
 @click.option(
     "--provider",
     type=click.Choice(["auto", "cpu", "cuda"]),
@@ -102,7 +103,8 @@ def command(**options: object) -> int:
     """Score every text of the INPUT files with a classifier: a label and a probability a row.
 
     INPUT is a CSV, TSV or JSONL file, a quoted glob, or - for stdin. Records that cannot be scored are never lost:
-    they go to the rejects file, with the reason. The output file appears complete or not at all.
+    they go to the rejects file, with the reason. The output file appears complete or not at all; after an interruption
+    the same command goes on where it stopped.
 
     Exit codes: 0 all scored, 1 environment, 2 usage, 3 published with rejects, 4 nothing published, 5 bundle or
     provider refused, 130 or 143 interrupted, 141 stdout closed. Each option can be set in the environment too:
@@ -111,11 +113,11 @@ def command(**options: object) -> int:
     arguments = Arguments(**options)  # type: ignore[arg-type]
     if arguments.check:
         from scorer.check import report
-        from scorer.publish import STDOUT, destination
+        from scorer.destination import STDOUT, destination
 
-        with destination(STDOUT) as out:
-            for line in report(arguments.model, arguments.device_id, arguments.threads):
-                out.write(f"{line}\n".encode())
+        out = destination(STDOUT)
+        for line in report(arguments.model, arguments.device_id, arguments.threads):
+            out.write(f"{line}\n".encode())
         return 0
     from scorer.job import run
 
@@ -124,4 +126,4 @@ def command(**options: object) -> int:
 
 def main() -> NoReturn:
     """The entry point of the command `score`."""
-    run_as_program(command, name="score", interrupted="no output file was published.")
+    run_as_program(command, name="score", interrupted="nothing was published.")

@@ -1,17 +1,16 @@
 """Running a Click command: messages on stderr, and the exit code that belongs to what happened."""
 
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from types import FrameType
 from typing import NoReturn
 
 import click
 
 from scorer.errors import ReaderGone, ScorerError
 from scorer.messages import say
+from scorer.signals import Interrupted, install
 
 
 def run_command(command: click.Command, arguments: Sequence[str], *, name: str, interrupted: str) -> int:
@@ -23,7 +22,8 @@ def run_command(command: click.Command, arguments: Sequence[str], *, name: str, 
         command: whose callback returns an exit code, or None for 0.
         arguments: the command line without the program's name.
         name: the program's.
-        interrupted: what to tell after Ctrl-C.
+        interrupted: what to tell after a signal, where the work itself has nothing better to say (a note of
+            `Interrupted`).
     """
     prefix = command.context_settings.get("auto_envvar_prefix")
     debug = "--debug" in arguments or os.environ.get(f"{prefix}_DEBUG", "0") not in ("", "0")
@@ -37,28 +37,32 @@ def run_command(command: click.Command, arguments: Sequence[str], *, name: str, 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return error.exit_code
     except ScorerError as error:
-        _explain(str(error), debug)
+        _explain(str(error), error, debug)
+        return error.exit_code
+    except Interrupted as error:
+        say(f"\n{error.word}: {' '.join(_notes(error)) or interrupted}")
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         say(f"\nInterrupted: {interrupted}")
         return 130
     except Exception as error:
-        _explain(f"unexpected {type(error).__name__}: {error}\nRun again with --debug for a traceback.", debug)
+        what = f"unexpected {type(error).__name__}: {error}\nRun again with --debug for a traceback."
+        _explain(what, error, debug)
         return 1
 
 
 def run_as_program(command: click.Command, *, name: str, interrupted: str) -> NoReturn:
-    """The whole program: `run_command` on the process's own arguments, SIGTERM included."""
-
-    def terminate(number: int, frame: FrameType | None) -> NoReturn:
-        say(f"Terminated: {interrupted}")
-        raise SystemExit(143)
-
-    signal.signal(signal.SIGTERM, terminate)
+    """The whole program: `run_command` on the process's own arguments, which a signal stops."""
+    install()
     sys.exit(run_command(command, sys.argv[1:], name=name, interrupted=interrupted))
 
 
-def _explain(message: str, debug: bool) -> None:
+def _explain(message: str, error: Exception, debug: bool) -> None:
     if debug:
         traceback.print_exc()
-    say(f"Error: {message}")
+    say("\n".join([f"Error: {message}", *_notes(error)]))
+
+
+def _notes(error: BaseException) -> list[str]:
+    """What those that the error passed on its way had to add."""
+    return getattr(error, "__notes__", [])

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from scorer.batches import by_length, pad, token_budget
-from scorer.errors import BundleError
+from scorer.errors import BundleError, OutOfMemory
 
 
 class Session(Protocol):
@@ -23,6 +23,8 @@ class Pending(Protocol):
 
     def result(self) -> np.ndarray:
         """Wait for the rows' logits; an error in any of them is raised, and the others are given up.
+
+        NaN are the logits of a row for which the device has no memory, and of no other.
 
         Raises:
             CancelledError: rows were given up.
@@ -39,9 +41,11 @@ class Engine(Protocol):
 
     Attributes:
         window_rows: how many rows it wants at a time, to order them by length.
+        journal_rows: how many rows it is worth making durable: seconds of work to milliseconds of the disk's.
     """
 
     window_rows: int
+    journal_rows: int
 
     def submit(self, rows: Sequence[np.ndarray]) -> Pending:
         """Begin with int64 token ids, one array of shape (sequence,) a row; the result is in the order given.
@@ -68,6 +72,7 @@ class RowEngine:
     """
 
     window_rows = 256
+    journal_rows = 256
 
     def __init__(self, session: Session, threads: int, output: str = "logits") -> None:
         self._session = session
@@ -134,16 +139,22 @@ class _Rows:
 class BatchEngine:
     """Rows sorted by length and cut into padded batches, as a GPU wants them.
 
+    A batch that the GPU has no memory for is cut in halves, and those again. A single row that it has no memory for gets
+    logits that are NaN, and the session is made anew, since the arena of the old one may be in pieces.
+
     Args:
-        session: a session on the GPU.
+        open_session: opens a session on the GPU.
         batch_tokens: padded tokens of a batch at most.
     """
 
     window_rows = 1024
+    journal_rows = 8192
 
-    def __init__(self, session: Session, batch_tokens: int) -> None:
-        self._session = session
+    def __init__(self, open_session: Callable[[], Session], batch_tokens: int) -> None:
+        self._open_session = open_session
+        self._session: Session | None = open_session()
         self._batch_tokens = batch_tokens
+        self._width: int | None = None  # logits of a row, known from the first one computed
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="score")
 
     def submit(self, rows: Sequence[np.ndarray]) -> "_Batches":
@@ -154,17 +165,38 @@ class BatchEngine:
         return self.submit(rows).result()
 
     def _run(self, rows: Sequence[np.ndarray], cancelled: threading.Event) -> np.ndarray:
-        result: np.ndarray | None = None
-        for batch in token_budget([len(row) for row in rows], self._batch_tokens):
-            if cancelled.is_set():
-                raise CancelledError
-            input_ids, attention_mask = pad([rows[row] for row in batch])
-            feed = {"input_ids": input_ids, "attention_mask": attention_mask}
-            logits = _finite(self._session.run(["logits"], feed)[0])
-            if result is None:
-                result = np.empty((len(rows), logits.shape[1]), dtype=np.float32)
+        parts = [
+            (batch, self._batch([rows[row] for row in batch], cancelled))
+            for batch in token_budget([len(row) for row in rows], self._batch_tokens)
+        ]
+        if not parts:
+            return np.empty((0, 0))
+        result = np.empty((len(rows), parts[0][1].shape[1]), dtype=np.float32)
+        for batch, logits in parts:
             result[batch] = logits
-        return result if result is not None else np.empty((0, 0))
+        return result
+
+    def _batch(self, rows: Sequence[np.ndarray], cancelled: threading.Event) -> np.ndarray:
+        """float32 (rows, logits) of rows that are padded to one length."""
+        if cancelled.is_set():
+            raise CancelledError
+        input_ids, attention_mask = pad(rows)
+        self._session = self._session or self._open_session()
+        logits: np.ndarray | None = None
+        try:
+            logits = self._session.run(["logits"], {"input_ids": input_ids, "attention_mask": attention_mask})[0]
+        except OutOfMemory:
+            if len(rows) == 1 and self._width is None:
+                raise
+        # Not in the handler: the error's traceback would keep the session and its memory alive.
+        if logits is not None:
+            self._width = logits.shape[1]
+            return _finite(logits)
+        if len(rows) > 1:
+            half = len(rows) // 2
+            return np.concatenate([self._batch(rows[:half], cancelled), self._batch(rows[half:], cancelled)])
+        self._session = None
+        return np.full((1, self._width or 1), np.nan, dtype=np.float32)
 
 
 class _Batches(NamedTuple):

@@ -10,6 +10,14 @@ class ScorerError(Exception):
     exit_code = 1
 
 
+class OutOfMemory(ScorerError):
+    """The device has no memory for what it was asked to compute; less of it may fit. Exit code 1 where nothing does."""
+
+
+class DeviceLost(ScorerError):
+    """The device failed in a way that only a new process can mend. Exit code 1."""
+
+
 class ReaderGone(ScorerError):
     """Whoever read our output has enough (``score ... | head``). Nothing to complain about. Exit code 141, as SIGPIPE."""
 

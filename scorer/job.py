@@ -2,19 +2,23 @@
 
 import os
 import sys
-from contextlib import ExitStack
+from collections.abc import Callable
 
 from scorer.arguments import Arguments
+from scorer.destination import STDOUT, Destination, StreamDestination, check_place, destination, is_stream
 from scorer.errors import ScorerError, UsageError
+from scorer.fingerprint import fingerprint
+from scorer.journal import Header
 from scorer.messages import say
 from scorer.model import Scorer
-from scorer.pipeline import Limits, RejectLimitPassed, Summary, reasons, score_rows
+from scorer.pipeline import Limits, RejectLimitPassed, score_rows
 from scorer.progress import Progress, duration
-from scorer.publish import STDOUT, Destination, StreamDestination, check_place, destination, is_stream, remove
 from scorer.rows.columns import Wanted
 from scorer.rows.csvfile import Dialect
 from scorer.rows.read import Inputs, Reader
-from scorer.rows.source import STDIN, check_encoding, expand, format_of
+from scorer.rows.source import STDIN, check_encoding, expand, format_of, is_repeatable
+from scorer.summary import Summary, reasons
+from scorer.work import Work
 
 STDERR = "<stderr>"
 
@@ -38,10 +42,52 @@ def run(arguments: Arguments) -> int:
     wanted = Wanted(arguments.text, arguments.keep, arguments.details)
     limits = Limits(0 if arguments.strict else arguments.max_rejects, arguments.max_reject_ratio)
     reader = Reader(inputs, wanted, arguments.limit)
+    output, rejects = destination(arguments.output), _rejects_destination(rejects_place)
+    tell: Callable[[str], None] = (lambda message: None) if arguments.quiet else say
+    with Work(output, rejects, repeatable=all(map(is_repeatable, inputs.files))) as work:
+        scorer = _scorer(arguments)
+        if arguments.provider == "auto":
+            tell(f"Taking {scorer.choice.precision} on {scorer.choice.provider}: {scorer.choice.reason}.")
+        header = Header(fingerprint(arguments, scorer, rejects_place), reader.stamps)
+        done = work.begin(header, reader, scorer.journal_rows, restart=arguments.restart, tell=tell)
+        with Progress("scoring", _size(inputs), quiet=arguments.quiet) as progress:
+            before = done.copy()
+            progress.show(reader.bytes_read, "")
+
+            def on_window(summary: Summary) -> None:
+                reader.check_unchanged()
+                work.commit(summary)
+                progress.show(reader.bytes_read, _rates(summary, before))
+
+            try:
+                summary = score_rows(
+                    reader,
+                    scorer,
+                    output,
+                    rejects,
+                    output_format=output_format,
+                    wanted=wanted,
+                    limits=limits,
+                    done=done,
+                    on_window=on_window,
+                )
+            except RejectLimitPassed as error:
+                work.publish_rejects()
+                what = "The output stream is not complete" if is_stream(arguments.output) else "Nothing was published"
+                raise RejectLimitPassed(f"{error}\n{what}; the rejects are in {rejects_place}.") from error
+        reader.check_unchanged(all_files=True)
+        work.publish(summary)
+    if not arguments.quiet:
+        _report(summary, arguments.output, rejects_place)
+        _note_columns(reader)
+    return 3 if summary.rows_rejected else 0
+
+
+def _scorer(arguments: Arguments) -> Scorer:
     if arguments.threads is not None:
         # The tokenizer's threads are set when the first text is tokenized, and only so.
         os.environ.setdefault("RAYON_NUM_THREADS", str(arguments.threads))
-    scorer = Scorer(
+    return Scorer(
         arguments.model,
         provider=arguments.provider,
         precision=arguments.precision,
@@ -49,38 +95,6 @@ def run(arguments: Arguments) -> int:
         device_id=arguments.device_id,
         batch_tokens=arguments.batch_tokens,
     )
-    if not arguments.quiet and arguments.provider == "auto":
-        say(f"Taking {scorer.choice.precision} on {scorer.choice.provider}: {scorer.choice.reason}.")
-
-    with ExitStack() as opened:
-        rejects = opened.enter_context(_rejects_destination(rejects_place))
-        output = opened.enter_context(destination(arguments.output))
-        progress = opened.enter_context(Progress("scoring", _size(inputs), quiet=arguments.quiet))
-        progress.show(0, "")
-        try:
-            summary = score_rows(
-                reader,
-                scorer,
-                output,
-                rejects,
-                output_format=output_format,
-                wanted=wanted,
-                limits=limits,
-                on_window=lambda so_far: progress.show(reader.bytes_read, _rates(so_far)),
-            )
-        except RejectLimitPassed as error:
-            rejects.publish()
-            what = "The output stream is not complete" if is_stream(arguments.output) else "Nothing was published"
-            raise RejectLimitPassed(f"{error}\n{what}; the rejects are in {rejects_place}.") from error
-        if summary.rows_rejected:
-            rejects.publish()
-        elif rejects_place != STDERR:
-            remove(rejects_place)
-        output.publish()
-    if not arguments.quiet:
-        _report(summary, arguments.output, rejects_place)
-        _note_columns(reader)
-    return 3 if summary.rows_rejected else 0
 
 
 def _inputs(arguments: Arguments) -> Inputs:
@@ -123,11 +137,11 @@ def _size(inputs: Inputs) -> int | None:
     return None if STDIN in inputs.files else sum(map(os.path.getsize, inputs.files))
 
 
-def _rates(summary: Summary) -> str:
+def _rates(summary: Summary, before: Summary) -> str:
+    """How far the work is, and how fast this run of it goes."""
     seconds = max(summary.seconds, 1e-9)
-    return (
-        f"{summary.rows_in:,} rows, {summary.rows_in / seconds:,.0f} rows/s, {summary.tokens / seconds:,.0f} tokens/s"
-    )
+    rows, tokens = summary.rows_in - before.rows_in, summary.tokens - before.tokens
+    return f"{summary.rows_in:,} rows, {rows / seconds:,.0f} rows/s, {tokens / seconds:,.0f} tokens/s"
 
 
 def _note_columns(reader: Reader) -> None:

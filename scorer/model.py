@@ -12,7 +12,7 @@ from scorer.bundle import TOKENIZER, Bundle, load_bundle
 from scorer.cores import usable_cores
 from scorer.defaults import BATCH_TOKENS
 from scorer.engine import BatchEngine, Engine, RowEngine, probabilities
-from scorer.errors import BundleError, ProviderError, UsageError
+from scorer.errors import BundleError, OutOfMemory, ProviderError, UsageError
 from scorer.reuse import PendingReuse, Reuse
 from scorer.tokens import Tokenizer, Tokens
 
@@ -73,14 +73,17 @@ class Scorer:
         self.labels = self.manifest.labels
         self.choice = choose(self.bundle, provider, precision, device_id)
         self.tokenizer = Tokenizer(self.bundle.files[TOKENIZER], self.manifest.max_length)
-        session = runtime.open_session(self.bundle.graph(self.choice.precision), self.choice.provider, device_id)
+        graph = self.bundle.graph(self.choice.precision)
         self.engine: Engine
         if self.choice.provider == "cpu":
-            self.engine = RowEngine(session, threads or usable_cores())
+            self.engine = RowEngine(runtime.open_session(graph, "cpu"), threads or usable_cores())
         else:
-            self.engine = BatchEngine(session, batch_tokens)
+            self.engine = BatchEngine(
+                lambda: runtime.DeviceSession(graph, self.choice.provider, device_id), batch_tokens
+            )
         self._reuse = Reuse(self.engine)
         self.window_rows = self.engine.window_rows
+        self.journal_rows = self.engine.journal_rows
         self.golden_difference = check_golden_rows(self.bundle, self.choice, self.tokenizer, self.engine)
 
     def score(self, texts: Sequence[str]) -> Scores:
@@ -90,21 +93,29 @@ class Scorer:
         return self.score_tokens(self.tokenizer.encode(texts))
 
     def score_tokens(self, tokens: Tokens) -> Scores:
-        """The same from token ids, for callers that need the ids too."""
-        return self.submit(tokens).result()
+        """The same from token ids, for callers that need the ids too.
+
+        Raises:
+            OutOfMemory: the device has no memory for one of the texts.
+        """
+        scores = self.submit(tokens).result()
+        if np.isnan(scores.probabilities).any():
+            raise OutOfMemory("the device has no memory for one of the texts, not even alone.")
+        return scores
 
     def submit(self, tokens: Tokens) -> "PendingScores":
         """Begin to score token ids; meanwhile the next ones can be read and tokenized. First come, first served."""
         return PendingScores(self, self._reuse.submit(tokens.ids) if tokens.ids else None)
 
     def scores(self, logits: np.ndarray) -> Scores:
-        """What logits of shape (texts, logits) say."""
+        """What logits of shape (texts, logits) say; of NaN, which stand for no memory, NaN and no label."""
         found = probabilities(logits)
         if found.shape[1] != len(self.labels):
             raise BundleError(f"the graph gives {found.shape[1]} scores for {len(self.labels)} labels.")
         # For two labels, equal scores are the positive label's: its logit is 0, its probability one half.
         winners = found[:, 1] >= found[:, 0] if found.shape[1] == 2 else found.argmax(axis=1)
-        return Scores([self.labels[int(winner)] for winner in winners], found)
+        missing = np.isnan(found[:, 0])
+        return Scores(["" if none else self.labels[int(at)] for at, none in zip(winners, missing, strict=True)], found)
 
 
 @dataclass(frozen=True)

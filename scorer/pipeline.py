@@ -2,18 +2,19 @@
 
 import contextlib
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from math import isnan
 from typing import Protocol
 
 from scorer.errors import InputError
 from scorer.model import Scores
-from scorer.publish import Destination
 from scorer.rejects import format_reject
 from scorer.rows.columns import Selection, Wanted, output_columns, without_records
 from scorer.rows.record import Record, Reject
 from scorer.rows.write import Cell, Formatter, formatter
+from scorer.summary import Summary, reasons
 from scorer.tokens import Tokenizer, Tokens
 
 WINDOW_BYTES = 16 << 20
@@ -45,7 +46,16 @@ class Reading(Protocol):
 
     selection: Selection | None
 
+    @property
+    def input_hash(self) -> str: ...
+
     def __iter__(self) -> Iterator[Record | Reject]: ...
+
+
+class Sink(Protocol):
+    """The part of `scorer.destination.Destination` that the pipeline uses."""
+
+    def write(self, data: bytes) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -61,33 +71,6 @@ class Limits:
     ratio: float | None = None
 
 
-@dataclass
-class Summary:
-    """What a run did.
-
-    Attributes:
-        rows_in: records read; always rows_scored + rows_rejected.
-        rows_scored: records scored.
-        rejected: rejected records by reason.
-        labels: scored records by predicted label.
-        tokens: fed to the model, special tokens included.
-        rows_truncated: scored records whose text was longer than the model reads.
-        seconds: from the first record read to the last one written.
-    """
-
-    rows_in: int = 0
-    rows_scored: int = 0
-    rejected: Counter[str] = field(default_factory=Counter)
-    labels: Counter[str] = field(default_factory=Counter)
-    tokens: int = 0
-    rows_truncated: int = 0
-    seconds: float = 0.0
-
-    @property
-    def rows_rejected(self) -> int:
-        return self.rejected.total()
-
-
 class RejectLimitPassed(InputError):
     """More records were rejected than allowed; the rejects are published, the output is not."""
 
@@ -95,34 +78,54 @@ class RejectLimitPassed(InputError):
 def score_rows(
     reader: Reading,
     model: Model,
-    output: Destination,
-    rejects: Destination,
+    output: Sink,
+    rejects: Sink,
     *,
     output_format: str,
     wanted: Wanted,
     limits: Limits = Limits(),
+    done: Summary | None = None,
     on_window: Callable[[Summary], None] = lambda summary: None,
 ) -> Summary:
-    """Score all records of a reader and write them in order; nothing is published yet.
+    """Score the records of a reader and write them in order; nothing is published yet.
+
+    Args:
+        reader: of the records that are to be done.
+        model: what scores them.
+        output: where scored rows go.
+        rejects: where rejected records go.
+        output_format: of the output.
+        wanted: columns.
+        limits: on rejects.
+        done: what an interrupted run did before these records; its rows are in the output already.
+        on_window: is called whenever the rows of a window are written.
 
     Raises:
         RejectLimitPassed: ``limits.rejects`` is passed (at once) or ``limits.ratio`` is (at the end).
         InputError: every record was rejected, or the input cannot be read as a whole.
     """
-    summary = Summary()
+    summary = done or Summary()
     start = time.monotonic()
     format_rows: Formatter | None = None
-    with contextlib.closing(_ahead(_begun(windows(reader, model.window_rows), model))) as begun:
+    _check_limit(summary, limits)
+    with contextlib.closing(_ahead(_begun(windows(reader, model.window_rows), model, reader))) as begun:
         for window in begun:
             summary.rows_in += len(window.rejects) + len(window.records)
             summary.rejected.update(reject.reason for reject in window.rejects)
-            rejects.write(b"".join(map(format_reject, window.rejects)))
+            rejected = window.rejects
+            rows: list[tuple[Cell, ...]] = []
+            if not _limit_passed(summary, limits):
+                rows, unscored = _scored(window, model.labels, summary, details=wanted.details)
+                rejected = sorted([*rejected, *unscored], key=lambda reject: reject.row) if unscored else rejected
+            rejects.write(b"".join(map(format_reject, rejected)))
             _check_limit(summary, limits)
-            if window.records:
-                cells = _scored(window, model.labels, summary, details=wanted.details)
+            if rows:
                 if format_rows is None:
-                    format_rows = _start(output, output_format, reader.selection, model.labels, wanted)
-                output.write(format_rows(cells))
+                    head, format_rows = _format(output_format, reader.selection, model.labels, wanted)
+                    # Rows that were written before stand below a head.
+                    output.write(head if summary.rows_scored == len(rows) else b"")
+                output.write(format_rows(rows))
+            summary.input_hash = window.input_hash
             summary.seconds = time.monotonic() - start
             on_window(summary)
     if summary.rows_in and not summary.rows_scored:
@@ -132,8 +135,8 @@ def score_rows(
             f"{summary.rows_rejected} of {summary.rows_in} records were rejected ({reasons(summary)}): "
             f"more than --max-reject-ratio {limits.ratio} allows."
         )
-    if format_rows is None:
-        _start(output, output_format, reader.selection, model.labels, wanted)
+    if not summary.rows_in:
+        output.write(_format(output_format, reader.selection, model.labels, wanted)[0])
     return summary
 
 
@@ -154,11 +157,6 @@ def windows(items: Iterable[Record | Reject], rows: int, size: int = WINDOW_BYTE
         yield window
 
 
-def reasons(summary: Summary) -> str:
-    """Rejects by reason, most frequent first: ``2 empty_text, 1 invalid_json``."""
-    return ", ".join(f"{count} {reason}" for reason, count in summary.rejected.most_common())
-
-
 @dataclass(frozen=True)
 class _Window:
     """A window whose records are being scored."""
@@ -167,15 +165,16 @@ class _Window:
     records: Sequence[Record]
     tokens: Tokens
     scores: PendingScores
+    input_hash: str
 
 
-def _begun(windows: Iterable[Sequence[Record | Reject]], model: Model) -> Iterator[_Window]:
-    """Tokenize each window and give it to the model."""
+def _begun(windows: Iterable[Sequence[Record | Reject]], model: Model, reader: Reading) -> Iterator[_Window]:
+    """Tokenize each window, which the reader has just come to the end of, and give it to the model."""
     for window in windows:
         records = [item for item in window if isinstance(item, Record)]
         tokens = model.tokenizer.encode([record.text for record in records])
         rejects = [item for item in window if isinstance(item, Reject)]
-        yield _Window(rejects, records, tokens, model.submit(tokens))
+        yield _Window(rejects, records, tokens, model.submit(tokens), reader.input_hash)
 
 
 def _ahead(begun: Iterator[_Window]) -> Generator[_Window, None, None]:
@@ -206,33 +205,43 @@ def _ahead(begun: Iterator[_Window]) -> Generator[_Window, None, None]:
         raise failure
 
 
-def _scored(window: _Window, labels: Sequence[str], summary: Summary, *, details: bool) -> list[tuple[Cell, ...]]:
-    """The output's rows of a window, once they are scored; counts them in the summary."""
+def _scored(
+    window: _Window, labels: Sequence[str], summary: Summary, *, details: bool
+) -> tuple[list[tuple[Cell, ...]], list[Reject]]:
+    """The output's rows of a window, once they are scored, and what the device had no memory for; counts both."""
     scores, tokens = window.scores.result(), window.tokens
     two = len(labels) == 2
     rows: list[tuple[Cell, ...]] = []
+    unscored: list[Reject] = []
     for record, ids, truncated, label, found in zip(window.records, tokens.ids, tokens.truncated, *scores, strict=True):
         score = float(found[1] if two else found.max())
+        if isnan(score):
+            unscored.append(Reject(record.row, record.position, "out_of_memory", record.raw, record.length))
+            continue
         extra = (len(ids), truncated, *map(float, found)) if details else ()
         rows.append((record.row, *record.carried, label, score, *extra))
-    summary.rows_scored += len(window.records)
-    summary.labels.update(scores.labels)
-    summary.tokens += sum(map(len, tokens.ids))
-    summary.rows_truncated += sum(tokens.truncated)
-    return rows
+        summary.labels[label] += 1
+        summary.tokens += len(ids)
+        summary.rows_truncated += truncated
+    summary.rows_scored += len(rows)
+    summary.rejected.update(reject.reason for reject in unscored)
+    return rows, unscored
 
 
-def _start(
-    output: Destination, output_format: str, selection: Selection | None, labels: Sequence[str], wanted: Wanted
-) -> Formatter:
-    columns = output_columns(selection or without_records(wanted), labels, details=wanted.details)
-    head, format_rows = formatter(output_format, columns)
-    output.write(head)
-    return format_rows
+def _format(
+    output_format: str, selection: Selection | None, labels: Sequence[str], wanted: Wanted
+) -> tuple[bytes, Formatter]:
+    return formatter(
+        output_format, output_columns(selection or without_records(wanted), labels, details=wanted.details)
+    )
+
+
+def _limit_passed(summary: Summary, limits: Limits) -> bool:
+    return limits.rejects is not None and summary.rows_rejected > limits.rejects
 
 
 def _check_limit(summary: Summary, limits: Limits) -> None:
-    if limits.rejects is not None and summary.rows_rejected > limits.rejects:
+    if _limit_passed(summary, limits):
         raise RejectLimitPassed(
             f"{summary.rows_rejected} of the first {summary.rows_in} records were rejected ({reasons(summary)}): "
             + (

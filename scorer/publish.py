@@ -1,182 +1,135 @@
 """The one place that renames files: output appears complete, or not at all."""
 
 import contextlib
+import errno
 import os
-import select
 import shutil
 import stat
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO, Protocol, Self
 
-from scorer.errors import ReaderGone, ScorerError, UsageError
-
-STDOUT = "-"
+from scorer.errors import ScorerError
+from scorer.lock import hold, let_go
 
 
-class Destination(Protocol):
-    """Where bytes go. Nothing is final before `publish`; leaving the ``with`` block without it discards a file."""
+def sibling(place: Path, kind: str) -> Path:
+    """The name of work in progress beside its place: the same folder, so that it can be moved there.
 
-    def write(self, data: bytes) -> None: ...
-
-    def publish(self) -> None: ...
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *error: object) -> None: ...
+    >>> sibling(Path("/data/out.csv"), "partial")
+    PosixPath('/data/.out.csv.score-partial')
+    """
+    return place.with_name(f".{place.name}.score-{kind}")
 
 
 class FileDestination:
     """A regular file, written beside its place under another name and moved there when it is complete.
 
+    The file in progress is locked, has mode 0600, and outlives the process unless it is published or discarded.
+
     Args:
         path: the place; a symlink's target is what gets replaced.
 
-    Raises:
-        ScorerError: the folder or the file cannot be written.
+    Attributes:
+        place: where it will be.
+        length: bytes written so far.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = Path(os.path.realpath(path))
+        self.place = Path(os.path.realpath(path))
+        self.length = 0
+        self._partial = sibling(self.place, "partial")
+        self._descriptor: int | None = None
+
+    def begin(self) -> None:
+        """Begin with nothing, whatever an earlier run left.
+
+        Raises:
+            ScorerError: the folder or the file cannot be written, or another run writes it.
+        """
+        self._begin(0)
+
+    def resume(self, length: int) -> bool:
+        """Go on after the first ``length`` bytes that an earlier run wrote; False where they are not there."""
         try:
-            descriptor, name = tempfile.mkstemp(prefix=f".{self._path.name}.", suffix=".partial", dir=self._path.parent)
+            if length and not (self._partial.is_file() and self._partial.stat().st_size >= length):
+                return False
         except OSError as error:
-            raise _failed(self._path, error) from error
-        self._file: BinaryIO = os.fdopen(descriptor, "wb")
-        self._partial: Path | None = Path(name)
+            raise cannot_be_written(self.place, error) from error
+        self._begin(length)
+        return True
 
-    def write(self, data: bytes) -> None:
+    def take_back(self, length: int) -> None:
+        """Undo `publish` for a run that was killed right after it, if that is what is there."""
         try:
-            self._file.write(data)
+            if not self._partial.exists() and self.place.is_file() and self.place.stat().st_size == length:
+                os.replace(self.place, self._partial)
         except OSError as error:
-            raise _failed(self._path, error) from error
-
-    def publish(self) -> None:
-        """Make the file durable, then visible: write, fsync, rename, fsync of the folder."""
-        assert self._partial is not None, "a file is published once"
-        try:
-            self._file.flush()
-            os.fchmod(self._file.fileno(), _mode(self._path))
-            os.fsync(self._file.fileno())
-            self._file.close()
-            os.replace(self._partial, self._path)
-            self._partial = None
-            sync_folder(self._path.parent)
-        except OSError as error:
-            raise _failed(self._path, error) from error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        with contextlib.suppress(OSError):
-            self._file.close()
-        if self._partial is not None:
-            with contextlib.suppress(FileNotFoundError):
-                self._partial.unlink()
-
-
-class StreamDestination:
-    """stdout, a FIFO, /dev/null: what is written is gone at once, so there is nothing to publish and no rename."""
-
-    def __init__(self, stream: BinaryIO, *, close: bool) -> None:
-        self._stream = stream
-        self._close = close
+            raise cannot_be_written(self.place, error) from error
 
     def write(self, data: bytes) -> None:
         rest = memoryview(data)
         try:
-            # An unbuffered stream (a FIFO here, stdout under PYTHONUNBUFFERED) may take a part only, and says so.
             while rest:
-                rest = rest[self._write_some(rest) :]
-            self._stream.flush()
-        except BrokenPipeError as error:
-            raise ReaderGone from error
+                written = os.write(self._held(), rest)
+                self.length += written
+                rest = rest[written:]
         except OSError as error:
-            raise ScorerError(f"the output stream cannot be written: {error.strerror}.") from error
+            raise cannot_be_written(self.place, error) from error
 
-    def _write_some(self, data: memoryview) -> int:
+    def sync(self) -> None:
+        """Make durable what was written. After an error nobody can say what is, so it must not be tried again."""
         try:
-            written = self._stream.write(data)
-        except BlockingIOError as error:  # a buffered stream on a pipe that somebody made non-blocking
-            written = error.characters_written
-        if not written:
-            select.select([], [self._stream], [])
-        return written or 0
+            os.fsync(self._held())
+        except OSError as error:
+            raise cannot_be_written(self.place, error) from error
 
     def publish(self) -> None:
-        self._stream.flush()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._close:
-            self._stream.close()
-
-
-def destination(path: str) -> Destination:
-    """Where output of this name goes: stdout for ``-``, a stream for what is no regular file, else a file."""
-    if path == STDOUT:
-        if sys.stdout is None:
-            raise ScorerError("stdout is closed; name an output file with --output.")
-        return StreamDestination(sys.stdout.buffer, close=False)
-    if is_stream(path):
+        """Make the file durable, then visible: fsync, rename, fsync of the folder."""
         try:
-            return StreamDestination(open(path, "wb", buffering=0), close=True)
+            os.fchmod(self._held(), _mode(self.place))
+            os.fsync(self._held())
+            os.replace(self._partial, self.place)
+            sync_folder(self.place.parent)
         except OSError as error:
-            raise _failed(Path(path), error) from error
-    return FileDestination(Path(path))
+            raise cannot_be_written(self.place, error) from error
+        self.close()
 
-
-def is_stream(path: str) -> bool:
-    """Whether output of this name cannot be replaced as a whole: stdout, /dev/null, a FIFO."""
-    if path == STDOUT:
-        return True
-    try:
-        return not stat.S_ISREG(os.stat(path).st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError as error:
-        raise _failed(Path(path), error) from error
-
-
-def check_place(path: str, inputs: list[str], option: str) -> None:
-    """Refuse a place that cannot take output, before any work is done.
-
-    Raises:
-        UsageError: its folder is missing, it is a folder, or it is one of the inputs (through whatever link).
-        ScorerError: its folder is not writable.
-    """
-    if path == STDOUT:
-        return
-    place = Path(os.path.realpath(path))
-    if place.is_dir():
-        raise UsageError(
-            f"{option} {path} is a folder; give a file in it, for instance {os.path.join(path, 'out.csv')}."
-        )
-    if not place.parent.is_dir():
-        raise UsageError(f"the folder {place.parent} of {option} {path} is not there; create it first.")
-    if place.exists() and any(
-        os.path.exists(name) and os.path.samefile(place, name) for name in inputs if name != STDOUT
-    ):
-        raise UsageError(f"{option} {path} is an input too; write to another file.")
-    if not is_stream(path) and not os.access(place.parent, os.W_OK | os.X_OK):
-        raise ScorerError(f"the folder {place.parent} of {option} {path} is not writable.")
-
-
-def remove(path: str) -> None:
-    """Take a stale file away, so that it is not mistaken for this run's."""
-    if not is_stream(path):
-        target = Path(os.path.realpath(path))
-        try:
+    def discard(self) -> None:
+        if self._descriptor is not None:
             with contextlib.suppress(FileNotFoundError):
-                target.unlink()
-                sync_folder(target.parent)
+                self._partial.unlink()
+            self.close()
+
+    def close(self) -> None:
+        if self._descriptor is not None:
+            descriptor, self._descriptor = self._descriptor, None
+            let_go(descriptor)
+
+    def _begin(self, length: int) -> None:
+        if self._descriptor is None:
+            self._descriptor = hold(self._partial, self.place)
+        try:
+            os.ftruncate(self._descriptor, length)
+            os.fchmod(self._descriptor, 0o600)
+            os.lseek(self._descriptor, length, os.SEEK_SET)
         except OSError as error:
-            raise _failed(Path(path), error) from error
+            raise cannot_be_written(self.place, error) from error
+        self.length = length
+
+    def _held(self) -> int:
+        assert self._descriptor is not None, "a file is begun first, and published or discarded once"
+        return self._descriptor
+
+
+def remove(place: Path) -> None:
+    """Take a stale file away for good, so that it is not mistaken for this run's."""
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            place.unlink()
+            sync_folder(place.parent)
+    except OSError as error:
+        raise cannot_be_written(place, error) from error
 
 
 def publish_folder(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -203,7 +156,7 @@ def publish_folder(folder: Path, files: Mapping[str, bytes]) -> None:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
-        raise _failed(place, error) from error
+        raise cannot_be_written(place, error) from error
 
 
 def _exchange(partial: Path, place: Path) -> None:
@@ -223,9 +176,12 @@ def _exchange(partial: Path, place: Path) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Make a rename durable: it is the folder's content that changed."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems have no such operation
+            raise
     finally:
         os.close(descriptor)
 
@@ -244,5 +200,5 @@ def _umask() -> int:
     return umask
 
 
-def _failed(path: Path, error: OSError) -> ScorerError:
+def cannot_be_written(path: Path, error: OSError) -> ScorerError:
     return ScorerError(f"{path} cannot be written: {error.strerror or error}.")

@@ -80,10 +80,13 @@ class PendingReuse:
     def result(self) -> np.ndarray:
         try:
             self._computing.result()
-            return np.stack([self._logits(row, slot) for row, slot in self._rows])
+            logits = np.stack([self._logits(row, slot) for row, slot in self._rows])
         except BaseException:
             self.cancel()
             raise
+        if np.isnan(logits).any():  # there may be memory for such a row another time
+            self._reuse.forget(self._own)
+        return logits
 
     def cancel(self) -> None:
         self._computing.cancel()

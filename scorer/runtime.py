@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from scorer.errors import BundleError, ProviderError
+from scorer.errors import BundleError, DeviceLost, OutOfMemory, ProviderError
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -36,6 +36,12 @@ _PRODUCT = (
     b"\x02\x08\x08\n\x02\x08@Z\x13\n\x01w\x12\x0e\n\x0c\x08\x03\x12\x08\n\x02\x08@\n\x02\x08@b\x13\n\x01y\x12\x0e\n"
     b"\x0c\x08\x06\x12\x08\n\x02\x08\x08\n\x02\x08@B\x04\n\x00\x10\r"
 )
+
+# How onnxruntime's CUDA provider words what went wrong; its exceptions' classes do not tell one from the other.
+_NO_MEMORY = re.compile(
+    r"Failed to allocate memory|out of memory|CU(BLAS|DNN)_STATUS_ALLOC_FAILED|DEVICE_ALLOCATION_FAILED"
+)
+_DEVICE_FAULT = re.compile(r"\b(CUDA|CUBLAS|CUBLASLT|CUDNN|CUDNN_FE|CUFFT) (failure|error)\b|cudaError|CUDA_ERROR")
 
 # Errors reach the caller as exceptions; onnxruntime's own lines on stderr would only repeat them.
 onnxruntime.set_default_logger_severity(4)
@@ -89,6 +95,44 @@ def open_session(
         raise
     except Exception as error:  # onnxruntime's exceptions share no base class
         raise BundleError(f"onnxruntime {onnxruntime_version()} refuses the graph: {error}") from error
+
+
+class DeviceSession:
+    """A session on a GPU, where faults have names.
+
+    Args:
+        graph, provider, device_id: see `open_session`.
+    """
+
+    def __init__(self, graph: bytes, provider: str, device_id: int) -> None:
+        self._session = open_session(graph, provider, device_id)
+        self._device = f"{provider} device {device_id}"
+
+    def run(self, output_names: list[str] | None, input_feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """As onnxruntime's own.
+
+        Raises:
+            OutOfMemory: there is no memory for this batch.
+            DeviceLost: the device or its driver failed; nothing more can be computed in this process.
+        """
+        try:
+            return list(self._session.run(output_names, input_feed))
+        except Exception as error:
+            raise device_fault(error, self._device) from error
+
+
+def device_fault(error: Exception, device: str) -> Exception:
+    """The error that an onnxruntime error on a GPU amounts to; itself where it has nothing to do with the GPU.
+
+    >>> device_fault(RuntimeError("CUDA failure 2: out of memory ; GPU=0"), "cuda device 0")
+    OutOfMemory('cuda device 0 has no memory for a single row.')
+    """
+    said = str(error)
+    if _NO_MEMORY.search(said):
+        return OutOfMemory(f"{device} has no memory for a single row.")
+    if _DEVICE_FAULT.search(said):
+        return DeviceLost(f"{device} failed and cannot be used any more by this process: {said.splitlines()[0]}")
+    return error
 
 
 def installed_wheels() -> list[str]:

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from scorer.cli import command
+from scorer.destination import StreamDestination
 from scorer.model import Scorer
-from scorer.publish import StreamDestination
 
 ROWS = [
     {"id": "a", "text": "good great film", "stars": 5},
@@ -365,28 +365,6 @@ def test_a_closed_stdout_ends_quietly_with_141(bundle, tmp_path):
     process.stdout.close()
     err = process.stderr.read()
     assert (process.wait(timeout=60), err) == (141, b"")
-
-
-@pytest.mark.parametrize(
-    ("number", "code", "message"),
-    [
-        (signal.SIGINT, 130, b"Interrupted: no output file was published."),
-        (signal.SIGTERM, 143, b"Terminated: no output file was published."),
-    ],
-)
-def test_a_signal_leaves_no_half_output(bundle, tmp_path, number, code, message):
-    process = start(bundle, "-", "--input-format", "jsonl", "-o", tmp_path / "out.csv")
-    assert process.stdin is not None
-    process.stdin.write(b'{"text": "good"}\n' * 3000)
-    process.stdin.flush()
-    deadline = time.monotonic() + 60
-    while not any(path.stat().st_size for path in tmp_path.iterdir()) and time.monotonic() < deadline:
-        time.sleep(0.02)  # until the first rows are in the partial file, so that it is in the middle of its work
-    process.send_signal(number)
-    _, err = process.communicate(timeout=30)
-    assert process.returncode == code
-    assert message in err
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_every_option_can_be_set_in_the_environment(score, jsonl, tmp_path, monkeypatch):

@@ -1,6 +1,8 @@
 """A row's score depends on its text and the bundle, and on nothing else."""
 
+import gc
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -8,9 +10,10 @@ from conftest import reviews
 
 from scorer.batches import pad, token_budget
 from scorer.engine import BatchEngine, RowEngine, probabilities
-from scorer.errors import BundleError
+from scorer.errors import BundleError, DeviceLost, OutOfMemory
 from scorer.model import Scorer
-from scorer.runtime import open_session
+from scorer.reuse import Reuse
+from scorer.runtime import device_fault, open_session
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +34,7 @@ def test_padded_batches_give_the_scores_of_single_rows(bundle, rows):
     session = open_session(bundle.graph("fp32"), "cpu")
     expected = RowEngine(session, 1).logits(rows)
     for budget in (1, 50, 10_000):
-        np.testing.assert_allclose(BatchEngine(session, budget).logits(rows), expected, atol=1e-5)
+        np.testing.assert_allclose(BatchEngine(lambda: session, budget).logits(rows), expected, atol=1e-5)
 
 
 def test_batches_hold_every_row_once_and_no_more_tokens_than_the_budget():
@@ -70,7 +73,7 @@ def test_a_logit_that_is_not_a_number_is_an_error_and_never_a_score():
         def run(self, names, feed):
             return [np.full((len(feed["input_ids"]), 1), np.nan, dtype=np.float32)]
 
-    for engine in (RowEngine(Overflows(), 1), BatchEngine(Overflows(), 100)):
+    for engine in (RowEngine(Overflows(), 1), BatchEngine(Overflows, 100)):
         with pytest.raises(BundleError, match="not a number"):
             engine.logits([np.ones(2, dtype=np.int64)])
 
@@ -100,3 +103,75 @@ def test_padding_is_masked():
     input_ids, mask = pad([np.array([5]), np.array([6, 7])])
     assert input_ids.tolist() == [[5, 0], [6, 7]]
     assert mask.tolist() == [[1, 0], [1, 1]]
+
+
+NO_MEMORY = "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : BFCArena::AllocateRawInternal Failed to allocate memory for requested buffer of size 939524096"
+
+
+class Small:
+    """A GPU whose memory holds so many padded tokens; logits are the sums of the rows' tokens."""
+
+    def __init__(self, tokens, shapes=None):
+        self.tokens = tokens
+        self.shapes = [] if shapes is None else shapes
+
+    def run(self, names, feed):
+        self.shapes.append(feed["input_ids"].shape)
+        if feed["input_ids"].size > self.tokens:
+            raise device_fault(RuntimeError(NO_MEMORY), "cuda device 0")
+        return [(feed["input_ids"] * feed["attention_mask"]).sum(axis=1, keepdims=True).astype(np.float32)]
+
+
+def test_without_memory_for_a_batch_it_is_halved_down_to_a_row_which_gets_no_logits():
+    rows = [np.full(length, 1, dtype=np.int64) for length in (3, 5, 4, 70, 2, 5, 1)]
+    sessions, shapes = [], []
+
+    def open_session():
+        gc.disable()  # counted references alone must let go of the session before, or its memory would be missing now
+        assert all(session() is None for session in sessions)
+        gc.enable()
+        session = Small(12, shapes)
+        sessions.append(weakref.ref(session))
+        return session
+
+    engine = BatchEngine(open_session, 1000)
+    assert engine.logits(rows[4:5]).tolist() == [[2]]  # as the golden rows, which run first
+    logits = engine.logits(rows)
+    assert np.isnan(logits[3]).all()
+    assert np.delete(logits, 3).tolist() == [3, 5, 4, 2, 5, 1]
+    assert shapes[1:4] == [(7, 70), (3, 70), (1, 70)]
+    assert len(sessions) == 2  # made anew after the row that did not fit
+    assert engine.logits(rows[:3]).tolist() == [[3], [5], [4]]
+
+
+def test_without_memory_for_any_row_the_error_says_so():
+    with pytest.raises(OutOfMemory, match="cuda device 0 has no memory for a single row"):
+        BatchEngine(lambda: Small(1), 1000).logits([np.ones(5, dtype=np.int64)] * 4)
+
+
+def test_a_row_that_found_no_memory_is_computed_when_it_comes_again():
+    session = Small(4)
+    reuse = Reuse(BatchEngine(lambda: session, 1000))
+    row = np.ones(5, dtype=np.int64)
+    assert reuse.submit([row[:2]]).result().tolist() == [[2]]
+    assert np.isnan(reuse.submit([row, row]).result()).all()
+    session.tokens = 10
+    assert reuse.submit([row]).result().tolist() == [[5]]
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        (NO_MEMORY, OutOfMemory),
+        ("CUDA failure 2: out of memory ; GPU=0 ; expr=cudaMalloc", OutOfMemory),
+        ("CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED ; GPU=0", OutOfMemory),
+        ("CUDNN failure 5003: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED", OutOfMemory),
+        ("CUDA failure 719: unspecified launch failure ; GPU=0 ; expr=cudaMemcpyAsync(...)", DeviceLost),
+        ("CUDA failure 700: an illegal memory access was encountered", DeviceLost),
+        ("CUBLAS failure 14: CUBLAS_STATUS_INTERNAL_ERROR", DeviceLost),
+        ("CUDA error cudaErrorECCUncorrectable:uncorrectable ECC error encountered", DeviceLost),
+        ("[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Got invalid dimensions for input: input_ids", RuntimeError),
+    ],
+)
+def test_faults_of_a_gpu_are_told_apart_by_what_onnxruntime_says(said, kind):
+    assert type(device_fault(RuntimeError(said), "cuda device 0")) is kind

@@ -60,6 +60,7 @@ class Later:
 
 class Reading:
     selection = None
+    input_hash = "of what was read"
 
     def __init__(self, items):
         self.items = items
@@ -77,7 +78,7 @@ class Memory:
 
 
 def record(row):
-    return Record(row=row, text=f"t{row}", carried=(), length=2)
+    return Record(row=row, text=f"t{row}", carried=(), position=Position("in", row, 0), raw=b"{}", length=2)
 
 
 NO_LIMITS = Limits()

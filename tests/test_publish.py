@@ -1,68 +1,107 @@
-"""What is published is complete; what is not published leaves nothing behind."""
+"""What is published is complete; what is not published leaves nothing behind, or something to go on with."""
 
 import os
 
 import pytest
 
+from scorer.destination import destination
 from scorer.errors import ScorerError
-from scorer.publish import FileDestination, destination, publish_folder
+from scorer.publish import FileDestination, publish_folder, sync_folder
 
 
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_file_appears_only_when_it_is_published(tmp_path):
-    with FileDestination(tmp_path / "out.csv") as out:
-        out.write(b"abc")
-        assert "out.csv" not in names(tmp_path)
-        out.publish()
+@pytest.fixture
+def out(tmp_path):
+    place = FileDestination(tmp_path / "out.csv")
+    place.begin()
+    yield place
+    place.close()
+
+
+def test_a_file_appears_only_when_it_is_published(tmp_path, out):
+    out.write(b"abc")
+    assert names(tmp_path) == [".out.csv.score-partial"]
+    out.publish()
     assert (tmp_path / "out.csv").read_bytes() == b"abc"
     assert names(tmp_path) == ["out.csv"]
 
 
-def test_an_error_leaves_the_old_bytes_and_no_partial_file(tmp_path):
+def test_what_is_discarded_leaves_the_old_bytes_and_no_partial_file(tmp_path):
     (tmp_path / "out.csv").write_bytes(b"old")
-    with pytest.raises(RuntimeError), destination(str(tmp_path / "out.csv")) as out:
-        out.write(b"new")
-        raise RuntimeError
+    out = destination(str(tmp_path / "out.csv"))
+    out.begin()
+    out.write(b"new")
+    out.discard()
     assert (tmp_path / "out.csv").read_bytes() == b"old"
     assert names(tmp_path) == ["out.csv"]
 
 
+def test_what_an_earlier_run_wrote_is_gone_on_with_or_not(tmp_path, out):
+    out.write(b"abcdef")
+    out.close()
+    assert not FileDestination(tmp_path / "out.csv").resume(7)
+    later = FileDestination(tmp_path / "out.csv")
+    assert later.resume(4)
+    later.write(b"XY")
+    assert later.length == 6
+    later.publish()
+    assert (tmp_path / "out.csv").read_bytes() == b"abcdXY"
+    assert not later.resume(1)
+    later.take_back(5)  # this is not the file that was published
+    assert names(tmp_path) == ["out.csv"]
+    later.take_back(6)
+    assert names(tmp_path) == [".out.csv.score-partial"]
+
+
 @pytest.mark.parametrize("call", ["fsync", "replace", "fchmod"])
-def test_a_failing_system_call_is_an_error_and_leaves_the_old_bytes(tmp_path, monkeypatch, call):
+def test_a_failing_system_call_is_an_error_and_leaves_the_old_bytes(tmp_path, monkeypatch, out, call):
     (tmp_path / "out.csv").write_bytes(b"old")
 
     def fail(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(f"scorer.publish.os.{call}", fail)
-    with pytest.raises(ScorerError) as caught, FileDestination(tmp_path / "out.csv") as out:
-        out.write(b"new")
+    out.write(b"new")
+    monkeypatch.setattr(os, call, fail)
+    with pytest.raises(ScorerError) as caught:
         out.publish()
     assert str(caught.value) == f"{tmp_path / 'out.csv'} cannot be written: No space left on device."
     assert caught.value.exit_code == 1
     assert (tmp_path / "out.csv").read_bytes() == b"old"
-    assert names(tmp_path) == ["out.csv"]
 
 
-def test_a_file_is_durable_before_it_is_visible(tmp_path, monkeypatch):
+def test_a_file_is_durable_before_it_is_visible(monkeypatch, out):
     calls = []
     for call in ("fsync", "replace"):
         original = getattr(os, call)
-        monkeypatch.setattr(f"scorer.publish.os.{call}", lambda *a, f=original, n=call: (calls.append(n), f(*a))[1])
-    with FileDestination(tmp_path / "out.csv") as out:
-        out.publish()
+        monkeypatch.setattr(os, call, lambda *a, f=original, n=call: (calls.append(n), f(*a))[1])
+    out.publish()
     assert calls == ["fsync", "replace", "fsync"]  # the file, the rename, the folder
+
+
+def test_a_folder_that_cannot_be_made_durable_is_an_error_unless_there_is_no_such_thing(tmp_path, monkeypatch):
+    def fails_with(number):
+        def fsync(descriptor):
+            raise OSError(number, os.strerror(number))
+
+        return fsync
+
+    monkeypatch.setattr(os, "fsync", fails_with(22))  # a network file system that knows no fsync of folders
+    sync_folder(tmp_path)
+    monkeypatch.setattr(os, "fsync", fails_with(5))
+    with pytest.raises(OSError, match="Input/output error"):
+        sync_folder(tmp_path)
 
 
 def test_a_new_file_has_the_users_normal_mode(tmp_path):
     before = os.umask(0o027)
     try:
-        with FileDestination(tmp_path / "out.csv") as out:
-            assert next(tmp_path.iterdir()).stat().st_mode & 0o777 == 0o600
-            out.publish()
+        out = FileDestination(tmp_path / "out.csv")
+        out.begin()
+        assert next(tmp_path.iterdir()).stat().st_mode & 0o777 == 0o600
+        out.publish()
     finally:
         os.umask(before)
     assert (tmp_path / "out.csv").stat().st_mode & 0o777 == 0o640

@@ -74,7 +74,9 @@ class Blocked(Counting):
         return super().run(names, feed)
 
 
-@pytest.mark.parametrize("make", [lambda session: RowEngine(session, 1), lambda session: BatchEngine(session, 1)])
+@pytest.mark.parametrize(
+    "make", [lambda session: RowEngine(session, 1), lambda session: BatchEngine(lambda: session, 1)]
+)
 def test_rows_that_another_call_gave_up_are_computed_all_the_same(make):
     session = Blocked()
     reuse = Reuse(make(session))

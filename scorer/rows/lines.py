@@ -2,10 +2,18 @@
 
 import codecs
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple, Protocol
 
 RAW_LIMIT = 64 * 1024
 """How much of an over-long record is kept for the rejects file."""
+
+
+class Stream(Protocol):
+    """The part of a binary stream that is used here."""
+
+    def readline(self, limit: int, /) -> bytes: ...
+
+    def read(self, size: int, /) -> bytes: ...
 
 
 class Line(NamedTuple):
@@ -26,7 +34,7 @@ class Line(NamedTuple):
     too_long: bool
 
 
-def lines(stream: BinaryIO, limit: int, *, carriage_returns: bool = False) -> Iterator[Line]:
+def lines(stream: Stream, limit: int, *, carriage_returns: bool = False) -> Iterator[Line]:
     """Cut a stream at ``\\n``; a UTF-8 byte order mark before the first line is dropped.
 
     Args:
@@ -50,7 +58,7 @@ def lines(stream: BinaryIO, limit: int, *, carriage_returns: bool = False) -> It
             number, offset = number + 1, offset + len(part)
 
 
-def _whole_lines(data: bytes, carried: int, stream: BinaryIO) -> tuple[bytes, bytes]:
+def _whole_lines(data: bytes, carried: int, stream: Stream) -> tuple[bytes, bytes]:
     """Cut data that holds ``\\r`` after its last whole line; a ``\\r`` at the end may be the half of ``\\r\\n``.
 
     Args:
@@ -70,7 +78,7 @@ def _whole_lines(data: bytes, carried: int, stream: BinaryIO) -> tuple[bytes, by
     return data[:cut], data[cut:]
 
 
-def _skip_line(stream: BinaryIO, carriage_returns: bool) -> tuple[int, bytes]:
+def _skip_line(stream: Stream, carriage_returns: bool) -> tuple[int, bytes]:
     """Read on to the end of the line; returns how many bytes that were, and what was read of the next line."""
     skipped = 0
     while piece := stream.readline(1 << 20):

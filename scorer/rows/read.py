@@ -1,16 +1,18 @@
 """All inputs as one stream of records and rejects, numbered from 1, in order."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from scorer.defaults import MAX_RECORD_BYTES
+from scorer.errors import InputError
 from scorer.rows import csvfile, jsonl
 from scorer.rows.columns import ALL, ID, Selection, Wanted, check_unambiguous, select, take
 from scorer.rows.csvfile import Dialect
 from scorer.rows.lines import lines
 from scorer.rows.record import Header, Parsed, Record, Reject
-from scorer.rows.source import DELIMITERS, format_of, opened
+from scorer.rows.source import DELIMITERS, Hashed, format_of, opened, stamp
 
 _MOST_DROPPED = 20
 
@@ -41,18 +43,52 @@ class Reader:
         dropped: keys of later records that ``--keep '*'`` would have passed through, or an id, had they been in the
             first record: an output's columns are fixed by its first row. Some 20 of them at most.
         bytes_read: how far the reading got, over all files, for the progress.
+        stamps: size and modification time of each file when the run began.
     """
 
     def __init__(self, inputs: Inputs, wanted: Wanted, limit: int | None = None) -> None:
         self._inputs = inputs
         self._wanted = wanted
         self._limit = limit
+        self.stamps = {path: stamp(path) for path in inputs.files}
+        self.rewind()
+
+    def rewind(self) -> None:
+        """Begin with the first record again."""
         self.selection: Selection | None = None
         self.absent: tuple[str, ...] = ()
         self.dropped: set[str] = set()
         self.bytes_read = 0
+        self._path = self._inputs.files[0]
+        self._hash = self._hash_at_record = hashlib.sha256()
+        self._records = self._read()
 
     def __iter__(self) -> Iterator[Record | Reject]:
+        """The records that are not read yet."""
+        return self._records
+
+    def skip(self, rows: int) -> bool:
+        """Read ``rows`` records and drop them; False if there are fewer."""
+        return sum(1 for _ in islice(self._records, rows)) == rows
+
+    @property
+    def input_hash(self) -> str:
+        """The sha256 of the raw input up to the last record that was read, hexadecimal; of UTF-16 its UTF-8 form."""
+        return self._hash_at_record.hexdigest()
+
+    def check_unchanged(self, *, all_files: bool = False) -> None:
+        """See whether the file that is being read, or every file, is as it was in the beginning.
+
+        Raises:
+            InputError: it is not.
+        """
+        for path in self._inputs.files if all_files else [self._path]:
+            if stamp(path) != self.stamps[path]:
+                raise InputError(
+                    f"{path} changed while it was scored. Nothing was published; run it again when the file is complete."
+                )
+
+    def _read(self) -> Iterator[Record | Reject]:
         for row, parsed in enumerate(islice(self._parsed(), self._limit), start=1):
             self.bytes_read += parsed.length
             if self.selection is None and parsed.problem is None:
@@ -60,14 +96,17 @@ class Reader:
             self._note_dropped(parsed)
             # Before the first valid record nothing can be selected, and nothing needs to be.
             taken = take(self.selection or Selection("", ()), parsed)
+            self._hash_at_record = self._hash.copy()
             if isinstance(taken, str):
                 yield Reject(row, parsed.position, taken, parsed.raw, parsed.length)
             else:
-                yield Record(row, *taken, parsed.length)
+                yield Record(row, *taken, parsed.position, parsed.raw, parsed.length)
 
     def _parsed(self) -> Iterator[Parsed]:
         for path in self._inputs.files:
-            for item in _parse_file(path, self._inputs):
+            self._path = path
+            self._hash.update(path.encode(errors="surrogateescape"))  # where one file ends and the next begins
+            for item in _parse_file(path, self._inputs, self._hash):
                 if isinstance(item, Parsed):
                     yield item
                 elif self.selection is None:
@@ -87,10 +126,10 @@ class Reader:
         self.dropped |= set(sorted(dropped if ALL in self._wanted.keep else dropped & {ID})[:_MOST_DROPPED])
 
 
-def _parse_file(path: str, inputs: Inputs) -> Iterator[Header | Parsed]:
+def _parse_file(path: str, inputs: Inputs, running: "hashlib._Hash") -> Iterator[Header | Parsed]:
     kind = format_of(path, inputs.format, "--input-format")
     with opened(path, inputs.dialect.encoding) as (stream, encoding):
-        physical = lines(stream, inputs.max_record_bytes, carriage_returns=kind != "jsonl")
+        physical = lines(Hashed(stream, running), inputs.max_record_bytes, carriage_returns=kind != "jsonl")
         if kind == "jsonl":
             yield from jsonl.parse(path, physical, encoding)
         else:

@@ -15,6 +15,7 @@ Reason = Literal[
     "unterminated_quote",
     "invalid_encoding",
     "too_long",
+    "out_of_memory",
 ]
 
 
@@ -87,12 +88,16 @@ class Record:
         row: its number over all inputs, from 1, rejects counted.
         text: what is scored.
         carried: the values passed through, in the order of the output's columns; None where the record has none.
+        position: where it begins, for the case that it cannot be scored.
+        raw: its bytes, for the same.
         length: of its bytes in the input.
     """
 
     row: int
     text: str
     carried: tuple[Value | None, ...]
+    position: Position
+    raw: bytes
     length: int
 
 

@@ -2,8 +2,10 @@
 
 import codecs
 import glob
+import hashlib
 import io
 import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -94,6 +96,53 @@ def opened(path: str, encoding: str) -> Iterator[tuple[BinaryIO, str]]:
                 yield cast(BinaryIO, recoded), "utf-8"
     except OSError as error:
         raise ScorerError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def is_repeatable(path: str) -> bool:
+    """Whether an input gives the same bytes when it is read again; stdin and FIFOs do not."""
+    return path != STDIN and os.path.isfile(path)
+
+
+Stamp = list[int]
+"""A file's size in bytes and its modification time in nanoseconds; a list, as JSON gives it back."""
+
+
+def stamp(path: str) -> Stamp | None:
+    """What changes when a file's content does, or None of an input that has no such thing.
+
+    Raises:
+        InputError: it is gone.
+    """
+    if path == STDIN:
+        return None
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read any more: {error.strerror}.") from error
+    return [status.st_size, status.st_mtime_ns] if stat.S_ISREG(status.st_mode) else None
+
+
+class Hashed:
+    """A stream that keeps the sha256 of what was read from it.
+
+    Args:
+        stream: what is read.
+        running: the hash to go on with.
+    """
+
+    def __init__(self, stream: BinaryIO, running: "hashlib._Hash") -> None:
+        self._stream = stream
+        self._running = running
+
+    def readline(self, limit: int) -> bytes:
+        data = self._stream.readline(limit)
+        self._running.update(data)
+        return data
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.read(size)
+        self._running.update(data)
+        return data
 
 
 @contextmanager

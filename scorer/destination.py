@@ -1,0 +1,147 @@
+"""Where output goes: to a file that appears complete or not at all, or into a stream."""
+
+import os
+import select
+import stat
+import sys
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from scorer.errors import ReaderGone, ScorerError, UsageError
+from scorer.publish import FileDestination, cannot_be_written
+
+STDOUT = "-"
+
+
+class Destination(Protocol):
+    """Where bytes go.
+
+    Attributes:
+        length: of what is there; only a file can be gone on with.
+    """
+
+    length: int
+
+    def begin(self) -> None:
+        """Make ready for `write`."""
+        ...
+
+    def write(self, data: bytes) -> None: ...
+
+    def sync(self) -> None:
+        """Make durable what was written, where that is possible."""
+        ...
+
+    def publish(self) -> None:
+        """Make it final."""
+        ...
+
+    def discard(self) -> None:
+        """Throw away what is not final, where that is possible, and let go of it."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it as it is."""
+        ...
+
+
+class StreamDestination:
+    """stdout, a FIFO, /dev/null: what is written is gone at once, so there is nothing to publish and no rename."""
+
+    def __init__(self, stream: BinaryIO, *, close: bool) -> None:
+        self._stream = stream
+        self._close = close
+        self.length = 0
+
+    def begin(self) -> None:
+        pass
+
+    def write(self, data: bytes) -> None:
+        rest = memoryview(data)
+        try:
+            # An unbuffered stream (a FIFO here, stdout under PYTHONUNBUFFERED) may take a part only, and says so.
+            while rest:
+                rest = rest[self._write_some(rest) :]
+            self._stream.flush()
+        except BrokenPipeError as error:
+            raise ReaderGone from error
+        except OSError as error:
+            raise ScorerError(f"the output stream cannot be written: {error.strerror}.") from error
+
+    def _write_some(self, data: memoryview) -> int:
+        try:
+            written = self._stream.write(data)
+        except BlockingIOError as error:  # a buffered stream on a pipe that somebody made non-blocking
+            written = error.characters_written
+        if not written:
+            select.select([], [self._stream], [])
+        return written or 0
+
+    def sync(self) -> None:
+        pass
+
+    def publish(self) -> None:
+        self._stream.flush()
+
+    def discard(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._close:
+            self._stream.close()
+
+
+def destination(path: str) -> Destination:
+    """Where output of this name goes: stdout for ``-``, a stream for what is no regular file, else a file."""
+    if path == STDOUT:
+        if sys.stdout is None:
+            raise ScorerError("stdout is closed; name an output file with --output.")
+        return StreamDestination(sys.stdout.buffer, close=False)
+    if is_stream(path):
+        try:
+            return StreamDestination(open(path, "wb", buffering=0), close=True)
+        except OSError as error:
+            raise cannot_be_written(Path(path), error) from error
+    return FileDestination(Path(path))
+
+
+def is_stream(path: str) -> bool:
+    """Whether output of this name cannot be replaced as a whole: stdout, /dev/null, a FIFO."""
+    if path == STDOUT:
+        return True
+    try:
+        return not stat.S_ISREG(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise cannot_be_written(Path(path), error) from error
+
+
+def check_place(path: str, inputs: list[str], option: str) -> None:
+    """Refuse a place that cannot take output, before any work is done.
+
+    Raises:
+        UsageError: its folder is missing, it is a folder, or it is one of the inputs (through whatever link).
+        ScorerError: its folder is not writable.
+    """
+    if path == STDOUT:
+        return
+    place = Path(os.path.realpath(path))
+    if place.is_dir():
+        raise UsageError(
+            f"{option} {path} is a folder; give a file in it, for instance {os.path.join(path, 'out.csv')}."
+        )
+    if not place.parent.is_dir():
+        raise UsageError(f"the folder {place.parent} of {option} {path} is not there; create it first.")
+    if place.exists() and any(
+        os.path.exists(name) and os.path.samefile(place, name) for name in inputs if name != STDOUT
+    ):
+        raise UsageError(f"{option} {path} is an input too; write to another file.")
+    if is_stream(path):
+        return
+    if not os.access(place.parent, os.W_OK | os.X_OK):
+        raise ScorerError(f"the folder {place.parent} of {option} {path} is not writable.")
+    if not os.access(place.parent, os.R_OK):
+        raise ScorerError(
+            f"the folder {place.parent} of {option} {path} is not readable, so no rename can be made durable."
+        )

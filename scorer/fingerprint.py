@@ -1,0 +1,64 @@
+"""What a run's output depends on, and in what two runs differ."""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import tokenizers
+
+from scorer import __version__
+from scorer.arguments import Arguments
+from scorer.model import Scorer
+from scorer.runtime import onnxruntime_version
+
+# Not --threads, which change nothing; not the limits, which may be changed to go on: what was done stays done.
+_SHAPING = (
+    "input_format",
+    "output_format",
+    "text",
+    "keep",
+    "details",
+    "delimiter",
+    "quote_char",
+    "escape_char",
+    "no_header",
+    "encoding",
+    "max_record_bytes",
+    "batch_tokens",
+)
+
+
+def fingerprint(arguments: Arguments, scorer: Scorer, rejects_place: str) -> dict[str, Any]:
+    """Everything that shapes the output but the input's content, by the name that messages give it."""
+    options = {f"--{name.replace('_', '-')}": getattr(arguments, name) for name in _SHAPING}
+    if scorer.choice.provider == "cpu":
+        del options["--batch-tokens"]
+    return {
+        "review-scorer": __version__,
+        "onnxruntime": onnxruntime_version(),
+        "tokenizers": tokenizers.__version__,
+        "the model": f"{scorer.manifest.name}, id {scorer.bundle.id}",
+        "--provider": scorer.choice.provider,
+        "--precision": scorer.choice.precision,
+        "the inputs": list(arguments.inputs),
+        "--rejects": os.path.realpath(rejects_place),
+        **options,
+    }
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What changed, in words.
+
+    >>> differences({"--text": None, "--keep": ["id"]}, {"--text": "body", "--keep": ["id"]})
+    ['--text was null, now "body"']
+    """
+    return [
+        f"{name} was {_shown(before.get(name))}, now {_shown(now.get(name))}"
+        for name in {**before, **now}
+        if _shown(before.get(name)) != _shown(now.get(name))
+    ]
+
+
+def _shown(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,164 @@
+"""What of a run is durable, written down beside its output, so that the same command can go on after a crash.
+
+The file begins with a line that says which run it belongs to; each further line is an `Entry`. A line is the CRC-32 of
+a JSON object, a space, and the object. A line that does not check was being written when the machine went down: it and
+what follows it do not count. The file is locked as long as the run lives, and is gone when the run is published.
+"""
+
+import contextlib
+import json
+import os
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scorer.errors import ScorerError
+from scorer.lock import hold, let_go
+from scorer.publish import sibling, sync_folder
+from scorer.summary import Summary
+
+# Its first line, or what a power failure may leave of it.
+_OURS = re.compile(rb'[0-9a-f]{8} \{"journal":|\0')
+
+
+@dataclass(frozen=True)
+class Header:
+    """Which run a journal belongs to.
+
+    Attributes:
+        fingerprint: what the output depends on, by the name that messages give it.
+        inputs: size and modification time of each input file, by name.
+    """
+
+    fingerprint: Mapping[str, Any]
+    inputs: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What was durable at the end of a window.
+
+    Attributes:
+        summary: counts of the records that are done.
+        output: bytes of the partial output that belong to them.
+        rejects: the same of the partial rejects.
+        complete: whether these are all records, so that publishing may have begun.
+    """
+
+    summary: Summary
+    output: int
+    rejects: int
+    complete: bool
+
+
+class Journal:
+    """The journal of an output file; making one takes the lock that keeps other runs away from that output.
+
+    Args:
+        place: the output file.
+
+    Attributes:
+        header: of the run that left this journal, or None.
+        last: its last entry, or None where nothing became durable.
+
+    Raises:
+        ScorerError: another run writes this output, or the journal cannot be opened or read.
+    """
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        self._path = sibling(place, "journal")
+        self._descriptor = hold(self._path, place)
+        self._lasting = False
+        self.header: Header | None = None
+        self.last: Entry | None = None
+        try:
+            with self._errors("read"):
+                checked = self._read()
+            self._cut(checked)
+        except BaseException:
+            let_go(self._descriptor)
+            raise
+
+    def begin(self, header: Header) -> None:
+        """Forget the earlier run and write down which one this is."""
+        self.clear()
+        self._append({"journal": 1, "fingerprint": header.fingerprint, "inputs": header.inputs})
+
+    def clear(self) -> None:
+        """From now on there is nothing to go on with."""
+        self.last = None
+        self._cut(0)
+
+    def append(self, entry: Entry) -> None:
+        """Write an entry down for good; what it speaks of has to be durable before."""
+        counts = {"output": entry.output, "rejects": entry.rejects, "complete": entry.complete}
+        self._append({"summary": entry.summary.as_json(), **counts})
+        if not self._lasting:  # the names of the new files, too
+            with self._errors("written"):
+                sync_folder(self._path.parent)
+            self._lasting = True
+        self.last = entry
+
+    def close(self, *, keep: bool) -> None:
+        """Let other runs have the output. Only a journal that is kept can be gone on with."""
+        if not keep:
+            self._path.unlink(missing_ok=True)
+        let_go(self._descriptor)
+
+    def _read(self) -> int:
+        """Take what the lines say, as far as they check; returns how many bytes that is."""
+        checked = 0
+        with open(self._descriptor, "rb", closefd=False) as file:
+            for line in file:
+                if not checked and not _OURS.match(line):
+                    raise ScorerError(f"{self._path} is needed for a journal, but it is none; move it away.")
+                content = _parse(line)
+                if content is None:
+                    break
+                if "journal" in content:
+                    self.header = Header(content["fingerprint"], content["inputs"])
+                else:
+                    self.last = Entry(**{**content, "summary": Summary.from_json(content["summary"])})
+                checked += len(line)
+        return checked
+
+    def _append(self, content: dict[str, Any]) -> None:
+        line = memoryview(_format(content))
+        with self._errors("written"):
+            while line:
+                line = line[os.write(self._descriptor, line) :]
+            os.fsync(self._descriptor)
+
+    def _cut(self, length: int) -> None:
+        with self._errors("written"):
+            os.ftruncate(self._descriptor, length)
+            os.lseek(self._descriptor, length, os.SEEK_SET)
+
+    @contextlib.contextmanager
+    def _errors(self, done: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ScorerError(f"{self._path} cannot be {done}: {error.strerror or error}.") from error
+
+
+def _format(content: dict[str, Any]) -> bytes:
+    # The standard library's form holds file names that are no UTF-8.
+    line = json.dumps(content).encode()
+    return b"%08x %s\n" % (zlib.crc32(line), line)
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    """The JSON object of a line, or None where it is not whole.
+
+    >>> _parse(_format({"rows": 7})), _parse(_format({"rows": 7})[:-2])
+    ({'rows': 7}, None)
+    """
+    checksum, _, content = line.removesuffix(b"\n").partition(b" ")
+    if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(content):
+        return None
+    return dict(json.loads(content))

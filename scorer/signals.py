@@ -1,0 +1,45 @@
+"""SIGINT and SIGTERM: the first one stops the work where it is, the second one the process."""
+
+import signal
+from types import FrameType
+
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
+_deferred = False
+
+
+class Interrupted(BaseException):
+    """Somebody asked the process to stop. No `Exception`, so that nobody takes it for a failure to work around.
+
+    Attributes:
+        exit_code: 130 after SIGINT, 143 after SIGTERM.
+        word: what happened, for a message.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.exit_code = 128 + number
+        self.word = "Interrupted" if number == signal.SIGINT else "Terminated"
+
+
+def install() -> None:
+    """From now on the first SIGINT or SIGTERM raises `Interrupted` in the main thread; the next one ends the process."""
+    global _deferred
+    _deferred = False
+    for number in _STOPPING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup and background jobs have their reasons
+            signal.signal(number, _stop)
+
+
+def defer() -> None:
+    """What is left to do is better finished than stopped: a first signal now changes nothing, a second one still does."""
+    global _deferred
+    _deferred = True
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    # The system's own way for the next one: it works at once even where Python waits for a library to return.
+    for each in _STOPPING:
+        if signal.getsignal(each) is _stop:
+            signal.signal(each, signal.SIG_DFL)
+    if not _deferred:
+        raise Interrupted(number)

@@ -1,0 +1,370 @@
+"""After an interruption the same command goes on where it stopped, and the output is what it would have been."""
+
+import json
+import os
+import re
+import signal
+import time
+
+import numpy as np
+import pytest
+from conftest import reviews
+
+from scorer.engine import RowEngine
+from scorer.errors import DeviceLost
+from scorer.publish import sibling
+from scorer.signals import Interrupted
+from scorer.work import Work
+
+WINDOW = 8
+
+
+@pytest.fixture(autouse=True)
+def small_windows(monkeypatch):
+    monkeypatch.setattr(RowEngine, "window_rows", WINDOW)
+    monkeypatch.setattr(RowEngine, "journal_rows", WINDOW)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """40 records as JSONL and CSV, every 9th of them no text."""
+    records = [
+        {"id": row, "text": "" if row % 9 == 0 else text, "note": f"so, {row}\nso"}
+        for row, text in enumerate(reviews(40, 2, 3).texts, start=1)
+    ]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records) + "\n \n")
+    lines = (f'{record["id"]},{record["text"]},"{record["note"]}"\n' for record in records)
+    (tmp_path / "in.csv").write_text("id,text,note\n" + "".join(lines))
+    return tmp_path
+
+
+@pytest.fixture
+def interrupted(score, monkeypatch):
+    """Run `score`, interrupted after so many durable windows."""
+
+    def run(windows, *arguments):
+        with monkeypatch.context() as patched:
+            commit = Work.commit
+            left = [windows]
+
+            def counting(work, summary, *, complete=False):
+                commit(work, summary, complete=complete)
+                left[0] -= 1
+                if left[0] == 0:
+                    raise Interrupted(signal.SIGTERM)
+
+            patched.setattr(Work, "commit", counting)
+            return score(*arguments)
+
+    return run
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir() if path.name.startswith((".", "out", "whole")))
+
+
+def published(folder, name="out.csv"):
+    return [(folder / each).read_bytes() for each in (name, f"{name}.rejects.jsonl")]
+
+
+@pytest.mark.parametrize("source", ["in.jsonl", "in.csv"])
+@pytest.mark.parametrize("options", [[], ["--details", "--keep", "*", "--output-format", "jsonl"]])
+def test_a_rerun_says_where_it_resumes_and_ends_with_the_same_bytes(score, folder, interrupted, source, options):
+    score(folder / source, "-o", folder / "whole.csv", *options)
+    command = (folder / source, "-o", folder / "out.csv", *options)
+    first = interrupted(2, *command)
+    assert first.code == 143
+    assert first.err == "\nTerminated: 16 rows are done and kept: the same command resumes at row 17.\n"
+    assert not (folder / "out.csv").exists()
+    again = score(*command)
+    assert again.code == 3
+    assert again.err.startswith("Resuming at row 17: the rows before it are done.\n36 of 40 rows scored in ")
+    assert again.err.splitlines()[-1].startswith("4 rejected (4 empty_text): see ")
+    assert published(folder) == published(folder, "whole.csv")
+    assert files(folder) == ["out.csv", "out.csv.rejects.jsonl", "whole.csv", "whole.csv.rejects.jsonl"]
+
+
+def test_a_run_of_several_inputs_resumes_in_whichever_it_stopped(score, folder, interrupted):
+    inputs = [folder / "in.csv", folder / "in.jsonl", folder / "in.csv"]
+    score(*inputs, "-o", folder / "whole.csv")
+    for windows in (3, 5, 5):
+        assert interrupted(windows, *inputs, "-o", folder / "out.csv").code == 143
+    assert "Resuming at row 105:" in score(*inputs, "-o", folder / "out.csv").err
+    assert published(folder) == published(folder, "whole.csv")
+
+
+def test_quiet_says_nothing_and_restart_starts_over(score, folder, interrupted):
+    command = (folder / "in.jsonl", "-o", folder / "out.csv")
+    interrupted(2, *command)
+    assert score(*command, "-q").err == ""
+    interrupted(2, *command)
+    assert score(*command, "--restart").err.startswith("36 of 40 rows scored ")
+
+
+@pytest.mark.parametrize(
+    ("options", "change"),
+    [
+        (["--keep", "note"], '--keep was [], now ["note"]'),
+        (["--details"], "--details was false, now true"),
+        (["--precision", "fp32"], '--precision was "int8", now "fp32"'),
+        (["--quote-char", "'"], '--quote-char was "\\"", now "\'"'),
+        (["--rejects", "other.jsonl"], '--rejects was "{cwd}/out.csv.rejects.jsonl", now "{cwd}/other.jsonl"'),
+    ],
+)
+def test_what_changed_is_said_and_the_run_starts_over(score, folder, interrupted, monkeypatch, options, change):
+    monkeypatch.chdir(folder)
+    interrupted(2, "in.jsonl", "-o", "out.csv")
+    result = score("in.jsonl", "-o", "out.csv", *options)
+    message = f"Not resuming the interrupted run: {change.format(cwd=folder)}. Starting over."
+    assert result.err.splitlines()[0] == message
+    assert score("in.jsonl", "-o", "whole.csv", *options).code == 3
+    assert (folder / "out.csv").read_bytes() == (folder / "whole.csv").read_bytes()
+
+
+def test_another_model_starts_over(score, folder, interrupted, bundle_of_three):
+    interrupted(2, folder / "in.jsonl", "-o", folder / "out.csv", "--precision", "fp32")
+    result = score(
+        folder / "in.jsonl", "-o", folder / "out.csv", "--precision", "fp32", "--model", bundle_of_three.path
+    )
+    assert result.err.startswith('Not resuming the interrupted run: the model was "tiny, id ')
+
+
+def test_threads_and_limits_may_change(score, folder, interrupted):
+    command = (folder / "in.jsonl", "-o", folder / "out.csv")
+    interrupted(1, *command, "--threads", "1", "--strict", "--limit", "30")
+    second = interrupted(1, *command, "--threads", "2", "--max-reject-ratio", "0.5")
+    assert second.err.startswith("Resuming at row 9:")
+    assert score(*command, "--threads", "3", "--limit", "30").err.startswith("Resuming at row 17:")
+    assert len((folder / "out.csv").read_text().splitlines()) == 28
+    interrupted(2, *command)
+    assert score(*command, "--limit", "10").err.startswith(
+        "Not resuming the interrupted run: it did more rows than there are now. Starting over.\n"
+    )
+
+
+def test_a_stricter_limit_holds_for_the_rows_that_are_done(score, folder, interrupted):
+    command = (folder / "in.jsonl", "-o", folder / "out.csv")
+    interrupted(2, *command)
+    result = score(*command, "--strict")
+    assert result.code == 4
+    assert "1 of the first 16 records were rejected" in result.err
+    assert files(folder) == ["out.csv.rejects.jsonl"]
+
+
+def test_what_was_appended_to_the_input_is_scored_too(score, folder, interrupted):
+    command = (folder / "in.jsonl", "-o", folder / "out.csv")
+    interrupted(2, *command)
+    with open(folder / "in.jsonl", "a") as file:
+        file.write('{"text": "good"}\n')
+    assert score(*command).err.startswith("Resuming at row 17:")
+    score(folder / "in.jsonl", "-o", folder / "whole.csv")
+    assert published(folder) == published(folder, "whole.csv")
+
+
+def test_another_input_of_the_same_name_starts_over(score, folder, interrupted):
+    command = (folder / "in.jsonl", "-o", folder / "out.csv")
+    interrupted(2, *command)
+    (folder / "in.jsonl").write_text('{"text": "good"}\n' * 30)
+    result = score(*command)
+    assert result.code == 0
+    assert result.err.startswith("Not resuming the interrupted run: the input has changed. Starting over.\n")
+    assert len((folder / "out.csv").read_text().splitlines()) == 31
+
+
+def test_an_input_that_changed_behind_its_time_is_refused(score, folder, interrupted):
+    source = folder / "in.jsonl"
+    command = (source, "-o", folder / "out.csv")
+    interrupted(2, *command)
+    before = source.stat()
+    source.write_text(source.read_text().replace('{"id": 2,', '{"id": 3,'))
+    os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))
+    result = score(*command)
+    assert result.code == 4
+    assert result.err.startswith(
+        "Error: the input is not what it was: its first 16 rows are done, and they have changed although the files' "
+        "sizes and times have not. Nothing was published; use --restart to score it anew.\n"
+    )
+    assert not (folder / "out.csv").exists()
+    assert score(*command, "--restart").code == 3
+    score(*command[:2], folder / "whole.csv")
+    assert published(folder) == published(folder, "whole.csv")
+
+
+@pytest.mark.parametrize("change", ["append", "touch", "remove"])
+@pytest.mark.parametrize("windows", [1, 5])
+def test_an_input_that_changes_during_the_run_is_noticed(score, folder, monkeypatch, change, windows):
+    source = folder / "in.jsonl"
+    (folder / "out.csv").write_text("old")
+    commit, left = Work.commit, [windows]
+
+    def changing(work, summary, *, complete=False):
+        commit(work, summary, complete=complete)
+        left[0] -= 1
+        if left[0] == 0:
+            if change == "append":
+                with open(source, "a") as file:
+                    file.write('{"text": "good"}\n')
+            elif change == "touch":
+                os.utime(source, (time.time() + 10, time.time() + 10))
+            else:
+                source.rename(folder / "away.jsonl")
+
+    monkeypatch.setattr(Work, "commit", changing)
+    result = score(source, "-o", folder / "out.csv")
+    assert result.code == 4
+    assert result.err.startswith(
+        f"Error: {source} cannot be read any more: No such file or directory.\n"
+        if change == "remove"
+        else f"Error: {source} changed while it was scored. Nothing was published; run it again when the file is complete.\n"
+    )
+    assert result.err.endswith(
+        f"{windows * WINDOW} rows are done and kept: the same command resumes at row {windows * WINDOW + 1}.\n"
+    )
+    assert (folder / "out.csv").read_text() == "old"
+
+
+def test_a_run_killed_between_the_two_renames_is_finished(score, folder, monkeypatch):
+    command = (folder / "in.jsonl", "-o", folder / "out.csv")
+    replace, renamed = os.replace, []
+
+    def fails_for_the_output(source, target):
+        if str(target).endswith("out.csv"):
+            raise OSError(5, "Input/output error")
+        renamed.append(target)
+        replace(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", fails_for_the_output)
+        result = score(*command)
+    assert (result.code, len(renamed)) == (1, 1)
+    assert result.err.endswith(
+        "cannot be written: Input/output error.\n40 rows are done and kept: the same command resumes at row 41.\n"
+    )
+    with open(folder / "in.jsonl", "a") as file:  # even more rejects may come now
+        file.write('{"text": ""}\n')
+    assert score(*command).err.startswith("Resuming at row 41:")
+    score(folder / "in.jsonl", "-o", folder / "whole.csv")
+    assert published(folder) == published(folder, "whole.csv")
+
+
+def test_a_run_killed_after_the_commit_point_is_done(score, folder, monkeypatch):
+    command = (folder / "in.jsonl", "-o", folder / "out.csv")
+    with monkeypatch.context() as patched:
+        patched.setattr("scorer.journal.Journal.close", lambda journal, *, keep: os.close(journal._descriptor))
+        score(*command)
+    assert sibling(folder / "out.csv", "journal").exists()
+    before = published(folder)
+    # A rerun is another run; one that fails at once leaves all that was published.
+    assert score(*command, "--text", "none").code == 2
+    assert published(folder) == before
+    assert score(*command).err.startswith("36 of 40 rows scored ")
+    assert published(folder) == before
+    assert files(folder) == ["out.csv", "out.csv.rejects.jsonl"]
+
+
+@pytest.mark.parametrize(("name", "gone"), [("out.csv", "output is"), ("out.csv.rejects.jsonl", "rejects are")])
+def test_a_partial_file_that_is_gone_is_said(score, folder, interrupted, name, gone):
+    command = (folder / "in.jsonl", "-o", folder / "out.csv")
+    interrupted(2, *command)
+    sibling(folder / name, "partial").unlink()
+    assert score(*command).err.startswith(f"Not resuming the interrupted run: its {gone} gone. Starting over.\n")
+
+
+@pytest.mark.parametrize("damage", ["torn", "flipped", "zeros"])
+def test_a_journal_line_that_is_not_whole_does_not_count(score, folder, interrupted, damage):
+    command = (folder / "in.jsonl", "-o", folder / "out.csv")
+    interrupted(3, *command)
+    journal = sibling(folder / "out.csv", "journal")
+    data = journal.read_bytes()
+    assert data.count(b"\n") == 4
+    end = data.rindex(b"\n", 0, -1) + 1
+    last = data[end:]
+    journal.write_bytes(
+        data[:end] + {"torn": last[:-3], "flipped": last.replace(b"24", b"23"), "zeros": b"\0" * len(last)}[damage]
+    )
+    assert score(*command).err.startswith("Resuming at row 17:")
+    score(folder / "in.jsonl", "-o", folder / "whole.csv")
+    assert published(folder) == published(folder, "whole.csv")
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 100, b'3fe92a11 {"journal": 1, "finger'])
+def test_a_journal_that_a_power_failure_left_half_written_is_no_obstacle(score, folder, content):
+    sibling(folder / "out.csv", "journal").write_bytes(content)
+    assert score(folder / "in.jsonl", "-o", folder / "out.csv").code == 3
+
+
+def test_a_file_that_is_no_journal_is_never_overwritten(score, folder):
+    other = sibling(folder / "out.csv", "journal")
+    other.write_text("somebody's notes\n")
+    result = score(folder / "in.jsonl", "-o", folder / "out.csv")
+    assert (result.code, result.err) == (1, f"Error: {other} is needed for a journal, but it is none; move it away.\n")
+    assert other.read_text() == "somebody's notes\n"
+
+
+def test_a_command_that_cannot_start_leaves_an_interrupted_run_alone(score, folder, interrupted):
+    command = (folder / "in.jsonl", "-o", folder / "out.csv")
+    interrupted(2, *command)
+    assert score(*command, "--model", folder).code == 5
+    assert score(*command).err.startswith("Resuming at row 17:")
+
+
+def test_before_the_first_window_nothing_is_kept(folder, score, monkeypatch):
+    monkeypatch.setattr(Work, "commit", lambda work, summary: (_ for _ in ()).throw(Interrupted(signal.SIGINT)))
+    result = score(folder / "in.jsonl", "-o", folder / "out.csv")
+    assert (result.code, result.err) == (130, "\nInterrupted: Nothing was published, and no row is done yet.\n")
+    assert files(folder) == []
+
+
+def test_an_output_stream_says_that_it_cannot_be_resumed(interrupted, folder):
+    result = interrupted(2, folder / "in.jsonl", "--rejects", folder / "rejects.jsonl")
+    assert result.code == 143
+    assert result.err == "\nTerminated: The output stream is not complete, and a stream cannot be resumed.\n"
+    assert result.out.count("\n") == 16  # the header, and 15 rows of two windows
+    assert not (folder / "rejects.jsonl").exists()
+
+
+def test_a_row_that_the_device_has_no_memory_for_is_rejected_in_its_place(score, folder, monkeypatch):
+    score(folder / "in.jsonl", "-o", folder / "whole.csv")
+    run, longest = RowEngine._run, 10
+
+    def small(engine, row):
+        logits = run(engine, row)
+        return np.full_like(logits, np.nan) if len(row) > longest else logits
+
+    monkeypatch.setattr("scorer.model.check_golden_rows", lambda *arguments: 0.0)  # some of them are as long
+    monkeypatch.setattr(RowEngine, "_run", small)
+    result = score(folder / "in.jsonl", "-o", folder / "out.csv", "--details")
+    assert result.code == 3
+    rejects = [json.loads(line) for line in (folder / "out.csv.rejects.jsonl").read_text().splitlines()]
+    texts = [json.loads(line) for line in (folder / "in.jsonl").read_text().splitlines()[:40]]
+    refused = [row for row, record in enumerate(texts, start=1) if len(record["text"].split()) + 2 > longest]
+    assert refused
+    assert [(reject["row"], reject["reason"]) for reject in rejects] == sorted(
+        [(row, "out_of_memory") for row in refused] + [(row, "empty_text") for row in (9, 18, 27, 36)]
+    )
+    assert all(json.loads(reject["raw"]) == texts[reject["row"] - 1] for reject in rejects)
+    scored = {int(line.split(",")[0]) for line in (folder / "out.csv").read_text().splitlines()[1:]}
+    assert scored == set(range(1, 41)) - {reject["row"] for reject in rejects}
+
+
+def test_a_lost_device_is_an_error_and_the_journal_is_kept(score, folder, monkeypatch):
+    score(folder / "in.jsonl", "-o", folder / "whole.csv")
+    run, left = RowEngine._run, [30]
+
+    def lost(engine, row):
+        left[0] -= 1
+        if left[0] < 0:
+            raise DeviceLost("cuda device 0 failed and cannot be used any more by this process: CUDA failure 719")
+        return run(engine, row)
+
+    command = (folder / "in.jsonl", "-o", folder / "out.csv")
+    with monkeypatch.context() as patched:
+        patched.setattr(RowEngine, "_run", lost)
+        result = score(*command)
+    assert result.code == 1
+    assert result.err.startswith("Error: cuda device 0 failed")
+    assert re.fullmatch(
+        r"\d+ rows are done and kept: the same command resumes at row \d+\.", result.err.splitlines()[1]
+    )
+    assert score(*command).err.startswith("Resuming at row ")
+    assert published(folder) == published(folder, "whole.csv")
