@@ -76,12 +76,30 @@ class Journal:
         self.header: Header | None = None
         self.last: Entry | None = None
         try:
-            with self._errors("read"):
-                checked = self._read()
-            self._cut(checked)
+            self._cut(self.read())
         except BaseException:
             let_go(self._descriptor)
             raise
+
+    def read(self) -> int:
+        """Take what the lines say, as far as they check; returns how many bytes that is."""
+        header = last = None
+        checked = 0
+        with self._errors("read"), open(self._descriptor, "rb", closefd=False) as file:
+            file.seek(0)
+            for line in file:
+                if not checked and not _OURS.match(line):
+                    raise ScorerError(f"{self._path} is needed for a journal, but it is none; move it away.")
+                content = _parse(line)
+                if content is None:
+                    break
+                if "journal" in content:
+                    header = Header(content["fingerprint"], content["inputs"])
+                else:
+                    last = Entry(**{**content, "summary": Summary.from_json(content["summary"])})
+                checked += len(line)
+        self.header, self.last = header, last
+        return checked
 
     def begin(self, header: Header) -> None:
         """Forget the earlier run and write down which one this is."""
@@ -108,23 +126,6 @@ class Journal:
         if not keep:
             self._path.unlink(missing_ok=True)
         let_go(self._descriptor)
-
-    def _read(self) -> int:
-        """Take what the lines say, as far as they check; returns how many bytes that is."""
-        checked = 0
-        with open(self._descriptor, "rb", closefd=False) as file:
-            for line in file:
-                if not checked and not _OURS.match(line):
-                    raise ScorerError(f"{self._path} is needed for a journal, but it is none; move it away.")
-                content = _parse(line)
-                if content is None:
-                    break
-                if "journal" in content:
-                    self.header = Header(content["fingerprint"], content["inputs"])
-                else:
-                    self.last = Entry(**{**content, "summary": Summary.from_json(content["summary"])})
-                checked += len(line)
-        return checked
 
     def _append(self, content: dict[str, Any]) -> None:
         line = memoryview(_format(content))

@@ -10,7 +10,7 @@ import numpy as np
 from scorer.engine import Engine, Pending
 
 # Some 350 bytes each: a key of 16 bytes, a few logits, and what Python adds.
-_REMEMBERED = 32_768
+_REMEMBERED = 8_192
 
 
 class Reuse:

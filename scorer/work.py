@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from scorer.destination import Destination
-from scorer.errors import InputError
+from scorer.errors import InputError, ScorerError
 from scorer.fingerprint import differences
 from scorer.journal import Entry, Header, Journal
 from scorer.publish import FileDestination, remove
@@ -148,7 +148,7 @@ class Work:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        kept = self._journal.last if self._journal is not None and not self._published else None
+        kept = None if self._published else self._kept()
         with contextlib.suppress(OSError):
             for place in (self.output, self.rejects):
                 place.close() if kept else place.discard()
@@ -156,6 +156,13 @@ class Work:
                 self._journal.close(keep=kept is not None)
         if error is not None and (kept is not None or isinstance(error, Interrupted)):
             error.add_note(self._advice(kept))
+
+    def _kept(self) -> Entry | None:
+        """What the next run will find; the file knows, also where an interrupt came right after it was written."""
+        if self._journal is not None:
+            with contextlib.suppress(ScorerError):
+                self._journal.read()
+        return self._journal.last if self._journal is not None else None
 
     def _advice(self, kept: Entry | None) -> str:
         if kept is not None:

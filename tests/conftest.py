@@ -205,3 +205,27 @@ def score(bundle: Bundle, capfd: pytest.CaptureFixture[str], monkeypatch: pytest
         return Result(code, out, err)
 
     return run
+
+
+_TOTALS = pytest.StashKey[list[tuple[str, int, int]]]()
+
+
+@pytest.fixture
+def tally(request: pytest.FixtureRequest) -> Callable[[str, int, int], None]:
+    """Note how often a fault was tried and how often the promise held, for the table at the end; all must have."""
+
+    def note(fault: str, tried: int, held: int) -> None:
+        request.config.stash.setdefault(_TOTALS, []).append((fault, tried, held))
+        assert tried > 0, f"{fault}: was not tried at all"
+        assert held == tried, f"{fault}: held {held} times of {tried}"
+
+    return note
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    totals = config.stash.get(_TOTALS, [])
+    if totals:
+        terminalreporter.section("faults")
+        terminalreporter.write_line("| fault | tried | held |\n|---|---|---|")
+        for fault, tried, held in totals:
+            terminalreporter.write_line(f"| {fault} | {tried:,} | {held:,} |")

@@ -1,0 +1,110 @@
+"""What the fault tests share: inputs, runners, and the state that a broken run left behind."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from scorer.publish import sibling
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+FULL = os.environ.get("FAULTS") == "full"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1", "SCORE_PROVIDER": "cpu"}
+
+
+def counted(full: int, short: int) -> int:
+    """How often to try: as the reliability report says, or a sample of it."""
+    return full if FULL else short
+
+
+@dataclass
+class Ended:
+    """How a run ended: its exit code (negative: the signal that killed it), and what it said."""
+
+    code: int
+    err: str
+    seconds: float
+    calls: int
+
+
+class Runner:
+    """A process of `runner.py`."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, HERE / "runner.py"],
+            env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def __call__(self, *arguments: str | Path, **request: Any) -> Ended:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        request["arguments"] = [str(argument) for argument in arguments]
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return Ended(**json.loads(self._process.stdout.readline()))
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+@contextmanager
+def runners(count: int = 2) -> Iterator[list[Runner]]:
+    with ExitStack() as opened:
+        started = [Runner() for _ in range(count)]
+        for runner in started:
+            opened.callback(runner.close)
+        yield started
+
+
+def in_parallel(work: Callable[[Runner, Any], Any], items: Iterable[Any], count: int = 2) -> list[Any]:
+    """``work(runner, item)`` for each item, each runner one at a time."""
+    with runners(count) as started, ThreadPoolExecutor(count) as pool:
+        idle: SimpleQueue[Runner] = SimpleQueue()
+        for runner in started:
+            idle.put(runner)
+
+        def one(item: Any) -> Any:
+            runner = idle.get()
+            try:
+                return work(runner, item)
+            finally:
+                idle.put(runner)
+
+        return list(pool.map(one, items))
+
+
+def write_input(path: Path, rows: int, width: int = 40) -> Path:
+    """JSONL of texts of some width; every 7th has none and will be rejected."""
+    with open(path, "w") as file:
+        for row in range(1, rows + 1):
+            text = "" if row % 7 == 0 else f"review {row} " + "x" * (row * 37 % width)
+            file.write(json.dumps({"id": row, "text": text}) + "\n")
+    return path
+
+
+def published(output: Path) -> tuple[bytes | None, bytes | None]:
+    """The output and the rejects that are there."""
+    rejects = output.with_name(f"{output.name}.rejects.jsonl")
+    return (
+        output.read_bytes() if output.exists() else None,
+        rejects.read_bytes() if rejects.exists() else None,
+    )
+
+
+def windows_done(output: Path) -> int:
+    """Durable windows that a run left behind."""
+    journal = sibling(output, "journal")
+    return max(0, journal.read_bytes().count(b"\n") - 1) if journal.exists() else 0
+
+
+def leftovers(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.name.startswith("."))

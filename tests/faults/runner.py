@@ -1,0 +1,160 @@
+"""Runs `score` with an injected engine, in processes that can be broken: killed, out of disk, with failing calls.
+
+As a program it reads requests from stdin, a JSON object a line, forks a process for each, and answers with a JSON
+object. So the libraries are loaded once, and thousands of runs take minutes. ``--once ARGUMENTS`` is a single run.
+"""
+
+import errno
+import io
+import json
+import mmap
+import os
+import resource
+import select
+import signal
+import struct
+import sys
+import tempfile
+import time
+from types import SimpleNamespace
+
+import numpy as np
+
+import scorer.job
+from scorer.cli import command, main
+from scorer.command import run_command
+from scorer.engine import RowEngine
+from scorer.model import Choice, Scorer
+from scorer.reuse import Reuse
+from scorer.signals import install
+from scorer.tokens import Tokens
+
+# What can be asked to fail: the calls by which bytes come in and get out, are made durable, visible, and taken away.
+CALLS = ("read", "write", "fsync", "replace", "open", "ftruncate", "fchmod", "unlink")
+
+
+class Injected(Scorer):
+    """A model that needs no bundle and as long as it is told; its scores depend on the text alone."""
+
+    load_seconds = 0.0
+    row_seconds = 0.0
+    window = 8
+
+    def __init__(self, *arguments, **options):
+        time.sleep(self.load_seconds)
+        self.bundle = SimpleNamespace(id="injected")
+        self.manifest = SimpleNamespace(name="injected")
+        self.labels = ("negative", "positive")
+        self.choice = Choice("cpu", "fp32", "as asked")
+        self.tokenizer = self
+        self.engine = RowEngine(self, 2)
+        self._reuse = Reuse(self.engine)
+        self.window_rows = self.journal_rows = self.window
+
+    def encode(self, texts):
+        return Tokens([np.frombuffer(text.encode(), np.uint8).astype(np.int64) for text in texts], [False] * len(texts))
+
+    def run(self, names, feed):
+        time.sleep(self.row_seconds)
+        return [np.array([[int(feed["input_ids"].sum()) % 97 / 12 - 4]], dtype=np.float32)]
+
+
+class Calls:
+    """Counts the calls on files of a folder, and lets the Nth fail, or kills the process before or after it.
+
+    Args:
+        under: the folder.
+        call: one of `CALLS`, or ``any``.
+        nth: from 1.
+        forever: whether all later ones fail, too.
+        error: the number of the error.
+        kill: ``before`` or ``after``: no error, but SIGKILL.
+        counter: shared memory, where the count can be read after the process died.
+    """
+
+    def __init__(self, under, call, nth, forever=False, error=errno.EIO, kill=None, counter=None):
+        self.under, self.call, self.nth, self.forever = under, call, nth, forever
+        self.error, self.kill, self.counter = error, kill, counter
+        self.count = 0
+
+    def install(self):
+        self.real = {call: getattr(os, call) for call in CALLS}
+        for call in CALLS:
+            if call != "read":
+                setattr(os, call, lambda *a, call=call, **k: self.around(call, a[0], lambda: self.real[call](*a, **k)))
+        scorer.rows.source.open = scorer.journal.open = self.open
+
+    def around(self, call, target, function):
+        if self.call not in (call, "any") or not self.is_ours(target):
+            return function()
+        self.count += 1
+        self.counter[:8] = struct.pack("q", self.count)
+        due = self.count == self.nth or (self.forever and self.count > self.nth)
+        if due and self.kill == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if due and self.kill is None:
+            raise OSError(self.error, os.strerror(self.error))
+        result = function()
+        if due:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    def is_ours(self, target):
+        path = os.readlink(f"/proc/self/fd/{target}") if isinstance(target, int) else os.fspath(target)
+        return str(path).startswith(self.under)
+
+    def open(self, target, mode, **options):
+        """Opens for reading; each read of the file's bytes is a call."""
+        calls = self
+
+        class Raw(io.FileIO):
+            def readinto(self, buffer):
+                return calls.around("read", target, lambda: super(Raw, self).readinto(buffer))
+
+        return io.BufferedReader(Raw(target, "r", **options))
+
+
+def child(request, counter):
+    """The forked process: never returns."""
+    try:
+        for name, seconds in request.get("engine", {}).items():
+            setattr(Injected, name, seconds)
+        os.dup2(os.open(request["err"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+        if "limit" in request:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (request["limit"], request["limit"]))
+        if "fault" in request:
+            Calls(**request["fault"], counter=counter).install()
+        install()
+        os._exit(run_command(command, request["arguments"], name="score", interrupted="nothing was published."))
+    finally:
+        os._exit(70)
+
+
+def serve():
+    """Answer requests until stdin ends."""
+    for line in sys.stdin:
+        request = json.loads(line)
+        counter = mmap.mmap(-1, 8)
+        start = time.monotonic()
+        with tempfile.NamedTemporaryFile() as err:
+            request["err"] = err.name
+            pid = os.fork() or child(request, counter)
+            if "kill_after" in request:
+                alive = os.pidfd_open(pid)
+                if not select.select([alive], [], [], request["kill_after"])[0]:
+                    os.kill(pid, signal.SIGKILL)
+                os.close(alive)
+            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            seconds = time.monotonic() - start
+            said = err.read().decode()
+        calls = struct.unpack("q", counter[:8])[0]
+        print(json.dumps({"code": code, "err": said, "seconds": seconds, "calls": calls}), flush=True)
+
+
+if __name__ == "__main__":
+    scorer.job.Scorer = Injected
+    if sys.argv[1:2] == ["--once"]:
+        Injected.row_seconds = float(os.environ.get("ROW_SECONDS", "0"))
+        del sys.argv[1]
+        main()
+    serve()

@@ -1,0 +1,165 @@
+"""Calls that fail, a disk that fills up, two runs at once: the destination is absent, old, or complete."""
+
+import errno
+import subprocess
+from pathlib import Path
+
+import pytest
+from harness import counted, in_parallel, leftovers, published, runners, windows_done, write_input
+from runner import CALLS
+
+pytestmark = pytest.mark.faults
+
+FAST = {"row_seconds": 0.0, "load_seconds": 0.0}
+OLD = (b"old output", b"old rejects")
+
+
+@pytest.fixture
+def whole(tmp_path):
+    source = write_input(tmp_path / "in.jsonl", counted(60, 20), width=4000)
+    with runners(1) as (run,):
+        run(source, "-o", tmp_path / "whole.csv", engine=FAST)
+    return source, published(tmp_path / "whole.csv")
+
+
+def prepare(state, folder, source, run):
+    """A folder with nothing, an old output, or an interrupted run in it; returns what must not be half replaced."""
+    folder.mkdir()
+    if state == "an old output":
+        (folder / "out.csv").write_bytes(OLD[0])
+        (folder / "out.csv.rejects.jsonl").write_bytes(OLD[1])
+    elif state == "an interrupted run":
+        fault = {"under": str(folder), "call": "fsync", "nth": 9, "kill": "after"}
+        run(source, "-o", folder / "out.csv", engine=FAST, fault=fault)
+        assert windows_done(folder / "out.csv") >= 1
+    return published(folder / "out.csv")
+
+
+@pytest.mark.parametrize("forever", [False, True], ids=["once", "forever"])
+@pytest.mark.parametrize("call", CALLS)
+def test_every_call_fails(whole, tmp_path, tally, call, forever):
+    source, expected = whole
+    number = errno.ENOSPC if call == "write" else errno.EIO
+
+    def all_nth(run, state):
+        """The Nth call fails, for N = 1, 2, ... until the run does not come to an Nth."""
+        held = []
+        for nth in range(1, 2000):
+            folder = tmp_path / f"{state}{nth}"
+            before = prepare(state, folder, source, run)
+            earlier = windows_done(folder / "out.csv")
+            command = (source, "-o", folder / "out.csv")
+            # The input is read, too.
+            under = str(tmp_path) if call == "read" else str(folder)
+            fault = {"under": under, "call": call, "nth": nth, "forever": forever, "error": number}
+            broken = run(*command, engine=FAST, fault=fault)
+            output, rejects = published(folder / "out.csv")
+            if broken.calls < nth:
+                return [*held, (broken.code, output, rejects) == (3, *expected)]
+            done = windows_done(folder / "out.csv")
+            again = run(*command, engine=FAST)
+            told = broken.code == 1 and "Error: " in broken.err and os_message(number) in broken.err
+            # Only taking away the journal, when all is published, may fail unnoticed.
+            told |= broken.code == 3 and call == "unlink" and output == expected[0]
+            # Absent, old, or complete; and never complete beside rejects of another run.
+            intact = output in (before[0], expected[0]) and rejects in (before[1], expected[1])
+            intact &= output != expected[0] or rejects == expected[1]
+            # What was durable is not given up.
+            kept = output == expected[0] or (done >= earlier and again.err.startswith("Resuming ") == (done > 0))
+            mended = again.code == 3 and published(folder / "out.csv") == expected and not leftovers(folder)
+            held.append(told and intact and kept and mended)
+        return [False]
+
+    states = ["nothing", "an old output", "an interrupted run"]
+    held = [good for found in in_parallel(all_nth, states) for good in found]
+    how = "fails, and all later ones" if forever else "fails once"
+    tally(f"the Nth {call} {how}, each N: absent, old or complete; then mended, same bytes", len(held), sum(held))
+
+
+def os_message(number):
+    return {errno.ENOSPC: "No space left on device", errno.EIO: "Input/output error"}[number]
+
+
+def test_every_read_of_the_bundle_fails(score, tmp_path, monkeypatch, tally):
+    source = write_input(tmp_path / "in.jsonl", 20)
+    read, left, held = Path.read_bytes, [0], []
+
+    def failing(path):
+        left[0] -= 1
+        if left[0] == 0:
+            raise OSError(errno.EIO, "Input/output error")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", failing)
+    while True:
+        left[0] = len(held) + 1
+        result = score(source, "-o", tmp_path / "out.csv")
+        if result.code == 3:
+            break
+        held.append(result.code == 5 and "Input/output error" in result.err and not (tmp_path / "out.csv").exists())
+        held[-1] &= leftovers(tmp_path) == []
+    tally("the Nth read of the bundle fails, each N: exit 5, nothing left behind", len(held), sum(held))
+
+
+@pytest.mark.parametrize("share", [0.10, 0.50, 0.99])
+def test_disk_full(tmp_path, tally, share):
+    source = write_input(tmp_path / "in.jsonl", 2000, width=300)
+    options = ("--keep", "*", "--max-rejects", "100000")
+    with runners(1) as (run,):
+        run(source, "-o", tmp_path / "whole.csv", *options, engine={"window": 50})
+    expected = published(tmp_path / "whole.csv")
+    size = int(len(expected[0]) * share)
+
+    def one(run, how):
+        folder = tmp_path / f"full{how}"
+        folder.mkdir()
+        mounted = how == "tmpfs" and mount(folder, size)
+        if how == "tmpfs" and not mounted:
+            return None
+        try:
+            command = (source, "-o", folder / "out.csv", *options)
+            request = {} if mounted else {"limit": size}
+            full = run(*command, engine={"window": 50}, **request)
+            message = "No space left on device" if mounted else "File too large"
+            held = full.code == 1 and message in full.err and "rows are done and kept" in full.err
+            held &= published(folder / "out.csv") == (None, None)
+            if mounted:
+                subprocess.run(["mount", "-o", "remount,size=100m", folder], check=True)
+            again = run(*command, engine={"window": 50})
+            return held and again.err.startswith("Resuming at row ") and published(folder / "out.csv") == expected
+        finally:
+            if mounted:
+                subprocess.run(["umount", folder], check=True)
+
+    held = [good for good in in_parallel(one, ["limit", "tmpfs"]) if good is not None]
+    tally(
+        f"disk full at {share:.0%} of the output: exit 1, rows kept, resumed when there is room", len(held), sum(held)
+    )
+
+
+def mount(folder, size):
+    """A file system of that many bytes; False where this user may not make one."""
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def test_two_runs_at_once(tmp_path, tally):
+    source = write_input(tmp_path / "in.jsonl", 60)
+    with runners(1) as (run,):
+        run(source, "-o", tmp_path / "whole.csv", engine=FAST)
+    expected, held, refused = published(tmp_path / "whole.csv"), [], 0
+    busy = f"Error: another run is writing {tmp_path}"
+
+    for number in range(counted(100, 10)):
+        folder = tmp_path / f"pair{number}"
+        folder.mkdir()
+
+        def one(run, row_seconds, folder=folder):
+            return run(source, "-o", folder / "out.csv", engine={"row_seconds": row_seconds})
+
+        pair = in_parallel(one, [0.0005, 0.001])
+        codes = sorted(ended.code for ended in pair)
+        refused += codes == [1, 3]
+        held.append(codes == [3, 3] or (codes == [1, 3] and min(pair, key=lambda e: e.code).err.startswith(busy)))
+        held[-1] &= published(folder / "out.csv") == expected and not leftovers(folder)
+    tally(f"two runs at once on one output: no interleaving ({refused} refused the second)", len(held), sum(held))

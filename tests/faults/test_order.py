@@ -1,0 +1,70 @@
+"""The order of writing, fsync and rename as the system saw it, once."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+from harness import ENVIRONMENT, HERE, ROOT, write_input
+
+pytestmark = pytest.mark.faults
+
+CALLS = "write,pwrite64,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,ftruncate"
+
+
+def trace(folder, source):
+    """The calls on files of a folder, as ``fsync .out.csv.score-partial``."""
+    log = folder.parent / "trace"
+    subprocess.run(
+        ["strace", "-f", "-y", "-o", log, "-e", f"trace={CALLS}", sys.executable, HERE / "runner.py", "--once", source,
+         "-o", folder / "out.csv"],
+        env=ENVIRONMENT, check=False, capture_output=True,
+    )  # fmt: skip
+    found = []
+    for line in log.read_text().splitlines():
+        call = re.match(r"\d+ +(\w+)\(", line)
+        names = [name for name in re.findall(rf"[<\"]({folder}[^>\"]*)[>\"]", line) if call]
+        if call and names:
+            found.append(" ".join([call[1], *(os.path.relpath(name, folder) for name in names)]))
+    return found
+
+
+@pytest.fixture
+def calls(tmp_path):
+    if shutil.which("strace") is None:
+        pytest.skip("strace is not installed")
+    probe = subprocess.run(["strace", "-o", os.devnull, "true"], capture_output=True, check=False)
+    if probe.returncode:
+        pytest.skip("strace may not trace here")
+    (tmp_path / "folder").mkdir()
+    return trace(tmp_path / "folder", write_input(tmp_path / "in.jsonl", 20))
+
+
+def test_each_window_is_durable_before_the_journal_says_so_and_all_is_before_it_is_visible(calls):
+    output, rejects, journal = (
+        ".out.csv.score-partial",
+        ".out.csv.rejects.jsonl.score-partial",
+        ".out.csv.score-journal",
+    )
+    window = [
+        f"write {rejects}", f"write {output}", f"fsync {output}", f"fsync {rejects}", f"write {journal}",
+        f"fsync {journal}",
+    ]  # fmt: skip
+    begin = [f"ftruncate {journal}", f"ftruncate {journal}", f"write {journal}", f"fsync {journal}"]
+    begin += [f"ftruncate {output}", f"ftruncate {rejects}", f"write {output}"]
+    begin.remove(f"write {output}")
+    assert calls == [
+        *begin,
+        # The first window's output begins with the header; then the new names become durable, too.
+        window[0], f"write {output}", *window[1:], "fsync .",
+        *window,
+        # The last window has 4 rows and no reject; all rows are done, so it is complete.
+        f"write {output}", f"fsync {output}", f"write {journal}", f"fsync {journal}",
+        f"fsync {rejects}", f"rename {rejects} out.csv.rejects.jsonl", "fsync .",
+        f"fsync {output}", f"rename {output} out.csv", "fsync .",
+        f"unlink {journal}",
+    ]  # fmt: skip
+    if report := os.environ.get("FAULTS_ORDER"):  # how docs/RELIABILITY.md got its listing
+        (ROOT / report).write_text("\n".join(calls) + "\n")
