@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from scorer.errors import ReaderGone, ScorerError, UsageError
-from scorer.publish import FileDestination, cannot_be_written
+from scorer.publish import FileDestination, cannot_be_written, sibling
 
 STDOUT = "-"
 
@@ -133,10 +133,13 @@ def check_place(path: str, inputs: list[str], option: str) -> None:
         )
     if not place.parent.is_dir():
         raise UsageError(f"the folder {place.parent} of {option} {path} is not there; create it first.")
-    if place.exists() and any(
-        os.path.exists(name) and os.path.samefile(place, name) for name in inputs if name != STDOUT
-    ):
-        raise UsageError(f"{option} {path} is an input too; write to another file.")
+    for mine in (place, sibling(place, "partial"), sibling(place, "journal")):
+        if mine.exists() and any(name != STDOUT and os.path.samefile(mine, name) for name in inputs):
+            raise UsageError(
+                f"{option} {path} is an input too; write to another file."
+                if mine == place
+                else f"the input {mine} is work in progress on {option} {path}; copy it first."
+            )
     if is_stream(path):
         return
     if not os.access(place.parent, os.W_OK | os.X_OK):

@@ -14,7 +14,9 @@ import pytest
 
 from scorer.cli import command
 from scorer.destination import StreamDestination
+from scorer.lock import hold, let_go
 from scorer.model import Scorer
+from scorer.publish import sibling
 
 ROWS = [
     {"id": "a", "text": "good great film", "stars": 5},
@@ -393,6 +395,36 @@ def test_a_read_only_folder_is_refused_before_the_model_loads(score, jsonl, tmp_
     assert (result.code, result.err) == (
         1, f"Error: the folder {tmp_path} of --output {tmp_path / 'out.csv'} is not writable.\n",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("output", "code", "message"),
+    [
+        ("none/out.csv", 2, "the folder {folder}/none of --output {folder}/none/out.csv is not there; create it first."),
+        ("folder.csv", 2, "--output {folder}/folder.csv is a folder; give a file in it, for instance {folder}/folder.csv/out.csv."),
+        ("hardlink.jsonl", 2, "--output {folder}/hardlink.jsonl is an input too; write to another file."),
+        ("symlink.jsonl", 2, "--output {folder}/symlink.jsonl is an input too; write to another file."),
+        ("busy.csv", 1, "another run is writing {folder}/busy.csv; wait for its end, or write to another file."),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_the_output_is_found_before_the_model_loads(score, jsonl, tmp_path, output, code, message):
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "hardlink.jsonl").hardlink_to(jsonl)
+    (tmp_path / "symlink.jsonl").symlink_to(jsonl)
+    held = hold(sibling(tmp_path / "busy.csv", "journal"), Path("busy.csv"))
+    result = score(jsonl, "-o", tmp_path / output, "--model", "not even looked for")
+    let_go(held)
+    assert (result.code, result.err) == (code, f"Error: {message.format(folder=tmp_path)}\n")
+
+
+def test_work_in_progress_is_no_input_of_the_run_that_would_overwrite_it(score, tmp_path):
+    partial = tmp_path / ".out.csv.score-partial"
+    partial.write_text("text\nrescue me\n")
+    result = score(partial, "--input-format", "csv", "-o", tmp_path / "out.csv")
+    assert (result.code, result.err) == (
+        2, f"Error: the input {partial} is work in progress on --output {tmp_path / 'out.csv'}; copy it first.\n",
+    )  # fmt: skip
+    assert partial.read_text() == "text\nrescue me\n"
 
 
 def test_a_traceback_is_shown_with_debug_only(score, jsonl):

@@ -12,10 +12,16 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+import pytest
+
 from scorer.publish import sibling
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
+MARKS = [
+    pytest.mark.faults,
+    pytest.mark.skipif(sys.platform != "linux", reason="the faults are made with what Linux has"),
+]
 FULL = os.environ.get("FAULTS") == "full"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1", "SCORE_PROVIDER": "cpu"}
 

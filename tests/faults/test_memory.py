@@ -5,11 +5,10 @@ import random
 import subprocess
 import sys
 
-import pytest
 from conftest import BAD, FILLER, GOOD
-from harness import ENVIRONMENT, ROOT, counted
+from harness import ENVIRONMENT, MARKS, ROOT, counted
 
-pytestmark = pytest.mark.faults
+pytestmark = MARKS
 
 
 # What the system counts from exec on; a child's ru_maxrss begins with what its parent had.

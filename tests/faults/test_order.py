@@ -7,9 +7,9 @@ import subprocess
 import sys
 
 import pytest
-from harness import ENVIRONMENT, HERE, ROOT, write_input
+from harness import ENVIRONMENT, HERE, MARKS, ROOT, write_input
 
-pytestmark = pytest.mark.faults
+pytestmark = MARKS
 
 CALLS = "write,pwrite64,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,ftruncate"
 

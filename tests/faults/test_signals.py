@@ -7,9 +7,9 @@ import sys
 import time
 
 import pytest
-from harness import ENVIRONMENT, HERE, counted, leftovers, published, windows_done, write_input
+from harness import ENVIRONMENT, HERE, MARKS, counted, leftovers, published, windows_done, write_input
 
-pytestmark = pytest.mark.faults
+pytestmark = MARKS
 
 
 def start(*arguments, row_seconds=0.0, **options):
