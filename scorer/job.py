@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 
+from scorer import signals
 from scorer.arguments import Arguments
 from scorer.destination import STDOUT, Destination, StreamDestination, check_place, destination, is_stream
 from scorer.errors import ScorerError, UsageError
@@ -55,6 +56,7 @@ def run(arguments: Arguments) -> int:
             progress.show(reader.bytes_read, "")
 
             def on_window(summary: Summary) -> None:
+                signals.check()
                 reader.check_unchanged()
                 work.commit(summary)
                 progress.show(reader.bytes_read, _rates(summary, before))

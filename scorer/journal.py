@@ -75,31 +75,36 @@ class Journal:
         self._lasting = False
         self.header: Header | None = None
         self.last: Entry | None = None
+        self._length = 0  # of the lines that are known
         try:
-            self._cut(self.read())
+            self.read()
+            self._cut(self._length)
         except BaseException:
             let_go(self._descriptor)
             raise
 
-    def read(self) -> int:
-        """Take what the lines say, as far as they check; returns how many bytes that is."""
-        header = last = None
-        checked = 0
+    def read(self) -> None:
+        """Take what the lines say that were not read or written before, as far as they check."""
+        header, last, length = None, None, self._length
         with self._errors("read"), open(self._descriptor, "rb", closefd=False) as file:
-            file.seek(0)
+            file.seek(length)
             for line in file:
-                if not checked and not _OURS.match(line):
+                if not length and not _OURS.match(line):
                     raise ScorerError(f"{self._path} is needed for a journal, but it is none; move it away.")
-                content = _parse(line)
-                if content is None:
+                if not _checks(line):
                     break
-                if "journal" in content:
-                    header = Header(content["fingerprint"], content["inputs"])
+                if length:
+                    last = line
                 else:
-                    last = Entry(**{**content, "summary": Summary.from_json(content["summary"])})
-                checked += len(line)
-        self.header, self.last = header, last
-        return checked
+                    header = line
+                length += len(line)
+        self._length = length
+        if header is not None:
+            content = _parse(header)
+            self.header = Header(content["fingerprint"], content["inputs"])
+        if last is not None:
+            content = _parse(last)
+            self.last = Entry(**{**content, "summary": Summary.from_json(content["summary"])})
 
     def begin(self, header: Header) -> None:
         """Forget the earlier run and write down which one this is."""
@@ -128,16 +133,19 @@ class Journal:
         let_go(self._descriptor)
 
     def _append(self, content: dict[str, Any]) -> None:
-        line = memoryview(_format(content))
+        line = _format(content)
+        rest = memoryview(line)
         with self._errors("written"):
-            while line:
-                line = line[os.write(self._descriptor, line) :]
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
             os.fsync(self._descriptor)
+        self._length += len(line)
 
     def _cut(self, length: int) -> None:
         with self._errors("written"):
             os.ftruncate(self._descriptor, length)
             os.lseek(self._descriptor, length, os.SEEK_SET)
+        self._length = length
 
     @contextlib.contextmanager
     def _errors(self, done: str) -> Iterator[None]:
@@ -153,13 +161,15 @@ def _format(content: dict[str, Any]) -> bytes:
     return b"%08x %s\n" % (zlib.crc32(line), line)
 
 
-def _parse(line: bytes) -> dict[str, Any] | None:
-    """The JSON object of a line, or None where it is not whole.
+def _checks(line: bytes) -> bool:
+    """Whether a line is whole.
 
-    >>> _parse(_format({"rows": 7})), _parse(_format({"rows": 7})[:-2])
-    ({'rows': 7}, None)
+    >>> _checks(_format({"rows": 7})), _checks(_format({"rows": 7})[:-2]), _checks(b"")
+    (True, False, False)
     """
     checksum, _, content = line.removesuffix(b"\n").partition(b" ")
-    if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(content):
-        return None
-    return dict(json.loads(content))
+    return line.endswith(b"\n") and checksum == b"%08x" % zlib.crc32(content)
+
+
+def _parse(line: bytes) -> dict[str, Any]:
+    return dict(json.loads(line[9:]))

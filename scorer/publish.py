@@ -49,10 +49,14 @@ class FileDestination:
         """
         self._begin(0)
 
+    def is_begun(self) -> bool:
+        """Whether an earlier run left this file in progress."""
+        return self._partial.is_file()
+
     def resume(self, length: int) -> bool:
         """Go on after the first ``length`` bytes that an earlier run wrote; False where they are not there."""
         try:
-            if length and not (self._partial.is_file() and self._partial.stat().st_size >= length):
+            if length and not (self.is_begun() and self._partial.stat().st_size >= length):
                 return False
         except OSError as error:
             raise cannot_be_written(self.place, error) from error

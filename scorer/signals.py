@@ -5,6 +5,7 @@ from types import FrameType
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 _deferred = False
+_received: int | None = None
 
 
 class Interrupted(BaseException):
@@ -23,8 +24,8 @@ class Interrupted(BaseException):
 
 def install() -> None:
     """From now on the first SIGINT or SIGTERM raises `Interrupted` in the main thread; the next one ends the process."""
-    global _deferred
-    _deferred = False
+    global _deferred, _received
+    _deferred, _received = False, None
     for number in _STOPPING:
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup and background jobs have their reasons
             signal.signal(number, _stop)
@@ -36,7 +37,15 @@ def defer() -> None:
     _deferred = True
 
 
+def check() -> None:
+    """Raise `Interrupted` again, should it have come where Python drops exceptions, as in a finalizer."""
+    if _received is not None and not _deferred:
+        raise Interrupted(_received)
+
+
 def _stop(number: int, frame: FrameType | None) -> None:
+    global _received
+    _received = number
     # The system's own way for the next one: it works at once even where Python waits for a library to return.
     for each in _STOPPING:
         if signal.getsignal(each) is _stop:

@@ -45,6 +45,7 @@ class Work:
         self._repeatable = repeatable
         self._journal = Journal(output.place) if isinstance(output, FileDestination) else None
         self._every = 1
+        self._begun = False
         self._published = False
 
     def begin(
@@ -64,7 +65,8 @@ class Work:
             ScorerError: a file cannot be written.
         """
         self._every = every
-        entry = self._journal.last if self._journal is not None and not restart else None
+        entry = None if restart else self._interrupted()
+        self._begun = True
         if entry is not None:
             reason = self._resume(entry, header, reader)
             if reason is None:
@@ -110,6 +112,13 @@ class Work:
             self._journal.clear()
         self.rejects.publish()
 
+    def _interrupted(self) -> Entry | None:
+        """How far an earlier run had come, if it was not done. One that was killed after the commit point was."""
+        last = self._journal.last if self._journal is not None else None
+        if last is None or (last.complete and isinstance(self.output, FileDestination) and not self.output.is_begun()):
+            return None
+        return last
+
     def _resume(self, entry: Entry, header: Header, reader: Input) -> str | None:
         """Take up an earlier run's files and read the input again as far as it came; or why that cannot be."""
         assert self._journal is not None
@@ -118,8 +127,7 @@ class Work:
         if changed:
             return f"Not resuming the interrupted run: {'; '.join(changed)}. Starting over."
         if not self._take_up(self.output, entry.output):
-            # A run that was killed right after the commit point is done, and what is asked for now is another one.
-            return "" if entry.complete else "Not resuming the interrupted run: its output is gone. Starting over."
+            return "Not resuming the interrupted run: its output is gone. Starting over."
         if entry.complete and isinstance(self.rejects, FileDestination):
             self.rejects.take_back(entry.rejects)
         if not self._take_up(self.rejects, entry.rejects):
@@ -154,7 +162,8 @@ class Work:
                 place.close() if kept else place.discard()
             if self._journal is not None:
                 self._journal.close(keep=kept is not None)
-        if error is not None and (kept is not None or isinstance(error, Interrupted)):
+        # A command that never came to begin says nothing of what another one left.
+        if error is not None and ((kept is not None and self._begun) or isinstance(error, Interrupted)):
             error.add_note(self._advice(kept))
 
     def _kept(self) -> Entry | None:

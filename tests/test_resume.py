@@ -247,18 +247,24 @@ def test_a_run_killed_between_the_two_renames_is_finished(score, folder, monkeyp
     assert published(folder) == published(folder, "whole.csv")
 
 
-def test_a_run_killed_after_the_commit_point_is_done(score, folder, monkeypatch):
+@pytest.mark.parametrize("again", [[], ["--keep", "note"]])
+def test_a_run_killed_after_the_commit_point_is_done(score, folder, monkeypatch, again):
     command = (folder / "in.jsonl", "-o", folder / "out.csv")
     with monkeypatch.context() as patched:
         patched.setattr("scorer.journal.Journal.close", lambda journal, *, keep: os.close(journal._descriptor))
         score(*command)
     assert sibling(folder / "out.csv", "journal").exists()
     before = published(folder)
-    # A rerun is another run; one that fails at once leaves all that was published.
-    assert score(*command, "--text", "none").code == 2
+    # A rerun is another run, of whatever options; one that fails at once leaves all that was published.
+    assert score(*command, "--model", folder).err.count("\n") == 1
+    failed = score(*command, "--text", "none")
+    assert (failed.code, failed.err.count("\n")) == (2, 1)
     assert published(folder) == before
-    assert score(*command).err.startswith("36 of 40 rows scored ")
-    assert published(folder) == before
+    with monkeypatch.context() as patched:
+        patched.setattr("scorer.journal.Journal.close", lambda journal, *, keep: os.close(journal._descriptor))
+        score(*command)
+    assert score(*command, *again).err.startswith("36 of 40 rows scored ")
+    assert published(folder)[1] == before[1]
     assert files(folder) == ["out.csv", "out.csv.rejects.jsonl"]
 
 
@@ -304,8 +310,18 @@ def test_a_file_that_is_no_journal_is_never_overwritten(score, folder):
 def test_a_command_that_cannot_start_leaves_an_interrupted_run_alone(score, folder, interrupted):
     command = (folder / "in.jsonl", "-o", folder / "out.csv")
     interrupted(2, *command)
-    assert score(*command, "--model", folder).code == 5
+    refused = score(*command, "--model", folder)
+    assert refused.code == 5
+    assert "kept" not in refused.err  # with this model nothing would be resumed
     assert score(*command).err.startswith("Resuming at row 17:")
+
+
+def test_an_interrupt_that_python_dropped_stops_the_run_at_the_next_window(score, folder, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr("scorer.signals._deferred", False)
+        patched.setattr("scorer.signals._received", signal.SIGTERM)
+        result = score(folder / "in.jsonl", "-o", folder / "out.csv")
+    assert (result.code, result.err) == (143, "\nTerminated: Nothing was published, and no row is done yet.\n")
 
 
 def test_before_the_first_window_nothing_is_kept(folder, score, monkeypatch):
