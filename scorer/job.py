@@ -80,7 +80,7 @@ def run(arguments: Arguments) -> int:
         reader.check_unchanged(all_files=True)
         work.publish(summary)
     if not arguments.quiet:
-        _report(summary, arguments.output, rejects_place)
+        _report(summary, before, arguments.output, rejects_place)
         _note_columns(reader)
     return 3 if summary.rows_rejected else 0
 
@@ -154,13 +154,13 @@ def _note_columns(reader: Reader) -> None:
         say(f"Note: later records have {names}, which the first lacks, so the output does too; name them with --keep.")
 
 
-def _report(summary: Summary, output: str, rejects_place: str) -> None:
+def _report(summary: Summary, before: Summary, output: str, rejects_place: str) -> None:
     place = "stdout" if output == STDOUT else output
+    seconds = duration(summary.seconds)
+    rows = summary.rows_in - before.rows_in
+    how = f"to {place}, the last {rows:,} in {seconds}" if before.rows_in else f"in {seconds} to {place}"
     labels = ", ".join(f"{count:,} {label}" for label, count in sorted(summary.labels.items()))
-    say(
-        f"{summary.rows_scored:,} of {summary.rows_in:,} rows scored in {duration(summary.seconds)} to {place}"
-        + (f": {labels}." if labels else ".")
-    )
+    say(f"{summary.rows_scored:,} of {summary.rows_in:,} rows scored {how}" + (f": {labels}." if labels else "."))
     if summary.rows_truncated:
         say(f"{summary.rows_truncated:,} texts were longer than the model reads; only their beginning counted.")
     if summary.rows_rejected:

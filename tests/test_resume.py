@@ -78,7 +78,9 @@ def test_a_rerun_says_where_it_resumes_and_ends_with_the_same_bytes(score, folde
     assert not (folder / "out.csv").exists()
     again = score(*command)
     assert again.code == 3
-    assert again.err.startswith("Resuming at row 17: the rows before it are done.\n36 of 40 rows scored in ")
+    assert again.err.startswith(
+        f"Resuming at row 17: the rows before it are done.\n36 of 40 rows scored to {folder / 'out.csv'}, the last 24 in "
+    )
     assert again.err.splitlines()[-1].startswith("4 rejected (4 empty_text): see ")
     assert published(folder) == published(folder, "whole.csv")
     assert files(folder) == ["out.csv", "out.csv.rejects.jsonl", "whole.csv", "whole.csv.rejects.jsonl"]

@@ -89,16 +89,24 @@ def test_a_signal_while_waiting_for_stdin_leaves_nothing_and_says_why(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_signal_during_the_publication_does_not_stop_it(tmp_path):
-    # A reader of the FIFO that rejects go to is late, so the publication of the output waits for it.
+def test_a_signal_between_the_two_renames_does_not_stop_the_publication(tmp_path):
     source = write_input(tmp_path / "in.jsonl", 10)
-    code = (
-        "import os, signal\nfrom scorer.work import Work\npublish = Work.publish\n"
-        "def signalled(*arguments):\n    from scorer import signals\n    signals.defer()\n"
-        "    os.kill(os.getpid(), signal.SIGTERM)\n    publish(*arguments)\n"
-        "Work.publish = signalled\nfrom scorer.signals import install\n"
-        "import runner, scorer.job\nscorer.job.Scorer = runner.Injected\nfrom scorer.cli import main\nmain()"
-    )
+    code = """
+import os, signal
+from scorer.publish import FileDestination
+publish = FileDestination.publish
+
+def then_a_signal(place):
+    publish(place)
+    if "rejects" in place.place.name:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+FileDestination.publish = then_a_signal
+import runner, scorer.job
+scorer.job.Scorer = runner.Injected
+from scorer.cli import main
+main()
+"""
     run = subprocess.run(
         [sys.executable, "-c", code, source, "-o", tmp_path / "out.csv"],
         env={**ENVIRONMENT, "PYTHONPATH": f"{ENVIRONMENT['PYTHONPATH']}:{HERE}"},
