@@ -4,12 +4,18 @@ import contextlib
 import ctypes
 import functools
 import io
+import os
 import re
 import sys
 from importlib import metadata
 from typing import Any
 
 import numpy as np
+
+# Since 1.29 the wheels report each session to their maker over the network unless this is set before the import, and
+# keep a data base for it in the user's home. A batch job calls nobody; whoever wants it to says so with 0.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 import onnxruntime
 
 from scorer.errors import BundleError, DeviceLost, OutOfMemory, ProviderError

@@ -126,6 +126,8 @@ class Work:
         changed = differences(self._journal.header.fingerprint, header.fingerprint)
         if changed:
             return f"Not resuming the interrupted run: {'; '.join(changed)}. Starting over."
+        if not self._repeatable:
+            return "Not resuming the interrupted run: the input is a stream now. Starting over."
         if not self._take_up(self.output, entry.output):
             return "Not resuming the interrupted run: its output is gone. Starting over."
         if entry.complete and isinstance(self.rejects, FileDestination):

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,8 @@ from scorer import runtime
 from scorer.check import cpu_features
 from scorer.cores import usable_cores
 from scorer.progress import Progress
+
+ROOT = Path(__file__).parent.parent
 
 # Everything the extras bring, and the stage that uses it.
 EXTRAS = (
@@ -50,6 +53,19 @@ def test_scoring_works_with_the_base_dependencies_alone(bundle, tmp_path):
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     assert (tmp_path / "out.csv").read_text().startswith("row,label,score\n1,")
+
+
+def test_onnxruntime_reports_to_nobody(bundle, tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"text": "good film"}\n')
+    (tmp_path / "home").mkdir()
+    switches = ("CI", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")  # the first two would keep it quiet anyway
+    environment = {name: value for name, value in os.environ.items() if name not in switches}
+    arguments = ["in.jsonl", "-o", "out.csv", "--model", bundle.path, "--provider", "cpu"]
+    subprocess.run(
+        [sys.executable, "-m", "scorer", *arguments],
+        cwd=tmp_path, env={**environment, "HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT)}, check=True,
+    )  # fmt: skip
+    assert list((tmp_path / "home").iterdir()) == []  # where it would keep what it has to say
 
 
 @pytest.mark.parametrize(

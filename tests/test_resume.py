@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import threading
 import time
 
 import numpy as np
@@ -268,6 +269,20 @@ def test_a_run_killed_after_the_commit_point_is_done(score, folder, monkeypatch,
     assert score(*command, *again).err.startswith("36 of 40 rows scored ")
     assert published(folder)[1] == before[1]
     assert files(folder) == ["out.csv", "out.csv.rejects.jsonl"]
+
+
+def test_a_fifo_in_the_place_of_the_input_is_read_once(score, folder, interrupted):
+    source = folder / "in.jsonl"
+    command = (source, "-o", folder / "out.csv")
+    interrupted(2, *command)
+    data = source.read_bytes()
+    source.unlink()
+    os.mkfifo(source)
+    writer = threading.Thread(target=source.write_bytes, args=(data,))
+    writer.start()
+    message = "Not resuming the interrupted run: the input is a stream now. Starting over."
+    assert score(*command).err.startswith(f"{message}\n36 of 40 rows scored in ")
+    writer.join()
 
 
 @pytest.mark.parametrize(("name", "gone"), [("out.csv", "output is"), ("out.csv.rejects.jsonl", "rejects are")])
