@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from scorer.errors import ReaderGone, ScorerError, UsageError
-from scorer.publish import FileDestination, cannot_be_written, sibling
+from scorer.publish import WORK, FileDestination, cannot_be_written, is_work, sibling
 
 STDOUT = "-"
 
@@ -17,10 +17,14 @@ class Destination(Protocol):
     """Where bytes go.
 
     Attributes:
-        length: of what is there; only a file can be gone on with.
+        length: bytes written so far, of a file.
     """
 
     length: int
+
+    def reserve(self) -> None:
+        """Keep other runs away from it, where that is possible."""
+        ...
 
     def begin(self) -> None:
         """Make ready for `write`."""
@@ -36,6 +40,10 @@ class Destination(Protocol):
         """Make it final."""
         ...
 
+    def publish_copy(self) -> None:
+        """Make final what is there so far, and stay ready to go on."""
+        ...
+
     def discard(self) -> None:
         """Throw away what is not final, where that is possible, and let go of it."""
         ...
@@ -46,12 +54,22 @@ class Destination(Protocol):
 
 
 class StreamDestination:
-    """stdout, a FIFO, /dev/null: what is written is gone at once, so there is nothing to publish and no rename."""
+    """stdout, a FIFO, /dev/null: what is written is gone at once, so there is nothing to publish and no rename.
 
-    def __init__(self, stream: BinaryIO, *, close: bool) -> None:
+    Args:
+        stream: where to write.
+        close: whether to close it in the end.
+        name: for messages; None for standard streams, whose reader may leave without being missed.
+    """
+
+    def __init__(self, stream: BinaryIO, *, close: bool, name: str | None = None) -> None:
         self._stream = stream
         self._close = close
+        self._name = name
         self.length = 0
+
+    def reserve(self) -> None:
+        pass
 
     def begin(self) -> None:
         pass
@@ -63,10 +81,10 @@ class StreamDestination:
             while rest:
                 rest = rest[self._write_some(rest) :]
             self._stream.flush()
-        except BrokenPipeError as error:
-            raise ReaderGone from error
         except OSError as error:
-            raise ScorerError(f"the output stream cannot be written: {error.strerror}.") from error
+            if isinstance(error, BrokenPipeError) and self._name is None:
+                raise ReaderGone from error
+            raise ScorerError(f"{self._name or 'the output stream'} cannot be written: {error.strerror}.") from error
 
     def _write_some(self, data: memoryview) -> int:
         try:
@@ -81,6 +99,9 @@ class StreamDestination:
         pass
 
     def publish(self) -> None:
+        self._stream.flush()
+
+    def publish_copy(self) -> None:
         self._stream.flush()
 
     def discard(self) -> None:
@@ -99,7 +120,7 @@ def destination(path: str) -> Destination:
         return StreamDestination(sys.stdout.buffer, close=False)
     if is_stream(path):
         try:
-            return StreamDestination(open(path, "wb", buffering=0), close=True)
+            return StreamDestination(open(path, "wb", buffering=0), close=True, name=path)
         except OSError as error:
             raise cannot_be_written(Path(path), error) from error
     return FileDestination(Path(path))
@@ -126,20 +147,26 @@ def check_place(path: str, inputs: list[str], option: str) -> None:
     """
     if path == STDOUT:
         return
-    place = Path(os.path.realpath(path))
+    try:
+        _check_place(path, Path(os.path.realpath(path)), [name for name in inputs if name != STDOUT], option)
+    except OSError as error:  # a name that is too long, a folder that may not be looked into
+        raise cannot_be_written(Path(path), error) from error
+
+
+def _check_place(path: str, place: Path, inputs: list[str], option: str) -> None:
     if place.is_dir():
         raise UsageError(
             f"{option} {path} is a folder; give a file in it, for instance {os.path.join(path, 'out.csv')}."
         )
     if not place.parent.is_dir():
         raise UsageError(f"the folder {place.parent} of {option} {path} is not there; create it first.")
-    for mine in (place, sibling(place, "partial"), sibling(place, "journal")):
-        if mine.exists() and any(name != STDOUT and os.path.samefile(mine, name) for name in inputs):
-            raise UsageError(
-                f"{option} {path} is an input too; write to another file."
-                if mine == place
-                else f"the input {mine} is work in progress on {option} {path}; copy it first."
-            )
+    if is_work(place):
+        raise UsageError(f"{option} {path} is a name for work in progress; take another.")
+    for name in inputs:
+        if place.exists() and os.path.samefile(place, name):
+            raise UsageError(f"{option} {path} is an input too; write to another file.")
+        if Path(os.path.realpath(name)) in [sibling(place, kind) for kind in WORK]:
+            raise UsageError(f"the input {name} is work in progress on {option} {path}; copy it first.")
     if is_stream(path):
         return
     if not os.access(place.parent, os.W_OK | os.X_OK):

@@ -12,6 +12,7 @@ from scorer.arguments import Arguments
 from scorer.model import Scorer
 from scorer.runtime import onnxruntime_version
 
+REJECTS = "the rejects file"
 # Not --threads, which change nothing; not the limits, which may be changed to go on: what was done stays done.
 _SHAPING = (
     "input_format",
@@ -42,7 +43,7 @@ def fingerprint(arguments: Arguments, scorer: Scorer, rejects_place: str) -> dic
         "--provider": scorer.choice.provider,
         "--precision": scorer.choice.precision,
         "the inputs": list(arguments.inputs),
-        "--rejects": os.path.realpath(rejects_place),
+        REJECTS: os.path.realpath(rejects_place),
         **options,
     }
 

@@ -13,13 +13,14 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from scorer.errors import ScorerError
 from scorer.lock import hold, let_go
-from scorer.publish import sibling, sync_folder
+from scorer.publish import sibling
 from scorer.summary import Summary
 
+_FORM = 1
 # Its first line, or what a power failure may leave of it.
 _OURS = re.compile(rb'[0-9a-f]{8} \{"journal":|\0')
 
@@ -43,15 +44,22 @@ class Entry:
 
     Attributes:
         summary: counts of the records that are done.
-        output: bytes of the partial output that belong to them.
-        rejects: the same of the partial rejects.
+        output: the part of the output in progress that belongs to them.
+        rejects: the same of the rejects.
         complete: whether these are all records, so that publishing may have begun.
     """
 
     summary: Summary
-    output: int
-    rejects: int
+    output: "Part"
+    rejects: "Part"
     complete: bool
+
+
+class Part(NamedTuple):
+    """The beginning of a file: its length, and its sha256, hexadecimal."""
+
+    length: int
+    digest: str
 
 
 class Journal:
@@ -63,6 +71,7 @@ class Journal:
     Attributes:
         header: of the run that left this journal, or None.
         last: its last entry, or None where nothing became durable.
+        foreign: whether another version of this program left it, in a form of its own.
 
     Raises:
         ScorerError: another run writes this output, or the journal cannot be opened or read.
@@ -72,9 +81,9 @@ class Journal:
         self._place = place
         self._path = sibling(place, "journal")
         self._descriptor = hold(self._path, place)
-        self._lasting = False
         self.header: Header | None = None
         self.last: Entry | None = None
+        self.foreign = False
         self._length = 0  # of the lines that are known
         try:
             self.read()
@@ -101,44 +110,46 @@ class Journal:
         self._length = length
         if header is not None:
             content = _parse(header)
+            self.foreign = content["journal"] != _FORM
+            if self.foreign:
+                return
             self.header = Header(content["fingerprint"], content["inputs"])
         if last is not None:
             content = _parse(last)
-            self.last = Entry(**{**content, "summary": Summary.from_json(content["summary"])})
+            summary = Summary.from_json(content["summary"])
+            self.last = Entry(summary, Part(*content["output"]), Part(*content["rejects"]), content["complete"])
 
     def begin(self, header: Header) -> None:
         """Forget the earlier run and write down which one this is."""
-        self.clear()
-        self._append({"journal": 1, "fingerprint": header.fingerprint, "inputs": header.inputs})
-
-    def clear(self) -> None:
-        """From now on there is nothing to go on with."""
-        self.last = None
+        self.header, self.last, self.foreign = header, None, False
         self._cut(0)
+        self._append({"journal": _FORM, "fingerprint": header.fingerprint, "inputs": header.inputs})
 
     def append(self, entry: Entry) -> None:
         """Write an entry down for good; what it speaks of has to be durable before."""
-        counts = {"output": entry.output, "rejects": entry.rejects, "complete": entry.complete}
-        self._append({"summary": entry.summary.as_json(), **counts})
-        if not self._lasting:  # the names of the new files, too
-            with self._errors("written"):
-                sync_folder(self._path.parent)
-            self._lasting = True
+        parts = {"output": entry.output, "rejects": entry.rejects}
+        self._append({"summary": entry.summary.as_json(), **parts, "complete": entry.complete})
         self.last = entry
 
     def close(self, *, keep: bool) -> None:
-        """Let other runs have the output. Only a journal that is kept can be gone on with."""
-        if not keep:
+        """Let other runs have the output. Only a journal that is kept, and says something, can be gone on with."""
+        if not keep or not self._length:
             self._path.unlink(missing_ok=True)
         let_go(self._descriptor)
 
     def _append(self, content: dict[str, Any]) -> None:
         line = _format(content)
         rest = memoryview(line)
-        with self._errors("written"):
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
-            os.fsync(self._descriptor)
+        try:
+            with self._errors("written"):
+                while rest:
+                    rest = rest[os.write(self._descriptor, rest) :]
+                os.fsync(self._descriptor)
+        except ScorerError:
+            # What could not be made durable does not count, whoever reads it.
+            with contextlib.suppress(ScorerError):
+                self._cut(self._length)
+            raise
         self._length += len(line)
 
     def _cut(self, length: int) -> None:

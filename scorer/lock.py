@@ -30,9 +30,10 @@ def hold(path: Path, purpose: Path) -> int:
     """
     try:
         while True:
-            descriptor = _open(path)
+            descriptor, created = _open(path)
             try:
-                _check_own(descriptor, path)
+                if not created:
+                    _check_own(descriptor, path)
                 _lock(descriptor, path, purpose)
                 if _is_at(descriptor, path):
                     _held.add(descriptor)
@@ -52,18 +53,21 @@ def let_go(descriptor: int) -> None:
     os.close(descriptor)
 
 
-def _open(path: Path) -> int:
-    """Mode 0600, and closed in whatever program this process starts (as Python opens everything)."""
+def _open(path: Path) -> tuple[int, bool]:
+    """Create or open, and which it was. Mode 0600; closed in whatever program this process starts (Python's default)."""
     while True:
         with contextlib.suppress(FileExistsError):
-            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), True
         with contextlib.suppress(FileNotFoundError):
-            return os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)  # a FIFO would wait for its other end
+            # Not blocking: a FIFO would wait for its other end.
+            return os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK), False
 
 
 def _check_own(descriptor: int, path: Path) -> None:
     found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_nlink > 1:
+    # Some file systems give every file to one user; then the folder is that user's, too.
+    owners = (os.geteuid(), path.parent.stat().st_uid)
+    if not stat.S_ISREG(found.st_mode) or found.st_uid not in owners or found.st_nlink > 1:
         raise ScorerError(f"{path} is needed for work in progress, but it is no file of this user's own; take it away.")
 
 

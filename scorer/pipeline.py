@@ -141,16 +141,16 @@ def score_rows(
 
 
 def windows(items: Iterable[Record | Reject], rows: int, size: int = WINDOW_BYTES) -> Iterator[list[Record | Reject]]:
-    """Cut records into windows of ``rows`` records, or fewer where they hold ``size`` bytes; so memory is bounded.
+    """Cut records after each whose number is a multiple of ``rows``, and where they hold ``size`` bytes.
 
-    The cuts depend on the input alone, not on the machine.
+    So memory is bounded, and the cuts depend on the input alone: not on the machine, nor on where a run was resumed.
     """
     window: list[Record | Reject] = []
     held = 0
     for item in items:
         window.append(item)
         held += item.length
-        if len(window) == rows or held >= size:
+        if item.row % rows == 0 or held >= size:
             yield window
             window, held = [], 0
     if window:

@@ -2,15 +2,21 @@
 
 import contextlib
 import errno
+import hashlib
 import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from scorer.errors import ScorerError
 from scorer.lock import hold, let_go
+
+WORK = ("partial", "journal", "copy")
+"""The kinds of work in progress."""
+
+_PIECE = 1 << 20
 
 
 def sibling(place: Path, kind: str) -> Path:
@@ -20,6 +26,11 @@ def sibling(place: Path, kind: str) -> Path:
     PosixPath('/data/.out.csv.score-partial')
     """
     return place.with_name(f".{place.name}.score-{kind}")
+
+
+def is_work(path: Path) -> bool:
+    """Whether a name is one that `sibling` gives."""
+    return path.name.startswith(".") and path.name.endswith(tuple(f".score-{kind}" for kind in WORK))
 
 
 class FileDestination:
@@ -32,98 +43,152 @@ class FileDestination:
 
     Attributes:
         place: where it will be.
-        length: bytes written so far.
+        length: bytes written so far, an earlier run's included where it is gone on with.
     """
 
     def __init__(self, path: Path) -> None:
         self.place = Path(os.path.realpath(path))
         self.length = 0
         self._partial = sibling(self.place, "partial")
+        self._hash = hashlib.sha256()
         self._descriptor: int | None = None
+        self._begun = False
 
-    def begin(self) -> None:
-        """Begin with nothing, whatever an earlier run left.
+    @property
+    def digest(self) -> str:
+        """The sha256 of what was written so far, hexadecimal."""
+        return self._hash.hexdigest()
+
+    def reserve(self) -> None:
+        """Lock the file in progress, so that no other run can have it; what is in it stays.
 
         Raises:
             ScorerError: the folder or the file cannot be written, or another run writes it.
         """
-        self._begin(0)
+        self._descriptor = hold(self._partial, self.place)
 
-    def is_begun(self) -> bool:
-        """Whether an earlier run left this file in progress."""
-        return self._partial.is_file()
+    def is_new(self) -> bool:
+        """Whether nothing is in the reserved file."""
+        with self._writing():
+            return os.fstat(self._held()).st_size == 0
 
-    def resume(self, length: int) -> bool:
+    def begin(self) -> None:
+        """Begin with nothing, whatever an earlier run left."""
+        self._cut(0, hashlib.sha256())
+
+    def resume(self, length: int, digest: str) -> bool:
         """Go on after the first ``length`` bytes that an earlier run wrote; False where they are not there."""
-        try:
-            if length and not (self.is_begun() and self._partial.stat().st_size >= length):
-                return False
-        except OSError as error:
-            raise cannot_be_written(self.place, error) from error
-        self._begin(length)
+        found = self._hash_of(self._held(), length)
+        if found is None or found.hexdigest() != digest:
+            return False
+        self._cut(length, found)
         return True
 
-    def take_back(self, length: int) -> None:
-        """Undo `publish` for a run that was killed right after it, if that is what is there."""
-        try:
-            if not self._partial.exists() and self.place.is_file() and self.place.stat().st_size == length:
-                os.replace(self.place, self._partial)
-        except OSError as error:
-            raise cannot_be_written(self.place, error) from error
+    def take_back(self, length: int, digest: str) -> None:
+        """Undo `publish` for a run that was killed right after it, if that is what is there: by a copy."""
+        if not self.is_new() or not self.place.is_file():
+            return
+        with self._writing(), open(self.place, "rb") as published:
+            found = self._hash_of(published.fileno(), length)
+            if found is not None and found.hexdigest() == digest:
+                self.begin()
+                while piece := published.read(_PIECE):
+                    self.write(piece)
 
     def write(self, data: bytes) -> None:
         rest = memoryview(data)
-        try:
+        with self._writing():
             while rest:
                 written = os.write(self._held(), rest)
                 self.length += written
                 rest = rest[written:]
-        except OSError as error:
-            raise cannot_be_written(self.place, error) from error
+        self._hash.update(data)
 
     def sync(self) -> None:
         """Make durable what was written. After an error nobody can say what is, so it must not be tried again."""
-        try:
+        with self._writing():
             os.fsync(self._held())
-        except OSError as error:
-            raise cannot_be_written(self.place, error) from error
+
+    def sync_name(self) -> None:
+        """Make durable that the file in progress is there."""
+        with self._writing():
+            sync_folder(self.place.parent)
 
     def publish(self) -> None:
         """Make the file durable, then visible: fsync, rename, fsync of the folder."""
-        try:
-            os.fchmod(self._held(), _mode(self.place))
-            os.fsync(self._held())
-            os.replace(self._partial, self.place)
-            sync_folder(self.place.parent)
-        except OSError as error:
-            raise cannot_be_written(self.place, error) from error
+        with self._writing():
+            self._move(self._held(), self._partial)
         self.close()
 
+    def publish_copy(self) -> None:
+        """The same with a copy, so that this file can still be gone on with."""
+        path = sibling(self.place, "copy")
+        copy = hold(path, self.place)
+        try:
+            with self._writing():
+                os.ftruncate(copy, 0)
+                for at in range(0, self.length, _PIECE):
+                    piece = memoryview(os.pread(self._held(), _PIECE, at))
+                    while piece:
+                        piece = piece[os.write(copy, piece) :]
+                self._move(copy, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                path.unlink()
+            raise
+        finally:
+            let_go(copy)
+
     def discard(self) -> None:
+        """Throw the file in progress away."""
         if self._descriptor is not None:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):
                 self._partial.unlink()
             self.close()
 
     def close(self) -> None:
+        """Let go of the file in progress as it is; one that was reserved for nothing goes."""
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
+            with contextlib.suppress(OSError):
+                if not self._begun and not os.fstat(descriptor).st_size:
+                    self._partial.unlink()
             let_go(descriptor)
 
-    def _begin(self, length: int) -> None:
-        if self._descriptor is None:
-            self._descriptor = hold(self._partial, self.place)
-        try:
-            os.ftruncate(self._descriptor, length)
-            os.fchmod(self._descriptor, 0o600)
-            os.lseek(self._descriptor, length, os.SEEK_SET)
-        except OSError as error:
-            raise cannot_be_written(self.place, error) from error
-        self.length = length
+    def _cut(self, length: int, running: "hashlib._Hash") -> None:
+        with self._writing():
+            os.ftruncate(self._held(), length)
+            os.fchmod(self._held(), 0o600)  # a publication that failed may have given it its final mode
+            os.lseek(self._held(), length, os.SEEK_SET)
+        self.length, self._hash, self._begun = length, running, True
+
+    def _hash_of(self, descriptor: int, length: int) -> "hashlib._Hash | None":
+        """The sha256 of a file's first bytes, or None if there are fewer."""
+        running = hashlib.sha256()
+        with self._writing():
+            for at in range(0, length, _PIECE):
+                piece = os.pread(descriptor, min(_PIECE, length - at), at)
+                if len(piece) < min(_PIECE, length - at):
+                    return None
+                running.update(piece)
+        return running
+
+    def _move(self, descriptor: int, path: Path) -> None:
+        os.fchmod(descriptor, _mode(self.place))
+        os.fsync(descriptor)
+        os.replace(path, self.place)
+        sync_folder(self.place.parent)
 
     def _held(self) -> int:
-        assert self._descriptor is not None, "a file is begun first, and published or discarded once"
+        assert self._descriptor is not None, "a file is reserved first, and published or discarded once"
         return self._descriptor
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise cannot_be_written(self.place, error) from error
 
 
 def remove(place: Path) -> None:

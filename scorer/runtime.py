@@ -18,7 +18,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime
 
-from scorer.errors import BundleError, DeviceLost, OutOfMemory, ProviderError
+from scorer.errors import BundleError, DeviceLost, OutOfMemory, ProviderError, ScorerError
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -92,6 +92,7 @@ def open_session(
     Raises:
         ProviderError: the provider does not start here.
         BundleError: onnxruntime refuses the graph.
+        OutOfMemory, DeviceLost: the device has no memory for the model, or fails.
     """
     if provider == "cuda":
         _preload_cuda()
@@ -100,6 +101,10 @@ def open_session(
     except ProviderError:
         raise
     except Exception as error:  # onnxruntime's exceptions share no base class
+        if provider != "cpu" and isinstance(
+            fault := device_fault(error, f"{provider} device {device_id}"), ScorerError
+        ):
+            raise fault from error
         raise BundleError(f"onnxruntime {onnxruntime_version()} refuses the graph: {error}") from error
 
 
@@ -131,11 +136,11 @@ def device_fault(error: Exception, device: str) -> Exception:
     """The error that an onnxruntime error on a GPU amounts to; itself where it has nothing to do with the GPU.
 
     >>> device_fault(RuntimeError("CUDA failure 2: out of memory ; GPU=0"), "cuda device 0")
-    OutOfMemory('cuda device 0 has no memory for a single row.')
+    OutOfMemory('cuda device 0 has no memory for the model, or not for a single row.')
     """
     said = str(error)
     if _NO_MEMORY.search(said):
-        return OutOfMemory(f"{device} has no memory for a single row.")
+        return OutOfMemory(f"{device} has no memory for the model, or not for a single row.")
     if _DEVICE_FAULT.search(said):
         return DeviceLost(f"{device} failed and cannot be used any more by this process: {said.splitlines()[0]}")
     return error

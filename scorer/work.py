@@ -2,13 +2,14 @@
 
 import contextlib
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
 from scorer.destination import Destination
 from scorer.errors import InputError, ScorerError
-from scorer.fingerprint import differences
-from scorer.journal import Entry, Header, Journal
+from scorer.fingerprint import REJECTS, differences
+from scorer.journal import Entry, Header, Journal, Part
 from scorer.publish import FileDestination, remove
 from scorer.signals import Interrupted, defer
 from scorer.summary import Summary
@@ -24,6 +25,8 @@ class Input(Protocol):
 
     def rewind(self) -> None: ...
 
+    def peek(self) -> None: ...
+
 
 class Work:
     """Output, rejects, and the journal that lets the same command go on with them.
@@ -32,21 +35,29 @@ class Work:
 
     Args:
         output: where scored rows go. A file is locked from now on.
-        rejects: where rejects go.
+        rejects: where rejects go; the same.
         repeatable: whether the input can be read again; with stdin nothing is kept.
 
     Raises:
-        ScorerError: another run writes the output, or its folder cannot be written.
+        ScorerError: another run writes to one of them, or its folder cannot be written.
     """
 
     def __init__(self, output: Destination, rejects: Destination, *, repeatable: bool) -> None:
         self.output = output
         self.rejects = rejects
         self._repeatable = repeatable
-        self._journal = Journal(output.place) if isinstance(output, FileDestination) else None
         self._every = 1
-        self._begun = False
+        self._command = "the same command"
+        self._begun = False  # this run went on with what was there, or started over
+        self._synced = False  # the names of the files are durable
         self._published = False
+        self._journal = Journal(output.place) if isinstance(output, FileDestination) else None
+        try:
+            output.reserve()
+            rejects.reserve()
+        except BaseException:
+            self._let_go(keep=True)
+            raise
 
     def begin(
         self, header: Header, reader: Input, every: int, *, restart: bool, tell: Callable[[str], None]
@@ -62,35 +73,42 @@ class Work:
 
         Raises:
             InputError: the input's files look untouched, but what was done is not what they begin with.
+            UsageError: the input has not the columns that are needed.
             ScorerError: a file cannot be written.
         """
         self._every = every
-        entry = None if restart else self._interrupted()
-        self._begun = True
-        if entry is not None:
+        entry, reason = self._interrupted(), None
+        if restart:
+            self._command = "the same command without --restart"
+        elif entry is not None:
             reason = self._resume(entry, header, reader)
             if reason is None:
+                self._begun = True
                 tell(f"Resuming at row {entry.summary.rows_in + 1:,}: the rows before it are done.")
                 return entry.summary.copy()
-            tell(reason)
             reader.rewind()
-        if self._journal is not None:
-            self._journal.begin(header)
-        self.output.begin()
-        self.rejects.begin()
+        elif self._journal is not None and self._journal.foreign:
+            reason = "another version of this program left it"
+        reader.peek()  # a command that cannot work must not cost what is there
+        if reason is not None:
+            tell(f"Not resuming the interrupted run: {reason}. Starting over.")
+        self._start(header)
         return Summary()
 
     def commit(self, summary: Summary, *, complete: bool = False) -> None:
         """Make durable what was written, if a window is full: the output, then the rejects, then that it is so."""
-        if self._journal is None or not self._repeatable:
+        if self._journal is None or not self._repeatable or (summary.rows_in % self._every and not complete):
             return
         last = self._journal.last
-        if not complete and summary.rows_in - (last.summary.rows_in if last else 0) < self._every:
-            return
         self.output.sync()
-        if self.rejects.length != (last.rejects if last else 0):
+        if last is None or self.rejects.length != last.rejects.length:
             self.rejects.sync()
-        self._journal.append(Entry(summary.copy(), self.output.length, self.rejects.length, complete))
+        if not self._synced:
+            files = [place for place in (self.output, self.rejects) if isinstance(place, FileDestination)]
+            for place in {file.place.parent: file for file in files}.values():
+                place.sync_name()
+            self._synced = True
+        self._journal.append(Entry(summary.copy(), _part(self.output), _part(self.rejects), complete))
 
     def publish(self, summary: Summary) -> None:
         """Make everything final: the rejects, the output, which is the commit point, and no journal any more."""
@@ -106,18 +124,17 @@ class Work:
         self._published = True
 
     def publish_rejects(self) -> None:
-        """The rejects only: too many for the output to be published, or to be gone on with."""
+        """The rejects so far, and nothing else; the run can be gone on with when its limits or its input are mended."""
         defer()
-        if self._journal is not None:
-            self._journal.clear()
-        self.rejects.publish()
+        self.rejects.publish_copy()
 
     def _interrupted(self) -> Entry | None:
         """How far an earlier run had come, if it was not done. One that was killed after the commit point was."""
         last = self._journal.last if self._journal is not None else None
-        if last is None or (last.complete and isinstance(self.output, FileDestination) and not self.output.is_begun()):
+        if last is None or not last.summary.rows_in:
             return None
-        return last
+        done = last.complete and isinstance(self.output, FileDestination) and self.output.is_new()
+        return None if done else last
 
     def _resume(self, entry: Entry, header: Header, reader: Input) -> str | None:
         """Take up an earlier run's files and read the input again as far as it came; or why that cannot be."""
@@ -125,17 +142,17 @@ class Work:
         assert self._journal.header is not None
         changed = differences(self._journal.header.fingerprint, header.fingerprint)
         if changed:
-            return f"Not resuming the interrupted run: {'; '.join(changed)}. Starting over."
+            return "; ".join(changed)
         if not self._repeatable:
-            return "Not resuming the interrupted run: the input is a stream now. Starting over."
-        if not self._take_up(self.output, entry.output):
-            return "Not resuming the interrupted run: its output is gone. Starting over."
+            return "the input is a stream now"
+        if not _take_up(self.output, entry.output):
+            return "its output is gone or has changed"
         if entry.complete and isinstance(self.rejects, FileDestination):
-            self.rejects.take_back(entry.rejects)
-        if not self._take_up(self.rejects, entry.rejects):
-            return "Not resuming the interrupted run: its rejects are gone. Starting over."
+            self.rejects.take_back(*entry.rejects)
+        if not _take_up(self.rejects, entry.rejects):
+            return "its rejects are gone or have changed"
         if not reader.skip(entry.summary.rows_in):
-            return "Not resuming the interrupted run: it did more rows than there are now. Starting over."
+            return "it did more rows than there are now"
         if reader.input_hash == entry.summary.input_hash:
             return None
         if header.inputs == self._journal.header.inputs:
@@ -143,14 +160,29 @@ class Work:
                 f"the input is not what it was: its first {entry.summary.rows_in:,} rows are done, and they have changed "
                 "although the files' sizes and times have not. Nothing was published; use --restart to score it anew."
             )
-        return "Not resuming the interrupted run: the input has changed. Starting over."
+        return "the input has changed"
+
+    def _start(self, header: Header) -> None:
+        """Give up whatever is there, and begin with nothing."""
+        self._begun = True
+        if self._journal is not None:
+            self._discard_rejects_elsewhere(self._journal, header)
+            self._journal.begin(header)
+        self.output.begin()
+        self.rejects.begin()
 
     @staticmethod
-    def _take_up(place: Destination, length: int) -> bool:
-        if isinstance(place, FileDestination):
-            return place.resume(length)
-        place.begin()
-        return True
+    def _discard_rejects_elsewhere(journal: Journal, header: Header) -> None:
+        """The rejects of an earlier run with another --rejects are needed no more, if they are still that run's."""
+        if journal.header is None or journal.last is None:
+            return
+        place = journal.header.fingerprint.get(REJECTS)
+        if place is None or place == header.fingerprint.get(REJECTS):
+            return
+        with contextlib.suppress(ScorerError):  # it is nobody's, or another run's
+            left = FileDestination(Path(place))
+            left.reserve()
+            left.discard() if left.resume(*journal.last.rejects) else left.close()
 
     def __enter__(self) -> Self:
         return self
@@ -159,28 +191,55 @@ class Work:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         kept = None if self._published else self._kept()
-        with contextlib.suppress(OSError):
-            for place in (self.output, self.rejects):
-                place.close() if kept else place.discard()
-            if self._journal is not None:
-                self._journal.close(keep=kept is not None)
-        # A command that never came to begin says nothing of what another one left.
-        if error is not None and ((kept is not None and self._begun) or isinstance(error, Interrupted)):
-            error.add_note(self._advice(kept))
+        self._let_go(keep=kept is not None or not self._begun)
+        advice = self._advice(kept, error) if error is not None else None
+        if error is not None and advice is not None:
+            error.add_note(advice)
+
+    def _let_go(self, *, keep: bool) -> None:
+        for place in (self.output, self.rejects):
+            with contextlib.suppress(OSError):
+                place.close() if keep else place.discard()
+        if self._journal is not None:
+            with contextlib.suppress(OSError):
+                self._journal.close(keep=keep)
 
     def _kept(self) -> Entry | None:
         """What the next run will find; the file knows, also where an interrupt came right after it was written."""
-        if self._journal is not None:
-            with contextlib.suppress(ScorerError):
-                self._journal.read()
-        return self._journal.last if self._journal is not None else None
+        if self._journal is None:
+            return None
+        with contextlib.suppress(ScorerError):
+            self._journal.read()
+        return self._interrupted()
 
-    def _advice(self, kept: Entry | None) -> str:
+    def _advice(self, kept: Entry | None, error: BaseException) -> str | None:
+        """How to go on; None where that has nothing to do with the rows."""
+        if kept is not None and self._begun:
+            rows = f"{kept.summary.rows_in:,} rows are done and kept"
+            resumes = f"{self._command} resumes at row {kept.summary.rows_in + 1:,}."
+            # Whether the input still begins with them, or will when it is mended, the next run finds out.
+            return (
+                f"{rows}; if the input still begins with them, {resumes}"
+                if isinstance(error, InputError)
+                else f"{rows}: {resumes}"
+            )
+        if not isinstance(error, Interrupted):
+            return None
         if kept is not None:
-            rows = kept.summary.rows_in
-            return f"{rows:,} rows are done and kept: the same command resumes at row {rows + 1:,}."
+            return "Nothing was published; what an earlier run left is as it was."
         if self._journal is None:
             return "The output stream is not complete, and a stream cannot be resumed."
         if not self._repeatable:
             return "Nothing was published. Input from a stream cannot be read again, so this run cannot be resumed."
         return "Nothing was published, and no row is done yet."
+
+
+def _part(place: Destination) -> Part:
+    return Part(place.length, place.digest) if isinstance(place, FileDestination) else Part(0, "")
+
+
+def _take_up(place: Destination, part: Part) -> bool:
+    if isinstance(place, FileDestination):
+        return place.resume(*part)
+    place.begin()
+    return True

@@ -202,6 +202,7 @@ def test_an_input_without_records(score, tmp_path, name, data, code, out):
         (["in.jsonl", "-o", "link.jsonl"], 2, "--output link.jsonl is an input too; write to another file."),
         (["in.jsonl", "-o", "o.csv", "--rejects", "in.jsonl"], 2, "--rejects in.jsonl is an input too; write to another file."),
         (["in.jsonl", "-o", "o.csv", "--rejects", "./o.csv"], 2, "--rejects and --output are the same file."),
+        (["in.jsonl", "-o", "o.csv", "--rejects", ".o.csv.score-partial"], 2, "--rejects .o.csv.score-partial is a name for work in progress; take another."),
         (["in.jsonl", "-o", "in.txt/out.csv"], 2, "the folder {cwd}/in.txt of --output in.txt/out.csv is not there; create it first."),
         (["dangling.csv"], 2, "the input dangling.csv is not there."),
         (["in.jsonl", "--text", "body"], 2, "in.jsonl has no column 'body'. It has: 'id', 'text', 'stars'."),
@@ -404,6 +405,8 @@ def test_a_read_only_folder_is_refused_before_the_model_loads(score, jsonl, tmp_
         ("folder.csv", 2, "--output {folder}/folder.csv is a folder; give a file in it, for instance {folder}/folder.csv/out.csv."),
         ("hardlink.jsonl", 2, "--output {folder}/hardlink.jsonl is an input too; write to another file."),
         ("symlink.jsonl", 2, "--output {folder}/symlink.jsonl is an input too; write to another file."),
+        ("x" * 300 + ".csv", 1, "{folder}/" + "x" * 300 + ".csv cannot be written: File name too long."),
+        ("x" * 225 + ".csv", 1, "{folder}/" + "x" * 225 + ".csv.rejects.jsonl cannot be written: {folder}/." + "x" * 225 + ".csv.rejects.jsonl.score-partial cannot be opened: File name too long."),
         ("busy.csv", 1, "another run is writing {folder}/busy.csv; wait for its end, or write to another file."),
     ],
 )  # fmt: skip
@@ -425,6 +428,31 @@ def test_work_in_progress_is_no_input_of_the_run_that_would_overwrite_it(score, 
         2, f"Error: the input {partial} is work in progress on --output {tmp_path / 'out.csv'}; copy it first.\n",
     )  # fmt: skip
     assert partial.read_text() == "text\nrescue me\n"
+
+
+def test_a_link_in_the_place_of_work_in_progress_is_found_before_the_model_loads(score, jsonl, tmp_path):
+    (tmp_path / "precious").write_text("precious")
+    link = sibling(tmp_path / "out.csv.rejects.jsonl", "partial")
+    link.symlink_to("precious")
+    result = score(jsonl, "-o", tmp_path / "out.csv", "--model", "not even looked for")
+    assert result.code == 1
+    assert result.err == (
+        f"Error: {tmp_path}/out.csv.rejects.jsonl cannot be written: {link} cannot be opened: it is a symbolic link; "
+        "take it away.\n"
+    )
+    assert (tmp_path / "precious").read_text() == "precious"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [link.name, "in.jsonl", "precious"]
+
+
+def test_a_fifo_whose_reader_leaves_is_an_error_that_says_so(bundle, tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"text": ""}\n' * 5000 + '{"text": "good"}\n')
+    os.mkfifo(tmp_path / "fifo")
+    process = start(bundle, tmp_path / "in.jsonl", "-o", tmp_path / "out.csv", "--rejects", tmp_path / "fifo")
+    with open(tmp_path / "fifo", "rb") as reader:
+        reader.read(1)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert err.decode().splitlines()[0] == f"Error: {tmp_path / 'fifo'} cannot be written: Broken pipe."
 
 
 def test_a_traceback_is_shown_with_debug_only(score, jsonl):

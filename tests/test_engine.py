@@ -145,7 +145,7 @@ def test_without_memory_for_a_batch_it_is_halved_down_to_a_row_which_gets_no_log
 
 
 def test_without_memory_for_any_row_the_error_says_so():
-    with pytest.raises(OutOfMemory, match="cuda device 0 has no memory for a single row"):
+    with pytest.raises(OutOfMemory, match="cuda device 0 has no memory for the model, or not for a single row"):
         BatchEngine(lambda: Small(1), 1000).logits([np.ones(5, dtype=np.int64)] * 4)
 
 

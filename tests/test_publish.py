@@ -1,12 +1,13 @@
 """What is published is complete; what is not published leaves nothing behind, or something to go on with."""
 
+import hashlib
 import os
 
 import pytest
 
 from scorer.destination import destination
 from scorer.errors import ScorerError
-from scorer.publish import FileDestination, publish_folder, sync_folder
+from scorer.publish import FileDestination, publish_folder, sibling, sync_folder
 
 
 def names(folder):
@@ -16,6 +17,7 @@ def names(folder):
 @pytest.fixture
 def out(tmp_path):
     place = FileDestination(tmp_path / "out.csv")
+    place.reserve()
     place.begin()
     yield place
     place.close()
@@ -32,6 +34,7 @@ def test_a_file_appears_only_when_it_is_published(tmp_path, out):
 def test_what_is_discarded_leaves_the_old_bytes_and_no_partial_file(tmp_path):
     (tmp_path / "out.csv").write_bytes(b"old")
     out = destination(str(tmp_path / "out.csv"))
+    out.reserve()
     out.begin()
     out.write(b"new")
     out.discard()
@@ -39,21 +42,71 @@ def test_what_is_discarded_leaves_the_old_bytes_and_no_partial_file(tmp_path):
     assert names(tmp_path) == ["out.csv"]
 
 
-def test_what_an_earlier_run_wrote_is_gone_on_with_or_not(tmp_path, out):
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def reserved(place):
+    found = FileDestination(place)
+    found.reserve()
+    return found
+
+
+def test_what_an_earlier_run_wrote_is_gone_on_with_if_it_is_there(tmp_path, out):
     out.write(b"abcdef")
     out.close()
-    assert not FileDestination(tmp_path / "out.csv").resume(7)
-    later = FileDestination(tmp_path / "out.csv")
-    assert later.resume(4)
+    later = reserved(tmp_path / "out.csv")
+    assert not later.resume(7, sha256(b"abcdefg"))
+    assert not later.resume(4, sha256(b"abcX"))
+    assert later.resume(4, sha256(b"abcd"))
     later.write(b"XY")
-    assert later.length == 6
+    assert (later.length, later.digest) == (6, sha256(b"abcdXY"))
     later.publish()
     assert (tmp_path / "out.csv").read_bytes() == b"abcdXY"
-    assert not later.resume(1)
-    later.take_back(5)  # this is not the file that was published
     assert names(tmp_path) == ["out.csv"]
-    later.take_back(6)
+
+
+def test_what_was_published_is_taken_back_as_a_copy_if_it_is_that(tmp_path, out):
+    out.write(b"abcdef")
+    out.publish()
+    (tmp_path / "out.csv").chmod(0o604)
+    later = reserved(tmp_path / "out.csv")
+    later.take_back(6, sha256(b"another"))
+    later.take_back(5, sha256(b"abcdef"))
+    assert later.is_new()
+    later.take_back(6, sha256(b"abcdef"))
+    assert later.resume(6, sha256(b"abcdef"))
+    assert names(tmp_path) == [".out.csv.score-partial", "out.csv"]
+    later.write(b"gh")
+    later.publish()
+    assert (tmp_path / "out.csv").read_bytes() == b"abcdefgh"
+    assert (tmp_path / "out.csv").stat().st_mode & 0o777 == 0o604
+
+
+def test_a_copy_is_published_and_the_file_gone_on_with(tmp_path, out):
+    out.write(b"abc")
+    out.publish_copy()
+    assert (tmp_path / "out.csv").read_bytes() == b"abc"
+    out.write(b"def")
+    assert names(tmp_path) == [".out.csv.score-partial", "out.csv"]
+    out.publish()
+    assert (tmp_path / "out.csv").read_bytes() == b"abcdef"
+
+
+def test_what_is_reserved_for_nothing_goes_and_what_is_in_it_stays(tmp_path, out):
+    out.close()
+    reserved(tmp_path / "other.csv").close()
     assert names(tmp_path) == [".out.csv.score-partial"]
+    sibling(tmp_path / "out.csv", "partial").write_bytes(b"rows")
+    sibling(tmp_path / "out.csv", "partial").chmod(0o644)  # as after a publication that failed
+    later = reserved(tmp_path / "out.csv")
+    later.close()
+    assert sibling(tmp_path / "out.csv", "partial").read_bytes() == b"rows"
+    later.reserve()
+    later.begin()
+    assert sibling(tmp_path / "out.csv", "partial").stat().st_mode & 0o777 == 0o600
+    later.discard()
+    assert names(tmp_path) == []
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace", "fchmod"])
@@ -99,6 +152,7 @@ def test_a_new_file_has_the_users_normal_mode(tmp_path):
     before = os.umask(0o027)
     try:
         out = FileDestination(tmp_path / "out.csv")
+        out.reserve()
         out.begin()
         assert next(tmp_path.iterdir()).stat().st_mode & 0o777 == 0o600
         out.publish()

@@ -6,6 +6,9 @@ import re
 import signal
 import threading
 import time
+import zlib
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +16,8 @@ from conftest import reviews
 
 from scorer.engine import RowEngine
 from scorer.errors import DeviceLost
+from scorer.lock import hold, let_go
+from scorer.pipeline import windows
 from scorer.publish import sibling
 from scorer.signals import Interrupted
 from scorer.work import Work
@@ -90,8 +95,8 @@ def test_a_rerun_says_where_it_resumes_and_ends_with_the_same_bytes(score, folde
 def test_a_run_of_several_inputs_resumes_in_whichever_it_stopped(score, folder, interrupted):
     inputs = [folder / "in.csv", folder / "in.jsonl", folder / "in.csv"]
     score(*inputs, "-o", folder / "whole.csv")
-    for windows in (3, 5, 5):
-        assert interrupted(windows, *inputs, "-o", folder / "out.csv").code == 143
+    for count in (3, 5, 5):
+        assert interrupted(count, *inputs, "-o", folder / "out.csv").code == 143
     assert "Resuming at row 105:" in score(*inputs, "-o", folder / "out.csv").err
     assert published(folder) == published(folder, "whole.csv")
 
@@ -111,7 +116,7 @@ def test_quiet_says_nothing_and_restart_starts_over(score, folder, interrupted):
         (["--details"], "--details was false, now true"),
         (["--precision", "fp32"], '--precision was "int8", now "fp32"'),
         (["--quote-char", "'"], '--quote-char was "\\"", now "\'"'),
-        (["--rejects", "other.jsonl"], '--rejects was "{cwd}/out.csv.rejects.jsonl", now "{cwd}/other.jsonl"'),
+        (["--rejects", "other.jsonl"], 'the rejects file was "{cwd}/out.csv.rejects.jsonl", now "{cwd}/other.jsonl"'),
     ],
 )
 def test_what_changed_is_said_and_the_run_starts_over(score, folder, interrupted, monkeypatch, options, change):
@@ -145,13 +150,142 @@ def test_threads_and_limits_may_change(score, folder, interrupted):
     )
 
 
-def test_a_stricter_limit_holds_for_the_rows_that_are_done(score, folder, interrupted):
+def test_a_passed_limit_keeps_what_is_done_for_a_wider_one_or_a_mended_input(score, folder, interrupted):
     command = (folder / "in.jsonl", "-o", folder / "out.csv")
     interrupted(2, *command)
     result = score(*command, "--strict")
     assert result.code == 4
     assert "1 of the first 16 records were rejected" in result.err
-    assert files(folder) == ["out.csv.rejects.jsonl"]
+    assert result.err.endswith("; if the input still begins with them, the same command resumes at row 17.\n")
+    again = score(*command, "--max-rejects", "2")
+    assert again.code == 4
+    assert "3 of the first 32 records were rejected" in again.err
+    assert len((folder / "out.csv.rejects.jsonl").read_text().splitlines()) == 3
+    lines = (folder / "in.jsonl").read_text().splitlines(keepends=True)
+    (folder / "in.jsonl").write_text("".join(lines).replace('"id": 27, "text": ""', '"id": 27, "text": "good"'))
+    last = score(*command, "--max-rejects", "3")
+    assert last.code == 3
+    assert last.err.startswith("Resuming at row 25:")
+    score(folder / "in.jsonl", "-o", folder / "whole.csv")
+    assert published(folder) == published(folder, "whole.csv")
+
+
+def test_a_command_that_cannot_work_costs_nothing_of_what_is_done(score, folder, interrupted):
+    command = (folder / "in.jsonl", "-o", folder / "out.csv")
+    interrupted(2, *command)
+    (folder / "empty.csv").touch()
+    held = hold(sibling(folder / "busy.jsonl", "partial"), Path("busy.jsonl"))
+    for options, code in ((["--text", "bdoy"], 2), (["--rejects", folder / "busy.jsonl"], 1)):
+        result = score(*command, *options)
+        assert (result.code, result.err.count("\n")) == (code, 1)
+    let_go(held)
+    assert score(folder / "empty.csv", "-o", folder / "out.csv").code == 4
+    result = interrupted(0, *command, "--details", "--model", folder)
+    assert "kept" not in result.err
+    assert score(*command).err.startswith("Resuming at row 17:")
+
+
+@pytest.mark.parametrize(("name", "data"), [("none.jsonl", ""), ("none.csv", "id,text\n")])
+def test_an_empty_input_whose_publication_failed_is_scored_again(score, folder, monkeypatch, name, data):
+    (folder / name).write_text(data)
+    command = (folder / name, "-o", folder / "out.csv")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", lambda *names: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+        result = score(*command)
+    assert (result.code, result.err.count("\n")) == (1, 1)
+    assert score(*command).code == 0
+    assert (folder / "out.csv").read_text() == ("row,label,score\n" if name == "none.jsonl" else "row,id,label,score\n")
+
+
+def test_rejects_of_another_output_are_never_taken_for_this_ones(score, folder, interrupted):
+    other = folder / "other.jsonl"
+    other.write_text((folder / "in.jsonl").read_text().replace("so, ", "no, "))
+    first = (folder / "in.jsonl", "-o", folder / "out.csv", "--rejects", folder / "r.jsonl")
+    second = (other, "-o", folder / "b.csv", "--rejects", folder / "r.jsonl")
+    interrupted(2, *first)
+    interrupted(3, *second)
+    message = "Not resuming the interrupted run: its rejects are gone or have changed. Starting over.\n"
+    assert score(*first).err.startswith(message)
+    lines = (folder / "r.jsonl").read_text().splitlines()
+    assert [json.loads(line)["source"] for line in lines] == [str(folder / "in.jsonl")] * 4
+    assert score(*second).err.startswith(message)
+
+
+def test_with_another_rejects_file_the_old_one_in_work_goes(score, folder, interrupted):
+    interrupted(2, folder / "in.jsonl", "-o", folder / "out.csv")
+    assert score(folder / "in.jsonl", "-o", folder / "out.csv", "--rejects", folder / "r.jsonl").code == 3
+    assert files(folder) == ["out.csv"]
+
+
+def test_the_rejects_of_a_publication_that_failed_keep_their_mode(score, folder, monkeypatch):
+    command = (folder / "in.jsonl", "-o", folder / "out.csv")
+    score(*command)
+    (folder / "out.csv.rejects.jsonl").chmod(0o600)
+    replace = os.replace
+
+    def fails(source, target):
+        if str(target).endswith("out.csv"):
+            raise OSError(5, "Input/output error")
+        replace(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", fails)
+        assert score(*command).code == 1
+    assert score(*command).code == 3
+    assert (folder / "out.csv.rejects.jsonl").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_journal_of_another_version_is_said_and_no_obstacle(score, folder, interrupted):
+    command = (folder / "in.jsonl", "-o", folder / "out.csv")
+    interrupted(2, *command)
+    journal = sibling(folder / "out.csv", "journal")
+    lines = [b'{"journal": 99}', b'{"summary": {"cached": 5}}']
+    journal.write_bytes(b"".join(b"%08x %s\n" % (zlib.crc32(line), line) for line in lines))
+    assert score(*command, "--model", folder).code == 5
+    assert journal.read_bytes().count(b"\n") == 2
+    assert score(*command).err.startswith(
+        "Not resuming the interrupted run: another version of this program left it. Starting over.\n"
+    )
+
+
+def test_a_window_whose_journal_line_could_not_be_made_durable_does_not_count(score, folder, monkeypatch):
+    command = (folder / "in.jsonl", "-o", folder / "out.csv")
+    fsync, left = os.fsync, [0]
+
+    def fails(descriptor):
+        if os.readlink(f"/proc/self/fd/{descriptor}").endswith("journal"):
+            left[0] += 1
+            if left[0] == 4:  # the header, two windows, and this
+                raise OSError(5, "Input/output error")
+        fsync(descriptor)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fails)
+        result = score(*command)
+    assert result.code == 1
+    assert result.err.endswith("16 rows are done and kept: the same command resumes at row 17.\n")
+    assert score(*command).err.startswith("Resuming at row 17:")
+
+
+def test_after_a_restart_that_was_interrupted_the_advice_is_without_it(score, folder, interrupted):
+    command = (folder / "in.jsonl", "-o", folder / "out.csv")
+    interrupted(2, *command)
+    result = interrupted(3, *command, "--restart")
+    assert result.err.endswith("24 rows are done and kept: the same command without --restart resumes at row 25.\n")
+
+
+@pytest.mark.parametrize("calls", [5, 9, 14])
+def test_windows_are_of_a_fixed_number_of_records_however_large_they_are(
+    score, folder, interrupted, monkeypatch, calls
+):
+    monkeypatch.setattr("scorer.pipeline.windows", partial(windows, size=200))  # some three records
+    result = interrupted(calls, folder / "in.jsonl", "-o", folder / "out.csv")
+    found = re.search(r"(\d+) rows are done", result.err)
+    assert found is not None
+    assert int(found[1]) % WINDOW == 0
+    score(folder / "in.jsonl", "-o", folder / "out.csv")
+    score(folder / "in.jsonl", "-o", folder / "whole.csv")
+    assert published(folder) == published(folder, "whole.csv")
 
 
 def test_what_was_appended_to_the_input_is_scored_too(score, folder, interrupted):
@@ -221,7 +355,8 @@ def test_an_input_that_changes_during_the_run_is_noticed(score, folder, monkeypa
         else f"Error: {source} changed while it was scored. Nothing was published; run it again when the file is complete.\n"
     )
     assert result.err.endswith(
-        f"{windows * WINDOW} rows are done and kept: the same command resumes at row {windows * WINDOW + 1}.\n"
+        f"{windows * WINDOW} rows are done and kept; if the input still begins with them, the same command resumes at "
+        f"row {windows * WINDOW + 1}.\n"
     )
     assert (folder / "out.csv").read_text() == "old"
 
@@ -286,11 +421,16 @@ def test_a_fifo_in_the_place_of_the_input_is_read_once(score, folder, interrupte
 
 
 @pytest.mark.parametrize(("name", "gone"), [("out.csv", "output is"), ("out.csv.rejects.jsonl", "rejects are")])
-def test_a_partial_file_that_is_gone_is_said(score, folder, interrupted, name, gone):
+@pytest.mark.parametrize("change", ["gone", "shorter", "other"])
+def test_a_partial_file_that_is_not_what_it_was_is_said(score, folder, interrupted, name, gone, change):
     command = (folder / "in.jsonl", "-o", folder / "out.csv")
     interrupted(2, *command)
-    sibling(folder / name, "partial").unlink()
-    assert score(*command).err.startswith(f"Not resuming the interrupted run: its {gone} gone. Starting over.\n")
+    partial, has = sibling(folder / name, "partial"), "has" if gone == "output is" else "have"
+    data = partial.read_bytes()
+    partial.unlink() if change == "gone" else partial.write_bytes(data[:-9] + b"x" * 9 * (change == "other"))
+    assert score(*command).err.startswith(
+        f"Not resuming the interrupted run: its {gone} gone or {has} changed. Starting over.\n"
+    )
 
 
 @pytest.mark.parametrize("damage", ["torn", "flipped", "zeros"])

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain, islice
 
 from scorer.defaults import MAX_RECORD_BYTES
 from scorer.errors import InputError
@@ -61,11 +61,16 @@ class Reader:
         self.bytes_read = 0
         self._path = self._inputs.files[0]
         self._hash = self._hash_at_record = hashlib.sha256()
-        self._records = self._read()
+        self._records: Iterator[Record | Reject] = self._read()
 
     def __iter__(self) -> Iterator[Record | Reject]:
         """The records that are not read yet."""
         return self._records
+
+    def peek(self) -> None:
+        """Read the first record, which is still to come: what is wrong with file or columns is known from now on."""
+        first = list(islice(self._records, 1))
+        self._records = chain(first, self._records)
 
     def skip(self, rows: int) -> bool:
         """Read ``rows`` records and drop them; False if there are fewer."""
