@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from conftest import reviews
 
+from scorer import runtime
 from scorer.batches import pad, token_budget
 from scorer.engine import BatchEngine, RowEngine, probabilities
 from scorer.errors import BundleError, DeviceLost, OutOfMemory
@@ -175,3 +176,22 @@ def test_a_row_that_found_no_memory_is_computed_when_it_comes_again():
 )
 def test_faults_of_a_gpu_are_told_apart_by_what_onnxruntime_says(said, kind):
     assert type(device_fault(RuntimeError(said), "cuda device 0")) is kind
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("CUDA failure 2: out of memory ; GPU=0", OutOfMemory),
+        ("CUDA failure 46: CUDA-capable device(s) is/are busy or unavailable", DeviceLost),
+        ("[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : Protobuf parsing failed.", BundleError),
+    ],
+)
+def test_faults_of_a_gpu_while_the_session_opens_are_told_from_a_graph_that_is_refused(monkeypatch, said, kind):
+    def fails(*arguments):
+        raise RuntimeError(said)
+
+    monkeypatch.setattr(runtime, "_open", fails)
+    monkeypatch.setattr(runtime, "_preload_cuda", lambda: [])
+    with pytest.raises(kind) as caught:
+        runtime.DeviceSession(b"", "cuda", 0)
+    assert type(caught.value) is kind

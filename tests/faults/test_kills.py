@@ -104,8 +104,9 @@ def test_chains_of_five_kills(whole, tmp_path, tally):
     tally("five times kill -9, each a window further at least, then a run to the end: same bytes", len(held), sum(held))
 
 
-def test_kill_before_and_after_every_call(tmp_path, tally):
-    source = write_input(tmp_path / "in.jsonl", counted(60, 20))
+@pytest.mark.parametrize("rows", [counted(60, 20), 0])
+def test_kill_before_and_after_every_call(tmp_path, tally, rows):
+    source = write_input(tmp_path / "in.jsonl", rows)
     with runners(1) as (run,):
         run(source, "-o", tmp_path / "whole.csv", engine=FAST)
     expected = published(tmp_path / "whole.csv")
@@ -123,12 +124,13 @@ def test_kill_before_and_after_every_call(tmp_path, tally):
             intact = not complete or published(folder / "out.csv") == expected
             again = run(*command, engine=FAST)
             # After the commit point the same command is a new run.
-            reported = complete or not done or resumed_at(again) is not None
+            reported = complete or not done or not rows or resumed_at(again) is not None
             held.append(intact and reported and published(folder / "out.csv") == expected and not leftovers(folder))
         return [False]
 
     for moment, held in zip(("before", "after"), in_parallel(all_calls, ("before", "after")), strict=True):
-        tally(f"kill -9 right {moment} the Nth system call on a file of the run, each N", len(held), sum(held))
+        what = f"kill -9 right {moment} the Nth system call on a file of the run of {rows} rows, each N"
+        tally(what, len(held), sum(held))
 
 
 def test_kill_with_the_default_model(tmp_path, tally):
