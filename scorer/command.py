@@ -1,5 +1,7 @@
 """Running a Click command: messages on stderr, and the exit code that belongs to what happened."""
 
+import atexit
+import contextlib
 import os
 import sys
 import traceback
@@ -10,7 +12,7 @@ import click
 
 from scorer.errors import ReaderGone, ScorerError
 from scorer.messages import say
-from scorer.signals import Interrupted, install
+from scorer.signals import Interrupted, defer, install
 
 
 def run_command(command: click.Command, arguments: Sequence[str], *, name: str, interrupted: str) -> int:
@@ -54,7 +56,15 @@ def run_command(command: click.Command, arguments: Sequence[str], *, name: str, 
 def run_as_program(command: click.Command, *, name: str, interrupted: str) -> NoReturn:
     """The whole program: `run_command` on the process's own arguments, which a signal stops."""
     install()
-    sys.exit(run_command(command, sys.argv[1:], name=name, interrupted=interrupted))
+    code = run_command(command, sys.argv[1:], name=name, interrupted=interrupted)
+    defer()  # what was done is said; a signal must not change the exit code any more
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, AttributeError, ValueError):  # closed, or nobody listens
+            stream.flush()
+    # Not by way of the interpreter's end: it takes signals like any program that knows none of them, and waits for
+    # threads, also for one that an interrupt cut off from whoever would have told it to stop.
+    os._exit(code)
 
 
 def _explain(message: str, error: Exception, debug: bool) -> None:

@@ -1,6 +1,8 @@
 """SIGINT and SIGTERM: the first one stops the work where it is, the second one the process."""
 
+import contextlib
 import signal
+from collections.abc import Iterator
 from types import FrameType
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
@@ -35,6 +37,16 @@ def defer() -> None:
     """What is left to do is better finished than stopped: a first signal now changes nothing, a second one still does."""
     global _deferred
     _deferred = True
+
+
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """For some moments that are better not cut in two: a signal comes when they are over."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def check() -> None:

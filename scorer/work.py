@@ -11,7 +11,7 @@ from scorer.errors import InputError, ScorerError
 from scorer.fingerprint import REJECTS, differences
 from scorer.journal import Entry, Header, Journal, Part
 from scorer.publish import FileDestination, remove
-from scorer.signals import Interrupted, defer
+from scorer.signals import Interrupted, defer, held
 from scorer.summary import Summary
 
 
@@ -31,15 +31,14 @@ class Input(Protocol):
 class Work:
     """Output, rejects, and the journal that lets the same command go on with them.
 
-    A context: leaving it without `publish` keeps what is durable, if there is anything, and throws the rest away.
+    A context: entering it locks the files and finds what an earlier run left, or raises `ScorerError` where another run
+    writes to them or a folder cannot be written. Leaving it without `publish` keeps what is durable, if there is
+    anything, and throws the rest away.
 
     Args:
-        output: where scored rows go. A file is locked from now on.
+        output: where scored rows go.
         rejects: where rejects go; the same.
         repeatable: whether the input can be read again; with stdin nothing is kept.
-
-    Raises:
-        ScorerError: another run writes to one of them, or its folder cannot be written.
     """
 
     def __init__(self, output: Destination, rejects: Destination, *, repeatable: bool) -> None:
@@ -51,13 +50,7 @@ class Work:
         self._begun = False  # this run went on with what was there, or started over
         self._synced = False  # the names of the files are durable
         self._published = False
-        self._journal = Journal(output.place) if isinstance(output, FileDestination) else None
-        try:
-            output.reserve()
-            rejects.reserve()
-        except BaseException:
-            self._let_go(keep=True)
-            raise
+        self._journal: Journal | None = None
 
     def begin(
         self, header: Header, reader: Input, every: int, *, restart: bool, tell: Callable[[str], None]
@@ -185,6 +178,15 @@ class Work:
             left.discard() if left.resume(*journal.last.rejects) else left.close()
 
     def __enter__(self) -> Self:
+        try:
+            with held():
+                if isinstance(self.output, FileDestination):
+                    self._journal = Journal(self.output.place)
+                self.output.reserve()
+                self.rejects.reserve()
+        except BaseException as error:
+            self.__exit__(type(error), error, error.__traceback__)
+            raise
         return self
 
     def __exit__(
@@ -227,7 +229,7 @@ class Work:
             return None
         if kept is not None:
             return "Nothing was published; what an earlier run left is as it was."
-        if self._journal is None:
+        if not isinstance(self.output, FileDestination):
             return "The output stream is not complete, and a stream cannot be resumed."
         if not self._repeatable:
             return "Nothing was published. Input from a stream cannot be read again, so this run cannot be resumed."

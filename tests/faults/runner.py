@@ -94,10 +94,11 @@ class Calls:
             os.kill(os.getpid(), signal.SIGKILL)
         if due and self.kill is None:
             raise OSError(self.error, os.strerror(self.error))
-        result = function()
-        if due:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
+        try:
+            return function()
+        finally:
+            if due:
+                os.kill(os.getpid(), signal.SIGKILL)
 
     def is_ours(self, target):
         path = os.readlink(f"/proc/self/fd/{target}") if isinstance(target, int) else os.fspath(target)

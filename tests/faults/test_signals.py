@@ -1,5 +1,6 @@
-"""SIGINT and SIGTERM: rows in flight are finished, what is durable is kept, and the message says how to go on."""
+"""SIGINT and SIGTERM: the run stops, what is durable is kept, and the message says how to go on."""
 
+import random
 import re
 import signal
 import subprocess
@@ -60,59 +61,95 @@ def test_the_first_signal_stops_the_run_and_keeps_what_is_done(tmp_path, tally, 
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_second_signal_stops_at_once(tmp_path, number):
-    process = start(write_input(tmp_path / "in.jsonl", 150), "-o", tmp_path / "out.csv", row_seconds=60)
-    wait_until(lambda: leftovers(tmp_path) != [], process)
-    time.sleep(1)  # the rows in flight take a minute each
-    process.send_signal(number)
-    assert process.stderr is not None
-    assert process.stderr.readline() == "\n"
-    time.sleep(0.5)
-    assert process.poll() is None
-    process.send_signal(number)
-    assert process.wait(timeout=5) == -number
-
-
-def test_a_signal_while_waiting_for_stdin_leaves_nothing_and_says_why(tmp_path):
-    process = start("-", "--input-format", "jsonl", "-o", tmp_path / "out.csv", stdin=subprocess.PIPE)
-    assert process.stdin is not None
-    process.stdin.write('{"text": "good"}\n' * 100)
-    process.stdin.flush()
-    wait_until(lambda: leftovers(tmp_path) != [], process)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
-    assert (process.returncode, err) == (
-        130,
-        "\nInterrupted: Nothing was published. Input from a stream cannot be read again, so this run cannot be resumed.\n",
+def patched(patch, source, output):
+    """The program with an injected engine, and some code of the test's own before it starts."""
+    code = (
+        f"{patch}\nimport runner, scorer.job\nscorer.job.Scorer = runner.Injected\nfrom scorer.cli import main\nmain()"
     )
-    assert list(tmp_path.iterdir()) == []
+    return subprocess.Popen(
+        [sys.executable, "-c", code, source, "-o", output],
+        env={**ENVIRONMENT, "PYTHONPATH": f"{ENVIRONMENT['PYTHONPATH']}:{HERE}"}, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
 
 
-def test_a_signal_between_the_two_renames_does_not_stop_the_publication(tmp_path):
-    source = write_input(tmp_path / "in.jsonl", 10)
-    code = """
-import os, signal
+SLOW_PUBLICATION = """
+import time
 from scorer.publish import FileDestination
 publish = FileDestination.publish
 
-def then_a_signal(place):
+def slow(place):
     publish(place)
     if "rejects" in place.place.name:
-        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep({seconds})
 
-FileDestination.publish = then_a_signal
-import runner, scorer.job
-scorer.job.Scorer = runner.Injected
-from scorer.cli import main
-main()
+FileDestination.publish = slow
 """
-    run = subprocess.run(
-        [sys.executable, "-c", code, source, "-o", tmp_path / "out.csv"],
-        env={**ENVIRONMENT, "PYTHONPATH": f"{ENVIRONMENT['PYTHONPATH']}:{HERE}"},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert run.returncode == 3, run.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_ends_what_a_first_one_does_not(tmp_path, number):
+    source = write_input(tmp_path / "in.jsonl", 20)
+    process = patched(SLOW_PUBLICATION.format(seconds=60), source, tmp_path / "out.csv")
+    wait_until(lambda: (tmp_path / "out.csv.rejects.jsonl").exists(), process)
+    process.send_signal(number)
+    time.sleep(0.5)
+    assert process.poll() is None  # it would finish the publication first
+    process.send_signal(number)
+    assert process.wait(timeout=5) == -number
+    assert not (tmp_path / "out.csv").exists()
+    again = start(source, "-o", tmp_path / "out.csv")
+    _, err = again.communicate()
+    assert err.startswith("Resuming at row 21:")
+
+
+def test_a_signal_at_any_moment_of_a_run_from_stdin_leaves_nothing_and_says_why(tmp_path, tally):
+    moments, held = random.Random(8), []
+    for number in range(counted(50, 5)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        process = start("-", "--input-format", "jsonl", "-o", folder / "out.csv", stdin=subprocess.PIPE)
+        assert process.stdin is not None
+        process.stdin.write('{"text": "good"}\n' * 100)
+        process.stdin.flush()
+        # From its first file on: while it starts its threads, scores, and waits for more.
+        wait_until(lambda folder=folder: leftovers(folder) != [], process)
+        time.sleep(moments.choice([0, 0, 0.0005, 0.001, 0.002, 0.005, 0.02, 0.1]))
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+        said = "\nInterrupted: Nothing was published. Input from a stream cannot be read again, so this run cannot be resumed.\n"
+        held.append((process.returncode, err) == (130, said) and list(folder.iterdir()) == [])
+    tally("SIGINT at any moment, input from stdin: exit 130, nothing left, the message says why", len(held), sum(held))
+
+
+def test_a_signal_at_any_moment_of_a_run_from_a_file(tmp_path, tally):
+    source, moments, held = write_input(tmp_path / "in.jsonl", 60), random.Random(9), []
+    assert start(source, "-o", tmp_path / "whole.csv").wait() == 3
+    for number in range(counted(50, 5)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        process = start(source, "-o", folder / "out.csv", row_seconds=0.002)
+        wait_until(lambda folder=folder: leftovers(folder) != [], process)
+        time.sleep(moments.uniform(0, 0.12))
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+        # A signal that comes when all is done, or to be published, changes nothing.
+        stopped = process.returncode == 143 and published(folder / "out.csv") == (None, None)
+        again = start(source, "-o", folder / "out.csv")
+        again.communicate()
+        held.append((stopped or process.returncode == 3) and again.returncode == 3 and leftovers(folder) == [])
+        held[-1] &= published(folder / "out.csv") == published(tmp_path / "whole.csv")
+    tally("SIGTERM at any moment: stopped or complete; the rerun has the same bytes", len(held), sum(held))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_between_the_two_renames_does_not_stop_the_publication(tmp_path, number):
+    source = write_input(tmp_path / "in.jsonl", 20)
+    process = patched(SLOW_PUBLICATION.format(seconds=1), source, tmp_path / "out.csv")
+    wait_until(lambda: (tmp_path / "out.csv.rejects.jsonl").exists(), process)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 3, err
     assert (tmp_path / "out.csv").exists()
     assert leftovers(tmp_path) == []
 
