@@ -46,8 +46,8 @@ def test_a_second_process_is_refused_while_the_first_lives_and_not_after_it_was_
 @pytest.mark.parametrize(
     "child",
     [
-        "subprocess.Popen(['sleep', '60'], close_fds=False)",
-        "os.fork() or (print('held', flush=True), signal.pause())",
+        "subprocess.Popen(['sleep', '20'], close_fds=False)",
+        "here, there = os.pipe()\nos.fork() or (os.write(there, b'x'), signal.alarm(20), signal.pause())\nos.read(here, 1)",
     ],
 )
 def test_a_child_does_not_hold_what_its_parent_held(path, child):
