@@ -17,10 +17,15 @@ class Destination(Protocol):
     """Where bytes go.
 
     Attributes:
-        length: bytes written so far, of a file.
+        length: bytes of a file written so far; 0 of a stream.
     """
 
     length: int
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of those bytes, hexadecimal; empty of a stream."""
+        ...
 
     def reserve(self) -> None:
         """Keep other runs away from it, where that is possible."""
@@ -28,6 +33,14 @@ class Destination(Protocol):
 
     def begin(self) -> None:
         """Make ready for `write`."""
+        ...
+
+    def resume(self, length: int, digest: str) -> bool:
+        """Make ready for `write` behind what an earlier run wrote; False where that is not there."""
+        ...
+
+    def take_back(self, length: int, digest: str) -> None:
+        """Undo the `publish` of an earlier run, where that is possible."""
         ...
 
     def write(self, data: bytes) -> None: ...
@@ -38,6 +51,10 @@ class Destination(Protocol):
 
     def publish(self) -> None:
         """Make it final."""
+        ...
+
+    def publish_nothing(self) -> None:
+        """Make final that there is nothing."""
         ...
 
     def publish_copy(self) -> None:
@@ -67,11 +84,18 @@ class StreamDestination:
         self._close = close
         self._name = name
         self.length = 0
+        self.digest = ""
 
     def reserve(self) -> None:
         pass
 
     def begin(self) -> None:
+        pass
+
+    def resume(self, length: int, digest: str) -> bool:
+        return True
+
+    def take_back(self, length: int, digest: str) -> None:
         pass
 
     def write(self, data: bytes) -> None:
@@ -101,8 +125,11 @@ class StreamDestination:
     def publish(self) -> None:
         self._stream.flush()
 
+    def publish_nothing(self) -> None:
+        self.discard()
+
     def publish_copy(self) -> None:
-        self._stream.flush()
+        self.publish()
 
     def discard(self) -> None:
         self.close()

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from scorer.errors import ScorerError
 from scorer.lock import hold, let_go
-from scorer.publish import sibling
+from scorer.publish import sibling, write_all
 from scorer.summary import Summary
 
 _FORM = 1
@@ -78,7 +78,6 @@ class Journal:
     """
 
     def __init__(self, place: Path) -> None:
-        self._place = place
         self._path = sibling(place, "journal")
         self._descriptor = hold(self._path, place)
         self.header: Header | None = None
@@ -139,11 +138,9 @@ class Journal:
 
     def _append(self, content: dict[str, Any]) -> None:
         line = _format(content)
-        rest = memoryview(line)
         try:
             with self._errors("written"):
-                while rest:
-                    rest = rest[os.write(self._descriptor, rest) :]
+                write_all(self._descriptor, line)
                 os.fsync(self._descriptor)
         except ScorerError:
             # What could not be made durable does not count, whoever reads it.

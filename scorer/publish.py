@@ -96,12 +96,9 @@ class FileDestination:
                     self.write(piece)
 
     def write(self, data: bytes) -> None:
-        rest = memoryview(data)
         with self._writing():
-            while rest:
-                written = os.write(self._held(), rest)
-                self.length += written
-                rest = rest[written:]
+            write_all(self._held(), data)
+        self.length += len(data)
         self._hash.update(data)
 
     def sync(self) -> None:
@@ -120,17 +117,22 @@ class FileDestination:
             self._move(self._held(), self._partial)
         self.close()
 
+    def publish_nothing(self) -> None:
+        """Throw the file in progress away, and the stale one at its place, lest it be taken for this run's."""
+        self.discard()
+        with self._writing(), contextlib.suppress(FileNotFoundError):
+            self.place.unlink()
+            sync_folder(self.place.parent)
+
     def publish_copy(self) -> None:
-        """The same with a copy, so that this file can still be gone on with."""
+        """`publish` with a copy, so that this file can still be gone on with."""
         path = sibling(self.place, "copy")
         copy = hold(path, self.place)
         try:
             with self._writing():
                 os.ftruncate(copy, 0)
                 for at in range(0, self.length, _PIECE):
-                    piece = memoryview(os.pread(self._held(), _PIECE, at))
-                    while piece:
-                        piece = piece[os.write(copy, piece) :]
+                    write_all(copy, os.pread(self._held(), _PIECE, at))
                 self._move(copy, path)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -191,16 +193,6 @@ class FileDestination:
             raise cannot_be_written(self.place, error) from error
 
 
-def remove(place: Path) -> None:
-    """Take a stale file away for good, so that it is not mistaken for this run's."""
-    try:
-        with contextlib.suppress(FileNotFoundError):
-            place.unlink()
-            sync_folder(place.parent)
-    except OSError as error:
-        raise cannot_be_written(place, error) from error
-
-
 def publish_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write a folder of files beside its place and move it there when it is complete and durable.
 
@@ -241,6 +233,13 @@ def _exchange(partial: Path, place: Path) -> None:
         os.rename(aside, place)
         raise
     os.rename(aside, partial)
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of it; the system may take a part at a time."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
 
 
 def sync_folder(folder: Path) -> None:

@@ -10,7 +10,7 @@ from scorer.destination import Destination
 from scorer.errors import InputError, ScorerError
 from scorer.fingerprint import REJECTS, differences
 from scorer.journal import Entry, Header, Journal, Part
-from scorer.publish import FileDestination, remove
+from scorer.publish import FileDestination
 from scorer.signals import Interrupted, defer, held
 from scorer.summary import Summary
 
@@ -110,9 +110,7 @@ class Work:
         if summary.rows_rejected:
             self.rejects.publish()
         else:
-            self.rejects.discard()
-            if isinstance(self.rejects, FileDestination):
-                remove(self.rejects.place)
+            self.rejects.publish_nothing()
         self.output.publish()
         self._published = True
 
@@ -138,11 +136,11 @@ class Work:
             return "; ".join(changed)
         if not self._repeatable:
             return "the input is a stream now"
-        if not _take_up(self.output, entry.output):
+        if not self.output.resume(*entry.output):
             return "its output is gone or has changed"
-        if entry.complete and isinstance(self.rejects, FileDestination):
+        if entry.complete:
             self.rejects.take_back(*entry.rejects)
-        if not _take_up(self.rejects, entry.rejects):
+        if not self.rejects.resume(*entry.rejects):
             return "its rejects are gone or have changed"
         if not reader.skip(entry.summary.rows_in):
             return "it did more rows than there are now"
@@ -237,11 +235,4 @@ class Work:
 
 
 def _part(place: Destination) -> Part:
-    return Part(place.length, place.digest) if isinstance(place, FileDestination) else Part(0, "")
-
-
-def _take_up(place: Destination, part: Part) -> bool:
-    if isinstance(place, FileDestination):
-        return place.resume(*part)
-    place.begin()
-    return True
+    return Part(place.length, place.digest)

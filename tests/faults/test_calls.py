@@ -7,12 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from harness import MARKS, counted, in_parallel, leftovers, published, runners, windows_done, write_input
+from harness import FAST, MARKS, counted, in_parallel, leftovers, published, runners, windows_done, write_input
 from runner import CALLS
 
 pytestmark = MARKS
 
-FAST = {"row_seconds": 0.0, "load_seconds": 0.0}
 OLD = (b"old output", b"old rejects")
 
 

@@ -10,6 +10,7 @@ import time
 import pytest
 from harness import (
     ENVIRONMENT,
+    FAST,
     MARKS,
     ROOT,
     counted,
@@ -24,7 +25,6 @@ from harness import (
 pytestmark = MARKS
 
 SLOW = {"load_seconds": 0.03, "row_seconds": 0.002}
-FAST = {"row_seconds": 0.0, "load_seconds": 0.0}
 ROWS = 120
 BEFORE = "kill -9 before the first durable window: the rerun starts at row 1, same bytes"
 RESUMED = "kill -9 after it, while loading, scoring or committing: the rerun says where it resumes, same bytes"
@@ -137,24 +137,9 @@ def test_kill_with_the_default_model(tmp_path, tally):
     """The first kills again, in the whole program with the model that comes with the package."""
     source = tmp_path / "in.jsonl"
     words = [
-        "the",
-        "film",
-        "was",
-        "so",
-        "good",
-        "that",
-        "nobody",
-        "left",
-        "before",
-        "its",
-        "dull",
-        "and",
-        "awful",
-        "end",
-        ",",
-        "they",
-        "said",
-    ]
+        "the", "film", "was", "so", "good", "that", "nobody", "left", "before", "its", "dull", "and", "awful", "end", ",",
+        "they", "said",
+    ]  # fmt: skip
     chosen = random.Random(6)
     source.write_text(
         "".join(f'{{"text": "{" ".join(chosen.choices(words, k=chosen.randint(5, 200)))}"}}\n' for _ in range(700))

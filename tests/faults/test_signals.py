@@ -13,13 +13,18 @@ from harness import ENVIRONMENT, HERE, MARKS, counted, leftovers, published, win
 pytestmark = MARKS
 
 
-def start(*arguments, row_seconds=0.0, **options):
-    """The program with an injected engine. Ctrl-C counts, also where this test runs in the background."""
+def launch(*arguments, environment=None, **options):
+    """Python with these arguments. Ctrl-C counts, also where this test runs in the background."""
     return subprocess.Popen(
-        [sys.executable, HERE / "runner.py", "--once", *arguments],
-        env={**ENVIRONMENT, "ROW_SECONDS": str(row_seconds)}, stderr=subprocess.PIPE, text=True,
+        [sys.executable, *arguments],
+        env={**ENVIRONMENT, **(environment or {})}, stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **options,
     )  # fmt: skip
+
+
+def start(*arguments, row_seconds=0.0, **options):
+    """The program with an injected engine."""
+    return launch(HERE / "runner.py", "--once", *arguments, environment={"ROW_SECONDS": str(row_seconds)}, **options)
 
 
 def wait_until(condition, process):
@@ -61,18 +66,6 @@ def test_the_first_signal_stops_the_run_and_keeps_what_is_done(tmp_path, tally, 
     )
 
 
-def patched(patch, source, output):
-    """The program with an injected engine, and some code of the test's own before it starts."""
-    code = (
-        f"{patch}\nimport runner, scorer.job\nscorer.job.Scorer = runner.Injected\nfrom scorer.cli import main\nmain()"
-    )
-    return subprocess.Popen(
-        [sys.executable, "-c", code, source, "-o", output],
-        env={**ENVIRONMENT, "PYTHONPATH": f"{ENVIRONMENT['PYTHONPATH']}:{HERE}"}, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )  # fmt: skip
-
-
 SLOW_PUBLICATION = """
 import time
 from scorer.publish import FileDestination
@@ -84,14 +77,26 @@ def slow(place):
         time.sleep({seconds})
 
 FileDestination.publish = slow
+import runner, scorer.job
+scorer.job.Scorer = runner.Injected
+from scorer.cli import main
+main()
 """
+
+
+def between_the_renames(folder, seconds):
+    """An input, and the program that has published its rejects and, for so long, not yet its output."""
+    source = write_input(folder / "in.jsonl", 20)
+    path = {"PYTHONPATH": f"{ENVIRONMENT['PYTHONPATH']}:{HERE}"}
+    code = SLOW_PUBLICATION.format(seconds=seconds)
+    process = launch("-c", code, source, "-o", folder / "out.csv", environment=path)
+    wait_until(lambda: (folder / "out.csv.rejects.jsonl").exists(), process)
+    return source, process
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_signal_ends_what_a_first_one_does_not(tmp_path, number):
-    source = write_input(tmp_path / "in.jsonl", 20)
-    process = patched(SLOW_PUBLICATION.format(seconds=60), source, tmp_path / "out.csv")
-    wait_until(lambda: (tmp_path / "out.csv.rejects.jsonl").exists(), process)
+    source, process = between_the_renames(tmp_path, 60)
     process.send_signal(number)
     time.sleep(0.5)
     assert process.poll() is None  # it would finish the publication first
@@ -144,9 +149,7 @@ def test_a_signal_at_any_moment_of_a_run_from_a_file(tmp_path, tally):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_between_the_two_renames_does_not_stop_the_publication(tmp_path, number):
-    source = write_input(tmp_path / "in.jsonl", 20)
-    process = patched(SLOW_PUBLICATION.format(seconds=1), source, tmp_path / "out.csv")
-    wait_until(lambda: (tmp_path / "out.csv.rejects.jsonl").exists(), process)
+    _, process = between_the_renames(tmp_path, 1)
     process.send_signal(number)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 3, err
