@@ -21,7 +21,7 @@ from export.head import HeadSettings, LinearHead, Training, predict, train_head
 from export.parity import Parity, compare
 from export.quantize import CALIBRATION_ROWS, to_int8
 from export.weights import encoder_weights
-from scorer.bundle import MANIFEST, TOKENIZER, Bundle, load_bundle
+from scorer.bundle import MANIFEST, TOKENIZER, Bundle, check_graphs, load_bundle
 from scorer.manifest import Manifest, Precision
 from scorer.model import Scorer
 from scorer.progress import duration
@@ -269,7 +269,7 @@ def _unpublished(
     )
     files = {MANIFEST: manifest.to_json(), TOKENIZER: encoder.tokenizer_json}
     files |= {manifest.precisions[precision].file: graph for precision, graph in graphs.items()}
-    return Bundle(settings.output, "not published yet", manifest, files)
+    return Bundle(settings.output, "not published yet", manifest, files, check_graphs(settings.output, manifest, files))
 
 
 def providers(precisions: dict[str, Any]) -> dict[str, str]:

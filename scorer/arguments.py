@@ -15,6 +15,7 @@ class Arguments:
     text: str | None
     keep: tuple[str, ...]
     details: bool
+    escape_formulas: bool
     delimiter: str | None
     quote_char: str
     escape_char: str

@@ -7,12 +7,14 @@ not matter how the files are stored (hard links, symlinks of a cache), and nothi
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from scorer.errors import BundleError
 from scorer.manifest import Manifest, parse_manifest
+from scorer.onnxfile import UnfitGraph, check_onnx
 
 SUMS = "SHA256SUMS"
 MANIFEST = "manifest.json"
@@ -20,7 +22,12 @@ TOKENIZER = "tokenizer.json"
 HEAD = "head.safetensors"
 
 # coreutils' text or binary form; a plain name, so nothing outside the folder can be meant.
-_SUMS_LINE = re.compile(rb"([0-9a-f]{64}) [ *]([A-Za-z0-9_][A-Za-z0-9._-]*)")
+_SUMS_LINE = re.compile(rb"([0-9a-f]{64}) [ *]([A-Za-z0-9_][A-Za-z0-9._-]*)\n")
+
+# No file of an encoder is larger, in bytes: a protobuf ends at 2 GiB, a tokenizer of a million words has some 60 MB.
+_LARGEST = {SUMS: 1 << 16, MANIFEST: 1 << 24, TOKENIZER: 1 << 26}
+_LARGEST_OTHER = 1 << 31
+_LARGEST_SUM = 1 << 32
 
 
 @dataclass(frozen=True)
@@ -32,16 +39,22 @@ class Bundle:
         id: the sha256 of its SHA256SUMS, hexadecimal.
         manifest: what it says of itself.
         files: the bytes of every listed file, by name.
+        outside: by graph, the files that hold tensors of it which are not in the graph itself.
     """
 
     path: Path
     id: str
     manifest: Manifest
     files: Mapping[str, bytes]
+    outside: Mapping[str, frozenset[str]]
 
     def graph(self, precision: str) -> bytes:
         """The bytes of one precision's ONNX graph."""
         return self.files[self.manifest.precisions[precision].file]
+
+    def external(self, precision: str) -> dict[str, bytes]:
+        """The bytes of the files with its external tensors, by name."""
+        return {name: self.files[name] for name in self.outside[self.manifest.precisions[precision].file]}
 
 
 def default_bundle() -> Path:
@@ -67,25 +80,37 @@ def load_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
             "or leave it out for the model that comes with the package."
         )
     sums = _read(folder, SUMS)
-    listed = parse_sums(sums, folder)
-    files = {}
-    for name, expected in listed.items():
+    files: dict[str, bytes] = {}
+    for name, expected in parse_sums(sums, folder).items():
         files[name] = _read(folder, name)
         if hashlib.sha256(files[name]).hexdigest() != expected:
             raise BundleError(
                 f"{folder / name} is not the file that {SUMS} lists: it was damaged or changed. "
                 "Copy the bundle again from where it was made."
             )
+        if sum(map(len, files.values())) > _LARGEST_SUM:
+            raise BundleError(f"{folder / SUMS} lists more than {_LARGEST_SUM:,} bytes; no bundle is that large.")
     for required in (MANIFEST, TOKENIZER):
         if required not in files:
             raise BundleError(
                 f"{folder / SUMS} does not list {required}. Copy the bundle again from where it was made."
             )
-    manifest = parse_manifest(files[MANIFEST])
-    for precision in manifest.precisions.values():
-        if precision.file not in files:
-            raise BundleError(f"{folder / MANIFEST} names the graph {precision.file}, which {SUMS} does not list.")
-    return Bundle(folder, hashlib.sha256(sums).hexdigest(), manifest, files)
+    manifest = parse_manifest(files[MANIFEST], folder / MANIFEST)
+    return Bundle(folder, hashlib.sha256(sums).hexdigest(), manifest, files, check_graphs(folder, manifest, files))
+
+
+def check_graphs(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> dict[str, frozenset[str]]:
+    """See that every graph may be given to onnxruntime; returns the files that hold tensors of each."""
+    sizes = {name: len(data) for name, data in files.items()}
+    outside = {}
+    for name in sorted({precision.file for precision in manifest.precisions.values()}):
+        if name not in files:
+            raise BundleError(f"{folder / MANIFEST} names the graph {name}, which {SUMS} does not list.")
+        try:
+            outside[name] = check_onnx(files[name], sizes)
+        except UnfitGraph as error:
+            raise BundleError(f"{folder / name} is refused: {error}. Use a bundle from someone you trust.") from error
+    return outside
 
 
 def parse_sums(data: bytes, folder: Path) -> dict[str, str]:
@@ -95,7 +120,7 @@ def parse_sums(data: bytes, folder: Path) -> dict[str, str]:
     '0000'
     """
     digests: dict[str, str] = {}
-    for number, line in enumerate(data.removesuffix(b"\n").split(b"\n"), start=1):
+    for number, line in enumerate(data.splitlines(keepends=True), start=1):
         match = _SUMS_LINE.fullmatch(line)
         if match is None or match[2].decode() in digests:
             raise BundleError(f"{folder / SUMS}, line {number}: not a sha256 and a plain file name, or listed twice.")
@@ -113,9 +138,19 @@ def format_sums(files: Mapping[str, bytes]) -> bytes:
 
 
 def _read(folder: Path, name: str) -> bytes:
+    """A file's bytes. What is there may be anything: a pipe that never ends, a disk."""
+    path = folder / name
     try:
-        return (folder / name).read_bytes()
+        # Without O_NONBLOCK a pipe would be waited for.
+        with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0)), "rb") as stream:
+            status = os.fstat(stream.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise BundleError(f"{path} is no regular file: {folder} is no bundle.")
+            largest = _LARGEST.get(name, _LARGEST_OTHER)
+            if status.st_size > largest:
+                raise BundleError(f"{path} has {status.st_size:,} bytes; at most {largest:,} are read.")
+            return stream.read(status.st_size)
     except OSError as error:
         raise BundleError(
-            f"{folder / name} cannot be read ({error.strerror}): {folder} is no bundle, or not a whole one."
+            f"{path} cannot be read ({error.strerror}): {folder} is no bundle, or not a whole one."
         ) from error

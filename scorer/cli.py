@@ -1,5 +1,6 @@
 """The command `score`: parses and checks its arguments, and leaves the work to plain functions."""
 
+import os
 from typing import NoReturn
 
 import click
@@ -9,6 +10,15 @@ from scorer import __version__
 from scorer.arguments import Arguments
 from scorer.command import run_as_program
 from scorer.defaults import BATCH_TOKENS, MAX_RECORD_BYTES
+
+
+class MayBeEmpty(click.Option):
+    """An option for which empty means something, in the environment too, where click takes it for not set."""
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        name = f"{ctx.auto_envvar_prefix}_{str(self.name).upper()}"
+        return "" if os.environ.get(name) == "" else super().resolve_envvar_value(ctx)
+
 
 EXAMPLES = """\b
 Examples:
@@ -42,9 +52,23 @@ Examples:
     help="Pass a column through to the output; repeatable, '*' for all of the first record.",
 )
 @click.option("--details", is_flag=True, help="Add tokens, truncated and a score_<label> for each label.")
-@click.option("--delimiter", metavar="CHAR", help="Of CSV input; default: comma, a tab for tsv.  [one character]")
 @click.option(
-    "--quote-char", default='"', show_default=True, metavar="CHAR", help="Of CSV input; '' where quotes mean nothing."
+    "--escape-formulas",
+    is_flag=True,
+    help="CSV output for spreadsheets: put ' before passed-through values that begin with = + - @, tab or CR.",
+)
+@click.option(
+    "--delimiter",
+    metavar="CHAR",
+    help="Of CSV input; default: comma, a tab for tsv.  [one character; \\t is a tab]",
+)
+@click.option(
+    "--quote-char",
+    cls=MayBeEmpty,
+    default='"',
+    show_default=True,
+    metavar="CHAR",
+    help="Of CSV input; '' where quotes mean nothing.",
 )
 @click.option("--escape-char", default="", metavar="CHAR", help="Of CSV input; default: none.")
 @click.option("--no-header", is_flag=True, help="The CSV input has no header; its columns are column_1, column_2, ...")
@@ -61,7 +85,7 @@ Examples:
 @click.option("--strict", is_flag=True, help="The same as --max-rejects 0.")
 @click.option(
     "--max-record-bytes",
-    type=click.IntRange(1),
+    type=click.IntRange(1, (1 << 31) - 1),
     default=MAX_RECORD_BYTES,
     show_default=True,
     metavar="N",

@@ -20,6 +20,7 @@ _SHAPING = (
     "text",
     "keep",
     "details",
+    "escape_formulas",
     "delimiter",
     "quote_char",
     "escape_char",

@@ -16,8 +16,9 @@ from scorer.pipeline import Limits, RejectLimitPassed, score_rows
 from scorer.progress import Progress, duration
 from scorer.rows.columns import Wanted
 from scorer.rows.csvfile import Dialect
+from scorer.rows.encodings import check_encoding
 from scorer.rows.read import Inputs, Reader
-from scorer.rows.source import STDIN, check_encoding, expand, format_of, is_repeatable
+from scorer.rows.source import STDIN, expand, format_of, is_repeatable
 from scorer.summary import Summary, reasons
 from scorer.work import Work
 
@@ -40,7 +41,9 @@ def run(arguments: Arguments) -> int:
         check_place(rejects_place, list(inputs.files), "--rejects")
         if os.path.realpath(rejects_place) == os.path.realpath(arguments.output):
             raise UsageError("--rejects and --output are the same file.")
-    wanted = Wanted(arguments.text, arguments.keep, arguments.details)
+    if arguments.escape_formulas and output_format == "jsonl":
+        raise UsageError("--escape-formulas is for CSV and TSV output: no program takes JSON for formulas.")
+    wanted = Wanted(arguments.text, arguments.keep, arguments.details, escape_formulas=arguments.escape_formulas)
     limits = Limits(0 if arguments.strict else arguments.max_rejects, arguments.max_reject_ratio)
     reader = Reader(inputs, wanted, arguments.limit)
     output, rejects = destination(arguments.output), _rejects_destination(rejects_place)
@@ -76,12 +79,13 @@ def run(arguments: Arguments) -> int:
             except RejectLimitPassed as error:
                 work.publish_rejects()
                 what = "The output stream is not complete" if is_stream(arguments.output) else "Nothing was published"
-                raise RejectLimitPassed(f"{error}\n{what}; the rejects are in {rejects_place}.") from error
+                message = [str(error), f"{what}; the rejects are in {rejects_place}.", *_hints(reader)]
+                raise RejectLimitPassed("\n".join(message)) from error
         reader.check_unchanged(all_files=True)
         work.publish(summary)
     if not arguments.quiet:
         _report(summary, before, arguments.output, rejects_place)
-        _note_columns(reader)
+        _notes(reader)
     return 3 if summary.rows_rejected else 0
 
 
@@ -106,7 +110,7 @@ def _inputs(arguments: Arguments) -> Inputs:
     for path in files:
         format_of(path, arguments.input_format, "--input-format")
     dialect = Dialect(
-        delimiter=arguments.delimiter,
+        delimiter="\t" if arguments.delimiter == r"\t" else arguments.delimiter,  # a shell does not make it a tab
         quote_char=arguments.quote_char,
         escape_char=arguments.escape_char,
         header=not arguments.no_header,
@@ -146,12 +150,18 @@ def _rates(summary: Summary, before: Summary) -> str:
     return f"{summary.rows_in:,} rows, {rows / seconds:,.0f} rows/s, {tokens / seconds:,.0f} tokens/s"
 
 
-def _note_columns(reader: Reader) -> None:
+def _notes(reader: Reader) -> None:
     for name in reader.absent:
         say(f"Note: the first record has no column {name!r} (--keep); it is empty wherever a record lacks it.")
     if reader.dropped:
         names = ", ".join(map(repr, sorted(reader.dropped)))
         say(f"Note: later records have {names}, which the first lacks, so the output does too; name them with --keep.")
+    for line in _hints(reader):
+        say(f"Note: {line}")
+
+
+def _hints(reader: Reader) -> list[str]:
+    return [f"{reason}: {hint}" for reason, hint in reader.hints.items() if hint]
 
 
 def _report(summary: Summary, before: Summary, output: str, rejects_place: str) -> None:

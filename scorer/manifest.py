@@ -1,13 +1,22 @@
 """The bundle's manifest.json as frozen dataclasses: written by the export stage, read by the scorer."""
 
 import json
+import types
+import typing
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from math import isfinite
+from pathlib import Path
+from typing import Any, NoReturn
 
 from scorer.errors import BundleError
 
 FORMAT_VERSION = 1
+
+# Attention grows with the square of a text's length, and golden rows are scored at every start.
+_MAX_LENGTH = 32_768
+_GOLDEN_ROWS = 100
+_GOLDEN_CHARACTERS = 10_000
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,9 @@ class Manifest:
     def __post_init__(self) -> None:
         if self.format_version != FORMAT_VERSION:
             raise ValueError(f"format version {self.format_version}, this release reads {FORMAT_VERSION}")
+        _check_types(self)
+        if not all(text and text.isprintable() for text in (self.name, *self.labels)):
+            raise ValueError("name and labels must be text that can be printed")
         if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
             raise ValueError(f"labels must be two or more, all different: {list(self.labels)}")
         if (self.positive_label is None) != (len(self.labels) > 2):
@@ -83,6 +95,14 @@ class Manifest:
         unknown = set(self.providers.values()) - set(self.precisions)
         if unknown:
             raise ValueError(f"providers name precisions that are not there: {sorted(unknown)}")
+        if self.truncation != "head":
+            raise ValueError(f"truncation must be 'head', not {self.truncation!r}")
+        if not 0 < self.max_length <= _MAX_LENGTH:
+            raise ValueError(f"max_length must be between 1 and {_MAX_LENGTH}, not {self.max_length}")
+        if not all(precision.tolerance >= 0 for precision in self.precisions.values()):
+            raise ValueError("a tolerance must be 0 or more")
+        if len(self.golden) > _GOLDEN_ROWS or any(len(row.text) > _GOLDEN_CHARACTERS for row in self.golden):
+            raise ValueError(f"golden rows are at most {_GOLDEN_ROWS} short texts")
         for row in self.golden:
             for precision, logits in row.logits.items():
                 if len(logits) != self.logit_count:
@@ -97,14 +117,18 @@ class Manifest:
         return (json.dumps(asdict(self), indent=2, ensure_ascii=False, sort_keys=True) + "\n").encode()
 
 
-def parse_manifest(data: bytes) -> Manifest:
+def parse_manifest(data: bytes, path: Path = Path("manifest.json")) -> Manifest:
     """Read a manifest.
 
+    Args:
+        data: its bytes.
+        path: where they came from, for messages.
+
     Raises:
-        BundleError: it is no JSON, lacks a field, has one too many, or contradicts itself.
+        BundleError: it is no JSON, lacks a field, has one too many or of another type, or contradicts itself.
     """
     try:
-        fields = json.loads(data)
+        fields = json.loads(data, parse_constant=_refuse)
         fields["labels"] = tuple(fields["labels"])
         fields["precisions"] = {name: Precision(**value) for name, value in fields["precisions"].items()}
         fields["golden"] = tuple(
@@ -112,5 +136,40 @@ def parse_manifest(data: bytes) -> Manifest:
             for row in fields["golden"]
         )
         return Manifest(**fields)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise BundleError(f"manifest.json cannot be used: {type(error).__name__}: {error}") from error
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
+        raise BundleError(f"{path} cannot be used: {type(error).__name__}: {error}") from error
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _check_types(record: Any) -> None:
+    """Raise `TypeError` unless every field of a dataclass is of the type that it is annotated with."""
+    for name, hint in typing.get_type_hints(type(record)).items():
+        value = getattr(record, name)
+        if not _is_of(value, hint):
+            raise TypeError(f"{name} is not what it should be: {str(value)[:100]!r}")
+
+
+def _is_of(value: Any, hint: Any) -> bool:
+    """Whether a value read from JSON is of a type.
+
+    >>> _is_of((1, 2.5), tuple[float, ...]), _is_of(True, int), _is_of({"a": 1}, Mapping[str, str])
+    (True, False, False)
+    """
+    if hint is Any:
+        return True
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin is types.UnionType:
+        return any(_is_of(value, one) for one in inner)
+    if origin is tuple:
+        return isinstance(value, tuple) and all(_is_of(item, inner[0]) for item in value)
+    if origin is Mapping:
+        return isinstance(value, dict) and all(_is_of(item, inner[1]) for item in value.values())
+    if hint in (int, float):
+        kinds = (int, float) if hint is float else (int,)
+        return isinstance(value, kinds) and not isinstance(value, bool) and isfinite(value)
+    if hint in (GoldenRow, Precision):
+        _check_types(value)
+    return isinstance(value, hint)

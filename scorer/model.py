@@ -1,13 +1,14 @@
 """A bundle made ready to score: precision and provider chosen, session open, golden rows checked."""
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from scorer import runtime
+from scorer import memory, runtime
 from scorer.bundle import TOKENIZER, Bundle, load_bundle
 from scorer.cores import usable_cores
 from scorer.defaults import BATCH_TOKENS
@@ -15,6 +16,11 @@ from scorer.engine import BatchEngine, Engine, RowEngine, probabilities
 from scorer.errors import BundleError, OutOfMemory, ProviderError, UsageError
 from scorer.reuse import PendingReuse, Reuse
 from scorer.tokens import Tokenizer, Tokens
+
+# Room to load a model, in bytes: its graph parsed, optimized and laid out for the kernels, and the golden rows' work.
+_LOADING_BYTES = 1 << 30
+_LOADING_TIMES = 8
+_LOADING_BYTES_A_CORE = 32 << 20
 
 
 class Scores(NamedTuple):
@@ -72,19 +78,15 @@ class Scorer:
         self.manifest = self.bundle.manifest
         self.labels = self.manifest.labels
         self.choice = choose(self.bundle, provider, precision, device_id)
-        self.tokenizer = Tokenizer(self.bundle.files[TOKENIZER], self.manifest.max_length)
-        graph = self.bundle.graph(self.choice.precision)
-        self.engine: Engine
-        if self.choice.provider == "cpu":
-            self.engine = RowEngine(runtime.open_session(graph, "cpu"), threads or usable_cores())
-        else:
-            self.engine = BatchEngine(
-                lambda: runtime.DeviceSession(graph, self.choice.provider, device_id), batch_tokens
-            )
+        cores = threads or usable_cores()
+        with _tried_out(self.bundle, self.choice, cores):
+            self.tokenizer = Tokenizer(self.bundle.files[TOKENIZER], self.manifest.max_length)
+            self.engine = _engine(self.bundle, self.choice, cores, device_id, batch_tokens)
+            self.golden_difference = check_golden_rows(self.bundle, self.choice, self.tokenizer, self.engine)
+            check_largest_row(self.bundle, self.tokenizer, self.engine)
         self._reuse = Reuse(self.engine)
         self.window_rows = self.engine.window_rows
         self.journal_rows = self.engine.journal_rows
-        self.golden_difference = check_golden_rows(self.bundle, self.choice, self.tokenizer, self.engine)
 
     def score(self, texts: Sequence[str]) -> Scores:
         """The label and the probabilities of each text, in order."""
@@ -162,6 +164,51 @@ def choose(bundle: Bundle, provider: str, precision: str, device_id: int = 0) ->
         # onnxruntime would take the quantized products back to the CPU, one copy each way a layer.
         raise ProviderError("int8 arithmetic runs on cpu only; use --precision fp32 with cuda, or --provider cpu.")
     return Choice(provider, precision, reason)
+
+
+def _engine(bundle: Bundle, choice: Choice, cores: int, device_id: int, batch_tokens: int) -> Engine:
+    graph, external = bundle.graph(choice.precision), bundle.external(choice.precision)
+    if choice.provider == "cpu":
+        return RowEngine(runtime.CpuSession(graph, external), cores)
+    return BatchEngine(lambda: runtime.DeviceSession(graph, choice.provider, device_id, external), batch_tokens)
+
+
+@contextlib.contextmanager
+def _tried_out(bundle: Bundle, choice: Choice, cores: int) -> Iterator[None]:
+    """While a bundle is loaded and checked: errors name it, and it gets no more memory than a model of its size needs.
+
+    On CPU only; a GPU's driver reserves address space as it likes.
+    """
+    model = len(bundle.graph(choice.precision)) + sum(map(len, bundle.external(choice.precision).values()))
+    more = _LOADING_BYTES + _LOADING_TIMES * model + _LOADING_BYTES_A_CORE * cores
+    try:
+        with memory.limited(more) if choice.provider == "cpu" else contextlib.nullcontext():
+            yield
+    except (OutOfMemory, MemoryError) as error:
+        if choice.provider != "cpu":
+            raise
+        raise BundleError(
+            f"{bundle.path} is refused: {choice.precision} needs more than {more / 1e9:.1f} GB to be loaded, or there "
+            "is not that much memory."
+        ) from error
+    except BundleError as error:
+        if str(bundle.path) in str(error):
+            raise
+        raise BundleError(f"{bundle.path} is refused: {error}") from error
+
+
+def check_largest_row(bundle: Bundle, tokenizer: Tokenizer, engine: Engine) -> None:
+    """See that the graph takes as many tokens as the manifest says, and every id that the tokenizer may give.
+
+    Otherwise the first long review, or the first rare word, would be where a run ends.
+    """
+    try:
+        engine.logits([np.full(tokenizer.max_length, tokenizer.highest_id)])
+    except BundleError as error:
+        raise BundleError(
+            f"the graph cannot compute {tokenizer.max_length} tokens (max_length) with id {tokenizer.highest_id} (the "
+            f"tokenizer's highest), so graph, manifest and tokenizer are not of one model: {error}"
+        ) from error
 
 
 def check_golden_rows(bundle: Bundle, choice: Choice, tokenizer: Tokenizer, engine: Engine) -> float:

@@ -231,9 +231,10 @@ def _scored(
 def _format(
     output_format: str, selection: Selection | None, labels: Sequence[str], wanted: Wanted
 ) -> tuple[bytes, Formatter]:
-    return formatter(
-        output_format, output_columns(selection or without_records(wanted), labels, details=wanted.details)
-    )
+    selection = selection or without_records(wanted)
+    carried = range(1, 1 + len(selection.carried))
+    columns = output_columns(selection, labels, details=wanted.details)
+    return formatter(output_format, columns, carried if wanted.escape_formulas else range(0))
 
 
 def _limit_passed(summary: Summary, limits: Limits) -> bool:

@@ -7,7 +7,9 @@ import io
 import os
 import re
 import sys
+from collections.abc import Mapping
 from importlib import metadata
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -45,9 +47,11 @@ _PRODUCT = (
 
 # How onnxruntime's CUDA provider words what went wrong; its exceptions' classes do not tell one from the other.
 _NO_MEMORY = re.compile(
-    r"Failed to allocate memory|out of memory|CU(BLAS|DNN)_STATUS_ALLOC_FAILED|DEVICE_ALLOCATION_FAILED"
+    r"Failed to allocate memory|bad_alloc|out of memory|CU(BLAS|DNN)_STATUS_ALLOC_FAILED|DEVICE_ALLOCATION_FAILED"
 )
 _DEVICE_FAULT = re.compile(r"\b(CUDA|CUBLAS|CUBLASLT|CUDNN|CUDNN_FE|CUFFT) (failure|error)\b|cudaError|CUDA_ERROR")
+
+_NONE: Mapping[str, bytes] = MappingProxyType({})
 
 # Errors reach the caller as exceptions; onnxruntime's own lines on stderr would only repeat them.
 onnxruntime.set_default_logger_severity(4)
@@ -77,7 +81,11 @@ def provider_problem(provider: str, device_id: int = 0) -> str | None:
 
 
 def open_session(
-    graph: bytes, provider: str, device_id: int = 0, options: onnxruntime.SessionOptions | None = None
+    graph: bytes,
+    provider: str,
+    device_id: int = 0,
+    options: onnxruntime.SessionOptions | None = None,
+    external: Mapping[str, bytes] = _NONE,
 ) -> onnxruntime.InferenceSession:
     """A session on exactly this provider, from a graph's bytes.
 
@@ -88,6 +96,7 @@ def open_session(
         provider: ``cpu`` or ``cuda``.
         device_id: which GPU.
         options: `session_options`, for whoever wants to look inside, with a profile or the optimized graph.
+        external: the bytes of each file that the graph's external tensors lie in, by its name.
 
     Raises:
         ProviderError: the provider does not start here.
@@ -97,7 +106,7 @@ def open_session(
     if provider == "cuda":
         _preload_cuda()
     try:
-        return _open(graph, provider, device_id, options)
+        return _open(graph, provider, device_id, _with_external(options or session_options(provider), external))
     except ProviderError:
         raise
     except Exception as error:  # onnxruntime's exceptions share no base class
@@ -105,18 +114,43 @@ def open_session(
             fault := device_fault(error, f"{provider} device {device_id}"), ScorerError
         ):
             raise fault from error
-        raise BundleError(f"onnxruntime {onnxruntime_version()} refuses the graph: {error}") from error
+        raise BundleError(f"onnxruntime {onnxruntime_version()} refuses the graph: {_first_line(error)}") from error
+
+
+class CpuSession:
+    """A session on CPU whose errors have names.
+
+    Args:
+        graph, external: see `open_session`.
+    """
+
+    def __init__(self, graph: bytes, external: Mapping[str, bytes] = _NONE) -> None:
+        self._session = open_session(graph, "cpu", external=external)
+
+    def run(self, output_names: list[str] | None, input_feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """As onnxruntime's own.
+
+        Raises:
+            OutOfMemory: there is no memory for this row.
+            BundleError: the graph cannot be computed for it.
+        """
+        try:
+            return list(self._session.run(output_names, input_feed))
+        except Exception as error:
+            if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
+                raise OutOfMemory("there is not enough memory to compute even a single row.") from error
+            raise BundleError(f"onnxruntime cannot compute the graph: {_first_line(error)}") from error
 
 
 class DeviceSession:
     """A session on a GPU, where faults have names.
 
     Args:
-        graph, provider, device_id: see `open_session`.
+        graph, provider, device_id, external: see `open_session`.
     """
 
-    def __init__(self, graph: bytes, provider: str, device_id: int) -> None:
-        self._session = open_session(graph, provider, device_id)
+    def __init__(self, graph: bytes, provider: str, device_id: int, external: Mapping[str, bytes] = _NONE) -> None:
+        self._session = open_session(graph, provider, device_id, external=external)
         self._device = f"{provider} device {device_id}"
 
     def run(self, output_names: list[str] | None, input_feed: dict[str, np.ndarray]) -> list[np.ndarray]:
@@ -142,8 +176,13 @@ def device_fault(error: Exception, device: str) -> Exception:
     if _NO_MEMORY.search(said):
         return OutOfMemory(f"{device} has no memory for the model, or not for a single row.")
     if _DEVICE_FAULT.search(said):
-        return DeviceLost(f"{device} failed and cannot be used any more by this process: {said.splitlines()[0]}")
+        return DeviceLost(f"{device} failed and cannot be used any more by this process: {_first_line(error)}")
     return error
+
+
+def _first_line(error: Exception, most: int = 500) -> str:
+    """What an error says, without the stack that onnxruntime may put below, and not all that a graph may hold."""
+    return next(iter(str(error).splitlines()), type(error).__name__)[:most]
 
 
 def installed_wheels() -> list[str]:
@@ -159,6 +198,8 @@ def session_options(provider: str) -> onnxruntime.SessionOptions:
     """How a session of this provider is set up, its optimizers aside."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
+    # Bytes that look like onnxruntime's own format would be read as that, past what was looked at.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     if provider == "cpu":
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
@@ -176,6 +217,14 @@ def int8_saturates() -> bool:
     session = onnxruntime.InferenceSession(_PRODUCT, options, providers=[PROVIDERS["cpu"]], enable_fallback=0)
     x, w = np.full((8, 64), 255, dtype=np.uint8), np.full((64, 64), 127, dtype=np.int8)
     return bool((session.run(None, {"x": x, "w": w})[0] != 64 * 255 * 127).any())
+
+
+def _with_external(options: onnxruntime.SessionOptions, files: Mapping[str, bytes]) -> onnxruntime.SessionOptions:
+    if files:
+        options.add_external_initializers_from_files_in_memory(
+            list(files), list(files.values()), [len(data) for data in files.values()]
+        )
+    return options
 
 
 def _open(

@@ -1,12 +1,14 @@
 """Text to token ids, the same way when a model is trained, checked and used for scoring."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import tokenizers
 
 from scorer.beginnings import MARGIN, beginnings, cutting
+from scorer.bundle import TOKENIZER
 from scorer.errors import BundleError
 
 # Of a longer text the beginning is tried first. English has four to five characters a token.
@@ -25,6 +27,18 @@ class Tokens(NamedTuple):
     truncated: list[bool]
 
 
+@contextlib.contextmanager
+def _blamed_on_the_file(*errors: type[Exception]) -> Iterator[None]:
+    """What the file makes impossible is the bundle's fault: ``errors``, and those of the tokenizers themselves."""
+    try:
+        yield
+    except BaseException as error:
+        # They raise bare Exceptions; where they did not expect a case they panic, in a class that cannot be imported.
+        if not (type(error) is Exception or isinstance(error, errors) or type(error).__name__ == "PanicException"):
+            raise
+        raise BundleError(f"{TOKENIZER} cannot be used: {type(error).__name__}: {error}") from error
+
+
 class Tokenizer:
     """A bundle's fast tokenizer; its file is the only description of how text is cleaned and split.
 
@@ -37,17 +51,16 @@ class Tokenizer:
     """
 
     def __init__(self, tokenizer_json: bytes, max_length: int) -> None:
-        try:
+        with _blamed_on_the_file(ValueError, LookupError, TypeError, AttributeError, RecursionError):
             self._tokenizer = tokenizers.Tokenizer.from_buffer(tokenizer_json)
-        except ValueError as error:
-            raise BundleError(f"tokenizer.json cannot be read: {error}") from error
+            self._cutting = cutting(tokenizer_json)
+            self.highest_id = max(self._tokenizer.get_vocab().values(), default=0)
         self._special = self._tokenizer.num_special_tokens_to_add(False)
         if max_length <= self._special:
             raise BundleError(f"max_length {max_length} leaves no room for text beside {self._special} special tokens")
         # The file's own settings are replaced: some published files cut at 128 tokens and pad to 128.
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length)
-        self._cutting = cutting(tokenizer_json)
         self.max_length = max_length
 
     def encode(self, texts: Sequence[str]) -> Tokens:
@@ -73,7 +86,8 @@ class Tokenizer:
         )
 
     def _encode(self, texts: Sequence[str]) -> list[tokenizers.Encoding]:
-        return list(self._tokenizer.encode_batch_fast(list(texts)))
+        with _blamed_on_the_file():
+            return list(self._tokenizer.encode_batch_fast(list(texts)))
 
     def _is_enough(self, encoding: tokenizers.Encoding) -> bool:
         """Whether there are enough tokens behind those that are kept for them to be what the whole text would give."""

@@ -67,7 +67,7 @@ def tiny_tokenizer(family: str) -> transformers.PreTrainedTokenizerFast:
             "mask_token": "[MASK]",
         }
         begin, end = "[CLS]", "[SEP]"
-    vocabulary = {token: number for number, token in enumerate([*special, *GOOD, *BAD, *FILLER, *"abcdefghij"])}
+    vocabulary = {token: number for number, token in enumerate([*special, *GOOD, *BAD, *FILLER, *"abcdefghi"])}
     tokenizer = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token=names["unk_token"]))
     tokenizer.normalizer = normalizers.BertNormalizer(strip_accents=False)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -122,7 +122,8 @@ def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], 
             folders[family] = tmp_path_factory.mktemp("encoders") / f"tiny-{family}"
             tokenizer = tiny_tokenizer(family)
             tokenizer.save_pretrained(folders[family])
-            tiny_model(family, len(tokenizer)).save_pretrained(folders[family])
+            # One word stands there twice, so the ids have a gap: there are more of them than words.
+            tiny_model(family, max(tokenizer.get_vocab().values()) + 1).save_pretrained(folders[family])
         return folders[family]
 
     return folder

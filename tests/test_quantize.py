@@ -156,9 +156,10 @@ def test_int8_is_right_on_a_cpu_without_vnni(bundle, tmp_path):
     script = tmp_path / "golden.py"
     script.write_text(
         "import sys\n"
-        "from scorer import runtime\n"
+        "from scorer import model, runtime\n"
         "from scorer.bundle import load_bundle\n"
         "from scorer.model import Scorer\n"
+        "model.check_largest_row = lambda *arguments: None  # minutes in an emulator; not what is asked here\n"
         "if sys.argv[2] == 'fast':\n"
         "    runtime.int8_saturates = lambda: False\n"
         "else:\n"

@@ -12,11 +12,11 @@ from scorer.errors import InputError, UsageError
 from scorer.rows import csvfile
 from scorer.rows.columns import Wanted, output_columns, select
 from scorer.rows.csvfile import Dialect
+from scorer.rows.csvrecord import RecordReader
 from scorer.rows.jsonl import NotAnObject, parse_object
 from scorer.rows.lines import RAW_LIMIT, lines
 from scorer.rows.read import Inputs, Reader
 from scorer.rows.record import Record
-from scorer.rows.recordlines import RecordLines
 from scorer.rows.source import expand, format_of
 from scorer.rows.write import formatter
 
@@ -239,23 +239,24 @@ def parse_csv(data, limit=10**6, dialect=Dialect()):  # noqa: B008
 @pytest.mark.parametrize("ending", [b"", b'"x\n', b'"\n'])
 def test_lines_that_leave_quotes_open_are_read_about_twice_and_not_once_for_each(monkeypatch, line, ending):
     fed = 0
-    take, closes = RecordLines._take, RecordLines._closes
+    parse = RecordReader._parse
 
-    def counted(function):
-        def call(*arguments):
+    def counted(self, pieces):
+        def noted():
             nonlocal fed
-            fed += 1
-            return function(*arguments)
+            for piece in pieces:
+                fed += len(piece.splitlines())
+                yield piece
 
-        return call
+        return parse(self, noted())
 
-    monkeypatch.setattr(RecordLines, "_take", counted(take))
-    monkeypatch.setattr(RecordLines, "_closes", counted(closes))
+    monkeypatch.setattr(RecordReader, "_parse", counted)
     for limit in (10**6, 300):
-        fed = 0
-        found = parse_csv(b"h,i\n" + line * 2000 + ending, limit)
-        assert sum(item.raw.count(b"\n") for item in found[1:]) == 2000 + bool(ending)
-        assert fed < 5 * 2000
+        for dialect in (Dialect(), Dialect(escape_char="\\")):
+            fed = 0
+            found = parse_csv(b"h,i\n" + line * 2000 + ending, limit, dialect)
+            assert sum(item.raw.count(b"\n") for item in found[1:]) == 2000 + bool(ending)
+            assert 2000 <= fed < 5 * 2000
 
 
 @example(text='"\n\\\n\n', limit=5, escape="\\")  # an escaped line end outside quotes
@@ -266,8 +267,14 @@ def test_lines_that_leave_quotes_open_are_read_about_twice_and_not_once_for_each
 )
 def test_what_is_remembered_of_lines_changes_no_record(text, limit, escape):
     dialect = Dialect(escape_char=escape)
+    find = RecordReader._lines_to_the_end
+
+    def find_anew(self, length):
+        self._frontier = 0
+        return find(self, length)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RecordLines, "_may_close", lambda self: True)
+        patch.setattr(RecordReader, "_lines_to_the_end", find_anew)
         expected = parse_csv(b"h,i\n" + text.encode(), limit, dialect)
     assert parse_csv(b"h,i\n" + text.encode(), limit, dialect) == expected
 
@@ -284,10 +291,12 @@ def test_files_in_other_encodings_are_read_with_their_name(tmp_path):
         assert texts(items) == ["café\nnoir", "naïve"], encoding
 
 
-def test_utf_16_that_does_not_decode_ends_the_run(tmp_path):
-    data = "id,text\n1,a\n".encode("utf-16") + b"\x00\xd8"
-    with pytest.raises(InputError, match="Check --encoding"):
-        read(tmp_path, "a.csv", data, dialect=Dialect(encoding="utf-16"))
+def test_half_a_pair_of_utf_16_costs_its_record_and_a_cut_file_ends_the_run(tmp_path):
+    utf_16 = Dialect(encoding="utf-16")
+    data = "id,text\n1,a\n2,b".encode("utf-16") + b"\x00\xd8" + "\n3,c\n".encode("utf-16-le")
+    assert texts(read(tmp_path, "a.csv", data, dialect=utf_16)) == ["a", "invalid_encoding", "c"]
+    with pytest.raises(InputError, match=r"or not the whole file: .*Check --encoding\."):
+        read(tmp_path, "a.csv", data[:-1], dialect=utf_16)
 
 
 def test_an_empty_csv_file_is_an_error_and_a_header_alone_is_not(tmp_path):

@@ -1,5 +1,6 @@
 """Which column is the text, which values are passed through, and what the output's columns are called."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -20,14 +21,16 @@ class Wanted:
     Attributes:
         text: --text, or None to look for one of `TEXT_COLUMNS`.
         keep: --keep, in order; ``*`` stands for all columns of the first record, the text too.
-        option: what messages call the option that names the text column.
         details: whether tokens, truncated and each label's probability are written too.
+        option: what messages call the option that names the text column.
+        escape_formulas: whether what a spreadsheet would take for a formula is made text, in passed-through columns.
     """
 
     text: str | None = None
     keep: tuple[str, ...] = ()
     details: bool = False
     option: str = "--text"
+    escape_formulas: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def select(wanted: Wanted, columns: Sequence[str], source: str) -> Selection:
     """
     text = wanted.text if wanted.text is not None else _find_text_column(columns, source, wanted.option)
     if text not in columns:
-        raise UsageError(f"{source} has no column {text!r}. It has: {_names(columns)}.")
+        raise UsageError(f"{source} has no column {text!r}. It has: {_names(columns)}.{_other_reading(columns)}")
     kept = [name for asked in wanted.keep for name in (columns if asked == ALL else [asked])]
     carried = tuple(dict.fromkeys([ID, *kept] if ID in columns and text != ID else kept))
     selection = Selection(text, carried)
@@ -69,10 +72,11 @@ def select(wanted: Wanted, columns: Sequence[str], source: str) -> Selection:
 
 def check_unambiguous(selection: Selection, columns: Sequence[str], source: str) -> None:
     """Raise `UsageError` if a needed column stands in a file's header more than once."""
+    counts = Counter(columns)
     for needed in (selection.text, *selection.carried):
-        if list(columns).count(needed) > 1:
+        if counts[needed] > 1:
             raise UsageError(
-                f"{source} has the column {needed!r} more than once; rename one, so that it is clear which is meant."
+                f"{source} has the column {_shown(needed)} more than once; rename one, so that it is clear which is meant."
             )
 
 
@@ -130,10 +134,27 @@ def _find_text_column(columns: Sequence[str], source: str, option: str) -> str:
         raise UsageError(f"{source} has {_names(found)}: name the one to use with {option}.")
     raise UsageError(
         f"{source} has no column called {', '.join(TEXT_COLUMNS[:-1])} or {TEXT_COLUMNS[-1]}. It has: {_names(columns)}. "
-        f"Name the one to use with {option}."
+        f"Name the one to use with {option}.{_other_reading(columns)}"
     )
+
+
+def _other_reading(columns: Sequence[str]) -> str:
+    """What else may be wrong where the names look like no names."""
+    if any("\0" in name for name in columns):
+        return " The names hold zero bytes: check --encoding; UTF-16 looks like that."
+    if len(columns) == 1 and any(char in columns[0] for char in ",;\t|"):
+        return " If that is several columns, give --delimiter."
+    if any(len(name) > 40 or name.strip().isdigit() for name in columns):
+        return " If that is no header but data, say --no-header."
+    return ""
 
 
 def _names(columns: Sequence[str], most: int = 20) -> str:
     more = len(columns) - most
-    return ", ".join(map(repr, columns[:most])) + (f" and {more} more" if more > 0 else "") if columns else "no columns"
+    return (
+        ", ".join(map(_shown, columns[:most])) + (f" and {more} more" if more > 0 else "") if columns else "no columns"
+    )
+
+
+def _shown(name: str, most: int = 60) -> str:
+    return repr(name) if len(name) <= most else f"{name[:most]!r}..."

@@ -2,7 +2,8 @@
 
 Left to itself, that parser lets an unterminated quote swallow the rest of the file and stops at fields of 131,072
 characters. Here a record that does not parse, or whose quote is still open at the limit or the end of the file, costs
-its first physical line only, and parsing goes on at the next one.
+its first physical line only (with --escape-char, up to the first line end that is not escaped), and parsing goes on at
+the next one.
 """
 
 import csv
@@ -11,9 +12,10 @@ from dataclasses import dataclass
 from itertools import chain
 
 from scorer.errors import InputError, UsageError
-from scorer.rows.lines import Line
+from scorer.rows.csvrecord import Format, RecordReader
+from scorer.rows.hints import hint
+from scorer.rows.lines import Line, joined
 from scorer.rows.record import Header, Parsed, Position, Reason
-from scorer.rows.recordlines import Format, RecordLines
 from scorer.rows.source import DELIMITERS
 
 
@@ -80,9 +82,8 @@ def parse(source: str, physical_lines: Iterator[Line], dialect: Dialect, limit: 
         parsed, values = first
     if dialect.header:
         if parsed.problem is not None:
-            raise InputError(
-                f"{source}: the header line cannot be read ({parsed.problem}). Check --encoding, --delimiter and --quote-char."
-            )
+            what_to_try = hint(parsed.problem, parsed.raw) or "Check --encoding, --delimiter and --quote-char."
+            raise InputError(f"{source}: the header line cannot be read ({parsed.problem}). {what_to_try}")
         columns = tuple(values)
     else:
         columns = tuple(f"column_{number}" for number in range(1, len(values) + 1))
@@ -107,33 +108,22 @@ def _records(source: str, physical_lines: Iterator[Line], dialect: Dialect, limi
         quoting=csv.QUOTE_MINIMAL if dialect.quote_char else csv.QUOTE_NONE,
         strict=True,
     )
-    pulled = RecordLines(physical_lines, dialect.encoding, limit, csv_format)
-    reader = csv.reader(pulled, **csv_format)  # type: ignore[arg-type]
-    while True:
-        pulled.start_record()
-        values: list[str] = []
-        problem: Reason | None = None
-        try:
-            values = next(reader)
-        except StopIteration:
-            if not pulled.record:
-                return
-            problem = "unterminated_quote"
-        except csv.Error:
-            problem = "unterminated_quote"
-        if pulled.record[0].too_long:
-            problem = "too_long"
-        if problem is not None:
-            pulled.keep_first_line()
-        elif not values:
+    whole = physical_lines
+    if dialect.escape_char:
+        whole = joined(physical_lines, limit, dialect.encoding, dialect.escape_char)
+    for first, rest, values in RecordReader(whole, dialect.encoding, limit, csv_format):
+        if values == []:  # a blank line
             continue
-        elif pulled.length > limit:
+        length = first.length + len(rest)
+        problem: Reason | None = None
+        if length > limit:
             problem = "too_long"
+        elif values is None:
+            problem = "unterminated_quote"
         elif _undecodable(values):
             problem = "invalid_encoding"
-        raw = b"".join(line.data for line in pulled.record)
-        at = Position(source, pulled.record[0].number, pulled.record[0].offset)
-        yield Parsed(at, raw, pulled.length, {}, problem=problem), values
+        at = Position(source, first.number, first.offset)
+        yield Parsed(at, first.data + rest, length, {}, problem=problem), values or []
 
 
 def _undecodable(values: list[str]) -> bool:

@@ -16,6 +16,9 @@ def _refuse(constant: str) -> NoReturn:
 # Numbers stay as they are spelled: a float would turn 1.10 into 1.1, and 1E400 into infinity.
 _DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_refuse)
 _SPACE = re.compile(r"[ \t\n\r]*")
+_BRACKET_OR_STRING = re.compile(r'[][{}]|"(?:[^"\\]++|\\.)*+(?:"|\Z)', re.DOTALL)
+# Python's own limit depends on its release and on who calls whom; the same record has to have the same result everywhere.
+_DEPTH = 500
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -37,18 +40,26 @@ def parse(source: str, physical_lines: Iterator[Line], encoding: str) -> Iterato
         fields: dict[str, JsonValue] = {}
         duplicates: frozenset[str] = frozenset()
         problem: Reason | None = None
+        text = None if line.too_long else _decoded(line.data, encoding)
         if line.too_long:
             problem = "too_long"
+        elif text is None:
+            problem = "invalid_encoding"
         else:
             try:
-                fields, duplicates = parse_object(line.data.decode(encoding))
-            except UnicodeDecodeError:
-                problem = "invalid_encoding"
+                fields, duplicates = parse_object(text)
             except NotAnObject:
                 problem = "not_an_object"
-            except (ValueError, RecursionError):  # RecursionError: brackets nested thousands deep
+            except ValueError:
                 problem = "invalid_json"
         yield Parsed(Position(source, line.number, line.offset), line.data, line.length, fields, duplicates, problem)
+
+
+def _decoded(data: bytes, encoding: str) -> str | None:
+    try:
+        return data.decode(encoding)
+    except UnicodeError:
+        return None
 
 
 def parse_object(text: str) -> tuple[dict[str, JsonValue], frozenset[str]]:
@@ -58,7 +69,8 @@ def parse_object(text: str) -> tuple[dict[str, JsonValue], frozenset[str]]:
 
     Raises:
         NotAnObject: it is another JSON value.
-        ValueError: it is not JSON; an escaped lone surrogate, which no UTF-8 file could hold, is not.
+        ValueError: it is not JSON; an escaped lone surrogate, which no UTF-8 file could hold, is not. Nor is what is
+            nested deeper than `_DEPTH`.
 
     >>> parse_object('{"price": 1.10, "id": 007}')
     Traceback (most recent call last):
@@ -66,11 +78,23 @@ def parse_object(text: str) -> tuple[dict[str, JsonValue], frozenset[str]]:
     >>> parse_object('{"price": 1.10}')[0]["price"].source
     '1.10'
     """
+    _check_depth(text)
     fields, duplicates = _parse_object(text)
     if _SURROGATE_ESCAPE.search(text):
         # Half of a pair cannot be encoded, which is a ValueError, too.
         json.dumps({key: field.value for key, field in fields.items()}, ensure_ascii=False).encode()
     return fields, duplicates
+
+
+def _check_depth(text: str) -> None:
+    """Raise `ValueError` if brackets are nested too deep for the parser, wherever this is called from."""
+    if text.count("[") + text.count("{") <= _DEPTH:
+        return
+    depth = 0
+    for bracket in _BRACKET_OR_STRING.finditer(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(bracket[0], 0)
+        if depth > _DEPTH:
+            raise ValueError(f"nested deeper than {_DEPTH}")
 
 
 def _parse_object(text: str) -> tuple[dict[str, JsonValue], frozenset[str]]:

@@ -1,11 +1,16 @@
 """A binary stream cut into physical lines, with their places, in bounded memory."""
 
 import codecs
+import re
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 RAW_LIMIT = 64 * 1024
 """How much of an over-long record is kept for the rejects file."""
+
+LINE_END = re.compile(rb"\r\n?|\n")
+_LINE = re.compile(rb"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
+_TAIL = 1024
 
 
 class Stream(Protocol):
@@ -25,6 +30,7 @@ class Line(NamedTuple):
         data: its bytes, line end included; of a line that is too long perhaps the beginning only.
         length: its whole length in bytes.
         too_long: whether it is longer than the limit.
+        tail: its last bytes, of a line that is too long.
     """
 
     number: int
@@ -32,6 +38,7 @@ class Line(NamedTuple):
     data: bytes
     length: int
     too_long: bool
+    tail: bytes = b""
 
 
 def lines(stream: Stream, limit: int, *, carriage_returns: bool = False) -> Iterator[Line]:
@@ -43,19 +50,64 @@ def lines(stream: Stream, limit: int, *, carriage_returns: bool = False) -> Iter
         carriage_returns: cut at ``\\r\\n`` and lone ``\\r`` too, as CSV does.
     """
     number, offset, carry = 1, 0, b""
-    while data := carry + stream.readline(max(1, limit + 1 - len(carry))):
+    while data := carry if carry.endswith(b"\n") else carry + stream.readline(max(1, limit + 1 - len(carry))):
         data, carry = _whole_lines(data, len(carry), stream) if carriage_returns and b"\r" in data else (data, b"")
         if offset == 0 and data.startswith(codecs.BOM_UTF8):
             data, offset = data[len(codecs.BOM_UTF8) :], len(codecs.BOM_UTF8)
         if len(data) > limit and not data.endswith((b"\n", b"\r") if carriage_returns else b"\n"):
-            skipped, carry = _skip_line(stream, carriage_returns)
+            skipped, tail, carry = _skip_line(stream, carriage_returns)
             length = len(data) + skipped
-            yield Line(number, offset, data[:RAW_LIMIT], length, True)
+            yield Line(number, offset, data[:RAW_LIMIT], length, True, (data[-_TAIL:] + tail)[-_TAIL:])
             number, offset = number + 1, offset + length
             continue
-        for part in data.splitlines(keepends=True) if carriage_returns else (data,) if data else ():
-            yield Line(number, offset, part, len(part), len(part) > limit)
+        # One by one: millions of empty lines would be a hundred times as large as their bytes.
+        for part in _parts(data, carriage_returns):
+            long = len(part) > limit
+            yield Line(number, offset, part, len(part), long, part[-_TAIL:] if long else b"")
             number, offset = number + 1, offset + len(part)
+
+
+def joined(physical_lines: Iterator[Line], limit: int, encoding: str, escape_char: str) -> Iterator[Line]:
+    """Join each line whose end is escaped with the next one; longer ones than the limit are too long.
+
+    Inside quotes and outside, an escaped line end is part of a value.
+    """
+    first: Line | None = None
+    data, length = bytearray(), 0
+    for line in physical_lines:
+        goes_on = _end_is_escaped(line, encoding, escape_char)
+        if first is None and not goes_on:
+            yield line
+            continue
+        first = first or line
+        length += line.length
+        if len(data) <= limit:
+            data += line.data
+        if not goes_on:
+            yield _whole(first, data, length, limit)
+            first, data, length = None, bytearray(), 0
+    if first is not None:
+        yield _whole(first, data, length, limit)
+
+
+def _whole(first: Line, data: bytearray, length: int, limit: int) -> Line:
+    too_long = length > limit
+    return Line(first.number, first.offset, bytes(data[:RAW_LIMIT] if too_long else data), length, too_long)
+
+
+def _end_is_escaped(line: Line, encoding: str, escape_char: str) -> bool:
+    """Whether the one character that ends a line is escaped. Of two, the escape would only mean the first."""
+    text = (line.tail if line.too_long else line.data).decode(encoding, "surrogateescape")
+    if text.endswith("\r\n") or not text.endswith(("\r", "\n")):
+        return False
+    before = text[:-1]
+    return (len(before) - len(before.rstrip(escape_char))) % 2 == 1
+
+
+def _parts(data: bytes, carriage_returns: bool) -> Iterator[bytes]:
+    if not carriage_returns or b"\r" not in data:
+        return iter((data,) if data else ())
+    return (match[0] for match in _LINE.finditer(data))
 
 
 def _whole_lines(data: bytes, carried: int, stream: Stream) -> tuple[bytes, bytes]:
@@ -78,17 +130,22 @@ def _whole_lines(data: bytes, carried: int, stream: Stream) -> tuple[bytes, byte
     return data[:cut], data[cut:]
 
 
-def _skip_line(stream: Stream, carriage_returns: bool) -> tuple[int, bytes]:
-    """Read on to the end of the line; returns how many bytes that were, and what was read of the next line."""
-    skipped = 0
+def _skip_line(stream: Stream, carriage_returns: bool) -> tuple[int, bytes, bytes]:
+    """Read on to the end of the line.
+
+    Returns:
+        how many bytes that were, the last of them, and what was read of the next line.
+    """
+    skipped, tail = 0, b""
     while piece := stream.readline(1 << 20):
         if carriage_returns and b"\r" in piece:
             end = piece.index(b"\r") + 1
-            rest = piece[end:] or stream.read(1)
-            if rest.startswith(b"\n"):
-                return skipped + end + 1, rest[1:]
-            return skipped + end, rest
+            if end == len(piece):
+                piece += stream.read(1)  # perhaps the other half of \r\n
+            end += piece[end : end + 1] == b"\n"
+            return skipped + end, (tail + piece[:end])[-_TAIL:], piece[end:]
         skipped += len(piece)
+        tail = (tail + piece)[-_TAIL:]
         if piece.endswith(b"\n"):
             break
-    return skipped, b""
+    return skipped, tail, b""

@@ -10,8 +10,10 @@ from scorer.errors import InputError
 from scorer.rows import csvfile, jsonl
 from scorer.rows.columns import ALL, ID, Selection, Wanted, check_unambiguous, select, take
 from scorer.rows.csvfile import Dialect
+from scorer.rows.encodings import check_beginning
+from scorer.rows.hints import hint
 from scorer.rows.lines import lines
-from scorer.rows.record import Header, Parsed, Record, Reject
+from scorer.rows.record import Header, Parsed, Reason, Record, Reject
 from scorer.rows.source import DELIMITERS, Hashed, format_of, opened, stamp
 
 _MOST_DROPPED = 20
@@ -42,6 +44,7 @@ class Reader:
         absent: --keep columns that the first header or valid record lacks; a typing error, perhaps.
         dropped: keys of later records that ``--keep '*'`` would have passed through, or an id, had they been in the
             first record: an output's columns are fixed by its first row. Some 20 of them at most.
+        hints: by reason, what to try with the first record that was rejected for it.
         bytes_read: how far the reading got, over all files, for the progress.
         stamps: size and modification time of each file when the run began.
     """
@@ -58,6 +61,7 @@ class Reader:
         self.selection: Selection | None = None
         self.absent: tuple[str, ...] = ()
         self.dropped: set[str] = set()
+        self.hints: dict[Reason, str] = {}
         self.bytes_read = 0
         self._path = self._inputs.files[0]
         self._hash = self._hash_at_record = hashlib.sha256()
@@ -103,6 +107,8 @@ class Reader:
             taken = take(self.selection or Selection("", ()), parsed)
             self._hash_at_record = self._hash.copy()
             if isinstance(taken, str):
+                if taken not in self.hints:
+                    self.hints[taken] = hint(taken, parsed.raw)
                 yield Reject(row, parsed.position, taken, parsed.raw, parsed.length)
             else:
                 yield Record(row, *taken, parsed.position, parsed.raw, parsed.length)
@@ -122,7 +128,8 @@ class Reader:
 
     def _select(self, columns: Sequence[str], source: str) -> None:
         self.selection = select(self._wanted, columns, source)
-        self.absent = tuple(name for name in self.selection.carried if name not in columns)
+        there = set(columns)
+        self.absent = tuple(name for name in self.selection.carried if name not in there)
 
     def _note_dropped(self, parsed: Parsed) -> None:
         if self.selection is None or len(self.dropped) >= _MOST_DROPPED:
@@ -135,6 +142,10 @@ def _parse_file(path: str, inputs: Inputs, running: "hashlib._Hash") -> Iterator
     kind = format_of(path, inputs.format, "--input-format")
     with opened(path, inputs.dialect.encoding) as (stream, encoding):
         physical = lines(Hashed(stream, running), inputs.max_record_bytes, carriage_returns=kind != "jsonl")
+        first = next(physical, None)
+        if first is not None:
+            check_beginning(path, first, encoding, inputs.dialect.encoding)
+            physical = chain([first], physical)
         if kind == "jsonl":
             yield from jsonl.parse(path, physical, encoding)
         else:

@@ -1,6 +1,5 @@
 """Inputs by name: found, told apart by format, and opened as streams of bytes."""
 
-import codecs
 import glob
 import hashlib
 import io
@@ -59,22 +58,6 @@ def format_of(path: str, given: str | None, option: str) -> str:
         return "jsonl" if extension == "ndjson" else extension
     what = "stdin needs" if path == STDIN else f"the format of {path} cannot be told from its name: give"
     raise UsageError(f"{what} {option}, one of: {', '.join(FORMATS)}.")
-
-
-def check_encoding(encoding: str) -> str:
-    """The encoding's canonical name.
-
-    Raises:
-        UsageError: Python knows no such text encoding.
-    """
-    try:
-        "text".encode(encoding)
-    except (LookupError, UnicodeError) as error:
-        raise UsageError(
-            f"--encoding {encoding!r} is not known; for instance utf-8, latin-1, cp1252, utf-16."
-        ) from error
-    name = codecs.lookup(encoding).name
-    return "utf-8" if name == "utf-8-sig" else name  # a byte order mark is dropped from UTF-8 in any case
 
 
 @contextmanager
@@ -160,7 +143,8 @@ class _ToUtf8(io.RawIOBase):
     """Reads a stream whose line ends are no single byte (UTF-16, UTF-32) as UTF-8."""
 
     def __init__(self, stream: BinaryIO, path: str, encoding: str) -> None:
-        self._text = io.TextIOWrapper(stream, encoding=encoding, newline="")
+        # Half of a surrogate pair becomes bytes that are no UTF-8, which costs its record and no other.
+        self._text = io.TextIOWrapper(stream, encoding=encoding, errors="surrogatepass", newline="")
         self._path = path
         self._waiting = b""
 
@@ -170,9 +154,11 @@ class _ToUtf8(io.RawIOBase):
     def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
         if not self._waiting:
             try:
-                self._waiting = self._text.read(1 << 16).encode()
+                self._waiting = self._text.read(1 << 16).encode(errors="surrogatepass")
             except UnicodeError as error:
-                raise InputError(f"{self._path} is not {self._text.encoding}: {error}. Check --encoding.") from error
+                raise InputError(
+                    f"{self._path} is not {self._text.encoding}, or not the whole file: {error}. Check --encoding."
+                ) from error
         count = min(len(buffer), len(self._waiting))
         buffer[:count], self._waiting = self._waiting[:count], self._waiting[count:]
         return count

@@ -15,14 +15,25 @@ Formatter = Callable[[Iterable[Sequence[Cell]]], bytes]
 """Rows of cells, in the order of the columns, to bytes."""
 
 
-def formatter(kind: str, columns: Sequence[str]) -> tuple[bytes, Formatter]:
+# What spreadsheets take for the beginning of a formula, or skip to find one.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def formatter(kind: str, columns: Sequence[str], defused: range = range(0)) -> tuple[bytes, Formatter]:
     """What the file begins with, and the function that formats rows.
+
+    Args:
+        kind: of the file.
+        columns: their names.
+        defused: which of them, in CSV and TSV, get a ``'`` before what a spreadsheet would take for a formula.
 
     >>> head, rows = formatter("csv", ["row", "label", "score"])
     >>> head + rows([(1, "so, so", 0.25)])
     b'row,label,score\\n1,"so, so",0.250000\\n'
     >>> formatter("jsonl", ["row", "score"])[1]([(1, 0.25)])
     b'{"row":1,"score":0.250000}\\n'
+    >>> formatter("csv", ["row", "id"], range(1, 2))[1]([(1, "=1+1")])
+    b"1,'=1+1\\n"
     """
     if kind == "jsonl":
         keys = [orjson.dumps(column).decode() + ":" for column in columns]
@@ -31,21 +42,24 @@ def formatter(kind: str, columns: Sequence[str]) -> tuple[bytes, Formatter]:
     # \r too: the csv module leaves it bare, and a reader would then see the end of a row.
     special = re.compile(f'["\r\n{delimiter}]')
     return (
-        _csv_line(columns, delimiter, special),
-        lambda rows: b"".join(_csv_line(row, delimiter, special) for row in rows),
+        _csv_line(columns, delimiter, special, defused),
+        lambda rows: b"".join(_csv_line(row, delimiter, special, defused) for row in rows),
     )
 
 
-def _csv_line(row: Sequence[Cell], delimiter: str, special: re.Pattern[str]) -> bytes:
-    return (delimiter.join(_csv_cell(cell, special) for cell in row) + "\n").encode()
+def _csv_line(row: Sequence[Cell], delimiter: str, special: re.Pattern[str], defused: range) -> bytes:
+    cells = (_csv_cell(cell, special, defuse=number in defused) for number, cell in enumerate(row))
+    return (delimiter.join(cells) + "\n").encode()
 
 
-def _csv_cell(cell: Cell, special: re.Pattern[str]) -> str:
+def _csv_cell(cell: Cell, special: re.Pattern[str], *, defuse: bool) -> str:
     if isinstance(cell, JsonValue):
         cell = None if cell.value is None else str(cell.value) if cell.is_text else cell.source
     if cell is None:
         return ""
     if isinstance(cell, str):
+        if defuse and cell.startswith(_FORMULA):
+            cell = f"'{cell}"
         return '"' + cell.replace('"', '""') + '"' if special.search(cell) else cell
     return _number(cell)
 
@@ -56,7 +70,8 @@ def _json_line(keys: Sequence[str], row: Sequence[Cell]) -> bytes:
 
 def _json_cell(cell: Cell) -> str:
     if isinstance(cell, JsonValue):
-        return cell.source
+        # Only ever white space, since strings escape it; but there are readers who end a line there.
+        return cell.source.replace("\r", " ")
     if cell is None:
         return "null"
     if isinstance(cell, str):

@@ -1,10 +1,10 @@
 """Calls that fail, a disk that fills up, two runs at once: the destination is absent, old, or complete."""
 
 import errno
+import io
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from harness import FAST, MARKS, counted, in_parallel, leftovers, published, runners, windows_done, write_input
@@ -83,15 +83,16 @@ def os_message(number):
 
 def test_every_read_of_the_bundle_fails(score, tmp_path, monkeypatch, tally):
     source = write_input(tmp_path / "in.jsonl", 20)
-    read, left, held = Path.read_bytes, [0], []
+    left, held = [0], []
 
-    def failing(path):
-        left[0] -= 1
-        if left[0] == 0:
-            raise OSError(errno.EIO, "Input/output error")
-        return read(path)
+    class Failing(io.FileIO):
+        def read(self, size=-1):
+            left[0] -= 1
+            if left[0] == 0:
+                raise OSError(errno.EIO, "Input/output error")
+            return super().read(size)
 
-    monkeypatch.setattr(Path, "read_bytes", failing)
+    monkeypatch.setattr("scorer.bundle.open", Failing, raising=False)
     while True:
         left[0] = len(held) + 1
         result = score(source, "-o", tmp_path / "out.csv")

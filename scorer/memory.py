@@ -1,0 +1,29 @@
+"""A limit on this process's memory, for as long as something is tried out that may want all there is."""
+
+import contextlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+_HELD = re.compile(r"^VmData:\s+(\d+) kB$", re.MULTILINE)
+
+
+@contextlib.contextmanager
+def limited(more: int, status: Path = Path("/proc/self/status")) -> Iterator[None]:
+    """Meanwhile allocations fail where this process would hold ``more`` bytes more than now; on Linux only."""
+    try:
+        import resource
+
+        held = _HELD.search(status.read_text())
+    except (ImportError, OSError):
+        held = None
+    if held is None:
+        yield
+        return
+    before, most = resource.getrlimit(resource.RLIMIT_DATA)
+    limits = [int(held[1]) * 1024 + more, *(limit for limit in (before, most) if limit != resource.RLIM_INFINITY)]
+    resource.setrlimit(resource.RLIMIT_DATA, (min(limits), most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (before, most))

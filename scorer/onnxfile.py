@@ -1,0 +1,205 @@
+"""An ONNX file read just far enough to know that onnxruntime may have it.
+
+A graph is data from somewhere else. onnxruntime would open files that it names, relative to wherever the command runs,
+and would build whatever a few megabytes can unfold to. So its protobuf is walked first: no field that our exporter
+does not write, no operator from an unknown domain, no file but those that the bundle lists, and no more of anything
+than a model needs.
+"""
+
+from collections.abc import Iterator, Mapping
+from math import prod
+
+DOMAINS = ("", "ai.onnx", "com.microsoft")
+"""Operator domains that a graph may use: the standard's, by its two spellings, and onnxruntime's own."""
+
+# Not data flow: the first is a binary for some other provider, the others can repeat work without end.
+_REFUSED_OPERATORS = ("EPContext", "Loop", "Scan")
+
+_FIELDS_AT_MOST = 100_000  # an encoder of 6 blocks has some 5,000
+_DEPTH_AT_MOST = 24  # of messages in messages: a subgraph in a subgraph, and what those hold
+
+_LEAF = ""
+# Message by message (onnx.proto), what each field holds: another message, or a leaf. Left out, and so refused, are local
+# functions, training graphs and sparse tensors.
+_SCHEMA: Mapping[str, Mapping[int, str]] = {
+    "ModelProto": dict.fromkeys((1, 2, 3, 4, 5, 6), _LEAF) | {7: "GraphProto", 8: "OperatorSetIdProto", 14: "Entry"},
+    "OperatorSetIdProto": dict.fromkeys((1, 2), _LEAF),
+    "Entry": dict.fromkeys((1, 2), _LEAF),
+    "GraphProto": dict.fromkeys((2, 10), _LEAF)
+    | {1: "NodeProto", 5: "TensorProto", 16: "Entry"}
+    | dict.fromkeys((11, 12, 13), "ValueInfoProto"),
+    "NodeProto": dict.fromkeys((1, 2, 3, 4, 6, 7, 8), _LEAF) | {5: "AttributeProto", 9: "Entry"},
+    "AttributeProto": dict.fromkeys((1, 2, 3, 4, 7, 8, 9, 13, 20, 21), _LEAF)
+    | {5: "TensorProto", 6: "GraphProto", 10: "TensorProto", 11: "GraphProto"},
+    "TensorProto": dict.fromkeys((1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14), _LEAF) | {13: "Entry", 16: "Entry"},
+    "ValueInfoProto": dict.fromkeys((1, 3), _LEAF) | {2: "TypeProto", 4: "Entry"},
+    "TypeProto": {1: "TypeProto.Tensor", 6: _LEAF},
+    "TypeProto.Tensor": {1: _LEAF, 2: "TensorShapeProto"},
+    "TensorShapeProto": {1: "Dimension"},
+    "Dimension": dict.fromkeys((1, 2, 3), _LEAF),
+}
+_OPSET, _GRAPH, _NODE, _INITIALIZER, _ATTRIBUTE = 8, 7, 1, 5, 5
+_NODE_OPERATOR, _NODE_DOMAIN = 4, 7
+_ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS = (5, 10), (6, 11)
+_DIMS, _DATA_TYPE, _EXTERNAL, _LOCATION = 1, 2, 13, 14
+
+# Bytes of an element by TensorProto.DataType: those that weights are kept in.
+_ELEMENT_BYTES = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8, 16: 2}
+
+Message = dict[int, list["int | memoryview | Message"]]
+"""A message's fields by number: numbers, bytes, and other messages."""
+
+
+class UnfitGraph(ValueError):
+    """Why a graph is not given to onnxruntime."""
+
+
+def check_onnx(graph: bytes, listed: Mapping[str, int]) -> frozenset[str]:
+    """Walk through a graph and everything in it.
+
+    Args:
+        graph: the bytes of an ONNX file.
+        listed: the files that may hold tensors outside the graph, with their length in bytes.
+
+    Returns:
+        those that do.
+
+    Raises:
+        UnfitGraph: it is malformed, uses what no bundle needs, or names a file that is not listed.
+    """
+    model = _Walk(memoryview(graph)).message("ModelProto", 0, len(graph), 0)
+    if not model.get(_GRAPH):
+        raise UnfitGraph("it has no graph")
+    for opset in _messages(model, _OPSET):
+        _check_domain(_text(opset, 1))
+    files: set[str] = set()
+    graphs = list(_messages(model, _GRAPH))
+    while graphs:
+        current = graphs.pop()
+        for tensor in _messages(current, _INITIALIZER):
+            files |= _external_file(tensor, listed)
+        for node in _messages(current, _NODE):
+            _check_domain(_text(node, _NODE_DOMAIN))
+            if _text(node, _NODE_OPERATOR) in _REFUSED_OPERATORS:
+                raise UnfitGraph(f"it uses the operator {_text(node, _NODE_OPERATOR)}, which no bundle needs")
+            for attribute in _messages(node, _ATTRIBUTE):
+                graphs += _messages(attribute, *_ATTRIBUTE_GRAPHS)
+                if any(_is_external(tensor) for tensor in _messages(attribute, *_ATTRIBUTE_TENSORS)):
+                    raise UnfitGraph("a tensor that is not among its initializers lies outside of it")
+    return frozenset(files)
+
+
+class _Walk:
+    """Reads messages; every field that it meets counts."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._data = data
+        self._fields = 0
+
+    def message(self, kind: str, at: int, end: int, depth: int) -> Message:
+        if depth > _DEPTH_AT_MOST:
+            raise UnfitGraph("its parts are nested deeper than those of any model")
+        fields: Message = {}
+        for number, value in self._each_field(at, end):
+            what = _SCHEMA[kind].get(number)
+            if what is None:
+                raise UnfitGraph(f"it has field {number} in a {kind}, which no bundle needs")
+            if what == _LEAF:
+                held: int | memoryview | Message = (
+                    value if isinstance(value, int) else self._data[value.start : value.stop]
+                )
+            elif isinstance(value, slice):
+                held = self.message(what, value.start, value.stop, depth + 1)
+            else:
+                raise UnfitGraph(f"field {number} of a {kind} is malformed")
+            fields.setdefault(number, []).append(held)
+        return fields
+
+    def _each_field(self, at: int, end: int) -> Iterator[tuple[int, int | slice]]:
+        """Number and value of each field: a number, or where its bytes are."""
+        while at < end:
+            self._fields += 1
+            if self._fields > _FIELDS_AT_MOST:
+                raise UnfitGraph("it unfolds to more parts than any model has")
+            key, at = self._varint(at, end)
+            number, wire = key >> 3, key & 7
+            value: int | slice
+            if wire == 0:
+                value, at = self._varint(at, end)
+            else:
+                if wire == 2:
+                    length, at = self._varint(at, end)
+                elif wire in (1, 5):
+                    length = 8 if wire == 1 else 4
+                else:
+                    raise UnfitGraph("it is no ONNX file, or a damaged one")
+                if length > end - at:
+                    raise UnfitGraph("it is no ONNX file, or a truncated one")
+                # A number of fixed size: none of those that are looked at, and protobuf would not take it for one.
+                value, at = slice(at, at + length) if wire == 2 else -1, at + length
+            yield number, value
+
+    def _varint(self, at: int, end: int) -> tuple[int, int]:
+        value = 0
+        for shift in range(0, 64, 7):
+            if at >= end:
+                raise UnfitGraph("it is no ONNX file, or a truncated one")
+            byte = self._data[at]
+            at += 1
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return value, at
+        raise UnfitGraph("it is no ONNX file, or a damaged one")
+
+
+def _check_domain(domain: str) -> None:
+    if domain not in DOMAINS:
+        raise UnfitGraph(f"it uses operators of the domain {domain!r}; known are ai.onnx and com.microsoft")
+
+
+def _is_external(tensor: Message) -> bool:
+    return bool(tensor.get(_EXTERNAL)) or any(tensor.get(_LOCATION, []))
+
+
+def _external_file(tensor: Message, listed: Mapping[str, int]) -> set[str]:
+    """The file that holds a tensor's bytes, if it is not the graph; all of them have to be in there."""
+    if not _is_external(tensor):
+        return set()
+    given = list(_messages(tensor, _EXTERNAL))
+    entries = {_text(entry, 1): _text(entry, 2) for entry in given}
+    name = entries.pop("location", "")
+    if name not in listed:
+        raise UnfitGraph(f"it wants a tensor from the file {name!r}, which is not listed")
+    understood = len(given) == len(entries) + 1 and entries.keys() <= {"offset", "length"}
+    if not understood or not all(map(_is_count, entries.values())):
+        raise UnfitGraph(f"it wants a tensor from {name}, but not in a way that can be checked")
+    size, begin = _tensor_bytes(tensor), int(entries.get("offset", 0))
+    if not size or size != int(entries.get("length", size)) or begin + size > listed[name]:
+        raise UnfitGraph(f"it wants a tensor from {name} that is not in there")
+    return {name}
+
+
+def _tensor_bytes(tensor: Message) -> int:
+    """How many bytes a tensor has by its shape and type; 0 where that cannot be told."""
+    numbers = [*tensor.get(_DATA_TYPE, [0]), *tensor.get(_DIMS, [])]
+    sizes = [number for number in numbers if isinstance(number, int) and number >= 0]
+    return _ELEMENT_BYTES.get(sizes[0], 0) * prod(sizes[1:]) if len(sizes) == len(numbers) else 0
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 20
+
+
+def _messages(message: Message, *numbers: int) -> Iterator[Message]:
+    for number in numbers:
+        for value in message.get(number, []):
+            assert isinstance(value, dict)  # the schema says so
+            yield value
+
+
+def _text(message: Message, number: int) -> str:
+    """The last value of a field that holds text; absent is empty, as protobuf has it."""
+    value = message.get(number, [b""])[-1]
+    if not isinstance(value, memoryview | bytes):
+        raise UnfitGraph("a name in it is malformed")
+    return bytes(value[:1000]).decode(errors="backslashreplace")

@@ -1,0 +1,148 @@
+"""CSV records out of lines: where a record ends, and its values, by the standard library's parser in strict mode."""
+
+import csv
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, TypedDict
+
+from scorer.rows.lines import Line
+from scorer.rows.lookahead import LookAhead
+
+
+class Format(TypedDict):
+    """The csv module's own names for a dialect."""
+
+    delimiter: str
+    quotechar: str | None
+    escapechar: str | None
+    quoting: int
+    strict: bool
+
+
+class Record(NamedTuple):
+    """A record's lines.
+
+    Attributes:
+        first: its first line.
+        rest: the bytes of its other lines.
+        values: of its fields; None where it does not parse, or ends nowhere within the limit: it is then its first
+            line alone.
+    """
+
+    first: Line
+    rest: bytes
+    values: list[str] | None
+
+
+class RecordReader:
+    """Iterates over the records of a file.
+
+    A record that fails costs its first line, and the next one begins with the line after it. A file of lines that each
+    leave a quote open would then be read to its end once for every line. To read it about twice instead, it is
+    remembered up to where lines that begin inside quotes are known to end inside quotes (``_frontier``): a quote that is
+    open before any of them is open there, whichever record opened it.
+
+    Args:
+        lines: of the file; with an escape character, those joined whose end is escaped.
+        encoding: of the file.
+        limit: bytes of a record at most; one whose quote is still open there ends nowhere.
+        csv_format: how the file is written.
+    """
+
+    def __init__(self, lines: Iterator[Line], encoding: str, limit: int, csv_format: Format) -> None:
+        self._ahead = LookAhead(lines)
+        self._encoding = encoding
+        self._limit = limit
+        self._format = csv_format
+        self._special = [char for char in (csv_format["quotechar"], csv_format["escapechar"]) if char]
+        self._frontier = 0  # in lines ahead, as all below
+        self._frontier_bytes = 0
+        self._dead_end = False  # a quote open at the frontier is never closed, or the record fails there
+
+    def __iter__(self) -> Iterator[Record]:
+        while (first := self._take_line()) is not None:
+            if first.too_long:
+                yield Record(first, b"", None)
+                continue
+            text = self._text(first.data)
+            if not any(char in text for char in self._special):  # most lines of most files
+                line = text.rstrip("\r\n")
+                yield Record(first, b"", line.split(self._format["delimiter"]) if line else [])
+                continue
+            values, rest = self._known(first, text) if self._frontier else self._read(first, text)
+            yield Record(first, rest, values)
+
+    def _read(self, first: Line, text: str) -> tuple[list[str] | None, bytes]:
+        """Values and other lines of a record; the parser gets as many lines as it asks for."""
+        count = size = last = 0
+
+        def pieces() -> Iterator[str]:
+            nonlocal count, size, last
+            yield text
+            while first.length + size <= self._limit and (last := self._ahead.look(count) or 0):
+                count, size = count + 1, size + last
+                yield self._text(self._ahead.piece(size - last, size))
+
+        values, still_open = self._parse(pieces())
+        if values is not None:
+            return values, self._ahead.take_lines(count)
+        # It asked for each of the lines because a quote was open before it, and in the last one it failed or not.
+        self._dead_end = not still_open
+        if count:
+            self._frontier, self._frontier_bytes = (count, size) if still_open else (count - 1, size - last)
+        return None, b""
+
+    def _known(self, first: Line, text: str) -> tuple[list[str] | None, bytes]:
+        """The same, where lines are known which a quote left open would stay open in."""
+        values, still_open = self._parse([text])
+        if not still_open or (count := self._lines_to_the_end(first.length)) is None:
+            return values, b""
+        self._frontier = 0
+        rest = self._ahead.take_lines(count)
+        return self._parse([text, self._text(rest)])[0], rest
+
+    def _lines_to_the_end(self, length: int) -> int | None:
+        """How many lines after its first one a record has that leaves a quote open in it; None if it does not end.
+
+        Args:
+            length: of its first line.
+        """
+        while not self._dead_end and length + self._frontier_bytes <= self._limit:
+            size = self._ahead.look(self._frontier)
+            if size is None:
+                self._dead_end = True
+                break
+            text = self._text(self._ahead.piece(self._frontier_bytes, self._frontier_bytes + size))
+            values, still_open = self._parse([f"{self._format['quotechar']}{text}"])
+            if values is not None:
+                return self._frontier + 1
+            if still_open:
+                self._frontier += 1
+                self._frontier_bytes += size
+            else:
+                self._dead_end = True
+        return None
+
+    def _parse(self, pieces: Iterable[str]) -> tuple[list[str] | None, bool]:
+        """The values of a record; or None, and whether that is for a quote still open after the last piece."""
+        all_given = False
+
+        def given() -> Iterator[str]:
+            nonlocal all_given
+            yield from pieces
+            all_given = True
+
+        try:
+            return next(csv.reader(given(), **self._format), None), False  # type: ignore[arg-type]
+        except csv.Error:
+            return None, all_given
+
+    def _take_line(self) -> Line | None:
+        line = self._ahead.take()
+        if line is not None and self._frontier:
+            self._frontier -= 1
+            self._frontier_bytes -= line.length
+        return line
+
+    def _text(self, data: bytes) -> str:
+        # Undecodable bytes must not stop the parser in the middle of a record; who gets the record finds them again.
+        return data.decode(self._encoding, "surrogateescape")
