@@ -47,8 +47,7 @@ def likely_encoding(data: bytes) -> str | None:
         if data.startswith(mark):
             return name
     zeros = [data[phase::4].count(0) for phase in range(4)]  # of UTF-16 every other byte is 0, of UTF-32 three of four
-    quarter = len(data) // 4
-    if quarter and sum(zeros) > 2 * quarter and sorted(zeros)[0] <= quarter // 10:
+    if sum(zeros) > 0.6 * len(data) and min(zeros) == 0:
         return "utf-32-le" if zeros[0] < zeros[3] else "utf-32-be"
     even, odd = zeros[0] + zeros[2], zeros[1] + zeros[3]
     if even + odd > 1 and min(even, odd) == 0:
