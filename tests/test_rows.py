@@ -52,6 +52,12 @@ def test_lines_have_their_numbers_and_offsets(data, returns, expected):
     assert found == expected
 
 
+def test_a_byte_order_mark_does_not_count_towards_the_limit():
+    for limit in (4, 5, 6, 7):
+        (line,) = lines(io.BytesIO(b"\xef\xbb\xbfabcde"), limit)
+        assert (line.length, line.too_long) == (5, limit < 5)
+
+
 def test_a_line_over_the_limit_is_shortened_and_the_next_one_is_intact():
     data = b"x" * 200_000 + b"\nnext\n"
     long, following = lines(io.BytesIO(data), 1000)

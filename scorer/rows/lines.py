@@ -51,9 +51,10 @@ def lines(stream: Stream, limit: int, *, carriage_returns: bool = False) -> Iter
     """
     number, offset, carry = 1, 0, b""
     while data := carry if carry.endswith(b"\n") else carry + stream.readline(max(1, limit + 1 - len(carry))):
-        data, carry = _whole_lines(data, len(carry), stream) if carriage_returns and b"\r" in data else (data, b"")
         if offset == 0 and data.startswith(codecs.BOM_UTF8):
             data, offset = data[len(codecs.BOM_UTF8) :], len(codecs.BOM_UTF8)
+            data += b"" if data.endswith(b"\n") else stream.readline(len(codecs.BOM_UTF8))
+        data, carry = _whole_lines(data, len(carry), stream) if carriage_returns and b"\r" in data else (data, b"")
         if len(data) > limit and not data.endswith((b"\n", b"\r") if carriage_returns else b"\n"):
             skipped, tail, carry = _skip_line(stream, carriage_returns)
             length = len(data) + skipped
