@@ -62,7 +62,7 @@ def test_a_line_over_the_limit_is_shortened_and_the_next_one_is_intact():
     data = b"x" * 200_000 + b"\nnext\n"
     long, following = lines(io.BytesIO(data), 1000)
     assert long.too_long
-    assert (long.length, len(long.data)) == (200_001, RAW_LIMIT if RAW_LIMIT < 1001 else 1001)
+    assert (long.length, len(long.data)) == (200_001, RAW_LIMIT)
     assert (following.number, following.offset, following.data) == (2, 200_001, b"next\n")
 
 
@@ -288,6 +288,12 @@ def test_what_is_remembered_of_lines_changes_no_record(text, limit, escape):
 def test_a_field_may_be_longer_than_the_standard_librarys_limit(tmp_path):
     (record,) = read(tmp_path, "a.csv", b"text\n" + b"a" * 200_000 + b"\n")
     assert len(record.text) == 200_000
+
+
+@pytest.mark.parametrize("end", ["\n", ""])
+def test_a_file_may_end_without_a_line_end_after_an_escaped_one(tmp_path, end):
+    data = f"text\nfirst\nx\\\ny{end}".encode()
+    assert texts(read(tmp_path, "a.csv", data, dialect=Dialect(escape_char="\\"))) == ["first", "x\ny"]
 
 
 def test_files_in_other_encodings_are_read_with_their_name(tmp_path):

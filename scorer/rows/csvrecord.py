@@ -145,4 +145,6 @@ class RecordReader:
 
     def _text(self, data: bytes) -> str:
         # Undecodable bytes must not stop the parser in the middle of a record; who gets the record finds them again.
-        return data.decode(self._encoding, "surrogateescape")
+        text = data.decode(self._encoding, "surrogateescape")
+        # After an escaped line end the parser takes a record for ended by a line end only, not by the end of the file.
+        return text if text.endswith(("\n", "\r")) else f"{text}\n"

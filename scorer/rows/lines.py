@@ -10,7 +10,8 @@ RAW_LIMIT = 64 * 1024
 
 LINE_END = re.compile(rb"\r\n?|\n")
 _LINE = re.compile(rb"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
-_TAIL = 1024
+_TAIL = 64 * 1024  # tells whether the line's end is escaped, unless all of it were escape characters
+_PIECE = 1 << 16
 
 
 class Stream(Protocol):
@@ -27,7 +28,7 @@ class Line(NamedTuple):
     Attributes:
         number: from 1.
         offset: of its first byte.
-        data: its bytes, line end included; of a line that is too long perhaps the beginning only.
+        data: its bytes, line end included; of a line that is too long the beginning, `RAW_LIMIT` at most.
         length: its whole length in bytes.
         too_long: whether it is longer than the limit.
         tail: its last bytes, of a line that is too long.
@@ -49,23 +50,43 @@ def lines(stream: Stream, limit: int, *, carriage_returns: bool = False) -> Iter
         limit: bytes of a line at most; the rest of a longer one is read and dropped.
         carriage_returns: cut at ``\\r\\n`` and lone ``\\r`` too, as CSV does.
     """
-    number, offset, carry = 1, 0, b""
-    while data := carry if carry.endswith(b"\n") else carry + stream.readline(max(1, limit + 1 - len(carry))):
-        if offset == 0 and data.startswith(codecs.BOM_UTF8):
-            data, offset = data[len(codecs.BOM_UTF8) :], len(codecs.BOM_UTF8)
-            data += b"" if data.endswith(b"\n") else stream.readline(len(codecs.BOM_UTF8))
-        data, carry = _whole_lines(data, len(carry), stream) if carriage_returns and b"\r" in data else (data, b"")
-        if len(data) > limit and not data.endswith((b"\n", b"\r") if carriage_returns else b"\n"):
-            skipped, tail, carry = _skip_line(stream, carriage_returns)
-            length = len(data) + skipped
-            yield Line(number, offset, data[:RAW_LIMIT], length, True, (data[-_TAIL:] + tail)[-_TAIL:])
-            number, offset = number + 1, offset + length
+    ends = (b"\n", b"\r") if carriage_returns else (b"\n",)
+    number, offset, length, kept, tail = 1, 0, 0, bytearray(), b""
+    for piece in _cut_at_returns(stream) if carriage_returns else iter(lambda: stream.readline(_PIECE), b""):
+        if not (offset or length) and piece.startswith(codecs.BOM_UTF8):
+            piece, offset = piece[len(codecs.BOM_UTF8) :], len(codecs.BOM_UTF8)
+        length += len(piece)
+        if len(kept) <= limit:
+            kept += piece
+        else:  # too long already: nothing more of it is kept but its end
+            tail = (tail + piece)[-_TAIL:]
+        if piece.endswith(ends):
+            yield _line(number, offset, kept, length, limit, tail)
+            number, offset, length, kept, tail = number + 1, offset + length, 0, bytearray(), b""
+    if length:
+        yield _line(number, offset, kept, length, limit, tail)
+
+
+def _line(number: int, offset: int, kept: bytearray, length: int, limit: int, tail: bytes = b"") -> Line:
+    if length <= limit:
+        return Line(number, offset, bytes(kept), length, False)
+    return Line(number, offset, bytes(kept[:RAW_LIMIT]), length, True, (bytes(kept[-_TAIL:]) + tail)[-_TAIL:])
+
+
+def _cut_at_returns(stream: Stream) -> Iterator[bytes]:
+    """Pieces of lines: none holds a line end but at its end, where ``\r\n`` is never torn."""
+    ahead = b""
+    while data := ahead + stream.readline(_PIECE):
+        ahead = b""
+        if b"\r" not in data:
+            yield data
             continue
-        # One by one: millions of empty lines would be a hundred times as large as their bytes.
-        for part in _parts(data, carriage_returns):
-            long = len(part) > limit
-            yield Line(number, offset, part, len(part), long, part[-_TAIL:] if long else b"")
-            number, offset = number + 1, offset + len(part)
+        if data.endswith(b"\r"):  # perhaps the first half of \r\n
+            ahead = stream.read(1)
+            data, ahead = (data + ahead, b"") if ahead == b"\n" else (data, ahead)
+        # One by one: all at once, millions of empty lines would be a hundred times as large as their bytes.
+        for match in _LINE.finditer(data):
+            yield match[0]
 
 
 def joined(physical_lines: Iterator[Line], limit: int, encoding: str, escape_char: str) -> Iterator[Line]:
@@ -85,15 +106,10 @@ def joined(physical_lines: Iterator[Line], limit: int, encoding: str, escape_cha
         if len(data) <= limit:
             data += line.data
         if not goes_on:
-            yield _whole(first, data, length, limit)
+            yield _line(first.number, first.offset, data, length, limit)
             first, data, length = None, bytearray(), 0
     if first is not None:
-        yield _whole(first, data, length, limit)
-
-
-def _whole(first: Line, data: bytearray, length: int, limit: int) -> Line:
-    too_long = length > limit
-    return Line(first.number, first.offset, bytes(data[:RAW_LIMIT] if too_long else data), length, too_long)
+        yield _line(first.number, first.offset, data, length, limit)
 
 
 def _end_is_escaped(line: Line, encoding: str, escape_char: str) -> bool:
@@ -103,50 +119,3 @@ def _end_is_escaped(line: Line, encoding: str, escape_char: str) -> bool:
         return False
     before = text[:-1]
     return (len(before) - len(before.rstrip(escape_char))) % 2 == 1
-
-
-def _parts(data: bytes, carriage_returns: bool) -> Iterator[bytes]:
-    if not carriage_returns or b"\r" not in data:
-        return iter((data,) if data else ())
-    return (match[0] for match in _LINE.finditer(data))
-
-
-def _whole_lines(data: bytes, carried: int, stream: Stream) -> tuple[bytes, bytes]:
-    """Cut data that holds ``\\r`` after its last whole line; a ``\\r`` at the end may be the half of ``\\r\\n``.
-
-    Args:
-        data: what was read, the first ``carried`` bytes of it before.
-        carried: as many bytes as ``data`` has at the end of the stream.
-        stream: where to read the byte after a final ``\\r``.
-
-    Returns:
-        whole lines, and the beginning of the next one.
-    """
-    if data.endswith(b"\n") or len(data) == carried:
-        return data, b""
-    if data.endswith(b"\r"):
-        following = stream.read(1)
-        return (data + following, b"") if following == b"\n" else (data, following)
-    cut = data.rfind(b"\r") + 1
-    return data[:cut], data[cut:]
-
-
-def _skip_line(stream: Stream, carriage_returns: bool) -> tuple[int, bytes, bytes]:
-    """Read on to the end of the line.
-
-    Returns:
-        how many bytes that were, the last of them, and what was read of the next line.
-    """
-    skipped, tail = 0, b""
-    while piece := stream.readline(1 << 20):
-        if carriage_returns and b"\r" in piece:
-            end = piece.index(b"\r") + 1
-            if end == len(piece):
-                piece += stream.read(1)  # perhaps the other half of \r\n
-            end += piece[end : end + 1] == b"\n"
-            return skipped + end, (tail + piece[:end])[-_TAIL:], piece[end:]
-        skipped += len(piece)
-        tail = (tail + piece)[-_TAIL:]
-        if piece.endswith(b"\n"):
-            break
-    return skipped, tail, b""

@@ -72,10 +72,13 @@ class Number(str):
 
 
 def _half_pairs(value):
-    if isinstance(value, str):
-        return any("\ud800" <= char <= "\udfff" for char in value)
-    if isinstance(value, list | tuple):
-        return any(map(_half_pairs, value))
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str) and any("\ud800" <= char <= "\udfff" for char in one):
+            return True
+        if isinstance(one, list | tuple):
+            waiting.extend(one)
     return False
 
 
