@@ -11,7 +11,11 @@ after such a place independently. That holds for the tokenizers of the BERT fami
 
 One normaliser looks across blanks: the one that removes ``<br />``. A tag that the cut tears apart was at the very
 end, because blanks are all that may stand between ``<br`` and the cut. So the first tokens are safe if there are some
-more behind them, and that is asked for (`MARGIN`).
+more behind them, and that is asked for.
+
+Where there is no blank for long (Chinese, rows of dashes) a text may be cut anywhere, if many more tokens are behind
+those that count: a cut changes nothing but the piece that it is in, and WordPiece makes a limited number of tokens of a
+piece.
 """
 
 import json
@@ -23,8 +27,8 @@ from typing import Any, NamedTuple
 BR_TAG = r"(?i)<br\s*/?>"
 """The only pattern of a Replace normaliser that is known to be safe."""
 
-MARGIN = 8
-"""Tokens beyond those that are kept, for a cut to be trusted; a torn tag is two or three."""
+# Tokens that have to be there beyond those that count, for a cut before a blank: a torn tag is two or three.
+_MARGIN = 8
 
 _KEEPING = frozenset({"Lowercase", "NFC", "NFD"})
 _DELETING = frozenset({"BertNormalizer", "NFKC", "NFKD", "StripAccents"})
@@ -34,10 +38,19 @@ _CUT = re.compile(r"(?<=\S)[ \t\n\r]")
 # WordPiece makes one unknown token of a word of more than max_input_chars_per_word characters, however long it is,
 # and none of blanks, however many there are.
 _LONG_WORD = 256
+# The same for a cut anywhere: the tokens of the piece that is cut, and of an added token that is.
+_WIDE_MARGIN = 2 * _LONG_WORD + _MARGIN
 _LONG_RUN = re.compile(
     rf"(?<![A-Za-z0-9])([A-Za-z0-9]{{{_LONG_WORD}}})[A-Za-z0-9]+"
     rf"|(?<![ \t\n\r])([ \t\n\r])[ \t\n\r]{{{_LONG_WORD},}}"
 )
+
+
+class Beginning(NamedTuple):
+    """A beginning of a text, and how many tokens it must have beyond those that count to be as good as the whole."""
+
+    text: str
+    margin: int
 
 
 class Cutting(NamedTuple):
@@ -45,7 +58,7 @@ class Cutting(NamedTuple):
 
     Attributes:
         texts: a text may be cut before a blank.
-        runs: words and blanks without end may be shortened.
+        runs: words and blanks without end may be shortened, and a text may be cut anywhere.
     """
 
     texts: bool
@@ -67,29 +80,34 @@ def cutting(tokenizer_json: bytes) -> Cutting:
         model.get("type") == "WordPiece"
         and model.get("max_input_chars_per_word", _LONG_WORD) < _LONG_WORD
         and not any(token.get("normalized", True) or token["content"][0].isalnum() for token in added)
+        and all(len(token["content"]) < _LONG_WORD for token in added)
     )
     return Cutting(local and model.get("type") in ("WordPiece", "BPE"), local and runs)
 
 
-def beginnings(text: str, length: int, runs: bool) -> Iterator[str]:
+def beginnings(text: str, length: int, runs: bool) -> Iterator[Beginning]:
     """Beginnings of a text, each longer than the one before, the last one equal to the whole (its runs shortened).
 
     Args:
         text: any text.
-        length: of the first beginning, in characters; the next place to cut is taken.
-        runs: whether runs may be shortened, see `Cutting`.
+        length: of the first beginning, in characters, or up to twice that: there is a place to cut.
+        runs: whether runs may be shortened and words be cut, see `Cutting`.
 
     >>> list(beginnings("a film of some length", 5, runs=False))
-    ['a film', 'a film of some length']
+    [Beginning(text='a film', margin=8), Beginning(text='a film of some length', margin=0)]
     """
     if len(text) > length and (cut := _CUT.search(text, length, 2 * length)):
-        yield text[: cut.start()]
+        yield Beginning(text[: cut.start()], _MARGIN)
+        length = 8 * cut.start()
     if runs and len(text) > length:
         text = _LONG_RUN.sub(r"\1\2", text)
-    while (cut := _CUT.search(text, 8 * length)) is not None:
-        length = cut.start()
-        yield text[:length]
-    yield text
+    while 2 * length < len(text):
+        if cut := _CUT.search(text, length, 2 * length if runs else len(text)):
+            yield Beginning(text[: cut.start()], _MARGIN)
+        elif runs:
+            yield Beginning(text[: 2 * length], _WIDE_MARGIN)
+        length = 8 * (cut.start() if cut else length)
+    yield Beginning(text, 0)
 
 
 def _is_local(normalizer: dict[str, Any] | None, known: frozenset[str]) -> bool:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import tokenizers
 
-from scorer.beginnings import MARGIN, beginnings, cutting
+from scorer.beginnings import beginnings, cutting
 from scorer.bundle import TOKENIZER
 from scorer.errors import BundleError
 
@@ -71,15 +71,15 @@ class Tokenizer:
         longest = _CHARACTERS_A_TOKEN * self.max_length
         long = [number for number, text in enumerate(texts) if len(text) > longest] if self._cutting.texts else []
         tries = {number: beginnings(texts[number], longest, self._cutting.runs) for number in long}
-        encodings = self._encode(
-            [next(tries[number]) if number in tries else text for number, text in enumerate(texts)]
-        )
-        while tries:
-            longer = {number: next(tries[number], None) for number in tries if not self._is_enough(encodings[number])}
-            again = {number: text for number, text in longer.items() if text is not None}
-            for number, encoding in zip(again, self._encode(list(again.values())), strict=True):
+        tried = {number: next(tries[number]) for number in tries}
+        encodings = self._encode([tried[number].text if number in tried else text for number, text in enumerate(texts)])
+        while tried := {
+            number: next(tries[number])
+            for number, beginning in tried.items()
+            if not self._has_beyond(encodings[number], beginning.margin)
+        }:
+            for number, encoding in zip(tried, self._encode([one.text for one in tried.values()]), strict=True):
                 encodings[number] = encoding
-            tries = {number: tries[number] for number in again}
         return Tokens(
             ids=[np.array(encoding.ids, dtype=np.int64) for encoding in encodings],
             truncated=[bool(encoding.overflowing) for encoding in encodings],
@@ -89,6 +89,6 @@ class Tokenizer:
         with _blamed_on_the_file():
             return list(self._tokenizer.encode_batch_fast(list(texts)))
 
-    def _is_enough(self, encoding: tokenizers.Encoding) -> bool:
-        """Whether there are enough tokens behind those that are kept for them to be what the whole text would give."""
-        return sum(len(beyond.ids) - self._special for beyond in encoding.overflowing) >= MARGIN
+    def _has_beyond(self, encoding: tokenizers.Encoding, margin: int) -> bool:
+        """Whether there are so many tokens behind those that are kept."""
+        return sum(len(beyond.ids) - self._special for beyond in encoding.overflowing) >= margin

@@ -25,7 +25,7 @@ from test_properties import JSON_PIECES, PIECES
 
 from export.encoder import load_encoder
 from scorer.bundle import SUMS, format_sums, parse_sums
-from scorer.errors import ScorerError
+from scorer.errors import ProviderError, ScorerError
 from scorer.model import Scorer
 
 HERE = Path(__file__).resolve().parent
@@ -184,7 +184,7 @@ def try_bundle(folder):
             Scorer(folder, provider="cpu").score(["a good film", "bad"])
             code = 0
         except ScorerError as error:
-            code = error.exit_code if "broken" in str(error) else 71
+            code = error.exit_code if "broken" in str(error) or isinstance(error, ProviderError) else 71
             if code == 71:
                 traceback.print_exc()
         except BaseException:
