@@ -1,6 +1,9 @@
 """Tiny encoders, tokenizers and bundles, made here: no network, no download, no real data."""
 
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -206,6 +209,27 @@ def score(bundle: Bundle, capfd: pytest.CaptureFixture[str], monkeypatch: pytest
         return Result(code, out, err)
 
     return run
+
+
+# What the system counts from exec on; a child's ru_maxrss begins with what its parent had.
+_MEASURED = """
+import atexit, re, sys
+from pathlib import Path
+found = lambda: re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]
+atexit.register(lambda: print(found(), file=sys.stderr))
+from scorer.cli import main
+main()
+"""
+
+
+def peak_memory(bundle: Bundle, source: Path, output: Path) -> float:
+    """Peak memory of a run of `score` on CPU in a process of its own, in MB; on Linux only."""
+    root = Path(__file__).parent.parent
+    environment = {**os.environ, "PYTHONPATH": str(root), "OPENBLAS_NUM_THREADS": "1", "SCORE_PROVIDER": "cpu"}
+    arguments = [sys.executable, "-c", _MEASURED, source, "-o", output, "--model", bundle.path, "-q"]
+    run = subprocess.run(arguments, env=environment, cwd=root, capture_output=True, text=True, check=False)
+    assert run.returncode in (0, 3), run.stderr
+    return int(run.stderr.split()[-1]) / 1024
 
 
 _TOTALS = pytest.StashKey[list[tuple[str, int, int]]]()
