@@ -34,7 +34,7 @@ _threads = click.option(
 
 
 @click.group(context_settings={"auto_envvar_prefix": "SCORE_MODEL", "help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, "--version", prog_name="score-model")
+@click.version_option(__version__, "--version", prog_name="score-model", allow_from_autoenv=False)
 def command() -> None:
     """Train a classifier on a frozen encoder, export it to ONNX, and check and evaluate what `score` will run."""
 

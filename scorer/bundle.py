@@ -74,7 +74,7 @@ def load_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
         BundleError: there is none, a file is missing or altered, or the manifest cannot be used.
     """
     folder = Path(path) if path is not None else default_bundle()
-    if not folder.is_dir():
+    if not _is_folder(folder):
         raise BundleError(
             f"there is no bundle at {folder}. Give --model a folder written by `score-model train`, "
             "or leave it out for the model that comes with the package."
@@ -82,14 +82,12 @@ def load_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
     sums = _read(folder, SUMS)
     files: dict[str, bytes] = {}
     for name, expected in parse_sums(sums, folder).items():
-        files[name] = _read(folder, name)
+        files[name] = _read(folder, name, _LARGEST_SUM - sum(map(len, files.values())))
         if hashlib.sha256(files[name]).hexdigest() != expected:
             raise BundleError(
                 f"{folder / name} is not the file that {SUMS} lists: it was damaged or changed. "
                 "Copy the bundle again from where it was made."
             )
-        if sum(map(len, files.values())) > _LARGEST_SUM:
-            raise BundleError(f"{folder / SUMS} lists more than {_LARGEST_SUM:,} bytes; no bundle is that large.")
     for required in (MANIFEST, TOKENIZER):
         if required not in files:
             raise BundleError(
@@ -97,6 +95,13 @@ def load_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
             )
     manifest = parse_manifest(files[MANIFEST], folder / MANIFEST)
     return Bundle(folder, hashlib.sha256(sums).hexdigest(), manifest, files, check_graphs(folder, manifest, files))
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError) as error:  # a name that is too long or no name, a folder above it that is closed
+        raise BundleError(f"{str(path)[:200]!r} cannot be looked at: {error.args[-1]}.") from error
 
 
 def check_graphs(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> dict[str, frozenset[str]]:
@@ -137,8 +142,8 @@ def format_sums(files: Mapping[str, bytes]) -> bytes:
     return b"".join(f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n".encode() for name in sorted(files))
 
 
-def _read(folder: Path, name: str) -> bytes:
-    """A file's bytes. What is there may be anything: a pipe that never ends, a disk."""
+def _read(folder: Path, name: str, left: int = _LARGEST_SUM) -> bytes:
+    """A file's bytes, ``left`` at most. What is there may be anything: a pipe that never ends, a disk."""
     path = folder / name
     try:
         # Without O_NONBLOCK a pipe would be waited for.
@@ -146,10 +151,12 @@ def _read(folder: Path, name: str) -> bytes:
             status = os.fstat(stream.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise BundleError(f"{path} is no regular file: {folder} is no bundle.")
-            largest = _LARGEST.get(name, _LARGEST_OTHER)
+            largest = min(left, _LARGEST.get(name, _LARGEST_OTHER))
             if status.st_size > largest:
                 raise BundleError(f"{path} has {status.st_size:,} bytes; at most {largest:,} are read.")
             return stream.read(status.st_size)
+    except MemoryError as error:
+        raise BundleError(f"{path}: there is not enough memory to read it.") from error
     except OSError as error:
         raise BundleError(
             f"{path} cannot be read ({error.strerror}): {folder} is no bundle, or not a whole one."

@@ -30,7 +30,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES, context_settings={"auto_envvar_prefix": "SCORE", "help_option_names": ["-h", "--help"]})
+@click.command(epilog=EXAMPLES, context_settings={"auto_envvar_prefix": "SCORE"})
 @click.argument("inputs", nargs=-1, metavar="INPUT...")
 @click.option("-o", "--output", default="-", metavar="FILE", help="Where the scores go; - or nothing is stdout.")
 @click.option(
@@ -55,7 +55,7 @@ Examples:
 @click.option(
     "--escape-formulas",
     is_flag=True,
-    help="CSV output for spreadsheets: put ' before passed-through values that begin with = + - @, tab or CR.",
+    help="CSV and TSV for spreadsheets: put ' before passed-through values that begin with = + - @, tab or CR.",
 )
 @click.option(
     "--delimiter",
@@ -122,7 +122,8 @@ Examples:
 @click.option("--check", is_flag=True, help="Say what this machine and the bundle can do, and score nothing.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no summary on stderr; errors still.")
 @click.option("--debug", is_flag=True, help="Show a traceback with an error.")
-@click.version_option(__version__, "--version", prog_name="score")
+@click.version_option(__version__, "--version", prog_name="score", allow_from_autoenv=False)
+@click.help_option("-h", "--help", allow_from_autoenv=False)
 def command(**options: object) -> int:
     """Score every text of the INPUT files with a classifier: a label and a probability a row.
 

@@ -34,6 +34,7 @@ def run(arguments: Arguments) -> int:
     Raises:
         ScorerError: with the exit code of what went wrong; nothing was published but rejects.
     """
+    _check_texts(arguments)
     inputs, output_format = _inputs(arguments), _output_format(arguments)
     rejects_place = _rejects_place(arguments)
     check_place(arguments.output, list(inputs.files), "--output")
@@ -87,6 +88,17 @@ def run(arguments: Arguments) -> int:
         _report(summary, before, arguments.output, rejects_place)
         _notes(reader)
     return 3 if summary.rows_rejected else 0
+
+
+def _check_texts(arguments: Arguments) -> None:
+    """Names and characters are compared with decoded text; bytes that are none can never be found in it."""
+    for option in ("text", "delimiter", "quote_char", "escape_char", "keep"):
+        given = getattr(arguments, option)
+        for text in given if isinstance(given, tuple) else [given or ""]:
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                raise UsageError(f"--{option.replace('_', '-')} is no text in this terminal's encoding.") from error
 
 
 def _scorer(arguments: Arguments) -> Scorer:

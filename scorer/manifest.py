@@ -101,6 +101,8 @@ class Manifest:
             raise ValueError(f"max_length must be between 1 and {_MAX_LENGTH}, not {self.max_length}")
         if not all(precision.tolerance >= 0 for precision in self.precisions.values()):
             raise ValueError("a tolerance must be 0 or more")
+        for row in self.golden:
+            row.text.encode()  # half of a surrogate pair is no text
         if len(self.golden) > _GOLDEN_ROWS or any(len(row.text) > _GOLDEN_CHARACTERS for row in self.golden):
             raise ValueError(f"golden rows are at most {_GOLDEN_ROWS} short texts")
         for row in self.golden:

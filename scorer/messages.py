@@ -1,11 +1,45 @@
 """What people are told, on stderr; stdout carries data only."""
 
 import contextlib
+import os
+import re
+from collections.abc import Iterator
 
 import click
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_LONGEST_LINE = 3000
 
 
 def say(message: str) -> None:
     """Print a line on stderr. Where nobody listens (closed, disk full), the work itself must not fail for it."""
     with contextlib.suppress(OSError):
-        click.echo(message, err=True)
+        click.echo(visible(message), err=True)
+
+
+def visible(message: str) -> str:
+    """The same with lines of readable length, and what would control a terminal spelled out: names come from files.
+
+    >>> visible("no column '\\x1b[2J'")
+    "no column '\\\\x1b[2J'"
+    """
+    lines = (line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}..." for line in message.split("\n"))
+    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], "\n".join(lines))
+
+
+@contextlib.contextmanager
+def hushed() -> Iterator[None]:
+    """Meanwhile what libraries print on stderr by themselves goes nowhere: the error that they raise says it, too."""
+    try:
+        stderr = os.dup(2)
+    except OSError:  # it is closed
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)

@@ -14,6 +14,7 @@ from scorer.cores import usable_cores
 from scorer.defaults import BATCH_TOKENS
 from scorer.engine import BatchEngine, Engine, RowEngine, probabilities
 from scorer.errors import BundleError, OutOfMemory, ProviderError, UsageError
+from scorer.messages import hushed
 from scorer.reuse import PendingReuse, Reuse
 from scorer.tokens import Tokenizer, Tokens
 
@@ -80,7 +81,9 @@ class Scorer:
         self.choice = choose(self.bundle, provider, precision, device_id)
         cores = threads or usable_cores()
         with _tried_out(self.bundle, self.choice, cores):
-            self.tokenizer = Tokenizer(self.bundle.files[TOKENIZER], self.manifest.max_length)
+            with hushed():
+                self.tokenizer = Tokenizer(self.bundle.files[TOKENIZER], self.manifest.max_length)
+                self.tokenizer.encode([row.text for row in self.manifest.golden])
             self.engine = _engine(self.bundle, self.choice, cores, device_id, batch_tokens)
             self.golden_difference = check_golden_rows(self.bundle, self.choice, self.tokenizer, self.engine)
             check_largest_row(self.bundle, self.tokenizer, self.engine)

@@ -2,7 +2,7 @@
 
 A graph is data from somewhere else. onnxruntime would open files that it names, relative to wherever the command runs,
 and would build whatever a few megabytes can unfold to. So its protobuf is walked first: no field that our exporter
-does not write, no operator from an unknown domain, no file but those that the bundle lists, and no more of anything
+does not write, no operator that encoders have no use for, no file but those that the bundle lists, and no more of anything
 than a model needs.
 """
 
@@ -12,8 +12,95 @@ from math import prod
 DOMAINS = ("", "ai.onnx", "com.microsoft")
 """Operator domains that a graph may use: the standard's, by its two spellings, and onnxruntime's own."""
 
-# Not data flow: the first is a binary for some other provider, the others can repeat work without end.
-_REFUSED_OPERATORS = ("EPContext", "Loop", "Scan")
+# What encoders are made of, by all ways to write them. Not among them: loops, sequences, generators of large tensors,
+# and binaries for other providers.
+_OPERATORS = frozenset(
+    [
+        "Abs",
+        "Add",
+        "And",
+        "ArgMax",
+        "Attention",
+        "BiasGelu",
+        "BiasSplitGelu",
+        "Cast",
+        "Clip",
+        "Concat",
+        "Constant",
+        "DequantizeLinear",
+        "Div",
+        "DynamicQuantizeLinear",
+        "DynamicQuantizeMatMul",
+        "EmbedLayerNormalization",
+        "Equal",
+        "Erf",
+        "Exp",
+        "FastGelu",
+        "Flatten",
+        "FusedMatMul",
+        "Gather",
+        "GatherElements",
+        "GatherND",
+        "Gelu",
+        "Gemm",
+        "Greater",
+        "GreaterOrEqual",
+        "GroupQueryAttention",
+        "Identity",
+        "If",
+        "LayerNormalization",
+        "Less",
+        "LessOrEqual",
+        "Log",
+        "MatMul",
+        "MatMulBnb4",
+        "MatMulInteger",
+        "MatMulIntegerToFloat",
+        "MatMulNBits",
+        "Max",
+        "Min",
+        "Mul",
+        "MultiHeadAttention",
+        "Neg",
+        "Not",
+        "Or",
+        "PackedAttention",
+        "PackedMultiHeadAttention",
+        "Pow",
+        "QAttention",
+        "QGemm",
+        "QLinearMatMul",
+        "QuantizeLinear",
+        "QuickGelu",
+        "Reciprocal",
+        "ReduceMax",
+        "ReduceMean",
+        "ReduceMin",
+        "ReduceSum",
+        "Relu",
+        "RemovePadding",
+        "Reshape",
+        "RestorePadding",
+        "RMSNormalization",
+        "RotaryEmbedding",
+        "Shape",
+        "Sigmoid",
+        "SimplifiedLayerNormalization",
+        "SkipLayerNormalization",
+        "SkipSimplifiedLayerNormalization",
+        "Slice",
+        "Softmax",
+        "Split",
+        "Sqrt",
+        "Squeeze",
+        "Sub",
+        "Tanh",
+        "Transpose",
+        "Unsqueeze",
+        "Where",
+        "Xor",
+    ]
+)
 
 _FIELDS_AT_MOST = 100_000  # an encoder of 6 blocks has some 5,000
 _DEPTH_AT_MOST = 24  # of messages in messages: a subgraph in a subgraph, and what those hold
@@ -80,8 +167,8 @@ def check_onnx(graph: bytes, listed: Mapping[str, int]) -> frozenset[str]:
             files |= _external_file(tensor, listed)
         for node in _messages(current, _NODE):
             _check_domain(_text(node, _NODE_DOMAIN))
-            if _text(node, _NODE_OPERATOR) in _REFUSED_OPERATORS:
-                raise UnfitGraph(f"it uses the operator {_text(node, _NODE_OPERATOR)}, which no bundle needs")
+            if _text(node, _NODE_OPERATOR) not in _OPERATORS:
+                raise UnfitGraph(f"it uses the operator {_text(node, _NODE_OPERATOR)[:100]!r}, which no bundle needs")
             for attribute in _messages(node, _ATTRIBUTE):
                 graphs += _messages(attribute, *_ATTRIBUTE_GRAPHS)
                 if any(_is_external(tensor) for tensor in _messages(attribute, *_ATTRIBUTE_TENSORS)):
@@ -181,7 +268,8 @@ def _external_file(tensor: Message, listed: Mapping[str, int]) -> set[str]:
 
 def _tensor_bytes(tensor: Message) -> int:
     """How many bytes a tensor has by its shape and type; 0 where that cannot be told."""
-    numbers = [*tensor.get(_DATA_TYPE, [0]), *tensor.get(_DIMS, [])]
+    types = tensor.get(_DATA_TYPE, [])
+    numbers = [*(types if len(types) == 1 else [0]), *tensor.get(_DIMS, [])]
     sizes = [number for number in numbers if isinstance(number, int) and number >= 0]
     return _ELEMENT_BYTES.get(sizes[0], 0) * prod(sizes[1:]) if len(sizes) == len(numbers) else 0
 

@@ -1,8 +1,9 @@
 """Text to token ids, the same way when a model is trained, checked and used for scoring."""
 
 import contextlib
+import json
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tokenizers
@@ -13,6 +14,7 @@ from scorer.errors import BundleError
 
 # Of a longer text the beginning is tried first. English has four to five characters a token.
 _CHARACTERS_A_TOKEN = 12
+_REPLACEMENTS = 8
 
 
 class Tokens(NamedTuple):
@@ -39,6 +41,17 @@ def _blamed_on_the_file(*errors: type[Exception]) -> Iterator[None]:
         raise BundleError(f"{TOKENIZER} cannot be used: {type(error).__name__}: {error}") from error
 
 
+def _check_replacements(normalizer: dict[str, Any] | None) -> None:
+    """Raise `ValueError` if a text could grow without measure: each of them can double it, and the next one that."""
+    steps, replacements = [normalizer], []
+    while steps:
+        step = steps.pop() or {}
+        steps += step.get("normalizers", [])
+        replacements += [step["content"]] if step.get("type") == "Replace" else []
+    if len(replacements) > _REPLACEMENTS or any(len(content) > 1 for content in replacements):
+        raise ValueError(f"more than {_REPLACEMENTS} Replace normalizers, or one with more than one character")
+
+
 class Tokenizer:
     """A bundle's fast tokenizer; its file is the only description of how text is cleaned and split.
 
@@ -52,6 +65,7 @@ class Tokenizer:
 
     def __init__(self, tokenizer_json: bytes, max_length: int) -> None:
         with _blamed_on_the_file(ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            _check_replacements(json.loads(tokenizer_json).get("normalizer"))
             self._tokenizer = tokenizers.Tokenizer.from_buffer(tokenizer_json)
             self._cutting = cutting(tokenizer_json)
             self.highest_id = max(self._tokenizer.get_vocab().values(), default=0)

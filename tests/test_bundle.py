@@ -148,7 +148,7 @@ def test_a_manifest_reads_back_as_it_was_written(bundle):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("tokenizer.json", "tokenizer.json cannot be used: ValueError: Cannot instantiate Tokenizer"),
+        ("tokenizer.json", "tokenizer.json cannot be used: "),
         ("model.int8.onnx", "model.int8.onnx is refused: it is no ONNX file, or a damaged one."),
     ],
 )

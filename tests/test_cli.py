@@ -1,5 +1,6 @@
 """The command as a user meets it: exact messages, exit codes, and what is on disk afterwards."""
 
+import csv
 import io
 import json
 import os
@@ -481,3 +482,53 @@ def test_every_option_is_explained_in_the_help(score):
             assert parameter.opts[-1] in help_text
             assert parameter.help, parameter.name
     assert score("--version").out == "score, version 0.1.0\n"
+
+
+def test_bytes_that_are_no_text_are_no_names(score, tmp_path):
+    (tmp_path / "in.csv").write_bytes(b"id\xfftext\n1\xffgood\n")
+    for option in ("--keep", "--text", "--delimiter", "--quote-char"):
+        result = score(tmp_path / "in.csv", "-o", tmp_path / "out.csv", option, "\udcff")
+        assert (result.code, result.err) == (2, f"Error: {option} is no text in this terminal's encoding.\n")
+
+
+@pytest.mark.parametrize("name", ["SCORE_VERSION", "SCORE_HELP"])
+def test_the_environment_asks_for_neither_version_nor_help(score, tmp_path, monkeypatch, name):
+    monkeypatch.setenv(name, "1")
+    (tmp_path / "in.jsonl").write_text('{"text": "good"}\n')
+    assert score(tmp_path / "in.jsonl", "-o", tmp_path / "out.csv").code == 0
+    assert (tmp_path / "out.csv").exists()
+
+
+def test_a_quote_character_may_be_empty_in_the_environment(score, tmp_path, monkeypatch):
+    monkeypatch.setenv("SCORE_QUOTE_CHAR", "")
+    (tmp_path / "in.csv").write_text('id,text\n1,"good\n2,bad"\n')
+    assert score(tmp_path / "in.csv", "-o", tmp_path / "out.csv").code == 0
+
+
+def test_cells_that_a_spreadsheet_would_compute_are_made_text(score, tmp_path):
+    cells = ["=1+1", "+1", "-5", "@x", "\tx", "\rx", "x=1", "'=1"]
+    lines = [json.dumps({"id": cell, "text": "good", "=n": number - 5}) for number, cell in enumerate(cells)]
+    (tmp_path / "in.jsonl").write_text("\n".join(lines))
+    for kind in ("csv", "tsv"):
+        out = tmp_path / f"out.{kind}"
+        assert score(tmp_path / "in.jsonl", "-o", out, "--keep", "=n", "--escape-formulas").code == 0
+        head, *rows = csv.reader(out.open(newline=""), delimiter="," if kind == "csv" else "\t")
+        assert head == ["row", "id", "'=n", "label", "score"]
+        assert [row[1] for row in rows] == [f"'{cell}" for cell in cells[:6]] + cells[6:]
+        assert [row[2] for row in rows] == ["'-5", "'-4", "'-3", "'-2", "'-1", "0", "1", "2"]
+    assert score(tmp_path / "in.jsonl", "-o", tmp_path / "out.csv").code == 0
+    assert (tmp_path / "out.csv").read_text().splitlines()[1].startswith("1,=1+1,")
+    refused = score(tmp_path / "in.jsonl", "-o", tmp_path / "out.jsonl", "--escape-formulas")
+    assert (refused.code, "is for CSV and TSV output" in refused.err) == (2, True)
+
+
+def test_a_folder_that_cannot_be_looked_at_is_no_bundle(score, tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"text": "good"}\n')
+    result = score(tmp_path / "in.jsonl", "-o", tmp_path / "out.csv", "--model", "x" * 5000)
+    assert (result.code, "cannot be looked at" in result.err) == (5, True)
+
+
+def test_a_file_said_to_be_in_another_encoding_than_utf_8_is_not_advised_into_a_third(score, tmp_path):
+    (tmp_path / "in.csv").write_bytes("id,text\n1,café\n2,good\n".encode())
+    result = score(tmp_path / "in.csv", "-o", tmp_path / "out.csv", "--encoding", "ascii")
+    assert (result.code, "This is UTF-8: leave out --encoding." in result.err) == (3, True)

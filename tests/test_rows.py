@@ -1,6 +1,7 @@
 """Reading: every record is given once, in order, with its place, or rejected with a reason; values as they were."""
 
 import csv
+import encodings.aliases
 import io
 import json
 
@@ -13,6 +14,7 @@ from scorer.rows import csvfile
 from scorer.rows.columns import Wanted, output_columns, select
 from scorer.rows.csvfile import Dialect
 from scorer.rows.csvrecord import RecordReader
+from scorer.rows.encodings import check_encoding
 from scorer.rows.jsonl import NotAnObject, parse_object
 from scorer.rows.lines import RAW_LIMIT, lines
 from scorer.rows.read import Inputs, Reader
@@ -149,6 +151,12 @@ def test_a_bad_json_line_is_rejected_and_its_neighbours_are_not(tmp_path, line, 
 )
 def test_an_unusual_but_valid_json_line_is_read(tmp_path, line):
     assert texts(read(tmp_path, "a.jsonl", line + b"\n\n  \n")) == ["ok"]
+
+
+@pytest.mark.parametrize("tail", [b"\\", b"", b"x", b'"'])
+def test_quotes_that_are_escaped_without_end_take_no_time(tmp_path, tail):
+    line = b'{"text": ' + b"[]" * 501 + b'"' + b'\\"' * 1_000_000 + tail
+    assert texts(read(tmp_path, "a.jsonl", b'{"text": "one"}\n' + line)) == ["one", "invalid_json"]
 
 
 def test_line_separators_inside_json_strings_do_not_split_records(tmp_path):
@@ -373,6 +381,27 @@ def test_a_senseless_dialect_is_refused(options, message):
     with pytest.raises(UsageError) as caught:
         Dialect(**options)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("encoding", ["iso2022_jp", "iso2022_kr", "hz"])
+def test_bytes_that_are_none_of_an_encoding_with_states_cost_their_record(tmp_path, encoding):
+    data = b"id,text\n1,good\n2,\x1b$Zbad\xff~{\n3,fine\n"
+    for escape in ("", "\\"):
+        items = read(tmp_path, "a.csv", data, dialect=Dialect(encoding=encoding, escape_char=escape))
+        assert texts(items) == ["good", "invalid_encoding", "fine"]
+
+
+@pytest.mark.parametrize("encoding", sorted({*encodings.aliases.aliases.values(), "unicode-escape", "utf-7"}))
+def test_a_file_in_any_encoding_that_is_accepted_is_read_exactly(tmp_path, encoding):
+    try:
+        name = check_encoding(encoding)
+    except UsageError:
+        assert not encoding.startswith(
+            ("utf_8", "utf_16", "utf_32", "latin", "cp125", "iso8859", "shift", "gb", "big5")
+        )
+        return
+    data = 'id,text\n1,"so, so\nlala"\n2,fine\n'.encode(name)
+    assert texts(read(tmp_path, "a.csv", data, dialect=Dialect(encoding=name))) == ["so, so\nlala", "fine"]
 
 
 # Columns and files

@@ -4,7 +4,7 @@ import csv
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, TypedDict
 
-from scorer.rows.lines import Line
+from scorer.rows.lines import Line, decoded
 from scorer.rows.lookahead import LookAhead
 
 
@@ -145,6 +145,6 @@ class RecordReader:
 
     def _text(self, data: bytes) -> str:
         # Undecodable bytes must not stop the parser in the middle of a record; who gets the record finds them again.
-        text = data.decode(self._encoding, "surrogateescape")
+        text = decoded(data, self._encoding)
         # After an escaped line end the parser takes a record for ended by a line end only, not by the end of the file.
         return text if text.endswith(("\n", "\r")) else f"{text}\n"

@@ -17,7 +17,7 @@ _MARKS = (
 )
 _SAMPLE = 4096
 # Not a file's encodings: of names of hosts, of Python's and of mail's; in these a line's bytes do not stand for itself.
-_UNFIT = {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "utf-7", "undefined", "mbcs", "oem"}
+_UNFIT = {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "utf_7", "undefined", "mbcs", "oem", "charmap"}
 
 
 def check_encoding(encoding: str) -> str:
@@ -28,7 +28,7 @@ def check_encoding(encoding: str) -> str:
     """
     try:
         name = codecs.lookup(encoding).name
-        known = name not in _UNFIT and "a,\n".encode(encoding).decode(encoding) == "a,\n"
+        known = name.replace("-", "_") not in _UNFIT and "a,\n".encode(encoding).decode(encoding) == "a,\n"
     except (LookupError, UnicodeError, ValueError):  # ValueError: a NUL in the name
         known = False
     if not known:
@@ -63,12 +63,22 @@ def likely_encoding(data: bytes) -> str | None:
 
 def advice(data: bytes) -> str:
     """What to try with a file that holds such bytes; empty where there is nothing to say."""
+    if _is_utf8(data):
+        return "This is UTF-8: leave out --encoding."
     name = likely_encoding(data)
     if name is None:
         return ""
     if name in ("cp1252", "latin-1"):
         return f"If this is Western European text, say --encoding {name}."
     return f"This looks like {name.upper()}: say --encoding {name}."
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return not data.isascii()
 
 
 def check_beginning(source: str, first: Line, encoding: str, given: str) -> None:

@@ -16,7 +16,7 @@ def _refuse(constant: str) -> NoReturn:
 # Numbers stay as they are spelled: a float would turn 1.10 into 1.1, and 1E400 into infinity.
 _DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_refuse)
 _SPACE = re.compile(r"[ \t\n\r]*")
-_BRACKET_OR_STRING = re.compile(r'[][{}]|"(?:[^"\\]++|\\.)*+(?:"|\Z)', re.DOTALL)
+_BRACKET_OR_STRING = re.compile(r'[][{}]|"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 # Python's own limit depends on its release and on who calls whom; the same record has to have the same result everywhere.
 _DEPTH = 500
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")

@@ -8,7 +8,6 @@ from typing import NamedTuple, Protocol
 RAW_LIMIT = 64 * 1024
 """How much of an over-long record is kept for the rejects file."""
 
-LINE_END = re.compile(rb"\r\n?|\n")
 _LINE = re.compile(rb"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 _TAIL = 64 * 1024  # tells whether the line's end is escaped, unless all of it were escape characters
 _PIECE = 1 << 16
@@ -112,9 +111,21 @@ def joined(physical_lines: Iterator[Line], limit: int, encoding: str, escape_cha
         yield _line(first.number, first.offset, data, length, limit)
 
 
+def decoded(data: bytes, encoding: str) -> str:
+    """A line's text, with half surrogate pairs where its bytes cannot be decoded: nothing that was decoded has any.
+
+    >>> decoded(b"a\\xff", "utf-8"), decoded(b"\\x1b$Zb", "iso2022_jp")
+    ('a\\udcff', '\\udcff\\x1b$Zb')
+    """
+    try:
+        return data.decode(encoding, "surrogateescape")
+    except UnicodeError:  # codecs with states can fail on bytes that stand for themselves elsewhere
+        return f"\udcff{data.decode('latin-1')}"
+
+
 def _end_is_escaped(line: Line, encoding: str, escape_char: str) -> bool:
     """Whether the one character that ends a line is escaped. Of two, the escape would only mean the first."""
-    text = (line.tail if line.too_long else line.data).decode(encoding, "surrogateescape")
+    text = decoded(line.tail if line.too_long else line.data, encoding)
     if text.endswith("\r\n") or not text.endswith(("\r", "\n")):
         return False
     before = text[:-1]

@@ -3,7 +3,7 @@
 from array import array
 from collections.abc import Iterator
 
-from scorer.rows.lines import LINE_END, Line
+from scorer.rows.lines import Line
 
 
 class LookAhead:
@@ -68,7 +68,8 @@ class LookAhead:
         data = bytes(self._kept[: sum(self._lengths[self._taken : end])])
         number, offset = self._start
         # One line is more than one where an escape character joined them.
-        self._start = (number + len(LINE_END.findall(data)), offset + len(data))
+        ends = data.count(b"\n") + data.count(b"\r") - data.count(b"\r\n")
+        self._start = (number + ends, offset + len(data))
         del self._kept[: len(data)]
         self._taken = end
         if 2 * end > len(self._lengths):  # now and then, since what follows is moved

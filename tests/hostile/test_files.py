@@ -28,7 +28,7 @@ def test_a_bad_file_comes_to_what_is_said_of_it(outcome, score, tiny, tmp_path):
     source, out, rejects = HERE / "files" / outcome["file"], tmp_path / "out.csv", tmp_path / "rejects.jsonl"
     options = [*outcome.get("options", []), "--rejects", rejects]
     result = score(source, "-o", out, *options)
-    assert "unexpected" not in result.err
+    assert "Error: unexpected" not in result.err
     assert "Traceback" not in result.err
     assert outcome.get("says", "") in result.err
     assert result.code == outcome["code"], result.err
