@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import click
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_LONGEST_LINE = 3000
+_LONGEST_LINE = 2000
 
 
 def say(message: str) -> None:

@@ -152,7 +152,7 @@ def _expected(case):
     delimiter = case.delimiter or {"tsv": "\t"}.get(case.kind, ",")
     try:
         if case.kind == "jsonl":
-            return reference.jsonl(case.data, case.limit, case.text)
+            return reference.jsonl(case.data, case.limit, case.text, case.keep)
         return reference.csv(
             case.data, case.limit, delimiter, case.quote_char, case.escape_char, not case.no_header, case.text
         )

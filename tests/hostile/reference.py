@@ -24,15 +24,17 @@ class Refused(Exception):
     """The whole file is."""
 
 
-def jsonl(data, limit, text=None):
-    offset, found = 3 if data.startswith(b"\xef\xbb\xbf") else 0, []
+def jsonl(data, limit, text=None, keep=()):
+    offset, found, needed = 3 if data.startswith(b"\xef\xbb\xbf") else 0, [], None
     for line in re.findall(rb"[^\n]*\n|[^\n]+", data[offset:]):
         if line.strip(b" \t\r\n") or len(line) > limit:
             values, reason = ([], "too_long") if len(line) > limit else _object(line)
-            if reason is None and text is None:
-                text = _text_column([key for key, _ in values])
+            if reason is None and needed is None:  # the first record says which columns there are
+                columns = [key for key, _ in values]
+                text = text or _text_column(columns)
+                needed = {text, *(column for column in columns if column == "id" or "*" in keep), *keep}
             if reason is None:
-                reason, value = _text_of(values, text)
+                reason, value = _text_of(values, text, needed)
             found.append(Found(offset, len(line), value if reason is None else None, reason))
         offset += len(line)
     return found
@@ -82,10 +84,10 @@ def _half_pairs(value):
     return False
 
 
-def _text_of(values, text):
-    for needed in (text, "id"):
-        if [key for key, _ in values].count(needed) > 1 and (needed == text or needed in dict(values)):
-            return "duplicate_key", None
+def _text_of(values, text, needed):
+    keys = [key for key, _ in values]
+    if any(keys.count(key) > 1 for key in needed):
+        return "duplicate_key", None
     if text not in dict(values):
         return "missing_text", None
     value = dict(values)[text]
