@@ -6,7 +6,7 @@ import io
 import json
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from scorer.errors import InputError, UsageError
@@ -363,6 +363,41 @@ def test_any_file_of_the_csv_module_is_read_exactly(rows, delimiter, quoting):
     header, *parsed = csvfile.parse("x", physical, Dialect(delimiter), 10**6)
     assert header.columns == ("a", "b")
     assert [(one.fields["a"], one.fields["b"]) for one in parsed] == rows
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    rows=st.lists(
+        st.tuples(st.text("ab'\",;\t\r\n \\|é", min_size=1), st.text("ab'\",;\\|\r\n é")), min_size=1, max_size=6
+    ),
+    delimiter=st.sampled_from(",;\t| é"),
+    quote_char=st.sampled_from(['"', "'", ""]),
+    escape_char=st.sampled_from(["\\", "^"]),
+    double=st.booleans(),
+    header=st.booleans(),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "latin-1", "cp1252", "utf-16", "utf-32-be"]),
+)
+def test_what_the_csv_module_writes_with_an_escape_character_is_read_exactly(
+    tmp_path_factory, rows, delimiter, quote_char, escape_char, double, header, encoding
+):
+    buffer = io.StringIO()
+    writer = csv.writer(
+        buffer,
+        delimiter=delimiter,
+        quotechar=quote_char or None,
+        quoting=csv.QUOTE_MINIMAL if quote_char else csv.QUOTE_NONE,
+        escapechar=escape_char,
+        doublequote=double,
+        lineterminator="\r\n",
+    )
+    writer.writerows([("a", "b"), *rows] if header else rows)
+    path = tmp_path_factory.mktemp("dialect") / "a.csv"
+    path.write_bytes(buffer.getvalue().encode(encoding))
+    dialect = Dialect(delimiter, quote_char, escape_char, header, check_encoding(encoding))
+    names = ("a", "b") if header else ("column_1", "column_2")
+    items = list(Reader(Inputs((str(path),), dialect=dialect), Wanted(text=names[0], keep=names)))
+    found = [item.carried if isinstance(item, Record) else item.reason for item in items]
+    assert found == [row if row[0].strip() else "empty_text" for row in rows]
 
 
 @pytest.mark.parametrize(
