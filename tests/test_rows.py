@@ -110,6 +110,8 @@ def test_values_keep_their_spelling(tmp_path):
         (b'{"text": "a", "n": -Infinity}', "invalid_json"),
         (b'{"text": "\\ud800"}', "invalid_json"),
         (b'{"text": "a", "n": [{"\\udc00\\ud800": 1}]}', "invalid_json"),
+        (b'{"text": "a", "n": "\\ud800", "n": 1}', "invalid_json"),
+        (b'{"text": "a", "n": {"a": "\\\\\\ud800", "a": 1}}', "invalid_json"),
         (b'{"text": "a\tb"}', "invalid_json"),
         (b"{'text': 'a'}", "invalid_json"),
         (b'{"text": "a",}', "invalid_json"),

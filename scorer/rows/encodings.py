@@ -65,7 +65,10 @@ def advice(data: bytes) -> str:
     """What to try with a file that holds such bytes; empty where there is nothing to say."""
     if _is_utf8(data):
         return "This is UTF-8: leave out --encoding."
-    name = likely_encoding(data)
+    return _advised(likely_encoding(data))
+
+
+def _advised(name: str | None) -> str:
     if name is None:
         return ""
     if name in ("cp1252", "latin-1"):
@@ -102,6 +105,6 @@ def check_beginning(source: str, first: Line, encoding: str, given: str) -> None
     marked = name in ("utf-16", "utf-32")
     # Single zero bytes may stand in any file; so many do not.
     if marked or (name not in (None, "cp1252", "latin-1") and sample.count(0) > 0.3 * len(sample)):
-        raise InputError(f"{source} is not {given}. {advice(sample)}")
+        raise InputError(f"{source} is not {given}. {_advised(name)}")
     if first.offset and encoding != "utf-8":
         raise InputError(f"{source} begins with the byte order mark of UTF-8: it is not {given}. Leave out --encoding.")

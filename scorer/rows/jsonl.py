@@ -20,6 +20,11 @@ _BRACKET_OR_STRING = re.compile(r'[][{}]|"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOT
 # Python's own limit depends on its release and on who calls whom; the same record has to have the same result everywhere.
 _DEPTH = 500
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+# Valid JSON in which each high surrogate that is escaped is followed by a low one: in any value, also one that a later
+# one of the same key replaces.
+_WHOLE_PAIRS = re.compile(
+    r"(?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F])|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F])*+", re.DOTALL
+)
 
 
 class NotAnObject(ValueError):
@@ -80,9 +85,8 @@ def parse_object(text: str) -> tuple[dict[str, JsonValue], frozenset[str]]:
     """
     _check_depth(text)
     fields, duplicates = _parse_object(text)
-    if _SURROGATE_ESCAPE.search(text):
-        # Half of a pair cannot be encoded, which is a ValueError, too.
-        json.dumps({key: field.value for key, field in fields.items()}, ensure_ascii=False).encode()
+    if _SURROGATE_ESCAPE.search(text) and not _WHOLE_PAIRS.fullmatch(text):
+        raise ValueError("half of a surrogate pair")
     return fields, duplicates
 
 
