@@ -18,10 +18,9 @@ those that count: a cut changes nothing but the piece that it is in, and WordPie
 piece.
 """
 
-import json
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 BR_TAG = r"(?i)<br\s*/?>"
@@ -65,9 +64,12 @@ class Cutting(NamedTuple):
     runs: bool
 
 
-def cutting(tokenizer_json: bytes) -> Cutting:
-    """What may be done to texts before this tokenizer sees them; nothing where it is not known to be safe."""
-    settings = json.loads(tokenizer_json)
+def cutting(settings: Mapping[str, Any]) -> Cutting:
+    """What may be done to texts before a tokenizer with these settings sees them; nothing where it is not known to be safe.
+
+    Args:
+        settings: what its ``tokenizer.json`` says.
+    """
     model, pieces = settings.get("model") or {}, settings.get("pre_tokenizer") or {}
     normalizer, added = settings.get("normalizer"), settings.get("added_tokens") or []
     if not all(_holds_no_blank(token) for token in added):

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from math import isfinite
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from scorer.errors import BundleError
+from scorer.rows.jsonl import refuse_constant
 
 FORMAT_VERSION = 1
 
@@ -130,7 +131,7 @@ def parse_manifest(data: bytes, path: Path = Path("manifest.json")) -> Manifest:
         BundleError: it is no JSON, lacks a field, has one too many or of another type, or contradicts itself.
     """
     try:
-        fields = json.loads(data, parse_constant=_refuse)
+        fields = json.loads(data, parse_constant=refuse_constant)
         fields["labels"] = tuple(fields["labels"])
         fields["precisions"] = {name: Precision(**value) for name, value in fields["precisions"].items()}
         fields["golden"] = tuple(
@@ -140,10 +141,6 @@ def parse_manifest(data: bytes, path: Path = Path("manifest.json")) -> Manifest:
         return Manifest(**fields)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
         raise BundleError(f"{path} cannot be used: {type(error).__name__}: {error}") from error
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
 
 
 def _check_types(record: Any) -> None:

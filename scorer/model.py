@@ -83,7 +83,6 @@ class Scorer:
         with _tried_out(self.bundle, self.choice, cores):
             with hushed():
                 self.tokenizer = Tokenizer(self.bundle.files[TOKENIZER], self.manifest.max_length)
-                self.tokenizer.encode([row.text for row in self.manifest.golden])
             self.engine = _engine(self.bundle, self.choice, cores, device_id, batch_tokens)
             self.golden_difference = check_golden_rows(self.bundle, self.choice, self.tokenizer, self.engine)
             check_largest_row(self.bundle, self.tokenizer, self.engine)
@@ -172,8 +171,8 @@ def choose(bundle: Bundle, provider: str, precision: str, device_id: int = 0) ->
 def _engine(bundle: Bundle, choice: Choice, cores: int, device_id: int, batch_tokens: int) -> Engine:
     graph, external = bundle.graph(choice.precision), bundle.external(choice.precision)
     if choice.provider == "cpu":
-        return RowEngine(runtime.CpuSession(graph, external), cores)
-    return BatchEngine(lambda: runtime.DeviceSession(graph, choice.provider, device_id, external), batch_tokens)
+        return RowEngine(runtime.Session(graph, "cpu", external=external), cores)
+    return BatchEngine(lambda: runtime.Session(graph, choice.provider, device_id, external), batch_tokens)
 
 
 @contextlib.contextmanager
@@ -224,7 +223,9 @@ def check_golden_rows(bundle: Bundle, choice: Choice, tokenizer: Tokenizer, engi
     if not rows:
         raise BundleError(f"{bundle.path} has no golden rows for {choice.precision}; export it again.")
     expected = np.array([row.logits[choice.precision] for row in rows])
-    found = engine.logits(tokenizer.encode([row.text for row in rows]).ids)
+    with hushed():
+        ids = tokenizer.encode([row.text for row in rows]).ids
+    found = engine.logits(ids)
     if found.shape != expected.shape:
         raise BundleError(
             f"{bundle.path}: the graph gives {found.shape[1]} logits, the manifest says {expected.shape[1]}."

@@ -117,53 +117,35 @@ def open_session(
         raise BundleError(f"onnxruntime {onnxruntime_version()} refuses the graph: {_first_line(error)}") from error
 
 
-class CpuSession:
-    """A session on CPU whose errors have names.
-
-    Args:
-        graph, external: see `open_session`.
-    """
-
-    def __init__(self, graph: bytes, external: Mapping[str, bytes] = _NONE) -> None:
-        self._session = open_session(graph, "cpu", external=external)
-
-    def run(self, output_names: list[str] | None, input_feed: dict[str, np.ndarray]) -> list[np.ndarray]:
-        """As onnxruntime's own.
-
-        Raises:
-            OutOfMemory: there is no memory for this row.
-            BundleError: the graph cannot be computed for it.
-        """
-        try:
-            return list(self._session.run(output_names, input_feed))
-        except Exception as error:
-            if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
-                raise OutOfMemory("there is not enough memory to compute even a single row.") from error
-            raise BundleError(f"onnxruntime cannot compute the graph: {_first_line(error)}") from error
-
-
-class DeviceSession:
-    """A session on a GPU, where faults have names.
+class Session:
+    """A session whose errors have names.
 
     Args:
         graph, provider, device_id, external: see `open_session`.
     """
 
-    def __init__(self, graph: bytes, provider: str, device_id: int, external: Mapping[str, bytes] = _NONE) -> None:
+    def __init__(self, graph: bytes, provider: str, device_id: int = 0, external: Mapping[str, bytes] = _NONE) -> None:
         self._session = open_session(graph, provider, device_id, external=external)
-        self._device = f"{provider} device {device_id}"
+        self._device = None if provider == "cpu" else f"{provider} device {device_id}"
 
     def run(self, output_names: list[str] | None, input_feed: dict[str, np.ndarray]) -> list[np.ndarray]:
         """As onnxruntime's own.
 
         Raises:
-            OutOfMemory: there is no memory for this batch.
+            OutOfMemory: there is no memory for this row, on a GPU for this batch.
+            BundleError: on CPU, the graph cannot be computed for it.
             DeviceLost: the device or its driver failed; nothing more can be computed in this process.
         """
         try:
             return list(self._session.run(output_names, input_feed))
         except Exception as error:
-            raise device_fault(error, self._device) from error
+            raise (device_fault(error, self._device) if self._device else _cpu_fault(error)) from error
+
+
+def _cpu_fault(error: Exception) -> ScorerError:
+    if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
+        return OutOfMemory("there is not enough memory to compute even a single row.")
+    return BundleError(f"onnxruntime cannot compute the graph: {_first_line(error)}")
 
 
 def device_fault(error: Exception, device: str) -> Exception:

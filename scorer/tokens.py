@@ -65,9 +65,10 @@ class Tokenizer:
 
     def __init__(self, tokenizer_json: bytes, max_length: int) -> None:
         with _blamed_on_the_file(ValueError, LookupError, TypeError, AttributeError, RecursionError):
-            _check_replacements(json.loads(tokenizer_json).get("normalizer"))
+            settings = json.loads(tokenizer_json)
+            _check_replacements(settings.get("normalizer"))
             self._tokenizer = tokenizers.Tokenizer.from_buffer(tokenizer_json)
-            self._cutting = cutting(tokenizer_json)
+            self._cutting = cutting(settings)
             self.highest_id = max(self._tokenizer.get_vocab().values(), default=0)
         self._special = self._tokenizer.num_special_tokens_to_add(False)
         if max_length <= self._special:

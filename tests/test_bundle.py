@@ -7,8 +7,9 @@ import subprocess
 
 import onnx
 import pytest
+from conftest import list_again
 
-from scorer.bundle import SUMS, format_sums, load_bundle, parse_sums
+from scorer.bundle import SUMS, load_bundle
 from scorer.errors import BundleError, ProviderError, UsageError
 from scorer.manifest import Manifest, parse_manifest
 from scorer.model import Scorer, choose
@@ -24,12 +25,6 @@ def refuse(folder):
     with pytest.raises(BundleError) as caught:
         Scorer(load_bundle(folder), provider="cpu")
     return str(caught.value)
-
-
-def list_again(folder):
-    """Make SHA256SUMS right for what is there, so that only what it protects is wrong."""
-    listed = {name: (folder / name).read_bytes() for name in parse_sums((folder / SUMS).read_bytes(), folder)}
-    (folder / SUMS).write_bytes(format_sums(listed))
 
 
 def test_a_bundle_holds_the_files_of_the_contract(bundle):

@@ -193,5 +193,5 @@ def test_faults_of_a_gpu_while_the_session_opens_are_told_from_a_graph_that_is_r
     monkeypatch.setattr(runtime, "_open", fails)
     monkeypatch.setattr(runtime, "_preload_cuda", lambda: [])
     with pytest.raises(kind) as caught:
-        runtime.DeviceSession(b"", "cuda", 0)
+        runtime.Session(b"", "cuda", 0)
     assert type(caught.value) is kind

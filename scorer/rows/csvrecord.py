@@ -94,14 +94,13 @@ class RecordReader:
     def _known(self, first: Line, text: str) -> tuple[list[str] | None, bytes]:
         """The same, where lines are known which a quote left open would stay open in."""
         values, still_open = self._parse([text])
-        if not still_open or (count := self._lines_to_the_end(first.length)) is None:
+        if not still_open or not self._ends(first.length):
             return values, b""
         self._frontier = 0
-        rest = self._ahead.take_lines(count)
-        return self._parse([text, self._text(rest)])[0], rest
+        return self._read(first, text)
 
-    def _lines_to_the_end(self, length: int) -> int | None:
-        """How many lines after its first one a record has that leaves a quote open in it; None if it does not end.
+    def _ends(self, length: int) -> bool:
+        """Whether a record that leaves a quote open in its first line ends within the limit.
 
         Args:
             length: of its first line.
@@ -114,13 +113,13 @@ class RecordReader:
             text = self._text(self._ahead.piece(self._frontier_bytes, self._frontier_bytes + size))
             values, still_open = self._parse([f"{self._format['quotechar']}{text}"])
             if values is not None:
-                return self._frontier + 1
+                return True
             if still_open:
                 self._frontier += 1
                 self._frontier_bytes += size
             else:
                 self._dead_end = True
-        return None
+        return False
 
     def _parse(self, pieces: Iterable[str]) -> tuple[list[str] | None, bool]:
         """The values of a record; or None, and whether that is for a quote still open after the last piece."""

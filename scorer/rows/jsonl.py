@@ -9,12 +9,13 @@ from scorer.rows.lines import Line
 from scorer.rows.record import JsonValue, Parsed, Position, Reason
 
 
-def _refuse(constant: str) -> NoReturn:
+def refuse_constant(constant: str) -> NoReturn:
+    """NaN and Infinity, which Python's parser takes unless it is told otherwise."""
     raise ValueError(f"{constant} is not JSON")
 
 
 # Numbers stay as they are spelled: a float would turn 1.10 into 1.1, and 1E400 into infinity.
-_DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_refuse)
+_DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=refuse_constant)
 _SPACE = re.compile(r"[ \t\n\r]*")
 _BRACKET_OR_STRING = re.compile(r'[][{}]|"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 # Python's own limit depends on its release and on who calls whom; the same record has to have the same result everywhere.

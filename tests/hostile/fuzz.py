@@ -20,11 +20,11 @@ from collections import Counter
 from pathlib import Path
 
 from cases import Case, check
-from conftest import MAX_LENGTH, make_bundle, tiny_model, tiny_tokenizer
+from conftest import MAX_LENGTH, list_again, make_bundle, tiny_model, tiny_tokenizer
 from test_properties import JSON_PIECES, PIECES
 
 from export.encoder import load_encoder
-from scorer.bundle import SUMS, format_sums, parse_sums
+from scorer.bundle import SUMS
 from scorer.errors import ProviderError, ScorerError
 from scorer.model import Scorer
 
@@ -153,8 +153,7 @@ def break_bundle(chance, bundle, folder):
     (folder / name).write_bytes(data)
     right = name != SUMS and chance.random() < 0.9
     if right:
-        listed = {one: (folder / one).read_bytes() for one in parse_sums((folder / SUMS).read_bytes(), folder)}
-        (folder / SUMS).write_bytes(format_sums(listed))
+        list_again(folder)
     return f"{name} changed, sums {'right' if right else 'as they were'}"
 
 
