@@ -17,7 +17,7 @@ from scorer.publish import publish_folder
 
 _LIBRARIES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "onnxruntime-gpu", "numpy", "review-scorer")
 
-# Protocol buffers end here; beyond it the graph needs external data, which this format does not hold yet.
+# Protocol buffers end here, and onnxruntime is given whole graphs while a bundle is made.
 _LARGEST_GRAPH = 2_000_000_000
 
 
@@ -39,6 +39,7 @@ def write_bundle(
     manifest: Manifest,
     tokenizer_json: bytes,
     graphs: Mapping[str, bytes],
+    weights: Mapping[str, bytes],
     head: LinearHead,
     unlisted: Mapping[str, bytes],
 ) -> None:
@@ -49,6 +50,7 @@ def write_bundle(
         manifest: what the bundle says of itself.
         tokenizer_json: the tokenizer's file.
         graphs: the bytes of each precision's graph, named as in the manifest.
+        weights: the files that the graphs read, by name.
         head: kept beside the graphs, so that another precision can be exported later.
         unlisted: the model card and its pictures; never read by the scorer.
     """
@@ -57,6 +59,7 @@ def write_bundle(
         TOKENIZER: tokenizer_json,
         HEAD: safetensors.numpy.save({"weight": np.ascontiguousarray(head.weight), "bias": head.bias}),
         **{manifest.precisions[precision].file: graph for precision, graph in graphs.items()},
+        **weights,
     }
     publish_folder(folder, {**listed, SUMS: format_sums(listed), **unlisted})
 

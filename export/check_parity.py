@@ -71,7 +71,10 @@ def check_bundle(
         )
     head, pooling = load_head(bundle), bundle.manifest.pooling
     rows = Tokenizer(bundle.files[TOKENIZER], bundle.manifest.max_length).encode(texts).ids
-    sessions = {name: open_session(bundle.graph(name), "cpu") for name in sorted(bundle.manifest.precisions)}
+    sessions = {
+        name: open_session(bundle.graph(name), "cpu", external=bundle.external(name))
+        for name in sorted(bundle.manifest.precisions)
+    }
     parity = None
     if "fp32" in sessions:
         parity = compare(sessions["fp32"], encoder, head, pooling, rows, most_positions=encoder.positions)

@@ -131,7 +131,7 @@ def command() -> None:
     help="Of the validation split, the head's start and the order of batches.",
 )
 @click.option(
-    "--precisions", default="fp32,int8", show_default=True, metavar="A,B", help="Graphs to put into the bundle."
+    "--precisions", default="fp32,fp16,int8", show_default=True, metavar="A,B", help="Graphs to put into the bundle."
 )
 @click.option("--notes", type=_file, metavar="FILE", help="Markdown to put into the model card.")
 @click.option(
@@ -348,9 +348,9 @@ def _names(given: str | None) -> tuple[str, ...] | None:
 
 def _precisions(given: str) -> tuple[str, ...]:
     chosen = tuple(name.strip() for name in given.split(","))
-    unknown = [name for name in chosen if name not in ("fp32", "int8")]
+    unknown = [name for name in chosen if name not in ("fp32", "fp16", "int8")]
     if unknown or len(set(chosen)) != len(chosen):
-        raise UsageError(f"--precisions takes fp32, int8 or both, not {given!r}.")
+        raise UsageError(f"--precisions takes one or more of fp32, fp16 and int8, separated by commas, not {given!r}.")
     return chosen
 
 

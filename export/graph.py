@@ -18,6 +18,8 @@ from export.errors import ExportError
 from export.head import LinearHead
 from export.weights import Block, EncoderWeights, Linear, Norm
 from export.writer import MICROSOFT, GraphWriter
+from scorer.engine import RowEngine
+from scorer.runtime import open_session
 
 
 class Arithmetic(Protocol):
@@ -61,7 +63,7 @@ def classifier(
     pooled = _pooled(writer, weights, [pooling], arithmetic or Float32())[0]
     product = writer.node("MatMul", pooled, writer.constant("head.weight", head.weight.T), name="head.product")
     writer.node("Add", product, writer.constant("head.bias", head.bias), name="logits")
-    return _finished(writer, {"logits": ["batch", len(head.bias)]})
+    return finished(writer, {"logits": ["batch", len(head.bias)]})
 
 
 def feature_graph(weights: EncoderWeights, poolings: Sequence[str]) -> onnx.ModelProto:
@@ -73,7 +75,12 @@ def feature_graph(weights: EncoderWeights, poolings: Sequence[str]) -> onnx.Mode
         for pooling, pooled in zip(poolings, _pooled(writer, weights, poolings, Float32()), strict=True)
     ]
     writer.node("Concat", *rows, axis=1, name="features")
-    return _finished(writer, {"features": ["batch", len(poolings), weights.hidden]})
+    return finished(writer, {"features": ["batch", len(poolings), weights.hidden]})
+
+
+def graph_logits(model: onnx.ModelProto, rows: Sequence[np.ndarray]) -> np.ndarray:
+    """What a graph gives for token rows on CPU, a row a run: float32 (rows, logits)."""
+    return RowEngine(open_session(model.SerializeToString(), "cpu"), threads=1).logits(rows)
 
 
 def check_graph(model: onnx.ModelProto) -> None:
@@ -90,7 +97,12 @@ def check_graph(model: onnx.ModelProto) -> None:
         raise ExportError(f"the exported graph's axes are {axes}, not {expected}.")
 
 
-def _finished(writer: GraphWriter, outputs: dict[str, list[str | int]]) -> onnx.ModelProto:
+def finished(writer: GraphWriter, outputs: dict[str, list[str | int]]) -> onnx.ModelProto:
+    """The model with the inputs that all graphs have.
+
+    Raises:
+        ExportError: it is malformed.
+    """
     model = writer.model(
         [
             helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "sequence"])

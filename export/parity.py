@@ -7,15 +7,21 @@ from itertools import cycle, islice
 import numpy as np
 import torch
 
+from export.cuda import Half
 from export.encoder import FrozenEncoder
 from export.errors import ParityError
 from export.features import pool
-from export.head import LinearHead
+from export.graph import graph_logits
+from export.halves import half_logits
+from export.head import LinearHead, predict
 from scorer.batches import pad
-from scorer.engine import Session
+from scorer.engine import Session, probabilities
 
 TOLERANCE = 1e-4
 """The biggest difference of an fp32 logit that is allowed."""
+
+HALF_TOLERANCE = 5e-3
+"""The biggest difference of an fp16 probability that is allowed; 1e-3 is what is aimed at."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,35 @@ class Parity:
     shapes: tuple[tuple[int, int], ...]
     difference: float
     tolerance: float = TOLERANCE
+
+
+@dataclass(frozen=True)
+class HalfParity:
+    """What float16 costs, against float32 with the same weights; emulated, see `export.halves`.
+
+    Attributes:
+        rows: compared.
+        difference: the biggest absolute difference of a probability.
+        mean: the mean one.
+        labels: share of texts that get the same label.
+    """
+
+    rows: int
+    difference: float
+    mean: float
+    labels: float
+
+    @property
+    def fits(self) -> bool:
+        return self.difference <= HALF_TOLERANCE  # a NaN does not
+
+
+def compare_half(half: Half, rows: Sequence[np.ndarray]) -> HalfParity:
+    """Compare the float16 graph with float32 on token rows."""
+    found, exact = half_logits(half.graph, rows), graph_logits(half.exact, rows)
+    distance = np.abs(probabilities(found) - probabilities(exact))
+    same = float(np.mean(predict(found) == predict(exact)))
+    return HalfParity(len(rows), float(distance.max()), float(distance.mean()), same)
 
 
 def torch_logits(

@@ -19,12 +19,10 @@ import scipy.linalg
 from onnx import TensorProto, numpy_helper
 
 from export.calibrate import Statistics, observe
-from export.graph import Arithmetic, classifier
+from export.graph import Arithmetic, classifier, graph_logits
 from export.head import LinearHead
 from export.weights import EncoderWeights, Linear
 from export.writer import MICROSOFT, GraphWriter
-from scorer.engine import RowEngine
-from scorer.runtime import open_session
 
 CALIBRATION_ROWS = 64
 
@@ -35,6 +33,9 @@ _MOST_EXTRA = 1 / 16
 # Added to the diagonal of the second moment, relative to its mean (Frantar et al. 2023, section 3.3).
 _DAMPING = 0.01
 _LARGEST = 127  # of an int8 weight; -128 is not used, so that the range is symmetric
+# Of a scale: with the 7 of a weight 11, which is what float16 has. So the weights that an int8 graph stands for are
+# exact in the float16 graph that reads them, too.
+_SCALE_BITS = 4
 
 
 def to_int8(
@@ -51,7 +52,7 @@ def to_int8(
     statistics = observe(lambda arithmetic: classifier(weights, head, pooling, arithmetic), calibration)
     quantized = classifier(weights, head, pooling, Int8(statistics))
     # Rounding errors do not average out to nothing; what is left of them would shift all scores the same way.
-    exact, rounded = (_logits(model, calibration) for model in (classifier(weights, head, pooling), quantized))
+    exact, rounded = (graph_logits(model, calibration) for model in (classifier(weights, head, pooling), quantized))
     (bias,) = (tensor for tensor in quantized.graph.initializer if tensor.name == "head.bias")
     corrected = head.bias + (exact - rounded).mean(axis=0)
     bias.CopyFrom(numpy_helper.from_array(corrected.astype(np.float32), bias.name))
@@ -118,7 +119,7 @@ def round_weights(weight: np.ndarray, moment: np.ndarray) -> tuple[np.ndarray, n
     Returns:
         int8 (in, out), and float32 scales (out,).
     """
-    scales = np.maximum(np.abs(weight).max(axis=0) / _LARGEST, np.finfo(np.float32).tiny).astype(np.float32)
+    scales = _scales(np.abs(weight).max(axis=0))
     rows = len(weight)
     order = np.argsort(-np.diag(moment), kind="stable")  # those that matter most first, while all others can still help
     left = weight[order].astype(np.float64)
@@ -137,6 +138,17 @@ def round_weights(weight: np.ndarray, moment: np.ndarray) -> tuple[np.ndarray, n
     return rounded, scales
 
 
+def _scales(largest: np.ndarray) -> np.ndarray:
+    """float32 scales that reach these values with `_LARGEST` steps, of `_SCALE_BITS` significant bits, rounded up.
+
+    >>> _scales(np.array([127.0, 130.0])).tolist()
+    [1.0, 1.125]
+    """
+    mantissa, exponent = np.frexp(np.maximum(largest / _LARGEST, np.finfo(np.float16).tiny))
+    steps = 2.0**_SCALE_BITS
+    return np.ldexp(np.ceil(mantissa * steps) / steps, exponent).astype(np.float32)
+
+
 class Int8(Arithmetic):
     """Products of uint8 activations and int8 weights.
 
@@ -151,8 +163,7 @@ class Int8(Arithmetic):
 
     def look_up(self, writer: GraphWriter, table: np.ndarray) -> str:
         """onnxruntime's own quantization of Gather has one scale for the whole table, which its largest entry decides."""
-        tiny = np.finfo(np.float32).tiny
-        scales = np.maximum(np.abs(table).max(axis=1, keepdims=True) / _LARGEST, tiny).astype(np.float32)
+        scales = _scales(np.abs(table).max(axis=1, keepdims=True))
         rounded = writer.constant("word", np.rint(table / scales).astype(np.int8))
         rows = writer.node("Gather", rounded, "input_ids", axis=0, name="word.rows")
         rows = writer.node("Cast", rows, to=TensorProto.FLOAT, name="word.floats")
@@ -203,7 +214,3 @@ def _quantize(writer: GraphWriter, x: str, span: Span) -> str:
     excess = writer.node("Mul", writer.node("Sub", outliers, cut, name=f"{x}.excess"), share, name=f"{x}.shares")
     excess = writer.node("QuantizeLinear", excess, scale, zero, name=f"{x}.beyond")
     return writer.node("Concat", within, excess, axis=-1, name=f"{x}.quantized")
-
-
-def _logits(graph: onnx.ModelProto, rows: Sequence[np.ndarray]) -> np.ndarray:
-    return RowEngine(open_session(graph.SerializeToString(), "cpu"), threads=1).logits(rows)

@@ -1,24 +1,27 @@
 """`score-model train`, stage by stage: tokens, features, head, graph, parity gate, precisions, bundle."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 
 from export.bundle import graph_bytes, library_versions, write_bundle
 from export.card import CONFUSION_FIGURE, LOSS_FIGURE, model_card
+from export.cuda import to_half
 from export.data import Dataset
 from export.encoder import FrozenEncoder
 from export.errors import ExportError
 from export.evaluate import confusion, evaluate
+from export.external import with_weights_files
 from export.features import POOLINGS, Features, cache_folder, extract
 from export.figures import confusion_matrix, loss_curve
 from export.golden import golden_rows, tolerance
 from export.graph import classifier
 from export.head import HeadSettings, LinearHead, Training, predict, train_head
-from export.parity import Parity, compare
+from export.parity import HALF_TOLERANCE, HalfParity, Parity, compare, compare_half
 from export.quantize import CALIBRATION_ROWS, to_int8
 from export.weights import encoder_weights
 from scorer.bundle import MANIFEST, TOKENIZER, Bundle, check_graphs, load_bundle
@@ -28,7 +31,7 @@ from scorer.progress import duration
 from scorer.runtime import open_session
 from scorer.tokens import Tokens
 
-PRECISIONS = ("fp32", "int8")
+PRECISIONS = ("fp32", "fp16", "int8")
 
 LEAST_AGREEMENT = 0.99
 """The share of labels on which the precisions of a bundle have to agree."""
@@ -101,32 +104,23 @@ def train(dataset: Dataset, encoder: FrozenEncoder, settings: Settings, say: Cal
     training = fitted.trainings[settings.pooling]
     head = training.head
 
-    weights = encoder_weights(encoder)
-    fp32 = graph_bytes(classifier(weights, head, settings.pooling))
-    parity = _parity(fp32, encoder, head, tokens["test"], settings)
-    say(
-        f"parity: biggest difference of a logit from PyTorch {parity.difference:.1e} over {parity.rows} texts ({parity.tolerance:.0e} allowed)"
-    )
-    graphs = {"fp32": fp32}
-    if "int8" in settings.precisions:
-        chosen = np.random.default_rng(settings.head.seed).permutation(fitted.train_rows)[:CALIBRATION_ROWS]
-        graphs["int8"] = graph_bytes(
-            to_int8(weights, head, settings.pooling, [tokens["train"].ids[row] for row in chosen])
-        )
-    graphs = {precision: graphs[precision] for precision in settings.precisions}
-
-    bundle = _unpublished(dataset, encoder, settings, graphs, parity, fitted)
+    exported = _graphs(encoder, head, tokens, fitted.train_rows, settings, say)
+    bundle = _unpublished(dataset, encoder, settings, exported, fitted)
     torch_predicted = predict(head.logits(features["test"].pooled(settings.pooling)))
     bundle = _evaluated(bundle, dataset, torch_predicted, settings, say)
     manifest = replace(
         bundle.manifest, metrics={**bundle.manifest.metrics, "test_truncated": float(np.mean(tokens["test"].truncated))}
     )
     counts = confusion(dataset.test.labels, torch_predicted, len(dataset.labels))
+    graphs, weights = with_weights_files(
+        {precision: exported.graphs[precision] for precision in settings.precisions if precision in manifest.precisions}
+    )
     write_bundle(
         settings.output,
         manifest=manifest,
         tokenizer_json=encoder.tokenizer_json,
-        graphs={precision: graphs[precision] for precision in manifest.precisions},
+        graphs=graphs,
+        weights=weights,
         head=head,
         unlisted={
             "README.md": model_card(manifest, training.epochs, settings.notes),
@@ -142,6 +136,64 @@ def train(dataset: Dataset, encoder: FrozenEncoder, settings: Settings, say: Cal
         f"wrote {settings.output} ({size / 1e6:.1f} MB, {', '.join(sorted(manifest.precisions))}), id {written.id[:12]}"
     )
     return written
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The classifier's graphs, and how far they are from PyTorch.
+
+    Attributes:
+        graphs: by precision, in the order of the settings.
+        parity: of fp32 with PyTorch, whether it is among them or not.
+        half: of fp16 with float32, if it is among them.
+    """
+
+    graphs: dict[str, onnx.ModelProto]
+    parity: Parity
+    half: HalfParity | None
+
+
+def _graphs(
+    encoder: FrozenEncoder,
+    head: LinearHead,
+    tokens: dict[str, Tokens],
+    train_rows: np.ndarray,
+    settings: Settings,
+    say: Callable[[str], None],
+) -> Exported:
+    """Export every precision, and compare fp32 with PyTorch and fp16 with float32."""
+    weights, pooling = encoder_weights(encoder), settings.pooling
+    random = np.random.default_rng(settings.head.seed)
+    compared = [tokens["test"].ids[row] for row in random.permutation(len(tokens["test"].ids))[: settings.parity_rows]]
+    random = np.random.default_rng(settings.head.seed)
+    calibration = [tokens["train"].ids[row] for row in random.permutation(train_rows)[:CALIBRATION_ROWS]]
+    graphs = {"fp32": classifier(weights, head, pooling)}
+    session = open_session(graph_bytes(graphs["fp32"]), "cpu")
+    parity = compare(session, encoder, head, pooling, compared, most_positions=encoder.positions)
+    say(
+        f"parity: biggest difference of a logit from PyTorch {parity.difference:.1e} over {parity.rows} texts ({parity.tolerance:.0e} allowed)"
+    )
+    if "int8" in settings.precisions:
+        graphs["int8"] = to_int8(weights, head, pooling, calibration)
+    half_parity = None
+    if "fp16" in settings.precisions:
+        # It reads the weights of fp32, or of int8 where the bundle has no fp32.
+        half = to_half(
+            weights, head, pooling, calibration, None if "fp32" in settings.precisions else graphs.get("int8")
+        )
+        half_parity = compare_half(half, compared)
+        say(
+            f"fp16: biggest difference of a probability from float32 with the same weights {half_parity.difference:.1e}, "
+            f"mean {half_parity.mean:.1e}, over {half_parity.rows} texts (emulated)"
+        )
+        if half_parity.fits:
+            graphs["fp16"] = half.graph
+        else:
+            say(f"fp16 is left out: {HALF_TOLERANCE:.0e} is allowed.")
+    chosen = {precision: graphs[precision] for precision in settings.precisions if precision in graphs}
+    if not chosen:
+        raise ExportError("no precision is left. No bundle was written; add fp32 or int8 to --precisions.")
+    return Exported(chosen, parity, half_parity)
 
 
 def _features(
@@ -198,29 +250,17 @@ def _fit(dataset: Dataset, features: dict[str, Features], settings: Settings, sa
     return Fitted(trainings, accuracies, train_rows, validation_rows)
 
 
-def _parity(fp32: bytes, encoder: FrozenEncoder, head: LinearHead, tokens: Tokens, settings: Settings) -> Parity:
-    rows = np.random.default_rng(settings.head.seed).permutation(len(tokens.ids))[: settings.parity_rows]
-    return compare(
-        open_session(fp32, "cpu"),
-        encoder,
-        head,
-        settings.pooling,
-        [tokens.ids[row] for row in rows],
-        most_positions=encoder.positions,
-    )
-
-
 def _unpublished(
     dataset: Dataset,
     encoder: FrozenEncoder,
     settings: Settings,
-    graphs: dict[str, bytes],
-    parity: Parity,
+    exported: Exported,
     fitted: Fitted,
 ) -> Bundle:
     """The bundle in memory, so that it can be evaluated by the scorer's own engine before it is published."""
-    config, training = encoder.config, fitted.trainings[settings.pooling]
-    golden = golden_rows(graphs, encoder.tokenizer)
+    config, training, parity = encoder.config, fitted.trainings[settings.pooling], exported.parity
+    golden = golden_rows(exported.graphs, encoder.tokenizer)
+    graphs, weights_files = with_weights_files(exported.graphs)
     manifest = Manifest(
         name=settings.name,
         labels=dataset.labels,
@@ -231,7 +271,7 @@ def _unpublished(
         precisions={
             precision: Precision(f"model.{precision}.onnx", tolerance(precision, golden)) for precision in graphs
         },
-        providers=providers(graphs),
+        providers=providers(exported.graphs),
         golden=golden,
         encoder={
             "name": encoder.name,
@@ -264,33 +304,35 @@ def _unpublished(
             "tolerance": parity.tolerance,
             "rows": parity.rows,
             "batches": len(parity.shapes),
+            **({"fp16": asdict(exported.half)} if exported.half else {}),
         },
         versions=library_versions(),
     )
-    files = {MANIFEST: manifest.to_json(), TOKENIZER: encoder.tokenizer_json}
+    files = {MANIFEST: manifest.to_json(), TOKENIZER: encoder.tokenizer_json, **weights_files}
     files |= {manifest.precisions[precision].file: graph for precision, graph in graphs.items()}
     return Bundle(settings.output, "not published yet", manifest, files, check_graphs(settings.output, manifest, files))
 
 
-def providers(precisions: dict[str, Any]) -> dict[str, str]:
-    """Which precision each provider takes: on CPU int8 where there is one, on CUDA fp32.
+def providers(precisions: Mapping[str, Any]) -> dict[str, str]:
+    """Which precision each provider takes: on CPU int8 before fp32, on CUDA fp16 before fp32.
 
-    >>> providers({"fp32": b"", "int8": b""})
-    {'cpu': 'int8', 'cuda': 'fp32'}
+    >>> providers({"fp32": b"", "int8": b""}), providers({"fp16": b""})
+    ({'cpu': 'int8', 'cuda': 'fp32'}, {'cuda': 'fp16'})
     """
-    chosen = {"cpu": "int8" if "int8" in precisions else "fp32"}
-    return chosen | {"cuda": "fp32"} if "fp32" in precisions else chosen
+    orders = {"cpu": ("int8", "fp32"), "cuda": ("fp16", "fp32")}
+    found = {provider: [one for one in order if one in precisions] for provider, order in orders.items()}
+    return {provider: one[0] for provider, one in found.items() if one}
 
 
 def _evaluated(
     bundle: Bundle, dataset: Dataset, torch_predicted: np.ndarray, settings: Settings, say: Callable[[str], None]
 ) -> Bundle:
-    """Score the test split with the precision that CPU will take, and leave it out if it does not agree.
+    """Score the test split with the precision that CPU will take, and leave int8 out if it does not agree.
 
     Raises:
         ExportError: no other precision was asked for.
     """
-    precision = bundle.manifest.providers["cpu"]
+    precision = bundle.manifest.providers.get("cpu", "fp16")
     scorer = Scorer(bundle, provider="cpu", precision=precision)
     result = evaluate(scorer, dataset.test.texts, dataset.test.labels, quiet=settings.quiet)
     agreement = float(np.mean(result.predicted == torch_predicted))
@@ -301,7 +343,7 @@ def _evaluated(
     manifest = replace(bundle.manifest, metrics={**bundle.manifest.metrics, "precisions": found})
     if agreement >= LEAST_AGREEMENT:
         return replace(bundle, manifest=manifest)
-    if set(manifest.precisions) == {precision}:
+    if precision != "int8" or "fp32" not in manifest.precisions:
         raise ExportError(
             f"{precision} agrees with PyTorch on {agreement:.2%} of the labels; {LEAST_AGREEMENT:.0%} is needed. No bundle was written."
         )

@@ -153,7 +153,9 @@ def test_parity_of_a_bundle_is_checked_against_the_encoder_it_was_made_with(bund
     parity, agreements = check_bundle(bundle, encoder("distilbert"), texts, threads=2)
     assert parity is not None
     assert parity.difference < 1e-4
-    assert {one.precision: one.labels >= 0.99 for one in agreements} == {"fp32": True, "int8": True}
+    assert {one.precision: one.labels >= 0.99 for one in agreements} == {
+        "fp16": True, "fp32": True, "int8": True,
+    }  # fmt: skip
     with pytest.raises(ExportError, match="is not the encoder"):
         check_bundle(bundle, encoder("bert"), texts, threads=2)
 
@@ -178,7 +180,6 @@ def test_a_precision_that_turns_labels_is_refused(bundle, encoder, monkeypatch):
 def test_the_head_in_the_bundle_is_the_one_in_the_graph(bundle, encoder):
     head = load_head(load_bundle(bundle.path))
     rows = encoder("distilbert").tokenizer.encode(reviews(20, 2, 12).texts).ids
-    parity = compare(
-        open_session(bundle.graph("fp32"), "cpu"), encoder("distilbert"), head, "mean", rows, most_positions=POSITIONS
-    )
+    session = open_session(bundle.graph("fp32"), "cpu", external=bundle.external("fp32"))
+    parity = compare(session, encoder("distilbert"), head, "mean", rows, most_positions=POSITIONS)
     assert parity.difference < 1e-4

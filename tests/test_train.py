@@ -1,6 +1,7 @@
 """Training: the encoder stays frozen, features are computed once, and the command says what it did."""
 
 import csv
+import dataclasses
 import json
 import re
 
@@ -370,13 +371,26 @@ def test_int8_that_disagrees_is_left_out(encoder, tmp_path, monkeypatch):
     dataset = Dataset("d", ("n", "p"), split, reviews(40, 2, 2))
     settings = Settings(tmp_path / "b", "b", cache=tmp_path / "f", parity_rows=4, quiet=True)
     bundle = train(dataset, encoder("bert"), settings, said.append)
-    assert sorted(bundle.manifest.precisions) == ["fp32"]
-    assert bundle.manifest.providers == {"cpu": "fp32", "cuda": "fp32"}
-    assert "model.int8.onnx" not in bundle.files
+    assert sorted(bundle.manifest.precisions) == ["fp16", "fp32"]
+    assert bundle.manifest.providers == {"cpu": "fp32", "cuda": "fp16"}
+    assert not {"model.int8.onnx", "weights.int8.bin"} & set(bundle.files)
     assert "int8 is left out: 101% is needed. The bundle scores in fp32 on CPU." in said
-    with pytest.raises(ExportError, match="No bundle was written"):
-        make_bundle(encoder("bert"), tmp_path / "int8", precisions=("int8",))
-    assert not (tmp_path / "int8").exists()
+    for precisions in (("int8",), ("fp16", "int8")):  # fp16 would have int8's weights
+        with pytest.raises(ExportError, match="No bundle was written"):
+            make_bundle(encoder("bert"), tmp_path / "int8", precisions=precisions)
+        assert not (tmp_path / "int8").exists()
+
+
+def test_fp16_that_is_too_far_from_float32_is_left_out(encoder, tmp_path, monkeypatch):
+    monkeypatch.setattr("export.parity.HALF_TOLERANCE", 0.0)
+    said = []
+    dataset = Dataset("d", ("n", "p"), reviews(80, 2, 1), reviews(40, 2, 2))
+    settings = Settings(tmp_path / "b", "b", cache=tmp_path / "f", parity_rows=4, quiet=True)
+    bundle = train(dataset, encoder("bert"), settings, said.append)
+    assert bundle.manifest.providers == {"cpu": "int8", "cuda": "fp32"}
+    assert "fp16 is left out: 5e-03 is allowed." in said
+    with pytest.raises(ExportError, match="no precision is left"):
+        train(dataset, encoder("bert"), dataclasses.replace(settings, precisions=("fp16",)), said.append)
 
 
 def test_evaluate_wants_the_labels_of_the_bundle(bundle, files, score_model):
@@ -406,7 +420,10 @@ def test_evaluate_wants_the_labels_of_the_bundle(bundle, files, score_model):
             ["--train-file", "other.csv", "--test-file", "test.csv"],
             "other.csv has no column called text, review, content, body or comment. It has: 'a', 'label'. Name the one to use with --text-column.",
         ),
-        (["--precisions", "fp8"], "--precisions takes fp32, int8 or both, not 'fp8'."),
+        (
+            ["--precisions", "fp8"],
+            "--precisions takes one or more of fp32, fp16 and int8, separated by commas, not 'fp8'.",
+        ),
         (
             ["--train-file", "train.csv", "--test-file", "test.csv", "--text-column", "body"],
             "train.csv has no column 'body'. It has: 'review', 'label'.",
