@@ -32,7 +32,9 @@ class Arguments:
     precision: str
     threads: int | None
     device_id: int
-    batch_tokens: int
+    batch_tokens: int | None
+    gpu_mem_limit: int | None
+    arena_strategy: str
     check: bool
     quiet: bool
     debug: bool

@@ -8,6 +8,7 @@ from scorer import __version__, runtime
 from scorer.bundle import load_bundle
 from scorer.cores import usable_cores
 from scorer.errors import BundleError
+from scorer.gpu import Gpu
 from scorer.model import Scorer
 
 # What onnxruntime's matrix kernels choose by.
@@ -40,9 +41,10 @@ def report(model: str | None, device_id: int, threads: int | None) -> Iterator[s
     yield f"cpu features: {' '.join(cpu_features()) or 'unknown'}; usable cores: {usable_cores()}"
     usable = []
     for provider in runtime.PROVIDERS:
-        problem = runtime.provider_problem(provider, device_id)
+        problem = runtime.provider_problem(provider, Gpu(device_id))
         usable += [] if problem else [provider]
-        yield f"provider {provider}: {f'not usable: {problem}' if problem else 'usable'}"
+        remark = None if problem else runtime.provider_remark(provider)
+        yield f"provider {provider}: {f'not usable: {problem}' if problem else '; '.join(filter(None, ('usable', remark)))}"
     bundle = load_bundle(model)
     manifest = bundle.manifest
     yield f"bundle {manifest.name}: {bundle.path}"

@@ -9,7 +9,7 @@ import click
 from scorer import __version__
 from scorer.arguments import Arguments
 from scorer.command import run_as_program
-from scorer.defaults import BATCH_TOKENS, MAX_RECORD_BYTES
+from scorer.defaults import ARENA_STRATEGY, BATCH_TOKENS, MAX_RECORD_BYTES
 
 
 class MayBeEmpty(click.Option):
@@ -105,7 +105,7 @@ Examples:
     default="auto",
     show_default=True,
     metavar="NAME",
-    help="fp32, int8, ...; auto: what the bundle names for the provider.",
+    help="fp32, fp16, int8; auto: what the bundle names for the provider.",
 )
 @click.option(
     "--threads", type=click.IntRange(1), metavar="N", help="CPU threads; default: every core this process may use."
@@ -113,11 +113,22 @@ Examples:
 @click.option("--device-id", type=click.IntRange(0), default=0, show_default=True, metavar="N", help="Which GPU.")
 @click.option(
     "--batch-tokens",
-    type=click.IntRange(1),
-    default=BATCH_TOKENS,
-    show_default=True,
+    type=click.IntRange(1, 1 << 24),
     metavar="N",
-    help="Padded tokens of a batch on cuda.",
+    help=f"Padded tokens of a batch on cuda; default: what the bundle says, else {BATCH_TOKENS}. Lowered where memory is short.",
+)
+@click.option(
+    "--gpu-mem-limit",
+    type=click.IntRange(1),
+    metavar="MB",
+    help="The most memory to take on the GPU; default: as much as is needed.",
+)
+@click.option(
+    "--arena-strategy",
+    type=click.Choice(["same-as-requested", "next-power-of-two"]),
+    default=ARENA_STRATEGY,
+    show_default=True,
+    help="How the memory taken on the GPU grows.",
 )
 @click.option("--check", is_flag=True, help="Say what this machine and the bundle can do, and score nothing.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no summary on stderr; errors still.")

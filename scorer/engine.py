@@ -1,15 +1,15 @@
-"""Token rows to logits, a row a run on CPU and in padded batches on CUDA; logits to probabilities."""
+"""What engines are; that of CPUs, token rows to logits, a row a run; logits to probabilities."""
 
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 
-from scorer.batches import by_length, pad, token_budget
-from scorer.errors import BundleError, OutOfMemory
+from scorer.batches import by_length
+from scorer.errors import BundleError
+from scorer.phases import Phases
 
 
 class Session(Protocol):
@@ -69,13 +69,15 @@ class RowEngine:
         session: a session with one thread of its own.
         threads: how many rows are computed at a time.
         output: the graph's output to take.
+        phases: where the seconds go that it computes.
     """
 
     window_rows = 256
     journal_rows = 256
 
-    def __init__(self, session: Session, threads: int, output: str = "logits") -> None:
+    def __init__(self, session: Session, threads: int, output: str = "logits", phases: Phases | None = None) -> None:
         self._session = session
+        self._phases = phases or Phases()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="score")
         self._output = output
 
@@ -94,7 +96,9 @@ class RowEngine:
 
     def _run(self, row: np.ndarray) -> np.ndarray:
         ids = row[np.newaxis]  # (1, sequence)
-        return _finite(self._session.run([self._output], {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0])
+        with self._phases.timed("compute"):
+            found = self._session.run([self._output], {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0]
+        return finite(found)
 
 
 class _Rows:
@@ -136,85 +140,6 @@ class _Rows:
         self._waiting.clear()
 
 
-class BatchEngine:
-    """Rows sorted by length and cut into padded batches, as a GPU wants them.
-
-    A batch that the GPU has no memory for is cut in halves, and those again. A single row that it has no memory for gets
-    logits that are NaN, and the session is made anew, since the arena of the old one may be in pieces.
-
-    Args:
-        open_session: opens a session on the GPU.
-        batch_tokens: padded tokens of a batch at most.
-    """
-
-    window_rows = 1024
-    journal_rows = 8192
-
-    def __init__(self, open_session: Callable[[], Session], batch_tokens: int) -> None:
-        self._open_session = open_session
-        self._session: Session | None = open_session()
-        self._batch_tokens = batch_tokens
-        self._width: int | None = None  # logits of a row, known from the first one computed
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="score")
-
-    def submit(self, rows: Sequence[np.ndarray]) -> "_Batches":
-        cancelled = threading.Event()
-        return _Batches(self._pool.submit(self._run, rows, cancelled), cancelled)
-
-    def logits(self, rows: Sequence[np.ndarray]) -> np.ndarray:
-        return self.submit(rows).result()
-
-    def _run(self, rows: Sequence[np.ndarray], cancelled: threading.Event) -> np.ndarray:
-        parts = [
-            (batch, self._batch([rows[row] for row in batch], cancelled))
-            for batch in token_budget([len(row) for row in rows], self._batch_tokens)
-        ]
-        if not parts:
-            return np.empty((0, 0))
-        result = np.empty((len(rows), parts[0][1].shape[1]), dtype=np.float32)
-        for batch, logits in parts:
-            result[batch] = logits
-        return result
-
-    def _batch(self, rows: Sequence[np.ndarray], cancelled: threading.Event) -> np.ndarray:
-        """float32 (rows, logits) of rows that are padded to one length."""
-        if cancelled.is_set():
-            raise CancelledError
-        input_ids, attention_mask = pad(rows)
-        self._session = self._session or self._open_session()
-        logits: np.ndarray | None = None
-        try:
-            logits = self._session.run(["logits"], {"input_ids": input_ids, "attention_mask": attention_mask})[0]
-        except OutOfMemory:
-            if len(rows) == 1 and self._width is None:
-                raise
-        # Not in the handler: the error's traceback would keep the session and its memory alive.
-        if logits is not None:
-            self._width = logits.shape[1]
-            return _finite(logits)
-        if len(rows) > 1:
-            half = len(rows) // 2
-            return np.concatenate([self._batch(rows[:half], cancelled), self._batch(rows[half:], cancelled)])
-        self._session = None
-        return np.full((1, self._width or 1), np.nan, dtype=np.float32)
-
-
-class _Batches(NamedTuple):
-    """Rows of a `BatchEngine`."""
-
-    task: Future[np.ndarray]
-    cancelled: threading.Event
-
-    def result(self) -> np.ndarray:
-        try:
-            return self.task.result()
-        finally:
-            self.cancel()
-
-    def cancel(self) -> None:
-        self.cancelled.set()
-
-
 def probabilities(logits: np.ndarray) -> np.ndarray:
     """Logits of shape (rows, 1) or (rows, labels) -> float64 probabilities of shape (rows, labels).
 
@@ -230,7 +155,8 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
     return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
-def _finite(logits: np.ndarray) -> np.ndarray:
+def finite(logits: np.ndarray) -> np.ndarray:
+    """The same logits; raises `BundleError` if one is not a number."""
     if not np.isfinite(logits).all():
         raise BundleError("the model computed a logit that is not a number; no score can be given for such a row.")
     return logits

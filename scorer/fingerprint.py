@@ -27,15 +27,14 @@ _SHAPING = (
     "no_header",
     "encoding",
     "max_record_bytes",
-    "batch_tokens",
 )
 
 
 def fingerprint(arguments: Arguments, scorer: Scorer, rejects_place: str) -> dict[str, Any]:
     """Everything that shapes the output but the input's content, by the name that messages give it."""
     options = {f"--{name.replace('_', '-')}": getattr(arguments, name) for name in _SHAPING}
-    if scorer.choice.provider == "cpu":
-        del options["--batch-tokens"]
+    if scorer.choice.provider != "cpu":
+        options["--batch-tokens"] = scorer.batch_tokens
     return {
         "review-scorer": __version__,
         "onnxruntime": onnxruntime_version(),

@@ -86,6 +86,8 @@ def run(arguments: Arguments) -> int:
         work.publish(summary)
     if not arguments.quiet:
         _report(summary, before, arguments.output, rejects_place)
+        for line in scorer.remarks():
+            say(line)
         _notes(reader)
     return 3 if summary.rows_rejected else 0
 
@@ -112,6 +114,8 @@ def _scorer(arguments: Arguments) -> Scorer:
         threads=arguments.threads,
         device_id=arguments.device_id,
         batch_tokens=arguments.batch_tokens,
+        gpu_mem_limit=arguments.gpu_mem_limit and arguments.gpu_mem_limit * 1_000_000,
+        arena_strategy=arguments.arena_strategy,
     )
 
 

@@ -16,6 +16,7 @@ FORMAT_VERSION = 1
 
 # Attention grows with the square of a text's length, and golden rows are scored at every start.
 _MAX_LENGTH = 32_768
+_BATCH_TOKENS = 1 << 24
 _GOLDEN_ROWS = 100
 _GOLDEN_CHARACTERS = 10_000
 
@@ -57,8 +58,9 @@ class Manifest:
         max_length: tokens kept of a text, special tokens included.
         truncation: ``head``, the beginning of a long text is kept.
         pooling: ``cls`` or ``mean``, over the encoder's last layer.
-        precisions: by name (fp32, int8).
+        precisions: by name (fp32, fp16, int8).
         providers: which precision each execution provider takes unless told otherwise.
+        batch_tokens: padded tokens of a batch on CUDA; None for the scorer's own choice.
         golden: rows scored before the first real one, see `GoldenRow`.
         encoder, head, calibration, training, metrics, parity, versions: how it was made; read by people and the card.
     """
@@ -79,6 +81,7 @@ class Manifest:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     parity: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    batch_tokens: int | None = None
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
@@ -102,6 +105,8 @@ class Manifest:
             raise ValueError(f"max_length must be between 1 and {_MAX_LENGTH}, not {self.max_length}")
         if not all(precision.tolerance >= 0 for precision in self.precisions.values()):
             raise ValueError("a tolerance must be 0 or more")
+        if self.batch_tokens is not None and not 0 < self.batch_tokens <= _BATCH_TOKENS:
+            raise ValueError(f"batch_tokens must be between 1 and {_BATCH_TOKENS}, not {self.batch_tokens}")
         for row in self.golden:
             row.text.encode()  # half of a surrogate pair is no text
         if len(self.golden) > _GOLDEN_ROWS or any(len(row.text) > _GOLDEN_CHARACTERS for row in self.golden):

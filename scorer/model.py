@@ -9,12 +9,15 @@ from typing import NamedTuple
 import numpy as np
 
 from scorer import memory, runtime
+from scorer.batchengine import BatchEngine
 from scorer.bundle import TOKENIZER, Bundle, load_bundle
 from scorer.cores import usable_cores
-from scorer.defaults import BATCH_TOKENS
-from scorer.engine import BatchEngine, Engine, RowEngine, probabilities
+from scorer.defaults import ARENA_STRATEGY, BATCH_TOKENS
+from scorer.engine import Engine, RowEngine, probabilities
 from scorer.errors import BundleError, OutOfMemory, ProviderError, UsageError
+from scorer.gpu import Gpu
 from scorer.messages import hushed
+from scorer.phases import Phases
 from scorer.reuse import PendingReuse, Reuse
 from scorer.tokens import Tokenizer, Tokens
 
@@ -22,6 +25,9 @@ from scorer.tokens import Tokenizer, Tokens
 _LOADING_BYTES = 1 << 30
 _LOADING_TIMES = 8
 _LOADING_BYTES_A_CORE = 32 << 20
+
+# Batches under way on a GPU: one that is computed, one that is copied there or back.
+_LANES = 2
 
 
 class Scores(NamedTuple):
@@ -51,13 +57,17 @@ class Scorer:
     The golden rows are scored first, so a machine that would give other scores than the one where the bundle was made
     is noticed before the first real row; ``golden_difference`` is by how much their logits differ.
 
+    ``phases`` says where the time went.
+
     Args:
         bundle: the bundle's folder, or a loaded `Bundle`; None for the one that comes with the package.
         provider: ``auto``, ``cpu`` or ``cuda``; ``cuda`` never falls back.
         precision: ``auto`` (what the bundle names for the provider) or one of the bundle's own.
         threads: rows computed at a time on CPU; None for every usable core.
-        device_id: which GPU.
-        batch_tokens: padded tokens of a batch on CUDA.
+        device_id: which GPU, of those that CUDA_VISIBLE_DEVICES leaves.
+        batch_tokens: padded tokens of a batch on CUDA; None for what the bundle says. It is lowered where memory is short.
+        gpu_mem_limit: bytes of the GPU that may be taken; None for all there is.
+        arena_strategy: how memory on the GPU grows, see `scorer.gpu.Gpu`.
 
     Raises:
         BundleError: the bundle is missing, damaged, or computes something else here.
@@ -73,19 +83,27 @@ class Scorer:
         precision: str = "auto",
         threads: int | None = None,
         device_id: int = 0,
-        batch_tokens: int = BATCH_TOKENS,
+        batch_tokens: int | None = None,
+        gpu_mem_limit: int | None = None,
+        arena_strategy: str = ARENA_STRATEGY,
     ) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
         self.manifest = self.bundle.manifest
         self.labels = self.manifest.labels
-        self.choice = choose(self.bundle, provider, precision, device_id)
+        gpu = Gpu(device_id, gpu_mem_limit, arena_strategy)
+        self.choice = choose(self.bundle, provider, precision, gpu)
+        self.batch_tokens = batch_tokens or self.manifest.batch_tokens or BATCH_TOKENS
+        self.phases = Phases()
         cores = threads or usable_cores()
         with _tried_out(self.bundle, self.choice, cores):
             with hushed():
                 self.tokenizer = Tokenizer(self.bundle.files[TOKENIZER], self.manifest.max_length)
-            self.engine = _engine(self.bundle, self.choice, cores, device_id, batch_tokens)
+            self.engine = _engine(self.bundle, self.choice, cores, gpu, self.batch_tokens, self.phases)
             self.golden_difference = check_golden_rows(self.bundle, self.choice, self.tokenizer, self.engine)
             check_largest_row(self.bundle, self.tokenizer, self.engine)
+            if isinstance(self.engine, BatchEngine):
+                self.engine.warm_up(self.tokenizer.highest_id)
+        self.phases.clear()
         self._reuse = Reuse(self.engine)
         self.window_rows = self.engine.window_rows
         self.journal_rows = self.engine.journal_rows
@@ -110,6 +128,18 @@ class Scorer:
     def submit(self, tokens: Tokens) -> "PendingScores":
         """Begin to score token ids; meanwhile the next ones can be read and tokenized. First come, first served."""
         return PendingScores(self, self._reuse.submit(tokens.ids) if tokens.ids else None)
+
+    def remarks(self) -> list[str]:
+        """What is worth knowing of how it was computed: on CUDA how much of it was padding, and if memory was short."""
+        if not isinstance(self.engine, BatchEngine):
+            return []
+        lines = [f"{self.engine.padding:.1%} of all tokens computed were padding."]
+        if self.engine.batch_tokens < self.batch_tokens:
+            tokens = self.engine.batch_tokens
+            lines.append(
+                f"Memory on the GPU was short: batches were cut down to {tokens:,} tokens (--batch-tokens {tokens} begins with that)."
+            )
+        return lines
 
     def scores(self, logits: np.ndarray) -> Scores:
         """What logits of shape (texts, logits) say; of NaN, which stand for no memory, NaN and no label."""
@@ -141,7 +171,7 @@ class PendingScores:
             self.logits.cancel()
 
 
-def choose(bundle: Bundle, provider: str, precision: str, device_id: int = 0) -> Choice:
+def choose(bundle: Bundle, provider: str, precision: str, gpu: Gpu = Gpu()) -> Choice:
     """Decide provider and precision; see `Scorer` for the arguments and what is raised."""
     manifest = bundle.manifest
     if precision != "auto" and precision not in manifest.precisions:
@@ -150,8 +180,8 @@ def choose(bundle: Bundle, provider: str, precision: str, device_id: int = 0) ->
         )
     reason = "as asked"
     if provider == "auto":
-        provider, reason = _auto_provider(bundle, precision, device_id)
-    elif provider == "cuda" and (problem := runtime.provider_problem("cuda", device_id)):
+        provider, reason = _auto_provider(bundle, precision, gpu)
+    elif provider == "cuda" and (problem := runtime.provider_problem("cuda", gpu)):
         raise ProviderError(
             f"--provider cuda cannot be used here: {problem}.\nUse --provider cpu, or auto to take what there is."
         )
@@ -164,15 +194,26 @@ def choose(bundle: Bundle, provider: str, precision: str, device_id: int = 0) ->
         precision = manifest.providers[provider]
     if (provider, precision) == ("cuda", "int8"):
         # onnxruntime would take the quantized products back to the CPU, one copy each way a layer.
-        raise ProviderError("int8 arithmetic runs on cpu only; use --precision fp32 with cuda, or --provider cpu.")
+        other = manifest.providers.get("cuda")
+        advice = f"--precision {other} (or none) with cuda" if other else "a bundle with fp16"
+        raise ProviderError(f"int8 arithmetic runs on cpu only; use {advice}, or --provider cpu.")
+    if provider == "cuda" and (remark := runtime.provider_remark("cuda")):
+        reason = f"{reason}; {remark}"
     return Choice(provider, precision, reason)
 
 
-def _engine(bundle: Bundle, choice: Choice, cores: int, device_id: int, batch_tokens: int) -> Engine:
+def _engine(bundle: Bundle, choice: Choice, cores: int, gpu: Gpu, batch_tokens: int, phases: Phases) -> Engine:
     graph, external = bundle.graph(choice.precision), bundle.external(choice.precision)
     if choice.provider == "cpu":
-        return RowEngine(runtime.Session(graph, "cpu", external=external), cores)
-    return BatchEngine(lambda: runtime.Session(graph, choice.provider, device_id, external), batch_tokens)
+        return RowEngine(runtime.Session(graph, "cpu", external=external), cores, phases=phases)
+    longest = bundle.manifest.max_length
+
+    def open_lanes() -> list[runtime.Lane]:
+        session = runtime.Session(graph, choice.provider, gpu, external)
+        tokens, width = max(batch_tokens, longest), bundle.manifest.logit_count
+        return [runtime.Lane(session, tokens, width, phases, device_id=gpu.device_id) for _ in range(_LANES)]
+
+    return BatchEngine(open_lanes, batch_tokens, longest)
 
 
 @contextlib.contextmanager
@@ -233,7 +274,9 @@ def check_golden_rows(bundle: Bundle, choice: Choice, tokenizer: Tokenizer, engi
     difference = float(np.abs(found - expected).max())
     tolerance = bundle.manifest.precisions[choice.precision].tolerance
     if not difference <= tolerance:
-        others = sorted(set(bundle.manifest.precisions) - {choice.precision})
+        others = [
+            one for one in ("fp32", "int8", "fp16") if one in bundle.manifest.precisions and one != choice.precision
+        ]
         raise BundleError(
             f"{bundle.path}: {choice.precision} on {choice.provider} gives logits up to {difference:.4f} away from those of the "
             f"machine that made the bundle (tolerance {tolerance}), so its scores cannot be trusted here."
@@ -242,9 +285,11 @@ def check_golden_rows(bundle: Bundle, choice: Choice, tokenizer: Tokenizer, engi
     return difference
 
 
-def _auto_provider(bundle: Bundle, precision: str, device_id: int) -> tuple[str, str]:
+def _auto_provider(bundle: Bundle, precision: str, gpu: Gpu) -> tuple[str, str]:
     """CUDA if the bundle has a graph for it and it starts here, else CPU; with the reason."""
+    if precision == "int8":
+        return "cpu", "int8 arithmetic runs on cpu only"
     if precision == "auto" and "cuda" not in bundle.manifest.providers:
         return "cpu", f"the bundle {bundle.manifest.name} has no graph for cuda"
-    problem = runtime.provider_problem("cuda", device_id)
+    problem = runtime.provider_problem("cuda", gpu)
     return ("cpu", f"cuda is not usable: {problem}") if problem else ("cuda", "a usable GPU is there")

@@ -2,54 +2,25 @@
 
 import contextlib
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isnan
 from typing import Protocol
 
+from scorer import windows
 from scorer.errors import InputError
-from scorer.model import Scores
 from scorer.rejects import format_reject
 from scorer.rows.columns import Selection, Wanted, output_columns, without_records
-from scorer.rows.record import Record, Reject
+from scorer.rows.record import Reject
 from scorer.rows.write import Cell, Formatter, formatter
 from scorer.summary import Summary, reasons
-from scorer.tokens import Tokenizer, Tokens
-
-WINDOW_BYTES = 16 << 20
-# Windows in the engine while the next one is read and tokenized: one that is computed, and one that waits, so that no
-# core idles at the end of a window.
-_WINDOWS_AHEAD = 2
+from scorer.windows import Model, Window, scored_ahead
 
 
-class PendingScores(Protocol):
-    """The part of `scorer.model.PendingScores` that the pipeline uses."""
-
-    def result(self) -> Scores: ...
-
-    def cancel(self) -> None: ...
-
-
-class Model(Protocol):
-    """The part of `scorer.model.Scorer` that the pipeline uses."""
-
-    labels: tuple[str, ...]
-    tokenizer: Tokenizer
-    window_rows: int
-
-    def submit(self, tokens: Tokens) -> PendingScores: ...
-
-
-class Reading(Protocol):
+class Reading(windows.Reading, Protocol):
     """The part of `scorer.rows.read.Reader` that the pipeline uses."""
 
     selection: Selection | None
-
-    @property
-    def input_hash(self) -> str: ...
-
-    def __iter__(self) -> Iterator[Record | Reject]: ...
 
 
 class Sink(Protocol):
@@ -108,8 +79,8 @@ def score_rows(
     start = time.monotonic()
     format_rows: Formatter | None = None
     _check_limit(summary, limits)
-    with contextlib.closing(_ahead(_begun(windows(reader, model.window_rows), model, reader))) as begun:
-        for window in begun:
+    with contextlib.closing(scored_ahead(reader, model)) as ahead:
+        for window in ahead:
             summary.rows_in += len(window.rejects) + len(window.records)
             summary.rejected.update(reject.reason for reject in window.rejects)
             rejected = window.rejects
@@ -119,12 +90,13 @@ def score_rows(
                 rejected = sorted([*rejected, *unscored], key=lambda reject: reject.row) if unscored else rejected
             rejects.write(b"".join(map(format_reject, rejected)))
             _check_limit(summary, limits)
-            if rows:
-                if format_rows is None:
+            with model.phases.timed("write"):
+                if rows and format_rows is None:
                     head, format_rows = _format(output_format, reader.selection, model.labels, wanted)
                     # Rows that were written before stand below a head.
                     output.write(head if summary.rows_scored == len(rows) else b"")
-                output.write(format_rows(rows))
+                if rows and format_rows is not None:
+                    output.write(format_rows(rows))
             summary.input_hash = window.input_hash
             summary.seconds = time.monotonic() - start
             on_window(summary)
@@ -140,76 +112,11 @@ def score_rows(
     return summary
 
 
-def windows(items: Iterable[Record | Reject], rows: int, size: int = WINDOW_BYTES) -> Iterator[list[Record | Reject]]:
-    """Cut records after each whose number is a multiple of ``rows``, and where they hold ``size`` bytes.
-
-    So memory is bounded, and the cuts depend on the input alone: not on the machine, nor on where a run was resumed.
-    """
-    window: list[Record | Reject] = []
-    held = 0
-    for item in items:
-        window.append(item)
-        held += item.length
-        if item.row % rows == 0 or held >= size:
-            yield window
-            window, held = [], 0
-    if window:
-        yield window
-
-
-@dataclass(frozen=True)
-class _Window:
-    """A window whose records are being scored."""
-
-    rejects: Sequence[Reject]
-    records: Sequence[Record]
-    tokens: Tokens
-    scores: PendingScores
-    input_hash: str
-
-
-def _begun(windows: Iterable[Sequence[Record | Reject]], model: Model, reader: Reading) -> Iterator[_Window]:
-    """Tokenize each window, which the reader has just come to the end of, and give it to the model."""
-    for window in windows:
-        records = [item for item in window if isinstance(item, Record)]
-        tokens = model.tokenizer.encode([record.text for record in records])
-        rejects = [item for item in window if isinstance(item, Reject)]
-        yield _Window(rejects, records, tokens, model.submit(tokens), reader.input_hash)
-
-
-def _ahead(begun: Iterator[_Window]) -> Generator[_Window, None, None]:
-    """The same windows in the same order, `_WINDOWS_AHEAD` later, so that the model always has something to do.
-
-    Where the input fails, what was read before it comes out first: a streamed output gets every row that it can get.
-    """
-    waiting: deque[_Window] = deque()
-    failure: InputError | None = None
-    try:
-        while failure is None:
-            try:
-                waiting.append(next(begun))
-            except StopIteration:
-                break
-            except InputError as error:
-                failure = error
-            if len(waiting) > _WINDOWS_AHEAD:
-                yield waiting[0]
-                waiting.popleft()
-        while waiting:
-            yield waiting[0]
-            waiting.popleft()
-    finally:  # after an error or an interrupt nothing of it is wanted
-        for window in waiting:
-            window.scores.cancel()
-    if failure is not None:
-        raise failure
-
-
 def _scored(
-    window: _Window, labels: Sequence[str], summary: Summary, *, details: bool
+    window: Window, labels: Sequence[str], summary: Summary, *, details: bool
 ) -> tuple[list[tuple[Cell, ...]], list[Reject]]:
     """The output's rows of a window, once they are scored, and what the device had no memory for; counts both."""
-    scores, tokens = window.scores.result(), window.tokens
+    tokens, scores = window.result()
     two = len(labels) == 2
     rows: list[tuple[Cell, ...]] = []
     unscored: list[Reject] = []

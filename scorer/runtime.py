@@ -1,13 +1,10 @@
 """The one place that talks to onnxruntime: which providers can be used, and sessions that never fall back."""
 
 import contextlib
-import ctypes
 import functools
-import io
 import os
 import re
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from types import MappingProxyType
 from typing import Any
@@ -20,7 +17,10 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime
 
+from scorer import gpu as nvidia
 from scorer.errors import BundleError, DeviceLost, OutOfMemory, ProviderError, ScorerError
+from scorer.gpu import Gpu
+from scorer.phases import Phases
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -61,7 +61,7 @@ def onnxruntime_version() -> str:
     return str(onnxruntime.__version__)
 
 
-def provider_problem(provider: str, device_id: int = 0) -> str | None:
+def provider_problem(provider: str, gpu: Gpu = Gpu()) -> str | None:
     """Why a provider cannot be used here, or None if it can.
 
     "Listed" is not "usable": onnxruntime-gpu lists CUDA on a machine without a driver. So a session is started.
@@ -70,20 +70,28 @@ def provider_problem(provider: str, device_id: int = 0) -> str | None:
         return (
             f"this onnxruntime {onnxruntime_version()} was built without {provider}; install the wheel onnxruntime-gpu"
         )
-    if provider == "cuda" and not _has_driver():
-        return "there is no NVIDIA driver on this machine (libcuda cannot be loaded)"
-    missing = _preload_cuda() if provider == "cuda" else []
+    if provider == "cuda" and (problem := nvidia.driver_problem(gpu.device_id)):
+        return problem
+    missing = nvidia.preload_libraries() if provider == "cuda" else []
     try:
-        _open(_IDENTITY, provider, device_id)
+        _open(_IDENTITY, provider, gpu)
     except ProviderError as error:
-        return f"{error}; missing: {', '.join(missing)} (pip install 'review-scorer[cuda]')" if missing else str(error)
+        missing += [] if nvidia.has_cudnn() else ["cuDNN"]
+        return f"{error}; missing: {', '.join(missing)} ({nvidia.INSTALL})" if missing else str(error)
+    return None
+
+
+def provider_remark(provider: str) -> str | None:
+    """What is not as it should be where a provider can be used all the same; to be said, not to stop for."""
+    if provider == "cuda" and not nvidia.has_cudnn():
+        return f"cuDNN cannot be loaded, so attention takes slower kernels ({nvidia.INSTALL})"
     return None
 
 
 def open_session(
     graph: bytes,
     provider: str,
-    device_id: int = 0,
+    gpu: Gpu = Gpu(),
     options: onnxruntime.SessionOptions | None = None,
     external: Mapping[str, bytes] = _NONE,
 ) -> onnxruntime.InferenceSession:
@@ -94,7 +102,7 @@ def open_session(
     Args:
         graph: an ONNX model.
         provider: ``cpu`` or ``cuda``.
-        device_id: which GPU.
+        gpu: which GPU, and how much of it.
         options: `session_options`, for whoever wants to look inside, with a profile or the optimized graph.
         external: the bytes of each file that the graph's external tensors lie in, by its name.
 
@@ -104,14 +112,14 @@ def open_session(
         OutOfMemory, DeviceLost: the device has no memory for the model, or fails.
     """
     if provider == "cuda":
-        _preload_cuda()
+        nvidia.preload_libraries()
     try:
-        return _open(graph, provider, device_id, _with_external(options or session_options(provider), external))
+        return _open(graph, provider, gpu, _with_external(options or session_options(provider), external))
     except ProviderError:
         raise
     except Exception as error:  # onnxruntime's exceptions share no base class
         if provider != "cpu" and isinstance(
-            fault := device_fault(error, f"{provider} device {device_id}"), ScorerError
+            fault := device_fault(error, f"{provider} device {gpu.device_id}"), ScorerError
         ):
             raise fault from error
         raise BundleError(f"onnxruntime {onnxruntime_version()} refuses the graph: {_first_line(error)}") from error
@@ -121,12 +129,12 @@ class Session:
     """A session whose errors have names.
 
     Args:
-        graph, provider, device_id, external: see `open_session`.
+        graph, provider, gpu, external: see `open_session`.
     """
 
-    def __init__(self, graph: bytes, provider: str, device_id: int = 0, external: Mapping[str, bytes] = _NONE) -> None:
-        self._session = open_session(graph, provider, device_id, external=external)
-        self._device = None if provider == "cpu" else f"{provider} device {device_id}"
+    def __init__(self, graph: bytes, provider: str, gpu: Gpu = Gpu(), external: Mapping[str, bytes] = _NONE) -> None:
+        self._session = open_session(graph, provider, gpu, external=external)
+        self._device = None if provider == "cpu" else f"{provider} device {gpu.device_id}"
 
     def run(self, output_names: list[str] | None, input_feed: dict[str, np.ndarray]) -> list[np.ndarray]:
         """As onnxruntime's own.
@@ -136,10 +144,69 @@ class Session:
             BundleError: on CPU, the graph cannot be computed for it.
             DeviceLost: the device or its driver failed; nothing more can be computed in this process.
         """
-        try:
+        with self.named_errors():
             return list(self._session.run(output_names, input_feed))
+
+    def run_bound(self, binding: onnxruntime.IOBinding) -> None:
+        """The same with inputs and outputs in places that were bound before; they are written when it returns."""
+        with self.named_errors():
+            self._session.run_with_iobinding(binding)
+
+    @contextlib.contextmanager
+    def named_errors(self) -> Iterator[None]:
+        """What onnxruntime raises meanwhile gets a name, see `run`."""
+        try:
+            yield
         except Exception as error:
             raise (device_fault(error, self._device) if self._device else _cpu_fault(error)) from error
+
+    def io_binding(self) -> onnxruntime.IOBinding:
+        return self._session.io_binding()
+
+
+class Lane:
+    """A session's buffers for one thread: on the device for the inputs, here for the output; used over and over.
+
+    Args:
+        session: of a classifier, on ``device``; several lanes may have the same.
+        tokens: padded tokens of a batch at most.
+        width: logits of a row.
+        phases: where the seconds go that it copies and computes.
+        device: as onnxruntime calls it, ``cuda`` or ``cpu``.
+        device_id: which one.
+    """
+
+    def __init__(
+        self, session: Session, tokens: int, width: int, phases: Phases, device: str = "cuda", device_id: int = 0
+    ) -> None:
+        self._session = session
+        self._width = width
+        self._phases = phases
+        self._place = (device, device_id)
+        with session.named_errors():
+            self._binding = session.io_binding()
+            self._there = {
+                name: onnxruntime.OrtValue.ortvalue_from_shape_and_type([tokens], np.int64, device, device_id)
+                for name in ("input_ids", "attention_mask")
+            }
+        self._ids = np.zeros(tokens, dtype=np.int64)
+        self._logits = np.empty(tokens * width, dtype=np.float32)
+
+    def run(self, output_names: list[str] | None, input_feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """As `Session.run`, for one output, the logits."""
+        (output,) = output_names or ["logits"]
+        rows = len(input_feed["input_ids"])
+        with self._phases.timed("copy"), self._session.named_errors():
+            for name, values in input_feed.items():
+                self._ids[: values.size] = values.ravel()
+                self._there[name].update_inplace(self._ids)
+                address = self._there[name].data_ptr()
+                self._binding.bind_input(name, *self._place, np.int64, values.shape, address)
+            shape, address = (rows, self._width), self._logits.ctypes.data
+            self._binding.bind_output(output, "cpu", 0, np.float32, shape, address)  # the copy is a part of the run
+        with self._phases.timed("compute"):
+            self._session.run_bound(self._binding)
+        return [self._logits[: rows * self._width].reshape(shape).copy()]
 
 
 def _cpu_fault(error: Exception) -> ScorerError:
@@ -210,7 +277,7 @@ def _with_external(options: onnxruntime.SessionOptions, files: Mapping[str, byte
 
 
 def _open(
-    graph: bytes, provider: str, device_id: int, options: onnxruntime.SessionOptions | None = None
+    graph: bytes, provider: str, gpu: Gpu, options: onnxruntime.SessionOptions | None = None
 ) -> onnxruntime.InferenceSession:
     options = options or session_options(provider)
     name = PROVIDERS[provider]
@@ -219,25 +286,8 @@ def _open(
             graph, options, providers=[name], disabled_optimizers=_SLOWER_ON_CPU, enable_fallback=0
         )
     else:
-        providers: list[Any] = [(name, {"device_id": str(device_id)})]
+        providers: list[Any] = [(name, gpu.provider_options())]
         session = onnxruntime.InferenceSession(graph, options, providers=providers, enable_fallback=0)
     if session.get_providers()[0] != name:
-        raise ProviderError(f"{name} does not start on this machine (device {device_id})")
+        raise ProviderError(f"{name} does not start on this machine (device {gpu.device_id})")
     return session
-
-
-def _has_driver() -> bool:
-    """Whether the driver's own library can be loaded; it comes with the driver and with nothing else."""
-    try:
-        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return False
-    return True
-
-
-def _preload_cuda() -> list[str]:
-    """Load the CUDA libraries from their wheels. Returns those that are missing, which onnxruntime only prints."""
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
-        onnxruntime.preload_dlls()
-    return re.findall(r"Failed to load (\S+):", said.getvalue())

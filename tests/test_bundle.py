@@ -12,7 +12,7 @@ from conftest import list_again
 from scorer.bundle import SUMS, load_bundle
 from scorer.errors import BundleError, ProviderError, UsageError
 from scorer.manifest import Manifest, parse_manifest
-from scorer.model import Scorer, choose
+from scorer.model import Choice, Scorer, choose
 
 
 @pytest.fixture
@@ -29,7 +29,8 @@ def refuse(folder):
 
 def test_a_bundle_holds_the_files_of_the_contract(bundle):
     assert sorted(bundle.files) == [
-        "head.safetensors", "manifest.json", "model.fp32.onnx", "model.int8.onnx", "tokenizer.json",
+        "head.safetensors", "manifest.json", "model.fp16.onnx", "model.fp32.onnx", "model.int8.onnx", "tokenizer.json",
+        "weights.fp32.bin", "weights.int8.bin",
     ]  # fmt: skip
     assert sorted(path.name for path in bundle.path.iterdir()) == sorted(
         [*bundle.files, SUMS, "README.md", "confusion.png", "loss.png"]
@@ -43,7 +44,17 @@ def test_coreutils_can_check_a_bundle(bundle):
 
 
 @pytest.mark.parametrize(
-    "name", ["manifest.json", "tokenizer.json", "model.fp32.onnx", "model.int8.onnx", "head.safetensors"]
+    "name",
+    [
+        "manifest.json",
+        "tokenizer.json",
+        "model.fp32.onnx",
+        "model.fp16.onnx",
+        "model.int8.onnx",
+        "head.safetensors",
+        "weights.fp32.bin",
+        "weights.int8.bin",
+    ],
 )
 def test_one_flipped_bit_anywhere_is_refused_with_the_files_name(copy, name):
     data = bytearray((copy / name).read_bytes())
@@ -81,7 +92,7 @@ def test_the_model_card_is_never_read(copy, name):
 )
 def test_a_malformed_sums_line_is_refused(copy, line):
     (copy / SUMS).write_bytes((copy / SUMS).read_bytes() + line + b"\n")
-    assert "SHA256SUMS, line 6: not a sha256 and a plain file name, or listed twice." in refuse(copy)
+    assert "SHA256SUMS, line 9: not a sha256 and a plain file name, or listed twice." in refuse(copy)
 
 
 def test_a_file_listed_twice_is_refused(copy):
@@ -117,8 +128,10 @@ def test_the_graph_of_another_model_fails_the_golden_rows(copy, bundle_of_three,
         ({"labels": ["a", "a"]}, "labels must be two or more, all different: ['a', 'a']"),
         ({"positive_label": None}, "positive_label belongs to two labels, and only to two"),
         ({"positive_label": "negative"}, "positive_label must be the second of the two labels"),
-        ({"labels": ["a", "b", "c"], "positive_label": None}, "a golden row has 1 fp32 logits for 3 labels"),
+        ({"labels": ["a", "b", "c"], "positive_label": None}, "a golden row has 1 fp16 logits for 3 labels"),
         ({"providers": {"cpu": "fp8"}}, "providers name precisions that are not there: ['fp8']"),
+        ({"batch_tokens": 0}, "batch_tokens must be between 1 and 16777216, not 0"),
+        ({"batch_tokens": "8"}, "batch_tokens is not what it should be: '8'"),
         ({"surprise": 1}, "unexpected keyword argument 'surprise'"),
     ],
 )
@@ -159,11 +172,16 @@ def test_the_tokenizers_own_padding_and_truncation_are_off_in_the_file(bundle):
 
 
 def test_int8_is_never_run_on_cuda_and_a_bundle_without_a_graph_for_cuda_says_so(bundle, monkeypatch):
-    monkeypatch.setattr("scorer.runtime.provider_problem", lambda provider, device_id=0: None)
+    monkeypatch.setattr("scorer.runtime.provider_problem", lambda provider, gpu=None: None)
+    monkeypatch.setattr("scorer.runtime.provider_remark", lambda provider: None)
     assert choose(bundle, "auto", "auto").provider == "cuda"
-    assert (choose(bundle, "cuda", "auto").precision, choose(bundle, "cpu", "auto").precision) == ("fp32", "int8")
-    with pytest.raises(ProviderError, match="int8 arithmetic runs on cpu only"):
+    assert (choose(bundle, "cuda", "auto").precision, choose(bundle, "cpu", "auto").precision) == ("fp16", "int8")
+    assert choose(bundle, "auto", "int8") == Choice("cpu", "int8", "int8 arithmetic runs on cpu only")
+    with pytest.raises(ProviderError) as caught:
         choose(bundle, "cuda", "int8")
+    assert str(caught.value) == (
+        "int8 arithmetic runs on cpu only; use --precision fp16 (or none) with cuda, or --provider cpu."
+    )
     small = dataclasses.replace(bundle.manifest, providers={"cpu": "int8"})
     only_cpu = dataclasses.replace(bundle, manifest=small)
     assert choose(only_cpu, "auto", "auto").reason == "the bundle tiny has no graph for cuda"

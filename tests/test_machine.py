@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scorer import runtime
+from scorer import gpu, runtime
 from scorer.check import cpu_features
 from scorer.cores import usable_cores
 from scorer.progress import Progress
@@ -121,10 +121,45 @@ def test_a_provider_that_onnxruntime_was_built_without_is_named(monkeypatch):
     assert runtime.provider_problem("cpu") is None
 
 
-def test_cuda_without_a_driver_is_named(monkeypatch):
-    monkeypatch.setattr(runtime.onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
-    monkeypatch.setattr(runtime, "_has_driver", lambda: False)
-    assert runtime.provider_problem("cuda") == "there is no NVIDIA driver on this machine (libcuda cannot be loaded)"
+class Driver:
+    """A driver's library that shows so many GPUs."""
+
+    def __init__(self, gpus, failure=0):
+        self.gpus, self.failure = gpus, failure
+
+    def __call__(self, name):
+        return self
+
+    def cuInit(self, flags):  # noqa: N802
+        return self.failure
+
+    def cuDeviceGetCount(self, count):  # noqa: N802
+        count._obj.value = self.gpus
+        return 0
+
+
+def no_library(name):
+    raise OSError(f"{name}: cannot open shared object file")
+
+
+@pytest.mark.parametrize(
+    ("load", "device", "visible", "problem"),
+    [
+        (no_library, 0, None, "there is no NVIDIA driver on this machine (libcuda.so.1 cannot be loaded)"),
+        (lambda name: object(), 0, None, "there is no NVIDIA driver on this machine (libcuda.so.1 cannot be loaded)"),
+        (Driver(0, 100), 0, "", "the NVIDIA driver shows no GPU (CUDA_VISIBLE_DEVICES is '')"),
+        (Driver(0), 0, None, "the NVIDIA driver shows no GPU"),
+        (Driver(0, 804), 0, None, "the NVIDIA driver does not start (CUDA error 804): see whether nvidia-smi works"),
+        (Driver(1), 1, "3", "there is no device 1: the NVIDIA driver shows only 0 (CUDA_VISIBLE_DEVICES is '3')"),
+        (Driver(4), 7, None, "there is no device 7: the NVIDIA driver shows 0 to 3"),
+        (Driver(4), 3, None, None),
+    ],
+)
+def test_a_gpu_that_the_driver_does_not_show_is_named(monkeypatch, load, device, visible, problem):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert gpu.driver_problem(device, load) == problem
 
 
 def test_cuda_libraries_that_are_missing_are_named_and_stdout_stays_clean(monkeypatch, capfd):
@@ -132,7 +167,8 @@ def test_cuda_libraries_that_are_missing_are_named_and_stdout_stays_clean(monkey
         print("Failed to load libcublasLt.so.13: libcublasLt.so.13: cannot open shared object file")
 
     monkeypatch.setattr(runtime.onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
-    monkeypatch.setattr(runtime, "_has_driver", lambda: True)
+    monkeypatch.setattr(gpu, "driver_problem", lambda device_id: None)
+    monkeypatch.setattr(gpu, "has_cudnn", lambda: False)
     monkeypatch.setattr(runtime.onnxruntime, "preload_dlls", preload)
 
     class Fallen:
@@ -141,10 +177,31 @@ def test_cuda_libraries_that_are_missing_are_named_and_stdout_stays_clean(monkey
 
     monkeypatch.setattr(runtime.onnxruntime, "InferenceSession", lambda *a, **k: Fallen())
     assert runtime.provider_problem("cuda") == (
-        "CUDAExecutionProvider does not start on this machine (device 0); missing: libcublasLt.so.13 "
+        "CUDAExecutionProvider does not start on this machine (device 0); missing: libcublasLt.so.13, cuDNN "
         "(pip install 'review-scorer[cuda]')"
     )
     assert capfd.readouterr().out == ""
+
+
+def test_where_cuda_works_without_cudnn_that_is_said(monkeypatch):
+    monkeypatch.setattr(gpu, "has_cudnn", lambda: False)
+    assert runtime.provider_remark("cuda") == (
+        "cuDNN cannot be loaded, so attention takes slower kernels (pip install 'review-scorer[cuda]')"
+    )
+    assert runtime.provider_remark("cpu") is None
+    monkeypatch.setattr(gpu, "has_cudnn", lambda: True)
+    assert runtime.provider_remark("cuda") is None
+
+
+def test_the_cuda_provider_is_told_which_gpu_and_how_much_of_it():
+    assert gpu.Gpu(2, 8_000_000_000, "next-power-of-two").provider_options() == {
+        "device_id": "2",
+        "gpu_mem_limit": "8000000000",
+        "arena_extend_strategy": "kNextPowerOfTwo",
+        "use_tf32": "0",
+        "enable_skip_layer_norm_strict_mode": "1",
+    }
+    assert "gpu_mem_limit" not in gpu.Gpu().provider_options()
 
 
 def test_progress_in_a_log_is_a_line_now_and_then(capsys, monkeypatch):

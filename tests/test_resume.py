@@ -17,9 +17,9 @@ from conftest import reviews
 from scorer.engine import RowEngine
 from scorer.errors import DeviceLost
 from scorer.lock import hold, let_go
-from scorer.pipeline import windows
 from scorer.publish import sibling
 from scorer.signals import Interrupted
+from scorer.windows import windows
 from scorer.work import Work
 
 WINDOW = 8
@@ -278,7 +278,7 @@ def test_after_a_restart_that_was_interrupted_the_advice_is_without_it(score, fo
 def test_windows_are_of_a_fixed_number_of_records_however_large_they_are(
     score, folder, interrupted, monkeypatch, calls
 ):
-    monkeypatch.setattr("scorer.pipeline.windows", partial(windows, size=200))  # some three records
+    monkeypatch.setattr("scorer.windows.windows", partial(windows, size=200))  # some three records
     result = interrupted(calls, folder / "in.jsonl", "-o", folder / "out.csv")
     found = re.search(r"(\d+) rows are done", result.err)
     assert found is not None

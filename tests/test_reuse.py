@@ -6,7 +6,8 @@ from concurrent.futures import CancelledError
 import numpy as np
 import pytest
 
-from scorer.engine import BatchEngine, RowEngine
+from scorer.batchengine import BatchEngine
+from scorer.engine import RowEngine
 from scorer.reuse import Reuse
 
 
@@ -75,7 +76,7 @@ class Blocked(Counting):
 
 
 @pytest.mark.parametrize(
-    "make", [lambda session: RowEngine(session, 1), lambda session: BatchEngine(lambda: session, 1)]
+    "make", [lambda session: RowEngine(session, 1), lambda session: BatchEngine(lambda: [session], 1, 10)]
 )
 def test_rows_that_another_call_gave_up_are_computed_all_the_same(make):
     session = Blocked()
