@@ -19,12 +19,12 @@ import openvino
 import tokenizers
 import torch
 import transformers
+from classifier import TorchClassifier
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from subject import Subject
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from export.graph import classifier
-from export.head import LinearHead
 from export.quantize import to_int8
 from export.weights import encoder_weights
 from scorer.batches import by_length, pad, token_budget
@@ -47,20 +47,6 @@ class Contender:
     name: str
     precision: str
     score: Score
-
-
-class TorchClassifier(torch.nn.Module):
-    """The classifier as one would write it: the encoder, its first token's vector, a linear layer."""
-
-    def __init__(self, model: torch.nn.Module, head: LinearHead) -> None:
-        super().__init__()
-        self.encoder = model
-        self.head = torch.nn.Linear(head.weight.shape[1], head.weight.shape[0])
-        self.head.load_state_dict({"weight": torch.from_numpy(head.weight), "bias": torch.from_numpy(head.bias)})
-        self.eval().requires_grad_(False)
-
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        return self.head(self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state[:, 0])
 
 
 def contenders(subject: Subject, folder: Path) -> Iterator[Contender]:

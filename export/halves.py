@@ -22,24 +22,31 @@ _TYPES = {
 }
 
 
-def half_logits(model: onnx.ModelProto, rows: Sequence[np.ndarray]) -> np.ndarray:
+def half_logits(model: onnx.ModelProto, rows: Sequence[np.ndarray], *, exact: bool = False) -> np.ndarray:
     """The logits that a float16 graph of export.cuda gives, a row a run.
 
     Args:
         model: the graph.
         rows: token ids, (sequence,) each.
+        exact: see `Emulated`.
 
     Returns:
         float32 (rows, logits)
     """
-    emulated = Emulated(model)
+    emulated = Emulated(model, exact=exact)
     return np.concatenate([emulated.run(row[np.newaxis], np.ones((1, len(row)), dtype=np.int64)) for row in rows])
 
 
 class Emulated:
-    """A float16 graph of export.cuda, ready to run; what hangs on constants alone is computed once."""
+    """A float16 graph of export.cuda, ready to run; what hangs on constants alone is computed once.
 
-    def __init__(self, model: onnx.ModelProto) -> None:
+    Args:
+        model: the graph.
+        exact: round the weights, but nothing that is computed of a text: what float16 is measured against.
+    """
+
+    def __init__(self, model: onnx.ModelProto, *, exact: bool = False) -> None:
+        self._exact = False
         (output,) = model.graph.output
         self._output = output.name
         self._known = {tensor.name: _tensor(tensor) for tensor in model.graph.initializer}
@@ -50,6 +57,7 @@ class Emulated:
                 self._compute(node, self._known)
             else:
                 self._nodes.append(node)
+        self._exact = exact
 
     def run(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
         """(batch, sequence), twice -> float32 (batch, logits)"""
@@ -68,14 +76,21 @@ class Emulated:
         (name,) = node.output
         attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
         inputs = [values[one] if one else None for one in node.input]
-        result = _OPERATORS[node.op_type](*inputs, **attributes)
+        result = _OPERATORS[node.op_type](*inputs, **attributes, **self._how(node))
         if "to" in attributes:
             half = attributes["to"] == TensorProto.FLOAT16
         else:
             half = any(one in self._halves for one in node.input)
         if half:
             self._halves.add(name)
-        values[name] = _rounded(result) if half else result
+        values[name] = self._round(result) if half else result
+
+    def _round(self, value: Tensor) -> Tensor:
+        return value if self._exact else _rounded(value)
+
+    def _how(self, node: onnx.NodeProto) -> dict[str, Callable[[Tensor], Tensor]]:
+        """These two round inside, too."""
+        return {"rounded": self._round} if node.op_type in ("MultiHeadAttention", "BiasGelu") else {}
 
 
 def _rounded(value: Tensor) -> Tensor:
@@ -87,7 +102,16 @@ def _tensor(constant: onnx.TensorProto) -> Tensor:
     return tensor.float() if tensor.dtype == torch.float16 else tensor
 
 
-def _attention(query: Tensor, key: Tensor, value: Tensor, bias: None, lengths: Tensor, *, num_heads: int) -> Tensor:
+def _attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bias: None,
+    lengths: Tensor,
+    *,
+    num_heads: int,
+    rounded: Callable[[Tensor], Tensor],
+) -> Tensor:
     """As the flash kernels do: scores and sums in float32, the shares of a row rounded before they are multiplied."""
     batch, sequence, hidden = query.shape
     query, key, value = (x.view(batch, sequence, num_heads, -1).transpose(1, 2) for x in (query, key, value))
@@ -95,14 +119,14 @@ def _attention(query: Tensor, key: Tensor, value: Tensor, bias: None, lengths: T
     behind = torch.arange(sequence)[None, :] >= lengths[:, None]
     scores = scores.masked_fill(behind[:, None, None, :], -torch.inf)
     shares = torch.exp(scores - scores.amax(dim=-1, keepdim=True))
-    context = (_rounded(shares) @ value) / shares.sum(dim=-1, keepdim=True)
+    context = (rounded(shares) @ value) / shares.sum(dim=-1, keepdim=True)
     return context.transpose(1, 2).reshape(batch, sequence, hidden)
 
 
-def _bias_gelu(x: Tensor, bias: Tensor) -> Tensor:
+def _bias_gelu(x: Tensor, bias: Tensor, *, rounded: Callable[[Tensor], Tensor]) -> Tensor:
     """x Phi(x) of the sum, each step rounded: that kernel keeps its steps in float16."""
-    x = _rounded(x + bias)
-    return x * _rounded(torch.special.ndtr(x))
+    x = rounded(x + bias)
+    return x * rounded(torch.special.ndtr(x))
 
 
 def _normed_sum(

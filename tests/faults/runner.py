@@ -25,6 +25,7 @@ from scorer.cli import command, main
 from scorer.command import run_command
 from scorer.engine import RowEngine
 from scorer.model import Choice, Scorer
+from scorer.phases import Phases
 from scorer.reuse import Reuse
 from scorer.signals import install
 from scorer.tokens import Tokens
@@ -45,6 +46,7 @@ class Injected(Scorer):
         self.bundle = SimpleNamespace(id="injected")
         self.manifest = SimpleNamespace(name="injected")
         self.labels = ("negative", "positive")
+        self.phases = Phases()
         self.choice = Choice("cpu", "fp32", "as asked")
         self.tokenizer = self
         self.engine = RowEngine(self, 2)

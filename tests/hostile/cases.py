@@ -15,6 +15,7 @@ from scorer.cli import command
 from scorer.engine import RowEngine
 from scorer.errors import ScorerError
 from scorer.model import Choice, Scorer
+from scorer.phases import Phases
 from scorer.reuse import Reuse
 from scorer.tokens import Tokens
 
@@ -53,6 +54,7 @@ class Model(Scorer):
         self.bundle, self.manifest, self.labels = self.Bundle, self.Manifest, ("negative", "positive")
         self.choice, self.tokenizer = Choice("cpu", "fp32", "as asked"), self
         self.engine = _SHARED
+        self.phases = Phases()
         self._reuse = Reuse(self.engine)
         self.window_rows = self.journal_rows = 8
 

@@ -101,7 +101,7 @@ def test_malformed_sums_are_refused(copy, refused, data):
 
 def test_sums_without_their_last_line_end_are_cut_sums(copy, refused):
     (copy / SUMS).write_bytes((copy / SUMS).read_bytes()[:-1])
-    assert "line 5: not a sha256 and a plain file name" in refused()
+    assert "line 8: not a sha256 and a plain file name" in refused()
 
 
 @pytest.mark.parametrize("name", ["manifest.json", GRAPH, SUMS])
@@ -127,7 +127,7 @@ def test_a_file_beyond_all_measure_is_not_read(copy, refused):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda m: m.update(labels=["a", "b", "c"], positive_label=None), "golden row has 1 fp32 logits for 3 labels"),
+        (lambda m: m.update(labels=["a", "b", "c"], positive_label=None), "golden row has 1 fp16 logits for 3 labels"),
         (lambda m: m.update(labels=["a", "\x1b[2Jb"], positive_label="\x1b[2Jb"), "text that can be printed"),
         (lambda m: m.update(labels=[1, 2], positive_label=2), "labels is not what it should be"),
         (lambda m: m.update(max_length=10**9), "max_length must be between 1 and 32768"),
@@ -325,6 +325,16 @@ def empty_nodes(model):
     return onnx.ModelProto().SerializeToString() + b"\x3a\x80\x89\x7a" + b"\x0a\x00" * 1_000_000
 
 
+def larger(inside):
+    """Give a tensor that is in the graph, or one that is not, dimensions that nothing holds."""
+
+    def change(model):
+        tensors = (tensor for tensor in model.graph.initializer if bool(tensor.raw_data) == inside)
+        next(tensors).dims.extend([2**31, 2**31])
+
+    return change
+
+
 GRAPHS = {
     "unknown domain": (with_node("Evil", ["input_ids"], ["x"], domain="evil.example"), "the domain 'evil.example'"),
     "unknown domain in a subgraph": (lambda m: in_subgraphs(m, node=helper.make_node("E", [], ["o"], domain="evil")), "the domain 'evil'"),
@@ -348,7 +358,8 @@ GRAPHS = {
     "no output called logits": (lambda m: setattr(m.graph.output[0], "name", m.graph.node[0].output[0]), "is refused"),
     "an input too many": (lambda m: m.graph.input.append(helper.make_tensor_value_info("more", 1, [1])), "is refused"),
     "operator that is not there": (with_node("NoSuchOperator", ["input_ids"], ["x"]), "the operator 'NoSuchOperator'"),
-    "dimensions beyond all memory": (lambda m: m.graph.initializer[0].dims.extend([2**31, 2**31]), "refuses the graph"),
+    "dimensions beyond all memory": (larger(inside=True), "refuses the graph"),
+    "dimensions beyond the file of weights": (larger(inside=False), "that is not in there"),
 }  # fmt: skip
 
 

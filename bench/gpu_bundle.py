@@ -1,0 +1,39 @@
+"""A bundle of a benchmark's subject, whose weights are random: for `score` to run, not to be believed."""
+
+from pathlib import Path
+
+from subject import Subject
+
+from export.bundle import write_bundle
+from export.cuda import cuda_classifier
+from export.external import with_weights_files
+from export.golden import golden_rows, tolerance
+from export.weights import encoder_weights
+from scorer.manifest import Manifest, Precision
+
+
+def write_gpu_bundle(subject: Subject, folder: Path) -> None:
+    """Write it with the precision fp16 alone."""
+    models = {"fp16": cuda_classifier(encoder_weights(subject.encoder), subject.head, "cls")}
+    golden = golden_rows(models, subject.encoder.tokenizer)
+    graphs, weights = with_weights_files(models)
+    manifest = Manifest(
+        name=subject.encoder.name,
+        labels=("negative", "positive"),
+        positive_label="positive",
+        max_length=subject.encoder.tokenizer.max_length,
+        truncation="head",
+        pooling="cls",
+        precisions={"fp16": Precision("model.fp16.onnx", tolerance("fp16", golden))},
+        providers={"cuda": "fp16"},
+        golden=golden,
+    )
+    write_bundle(
+        folder,
+        manifest=manifest,
+        tokenizer_json=subject.encoder.tokenizer_json,
+        graphs=graphs,
+        weights=weights,
+        head=subject.head,
+        unlisted={},
+    )
