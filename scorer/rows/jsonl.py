@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import NoReturn
 
 from scorer.rows.lines import Line
@@ -17,6 +18,9 @@ def refuse_constant(constant: str) -> NoReturn:
 # Numbers stay as they are spelled: a float would turn 1.10 into 1.1, and 1E400 into infinity.
 _DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=refuse_constant)
 _SPACE = re.compile(r"[ \t\n\r]*")
+# Most keys: without escapes, with the colon and the space around it. And what is behind a value.
+_KEY = re.compile(r'[ \t\n\r]*"([^"\\\x00-\x1f]*+)"[ \t\n\r]*:[ \t\n\r]*')
+_COMMA_OR_END = re.compile(r"[ \t\n\r]*([,}])")
 _BRACKET_OR_STRING = re.compile(r'[][{}]|"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 # Python's own limit depends on its release and on who calls whom; the same record has to have the same result everywhere.
 _DEPTH = 500
@@ -115,24 +119,34 @@ def _parse_object(text: str) -> tuple[dict[str, JsonValue], frozenset[str]]:
         _expect_end(text, at + 1)
         return fields, frozenset()
     while True:
-        if not text.startswith('"', at):
-            raise json.JSONDecodeError("Expecting property name enclosed in double quotes", text, at)
-        key, at = _DECODER.raw_decode(text, at)
-        at = _skip_space(text, at)
-        if not text.startswith(":", at):
-            raise json.JSONDecodeError("Expecting ':' delimiter", text, at)
-        start = _skip_space(text, at + 1)
-        value, at = _DECODER.raw_decode(text, start)
+        match = _KEY.match(text, at)
+        key, start = (match[1], match.end()) if match else _parse_key(text, at)
+        if text.startswith('"', start):
+            value, at = scanstring(text, start + 1)
+        else:
+            value, at = _DECODER.raw_decode(text, start)
         if key in fields:
             duplicates.add(key)
         fields[key] = JsonValue(text[start:at], value)
-        at = _skip_space(text, at)
-        if text.startswith("}", at):
-            _expect_end(text, at + 1)
+        behind = _COMMA_OR_END.match(text, at)
+        if behind is None:
+            raise json.JSONDecodeError("Expecting ',' delimiter", text, _skip_space(text, at))
+        at = behind.end()
+        if behind[1] == "}":
+            _expect_end(text, at)
             return fields, frozenset(duplicates)
-        if not text.startswith(",", at):
-            raise json.JSONDecodeError("Expecting ',' delimiter", text, at)
-        at = _skip_space(text, at + 1)
+
+
+def _parse_key(text: str, at: int) -> tuple[str, int]:
+    """Any key, and where its value begins."""
+    at = _skip_space(text, at)
+    if not text.startswith('"', at):
+        raise json.JSONDecodeError("Expecting property name enclosed in double quotes", text, at)
+    key, at = scanstring(text, at + 1)
+    at = _skip_space(text, at)
+    if not text.startswith(":", at):
+        raise json.JSONDecodeError("Expecting ':' delimiter", text, at)
+    return key, _skip_space(text, at + 1)
 
 
 def _skip_space(text: str, at: int) -> int:
@@ -141,6 +155,6 @@ def _skip_space(text: str, at: int) -> int:
     return match.end()
 
 
-def _expect_end(text: str, at: int) -> None:
-    if _skip_space(text, at) != len(text):
-        raise json.JSONDecodeError("Extra data", text, at)
+def _expect_end(text: str, end: int) -> None:
+    if _skip_space(text, end) != len(text):
+        raise json.JSONDecodeError("Extra data", text, end)
