@@ -53,6 +53,8 @@ def run(arguments: Arguments) -> int:
         scorer = _scorer(arguments)
         if arguments.provider == "auto":
             tell(f"Taking {scorer.choice.precision} on {scorer.choice.provider}: {scorer.choice.reason}.")
+        if scorer.choice.remark:
+            tell(f"Note: {scorer.choice.remark}.")
         header = Header(fingerprint(arguments, scorer, rejects_place), reader.stamps)
         done = work.begin(header, reader, scorer.journal_rows, restart=arguments.restart, tell=tell)
         with Progress("scoring", _size(inputs), quiet=arguments.quiet) as progress:

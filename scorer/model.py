@@ -44,11 +44,18 @@ class Scores(NamedTuple):
 
 @dataclass(frozen=True)
 class Choice:
-    """Which provider and precision were taken, and why, in words for stderr."""
+    """Which provider and precision were taken, and why, in words for stderr.
+
+    Attributes:
+        provider, precision: what is taken.
+        reason: why.
+        remark: what is not as it should be with it, or None.
+    """
 
     provider: str
     precision: str
     reason: str
+    remark: str | None = None
 
 
 class Scorer:
@@ -197,9 +204,7 @@ def choose(bundle: Bundle, provider: str, precision: str, gpu: Gpu = Gpu()) -> C
         other = manifest.providers.get("cuda")
         advice = f"--precision {other} (or none) with cuda" if other else "a bundle with fp16"
         raise ProviderError(f"int8 arithmetic runs on cpu only; use {advice}, or --provider cpu.")
-    if provider == "cuda" and (remark := runtime.provider_remark("cuda")):
-        reason = f"{reason}; {remark}"
-    return Choice(provider, precision, reason)
+    return Choice(provider, precision, reason, runtime.provider_remark(provider))
 
 
 def _engine(bundle: Bundle, choice: Choice, cores: int, gpu: Gpu, batch_tokens: int, phases: Phases) -> Engine:

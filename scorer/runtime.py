@@ -75,10 +75,16 @@ def provider_problem(provider: str, gpu: Gpu = Gpu()) -> str | None:
     missing = nvidia.preload_libraries() if provider == "cuda" else []
     try:
         _open(_IDENTITY, provider, gpu)
-    except ProviderError as error:
+    except Exception as error:  # ours, or whatever onnxruntime raises where CUDA fails before there is a session
+        said = str(error) if isinstance(error, ProviderError) else _not_starting(provider, gpu, _first_line(error))
         missing += [] if nvidia.has_cudnn() else ["cuDNN"]
-        return f"{error}; missing: {', '.join(missing)} ({nvidia.INSTALL})" if missing else str(error)
+        return f"{said}; missing: {', '.join(missing)} ({nvidia.INSTALL})" if missing else said
     return None
+
+
+def _not_starting(provider: str, gpu: Gpu, why: str = "") -> str:
+    said = f"{PROVIDERS[provider]} does not start on this machine (device {gpu.device_id})"
+    return f"{said}: {why}" if why else said
 
 
 def provider_remark(provider: str) -> str | None:
@@ -289,5 +295,5 @@ def _open(
         providers: list[Any] = [(name, gpu.provider_options())]
         session = onnxruntime.InferenceSession(graph, options, providers=providers, enable_fallback=0)
     if session.get_providers()[0] != name:
-        raise ProviderError(f"{name} does not start on this machine (device {gpu.device_id})")
+        raise ProviderError(_not_starting(provider, gpu))
     return session

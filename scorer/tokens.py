@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,8 @@ from scorer.errors import BundleError
 # Of a longer text the beginning is tried first. English has four to five characters a token.
 _CHARACTERS_A_TOKEN = 12
 _REPLACEMENTS = 8
+# Texts tokenized at a time: enough for many cores, and what the tokenizers keep of each is some 30 KB.
+_CHUNK = 1024
 
 
 class Tokens(NamedTuple):
@@ -27,6 +30,13 @@ class Tokens(NamedTuple):
 
     ids: list[np.ndarray]
     truncated: list[bool]
+
+
+def _tokens(encodings: Sequence[tokenizers.Encoding]) -> Tokens:
+    return Tokens(
+        ids=[np.array(encoding.ids, dtype=np.int64) for encoding in encodings],
+        truncated=[bool(encoding.overflowing) for encoding in encodings],
+    )
 
 
 @contextlib.contextmanager
@@ -83,6 +93,24 @@ class Tokenizer:
 
         Of a text that is far too long only a beginning is looked at, long enough to have the same first tokens.
         """
+        chunks = [texts[start : start + _CHUNK] for start in range(0, len(texts), _CHUNK)]
+        if len(chunks) < 2:
+            return _tokens(self._encodings(texts))
+        # A chunk is tokenized while the ids of the one before become arrays, which one core does.
+        ids: list[np.ndarray] = []
+        truncated: list[bool] = []
+        with ThreadPoolExecutor(1, thread_name_prefix="tokenize") as ahead:
+            coming = ahead.submit(self._encodings, chunks[0])
+            for chunk in (*chunks[1:], None):
+                encodings = coming.result()
+                if chunk is not None:
+                    coming = ahead.submit(self._encodings, chunk)
+                found = _tokens(encodings)
+                ids += found.ids
+                truncated += found.truncated
+        return Tokens(ids, truncated)
+
+    def _encodings(self, texts: Sequence[str]) -> list[tokenizers.Encoding]:
         longest = _CHARACTERS_A_TOKEN * self.max_length
         long = [number for number, text in enumerate(texts) if len(text) > longest] if self._cutting.texts else []
         tries = {number: beginnings(texts[number], longest, self._cutting.runs) for number in long}
@@ -95,10 +123,7 @@ class Tokenizer:
         }:
             for number, encoding in zip(tried, self._encode([one.text for one in tried.values()]), strict=True):
                 encodings[number] = encoding
-        return Tokens(
-            ids=[np.array(encoding.ids, dtype=np.int64) for encoding in encodings],
-            truncated=[bool(encoding.overflowing) for encoding in encodings],
-        )
+        return encodings
 
     def _encode(self, texts: Sequence[str]) -> list[tokenizers.Encoding]:
         with _blamed_on_the_file():

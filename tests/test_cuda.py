@@ -242,6 +242,13 @@ def test_on_a_gpu_with_little_memory_every_row_is_scored_and_the_smaller_batches
     assert "Memory on the GPU was short: batches were cut down to" in result.err
 
 
+def test_a_missing_cudnn_is_said_and_no_error(score, many, cpu_as_gpu, monkeypatch):
+    monkeypatch.setattr(runtime, "provider_remark", lambda provider: "cuDNN cannot be loaded")
+    result = score(many / "in.jsonl", "-o", many / "o.csv", "--provider", "cuda")
+    assert result.code == 3
+    assert "Note: cuDNN cannot be loaded.\n" in result.err
+
+
 @pytest.mark.parametrize("option", [("--gpu-mem-limit", "0"), ("--arena-strategy", "none"), ("--batch-tokens", "0")])
 def test_options_of_the_gpu_are_checked(score, many, option):
     assert score(many / "in.jsonl", *option).code == 2

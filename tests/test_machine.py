@@ -183,6 +183,23 @@ def test_cuda_libraries_that_are_missing_are_named_and_stdout_stays_clean(monkey
     assert capfd.readouterr().out == ""
 
 
+def test_what_cuda_itself_says_when_it_does_not_start_is_passed_on(monkeypatch):
+    def fails(*arguments, **options):
+        raise RuntimeError(
+            "CUDA failure 35: CUDA driver version is insufficient for CUDA runtime version\nat cuda.cc:1"
+        )
+
+    monkeypatch.setattr(runtime.onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(gpu, "driver_problem", lambda device_id: None)
+    monkeypatch.setattr(gpu, "has_cudnn", lambda: True)
+    monkeypatch.setattr(gpu, "preload_libraries", lambda: [])
+    monkeypatch.setattr(runtime.onnxruntime, "InferenceSession", fails)
+    assert runtime.provider_problem("cuda", gpu.Gpu(1)) == (
+        "CUDAExecutionProvider does not start on this machine (device 1): "
+        "CUDA failure 35: CUDA driver version is insufficient for CUDA runtime version"
+    )
+
+
 def test_where_cuda_works_without_cudnn_that_is_said(monkeypatch):
     monkeypatch.setattr(gpu, "has_cudnn", lambda: False)
     assert runtime.provider_remark("cuda") == (

@@ -12,6 +12,7 @@ from tokenizers import models, pre_tokenizers, processors
 
 from export.encoder import plain_tokenizer
 from scorer.beginnings import cutting
+from scorer.errors import BundleError
 from scorer.tokens import Tokenizer
 
 LENGTH = 12
@@ -67,6 +68,32 @@ def test_the_tokens_are_those_of_the_whole_text(pair, text):
     found = ours.encode([text])
     assert found.ids[0].tolist() == expected.ids
     assert found.truncated == [bool(expected.overflowing)]
+
+
+@pytest.mark.parametrize("count", [0, 1, 4, 5, 19, 20])
+def test_many_texts_are_tokenized_in_chunks_with_the_same_tokens_in_order(pair, monkeypatch, count):
+    tokenizer, whole = pair
+    monkeypatch.setattr("scorer.tokens._CHUNK", 4)
+    texts = [f"good {'film ' * (7 * number % 30)}{number}" for number in range(count)]
+    found = tokenizer.encode(texts)
+    expected = [whole.encode(text) for text in texts]
+    assert [row.tolist() for row in found.ids] == [encoding.ids for encoding in expected]
+    assert found.truncated == [bool(encoding.overflowing) for encoding in expected]
+
+
+def test_an_error_in_a_later_chunk_is_the_bundles(monkeypatch):
+    tokenizer = Tokenizer(wordpiece(), LENGTH)
+    monkeypatch.setattr("scorer.tokens._CHUNK", 2)
+    encode = Tokenizer._encodings
+
+    def fails(self, texts):
+        if "bad" in texts:
+            raise BundleError("tokenizer.json cannot be used")
+        return encode(self, texts)
+
+    monkeypatch.setattr(Tokenizer, "_encodings", fails)
+    with pytest.raises(BundleError, match="cannot be used"):
+        tokenizer.encode(["good"] * 5 + ["bad"])
 
 
 def test_only_a_beginning_of_a_long_text_is_looked_at(monkeypatch):
