@@ -345,7 +345,8 @@ def _evaluated(
         return replace(bundle, manifest=manifest)
     if precision != "int8" or "fp32" not in manifest.precisions:
         raise ExportError(
-            f"{precision} agrees with PyTorch on {agreement:.2%} of the labels; {LEAST_AGREEMENT:.0%} is needed. No bundle was written."
+            f"{precision} agrees with PyTorch on {agreement:.2%} of the labels; {LEAST_AGREEMENT:.0%} is needed. "
+            "No bundle was written; with fp32 in --precisions there would be one without int8."
         )
     say(f"{precision} is left out: {LEAST_AGREEMENT:.0%} is needed. The bundle scores in fp32 on CPU.")
     kept = {name: value for name, value in manifest.precisions.items() if name != precision}

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from queue import SimpleQueue
-from typing import NamedTuple
 
 import numpy as np
 
@@ -22,7 +21,7 @@ class BatchEngine:
 
     A batch that the GPU has no memory for is cut in halves, and those again; batches after it are cut smaller from the
     start. A single row that it has no memory for, not even alone, gets logits that are NaN, and the session is made
-    anew, since the arena of the old one may be in pieces.
+    anew, since the arena of the old one may be in pieces; once for rows of its length.
 
     Args:
         open_lanes: opens the lanes, all on one session on the GPU; each is used by one thread at a time.
@@ -38,6 +37,7 @@ class BatchEngine:
         self._longest = longest
         self._width: int | None = None  # logits of a row, known from the first one computed
         self._pool = ThreadPoolExecutor(self._lanes.count, thread_name_prefix="score")
+        self._too_long = longest + LENGTH_STEP  # padded length for which not even a new session has memory
         self._counts = threading.Lock()
         self.batch_tokens = batch_tokens
         self.tokens = 0
@@ -49,20 +49,20 @@ class BatchEngine:
         return 1 - self.tokens / self.padded_tokens if self.padded_tokens else 0.0
 
     def warm_up(self, token: int) -> None:
-        """Compute a full batch on every lane, of the shape that fills the budget best.
+        """Compute full batches on every lane, one of the longest rows and one of the shortest, which holds most tokens.
 
         So memory that is short is met before the first window is cut, and the arena is as large as it will be.
 
         Args:
             token: any id that the model knows.
         """
-        length = padded_length(1, self._longest)
-        rows = [np.full(length, token, dtype=np.int64)] * max(1, self.batch_tokens // length)
-        self.logits(rows * self._lanes.count)
+        for length in (self._longest, padded_length(1, self._longest)):
+            rows = [np.full(length, token, dtype=np.int64)] * max(1, self.batch_tokens // length)
+            self.logits(rows * self._lanes.count)
         self.tokens = self.padded_tokens = 0
 
     def submit(self, rows: Sequence[np.ndarray]) -> "_Batches":
-        job = _Batches(len(rows), threading.Event(), [])
+        job = _Batches(len(rows))
         lengths = [padded_length(len(row), self._longest) for row in rows]
         try:
             for batch in token_budget(lengths, self.batch_tokens):
@@ -88,7 +88,8 @@ class BatchEngine:
                 return logits
             if len(rows) == 1:
                 return self._alone(rows, length)
-            self.batch_tokens = min(self.batch_tokens, max(len(rows) // 2 * length, LENGTH_STEP))
+            with self._counts:
+                self.batch_tokens = min(self.batch_tokens, max(len(rows) // 2 * length, LENGTH_STEP))
         half = len(rows) // 2
         return np.concatenate([self._batch(part, cancelled) for part in (rows[:half], rows[half:])])
 
@@ -97,11 +98,14 @@ class BatchEngine:
             return self._computed(lane, rows, length)
 
     def _alone(self, rows: Sequence[np.ndarray], length: int) -> np.ndarray:
-        """A single row for which there was no memory beside other batches."""
+        """A single row for which there was no memory beside other batches: tried alone, then on a new session."""
         with self._lanes.all() as lanes:
-            logits = self._computed(lanes[0], rows, length) if len(lanes) > 1 else None
-            if logits is None:
+            logits = self._computed(lanes[0], rows, length) if self._lanes.count > 1 else None
+            if logits is None and length < self._too_long:
                 self._lanes.renew(lanes)
+                logits = self._computed(lanes[0], rows, length)
+                if logits is None:  # so it is not the old arena's pieces: none of its length needs to try that again
+                    self._too_long = length
         return np.full((1, self._width or 1), np.nan, dtype=np.float32) if logits is None else logits
 
     def _computed(self, lane: Session, rows: Sequence[np.ndarray], length: int) -> np.ndarray | None:
@@ -171,24 +175,26 @@ class _Broken:
         raise self._error
 
 
-class _Batches(NamedTuple):
+class _Batches:
     """Rows of a `BatchEngine`: the batches that they were cut into, and a way to give them up."""
 
-    rows: int
-    cancelled: threading.Event
-    parts: list[tuple[list[int], Future[np.ndarray]]]
+    def __init__(self, rows: int) -> None:
+        self.cancelled = threading.Event()
+        self.parts: list[tuple[list[int], Future[np.ndarray]]] = []
+        self._rows = rows
+        self._result: np.ndarray | None = None
 
     def result(self) -> np.ndarray:
-        try:
-            parts = [(batch, task.result()) for batch, task in self.parts]
-        finally:
-            self.cancel()
-        if not parts:
-            return np.empty((0, 0))
-        result = np.empty((self.rows, parts[0][1].shape[1]), dtype=np.float32)
-        for batch, logits in parts:
-            result[batch] = logits
-        return result
+        if self._result is None:  # it is asked for row by row, too
+            try:
+                parts = [(batch, task.result()) for batch, task in self.parts]
+            finally:
+                self.cancel()
+            result = np.empty((self._rows, parts[0][1].shape[1] if parts else 0), dtype=np.float32)
+            for batch, logits in parts:
+                result[batch] = logits
+            self._result = result
+        return self._result
 
     def cancel(self) -> None:
         self.cancelled.set()

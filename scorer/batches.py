@@ -7,8 +7,8 @@ import numpy as np
 LENGTH_STEP = 16
 """Batches are padded to a multiple of it, in tokens, so that there are few shapes.
 
-A GPU's arena then does not grow from batch to batch, and attention kernels that are planned shape by shape are planned
-once. On reviews it costs 2% more padding (docs/PERFORMANCE.md).
+A GPU's arena then does not grow from batch to batch, and attention kernels that are planned shape by shape (and lane by
+lane) are planned only so often. On reviews it costs 2% more padding (docs/PERFORMANCE.md).
 """
 
 

@@ -119,7 +119,7 @@ Examples:
 )
 @click.option(
     "--gpu-mem-limit",
-    type=click.IntRange(1),
+    type=click.IntRange(1, 1 << 24),
     metavar="MB",
     help="The most memory to take on the GPU; default: as much as is needed.",
 )

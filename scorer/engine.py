@@ -158,5 +158,7 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
 def finite(logits: np.ndarray) -> np.ndarray:
     """The same logits; raises `BundleError` if one is not a number."""
     if not np.isfinite(logits).all():
-        raise BundleError("the model computed a logit that is not a number; no score can be given for such a row.")
+        raise BundleError(
+            "the model computed a logit that is not a number; no score can be given for such a row. Perhaps another --precision can."
+        )
     return logits

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import functools
 import io
 import os
 import re
@@ -41,8 +42,6 @@ class Gpu:
             "arena_extend_strategy": _ARENA_STRATEGIES[self.arena_strategy],
             # With it products of float32 have ten bits; where float32 was asked for, or the head is, they are wanted whole.
             "use_tf32": "0",
-            # Sums over float16 in float32: the quicker kernel adds them up in float16.
-            "enable_skip_layer_norm_strict_mode": "1",
         }
         return options | ({"gpu_mem_limit": str(self.mem_limit)} if self.mem_limit is not None else {})
 
@@ -73,14 +72,15 @@ def driver_problem(device_id: int, load: Any = ctypes.CDLL) -> str | None:
     return None
 
 
-def preload_libraries() -> list[str]:
+@functools.cache
+def preload_libraries() -> tuple[str, ...]:
     """Load CUDA's libraries from their wheels or the system. Returns those that cannot be, which onnxruntime prints."""
     import onnxruntime  # scorer.runtime has set it up by now
 
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
         onnxruntime.preload_dlls()
-    return re.findall(r"Failed to load (\S+):", said.getvalue())
+    return tuple(re.findall(r"Failed to load (\S+):", said.getvalue()))
 
 
 def has_cudnn(load: Any = ctypes.CDLL) -> bool:

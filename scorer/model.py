@@ -14,7 +14,7 @@ from scorer.bundle import TOKENIZER, Bundle, load_bundle
 from scorer.cores import usable_cores
 from scorer.defaults import ARENA_STRATEGY, BATCH_TOKENS
 from scorer.engine import Engine, RowEngine, probabilities
-from scorer.errors import BundleError, OutOfMemory, ProviderError, UsageError
+from scorer.errors import BundleError, OutOfMemory, ProviderError, ScorerError, UsageError
 from scorer.gpu import Gpu
 from scorer.messages import hushed
 from scorer.phases import Phases
@@ -25,6 +25,8 @@ from scorer.tokens import Tokenizer, Tokens
 _LOADING_BYTES = 1 << 30
 _LOADING_TIMES = 8
 _LOADING_BYTES_A_CORE = 32 << 20
+# Room on a GPU beside the weights: buffers, and what a text alone needs.
+_LEAST_ON_GPU = 128_000_000
 
 # Batches under way on a GPU: one that is computed, one that is copied there or back.
 _LANES = 2
@@ -99,6 +101,7 @@ class Scorer:
         self.labels = self.manifest.labels
         gpu = Gpu(device_id, gpu_mem_limit, arena_strategy)
         self.choice = choose(self.bundle, provider, precision, gpu)
+        _check_limit(self.bundle, self.choice, gpu_mem_limit)
         self.batch_tokens = batch_tokens or self.manifest.batch_tokens or BATCH_TOKENS
         self.phases = Phases()
         cores = threads or usable_cores()
@@ -185,6 +188,11 @@ def choose(bundle: Bundle, provider: str, precision: str, gpu: Gpu = Gpu()) -> C
         raise UsageError(
             f"the bundle {manifest.name} has no precision {precision!r}; it has: {', '.join(sorted(manifest.precisions))}."
         )
+    if (provider, precision) == ("cuda", "int8"):
+        # onnxruntime would take the quantized products back to the CPU, one copy each way a layer.
+        other = manifest.providers.get("cuda")
+        advice = f"--precision {other} (or none) with cuda" if other else "a bundle with fp16"
+        raise ProviderError(f"int8 arithmetic runs on cpu only; use {advice}, or --provider cpu.")
     reason = "as asked"
     if provider == "auto":
         provider, reason = _auto_provider(bundle, precision, gpu)
@@ -199,11 +207,6 @@ def choose(bundle: Bundle, provider: str, precision: str, gpu: Gpu = Gpu()) -> C
                 f"Train or export one, or use --provider {next(iter(sorted(manifest.providers)), 'cpu')}."
             )
         precision = manifest.providers[provider]
-    if (provider, precision) == ("cuda", "int8"):
-        # onnxruntime would take the quantized products back to the CPU, one copy each way a layer.
-        other = manifest.providers.get("cuda")
-        advice = f"--precision {other} (or none) with cuda" if other else "a bundle with fp16"
-        raise ProviderError(f"int8 arithmetic runs on cpu only; use {advice}, or --provider cpu.")
     return Choice(provider, precision, reason, runtime.provider_remark(provider))
 
 
@@ -227,8 +230,7 @@ def _tried_out(bundle: Bundle, choice: Choice, cores: int) -> Iterator[None]:
 
     On CPU only; a GPU's driver reserves address space as it likes.
     """
-    model = len(bundle.graph(choice.precision)) + sum(map(len, bundle.external(choice.precision).values()))
-    more = _LOADING_BYTES + _LOADING_TIMES * model + _LOADING_BYTES_A_CORE * cores
+    more = _LOADING_BYTES + _LOADING_TIMES * _size(bundle, choice) + _LOADING_BYTES_A_CORE * cores
     try:
         with memory.limited(more) if choice.provider == "cpu" else contextlib.nullcontext():
             yield
@@ -243,6 +245,22 @@ def _tried_out(bundle: Bundle, choice: Choice, cores: int) -> Iterator[None]:
         if str(bundle.path) in str(error):
             raise
         raise BundleError(f"{bundle.path} is refused: {error}") from error
+    except ScorerError:
+        raise
+    except Exception as error:  # of onnxruntime's on a GPU that has nothing to do with the GPU
+        raise BundleError(f"{bundle.path} is refused: {error}") from error
+
+
+def _size(bundle: Bundle, choice: Choice) -> int:
+    """Bytes of a graph and its weights."""
+    return len(bundle.graph(choice.precision)) + sum(map(len, bundle.external(choice.precision).values()))
+
+
+def _check_limit(bundle: Bundle, choice: Choice, limit: int | None) -> None:
+    """Raise `UsageError` if the GPU may not even hold the weights: onnxruntime would then take all it likes."""
+    least = _LEAST_ON_GPU + 2 * _size(bundle, choice)  # int8 becomes float16
+    if choice.provider == "cuda" and limit is not None and limit < least:
+        raise UsageError(f"--gpu-mem-limit is too small for this model: give {-(-least // 1_000_000)} MB or more.")
 
 
 def check_largest_row(bundle: Bundle, tokenizer: Tokenizer, engine: Engine) -> None:
@@ -251,12 +269,14 @@ def check_largest_row(bundle: Bundle, tokenizer: Tokenizer, engine: Engine) -> N
     Otherwise the first long review, or the first rare word, would be where a run ends.
     """
     try:
-        engine.logits([np.full(tokenizer.max_length, tokenizer.highest_id)])
+        logits = engine.logits([np.full(tokenizer.max_length, tokenizer.highest_id)])
     except BundleError as error:
         raise BundleError(
             f"the graph cannot compute {tokenizer.max_length} tokens (max_length) with id {tokenizer.highest_id} (the "
             f"tokenizer's highest), so graph, manifest and tokenizer are not of one model: {error}"
         ) from error
+    if np.isnan(logits).any():
+        raise OutOfMemory(f"the device has no memory for a text of {tokenizer.max_length} tokens, not even alone.")
 
 
 def check_golden_rows(bundle: Bundle, choice: Choice, tokenizer: Tokenizer, engine: Engine) -> float:

@@ -160,11 +160,16 @@ def check_onnx(graph: bytes, listed: Mapping[str, int]) -> frozenset[str]:
     for opset in _messages(model, _OPSET):
         _check_domain(_text(opset, 1))
     files: set[str] = set()
+    outside = 0
     graphs = list(_messages(model, _GRAPH))
     while graphs:
         current = graphs.pop()
         for tensor in _messages(current, _INITIALIZER):
-            files |= _external_file(tensor, listed)
+            found = _external_file(tensor, listed)
+            files |= found
+            outside += _tensor_bytes(tensor) if found else 0
+            if outside > sum(listed[name] for name in files):  # some bytes would be many tensors
+                raise UnfitGraph("its tensors outside of it are larger than the files that hold them")
         for node in _messages(current, _NODE):
             _check_domain(_text(node, _NODE_DOMAIN))
             if _text(node, _NODE_OPERATOR) not in _OPERATORS:

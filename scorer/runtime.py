@@ -48,6 +48,7 @@ _PRODUCT = (
 # How onnxruntime's CUDA provider words what went wrong; its exceptions' classes do not tell one from the other.
 _NO_MEMORY = re.compile(
     r"Failed to allocate memory|bad_alloc|out of memory|CU(BLAS|DNN)_STATUS_ALLOC_FAILED|DEVICE_ALLOCATION_FAILED"
+    r"|is smaller than requested bytes"  # beyond gpu_mem_limit
 )
 _DEVICE_FAULT = re.compile(r"\b(CUDA|CUBLAS|CUBLASLT|CUDNN|CUDNN_FE|CUFFT) (failure|error)\b|cudaError|CUDA_ERROR")
 
@@ -72,7 +73,7 @@ def provider_problem(provider: str, gpu: Gpu = Gpu()) -> str | None:
         )
     if provider == "cuda" and (problem := nvidia.driver_problem(gpu.device_id)):
         return problem
-    missing = nvidia.preload_libraries() if provider == "cuda" else []
+    missing = list(nvidia.preload_libraries()) if provider == "cuda" else []
     try:
         _open(_IDENTITY, provider, gpu)
     except Exception as error:  # ours, or whatever onnxruntime raises where CUDA fails before there is a session

@@ -113,18 +113,24 @@ def windows(items: Iterable[Record | Reject], rows: int, size: int = WINDOW_BYTE
     """Cut records into windows of ``rows``, and where they hold ``size`` bytes; the first ones are shorter.
 
     So memory is bounded, computing begins soon, and the cuts depend on the input alone: not on the machine, nor on
-    where a run was resumed.
+    where a run was resumed. Where the input fails, what was read before it is the last window.
     """
     window: list[Record | Reject] = []
     held = 0
-    for item in items:
-        window.append(item)
-        held += item.length
-        if item.row % window_rows(item.row, rows) == 0 or held >= size:
-            yield window
-            window, held = [], 0
+    failure: InputError | None = None
+    try:
+        for item in items:
+            window.append(item)
+            held += item.length
+            if item.row % window_rows(item.row, rows) == 0 or held >= size:
+                yield window
+                window, held = [], 0
+    except InputError as error:
+        failure = error
     if window:
         yield window
+    if failure is not None:
+        raise failure
 
 
 def window_rows(row: int, most: int) -> int:

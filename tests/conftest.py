@@ -174,7 +174,7 @@ def make_bundle(
 
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory, encoder: Callable[[str], FrozenEncoder]) -> Bundle:
-    """A bundle of two labels with fp32 and int8."""
+    """A bundle of two labels with fp32, fp16 and int8."""
     return make_bundle(encoder("distilbert"), tmp_path_factory.mktemp("bundles") / "tiny", pooling="mean")
 
 

@@ -24,6 +24,7 @@ from scorer.batchengine import BatchEngine
 from scorer.batches import pad
 from scorer.bundle import load_bundle
 from scorer.engine import RowEngine, probabilities
+from scorer.errors import BundleError
 from scorer.gpu import Gpu
 from scorer.model import Scorer
 from scorer.runtime import Lane
@@ -117,11 +118,18 @@ def test_a_text_of_one_token_and_one_of_all_positions_are_computed(subject):
     assert np.isfinite(half_logits(graph, rows)).all()
 
 
-def test_what_overflows_float16_is_no_number_and_so_no_score(encoder):
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_what_overflows_float16_is_no_number_and_so_no_score(encoder, pooling):
     weights = encoder_weights(encoder("bert"))
-    huge = LinearHead(HEAD.weight, np.array([np.inf], dtype=np.float32))
-    logits = half_logits(cuda_classifier(weights, huge, "cls"), [np.array([5, 6, 7])])
-    assert not np.isfinite(logits).any()
+    block = weights.blocks[0]
+    huge = dataclasses.replace(block.ffn_in, weight=block.ffn_in.weight * np.float32(2e4))
+    weights = dataclasses.replace(weights, blocks=(dataclasses.replace(block, ffn_in=huge), *weights.blocks[1:]))
+    rows = [np.array([5, 6, 7])]
+    assert np.isfinite(graph_logits(classifier(weights, HEAD, pooling), rows)).all()
+    graph = cuda_classifier(weights, HEAD, pooling)
+    assert not np.isfinite(half_logits(graph, rows)).any()
+    with pytest.raises(BundleError, match=r"not a number.*Perhaps another --precision can"):
+        graph_logits(graph, rows)
 
 
 @pytest.mark.parametrize("precisions", [("fp32", "fp16", "int8"), ("fp16", "int8"), ("fp16",), ("fp32",)])
@@ -214,15 +222,22 @@ def test_the_way_through_cuda_gives_every_row_its_score_in_order(score, many, cp
     assert (many / "cuda.csv.rejects.jsonl").read_bytes() == (many / "cpu.csv.rejects.jsonl").read_bytes()
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "CUDA failure 2: out of memory ; GPU=0",
+        "BFCArena::AllocateRawInternal Available memory of 183644672 is smaller than requested bytes of 201326592",
+    ],
+)
 def test_on_a_gpu_with_little_memory_every_row_is_scored_and_the_smaller_batches_are_named(
-    score, many, cpu_as_gpu, monkeypatch
+    score, many, cpu_as_gpu, monkeypatch, said
 ):
     run, limit = runtime.Session.run_bound, 600
 
     def short_of_memory(self, binding):
         shape = shapes.pop()
         if np.prod(shape) > limit:
-            raise runtime.device_fault(RuntimeError("CUDA failure 2: out of memory"), "cuda device 0")
+            raise runtime.device_fault(RuntimeError(said), "cuda device 0")
         run(self, binding)
 
     shapes = []
@@ -247,6 +262,38 @@ def test_a_missing_cudnn_is_said_and_no_error(score, many, cpu_as_gpu, monkeypat
     result = score(many / "in.jsonl", "-o", many / "o.csv", "--provider", "cuda")
     assert result.code == 3
     assert "Note: cuDNN cannot be loaded.\n" in result.err
+
+
+def test_a_limit_that_the_weights_alone_pass_is_refused(score, many, cpu_as_gpu):
+    result = score(many / "in.jsonl", "-o", many / "o.csv", "--provider", "cuda", "--gpu-mem-limit", 100)
+    assert result.code == 2
+    assert result.err == "Error: --gpu-mem-limit is too small for this model: give 129 MB or more.\n"
+
+
+def test_a_gpu_that_cannot_compute_the_longest_text_is_known_at_the_start(score, many, cpu_as_gpu, monkeypatch):
+    class Narrow(Lane):
+        def run(self, names, feed):
+            if feed["input_ids"].shape[1] >= MAX_LENGTH and (feed["attention_mask"].sum(axis=1) == MAX_LENGTH).any():
+                raise runtime.device_fault(RuntimeError("CUDA failure 2: out of memory"), "cuda device 0")
+            return super().run(names, feed)
+
+    monkeypatch.setattr(runtime, "Lane", functools.partial(Narrow, device="cpu"))
+    monkeypatch.setattr(
+        "scorer.model.check_golden_rows", lambda bundle, choice, tokenizer, engine: engine.logits([np.ones(3, int)])
+    )
+    result = score(many / "in.jsonl", "-o", many / "o.csv", "--provider", "cuda")
+    assert result.code == 1
+    assert "the device has no memory for a text of 24 tokens, not even alone." in result.err
+
+
+def test_a_graph_with_other_outputs_than_the_manifest_says_is_refused(bundle, cpu_as_gpu):
+    rows = tuple(
+        dataclasses.replace(row, logits={name: logits * 3 for name, logits in row.logits.items()})
+        for row in bundle.manifest.golden
+    )
+    manifest = dataclasses.replace(bundle.manifest, labels=("a", "b", "c"), positive_label=None, golden=rows)
+    with pytest.raises(BundleError, match="is refused: "):
+        Scorer(dataclasses.replace(bundle, manifest=manifest), provider="cuda")
 
 
 @pytest.mark.parametrize("option", [("--gpu-mem-limit", "0"), ("--arena-strategy", "none"), ("--batch-tokens", "0")])

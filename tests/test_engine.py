@@ -294,6 +294,50 @@ def test_a_session_that_cannot_be_opened_again_is_an_error_for_all_lanes_and_no_
             engine.logits([np.ones(64, dtype=np.int64)] * 4)
 
 
+def test_a_row_for_which_no_new_session_has_memory_is_not_tried_on_ever_more_of_them():
+    opened = []
+
+    def open_lanes():
+        opened.append(1)
+        return [Small(48)]
+
+    engine = BatchEngine(open_lanes, 64, 100)
+    engine.logits([np.ones(2, dtype=np.int64)])
+    rows = [np.ones(length, dtype=np.int64) for length in (90, 80, 80, 70, 40)]
+    assert np.isnan(engine.logits(rows)).ravel().tolist() == [True, True, True, True, False]
+    assert len(opened) == 3  # for a length of 96, then for 80, never again
+
+
+def test_a_row_that_fits_on_a_new_session_gets_its_score():
+    opened = []
+
+    def open_lanes():
+        opened.append(1)
+        return [Small(48 if len(opened) == 1 else 100)]
+
+    engine = BatchEngine(open_lanes, 64, 100)
+    engine.logits([np.ones(2, dtype=np.int64)])
+    assert engine.logits([np.ones(90, dtype=np.int64)]).tolist() == [[90]]
+    assert len(opened) == 2
+
+
+def test_the_result_of_a_window_is_put_together_once_however_often_it_is_asked_for(monkeypatch):
+    reuse = Reuse(BatchEngine(lambda: [Sums()], 4096, 64))
+    made = []
+    empty = np.empty
+    monkeypatch.setattr("scorer.batchengine.np.empty", lambda *a, **k: made.append(1) or empty(*a, **k))
+    rows = [np.full(1 + number % 60, 1 + number, dtype=np.int64) for number in range(1000)]
+    found = reuse.submit(rows).result()
+    assert found.ravel().tolist() == [float(row.sum()) for row in rows]
+    assert len(made) == 1
+
+
+def test_the_first_batches_are_full_ones_of_the_longest_rows_and_of_the_shortest():
+    session = Sums()
+    BatchEngine(lambda: [session, session], 640, 100).warm_up(3)
+    assert sorted(session.shapes) == [(6, 100), (6, 100), (40, 16), (40, 16)]
+
+
 def test_without_memory_for_any_row_the_error_says_so():
     with pytest.raises(OutOfMemory, match="cuda device 0 has no memory for the model, or not for a single row"):
         BatchEngine(lambda: [Small(1)], 1000, 100).logits([np.ones(5, dtype=np.int64)] * 4)
@@ -313,6 +357,7 @@ def test_a_row_that_found_no_memory_is_computed_when_it_comes_again():
     ("said", "kind"),
     [
         (NO_MEMORY, OutOfMemory),
+        ("BFCArena::AllocateRawInternal Available memory of 7 is smaller than requested bytes of 9", OutOfMemory),
         ("CUDA failure 2: out of memory ; GPU=0 ; expr=cudaMalloc", OutOfMemory),
         ("CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED ; GPU=0", OutOfMemory),
         ("CUDNN failure 5003: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED", OutOfMemory),

@@ -1,0 +1,28 @@
+"""The benchmark for GPUs, tried on a CPU: where there is a GPU, its minutes are not to be spent on finding typos."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_benchmark_for_gpus_runs_from_end_to_end():
+    command = [sys.executable, ROOT / "bench" / "gpu.py", "--dry-run"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout.splitlines()[-1])
+    if not find_spec("onnxscript"):  # which PyTorch's exporter needs, and nothing else here
+        assert report["tiny model"].pop("onnxruntime, plain export, sorted, fp16").keys() == {"failed"}
+    for name, section in report.items():
+        assert "skipped" not in section, name
+        for part in (section, *(value for value in section.values() if isinstance(value, dict))):
+            assert part.get("failed") is None, f"{name}: {part['failed']}"
+    assert report["tiny file"]["rows"] == 64
+    assert report["tiny file"]["phases_s"].keys() == {"read", "tokenize", "compute", "write"}
+    assert report["accuracy"]["probability_most"] < 5e-3
+    assert {"median", "least", "most"} == report["tiny model"]["this project, fp16"].keys()
