@@ -1,9 +1,9 @@
 """The engine on a GPU against its peers, and the whole command: one run, done within eight minutes.
 
-    pip install '.[export,cuda]'
-    python bench/gpu.py
+    pip install '.[export,cuda]' onnxscript        # and a PyTorch that was built for CUDA
+    python bench/gpu.py --output gpu.json
 
-Needs nothing but a GPU: models of known shapes with random weights, texts of the length distribution of IMDb's reviews.
+Needs no data: models of known shapes with random weights, texts of the length distribution of IMDb's reviews.
 Measures what the device can do (copying, float16 products), the engine alone and its peers in alternating rounds,
 which attention kernel ran, how far float16 is from float32, what batches, lanes and kernels change, and `score` file
 to file with where its time goes. Prints tables and, as its last line, one JSON object with every figure. What fails or
@@ -14,16 +14,18 @@ for [CLS] alone, no padding counted), and of those that the plain model would ta
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -73,8 +75,8 @@ class Scale:
     seconds: float
 
 
-FULL = Scale("cuda", ("distilbert", "minilm"), 16_384, 100_000, BATCH_TOKENS, 3, 480)
-DRY = Scale("cpu", ("tiny",), 32, 64, 2048, 1, 480)
+FULL = Scale("cuda", ("distilbert", "minilm"), 16_384, 60_000, BATCH_TOKENS, 3, 450)
+DRY = Scale("cpu", ("tiny",), 32, 64, 2048, 1, 450)
 
 
 @dataclass(frozen=True)
@@ -88,97 +90,154 @@ class Tuned(nvidia.Gpu):
 
 
 class Sections:
-    """Parts of the report, each with its own failure, none begun when the time is up."""
+    """Parts of the report, each with its own failure and its own limit of time; none begins when the time is up.
 
-    def __init__(self, seconds: float) -> None:
+    Args:
+        seconds: for all of them together.
+        output: where the report is written after each.
+    """
+
+    def __init__(self, seconds: float, output: Path | None) -> None:
         self.report: dict[str, Any] = {}
         self._end = time.monotonic() + seconds
+        self._output = output
 
-    def run(self, name: str, needed: float, work: Callable[[], Any]) -> Any:
-        """The result of ``work``, also kept under ``name``; None if it fails or ``needed`` seconds are not left."""
+    def run(self, name: str, limit: float, work: Callable[[], Any], *, keep: bool = True) -> Any:
+        """The result of ``work``, kept under ``name`` if it is figures; None if it fails or takes too long."""
         left = self._end - time.monotonic()
-        if left < needed:
-            self.report[name] = {"skipped": f"{left:.0f} s left, some {needed:.0f} needed"}
+        if left < 5:
+            self.note(name, {"skipped": "no time left"})
             return None
         say(f"{name} ({left:.0f} s left)")
         start = time.monotonic()
         try:
-            self.report[name] = work()
-        except Exception as error:
-            self.report[name] = {"failed": f"{type(error).__name__}: {error}"[:2000]}
+            with limited(min(limit, left)):
+                found = work()
+        except (Exception, SystemExit) as error:
             say(traceback.format_exc())
+            self.note(name, {"failed": f"{type(error).__name__}: {error}"[:2000]})
             return None
-        finally:
-            say(f"  {time.monotonic() - start:.1f} s")
-        return self.report[name]
+        say(f"  {time.monotonic() - start:.1f} s")
+        if keep:
+            self.note(name, found)
+        return found
+
+    def note(self, name: str, found: Any) -> None:
+        self.report[name] = found
+        if self._output:
+            self._output.write_text(json.dumps(self.report) + "\n")
+
+
+@contextlib.contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Raise `TimeoutError` in what takes longer, as soon as it comes back to Python; may be nested."""
+
+    def expired(*_: object) -> None:
+        raise TimeoutError(f"took longer than {seconds:.0f} s")
+
+    before, outer = signal.signal(signal.SIGALRM, expired), signal.setitimer(signal.ITIMER_REAL, seconds)[0]
+    start = time.monotonic()
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, max(outer - (time.monotonic() - start), 0.01) if outer else 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dry-run", action="store_true", help="try everything on the CPU, with next to no work")
-    parser.add_argument("--seconds", type=float, help="begin nothing that would end later; default 480")
-    parser.add_argument("--output", type=Path, help="write the JSON object here, too")
+    parser.add_argument("--seconds", type=float, help="for all of it; default 450")
+    parser.add_argument("--output", type=Path, help="write the JSON object here too, after each section")
     arguments = parser.parse_args()
     scale = DRY if arguments.dry_run else FULL
     if scale.device == "cuda" and (problem := runtime.provider_problem("cuda")):
         raise SystemExit(f"cuda cannot be used here: {problem}")
-    sections = Sections(arguments.seconds or scale.seconds)
-    sections.report["machine"] = machine(scale)
-    ceilings = sections.run("ceilings", 10, lambda: measure_ceilings(scale)) or {}
-    vocabulary = Tokenizer.from_file(str(VOCABULARY)).get_vocab()
-    texts = synthetic_texts(vocabulary, scale.file_reviews, seed=0)
-    sections.run(
-        "accuracy", 30, lambda: accuracy(texts[: 8 * scale.reviews : 512 if scale.device == "cuda" else 4], scale)
-    )
+    sections = Sections(arguments.seconds or scale.seconds, arguments.output)
+    sections.run("machine", 20, lambda: machine(scale))
+    sections.run("ceilings", 20, lambda: measure_ceilings(scale))
     with tempfile.TemporaryDirectory() as folder:
-        for shape in scale.shapes:
-            subject = make_subject(shape, texts[: scale.reviews], texts[-64:], usable_cores())
-            measure_shape(sections, subject, texts, Path(folder), scale, ceilings)
+        texts = sections.run("texts", 60, lambda: texts_for(scale), keep=False)
+        for shape in scale.shapes if texts else ():
+            measure_shape(sections, shape, texts, Path(folder), scale)
+        if texts:
+            sections.run("accuracy", 60, lambda: accuracy(texts[: scale.reviews : max(1, scale.reviews // 256)], scale))
     print_tables(sections.report)
-    line = json.dumps(sections.report)
-    if arguments.output:
-        arguments.output.write_text(line + "\n")
-    print(line)
+    print(json.dumps(sections.report))
 
 
-def measure_shape(
-    sections: Sections, subject: Subject, texts: list[str], folder: Path, scale: Scale, ceilings: dict[str, float]
-) -> None:
+def texts_for(scale: Scale) -> list[str]:
+    return synthetic_texts(Tokenizer.from_file(str(VOCABULARY)).get_vocab(), scale.file_reviews, seed=0)
+
+
+def measure_shape(sections: Sections, shape: str, texts: list[str], folder: Path, scale: Scale) -> None:
     """All sections of one shape, the most important ones first."""
-    shape, weights = subject.encoder.name, encoder_weights(subject.encoder)
-    graph = cuda_classifier(weights, subject.head, "cls").SerializeToString()
-    first = shape == scale.shapes[0]
-    work = {
+
+    def prepared() -> tuple[Subject, onnx.ModelProto, BatchEngine]:
+        subject = make_subject(shape, texts[: scale.reviews], texts[-64:], usable_cores())
+        model = cuda_classifier(encoder_weights(subject.encoder), subject.head, "cls")
+        return subject, model, make_engine(model.SerializeToString(), subject, scale)
+
+    ready = sections.run(f"{shape} subject", 60, prepared, keep=False)
+    if ready is None:
+        return
+    subject, model, engine = ready
+    graph, first = model.SerializeToString(), shape == scale.shapes[0]
+    sections.run(f"{shape} work", 10, lambda: work_of(subject))
+    sections.run(f"{shape} start", 30, lambda: start(graph, subject, scale))
+    sections.run(f"{shape} attention", 40, lambda: attention_kernels(graph, folder, scale))
+    ours = Peer("this project", "fp16", lambda: engine.logits)
+    rates = sections.run(
+        f"{shape} model",
+        150 if first else 70,
+        lambda: alternate([ours, *peers(subject, folder, scale.device, compiled=first)], subject, scale.rounds),
+    )
+    if rates:
+        sections.run(f"{shape} share of peak", 5, lambda: share_of_peak(sections.report, shape, rates))
+    sections.run(f"{shape} exactness", 30, lambda: exactness(engine, model, subject))
+    sections.run(f"{shape} file", 60, lambda: file_to_file(subject, texts, folder / shape, scale, rates))
+    if first:
+        sections.run(f"{shape} variants", 70, lambda: variants(graph, subject, scale))
+        sections.run(f"{shape} int8", 40, lambda: int8_on_device(subject, scale))
+
+
+def work_of(subject: Subject) -> dict[str, float]:
+    """Operations of a review, of the plain model and what is not needed of it."""
+    return {
         "mean_tokens": float(np.mean([len(row) for row in subject.rows])),
         "plain_gflop": full_flops(subject.encoder, subject.rows) / len(subject.rows) / 1e9,
         "spared_gflop": spared_flops(subject.encoder, subject.rows) / len(subject.rows) / 1e9,
     }
-    sections.report[f"{shape} work"] = work
-    ours = sections.run(f"{shape} start", 20, lambda: start(graph, subject, scale))
-    if ours is None:
-        return
-    engine = make_engine(graph, subject, scale)
-    sections.run(f"{shape} attention", 15, lambda: attention_kernels(graph, folder, scale))
-    compared = [Peer("this project", "fp16", lambda: engine.logits), *peers(subject, folder, scale.device)]
-    rates = sections.run(f"{shape} model", 60 if first else 40, lambda: alternate(compared, subject, scale.rounds))
-    peak = ceilings.get("matmul_tflops")
-    if rates and peak:
-        own = rates["this project, fp16"]["median"]
-        computed = work["plain_gflop"] - work["spared_gflop"]
-        sections.report[f"{shape} share of peak"] = {
-            "computed": own * computed / 1e3 / peak,
-            "plain": own * work["plain_gflop"] / 1e3 / peak,
-        }
-    sections.run(f"{shape} file", 60, lambda: file_to_file(graph, subject, texts, folder / shape, scale, rates))
-    if first:
-        sections.run(f"{shape} variants", 45, lambda: variants(graph, subject, scale))
-        sections.run(f"{shape} int8", 25, lambda: int8_on_device(subject, scale))
+
+
+def share_of_peak(report: dict[str, Any], shape: str, rates: dict[str, Any]) -> dict[str, float]:
+    work, peak = report[f"{shape} work"], report["ceilings"]["matmul_tflops"]
+    own = rates["this project, fp16"]["median"]
+    computed = work["plain_gflop"] - work["spared_gflop"]
+    return {"computed": own * computed / 1e3 / peak, "plain": own * work["plain_gflop"] / 1e3 / peak}
+
+
+def exactness(engine: BatchEngine, model: onnx.ModelProto, subject: Subject) -> dict[str, float]:
+    """Logits on the device, and those of the emulation, against float32 with the same weights."""
+    rows = subject.rows[:32]
+    exact, emulated, found = half_logits(model, rows, exact=True), half_logits(model, rows), engine.logits(rows)
+    return {
+        "spread": float(exact.std()),
+        "device_most": float(np.abs(found - exact).max()),
+        "device_mean": float(np.abs(found - exact).mean()),
+        "emulated_most": float(np.abs(emulated - exact).max()),
+        "emulated_mean": float(np.abs(emulated - exact).mean()),
+    }
 
 
 def machine(scale: Scale) -> dict[str, Any]:
     """The device and what runs on it."""
     versions = {name: metadata.version(name) for name in LIBRARIES}
-    found = {"versions": versions, "onnxruntime": runtime.onnxruntime_version(), "wheels": runtime.installed_wheels()}
+    found: dict[str, Any] = {
+        "versions": versions,
+        "onnxruntime": runtime.onnxruntime_version(),
+        "wheels": runtime.installed_wheels(),
+    }
     found |= {"python": platform.python_version(), "cores": usable_cores(), "device": scale.device}
     if scale.device == "cuda":
         query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total,power.limit", "--format=csv,noheader"]
@@ -242,8 +301,9 @@ def alternate(compared: Sequence[Peer], subject: Subject, rounds: int) -> dict[s
     for peer in compared:
         name = f"{peer.name}, {peer.precision}"
         try:
-            score = peer.prepare()
-            score(subject.rows[: peer.rows])
+            with limited(60):  # so that a compiler that never ends costs no figures but its own
+                score = peer.prepare()
+                score(subject.rows[: peer.rows])
             ready.append((name, score, subject.rows[: peer.rows]))
         except Exception as error:
             failures[name] = {"failed": f"{type(error).__name__}: {error}"[:500]}
@@ -346,7 +406,7 @@ class Null:
 
 
 def file_to_file(
-    graph: bytes, subject: Subject, texts: list[str], folder: Path, scale: Scale, rates: dict[str, Any] | None
+    subject: Subject, texts: list[str], folder: Path, scale: Scale, rates: dict[str, Any] | None
 ) -> dict[str, Any]:
     """`score` from a JSONL file to a CSV file, its stages alone, and its share of the slowest one."""
     write_gpu_bundle(subject, folder)

@@ -38,8 +38,8 @@ class Peer:
     rows: int = 1 << 30
 
 
-def peers(subject: Subject, folder: Path, device: str) -> Iterator[Peer]:
-    """PyTorch in float16 with its own attention (SDPA), compiled too, and onnxruntime on the plain export.
+def peers(subject: Subject, folder: Path, device: str, *, compiled: bool) -> Iterator[Peer]:
+    """PyTorch in float16 with its own attention (SDPA), compiled too if asked for, and onnxruntime on the plain export.
 
     "sorted" is sorted by length and cut by padded tokens, with the budget of this project.
     """
@@ -58,9 +58,9 @@ def peers(subject: Subject, folder: Path, device: str) -> Iterator[Peer]:
 
     yield Peer("PyTorch SDPA, sorted", "fp16", lambda: batched(run(model), sorted_batches))
     yield Peer("PyTorch SDPA, unsorted batches of 64", "fp16", lambda: batched(run(model), unsorted), 4096)
-    if device == "cuda":
-        compiled = torch.compile(model, dynamic=True)
-        yield Peer("PyTorch compiled, sorted", "fp16", lambda: batched(run(compiled), sorted_batches), 8192)
+    if device == "cuda" and compiled:
+        faster = torch.compile(model, dynamic=True)
+        yield Peer("PyTorch compiled, sorted", "fp16", lambda: batched(run(faster), sorted_batches), 8192)
 
     def plain() -> Score:
         session = plain_export(model, folder / "plain.onnx", device)

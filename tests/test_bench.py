@@ -10,12 +10,13 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 
-def test_the_benchmark_for_gpus_runs_from_end_to_end():
-    command = [sys.executable, ROOT / "bench" / "gpu.py", "--dry-run"]
+def test_the_benchmark_for_gpus_runs_from_end_to_end(tmp_path):
+    command = [sys.executable, ROOT / "bench" / "gpu.py", "--dry-run", "--output", tmp_path / "report.json"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout.splitlines()[-1])
+    assert json.loads((tmp_path / "report.json").read_text()) == report
     if not find_spec("onnxscript"):  # which PyTorch's exporter needs, and nothing else here
         assert report["tiny model"].pop("onnxruntime, plain export, sorted, fp16").keys() == {"failed"}
     for name, section in report.items():
@@ -25,4 +26,5 @@ def test_the_benchmark_for_gpus_runs_from_end_to_end():
     assert report["tiny file"]["rows"] == 64
     assert report["tiny file"]["phases_s"].keys() == {"read", "tokenize", "compute", "write"}
     assert report["accuracy"]["probability_most"] < 5e-3
+    assert report["tiny exactness"]["device_most"] < 0.05
     assert {"median", "least", "most"} == report["tiny model"]["this project, fp16"].keys()
