@@ -5,7 +5,7 @@ import copy
 import io
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +19,8 @@ import openvino
 import tokenizers
 import torch
 import transformers
-from classifier import TorchClassifier
 from onnxruntime.quantization import QuantType, quantize_dynamic
+from plain import Rows, Score, TorchClassifier, batched, export_plain, feed
 from subject import Subject
 from transformers.modeling_outputs import SequenceClassifierOutput
 
@@ -31,10 +31,6 @@ from scorer.batches import by_length, pad, token_budget
 from scorer.engine import RowEngine
 from scorer.runtime import open_session
 
-Rows = Sequence[np.ndarray]
-Score = Callable[[Rows], np.ndarray]
-
-UNSORTED_BATCH = 64
 # Padded tokens of a sorted batch: some nine reviews of the mean length. One figure for all, not tuned for each.
 SORTED_TOKENS = 2048
 
@@ -54,24 +50,24 @@ def contenders(subject: Subject, folder: Path) -> Iterator[Contender]:
     with _quiet():
         torch.set_num_threads(subject.threads)
         model = TorchClassifier(subject.encoder.model, subject.head)
-        yield Contender("a", "PyTorch, unsorted, batches of 64", "fp32", _batched(_torch(model), unsorted))
+        yield Contender("a", "PyTorch, unsorted, batches of 64", "fp32", batched(_torch(model)))
         yield Contender("b", "transformers pipeline, batches of 32, tokenizing included", "fp32", _pipeline(subject))
-        yield Contender("c", "PyTorch, sorted", "fp32", _batched(_torch(model), sorted_batches))
+        yield Contender("c", "PyTorch, sorted", "fp32", batched(_torch(model), tokens=SORTED_TOKENS))
 
         exported = _exported(model, folder / "exported.onnx")
         quantized = folder / "dynamic.onnx"
         quantize_dynamic(exported, quantized, weight_type=QuantType.QInt8)
         for path, precision in ((exported, "fp32"), (quantized, "int8")):
             run = _onnxruntime(path, subject.threads)
-            yield Contender("d", "onnxruntime, plain export, unsorted", precision, _batched(run, unsorted))
-            yield Contender("d", "onnxruntime, plain export, sorted", precision, _batched(run, sorted_batches))
+            yield Contender("d", "onnxruntime, plain export, unsorted", precision, batched(run))
+            yield Contender("d", "onnxruntime, plain export, sorted", precision, batched(run, tokens=SORTED_TOKENS))
             rows = RowEngine(_session(path, 1), subject.threads).logits
             yield Contender("d", "onnxruntime, plain export, a row a run", precision, rows)
 
         with torch.inference_mode():
             ids = torch.ones((2, 7), dtype=torch.long)
             ir = openvino.convert_model(model, example_input={"input_ids": ids, "attention_mask": ids})
-        calibration = nncf.Dataset([_feed(pad([row])) for row in subject.calibration])
+        calibration = nncf.Dataset([feed(pad([row])) for row in subject.calibration])
         static = nncf.quantize(
             ir, calibration, model_type=nncf.ModelType.TRANSFORMER, subset_size=len(subject.calibration)
         )
@@ -83,8 +79,8 @@ def contenders(subject: Subject, folder: Path) -> Iterator[Contender]:
         ):
             label = f"OpenVINO + NNCF static, rest in {hint}" if precision == "int8" else "OpenVINO"
             yield Contender("e", f"{label}, a row a run", precision, _openvino_rows(graph, hint, subject.threads))
-            batched = _batched(_openvino(graph, hint, subject.threads), sorted_batches)
-            yield Contender("e", f"{label}, sorted", precision, batched)
+            run = _openvino(graph, hint, subject.threads)
+            yield Contender("e", f"{label}, sorted", precision, batched(run, tokens=SORTED_TOKENS))
 
         for precision, kind in (("fp32", "float32"), ("int8", "int8")):
             yield Contender("f", "CTranslate2, sorted", precision, _ctranslate2(subject, kind, folder))
@@ -97,26 +93,8 @@ def contenders(subject: Subject, folder: Path) -> Iterator[Contender]:
             yield Contender("g", "this project", precision, RowEngine(session, subject.threads).logits)
 
 
-def unsorted(rows: Rows) -> list[list[int]]:
-    return [list(range(start, min(start + UNSORTED_BATCH, len(rows)))) for start in range(0, len(rows), UNSORTED_BATCH)]
-
-
 def sorted_batches(rows: Rows) -> list[list[int]]:
     return token_budget([len(row) for row in rows], SORTED_TOKENS)
-
-
-def _batched(run: Callable[[np.ndarray, np.ndarray], np.ndarray], cut: Callable[[Rows], list[list[int]]]) -> Score:
-    def score(rows: Rows) -> np.ndarray:
-        logits = np.empty((len(rows), 1), dtype=np.float32)
-        for batch in cut(rows):
-            logits[batch] = run(*pad([rows[row] for row in batch]))
-        return logits
-
-    return score
-
-
-def _feed(padded: tuple[np.ndarray, np.ndarray]) -> dict[str, np.ndarray]:
-    return dict(zip(("input_ids", "attention_mask"), padded, strict=True))
 
 
 def _torch(model: TorchClassifier) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
@@ -162,19 +140,7 @@ def _tokenizer(subject: Subject) -> transformers.PreTrainedTokenizerFast:
 
 
 def _exported(model: TorchClassifier, path: Path) -> Path:
-    ids = torch.tensor([[5, 6, 7, 8], [5, 6, 0, 0]])
-    axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("sequence", max=512)}
-    torch.onnx.export(
-        model,
-        (ids, (ids != 0).long()),
-        path,
-        dynamo=True,
-        input_names=["input_ids", "attention_mask"],
-        output_names=["logits"],
-        dynamic_shapes=(axes, axes),
-        external_data=False,
-        verbose=False,
-    )
+    export_plain(model, path)
     plain = onnx.load(path)
     del plain.graph.value_info[:]  # onnxruntime's quantizer infers them itself and stumbles over these
     onnx.save(plain, path)
@@ -183,7 +149,7 @@ def _exported(model: TorchClassifier, path: Path) -> Path:
 
 def _onnxruntime(path: Path, threads: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     session = _session(path, threads)
-    return lambda *padded: session.run(None, _feed(padded))[0]
+    return lambda *padded: session.run(None, feed(padded))[0]
 
 
 def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
@@ -203,7 +169,7 @@ def _compiled(graph: openvino.Model, hint: str, threads: int, streams: int) -> o
 
 def _openvino(graph: openvino.Model, hint: str, threads: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     request = _compiled(graph, hint, threads, 1).create_infer_request()
-    return lambda *padded: request.infer(_feed(padded))[0].copy()
+    return lambda *padded: request.infer(feed(padded))[0].copy()
 
 
 def _openvino_rows(graph: openvino.Model, hint: str, threads: int) -> Score:
@@ -214,7 +180,7 @@ def _openvino_rows(graph: openvino.Model, hint: str, threads: int) -> Score:
         logits = np.empty((len(rows), 1), dtype=np.float32)
         queue.set_callback(lambda request, row: logits.__setitem__(row, request.get_output_tensor(0).data[0]))
         for row in by_length([len(row) for row in rows]):
-            queue.start_async(_feed(pad([rows[row]])), row)
+            queue.start_async(feed(pad([rows[row]])), row)
         queue.wait_all()
         return logits
 

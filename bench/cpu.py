@@ -15,7 +15,6 @@ import io
 import json
 import platform
 import statistics
-import sys
 import tempfile
 import time
 from importlib import metadata
@@ -24,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from contenders import Contender, contenders
+from report import say, spread
 from subject import Subject, full_flops, load_subject
 
 from scorer.cores import usable_cores
@@ -129,10 +129,6 @@ def peak_gflops(threads: int, size: int = 2048) -> float:
     return 2 * size**3 / best / 1e9
 
 
-def spread(values: list[float]) -> dict[str, float]:
-    return {"median": statistics.median(values), "least": min(values), "most": max(values)}
-
-
 def machine() -> dict:
     info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     names = [line.split(":", 1)[1].strip() for line in info.splitlines() if line.startswith("model name")]
@@ -164,10 +160,6 @@ def print_table(report: dict) -> None:
             f"({ratio['least']:.2f} to {ratio['most']:.2f})"
         )
     print()
-
-
-def say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

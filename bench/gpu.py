@@ -19,7 +19,6 @@ import json
 import os
 import platform
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -37,6 +36,7 @@ import torch
 from ceilings import copy_rate, matmul_rate
 from gpu_bundle import write_gpu_bundle
 from gpu_peers import Peer, peers
+from report import say, spread
 from subject import Subject, full_flops, make_subject, spared_flops
 from synthetic import synthetic_texts
 from tokenizers import Tokenizer
@@ -52,7 +52,7 @@ from scorer.bundle import load_bundle
 from scorer.cores import usable_cores
 from scorer.defaults import BATCH_TOKENS
 from scorer.engine import probabilities
-from scorer.model import Scorer
+from scorer.model import Scorer, batch_engine
 from scorer.phases import Phases
 from scorer.pipeline import score_rows
 from scorer.rows.columns import Wanted
@@ -195,7 +195,7 @@ def measure_shape(sections: Sections, shape: str, texts: list[str], folder: Path
     if rates:
         sections.run(f"{shape} share of peak", 5, lambda: share_of_peak(sections.report, shape, rates))
     sections.run(f"{shape} exactness", 30, lambda: exactness(engine, model, subject))
-    sections.run(f"{shape} file", 60, lambda: file_to_file(subject, texts, folder / shape, scale, rates))
+    sections.run(f"{shape} file", 60, lambda: file_to_file(subject, model, texts, folder / shape, scale, rates))
     if first:
         sections.run(f"{shape} variants", 70, lambda: variants(graph, subject, scale))
         sections.run(f"{shape} int8", 40, lambda: int8_on_device(subject, scale))
@@ -264,15 +264,8 @@ def make_engine(
     gpu: nvidia.Gpu = nvidia.Gpu(),
 ) -> BatchEngine:
     """The engine as `score` makes it."""
-    longest, phases = subject.encoder.tokenizer.max_length, Phases()
-    batch_tokens = batch_tokens or scale.batch_tokens
-
-    def open_lanes() -> list[runtime.Lane]:
-        session = runtime.Session(graph, scale.device, gpu)
-        tokens = max(batch_tokens, longest)
-        return [runtime.Lane(session, tokens, 1, phases, device=scale.device) for _ in range(lanes)]
-
-    engine = BatchEngine(open_lanes, batch_tokens, longest)
+    longest, tokens = subject.encoder.tokenizer.max_length, batch_tokens or scale.batch_tokens
+    engine = batch_engine(lambda: runtime.Session(graph, scale.device, gpu), tokens, longest, 1, Phases(), lanes)
     engine.warm_up(1000)
     return engine
 
@@ -321,14 +314,7 @@ def accuracy(texts: list[str], scale: Scale) -> dict[str, float]:
     bundle = load_bundle(VOCABULARY.parent)
     scorer = Scorer(bundle, provider=scale.device, precision="fp16", batch_tokens=scale.batch_tokens)
     rows = scorer.tokenizer.encode(texts).ids
-    model = onnx.load_from_string(bundle.graph("fp16"))
-    for tensor in model.graph.initializer:
-        place = {entry.key: entry.value for entry in tensor.external_data}
-        if place:
-            begin = int(place["offset"])
-            tensor.raw_data = bundle.files[place["location"]][begin : begin + int(place["length"])]
-            tensor.ClearField("external_data")
-            tensor.data_location = onnx.TensorProto.DEFAULT
+    model = onnx.load(bundle.path / bundle.manifest.precisions["fp16"].file)
     exact = half_logits(model, rows, exact=True)
     found = scorer.engine.logits(rows)
     again = scorer.engine.logits(rows[: len(rows) // 3])  # in other batches
@@ -374,7 +360,6 @@ def variants(graph: bytes, subject: Subject, scale: Scale) -> dict[str, Any]:
     tuned |= {f"batches of {tokens}": {"batch_tokens": tokens} for tokens in (8192, 16_384, 65_536)}
     tuned |= {f"{lanes} lanes": {"lanes": lanes} for lanes in (1, 3)}
     tuned["arena next-power-of-two"] = {"gpu": Tuned(arena_strategy="next-power-of-two")}
-    tuned["LayerNormalization summed in float16"] = {"gpu": Tuned(extra=(("enable_skip_layer_norm_strict_mode", "0"),))}
     tuned |= {
         f"attention by {name}": {"gpu": Tuned(extra=(("sdpa_kernel", number),))}
         for name, number in (("cuDNN", "8"), ("TRT fused", "4"), ("math", "16"))
@@ -406,10 +391,15 @@ class Null:
 
 
 def file_to_file(
-    subject: Subject, texts: list[str], folder: Path, scale: Scale, rates: dict[str, Any] | None
+    subject: Subject,
+    model: onnx.ModelProto,
+    texts: list[str],
+    folder: Path,
+    scale: Scale,
+    rates: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """`score` from a JSONL file to a CSV file, its stages alone, and its share of the slowest one."""
-    write_gpu_bundle(subject, folder)
+    write_gpu_bundle(subject, model, folder)
     source = folder.with_suffix(".jsonl")
     with open(source, "w", encoding="utf-8") as file:
         file.writelines(json.dumps({"id": row, "text": text}) + "\n" for row, text in enumerate(texts))
@@ -444,10 +434,6 @@ def file_to_file(
     }
 
 
-def spread(values: list[float]) -> dict[str, float]:
-    return {"median": statistics.median(values), "least": min(values), "most": max(values)}
-
-
 def print_tables(report: dict[str, Any]) -> None:
     for name, found in report.items():
         print(f"\n{name}\n")
@@ -458,10 +444,6 @@ def print_tables(report: dict[str, Any]) -> None:
                 value = f"{value:,.5g}"
             print(f"    {key:45} {value}")
     print()
-
-
-def say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

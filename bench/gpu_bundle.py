@@ -2,19 +2,18 @@
 
 from pathlib import Path
 
+import onnx
 from subject import Subject
 
 from export.bundle import write_bundle
-from export.cuda import cuda_classifier
 from export.external import with_weights_files
 from export.golden import golden_rows, tolerance
-from export.weights import encoder_weights
 from scorer.manifest import Manifest, Precision
 
 
-def write_gpu_bundle(subject: Subject, folder: Path) -> None:
-    """Write it with the precision fp16 alone."""
-    models = {"fp16": cuda_classifier(encoder_weights(subject.encoder), subject.head, "cls")}
+def write_gpu_bundle(subject: Subject, model: onnx.ModelProto, folder: Path) -> None:
+    """Write it with the precision fp16 alone, whose graph is ``model``."""
+    models = {"fp16": model}
     golden = golden_rows(models, subject.encoder.tokenizer)
     graphs, weights = with_weights_files(models)
     manifest = Manifest(
@@ -32,8 +31,7 @@ def write_gpu_bundle(subject: Subject, folder: Path) -> None:
         folder,
         manifest=manifest,
         tokenizer_json=subject.encoder.tokenizer_json,
-        graphs=graphs,
-        weights=weights,
+        graphs={"model.fp16.onnx": graphs["fp16"], **weights},
         head=subject.head,
         unlisted={},
     )

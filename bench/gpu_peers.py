@@ -1,24 +1,18 @@
 """The peers of bench/gpu.py, each a function from token rows to logits; prepared one at a time, since memory is shared."""
 
 import copy
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import torch
-from classifier import TorchClassifier
+from plain import Score, TorchClassifier, batched, export_plain, feed
+from report import say
 from subject import Subject
 
-from scorer.batches import pad, token_budget
 from scorer.defaults import BATCH_TOKENS
-
-Rows = Sequence[np.ndarray]
-Score = Callable[[Rows], np.ndarray]
-
-UNSORTED_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -56,53 +50,18 @@ def peers(subject: Subject, folder: Path, device: str, *, compiled: bool) -> Ite
 
         return logits
 
-    yield Peer("PyTorch SDPA, sorted", "fp16", lambda: batched(run(model), sorted_batches))
-    yield Peer("PyTorch SDPA, unsorted batches of 64", "fp16", lambda: batched(run(model), unsorted), 4096)
+    yield Peer("PyTorch SDPA, sorted", "fp16", lambda: batched(run(model), tokens=BATCH_TOKENS))
+    yield Peer("PyTorch SDPA, unsorted batches of 64", "fp16", lambda: batched(run(model)), 4096)
     if device == "cuda" and compiled:
         faster = torch.compile(model, dynamic=True)
-        yield Peer("PyTorch compiled, sorted", "fp16", lambda: batched(run(faster), sorted_batches), 8192)
+        yield Peer("PyTorch compiled, sorted", "fp16", lambda: batched(run(faster), tokens=BATCH_TOKENS), 8192)
 
     def plain() -> Score:
-        session = plain_export(model, folder / "plain.onnx", device)
-        feed = ("input_ids", "attention_mask")
-        return batched(lambda *padded: session.run(None, dict(zip(feed, padded, strict=True)))[0], sorted_batches)
+        path = folder / "plain.onnx"
+        export_plain(model, path, device)
+        say(f"  {path.name}: {path.stat().st_size / 1e6:.0f} MB")
+        provider = "CUDAExecutionProvider" if device == "cuda" else "CPUExecutionProvider"
+        session = onnxruntime.InferenceSession(path, providers=[provider])
+        return batched(lambda *padded: session.run(None, feed(padded))[0], tokens=BATCH_TOKENS)
 
     yield Peer("onnxruntime, plain export, sorted", "fp16", plain, 4096)
-
-
-def unsorted(rows: Rows) -> list[list[int]]:
-    return [list(range(start, min(start + UNSORTED_BATCH, len(rows)))) for start in range(0, len(rows), UNSORTED_BATCH)]
-
-
-def sorted_batches(rows: Rows) -> list[list[int]]:
-    return token_budget([len(row) for row in rows], BATCH_TOKENS)
-
-
-def batched(run: Callable[[np.ndarray, np.ndarray], np.ndarray], cut: Callable[[Rows], list[list[int]]]) -> Score:
-    def score(rows: Rows) -> np.ndarray:
-        logits = np.empty((len(rows), 1), dtype=np.float32)
-        for batch in cut(rows):
-            logits[batch] = run(*pad([rows[row] for row in batch]))
-        return logits
-
-    return score
-
-
-def plain_export(model: TorchClassifier, path: Path, device: str) -> onnxruntime.InferenceSession:
-    """What torch.onnx.export makes of the model, in a session with onnxruntime's own settings."""
-    ids = torch.tensor([[5, 6, 7, 8], [5, 6, 0, 0]], device=device)
-    axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("sequence", max=512)}
-    torch.onnx.export(
-        model,
-        (ids, (ids != 0).long()),
-        path,
-        dynamo=True,
-        input_names=["input_ids", "attention_mask"],
-        output_names=["logits"],
-        dynamic_shapes=(axes, axes),
-        external_data=False,
-        verbose=False,
-    )
-    provider = "CUDAExecutionProvider" if device == "cuda" else "CPUExecutionProvider"
-    print(f"  {path.name}: {path.stat().st_size / 1e6:.0f} MB", file=sys.stderr)
-    return onnxruntime.InferenceSession(path, providers=[provider])

@@ -39,7 +39,6 @@ def write_bundle(
     manifest: Manifest,
     tokenizer_json: bytes,
     graphs: Mapping[str, bytes],
-    weights: Mapping[str, bytes],
     head: LinearHead,
     unlisted: Mapping[str, bytes],
 ) -> None:
@@ -49,8 +48,7 @@ def write_bundle(
         folder: its place; one that is there is replaced.
         manifest: what the bundle says of itself.
         tokenizer_json: the tokenizer's file.
-        graphs: the bytes of each precision's graph, named as in the manifest.
-        weights: the files that the graphs read, by name.
+        graphs: the files of the manifest's graphs, and those that they read, by name.
         head: kept beside the graphs, so that another precision can be exported later.
         unlisted: the model card and its pictures; never read by the scorer.
     """
@@ -58,8 +56,7 @@ def write_bundle(
         MANIFEST: manifest.to_json(),
         TOKENIZER: tokenizer_json,
         HEAD: safetensors.numpy.save({"weight": np.ascontiguousarray(head.weight), "bias": head.bias}),
-        **{manifest.precisions[precision].file: graph for precision, graph in graphs.items()},
-        **weights,
+        **graphs,
     }
     publish_folder(folder, {**listed, SUMS: format_sums(listed), **unlisted})
 

@@ -22,7 +22,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
-from export.graph import classifier, finished, graph_logits
+from export.graph import classifier, graph_logits, set_head_bias, with_head
 from export.halves import half_logits
 from export.head import LinearHead
 from export.weights import Block, EncoderWeights, Linear, Norm
@@ -64,22 +64,15 @@ def to_half(
     if int8 is not None:
         rounded = constants(int8)
         halves, rounded_weights = FromInt8(rounded), dequantized(weights, pooling, rounded)
-        head = _corrected(
-            head,
+        head = head.corrected(
             graph_logits(classifier(weights, head, pooling), calibration),
             graph_logits(classifier(rounded_weights, head, pooling), calibration),
         )
         weights = rounded_weights
-    exact = classifier(weights, head, pooling)
+    exact, half = classifier(weights, head, pooling), cuda_classifier(weights, head, pooling, halves)
     # What float16 rounds on the way does not average out to nothing, either.
-    half = half_logits(cuda_classifier(weights, head, pooling, halves), calibration)
-    head = _corrected(head, graph_logits(exact, calibration), half)
-    return Half(cuda_classifier(weights, head, pooling, halves), exact)
-
-
-def _corrected(head: LinearHead, wanted: np.ndarray, found: np.ndarray) -> LinearHead:
-    """The head with a bias that makes up for the mean difference of some logits."""
-    return LinearHead(head.weight, (head.bias + (wanted - found).mean(axis=0)).astype(np.float32))
+    set_head_bias(half, head.corrected(graph_logits(exact, calibration), half_logits(half, calibration)))
+    return Half(half, exact)
 
 
 class HalfWeights(Protocol):
@@ -144,9 +137,7 @@ def cuda_classifier(
         pooled = writer.node("Cast", pooled, to=TensorProto.FLOAT, name="pooled")
     else:
         pooled = _mean(writer, _block(writer, x, last, weights.heads, lengths, halves, name), lengths)
-    product = writer.node("MatMul", pooled, writer.constant("head.weight", head.weight.T), name="head.product")
-    writer.node("Add", product, writer.constant("head.bias", head.bias), name="logits")
-    return finished(writer, {"logits": ["batch", len(head.bias)]})
+    return with_head(writer, pooled, head)
 
 
 def constants(model: onnx.ModelProto) -> dict[str, np.ndarray]:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from export.errors import ExportError
 from export.head import LinearHead
@@ -60,10 +60,24 @@ def classifier(
         ExportError: the graph is malformed.
     """
     writer = GraphWriter()
-    pooled = _pooled(writer, weights, [pooling], arithmetic or Float32())[0]
+    return with_head(writer, _pooled(writer, weights, [pooling], arithmetic or Float32())[0], head)
+
+
+def with_head(writer: GraphWriter, pooled: str, head: LinearHead) -> onnx.ModelProto:
+    """The model whose last part, float32, is a head on one vector a text, (batch, hidden) -> logits (batch, logits).
+
+    Raises:
+        ExportError: it is malformed.
+    """
     product = writer.node("MatMul", pooled, writer.constant("head.weight", head.weight.T), name="head.product")
     writer.node("Add", product, writer.constant("head.bias", head.bias), name="logits")
-    return finished(writer, {"logits": ["batch", len(head.bias)]})
+    return _finished(writer, {"logits": ["batch", len(head.bias)]})
+
+
+def set_head_bias(model: onnx.ModelProto, head: LinearHead) -> None:
+    """Give a classifier's graph the bias of another head."""
+    (bias,) = (tensor for tensor in model.graph.initializer if tensor.name == "head.bias")
+    bias.CopyFrom(numpy_helper.from_array(head.bias, bias.name))
 
 
 def feature_graph(weights: EncoderWeights, poolings: Sequence[str]) -> onnx.ModelProto:
@@ -75,7 +89,7 @@ def feature_graph(weights: EncoderWeights, poolings: Sequence[str]) -> onnx.Mode
         for pooling, pooled in zip(poolings, _pooled(writer, weights, poolings, Float32()), strict=True)
     ]
     writer.node("Concat", *rows, axis=1, name="features")
-    return finished(writer, {"features": ["batch", len(poolings), weights.hidden]})
+    return _finished(writer, {"features": ["batch", len(poolings), weights.hidden]})
 
 
 def graph_logits(model: onnx.ModelProto, rows: Sequence[np.ndarray]) -> np.ndarray:
@@ -97,12 +111,7 @@ def check_graph(model: onnx.ModelProto) -> None:
         raise ExportError(f"the exported graph's axes are {axes}, not {expected}.")
 
 
-def finished(writer: GraphWriter, outputs: dict[str, list[str | int]]) -> onnx.ModelProto:
-    """The model with the inputs that all graphs have.
-
-    Raises:
-        ExportError: it is malformed.
-    """
+def _finished(writer: GraphWriter, outputs: dict[str, list[str | int]]) -> onnx.ModelProto:
     model = writer.model(
         [
             helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "sequence"])

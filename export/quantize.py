@@ -16,10 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 import scipy.linalg
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto
 
 from export.calibrate import Statistics, observe
-from export.graph import Arithmetic, classifier, graph_logits
+from export.graph import Arithmetic, classifier, graph_logits, set_head_bias
 from export.head import LinearHead
 from export.weights import EncoderWeights, Linear
 from export.writer import MICROSOFT, GraphWriter
@@ -53,9 +53,7 @@ def to_int8(
     quantized = classifier(weights, head, pooling, Int8(statistics))
     # Rounding errors do not average out to nothing; what is left of them would shift all scores the same way.
     exact, rounded = (graph_logits(model, calibration) for model in (classifier(weights, head, pooling), quantized))
-    (bias,) = (tensor for tensor in quantized.graph.initializer if tensor.name == "head.bias")
-    corrected = head.bias + (exact - rounded).mean(axis=0)
-    bias.CopyFrom(numpy_helper.from_array(corrected.astype(np.float32), bias.name))
+    set_head_bias(quantized, head.corrected(exact, rounded))
     return quantized
 
 

@@ -112,15 +112,14 @@ def train(dataset: Dataset, encoder: FrozenEncoder, settings: Settings, say: Cal
         bundle.manifest, metrics={**bundle.manifest.metrics, "test_truncated": float(np.mean(tokens["test"].truncated))}
     )
     counts = confusion(dataset.test.labels, torch_predicted, len(dataset.labels))
-    graphs, weights = with_weights_files(
-        {precision: exported.graphs[precision] for precision in settings.precisions if precision in manifest.precisions}
-    )
+    graphs: dict[str, bytes] = {}
+    for precision, one in manifest.precisions.items():  # those that are kept, and no file but theirs
+        graphs |= {one.file: bundle.graph(precision), **bundle.external(precision)}
     write_bundle(
         settings.output,
         manifest=manifest,
         tokenizer_json=encoder.tokenizer_json,
         graphs=graphs,
-        weights=weights,
         head=head,
         unlisted={
             "README.md": model_card(manifest, training.epochs, settings.notes),

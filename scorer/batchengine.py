@@ -9,7 +9,7 @@ from queue import SimpleQueue
 import numpy as np
 
 from scorer.batches import LENGTH_STEP, pad, padded_length, padded_rows, token_budget
-from scorer.engine import Session, finite
+from scorer.engine import Session, finite, given_up_on_error
 from scorer.errors import OutOfMemory
 
 
@@ -64,14 +64,11 @@ class BatchEngine:
     def submit(self, rows: Sequence[np.ndarray]) -> "_Batches":
         job = _Batches(len(rows))
         lengths = [padded_length(len(row), self._longest) for row in rows]
-        try:
+        with given_up_on_error(job):
             for batch in token_budget(lengths, self.batch_tokens):
                 held = [rows[row] for row in batch]
                 task = self._pool.submit(self._batch, held, job.cancelled)
                 job.parts.append((batch, task))
-        except BaseException:  # an interrupt: nobody would ever hold this job
-            job.cancel()
-            raise
         return job
 
     def logits(self, rows: Sequence[np.ndarray]) -> np.ndarray:
@@ -94,6 +91,7 @@ class BatchEngine:
         return np.concatenate([self._batch(part, cancelled) for part in (rows[:half], rows[half:])])
 
     def _tried(self, rows: Sequence[np.ndarray], length: int) -> np.ndarray | None:
+        # Not in `_batch`, which would hold the lane, and so its session, while that is made anew.
         with self._lanes.one() as lane:
             return self._computed(lane, rows, length)
 

@@ -1,7 +1,8 @@
 """What engines are; that of CPUs, token rows to logits, a row a run; logits to probabilities."""
 
+import contextlib
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Protocol
 
@@ -34,6 +35,16 @@ class Pending(Protocol):
     def cancel(self) -> None:
         """Give up the rows that no thread has begun yet."""
         ...
+
+
+@contextlib.contextmanager
+def given_up_on_error(pending: Pending) -> Iterator[None]:
+    """After an error or an interrupt nobody would ever wait for these rows."""
+    try:
+        yield
+    except BaseException:
+        pending.cancel()
+        raise
 
 
 class Engine(Protocol):
@@ -83,12 +94,9 @@ class RowEngine:
 
     def submit(self, rows: Sequence[np.ndarray]) -> "_Rows":
         job = _Rows(self._run, rows)
-        try:
+        with given_up_on_error(job):
             for _ in rows:
                 job.tasks.append(self._pool.submit(job.one))
-        except BaseException:  # an interrupt: nobody would ever hold this job
-            job.cancel()
-            raise
         return job
 
     def logits(self, rows: Sequence[np.ndarray]) -> np.ndarray:

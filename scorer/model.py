@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -30,6 +30,8 @@ _LEAST_ON_GPU = 128_000_000
 
 # Batches under way on a GPU: one that is computed, one that is copied there or back.
 _LANES = 2
+
+_INT8_ON_CPU = "int8 arithmetic runs on cpu only"
 
 
 class Scores(NamedTuple):
@@ -192,7 +194,7 @@ def choose(bundle: Bundle, provider: str, precision: str, gpu: Gpu = Gpu()) -> C
         # onnxruntime would take the quantized products back to the CPU, one copy each way a layer.
         other = manifest.providers.get("cuda")
         advice = f"--precision {other} (or none) with cuda" if other else "a bundle with fp16"
-        raise ProviderError(f"int8 arithmetic runs on cpu only; use {advice}, or --provider cpu.")
+        raise ProviderError(f"{_INT8_ON_CPU}; use {advice}, or --provider cpu.")
     reason = "as asked"
     if provider == "auto":
         provider, reason = _auto_provider(bundle, precision, gpu)
@@ -214,12 +216,33 @@ def _engine(bundle: Bundle, choice: Choice, cores: int, gpu: Gpu, batch_tokens: 
     graph, external = bundle.graph(choice.precision), bundle.external(choice.precision)
     if choice.provider == "cpu":
         return RowEngine(runtime.Session(graph, "cpu", external=external), cores, phases=phases)
-    longest = bundle.manifest.max_length
+    longest, width = bundle.manifest.max_length, bundle.manifest.logit_count
+    return batch_engine(
+        lambda: runtime.Session(graph, choice.provider, gpu, external), batch_tokens, longest, width, phases
+    )
+
+
+def batch_engine(
+    open_session: Callable[[], runtime.Session],
+    batch_tokens: int,
+    longest: int,
+    width: int,
+    phases: Phases,
+    lanes: int = _LANES,
+) -> BatchEngine:
+    """An engine with its lanes.
+
+    Args:
+        open_session: opens the session that all lanes share.
+        batch_tokens, longest: as for `BatchEngine`.
+        width: logits of a row.
+        phases: where the seconds go that the lanes copy and compute.
+        lanes: batches under way at a time.
+    """
 
     def open_lanes() -> list[runtime.Lane]:
-        session = runtime.Session(graph, choice.provider, gpu, external)
-        tokens, width = max(batch_tokens, longest), bundle.manifest.logit_count
-        return [runtime.Lane(session, tokens, width, phases, device_id=gpu.device_id) for _ in range(_LANES)]
+        session = open_session()
+        return [runtime.Lane(session, max(batch_tokens, longest), width, phases) for _ in range(lanes)]
 
     return BatchEngine(open_lanes, batch_tokens, longest)
 
@@ -313,7 +336,7 @@ def check_golden_rows(bundle: Bundle, choice: Choice, tokenizer: Tokenizer, engi
 def _auto_provider(bundle: Bundle, precision: str, gpu: Gpu) -> tuple[str, str]:
     """CUDA if the bundle has a graph for it and it starts here, else CPU; with the reason."""
     if precision == "int8":
-        return "cpu", "int8 arithmetic runs on cpu only"
+        return "cpu", _INT8_ON_CPU
     if precision == "auto" and "cuda" not in bundle.manifest.providers:
         return "cpu", f"the bundle {bundle.manifest.name} has no graph for cuda"
     problem = runtime.provider_problem("cuda", gpu)

@@ -7,7 +7,7 @@ from hashlib import blake2b
 
 import numpy as np
 
-from scorer.engine import Engine, Pending
+from scorer.engine import Engine, Pending, given_up_on_error
 
 # Some 350 bytes each: a key of 16 bytes, a few logits, and what Python adds.
 _REMEMBERED = 8_192
@@ -78,12 +78,9 @@ class PendingReuse:
         self._rows = rows
 
     def result(self) -> np.ndarray:
-        try:
+        with given_up_on_error(self):
             self._computing.result()
             logits = np.stack([self._logits(row, slot) for row, slot in self._rows])
-        except BaseException:
-            self.cancel()
-            raise
         if np.isnan(logits).any():  # there may be memory for such a row another time
             self._reuse.forget(self._own)
         return logits

@@ -137,11 +137,16 @@ class Session:
 
     Args:
         graph, provider, gpu, external: see `open_session`.
+
+    Attributes:
+        place: where it computes, a device and its number as onnxruntime has them.
     """
 
     def __init__(self, graph: bytes, provider: str, gpu: Gpu = Gpu(), external: Mapping[str, bytes] = _NONE) -> None:
         self._session = open_session(graph, provider, gpu, external=external)
         self._device = None if provider == "cpu" else f"{provider} device {gpu.device_id}"
+        on_cpu = self._session.get_providers()[0] == PROVIDERS["cpu"]
+        self.place = ("cpu", 0) if on_cpu else (provider, gpu.device_id)
 
     def run(self, output_names: list[str] | None, input_feed: dict[str, np.ndarray]) -> list[np.ndarray]:
         """As onnxruntime's own.
@@ -175,25 +180,20 @@ class Lane:
     """A session's buffers for one thread: on the device for the inputs, here for the output; used over and over.
 
     Args:
-        session: of a classifier, on ``device``; several lanes may have the same.
+        session: of a classifier; several lanes may have the same.
         tokens: padded tokens of a batch at most.
         width: logits of a row.
         phases: where the seconds go that it copies and computes.
-        device: as onnxruntime calls it, ``cuda`` or ``cpu``.
-        device_id: which one.
     """
 
-    def __init__(
-        self, session: Session, tokens: int, width: int, phases: Phases, device: str = "cuda", device_id: int = 0
-    ) -> None:
+    def __init__(self, session: Session, tokens: int, width: int, phases: Phases) -> None:
         self._session = session
         self._width = width
         self._phases = phases
-        self._place = (device, device_id)
         with session.named_errors():
             self._binding = session.io_binding()
             self._there = {
-                name: onnxruntime.OrtValue.ortvalue_from_shape_and_type([tokens], np.int64, device, device_id)
+                name: onnxruntime.OrtValue.ortvalue_from_shape_and_type([tokens], np.int64, *session.place)
                 for name in ("input_ids", "attention_mask")
             }
         self._ids = np.zeros(tokens, dtype=np.int64)
@@ -208,7 +208,7 @@ class Lane:
                 self._ids[: values.size] = values.ravel()
                 self._there[name].update_inplace(self._ids)
                 address = self._there[name].data_ptr()
-                self._binding.bind_input(name, *self._place, np.int64, values.shape, address)
+                self._binding.bind_input(name, *self._session.place, np.int64, values.shape, address)
             shape, address = (rows, self._width), self._logits.ctypes.data
             self._binding.bind_output(output, "cpu", 0, np.float32, shape, address)  # the copy is a part of the run
         with self._phases.timed("compute"):

@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import functools
 import json
 import threading
 from collections import Counter
@@ -190,7 +189,6 @@ def cpu_as_gpu(monkeypatch):
     monkeypatch.setattr(runtime, "PROVIDERS", {"cpu": "CPUExecutionProvider", "cuda": "CPUExecutionProvider"})
     monkeypatch.setattr("scorer.gpu.preload_libraries", lambda: [])
     monkeypatch.setattr(Gpu, "provider_options", lambda self: {})
-    monkeypatch.setattr(runtime, "Lane", functools.partial(Lane, device="cpu"))
 
 
 @pytest.fixture
@@ -250,7 +248,7 @@ def test_on_a_gpu_with_little_memory_every_row_is_scored_and_the_smaller_batches
 
     lock = threading.Lock()
     monkeypatch.setattr(runtime.Session, "run_bound", short_of_memory)
-    monkeypatch.setattr(runtime, "Lane", functools.partial(Narrow, device="cpu"))
+    monkeypatch.setattr(runtime, "Lane", Narrow)
     result = score(many / "in.jsonl", "-o", many / "cuda.csv", "--provider", "cuda", "--batch-tokens", 5000)
     assert result.code == 3
     assert len(scores(many / "cuda.csv")) == 1200
@@ -277,7 +275,7 @@ def test_a_gpu_that_cannot_compute_the_longest_text_is_known_at_the_start(score,
                 raise runtime.device_fault(RuntimeError("CUDA failure 2: out of memory"), "cuda device 0")
             return super().run(names, feed)
 
-    monkeypatch.setattr(runtime, "Lane", functools.partial(Narrow, device="cpu"))
+    monkeypatch.setattr(runtime, "Lane", Narrow)
     monkeypatch.setattr(
         "scorer.model.check_golden_rows", lambda bundle, choice, tokenizer, engine: engine.logits([np.ones(3, int)])
     )

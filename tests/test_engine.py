@@ -40,7 +40,7 @@ def test_padded_batches_give_the_scores_of_single_rows(bundle, rows, precision, 
     session = runtime.Session(bundle.graph(precision), "cpu", external=bundle.external(precision))
     expected = RowEngine(session, 1).logits(rows)
     for budget in (1, 50, 200, 10_000):
-        opened = [Lane(session, max(budget, MAX_LENGTH), 1, Phases(), "cpu") for _ in range(lanes)]
+        opened = [Lane(session, max(budget, MAX_LENGTH), 1, Phases()) for _ in range(lanes)]
         engine = BatchEngine(opened.copy, budget, MAX_LENGTH)
         engine.warm_up(7)
         np.testing.assert_allclose(engine.logits(rows), expected, atol=tolerance)
@@ -51,7 +51,7 @@ def test_padded_batches_give_the_scores_of_single_rows(bundle, rows, precision, 
 
 def test_what_a_lane_held_before_is_not_seen_again(bundle, rows):
     session = runtime.Session(bundle.graph("fp16"), "cpu", external=bundle.external("fp16"))
-    lane = Lane(session, 16 * MAX_LENGTH, 1, Phases(), "cpu")
+    lane = Lane(session, 16 * MAX_LENGTH, 1, Phases())
     long, short = (sorted(rows, key=len)[at] for at in (-1, 0))
 
     def logits(*together):
