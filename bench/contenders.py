@@ -24,7 +24,7 @@ from plain import Rows, Score, TorchClassifier, batched, export_plain, feed
 from subject import Subject
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from export.graph import classifier
+from export.graph import to_float32
 from export.quantize import to_int8
 from export.weights import encoder_weights
 from scorer.batches import by_length, pad, token_budget
@@ -86,8 +86,8 @@ def contenders(subject: Subject, folder: Path) -> Iterator[Contender]:
             yield Contender("f", "CTranslate2, sorted", precision, _ctranslate2(subject, kind, folder))
 
         weights = encoder_weights(subject.encoder)
-        fp32 = classifier(weights, subject.head, "cls")
-        int8 = to_int8(weights, subject.head, "cls", subject.calibration)
+        fp32 = to_float32(weights, subject.classifier())
+        int8 = to_int8(weights, subject.classifier(), subject.calibration)
         for graph, precision in ((fp32, "fp32"), (int8, "int8")):
             session = open_session(graph.SerializeToString(), "cpu")
             yield Contender("g", "this project", precision, RowEngine(session, subject.threads).logits)

@@ -48,6 +48,7 @@ from export.weights import encoder_weights
 from scorer import gpu as nvidia
 from scorer import runtime
 from scorer.batchengine import BatchEngine
+from scorer.batches import Lengths
 from scorer.bundle import load_bundle
 from scorer.cores import usable_cores
 from scorer.defaults import BATCH_TOKENS
@@ -175,7 +176,7 @@ def measure_shape(sections: Sections, shape: str, texts: list[str], folder: Path
 
     def prepared() -> tuple[Subject, onnx.ModelProto, BatchEngine]:
         subject = make_subject(shape, texts[: scale.reviews], texts[-64:], usable_cores())
-        model = cuda_classifier(encoder_weights(subject.encoder), subject.head, "cls")
+        model = cuda_classifier(encoder_weights(subject.encoder), subject.classifier())
         return subject, model, make_engine(model.SerializeToString(), subject, scale)
 
     ready = sections.run(f"{shape} subject", 60, prepared, keep=False)
@@ -264,8 +265,8 @@ def make_engine(
     gpu: nvidia.Gpu = nvidia.Gpu(),
 ) -> BatchEngine:
     """The engine as `score` makes it."""
-    longest, tokens = subject.encoder.tokenizer.max_length, batch_tokens or scale.batch_tokens
-    engine = batch_engine(lambda: runtime.Session(graph, scale.device, gpu), tokens, longest, 1, Phases(), lanes)
+    lengths, tokens = Lengths(subject.encoder.tokenizer.max_length), batch_tokens or scale.batch_tokens
+    engine = batch_engine(lambda: runtime.Session(graph, scale.device, gpu), tokens, lengths, 1, Phases(), lanes)
     engine.warm_up(1000)
     return engine
 
@@ -375,7 +376,7 @@ def variants(graph: bytes, subject: Subject, scale: Scale) -> dict[str, Any]:
 def int8_on_device(subject: Subject, scale: Scale) -> dict[str, Any]:
     """The int8 graph on the device, as far as onnxruntime has kernels for it there."""
     rows = subject.rows[:512]
-    graph = to_int8(encoder_weights(subject.encoder), subject.head, "cls", subject.calibration[:8]).SerializeToString()
+    graph = to_int8(encoder_weights(subject.encoder), subject.classifier(), subject.calibration[:8]).SerializeToString()
     engine = make_engine(graph, subject, scale, batch_tokens=8192)
     engine.logits(rows)
     begin = time.perf_counter()

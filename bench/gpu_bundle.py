@@ -32,6 +32,6 @@ def write_gpu_bundle(subject: Subject, model: onnx.ModelProto, folder: Path) -> 
         manifest=manifest,
         tokenizer_json=subject.encoder.tokenizer_json,
         graphs={"model.fp16.onnx": graphs["fp16"], **weights},
-        head=subject.head,
+        classifier=subject.classifier(),
         unlisted={},
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from subject import load_subject
 
-from export.graph import classifier
+from export.graph import to_float32
 from export.quantize import to_int8
 from export.weights import encoder_weights
 from scorer import runtime
@@ -34,9 +34,9 @@ def main() -> None:
     subject = load_subject(arguments.encoder, arguments.texts, 1, 1)
     weights = encoder_weights(subject.encoder)
     if arguments.precision == "fp32":
-        model = classifier(weights, subject.head, arguments.pooling)
+        model = to_float32(weights, subject.classifier(arguments.pooling))
     else:
-        model = to_int8(weights, subject.head, arguments.pooling, subject.calibration)
+        model = to_int8(weights, subject.classifier(arguments.pooling), subject.calibration)
     ids = np.random.default_rng(0).integers(1000, 20_000, size=(1, arguments.tokens))
     milliseconds, nodes = profile(model.SerializeToString(), {"input_ids": ids, "attention_mask": np.ones_like(ids)})
     total = sum(milliseconds.values())

@@ -8,6 +8,7 @@ import pyarrow.parquet
 import torch
 import transformers
 
+from export.classifier import Classifier
 from export.encoder import FrozenEncoder, freeze, load_encoder
 from export.head import LinearHead
 
@@ -36,6 +37,9 @@ class Subject:
     rows: list[np.ndarray]
     calibration: list[np.ndarray]
     threads: int
+
+    def classifier(self, pooling: str = "cls") -> Classifier:
+        return Classifier(self.head, pooling)
 
 
 def load_subject(name: str, source: Path, reviews: int, threads: int) -> Subject:

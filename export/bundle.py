@@ -9,9 +9,12 @@ import numpy as np
 import onnx
 import safetensors.numpy
 
+from export.classifier import Classifier
+from export.cut import Cut
 from export.errors import ExportError
 from export.head import LinearHead
-from scorer.bundle import HEAD, MANIFEST, SUMS, TOKENIZER, format_sums
+from export.wide import Keys, Wide
+from scorer.bundle import HEAD, MANIFEST, SUMS, TOKENIZER, Bundle, format_sums
 from scorer.manifest import Manifest
 from scorer.publish import publish_folder
 
@@ -39,7 +42,7 @@ def write_bundle(
     manifest: Manifest,
     tokenizer_json: bytes,
     graphs: Mapping[str, bytes],
-    head: LinearHead,
+    classifier: Classifier,
     unlisted: Mapping[str, bytes],
 ) -> None:
     """Write and publish a bundle.
@@ -49,16 +52,40 @@ def write_bundle(
         manifest: what the bundle says of itself.
         tokenizer_json: the tokenizer's file.
         graphs: the files of the manifest's graphs, and those that they read, by name.
-        head: kept beside the graphs, so that another precision can be exported later.
+        classifier: kept beside the graphs, so that another precision can be exported later.
         unlisted: the model card and its pictures; never read by the scorer.
     """
     listed = {
         MANIFEST: manifest.to_json(),
         TOKENIZER: tokenizer_json,
-        HEAD: safetensors.numpy.save({"weight": np.ascontiguousarray(head.weight), "bias": head.bias}),
+        HEAD: safetensors.numpy.save(_tensors(classifier)),
         **graphs,
     }
     publish_folder(folder, {**listed, SUMS: format_sums(listed), **unlisted})
+
+
+def load_classifier(bundle: Bundle) -> Classifier:
+    """What a bundle was trained to, beside its encoder.
+
+    Raises:
+        ExportError: the bundle does not say.
+    """
+    manifest = bundle.manifest
+    if HEAD not in bundle.files:
+        raise ExportError(f"{bundle.path} has no {HEAD}, so PyTorch cannot compute what it computes.")
+    tensors = safetensors.numpy.load(bundle.files[HEAD])
+    cut = Cut(manifest.max_length, manifest.head["cut_head"]) if "cut_head" in manifest.head else None
+    wide = None
+    if "wide_pairs" in manifest.head:
+        pairs, weight = manifest.head["wide_pairs"], tensors["wide.weight"]
+        wide = Wide(Keys(len(weight) - pairs, pairs), weight)
+    return Classifier(LinearHead(tensors["weight"], tensors["bias"]), manifest.pooling, cut, wide)
+
+
+def _tensors(classifier: Classifier) -> dict[str, np.ndarray]:
+    head, wide = classifier.head, classifier.wide
+    tensors = {"weight": np.ascontiguousarray(head.weight), "bias": head.bias}
+    return tensors if wide is None else {**tensors, "wide.weight": wide.weight}
 
 
 def graph_bytes(model: onnx.ModelProto) -> bytes:

@@ -4,16 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import safetensors.numpy
-import scipy.stats
 
+from export.bundle import load_classifier
 from export.encoder import FrozenEncoder
 from export.errors import ExportError, ParityError
-from export.head import LinearHead, predict
-from export.parity import TOLERANCE, Parity, compare, torch_logits
-from export.train import LEAST_AGREEMENT
+from export.head import predict
+from export.parity import LEAST_AGREEMENT, TOLERANCE, Parity, compare, is_too_low, torch_logits
 from scorer.batches import pad
-from scorer.bundle import HEAD, TOKENIZER, Bundle
+from scorer.bundle import TOKENIZER, Bundle
 from scorer.engine import RowEngine
 from scorer.runtime import open_session
 from scorer.tokens import Tokenizer
@@ -36,26 +34,6 @@ class Agreement:
     labels: float
 
 
-def is_too_low(share: float, rows: int) -> bool:
-    """Whether so few equal labels would come from a precision that keeps `LEAST_AGREEMENT` once in 1,000 times at most.
-
-    A sample of 60 texts says little: one label that differs is 1.7% of them already. One-sided binomial test.
-
-    >>> is_too_low(59 / 60, 60), is_too_low(54 / 60, 60), is_too_low(0.987, 25_000)
-    (False, True, True)
-    """
-    differing = round((1 - share) * rows)
-    return bool(scipy.stats.binom.sf(differing - 1, rows, 1 - LEAST_AGREEMENT) < 0.001)
-
-
-def load_head(bundle: Bundle) -> LinearHead:
-    """The trained head that a bundle keeps."""
-    if HEAD not in bundle.files:
-        raise ExportError(f"{bundle.path} has no {HEAD}, so PyTorch cannot compute what it computes.")
-    tensors = safetensors.numpy.load(bundle.files[HEAD])
-    return LinearHead(tensors["weight"], tensors["bias"])
-
-
 def check_bundle(
     bundle: Bundle, encoder: FrozenEncoder, texts: Sequence[str], threads: int
 ) -> tuple[Parity | None, list[Agreement]]:
@@ -69,16 +47,17 @@ def check_bundle(
         raise ExportError(
             f"{encoder.name} is not the encoder that {bundle.path} was made with (its weights' sha256 differ). Name the right one with --encoder."
         )
-    head, pooling = load_head(bundle), bundle.manifest.pooling
-    rows = Tokenizer(bundle.files[TOKENIZER], bundle.manifest.max_length).encode(texts).ids
+    classifier, manifest = load_classifier(bundle), bundle.manifest
+    rows = Tokenizer(bundle.files[TOKENIZER], manifest.tokens_kept).encode(texts).ids
     sessions = {
         name: open_session(bundle.graph(name), "cpu", external=bundle.external(name))
         for name in sorted(bundle.manifest.precisions)
     }
     parity = None
+    longest = encoder.positions if classifier.cut is None else manifest.tokens_kept
     if "fp32" in sessions:
-        parity = compare(sessions["fp32"], encoder, head, pooling, rows, most_positions=encoder.positions)
-    expected = np.concatenate([torch_logits(encoder, head, pooling, *pad([row])) for row in rows])
+        parity = compare(sessions["fp32"], encoder, classifier, rows, longest=longest)
+    expected = np.concatenate([torch_logits(encoder, classifier, *pad([row])) for row in rows])
     found = []
     for precision, session in sessions.items():
         logits = RowEngine(session, threads).logits(rows)

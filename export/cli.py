@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -11,12 +11,23 @@ from scorer import __version__
 from scorer.command import run_as_program
 from scorer.errors import UsageError
 
+if TYPE_CHECKING:
+    from export.data import Dataset, Split
+
 TRAIN_EXAMPLES = """\b
 Examples:
   score-model train -o models/imdb
   score-model train --train-file train.csv --test-file test.csv --label-column stars -o models/stars
   score-model train --encoder ./MiniLM --pooling mean --dataset stanfordnlp/imdb -o models/small
 """
+
+EVALUATE_EXAMPLES = """\b
+Examples:
+  score-model evaluate models/stars --data other.csv --label-column stars
+  score-model evaluate models/old models/new --data test.parquet -o figures --errors errors.jsonl
+"""
+
+DEFAULT_MAX_TOKENS = 1024
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _debug = click.option("--debug", is_flag=True, help="Show a traceback with an error.")
@@ -27,6 +38,9 @@ _text_column = click.option(
 )
 _label_column = click.option(
     "--label-column", default="label", show_default=True, metavar="COLUMN", help="The column of the labels."
+)
+_group_column = click.option(
+    "--group-column", metavar="COLUMN", help="Give figures by its values, too; default: rating where there is one."
 )
 _threads = click.option(
     "--threads", type=click.IntRange(1), metavar="N", help="Default: every core this process may use."
@@ -72,6 +86,7 @@ def command() -> None:
 @_text_column
 @_label_column
 @_label_names
+@_group_column
 @click.option(
     "--positive-label", metavar="NAME", help="Of two labels, the one whose probability is the score; default: the last."
 )
@@ -81,15 +96,73 @@ def command() -> None:
     default=400,
     show_default=True,
     metavar="N",
-    help="Tokens kept of a text, special tokens included.",
+    help="Tokens of a text that the encoder reads, special tokens included.",
+)
+@click.option(
+    "--max-tokens",
+    type=click.IntRange(3),
+    metavar="N",
+    help="Tokens kept of a text, of which the encoder reads --max-length, the wide part all; default: 1024, or --max-length with --no-wide.",
+)
+@click.option(
+    "--truncation",
+    type=click.Choice(["head", "tail", "head+tail"]),
+    default="head",
+    show_default=True,
+    help="Which tokens the encoder reads of a text that has more than --max-length.",
 )
 @click.option("--clean-html", is_flag=True, help="Let the tokenizer replace <br> tags by a space.")
 @click.option(
     "--pooling",
-    type=click.Choice(["cls", "mean"]),
     default="cls",
     show_default=True,
-    help="What of the last layer the head reads.",
+    metavar="NAME",
+    help="What the head reads: cls or mean of the last layer, mean4 of the fourth, or several, as in cls+mean4+mean5.",
+)
+@click.option(
+    "--wide/--no-wide",
+    default=True,
+    show_default=True,
+    help="Weights of word pieces and of pairs of them beside the encoder.",
+)
+@click.option(
+    "--wide-pairs",
+    type=click.IntRange(1, 1 << 24),
+    default=1 << 20,
+    show_default=True,
+    metavar="N",
+    help="Weights that the pairs share, two bytes each.",
+)
+@click.option(
+    "--unfreeze",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Train the encoder's last N blocks along with the head; hours on a CPU, gone on with after an interruption.",
+)
+@click.option(
+    "--tune-epochs",
+    type=click.IntRange(1),
+    default=2,
+    show_default=True,
+    metavar="N",
+    help="Passes over the training texts with --unfreeze.",
+)
+@click.option(
+    "--tune-learning-rate",
+    type=click.FloatRange(0, min_open=True),
+    default=1e-4,
+    show_default=True,
+    metavar="X",
+    help="Of the last block with --unfreeze, at its highest.",
+)
+@click.option(
+    "--solver",
+    type=click.Choice(["newton", "adam"]),
+    default="newton",
+    show_default=True,
+    help="How the head on a frozen encoder is trained: to the optimum, its L2 penalty chosen on validation, or by epochs of Adam.",
 )
 @click.option(
     "--epochs",
@@ -97,7 +170,7 @@ def command() -> None:
     default=10,
     show_default=True,
     metavar="N",
-    help="Passes over the features; validation chooses the one that is kept.",
+    help="Adam's passes over the features; validation chooses the one that is kept.",
 )
 @click.option(
     "--learning-rate",
@@ -113,7 +186,7 @@ def command() -> None:
     default=64,
     show_default=True,
     metavar="N",
-    help="Texts a step of the head's training.",
+    help="Texts a step of Adam's.",
 )
 @click.option(
     "--validation-share",
@@ -121,14 +194,32 @@ def command() -> None:
     default=0.1,
     show_default=True,
     metavar="R",
-    help="Of the training split, held out to choose the epoch.",
+    help="Of the training split, held out in runs of neighbours for what is chosen and calibrated.",
 )
 @click.option(
     "--seed",
     default=0,
     show_default=True,
     metavar="N",
-    help="Of the validation split, the head's start and the order of batches.",
+    help="Of the validation split, of what training begins with, and of its order.",
+)
+@click.option(
+    "--baseline/--no-baseline",
+    default=True,
+    show_default=True,
+    help="Train TF-IDF + logistic regression, too, to compare with.",
+)
+@click.option(
+    "--probes",
+    type=_file,
+    metavar="FILE",
+    help="Short labelled texts of your own; the model card says what the model makes of them.",
+)
+@click.option(
+    "--save-encoder",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="With --unfreeze, write the trained encoder there too, for `score-model parity`.",
 )
 @click.option(
     "--precisions", default="fp32,fp16,int8", show_default=True, metavar="A,B", help="Graphs to put into the bundle."
@@ -151,13 +242,24 @@ def train(
     encoder_revision: str | None,
     encoder_name: str | None,
     max_length: int,
+    max_tokens: int | None,
+    truncation: str,
     clean_html: bool,
     pooling: str,
+    wide: bool,
+    wide_pairs: int,
+    unfreeze: int,
+    tune_epochs: int,
+    tune_learning_rate: float,
+    solver: str,
     epochs: int,
     learning_rate: float,
     batch_size: int,
     validation_share: float,
     seed: int,
+    baseline: bool,
+    probes: Path | None,
+    save_encoder: Path | None,
     precisions: str,
     notes: Path | None,
     cache_dir: Path | None,
@@ -166,44 +268,96 @@ def train(
     debug: bool,
     **data: object,
 ) -> None:
-    """Train a linear head on a frozen encoder and write the bundle that `score` takes.
+    """Train a classifier on an encoder and write the bundle that `score` takes.
 
-    The encoder runs once over every text; its vectors are kept on disk, so another head takes seconds, and an
-    interrupted run goes on where it stopped.
+    The encoder stays frozen unless --unfreeze is given: it runs once over every text, and its vectors are kept on disk,
+    so another head takes seconds, and an interrupted run goes on where it stopped. Beside it stand weights of the
+    text's word pieces and pairs of them (--no-wide leaves them out).
     """
     chosen = _precisions(precisions)
     from export import bundle
+    from export.cache import cache_folder
     from export.encoder import load_encoder
-    from export.features import cache_folder
+    from export.finetune import TuneSettings
+    from export.fit import FitSettings
     from export.head import HeadSettings
     from export.train import Settings
     from export.train import train as run
+    from export.wide import WideSettings
 
     bundle.check_free(output, overwrite=overwrite)
+    if save_encoder is not None and not unfreeze:
+        raise UsageError("--save-encoder is for --unfreeze: a frozen encoder is the one that you have.")
     _use_threads(threads)
+    dataset = _dataset(**data)  # type: ignore[arg-type]
     settings = Settings(
         output=output,
         name=name or output.resolve().name,
-        pooling=pooling,
+        fit=FitSettings(
+            pooling=pooling,
+            head=HeadSettings(
+                solver=solver, epochs=epochs, learning_rate=learning_rate, batch_size=batch_size, seed=seed
+            ),
+            tune=TuneSettings(unfreeze, epochs=tune_epochs, learning_rate=tune_learning_rate, seed=seed)
+            if unfreeze
+            else None,
+            wide=WideSettings(pairs=wide_pairs) if wide else None,
+            validation_share=validation_share,
+            seed=seed,
+            cache=cache_dir or cache_folder(),
+            quiet=quiet,
+        ),
+        max_length=max_length,
+        truncation=truncation,
         precisions=chosen,
-        head=HeadSettings(epochs, learning_rate, batch_size, seed),
-        validation_share=validation_share,
+        baseline=baseline,
+        probes=_probes(probes, dataset) if probes else None,
         notes=notes.read_text(encoding="utf-8") if notes else "",
-        cache=cache_dir or cache_folder(),
+        save_encoder=save_encoder,
         quiet=quiet,
     )
+    kept = max_tokens or (max(DEFAULT_MAX_TOKENS, max_length) if wide or truncation != "head" else max_length)
     loaded = load_encoder(
-        encoder, max_length=max_length, revision=encoder_revision, called=encoder_name, clean_html=clean_html
+        encoder,
+        max_length=max_length,
+        max_tokens=kept,
+        revision=encoder_revision,
+        called=encoder_name,
+        clean_html=clean_html,
     )
-    run(_dataset(**data), loaded, settings, click.echo)  # type: ignore[arg-type]
+    run(dataset, loaded, settings, click.echo)
 
 
-@command.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
+@command.command(epilog=EVALUATE_EXAMPLES)
+@click.argument("bundles", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="BUNDLE...")
 @click.option("--data", required=True, type=_file, metavar="FILE", help="CSV, TSV, JSONL or Parquet with labels.")
 @_text_column
 @_label_column
 @_label_names
+@_group_column
+@click.option(
+    "--baseline/--no-baseline",
+    default=True,
+    show_default=True,
+    help="Compare with TF-IDF + logistic regression: trained on --train-file, else five-fold on the texts themselves.",
+)
+@click.option("--train-file", type=_file, metavar="FILE", help="Labelled texts to train that baseline on.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Draw the figures there, and write evaluation.json.",
+)
+@click.option(
+    "--errors",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the costliest errors there, with their texts, as JSON lines.",
+)
+@click.option(
+    "--most-errors", type=click.IntRange(1), default=100, show_default=True, metavar="N", help="So many of a bundle."
+)
 @click.option(
     "--provider",
     type=click.Choice(["auto", "cpu", "cuda"]),
@@ -216,31 +370,56 @@ def train(
 @_quiet
 @_debug
 def evaluate(
-    bundle: Path,
+    bundles: tuple[Path, ...],
     data: Path,
     text_column: str | None,
     label_column: str,
     label_names: str | None,
+    group_column: str | None,
+    baseline: bool,
+    train_file: Path | None,
+    output: Path | None,
+    errors: Path | None,
+    most_errors: int,
     provider: str,
     precision: str,
     threads: int | None,
     quiet: bool,
     debug: bool,
 ) -> None:
-    """Accuracy of BUNDLE on labelled texts, through the engine that `score` uses."""
-    from export.data import read_rows
-    from export.evaluate import evaluate as run
-    from export.evaluate import number_labels
+    """How good each BUNDLE is on labelled texts, through the engine that `score` uses: figures, by length and group too."""
+    from export import report
+    from export.data import Columns, read_rows
+    from export.evaluate import number_labels, score_split
     from scorer.model import Scorer
 
-    scorer = Scorer(bundle, provider=provider, precision=precision, threads=threads)
-    rows = read_rows(data, text_column, label_column)
-    labels = number_labels(rows, scorer.labels, _names(label_names))
-    result = run(scorer, [text for text, _ in rows], labels, quiet=quiet)
-    hits = int(result.confusion.trace())
-    click.echo(
-        f"{scorer.manifest.name}, {scorer.choice.precision} on {scorer.choice.provider}: accuracy {result.accuracy:.2%} ({hits:,} of {len(rows):,})"
-    )
+    columns, names = Columns(text_column, label_column, group_column), _names(label_names)
+    rows = read_rows(data, columns)
+    train_rows = read_rows(train_file, columns) if train_file else None
+    evaluated = []
+    for bundle in bundles:
+        scorer = Scorer(bundle, provider=provider, precision=precision, threads=threads)
+        split = number_labels(rows, scorer.labels, names)
+        manifest, choice = scorer.manifest, scorer.choice
+        evaluated.append(
+            report.Evaluated(
+                f"{manifest.name} ({choice.precision}, {choice.provider})",
+                scorer.labels,
+                manifest.max_length,
+                score_split(scorer, split, quiet=quiet),
+            )
+        )
+    compared = None
+    if baseline:
+        first = evaluated[0]
+        train_split = number_labels(train_rows, first.labels, names) if train_rows else None
+        compared = report.baseline_row(first.scored.split, len(first.labels), train_split)
+    click.echo("\n\n".join(report.lines(evaluated, compared)))
+    if output is not None:
+        click.echo(f"\nwrote {', '.join(report.write_figures(output, evaluated, compared))} to {output}")
+    if errors is not None:
+        count = report.write_errors(errors, evaluated, most_errors)
+        click.echo(f"\nwrote {count:,} errors to {errors}; it holds the texts")
 
 
 @command.command()
@@ -320,26 +499,28 @@ def _dataset(
     text_column: str | None,
     label_column: str,
     label_names: str | None,
+    group_column: str | None,
     positive_label: str | None,
-) -> object:
+) -> "Dataset":
     from export import data
 
     names = data.LabelNames(_names(label_names), positive_label)
+    columns = data.Columns(text_column, label_column, group_column)
     if (train_file is None) != (test_file is None):
         raise UsageError("--train-file and --test-file belong together.")
     if train_file is not None and test_file is not None:
-        loaded = data.load_files(
-            train_file, test_file, text_column=text_column, label_column=label_column, label_names=names
-        )
+        loaded = data.load_files(train_file, test_file, columns=columns, label_names=names)
     else:
-        loaded = data.load_hub(
-            dataset,
-            text_column=text_column or "text",
-            label_column=label_column,
-            label_names=names,
-            revision=dataset_revision,
-        )
+        loaded = data.load_hub(dataset, columns=columns, label_names=names, revision=dataset_revision)
     return replace(loaded, name=dataset_name) if dataset_name else loaded
+
+
+def _probes(path: Path, dataset: "Dataset") -> "Split":
+    """Texts to try the model with: columns text, label (the model's own), and kind."""
+    from export.data import Columns, read_rows
+    from export.evaluate import number_labels
+
+    return number_labels(read_rows(path, Columns(group="kind")), dataset.labels, None)
 
 
 def _names(given: str | None) -> tuple[str, ...] | None:

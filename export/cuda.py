@@ -22,9 +22,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
-from export.graph import classifier, graph_logits, set_head_bias, with_head
+from export.classifier import Classifier
+from export.graph import graph_logits, inputs, set_head_bias, to_float32, with_head
 from export.halves import half_logits
-from export.head import LinearHead
+from export.pooling import Vector, vectors
 from export.weights import Block, EncoderWeights, Linear, Norm
 from export.writer import MICROSOFT, GraphWriter
 
@@ -48,30 +49,29 @@ class Half:
 
 def to_half(
     weights: EncoderWeights,
-    head: LinearHead,
-    pooling: str,
+    classifier: Classifier,
     calibration: Sequence[np.ndarray],
     int8: onnx.ModelProto | None = None,
 ) -> Half:
     """The classifier in float16.
 
     Args:
-        weights, head, pooling: as for `export.graph.classifier`.
+        weights, classifier: as for `export.graph.to_float32`.
         calibration: token ids of typical texts.
         int8: the graph whose weights are taken; None for the float32 graph's.
     """
     halves: HalfWeights = FromFloat32()
     if int8 is not None:
         rounded = constants(int8)
-        halves, rounded_weights = FromInt8(rounded), dequantized(weights, pooling, rounded)
-        head = head.corrected(
-            graph_logits(classifier(weights, head, pooling), calibration),
-            graph_logits(classifier(rounded_weights, head, pooling), calibration),
+        halves, rounded_weights = FromInt8(rounded), dequantized(weights, rounded)
+        head = classifier.head.corrected(
+            graph_logits(to_float32(weights, classifier), calibration),
+            graph_logits(to_float32(rounded_weights, classifier), calibration),
         )
-        weights = rounded_weights
-    exact, half = classifier(weights, head, pooling), cuda_classifier(weights, head, pooling, halves)
+        weights, classifier = rounded_weights, replace(classifier, head=head)
+    exact, half = to_float32(weights, classifier), cuda_classifier(weights, classifier, halves)
     # What float16 rounds on the way does not average out to nothing, either.
-    set_head_bias(half, head.corrected(graph_logits(exact, calibration), half_logits(half, calibration)))
+    set_head_bias(half, classifier.head.corrected(graph_logits(exact, calibration), half_logits(half, calibration)))
     return Half(half, exact)
 
 
@@ -111,33 +111,41 @@ class FromInt8:
 
 
 def cuda_classifier(
-    weights: EncoderWeights, head: LinearHead, pooling: str, halves: HalfWeights | None = None
+    weights: EncoderWeights, classifier: Classifier, halves: HalfWeights | None = None
 ) -> onnx.ModelProto:
     """The classifier for CUDA: input_ids, attention_mask (1 for tokens, then 0 for padding) -> float32 logits.
 
     Args:
         weights: of the encoder, those that ``halves`` stands for: of `dequantized` where it is `FromInt8`.
-        head: the trained head.
-        pooling: ``cls`` (the last block is then computed for the first token alone) or ``mean``.
+        classifier: what is on top of it; see `export.graph.to_float32`.
         halves: what becomes of the large matrices; None for `FromFloat32`.
 
     Raises:
         ExportError: the graph is malformed.
     """
     writer, halves = GraphWriter(), halves or FromFloat32()
-    mask = writer.node("Cast", "attention_mask", to=TensorProto.INT32, name="mask")
+    ids, attention_mask = inputs(writer, classifier)
+    mask = writer.node("Cast", attention_mask, to=TensorProto.INT32, name="mask")
     lengths = writer.node("ReduceSum", mask, writer.constant("one", [1]), keepdims=0, name="lengths")  # (batch)
-    x = _embeddings(writer, weights, halves)
-    *blocks, last = weights.blocks
-    for number, block in enumerate(blocks):
-        x = _block(writer, x, block, weights.heads, lengths, halves, f"block.{number}")
-    name = f"block.{len(blocks)}"
-    if pooling == "cls":
-        pooled = _first_token_block(writer, x, last, weights.heads, halves, name)
-        pooled = writer.node("Cast", pooled, to=TensorProto.FLOAT, name="pooled")
-    else:
-        pooled = _mean(writer, _block(writer, x, last, weights.heads, lengths, halves, name), lengths)
-    return with_head(writer, pooled, head)
+    means = _Means(writer, attention_mask, lengths)
+    x = _embeddings(writer, weights, halves, ids)
+    wanted = vectors(classifier.pooling, len(weights.blocks))
+    found: dict[Vector, str] = {}
+    for layer, block in enumerate(weights.blocks[: max(vector.layer for vector in wanted)], start=1):
+        name = f"block.{layer - 1}"
+        here = [vector for vector in wanted if vector.layer == layer]
+        if [vector.kind for vector in here] == ["cls"]:  # the last block
+            first = _first_token_block(writer, x, block, weights.heads, halves, attention_mask, name)
+            found[here[0]] = _floats(writer, first, "pooled")
+            break
+        x = _block(writer, x, block, weights.heads, lengths, halves, name)
+        for vector in here:
+            found[vector] = (
+                _floats(writer, _first(writer, x, "first"), "pooled")
+                if vector.kind == "cls"
+                else means.of(x, vector.name)
+            )
+    return with_head(writer, [found[vector] for vector in wanted], classifier)
 
 
 def constants(model: onnx.ModelProto) -> dict[str, np.ndarray]:
@@ -145,12 +153,11 @@ def constants(model: onnx.ModelProto) -> dict[str, np.ndarray]:
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
 
 
-def dequantized(weights: EncoderWeights, pooling: str, rounded: Mapping[str, np.ndarray]) -> EncoderWeights:
+def dequantized(weights: EncoderWeights, rounded: Mapping[str, np.ndarray]) -> EncoderWeights:
     """The encoder whose weights are exactly what an int8 graph's stand for.
 
     Args:
         weights: of the encoder that was quantized.
-        pooling: of the int8 graph.
         rounded: the int8 graph's constants.
     """
     blocks = []
@@ -162,17 +169,18 @@ def dequantized(weights: EncoderWeights, pooling: str, rounded: Mapping[str, np.
                 steps = rounded[f"{name}.weight"][: len(linear.weight)]
                 found[field.name] = Linear(steps * rounded[f"{name}.scale"], rounded[f"{name}.bias"])
         blocks.append(replace(block, **found))
-    if pooling == "cls":
-        # The int8 graph's last block keeps the query scaled, and the values' bias within the next one.
+    name = f"block.{len(blocks) - 1}"
+    if f"{name}.query.scale" in rounded and f"{name}.key.scale" not in rounded:
+        # Computed for the first token alone, a block keeps the query scaled, and the values' bias within the next one.
         last, root = blocks[-1], math.sqrt(weights.hidden // weights.heads)
         query = Linear(last.query.weight * root, last.query.bias * root)
         blocks[-1] = replace(last, query=query, value=Linear(last.value.weight, np.zeros_like(last.value.bias)))
     return replace(weights, word=rounded["word"] * rounded["word.scale"], blocks=tuple(blocks))
 
 
-def _embeddings(writer: GraphWriter, weights: EncoderWeights, halves: HalfWeights) -> str:
-    words = writer.node("Gather", halves.matrix(writer, "word", weights.word), "input_ids", axis=0, name="words")
-    length = writer.node("Shape", "input_ids", start=1, end=2, name="sequence")
+def _embeddings(writer: GraphWriter, weights: EncoderWeights, halves: HalfWeights, ids: str) -> str:
+    words = writer.node("Gather", halves.matrix(writer, "word", weights.word), ids, axis=0, name="words")
+    length = writer.node("Shape", ids, start=1, end=2, name="sequence")
     table = _half(writer, "position", weights.positions)
     positions = writer.node("Slice", table, writer.constant("zero", [0]), length, name="positions")
     return _normed_sum(writer, words, positions, weights.embedding_norm, "embeddings")
@@ -207,7 +215,9 @@ def _after_attention(writer: GraphWriter, x: str, context: str, block: Block, ha
     return _normed_sum(writer, outer, x, block.ffn_norm, f"{name}.ffn_norm", bias_name)
 
 
-def _first_token_block(writer: GraphWriter, x: str, block: Block, heads: int, halves: HalfWeights, name: str) -> str:
+def _first_token_block(
+    writer: GraphWriter, x: str, block: Block, heads: int, halves: HalfWeights, attention_mask: str, name: str
+) -> str:
     """The block's output for the first token alone; see `export.graph`, whose constants it takes.
 
     Products with a matrix a head are one product a head over all texts, not one a text and head.
@@ -225,7 +235,7 @@ def _first_token_block(writer: GraphWriter, x: str, block: Block, heads: int, ha
         return writer.node("Transpose", rows, perm=[1, 0, 2], name=f"{called}.by_head")
 
     root = math.sqrt(size)
-    first = writer.node("Gather", x, writer.constant("first_token", np.int64(0)), axis=1, name=f"{name}.first")
+    first = _first(writer, x, f"{name}.first")
     query = _product(writer, first, block.query.weight / root, halves, f"{name}.query")
     bias = _half(writer, f"{name}.query.bias", block.query.bias / root)
     query = by_head(writer.node("Add", query, bias, name=f"{name}.query.biased"), size, f"{name}.query")
@@ -233,7 +243,9 @@ def _first_token_block(writer: GraphWriter, x: str, block: Block, heads: int, ha
     reach = writer.node("MatMul", query, key, name=f"{name}.reach_by_head")  # (heads, batch, hidden)
     reach = writer.node("Transpose", reach, perm=[1, 0, 2], name=f"{name}.reach")
     scores = writer.node("FusedMatMul", reach, x, transB=1, domain=MICROSOFT, name=f"{name}.scores")
-    shares = writer.node("Softmax", _masked(writer, scores), axis=-1, name=f"{name}.shares")  # (batch, heads, sequence)
+    shares = writer.node(
+        "Softmax", _masked(writer, scores, attention_mask), axis=-1, name=f"{name}.shares"
+    )  # (batch, heads, sequence)
     gathered = writer.node("MatMul", shares, x, name=f"{name}.gathered")  # (batch, heads, hidden)
     gathered = writer.node("Transpose", gathered, perm=[1, 0, 2], name=f"{name}.gathered_by_head")
     value = block.value.weight.reshape(hidden, heads, size).transpose(1, 0, 2)
@@ -245,9 +257,9 @@ def _first_token_block(writer: GraphWriter, x: str, block: Block, heads: int, ha
     return _after_attention(writer, first, context, block, halves, name)
 
 
-def _masked(writer: GraphWriter, scores: str) -> str:
+def _masked(writer: GraphWriter, scores: str, attention_mask: str) -> str:
     """Scores (batch, heads, sequence), those of padding made so small that softmax gives them nothing."""
-    here = writer.node("Cast", "attention_mask", to=TensorProto.BOOL, name="mask.here")
+    here = writer.node("Cast", attention_mask, to=TensorProto.BOOL, name="mask.here")
     none = writer.constant("mask.nothing", np.zeros((), dtype=np.float16))
     lowest = writer.constant("mask.least", np.array(-np.inf, dtype=np.float16))
     row = writer.node("Where", here, none, lowest, name="mask.row")
@@ -255,17 +267,42 @@ def _masked(writer: GraphWriter, scores: str) -> str:
     return writer.node("Add", scores, bias, name="masked")
 
 
-def _mean(writer: GraphWriter, x: str, lengths: str) -> str:
-    """float16 (batch, sequence, hidden) -> float32 (batch, hidden), the mean over the tokens that are no padding."""
-    one = writer.constant("one", [1])
-    ones = writer.node("Cast", "attention_mask", to=TensorProto.FLOAT16, name="mean.mask")
-    small = writer.node("Mul", ones, writer.constant("mean.scale", np.float16(_SUM_SCALE)), name="mean.small")
-    row = writer.node("Unsqueeze", small, one, name="mean.row")  # (batch, 1, sequence)
-    sums = writer.node("Squeeze", writer.node("MatMul", row, x, name="mean.sums"), one, name="mean.total")
-    total = writer.node("Cast", sums, to=TensorProto.FLOAT, name="mean.floats")
-    count = writer.node("Cast", lengths, to=TensorProto.FLOAT, name="mean.count")
-    count = writer.node("Mul", count, writer.constant("mean.back", _SUM_SCALE), name="mean.small_count")
-    return writer.node("Div", total, writer.node("Unsqueeze", count, one, name="mean.counts"), name="mean")
+class _Means:
+    """Means over the tokens that are no padding."""
+
+    def __init__(self, writer: GraphWriter, attention_mask: str, lengths: str) -> None:
+        self._writer = writer
+        self._mask = attention_mask
+        self._lengths = lengths
+        self._parts: tuple[str, str] | None = None
+
+    def of(self, x: str, name: str) -> str:
+        """float16 (batch, sequence, hidden) -> float32 (batch, hidden)"""
+        writer, one = self._writer, self._writer.constant("one", [1])
+        row, count = self._row_and_count()
+        sums = writer.node("Squeeze", writer.node("MatMul", row, x, name=f"{name}.sums"), one, name=f"{name}.total")
+        return writer.node("Div", _floats(writer, sums, f"{name}.floats"), count, name=name)
+
+    def _row_and_count(self) -> tuple[str, str]:
+        """What sums are taken with, (batch, 1, sequence), and what they are divided by, (batch, 1)."""
+        writer, one = self._writer, self._writer.constant("one", [1])
+        if self._parts is None:
+            ones = writer.node("Cast", self._mask, to=TensorProto.FLOAT16, name="mean.mask")
+            small = writer.node("Mul", ones, writer.constant("mean.scale", np.float16(_SUM_SCALE)), name="mean.small")
+            count = _floats(writer, self._lengths, "mean.count")
+            count = writer.node("Mul", count, writer.constant("mean.back", _SUM_SCALE), name="mean.small_count")
+            row = writer.node("Unsqueeze", small, one, name="mean.row")
+            self._parts = row, writer.node("Unsqueeze", count, one, name="mean.counts")
+        return self._parts
+
+
+def _first(writer: GraphWriter, x: str, name: str) -> str:
+    """(batch, sequence, hidden) -> (batch, hidden) of the first token"""
+    return writer.node("Gather", x, writer.constant("first_token", np.int64(0)), axis=1, name=name)
+
+
+def _floats(writer: GraphWriter, x: str, name: str) -> str:
+    return writer.node("Cast", x, to=TensorProto.FLOAT, name=name)
 
 
 def _product(writer: GraphWriter, x: str, matrix: np.ndarray, halves: HalfWeights, name: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import datasets
 import numpy as np
@@ -10,7 +11,7 @@ import pyarrow
 import pyarrow.parquet
 
 from export.errors import DatasetError
-from scorer.rows.columns import Wanted, select
+from scorer.rows.columns import ID, Wanted, select
 from scorer.rows.read import Inputs, Reader
 from scorer.rows.record import JsonValue, Record, Reject, Value
 from scorer.rows.source import FORMATS
@@ -23,17 +24,17 @@ class Split:
     Attributes:
         texts: none empty.
         labels: int64 (texts,), numbers into the dataset's label names.
+        ids: what each text is called; the number of its row, from 1, where nothing else is known.
+        groups: what figures are given by, see `Columns`; empty where there is nothing.
     """
 
     texts: list[str]
     labels: np.ndarray
+    ids: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.texts)
-
-    def take(self, rows: Sequence[int] | np.ndarray) -> "Split":
-        """The given rows, in that order."""
-        return Split([self.texts[row] for row in rows], self.labels[rows])
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,34 @@ class LabelNames:
     positive: str | None = None
 
 
-Rows = list[tuple[str, str]]
-"""Texts with their raw labels."""
+@dataclass(frozen=True)
+class Columns:
+    """Where a file has what is needed of it.
+
+    Attributes:
+        text: None for the one called text, review, content, body or comment.
+        label: of the raw labels.
+        group: whose values figures are given by, such as stars; None for `RATING` where there is one.
+    """
+
+    text: str | None = None
+    label: str = "label"
+    group: str | None = None
 
 
-def load_hub(
-    name: str, *, text_column: str, label_column: str, label_names: LabelNames, revision: str | None = None
-) -> Dataset:
+RATING = "rating"
+
+
+class Row(NamedTuple):
+    """A text with its raw label, what it is called, and the value of the column that figures are given by."""
+
+    text: str
+    label: str
+    id: str = ""
+    group: str = ""
+
+
+def load_hub(name: str, *, columns: Columns, label_names: LabelNames, revision: str | None = None) -> Dataset:
     """Load the train and test splits of a dataset of the hub.
 
     Raises:
@@ -83,30 +105,28 @@ def load_hub(
             f"the dataset {name!r} cannot be loaded: {error}\n"
             "Give local files instead: --train-file train.parquet --test-file test.parquet."
         ) from error
-    train, test = (_hub_rows(loaded, name, split, text_column, label_column) for split in ("train", "test"))
+    train, test = (_hub_rows(loaded, name, split, columns) for split in ("train", "test"))
     return make_dataset(name, train, test, label_names)
 
 
-def load_files(
-    train: Path, test: Path, *, text_column: str | None, label_column: str, label_names: LabelNames
-) -> Dataset:
+def load_files(train: Path, test: Path, *, columns: Columns, label_names: LabelNames) -> Dataset:
     """Load CSV, TSV, JSONL or Parquet files; see `read_rows`."""
     return make_dataset(
         f"{train.name} (tested on {test.name})",
-        read_rows(train, text_column, label_column),
-        read_rows(test, text_column, label_column),
+        read_rows(train, columns),
+        read_rows(test, columns),
         label_names,
     )
 
 
-def make_dataset(name: str, train: Rows, test: Rows, label_names: LabelNames) -> Dataset:
+def make_dataset(name: str, train: Sequence[Row], test: Sequence[Row], label_names: LabelNames) -> Dataset:
     """Name and number the labels.
 
     Raises:
         DatasetError: fewer than two labels, labels in the test split only, or names that do not fit.
     """
-    raw = sort_labels({label for _, label in train})
-    unseen = sort_labels({label for _, label in test} - set(raw))
+    raw = sort_labels({row.label for row in train})
+    unseen = sort_labels({row.label for row in test} - set(raw))
     if unseen:
         raise DatasetError(f"the test split has labels that the training split lacks: {', '.join(unseen)}.")
     if not test:
@@ -126,17 +146,17 @@ def make_dataset(name: str, train: Rows, test: Rows, label_names: LabelNames) ->
         if len(names) == 2:
             ordered = (*(name for name in names if name != label_names.positive), label_names.positive)
     number = {label: ordered.index(by_raw[label]) for label in raw}
-    return Dataset(name, ordered, _split(train, number), _split(test, number))
+    return Dataset(name, ordered, make_split(train, number), make_split(test, number))
 
 
-def read_rows(path: Path, text_column: str | None, label_column: str) -> Rows:
-    """Texts and raw labels of one file, read as `score` reads it.
+def read_rows(path: Path, columns: Columns) -> list[Row]:
+    """The texts of one file with their raw labels, read as `score` reads it.
 
     Raises:
         DatasetError: a column is missing or a record cannot be used; training leaves nothing out silently.
     """
     read = _parquet_rows if _is_parquet(path) else _text_rows
-    rows = list(read(path, text_column, label_column))
+    rows = list(read(path, columns))
     if not rows:
         raise DatasetError(f"{path} has no record.")
     return rows
@@ -145,7 +165,11 @@ def read_rows(path: Path, text_column: str | None, label_column: str) -> Rows:
 def read_texts(path: Path, text_column: str | None, count: int) -> list[str]:
     """``count`` texts of a file, evenly spread over it; all of them if it has fewer. No labels are needed."""
     if _is_parquet(path):
-        texts = [text for text, _ in _parquet_rows(path, text_column, None)]
+        file = _parquet_file(path)
+        text = select(_wanted(text_column), file.schema_arrow.names, str(path)).text
+        texts = [value or "" for value in file.read(columns=[text]).column(text).to_pylist()]
+        if not all(value.strip() for value in texts):
+            raise DatasetError(f"{path}: a record has an empty text. Mend or remove it.")
     else:
         reader = Reader(Inputs((str(path),)), _wanted(text_column))
         texts = [item.text for item in reader if isinstance(item, Record)]
@@ -165,51 +189,70 @@ def _wanted(text_column: str | None, *keep: str) -> Wanted:
     return Wanted(text=text_column, keep=keep, option="--text-column")
 
 
-def _hub_rows(loaded: "datasets.DatasetDict", name: str, split: str, text_column: str, label_column: str) -> Rows:
+def _hub_rows(loaded: "datasets.DatasetDict", name: str, split: str, columns: Columns) -> list[Row]:
     if split not in loaded:
         raise DatasetError(f"the dataset {name!r} has no split {split!r}; it has: {', '.join(loaded)}.")
     table = loaded[split]
-    for column in (text_column, label_column):
+    text = columns.text or "text"
+    for column in (text, columns.label, *([columns.group] if columns.group else [])):
         if column not in table.column_names:
             raise DatasetError(
                 f"the dataset {name!r} has no column {column!r}; it has: {', '.join(table.column_names)}."
             )
-    raw, feature = list(table[label_column]), table.features[label_column]
-    if hasattr(feature, "int2str"):  # a ClassLabel: numbers that have names
-        return list(zip(table[text_column], map(feature.int2str, raw), strict=True))
-    return list(zip(table[text_column], map(str, raw), strict=True))
+    raw, feature = list(table[columns.label]), table.features[columns.label]
+    # A ClassLabel's numbers have names.
+    labels = map(feature.int2str, raw) if hasattr(feature, "int2str") else map(str, raw)
+    ids = map(str, table[ID]) if ID in table.column_names else map(str, range(1, 1 + len(raw)))
+    group = _group(columns, table.column_names)
+    groups = map(str, table[group]) if group else [""] * len(raw)
+    return list(map(Row, table[text], labels, ids, groups))
 
 
-def _text_rows(path: Path, text_column: str | None, label_column: str) -> Iterator[tuple[str, str]]:
-    reader = Reader(Inputs((str(path),)), _wanted(text_column, label_column))
+def _text_rows(path: Path, columns: Columns) -> Iterator[Row]:
+    kept = dict.fromkeys([ID, columns.label, columns.group or RATING])
+    reader = Reader(Inputs((str(path),)), _wanted(columns.text, *kept))
     for item in reader:
         if isinstance(item, Reject):
             raise DatasetError(f"{path}, line {item.position.line}: {item.reason}. Mend or remove this record.")
         assert reader.selection is not None
-        if reader.absent:
-            raise DatasetError(f"{path} has no column {label_column!r}.")
-        label = _label(item.carried[reader.selection.carried.index(label_column)])
+        for column in (columns.label, columns.group):
+            if column in reader.absent:
+                raise DatasetError(f"{path} has no column {column!r}.")
+        carried = dict(zip(reader.selection.carried, map(_label, item.carried), strict=True))
+        label = carried[columns.label]
         if label is None:
-            raise DatasetError(f"{path}: record {item.row} has no value in the column {label_column!r}.")
-        yield item.text, label
+            raise DatasetError(f"{path}: record {item.row} has no value in the column {columns.label!r}.")
+        yield Row(item.text, label, carried[ID] or str(item.row), carried[columns.group or RATING] or "")
 
 
-def _parquet_rows(path: Path, text_column: str | None, label_column: str | None) -> Iterator[tuple[str, str]]:
-    """Texts and raw labels; without a label column the labels are empty."""
+def _parquet_rows(path: Path, columns: Columns) -> Iterator[Row]:
+    file = _parquet_file(path)
+    names = file.schema_arrow.names
+    text = select(_wanted(columns.text), names, str(path)).text
+    for column in (columns.label, columns.group):
+        if column is not None and column not in names:
+            raise DatasetError(f"{path} has no column {column!r}; it has: {', '.join(names)}.")
+    group, number = _group(columns, names), 0
+    wanted = dict.fromkeys([text, columns.label, *([ID] if ID in names else []), *([group] if group else [])])
+    for batch in file.iter_batches(columns=list(wanted)):
+        for row in batch.to_pylist():
+            number += 1
+            value, label = row[text], row[columns.label]
+            if not isinstance(value, str) or not value.strip() or label is None:
+                raise DatasetError(f"{path}: record {number} has an empty text or no label. Mend or remove it.")
+            given = "" if group is None or row[group] is None else str(row[group])
+            yield Row(value, str(label), str(row.get(ID) or number), given)
+
+
+def _parquet_file(path: Path) -> pyarrow.parquet.ParquetFile:
     try:
-        file = pyarrow.parquet.ParquetFile(path)
+        return pyarrow.parquet.ParquetFile(path)
     except (OSError, pyarrow.ArrowInvalid) as error:
         raise DatasetError(f"{path} cannot be read: {error}") from error
-    columns = file.schema_arrow.names
-    text = select(_wanted(text_column), columns, str(path)).text
-    if label_column is not None and label_column not in columns:
-        raise DatasetError(f"{path} has no column {label_column!r}; it has: {', '.join(columns)}.")
-    for batch in file.iter_batches(columns=[text] if label_column is None else [text, label_column]):
-        labels = [""] * len(batch) if label_column is None else batch.column(label_column).to_pylist()
-        for value, label in zip(batch.column(text).to_pylist(), labels, strict=True):
-            if not isinstance(value, str) or not value.strip() or label is None:
-                raise DatasetError(f"{path}: a record has an empty text or no label. Mend or remove it.")
-            yield value, str(label)
+
+
+def _group(columns: Columns, names: Sequence[str]) -> str | None:
+    return columns.group or (RATING if RATING in names and columns.label != RATING else None)
 
 
 def _label(value: Value | None) -> str | None:
@@ -234,5 +277,11 @@ def _numeric_first(label: str) -> tuple[int, float, str]:
         return (1, 0.0, label)
 
 
-def _split(rows: Rows, number: dict[str, int]) -> Split:
-    return Split([text for text, _ in rows], np.array([number[label] for _, label in rows], dtype=np.int64))
+def make_split(rows: Sequence[Row], number: dict[str, int]) -> Split:
+    """Texts with the numbers that their raw labels have."""
+    return Split(
+        [row.text for row in rows],
+        np.array([number[row.label] for row in rows], dtype=np.int64),
+        tuple(row.id or str(place) for place, row in enumerate(rows, start=1)),
+        tuple(row.group for row in rows) if any(row.group for row in rows) else (),
+    )

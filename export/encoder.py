@@ -51,6 +51,10 @@ class FrozenEncoder:
         return int(self.config.hidden_size)
 
     @property
+    def layers(self) -> int:
+        return int(self.config.num_hidden_layers)
+
+    @property
     def positions(self) -> int:
         """How many tokens it can read at most."""
         return int(self.config.max_position_embeddings) - first_position(self.config)
@@ -60,6 +64,7 @@ def load_encoder(
     name: str,
     *,
     max_length: int,
+    max_tokens: int | None = None,
     revision: str | None = None,
     called: str | None = None,
     clean_html: bool = False,
@@ -68,7 +73,8 @@ def load_encoder(
 
     Args:
         name: a hub name, or a folder with config.json, weights and tokenizer.json (or vocab files).
-        max_length: tokens kept of a text, special tokens included.
+        max_length: tokens of a text that the encoder will read at most, special tokens included.
+        max_tokens: tokens that its tokenizer keeps of a text; None for no more than that.
         revision: the hub's branch, tag or commit.
         called: what the bundle calls it; None for its name.
         clean_html: let the tokenizer replace ``<br>`` tags by a space; it travels with the bundle.
@@ -103,6 +109,7 @@ def load_encoder(
         name=called or (Path(name).name if Path(name).is_dir() else name),
         revision=getattr(config, "_commit_hash", None),
         max_length=max_length,
+        max_tokens=max_tokens,
         clean_html=clean_html,
     )
 
@@ -113,6 +120,7 @@ def freeze(
     *,
     name: str,
     max_length: int,
+    max_tokens: int | None = None,
     revision: str | None = None,
     clean_html: bool = False,
 ) -> FrozenEncoder:
@@ -121,12 +129,22 @@ def freeze(
     model.eval()
     model.requires_grad_(False)
     file = plain_tokenizer(tokenizer_json, clean_html=clean_html)
-    encoder = FrozenEncoder(name, revision, model, file, Tokenizer(file, max_length), weights_sha256(model))
+    encoder = FrozenEncoder(
+        name, revision, model, file, Tokenizer(file, max_tokens or max_length), weights_sha256(model)
+    )
     if max_length > encoder.positions:
         raise UnsupportedEncoder(
             f"the encoder {name!r} has {encoder.positions} positions; --max-length {max_length} is more."
         )
     return encoder
+
+
+def save(encoder: FrozenEncoder, folder: Path) -> None:
+    """Write it as `load_encoder` reads it; its tokenizer has the cleaning in it."""
+    encoder.model.save_pretrained(folder)  # type: ignore[operator]
+    (folder / "tokenizer.json").write_bytes(encoder.tokenizer_json)
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings) + "\n")
 
 
 def check_supported(config: PretrainedConfig, name: str) -> None:

@@ -1,67 +1,118 @@
-"""Accuracy of a bundle on labelled texts, through the engine that will really score."""
+"""Scoring labelled texts with a bundle, through the engine that will really score, and what comes of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from export.data import Rows, sort_labels
+from export.data import Row, Split, make_split, sort_labels
 from export.errors import DatasetError
+from export.metrics import Metrics, losses, metrics, predictions
 from scorer.model import Scorer
 from scorer.progress import Progress
 
 _WINDOW = 1024
 
+# Where figures by length begin anew, in tokens; the length that the encoder reads is one more.
+_LENGTHS = (64, 128, 256, 512, 1024)
+
 
 @dataclass(frozen=True)
-class Evaluation:
-    """Predictions against the truth.
+class Scored:
+    """Labelled texts with what a bundle says of them.
 
     Attributes:
-        predicted: label numbers (texts,).
-        confusion: texts by true and predicted label, int (labels, labels).
+        split: the texts and the truth.
+        probabilities: float64 (texts, labels).
+        lengths: tokens that were fed, int64 (texts,).
+        truncated: whether there were more, bool (texts,).
+        unknown: share of the tokens that stand for what the vocabulary lacks, float64 (texts,).
     """
 
-    predicted: np.ndarray
-    confusion: np.ndarray
+    split: Split
+    probabilities: np.ndarray
+    lengths: np.ndarray
+    truncated: np.ndarray
+    unknown: np.ndarray
 
     @property
-    def accuracy(self) -> float:
-        return float(np.trace(self.confusion) / max(self.confusion.sum(), 1))
+    def predicted(self) -> np.ndarray:
+        """Label numbers (texts,)."""
+        return predictions(self.probabilities)
+
+    @property
+    def metrics(self) -> Metrics:
+        return metrics(self.probabilities, self.split.labels)
 
 
-def confusion(labels: np.ndarray, predicted: np.ndarray, label_count: int) -> np.ndarray:
-    """Count texts by true (rows) and predicted (columns) label.
+@dataclass(frozen=True)
+class Group:
+    """The figures of some of the texts.
 
-    >>> confusion(np.array([0, 1, 1]), np.array([0, 1, 0]), 2).tolist()
-    [[1, 0], [1, 1]]
+    Attributes:
+        name: which.
+        metrics: theirs.
     """
-    counts = np.zeros((label_count, label_count), dtype=np.int64)
-    np.add.at(counts, (labels, predicted), 1)
-    return counts
+
+    name: str
+    metrics: Metrics
 
 
-def evaluate(scorer: Scorer, texts: list[str], labels: np.ndarray, *, quiet: bool = False) -> Evaluation:
-    """Score texts with a bundle and count.
+def score_split(scorer: Scorer, split: Split, *, quiet: bool = False) -> Scored:
+    """Score labelled texts with a bundle.
 
     Args:
         scorer: the bundle, ready to score.
-        texts: to score.
-        labels: int64 (texts,), numbers into ``scorer.labels``.
+        split: texts, and numbers into ``scorer.labels``.
         quiet: show no progress.
     """
-    number = {label: position for position, label in enumerate(scorer.labels)}
-    predicted: list[int] = []
-    with Progress(f"evaluating {scorer.choice.precision}", len(texts), quiet=quiet) as progress:
+    probabilities, lengths, truncated, unknown = [], [], [], []
+    with Progress(f"evaluating {scorer.choice.precision}", len(split), quiet=quiet) as progress:
         progress.show(0, "")
-        for start in range(0, len(texts), _WINDOW):
-            predicted += [number[label] for label in scorer.score(texts[start : start + _WINDOW]).labels]
-            progress.show(len(predicted), f"{len(predicted):,} texts")
-    found = np.array(predicted, dtype=np.int64)
-    return Evaluation(found, confusion(labels, found, len(scorer.labels)))
+        for start in range(0, len(split), _WINDOW):
+            tokens = scorer.tokenizer.encode(split.texts[start : start + _WINDOW])
+            probabilities.append(scorer.score_tokens(tokens).probabilities)
+            lengths += [len(ids) for ids in tokens.ids]
+            truncated += tokens.truncated
+            unknown += [float(np.mean(ids == scorer.tokenizer.unknown_id)) for ids in tokens.ids]
+            progress.show(len(lengths), f"{len(lengths):,} texts")
+    return Scored(
+        split, np.concatenate(probabilities), np.array(lengths), np.array(truncated, dtype=bool), np.array(unknown)
+    )
 
 
-def number_labels(rows: Rows, labels: tuple[str, ...], names: tuple[str, ...] | None) -> np.ndarray:
-    """The numbers of a file's raw labels among a bundle's labels.
+def by_length(scored: Scored, max_length: int) -> list[Group]:
+    """Figures by the number of tokens.
+
+    Args:
+        scored: the texts.
+        max_length: tokens that the encoder reads; what is longer is a group of its own.
+    """
+    edges = sorted({*(edge for edge in _LENGTHS if edge < scored.lengths.max(initial=0)), max_length})
+    found = []
+    for low, high in zip([0, *edges], [*edges, None], strict=True):
+        here = (scored.lengths > low) & (scored.lengths <= (high or np.inf))
+        name = f"over {low:,}" if high is None else f"{low + 1:,} to {high:,}" if low else f"up to {high:,}"
+        found += _group(f"{name} tokens", scored, here)
+    return found
+
+
+def by_group(scored: Scored) -> list[Group]:
+    """Figures by the value of the column that they are given by, if there is one."""
+    groups = np.array(scored.split.groups)
+    return [one for name in sort_labels(set(scored.split.groups)) for one in _group(name, scored, groups == name)]
+
+
+def costliest(scored: Scored, most: int) -> list[int]:
+    """The wrongly labelled texts that cost most, -ln of what their true label was given; text numbers."""
+    cost = losses(scored.probabilities, scored.split.labels)
+    cost[scored.predicted == scored.split.labels] = -1
+    order = np.argsort(-cost, kind="stable")[:most]
+    return [int(text) for text in order if cost[text] >= 0]
+
+
+def number_labels(rows: Sequence[Row], labels: tuple[str, ...], names: tuple[str, ...] | None) -> Split:
+    """A file's rows as a split of a bundle's labels.
 
     Args:
         rows: texts with raw labels.
@@ -71,7 +122,7 @@ def number_labels(rows: Rows, labels: tuple[str, ...], names: tuple[str, ...] | 
     Raises:
         DatasetError: a label is none of the bundle's.
     """
-    raw = sort_labels({label for _, label in rows})
+    raw = sort_labels({row.label for row in rows})
     if names is not None and len(names) != len(raw):
         raise DatasetError(f"--label-names gives {len(names)} names for the {len(raw)} labels {', '.join(raw)}.")
     by_raw = dict(zip(raw, names or raw, strict=True))
@@ -81,4 +132,10 @@ def number_labels(rows: Rows, labels: tuple[str, ...], names: tuple[str, ...] | 
             f"the data has labels that the bundle lacks: {', '.join(unknown)}. The bundle has: {', '.join(labels)}; "
             f"name the data's labels ({', '.join(raw)}) in this order with --label-names."
         )
-    return np.array([labels.index(by_raw[label]) for _, label in rows], dtype=np.int64)
+    return make_split(rows, {label: labels.index(by_raw[label]) for label in raw})
+
+
+def _group(name: str, scored: Scored, here: np.ndarray) -> list[Group]:
+    if not here.any():
+        return []
+    return [Group(name, metrics(scored.probabilities[here], scored.split.labels[here]))]

@@ -1,27 +1,27 @@
-"""The frozen encoder's vectors of every text: computed once, kept on disk, gone on with after an interruption."""
+"""What the encoder makes of every text: computed once, kept on disk, gone on with after an interruption.
 
-import hashlib
-import json
-import os
+It is computed by the graph that a classifier is exported as, on onnxruntime, a text a run: that is the fastest exact
+way known (docs/PERFORMANCE.md), and the head is trained on what it will read.
+"""
+
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from export.bundle import graph_bytes
+from export.cache import CachedArray, cache_key
 from export.encoder import FrozenEncoder
-from export.graph import feature_graph
+from export.graph import feature_graph, hidden_graph
+from export.pooling import every_vector, vectors
 from export.weights import encoder_weights
 from scorer.batches import by_length
 from scorer.cores import usable_cores
 from scorer.engine import RowEngine
 from scorer.progress import Progress
 from scorer.runtime import open_session
-from scorer.tokens import Tokens
-
-POOLINGS = ("cls", "mean")
 
 # Texts between two records of what is done; a power cut costs the work on so many.
 _TEXTS_PER_SAVE = 256
@@ -32,7 +32,7 @@ class Features:
     """Pooled vectors of texts.
 
     Attributes:
-        vectors: float32 (texts, poolings, hidden), poolings in the order of `POOLINGS`.
+        vectors: float32 (texts, vectors, hidden), in the order of `export.pooling.every_vector`.
         computed: texts computed now; the others came from the cache.
         seconds: that it took.
     """
@@ -42,103 +42,119 @@ class Features:
     seconds: float
 
     def pooled(self, pooling: str) -> np.ndarray:
-        """(texts, hidden)"""
-        return self.vectors[:, POOLINGS.index(pooling)]
+        """What a head with this pooling reads, (texts, vectors of it * hidden)."""
+        layers = self.vectors.shape[1] - 1
+        places = [every_vector(layers).index(vector) for vector in vectors(pooling, layers)]
+        return self.vectors[:, places].reshape(len(self.vectors), -1)
 
 
-def cache_folder() -> Path:
-    """Where features are kept unless --cache-dir says otherwise."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "review-scorer" / "features"
+@dataclass(frozen=True)
+class HiddenStates:
+    """What a layer gives for every token of texts.
+
+    Attributes:
+        array: float16 (tokens, hidden), the texts end to end.
+        ends: where each text ends, int64 (texts,).
+    """
+
+    array: np.ndarray
+    ends: np.ndarray
+
+    def rows(self, texts: Sequence[int] | np.ndarray) -> list[np.ndarray]:
+        """float32 (sequence, hidden) of each of some texts."""
+        begins = self.ends - np.diff(self.ends, prepend=0)
+        return [self.array[begins[text] : self.ends[text]].astype(np.float32) for text in texts]
 
 
-def extract(encoder: FrozenEncoder, tokens: Tokens, folder: Path, *, name: str, quiet: bool = False) -> Features:
-    """The pooled last-layer vectors of tokenized texts, from the cache as far as they are there.
-
-    They are computed by the graph that the classifier is exported as, on onnxruntime, a text a run: that is the fastest
-    exact way known (docs/PERFORMANCE.md), and the head is trained on what it will read.
-
-    Every part is written at its rows' places in one file; how many parts are done is recorded beside it after the file
-    was flushed, so an interrupted extraction goes on from there.
+def extract(
+    encoder: FrozenEncoder, rows: Sequence[np.ndarray], folder: Path, *, name: str, quiet: bool = False
+) -> Features:
+    """Every vector of tokenized texts that a pooling can name, from the cache as far as they are there.
 
     Args:
-        encoder: the frozen encoder.
-        tokens: the texts' token ids, cut to the length the model will be used with.
+        encoder: the encoder.
+        rows: the texts' token ids, those that it will read of them.
         folder: the cache.
         name: what the progress bar calls these texts.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    key = cache_key(encoder, tokens)
-    data, record = folder / f"{key}.npy", folder / f"{key}.json"
-    lengths = [len(ids) for ids in tokens.ids]
-    order = by_length(lengths)
-    parts = [order[start : start + _TEXTS_PER_SAVE] for start in range(0, len(order), _TEXTS_PER_SAVE)]
-    done = _parts_done(data, record)
-    shape = (len(lengths), len(POOLINGS), encoder.hidden_size)
-    if done == 0:
-        features = np.lib.format.open_memmap(data, mode="w+", dtype=np.float32, shape=shape)
-    else:
-        features = np.lib.format.open_memmap(data, mode="r+")
-    # Work is counted in tokens: counted in texts, the long ones at the beginning would make the time left look long.
-    work = [sum(lengths[row] for row in part) for part in parts]
-    texts = cached = sum(map(len, parts[:done]))
-    worked = sum(work[:done])
+    shape = (len(rows), len(every_vector(encoder.layers)), encoder.hidden_size)
+    cached = CachedArray(folder, features_key(encoder, rows), shape, np.float32)
+
+    def store(texts: list[int], computed: np.ndarray) -> None:
+        cached.array[texts] = computed
+
     start = time.monotonic()
-    engine = feature_engine(encoder, usable_cores()) if done < len(parts) else None
-    with Progress(f"features of {name}", sum(work), quiet=quiet) as progress:
-        progress.show(worked, f"{texts:,} texts")
-        for number in range(done, len(parts)):
-            assert engine is not None
-            part = parts[number]
-            features[part] = engine.logits([tokens.ids[row] for row in part])
-            texts += len(part)
-            worked += work[number]
-            progress.show(worked, f"{texts:,} texts")
-            features.flush()
-            _write_record(record, number + 1)
-    seconds = time.monotonic() - start
-    return Features(np.load(data), texts - cached, seconds)
+    engine = lambda: feature_engine(encoder, usable_cores())  # noqa: E731
+    count = _fill(cached, rows, engine, store, f"features of {name}", quiet)
+    return Features(np.asarray(cached.array), count, time.monotonic() - start)
+
+
+def hidden_states(
+    encoder: FrozenEncoder, rows: Sequence[np.ndarray], layer: int, folder: Path, *, name: str, quiet: bool = False
+) -> HiddenStates:
+    """What comes out of a layer, for every token; float16 is exact enough to train on, and half the size.
+
+    Args:
+        encoder: the encoder.
+        rows: the texts' token ids, those that it will read of them.
+        layer: counted from 1; 0 for the embeddings.
+        folder: the cache.
+        name: what the progress bar calls these texts.
+    """
+    ends = np.cumsum([len(ids) for ids in rows])
+    begins = ends - np.diff(ends, prepend=0)
+    key = cache_key(rows, "hidden states", 1, encoder.sha256, layer, _TEXTS_PER_SAVE)
+    cached = CachedArray(folder, key, (int(ends[-1]), encoder.hidden_size), np.float16)
+
+    def store(texts: list[int], computed: np.ndarray) -> None:
+        begin = 0
+        for text in texts:
+            length = ends[text] - begins[text]
+            cached.array[begins[text] : ends[text]] = computed[begin : begin + length]
+            begin += length
+
+    graph = graph_bytes(hidden_graph(encoder_weights(encoder), layer))
+    engine = lambda: RowEngine(open_session(graph, "cpu"), usable_cores(), output="hidden")  # noqa: E731
+    _fill(cached, rows, engine, store, f"layer {layer} of {name}", quiet)
+    return HiddenStates(cached.array, ends)
 
 
 def feature_engine(encoder: FrozenEncoder, threads: int) -> RowEngine:
-    """What computes features: token rows to float32 (rows, poolings, hidden)."""
-    graph = graph_bytes(feature_graph(encoder_weights(encoder), POOLINGS))
+    """What computes features: token rows to float32 (rows, vectors, hidden)."""
+    graph = graph_bytes(feature_graph(encoder_weights(encoder), every_vector(encoder.layers)))
     return RowEngine(open_session(graph, "cpu"), threads, output="features")
 
 
-def pool(hidden: torch.Tensor, attention_mask: torch.Tensor, pooling: str) -> torch.Tensor:
-    """One vector a text: of its first token ([CLS]), or the mean over all its tokens, padding left out.
-
-    Args:
-        hidden: (batch, sequence, hidden).
-        attention_mask: (batch, sequence), 1 for a token, 0 for padding.
-        pooling: one of `POOLINGS`.
-
-    Returns:
-        (batch, hidden)
-    """
-    if pooling == "cls":
-        return hidden[:, 0]
-    mask = attention_mask.to(hidden.dtype).unsqueeze(-1)  # (batch, sequence, 1)
-    return (hidden * mask).sum(dim=1) / mask.sum(dim=1)
+def features_key(encoder: FrozenEncoder, rows: Sequence[np.ndarray]) -> str:
+    """Encoder weights and token ids decide the features."""
+    return cache_key(rows, "features", 3, encoder.sha256, _TEXTS_PER_SAVE)
 
 
-def cache_key(encoder: FrozenEncoder, tokens: Tokens) -> str:
-    """Encoder weights and token ids decide the features; texts, tokenizer and max length are in the ids."""
-    digest = hashlib.sha256(f"2 {encoder.sha256} {_TEXTS_PER_SAVE} {len(tokens.ids)}\n".encode())
-    for ids in tokens.ids:
-        digest.update(len(ids).to_bytes(8, "little"))
-        digest.update(ids.astype("<i4").tobytes())
-    return digest.hexdigest()[:32]
-
-
-def _parts_done(data: Path, record: Path) -> int:
-    try:
-        return int(json.loads(record.read_text())["parts_done"]) if data.exists() else 0
-    except FileNotFoundError:
+def _fill(
+    cached: CachedArray,
+    rows: Sequence[np.ndarray],
+    open_engine: Callable[[], RowEngine],
+    store: Callable[[list[int], np.ndarray], None],
+    what: str,
+    quiet: bool,
+) -> int:
+    """Compute what is missing, longest texts first; returns the number of texts that were."""
+    lengths = [len(ids) for ids in rows]
+    order = by_length(lengths)
+    parts = [order[start : start + _TEXTS_PER_SAVE] for start in range(0, len(order), _TEXTS_PER_SAVE)]
+    if cached.done == len(parts):
         return 0
-
-
-def _write_record(record: Path, parts_done: int) -> None:
-    temporary = record.with_suffix(".tmp")
-    temporary.write_text(json.dumps({"parts_done": parts_done}))
-    temporary.replace(record)
+    # Work is counted in tokens: counted in texts, the long ones at the beginning would make the time left look long.
+    work = [sum(lengths[text] for text in part) for part in parts]
+    texts = before = sum(map(len, parts[: cached.done]))
+    worked = sum(work[: cached.done])
+    engine = open_engine()
+    with Progress(what, sum(work), quiet=quiet) as progress:
+        progress.show(worked, f"{texts:,} texts")
+        for number in range(cached.done, len(parts)):
+            store(parts[number], engine.logits([rows[text] for text in parts[number]]))
+            texts += len(parts[number])
+            worked += work[number]
+            progress.show(worked, f"{texts:,} texts")
+            cached.save(number + 1)
+    return texts - before

@@ -1,7 +1,7 @@
 """The model card's pictures."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
@@ -11,18 +11,56 @@ matplotlib.use("Agg")  # no display is needed, or there
 from matplotlib import pyplot
 from matplotlib.figure import Figure
 
-from export.head import Epoch
+from export.evaluate import Group
+from export.head import Training
+from export.metrics import Bin, calibration_error
 
 
-def loss_curve(epochs: Sequence[Epoch], best: Epoch) -> bytes:
-    """Training and validation loss by epoch, the chosen one marked; a PNG."""
+def loss_curve(training: Training) -> bytes:
+    """Training and validation loss of the heads that were tried, the chosen one marked; a PNG."""
     figure, axes = pyplot.subplots(figsize=(6, 3.6), layout="constrained")
-    numbers = [epoch.number for epoch in epochs]
-    axes.plot(numbers, [epoch.train_loss for epoch in epochs], marker="o", label="training")
-    axes.plot(numbers, [epoch.validation_loss for epoch in epochs], marker="o", label="validation")
-    axes.axvline(best.number, color="grey", linestyle=":", label=f"epoch {best.number}, kept")
-    axes.set(xlabel="epoch", ylabel="cross entropy (nats a text)", title="Loss of the head", xticks=numbers)
+    numbers = [step.number for step in training.steps]
+    axes.plot(numbers, [step.train_loss for step in training.steps], marker="o", label="training")
+    axes.plot(numbers, [step.validation_loss for step in training.steps], marker="o", label="validation")
+    kept = f"{training.by} {training.best.number:g}, kept"
+    axes.axvline(training.best.number, color="grey", linestyle=":", label=kept)
+    axes.set(xlabel=training.by, ylabel="cross entropy (nats a text)", title="Loss of the head")
+    if training.by == "L2":
+        axes.set_xscale("log")
+    else:
+        axes.set_xticks(numbers)
     axes.legend()
+    return _png(figure)
+
+
+def reliability_diagram(by_name: Mapping[str, Sequence[Bin]]) -> bytes:
+    """Accuracy by confidence, one line a name, above how many texts have that confidence; a PNG."""
+    figure, (axes, counts) = pyplot.subplots(
+        2, 1, figsize=(5, 5.4), layout="constrained", sharex=True, height_ratios=(3, 1)
+    )
+    axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="as sure as right")
+    for name, bins in by_name.items():
+        confidence = [one.confidence for one in bins]
+        error = f"{name} (error {calibration_error(bins):.2%})"
+        axes.plot(confidence, [one.accuracy for one in bins], marker="o", label=error)
+        counts.plot(confidence, [one.texts for one in bins], marker=".", label=name)
+    least = min((one.low for bins in by_name.values() for one in bins), default=0.0)
+    axes.set(ylabel="share of right labels", xlim=(least, 1), ylim=(0, 1.02), title="Reliability")
+    axes.legend()
+    counts.set(xlabel="probability of the label given", ylabel="texts", ylim=(0, None))
+    return _png(figure)
+
+
+def accuracy_bars(title: str, groups: Sequence[Group]) -> bytes:
+    """Accuracy of groups of texts with its 95% interval; a PNG."""
+    figure, axes = pyplot.subplots(figsize=(6, 1.2 + 0.35 * len(groups)), layout="constrained")
+    names = [f"{one.name} ({one.metrics.texts:,})" for one in groups]
+    accuracies = np.array([one.metrics.accuracy for one in groups])
+    intervals = np.array([one.metrics.interval for one in groups])
+    distances = np.maximum(np.abs(intervals - accuracies[:, np.newaxis]), 0).T
+    axes.barh(names, accuracies, xerr=distances, color="tab:blue", alpha=0.7, capsize=3)
+    axes.set(title=title, xlabel="accuracy", xlim=(max(0.0, float(intervals.min()) - 0.05), 1))
+    axes.invert_yaxis()
     return _png(figure)
 
 

@@ -14,8 +14,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from export.classifier import Classifier
 from export.errors import ExportError
 from export.head import LinearHead
+from export.pooling import Vector, vectors
 from export.weights import Block, EncoderWeights, Linear, Norm
 from export.writer import MICROSOFT, GraphWriter
 from scorer.engine import RowEngine
@@ -25,8 +27,8 @@ from scorer.runtime import open_session
 class Arithmetic(Protocol):
     """How the weights take part: in float32, or quantized (`export.quantize.Int8`)."""
 
-    def look_up(self, writer: GraphWriter, table: np.ndarray) -> str:
-        """``table[input_ids]``: (batch, sequence, hidden)"""
+    def look_up(self, writer: GraphWriter, table: np.ndarray, ids: str) -> str:
+        """``table[ids]``: (batch, sequence) -> (batch, sequence, hidden)"""
         ...
 
     def linear(self, writer: GraphWriter, x: str, linear: Linear, name: str) -> str:
@@ -37,40 +39,60 @@ class Arithmetic(Protocol):
 class Float32:
     """Weights as they are."""
 
-    def look_up(self, writer: GraphWriter, table: np.ndarray) -> str:
-        return writer.node("Gather", writer.constant("word", table), "input_ids", axis=0, name="words")
+    def look_up(self, writer: GraphWriter, table: np.ndarray, ids: str) -> str:
+        return writer.node("Gather", writer.constant("word", table), ids, axis=0, name="words")
 
     def linear(self, writer: GraphWriter, x: str, linear: Linear, name: str) -> str:
         product = writer.node("MatMul", x, writer.constant(f"{name}.weight", linear.weight), name=f"{name}.product")
         return writer.node("Add", product, writer.constant(f"{name}.bias", linear.bias), name=name)
 
 
-def classifier(
-    weights: EncoderWeights, head: LinearHead, pooling: str, arithmetic: Arithmetic | None = None
+def to_float32(
+    weights: EncoderWeights, classifier: Classifier, arithmetic: Arithmetic | None = None
 ) -> onnx.ModelProto:
     """The classifier as a graph: input_ids, attention_mask -> logits, batch and sequence both dynamic.
 
     Args:
         weights: of the encoder.
-        head: the trained head.
-        pooling: ``cls`` (the last block is then computed for the first token alone) or ``mean``.
+        classifier: what is on top of it. No block is computed that its pooling does not need, and the last one for the
+            first token alone if that does.
         arithmetic: of the blocks and the embeddings; None for float32.
 
     Raises:
         ExportError: the graph is malformed.
     """
     writer = GraphWriter()
-    return with_head(writer, _pooled(writer, weights, [pooling], arithmetic or Float32())[0], head)
+    ids, mask = inputs(writer, classifier)
+    wanted = vectors(classifier.pooling, len(weights.blocks))
+    found = _pooled(writer, weights, wanted, arithmetic or Float32(), ids, mask)
+    return with_head(writer, found, classifier)
 
 
-def with_head(writer: GraphWriter, pooled: str, head: LinearHead) -> onnx.ModelProto:
-    """The model whose last part, float32, is a head on one vector a text, (batch, hidden) -> logits (batch, logits).
+def inputs(writer: GraphWriter, classifier: Classifier) -> tuple[str, str]:
+    """What the encoder reads: ids and mask, (batch, sequence) both."""
+    return ("input_ids", "attention_mask") if classifier.cut is None else classifier.cut.write(writer)
+
+
+def with_head(writer: GraphWriter, pooled: Sequence[str], classifier: Classifier) -> onnx.ModelProto:
+    """The model whose last part, float32, is the head on some vectors a text, and the wide part beside it.
+
+    Args:
+        writer: of the encoder.
+        pooled: the vectors, (batch, hidden) each.
+        classifier: whose head and wide part.
 
     Raises:
         ExportError: it is malformed.
     """
-    product = writer.node("MatMul", pooled, writer.constant("head.weight", head.weight.T), name="head.product")
-    writer.node("Add", product, writer.constant("head.bias", head.bias), name="logits")
+    head = classifier.head
+    features = pooled[0] if len(pooled) == 1 else writer.node("Concat", *pooled, axis=1, name="features")
+    product = writer.node("MatMul", features, writer.constant("head.weight", head.weight.T), name="head.product")
+    bias = writer.constant("head.bias", head.bias)
+    if classifier.wide is None:
+        writer.node("Add", product, bias, name="logits")
+    else:
+        deep = writer.node("Add", product, bias, name="head.logits")
+        writer.node("Add", deep, classifier.wide.write(writer), name="logits")
     return _finished(writer, {"logits": ["batch", len(head.bias)]})
 
 
@@ -80,16 +102,28 @@ def set_head_bias(model: onnx.ModelProto, head: LinearHead) -> None:
     bias.CopyFrom(numpy_helper.from_array(head.bias, bias.name))
 
 
-def feature_graph(weights: EncoderWeights, poolings: Sequence[str]) -> onnx.ModelProto:
-    """The encoder alone, float32: input_ids, attention_mask -> features (batch, poolings, hidden)."""
+def feature_graph(weights: EncoderWeights, wanted: Sequence[Vector]) -> onnx.ModelProto:
+    """The encoder alone, float32: input_ids, attention_mask -> features (batch, vectors, hidden)."""
     writer = GraphWriter()
     one = writer.constant("one", [1])
+    found = _pooled(writer, weights, wanted, Float32(), "input_ids", "attention_mask")
     rows = [
-        writer.node("Unsqueeze", pooled, one, name=f"{pooling}.vector")
-        for pooling, pooled in zip(poolings, _pooled(writer, weights, poolings, Float32()), strict=True)
+        writer.node("Unsqueeze", pooled, one, name=f"{vector.name}.vector")
+        for vector, pooled in zip(wanted, found, strict=True)
     ]
     writer.node("Concat", *rows, axis=1, name="features")
-    return _finished(writer, {"features": ["batch", len(poolings), weights.hidden]})
+    return _finished(writer, {"features": ["batch", len(wanted), weights.hidden]})
+
+
+def hidden_graph(weights: EncoderWeights, layer: int) -> onnx.ModelProto:
+    """The encoder up to a layer, float32: input_ids, attention_mask -> hidden (batch * sequence, hidden)."""
+    writer = GraphWriter()
+    mask = _Mask(writer, "attention_mask")
+    x = _embeddings(writer, weights, Float32(), "input_ids")
+    for number, block in enumerate(weights.blocks[:layer]):
+        x = _block(writer, x, block, weights.heads, mask, Float32(), f"block.{number}")
+    writer.node("Reshape", x, writer.constant("end_to_end", [-1, weights.hidden]), name="hidden")
+    return _finished(writer, {"hidden": ["tokens", weights.hidden]})
 
 
 def graph_logits(model: onnx.ModelProto, rows: Sequence[np.ndarray]) -> np.ndarray:
@@ -123,23 +157,33 @@ def _finished(writer: GraphWriter, outputs: dict[str, list[str | int]]) -> onnx.
     return model
 
 
-def _pooled(writer: GraphWriter, weights: EncoderWeights, poolings: Sequence[str], arithmetic: Arithmetic) -> list[str]:
-    """The encoder; returns one vector a text, (batch, hidden), for each pooling."""
-    mask = _Mask(writer)
-    x = _embeddings(writer, weights, arithmetic)
-    *blocks, last = weights.blocks
-    for number, block in enumerate(blocks):
-        x = _block(writer, x, block, weights.heads, mask, arithmetic, f"block.{number}")
-    name = f"block.{len(blocks)}"
-    if list(poolings) == ["cls"]:
-        return [_first_token_block(writer, x, last, weights.heads, mask, arithmetic, name)]
-    x = _block(writer, x, last, weights.heads, mask, arithmetic, name)
-    return [_first(writer, x, "first") if pooling == "cls" else mask.mean(x) for pooling in poolings]
+def _pooled(
+    writer: GraphWriter,
+    weights: EncoderWeights,
+    wanted: Sequence[Vector],
+    arithmetic: Arithmetic,
+    ids: str,
+    attention_mask: str,
+) -> list[str]:
+    """The encoder, as far as it is needed; returns for each vector wanted its name, (batch, hidden)."""
+    mask = _Mask(writer, attention_mask)
+    x = _embeddings(writer, weights, arithmetic, ids)
+    found: dict[Vector, str] = {}
+    for layer, block in enumerate(weights.blocks[: max(vector.layer for vector in wanted)], start=1):
+        name = f"block.{layer - 1}"
+        here = [vector for vector in wanted if vector.layer == layer]
+        if [vector.kind for vector in here] == ["cls"]:  # the last block
+            found[here[0]] = _first_token_block(writer, x, block, weights.heads, mask, arithmetic, name)
+            break
+        x = _block(writer, x, block, weights.heads, mask, arithmetic, name)
+        for vector in here:
+            found[vector] = _first(writer, x, "first") if vector.kind == "cls" else mask.mean(x, vector.name)
+    return [found[vector] for vector in wanted]
 
 
-def _embeddings(writer: GraphWriter, weights: EncoderWeights, arithmetic: Arithmetic) -> str:
-    words = arithmetic.look_up(writer, weights.word)
-    length = writer.node("Shape", "input_ids", start=1, end=2, name="sequence")
+def _embeddings(writer: GraphWriter, weights: EncoderWeights, arithmetic: Arithmetic, ids: str) -> str:
+    words = arithmetic.look_up(writer, weights.word, ids)
+    length = writer.node("Shape", ids, start=1, end=2, name="sequence")
     positions = writer.node(
         "Slice",
         writer.constant("position", weights.positions),
@@ -232,11 +276,13 @@ class _Mask:
     than the kernel with a mask of ones. So the graph asks once, and each attention is an If of the two.
     """
 
-    def __init__(self, writer: GraphWriter) -> None:
+    def __init__(self, writer: GraphWriter, attention_mask: str) -> None:
         self._writer = writer
-        self._mask = writer.node("Cast", "attention_mask", to=TensorProto.INT32, name="mask")
+        self._given = attention_mask
+        self._mask = writer.node("Cast", attention_mask, to=TensorProto.INT32, name="mask")
         least = writer.node("ReduceMin", self._mask, keepdims=0, name="mask.least")
         self._unpadded = writer.node("Cast", least, to=TensorProto.BOOL, name="unpadded")
+        self._means: tuple[str, str] | None = None  # what all means are taken with
 
     def attention(self, query: str, key: str, value: str, heads: int, name: str) -> str:
         """softmax(Q K^T / sqrt(head size)) V for each head: three of (batch, sequence, hidden) -> the same."""
@@ -264,18 +310,20 @@ class _Mask:
     def added(self, scores: str, name: str) -> str:
         """Scores (batch, heads, sequence), those of padding made so small that softmax gives them nothing."""
         writer = self._writer
-        here = writer.node("Cast", "attention_mask", to=TensorProto.BOOL, name="mask.here")
+        here = writer.node("Cast", self._given, to=TensorProto.BOOL, name="mask.here")
         none, lowest = writer.constant("mask.none", 0.0), writer.constant("mask.lowest", -1e30)
         row = writer.node("Where", here, none, lowest, name="mask.row")
         bias = writer.node("Unsqueeze", row, writer.constant("one", [1]), name="mask.bias")
         return writer.node("Add", scores, bias, name=name)
 
-    def mean(self, x: str) -> str:
+    def mean(self, x: str, name: str) -> str:
         """(batch, sequence, hidden) -> (batch, hidden), the mean over the tokens that are no padding."""
         writer = self._writer
-        ones = writer.node("Cast", self._mask, to=TensorProto.FLOAT, name="mean.mask")  # (batch, sequence)
         one = writer.constant("one", [1])
-        row = writer.node("Unsqueeze", ones, one, name="mean.row")  # (batch, 1, sequence)
-        total = writer.node("Squeeze", writer.node("MatMul", row, x, name="mean.sums"), one, name="mean.total")
-        count = writer.node("ReduceSum", ones, one, keepdims=1, name="mean.count")
-        return writer.node("Div", total, count, name="mean")
+        if self._means is None:
+            ones = writer.node("Cast", self._mask, to=TensorProto.FLOAT, name="mean.mask")  # (batch, sequence)
+            row = writer.node("Unsqueeze", ones, one, name="mean.row")  # (batch, 1, sequence)
+            self._means = row, writer.node("ReduceSum", ones, one, keepdims=1, name="mean.count")
+        row, count = self._means
+        sums = writer.node("MatMul", row, x, name=f"{name}.sums")
+        return writer.node("Div", writer.node("Squeeze", sums, one, name=f"{name}.total"), count, name=name)

@@ -73,7 +73,7 @@ class Emulated:
         return logits
 
     def _compute(self, node: onnx.NodeProto, values: dict[str, Tensor]) -> None:
-        (name,) = node.output
+        name = node.output[0]
         attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
         inputs = [values[one] if one else None for one in node.input]
         result = _OPERATORS[node.op_type](*inputs, **attributes, **self._how(node))
@@ -140,27 +140,40 @@ def _gather(x: Tensor, at: Tensor, axis: int) -> Tensor:
     return functional.embedding(at, x) if axis == 0 else x.select(axis, int(at))
 
 
+def _slice(x: Tensor, start: Tensor, end: Tensor, axes: Tensor | None = None) -> Tensor:
+    axis = 0 if axes is None else int(axes[0])
+    return x[(slice(None),) * axis + (slice(int(start[0]), int(end[0])),)]
+
+
 def _reshape(x: Tensor, shape: Tensor) -> Tensor:
     return x.reshape([x.shape[at] if size == 0 else size for at, size in enumerate(shape.tolist())])
 
 
 _OPERATORS: Mapping[str, Callable[..., Any]] = {
     "Add": torch.add,
+    "Concat": lambda *parts, axis: torch.cat(parts, dim=axis),
     "BiasGelu": _bias_gelu,
     "Cast": lambda x, to: x.to(_TYPES[to]),
     "Div": torch.div,
+    "Equal": torch.eq,
     "FusedMatMul": lambda a, b, **transposed: a @ b.transpose(-1, -2),
     "Gather": _gather,
+    "GatherElements": lambda x, at, axis: x.gather(axis, at),
+    "Less": torch.lt,
     "MatMul": torch.matmul,
+    "Max": torch.maximum,
+    "Mod": torch.remainder,
     "Mul": torch.mul,
     "MultiHeadAttention": _attention,
     "ReduceSum": lambda x, axes, keepdims: x.sum(dim=axes.tolist(), keepdim=bool(keepdims), dtype=x.dtype),
     "Reshape": _reshape,
     "Shape": lambda x, start, end: torch.tensor(x.shape[start:end]),
     "SkipLayerNormalization": _normed_sum,
-    "Slice": lambda x, start, end: x[int(start[0]) : int(end[0])],
+    "Slice": _slice,
     "Softmax": lambda x, axis: torch.softmax(x, dim=axis),
     "Squeeze": lambda x, axes: x.squeeze(axes.tolist()),
+    "Sub": torch.sub,
+    "TopK": lambda x, count, axis, largest, sorted: x.topk(int(count[0]), axis, bool(largest), bool(sorted)).values,
     "Transpose": lambda x, perm: x.permute(*perm),
     "Unsqueeze": lambda x, axes: x.unsqueeze(int(axes[0])),
     "Where": torch.where,

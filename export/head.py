@@ -1,9 +1,11 @@
 """The linear head: trained on cached features that are standardised, exported with the scaling folded in."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from sklearn.linear_model import LogisticRegression
 from torch import nn
 from torch.nn import functional
 
@@ -31,15 +33,19 @@ class LinearHead:
 
 @dataclass(frozen=True)
 class HeadSettings:
-    """How the head is trained: Adam (Kingma and Ba 2015) on mini-batches.
+    """How the head is trained.
 
     Attributes:
-        epochs: passes over the training part; the one with the lowest validation loss is kept.
+        solver: ``newton`` finds the optimum of the regularised loss, ``adam`` goes towards that of the plain one.
+        l2: strengths of the penalty ``l2 / 2 * |weights|^2`` a text that ``newton`` tries; validation chooses.
+        epochs: passes of ``adam`` over the training part; the one with the lowest validation loss is kept.
         learning_rate: Adam's.
-        batch_size: texts.
-        seed: of the validation split, the start and the order of batches.
+        batch_size: texts a step of Adam's.
+        seed: of the validation split, of Adam's start and of the order of its batches.
     """
 
+    solver: str = "newton"
+    l2: tuple[float, ...] = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
     epochs: int = 10
     learning_rate: float = 1e-3
     batch_size: int = 64
@@ -47,10 +53,14 @@ class HeadSettings:
 
 
 @dataclass(frozen=True)
-class Epoch:
-    """Mean losses after one epoch (nats a text), and the validation accuracy."""
+class Step:
+    """Mean losses (cross entropy, nats a text) of one head that was tried, and its validation accuracy.
 
-    number: int
+    Attributes:
+        number: the epoch, or the strength of the penalty.
+    """
+
+    number: float
     train_loss: float
     validation_loss: float
     validation_accuracy: float
@@ -58,43 +68,74 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Training:
-    """A trained head, its losses, and the epoch that it is from."""
+    """A trained head, those that were tried, and the one that it is.
+
+    Attributes:
+        by: what the steps differ in, ``epoch`` or ``L2``.
+    """
 
     head: LinearHead
-    epochs: tuple[Epoch, ...]
-    best: Epoch
+    steps: tuple[Step, ...]
+    best: Step
+    by: str
 
 
-def train_head(
-    train: tuple[np.ndarray, np.ndarray],
-    validation: tuple[np.ndarray, np.ndarray],
-    *,
-    label_count: int,
-    settings: HeadSettings,
-) -> Training:
-    """Train on features; validation chooses the epoch.
+Part = tuple[np.ndarray, np.ndarray]
+"""Features float32 (texts, hidden) and labels int64 (texts,)."""
 
-    The features are standardised by the training part's mean and deviation, which makes one learning rate do for all
-    encoders; afterwards ``w . (x - mean) / std + b`` is folded into one weight and bias.
+
+def train_head(train: Part, validation: Part, *, label_count: int, settings: HeadSettings) -> Training:
+    """Train on features; validation chooses.
+
+    The features are standardised by the training part's mean and deviation, which makes one learning rate and one
+    penalty do for all encoders; afterwards ``w . (x - mean) / std + b`` is folded into one weight and bias.
 
     Args:
-        train: features float32 (texts, hidden) and labels int64 (texts,).
-        validation: the same, of texts that are not trained on.
+        train: what is trained on.
+        validation: of texts that are not trained on.
         label_count: two give one logit and binary cross entropy, more give C logits and cross entropy.
         settings: of the optimisation.
     """
     mean, deviation = train[0].mean(axis=0), train[0].std(axis=0)
     deviation[deviation < 1e-8] = 1.0  # a feature that never changes carries nothing, and must not be divided by 0
-    features, labels = torch.from_numpy((train[0] - mean) / deviation), torch.from_numpy(train[1])
-    held_out, held_out_labels = torch.from_numpy((validation[0] - mean) / deviation), torch.from_numpy(validation[1])
+    standard, held_out = ((part[0] - mean) / deviation for part in (train, validation))
+    heads = {"newton": _newton_heads, "adam": _adam_heads}[settings.solver]
+    steps: list[Step] = []
+    best: tuple[Step, LinearHead] | None = None
+    for number, train_loss, head in heads((standard, train[1]), label_count, settings):
+        logits = head.logits(held_out)
+        validation_loss = loss(torch.from_numpy(logits), torch.from_numpy(validation[1])).item()
+        step = Step(number, train_loss, validation_loss, float(np.mean(predict(logits) == validation[1])))
+        steps.append(step)
+        if best is None or step.validation_loss < best[0].validation_loss:
+            best = step, head
+    assert best is not None, "at least one is tried"
+    by = "L2" if settings.solver == "newton" else "epoch"
+    return Training(_fold(best[1], mean, deviation), tuple(steps), best[0], by)
+
+
+def _newton_heads(train: Part, label_count: int, settings: HeadSettings) -> Iterator[tuple[float, float, LinearHead]]:
+    """The optimum for each strength of the penalty, with the strength and the training loss (without the penalty)."""
+    features, labels = train[0].astype(np.float64), train[1]
+    for l2 in settings.l2:
+        # Newton's method inverts a matrix of (hidden * logits)^2; for more than two labels that is soon too large.
+        model = LogisticRegression(
+            C=1 / (l2 * len(labels)), solver="newton-cholesky" if label_count == 2 else "lbfgs", max_iter=1000
+        )
+        model.fit(features, labels)
+        head = LinearHead(model.coef_.astype(np.float32), model.intercept_.astype(np.float32))
+        yield l2, loss(torch.from_numpy(head.logits(train[0])), torch.from_numpy(labels)).item(), head
+
+
+def _adam_heads(train: Part, label_count: int, settings: HeadSettings) -> Iterator[tuple[float, float, LinearHead]]:
+    """The head after each epoch of Adam (Kingma and Ba 2015), with its number and mean loss."""
+    features, labels = torch.from_numpy(train[0]), torch.from_numpy(train[1])
     random = torch.Generator().manual_seed(settings.seed)
     linear = nn.Linear(features.shape[1], 1 if label_count == 2 else label_count)
     with torch.no_grad():
         linear.weight.normal_(std=0.01, generator=random)
         linear.bias.zero_()
     optimizer = torch.optim.Adam(linear.parameters(), lr=settings.learning_rate)
-    epochs: list[Epoch] = []
-    best, best_head = None, None
     for number in range(1, settings.epochs + 1):
         total = 0.0
         for rows in torch.split(torch.randperm(len(labels), generator=random), settings.batch_size):
@@ -103,23 +144,14 @@ def train_head(
             batch_loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             total += batch_loss.item() * len(rows)
-        with torch.inference_mode():
-            logits = linear(held_out)
-            validation_loss = loss(logits, held_out_labels).item()
-            accuracy = float(np.mean(predict(logits.numpy()) == validation[1]))
-        epoch = Epoch(number, total / len(labels), validation_loss, accuracy)
-        epochs.append(epoch)
-        if best is None or epoch.validation_loss < best.validation_loss:
-            best, best_head = epoch, _fold(linear, mean, deviation)
-    assert best is not None, "at least one epoch"
-    assert best_head is not None
-    return Training(best_head, tuple(epochs), best)
+        weight, bias = linear.weight.detach().numpy().copy(), linear.bias.detach().numpy().copy()
+        yield number, total / len(labels), LinearHead(weight, bias)
 
 
 def loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Binary cross entropy of (texts, 1) logits, cross entropy of (texts, labels) logits; the mean over texts."""
     if logits.shape[1] == 1:
-        return functional.binary_cross_entropy_with_logits(logits[:, 0], labels.float())
+        return functional.binary_cross_entropy_with_logits(logits[:, 0], labels.to(logits.dtype))
     return functional.cross_entropy(logits, labels)
 
 
@@ -128,7 +160,7 @@ def predict(logits: np.ndarray) -> np.ndarray:
     return (logits[:, 0] >= 0).astype(np.int64) if logits.shape[1] == 1 else logits.argmax(axis=1)
 
 
-def _fold(linear: nn.Linear, mean: np.ndarray, deviation: np.ndarray) -> LinearHead:
-    weight = linear.weight.detach().numpy().astype(np.float64) / deviation
-    bias = linear.bias.detach().numpy() - weight @ mean
-    return LinearHead(weight.astype(np.float32), bias.astype(np.float32))
+def _fold(head: LinearHead, mean: np.ndarray, deviation: np.ndarray) -> LinearHead:
+    """The head on features as they are, of one on features that are standardised."""
+    weight = head.weight.astype(np.float64) / deviation
+    return LinearHead(weight.astype(np.float32), (head.bias - weight @ mean).astype(np.float32))

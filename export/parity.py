@@ -5,20 +5,25 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 
 import numpy as np
+import scipy.stats
 import torch
 
+from export.classifier import Classifier
 from export.cuda import Half
 from export.encoder import FrozenEncoder
 from export.errors import ParityError
-from export.features import pool
 from export.graph import graph_logits
 from export.halves import half_logits
-from export.head import LinearHead, predict
+from export.head import predict
+from export.pooling import pooled
 from scorer.batches import pad
 from scorer.engine import Session, probabilities
 
 TOLERANCE = 1e-4
 """The biggest difference of an fp32 logit that is allowed."""
+
+LEAST_AGREEMENT = 0.99
+"""The share of labels on which the precisions of a bundle have to agree."""
 
 HALF_TOLERANCE = 5e-3
 """The biggest difference of an fp16 probability that is allowed; 1e-3 is what is aimed at."""
@@ -70,41 +75,57 @@ def compare_half(half: Half, rows: Sequence[np.ndarray]) -> HalfParity:
     return HalfParity(len(rows), float(distance.max()), float(distance.mean()), same)
 
 
+def is_too_low(share: float, rows: int) -> bool:
+    """Whether so few equal labels would come from a precision that keeps `LEAST_AGREEMENT` once in 1,000 times at most.
+
+    A sample of 60 texts says little: one label that differs is 1.7% of them already. One-sided binomial test.
+
+    >>> is_too_low(59 / 60, 60), is_too_low(54 / 60, 60), is_too_low(0.987, 25_000)
+    (False, True, True)
+    """
+    differing = round((1 - share) * rows)
+    return bool(scipy.stats.binom.sf(differing - 1, rows, 1 - LEAST_AGREEMENT) < 0.001)
+
+
 def torch_logits(
-    encoder: FrozenEncoder, head: LinearHead, pooling: str, input_ids: np.ndarray, attention_mask: np.ndarray
+    encoder: FrozenEncoder, classifier: Classifier, input_ids: np.ndarray, attention_mask: np.ndarray
 ) -> np.ndarray:
-    """What PyTorch computes: transformers' own model, pooling, head. (batch, sequence) -> float32 (batch, logits)"""
-    mask = torch.from_numpy(attention_mask)
+    """What PyTorch computes: transformers' own model, pooling, head, and numpy the wide part.
+
+    (batch, sequence), twice -> float32 (batch, logits)
+    """
+    rows = [ids[mask == 1] for ids, mask in zip(input_ids, attention_mask, strict=True)]
+    ids, mask = map(torch.from_numpy, pad([classifier.encoder_reads(row) for row in rows]))
     with torch.inference_mode():
-        hidden = encoder.model(input_ids=torch.from_numpy(input_ids), attention_mask=mask).last_hidden_state
-        return head.logits(pool(hidden, mask, pooling).numpy())
+        layers = encoder.model(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states[1:]
+        logits = classifier.head.logits(pooled(layers, mask, classifier.pooling).numpy())
+    return logits if classifier.wide is None else logits + classifier.wide.logits(rows)
 
 
 def compare(
     session: Session,
     encoder: FrozenEncoder,
-    head: LinearHead,
-    pooling: str,
+    classifier: Classifier,
     rows: Sequence[np.ndarray],
     *,
-    most_positions: int,
+    longest: int,
     tolerance: float = TOLERANCE,
 ) -> Parity:
     """Compare the graph with PyTorch on the fixed shapes and on every row.
 
     Args:
         session: of the fp32 graph.
-        encoder, head, pooling: the PyTorch side.
+        encoder, classifier: the PyTorch side.
         rows: token ids of real texts, two or more.
-        most_positions: the longest sequence that the encoder can read.
+        longest: the longest sequence that the graph can be given.
         tolerance: the biggest difference of a logit that is allowed.
 
     Raises:
         ParityError: a logit differs by more, or is not a number.
     """
     shapes, biggest, count = [], 0.0, 0
-    for input_ids, attention_mask in batches(rows, most_positions):
-        expected = torch_logits(encoder, head, pooling, input_ids, attention_mask)
+    for input_ids, attention_mask in batches(rows, longest):
+        expected = torch_logits(encoder, classifier, input_ids, attention_mask)
         found = session.run(["logits"], {"input_ids": input_ids, "attention_mask": attention_mask})[0]
         difference = float(np.abs(found - expected).max())
         shapes.append(input_ids.shape)
@@ -117,19 +138,17 @@ def compare(
     return Parity(count, tuple((int(batch), int(sequence)) for batch, sequence in shapes), biggest, tolerance)
 
 
-def batches(
-    rows: Sequence[np.ndarray], most_positions: int, batch_size: int = 16
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def batches(rows: Sequence[np.ndarray], longest: int, batch_size: int = 16) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The batches of the gate: a text of one token, the longest there can be, an odd block, then every row as it comes.
 
     The rows come unsorted, so short and long ones share a batch, most of them padded.
     """
     stream = np.concatenate(rows)
-    long = np.resize(stream, 7 * 33 + most_positions)
-    for shape in ((1, 1), (1, most_positions), (7, 33)):
+    long = np.resize(stream, 7 * 33 + longest)
+    for shape in ((1, 1), (1, longest), (7, 33)):
         input_ids = long[: shape[0] * shape[1]].reshape(shape)
         yield input_ids, np.ones_like(input_ids)
     # Lengths from one token up in one batch, whatever the texts are like.
-    yield pad([row[:length] for row, length in zip(islice(cycle(rows), 5), (1, 2, 9, 30, most_positions), strict=True)])
+    yield pad([row[:length] for row, length in zip(islice(cycle(rows), 5), (1, 2, 9, 30, longest), strict=True)])
     for start in range(0, len(rows), batch_size):
         yield pad(rows[start : start + batch_size])

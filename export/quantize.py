@@ -19,8 +19,8 @@ import scipy.linalg
 from onnx import TensorProto
 
 from export.calibrate import Statistics, observe
-from export.graph import Arithmetic, classifier, graph_logits, set_head_bias
-from export.head import LinearHead
+from export.classifier import Classifier
+from export.graph import Arithmetic, graph_logits, set_head_bias, to_float32
 from export.weights import EncoderWeights, Linear
 from export.writer import MICROSOFT, GraphWriter
 
@@ -38,22 +38,20 @@ _LARGEST = 127  # of an int8 weight; -128 is not used, so that the range is symm
 _SCALE_BITS = 4
 
 
-def to_int8(
-    weights: EncoderWeights, head: LinearHead, pooling: str, calibration: Sequence[np.ndarray]
-) -> onnx.ModelProto:
+def to_int8(weights: EncoderWeights, classifier: Classifier, calibration: Sequence[np.ndarray]) -> onnx.ModelProto:
     """The classifier with its products in int8 and its word embeddings in int8 with a scale per word.
 
     Attention, LayerNorm, GELU, pooling and head stay float32: a small part of the work, and the score hangs on them.
 
     Args:
-        weights, head, pooling: as for `export.graph.classifier`.
+        weights, classifier: as for `export.graph.to_float32`.
         calibration: token ids of typical texts.
     """
-    statistics = observe(lambda arithmetic: classifier(weights, head, pooling, arithmetic), calibration)
-    quantized = classifier(weights, head, pooling, Int8(statistics))
+    statistics = observe(lambda arithmetic: to_float32(weights, classifier, arithmetic), calibration)
+    quantized = to_float32(weights, classifier, Int8(statistics))
     # Rounding errors do not average out to nothing; what is left of them would shift all scores the same way.
-    exact, rounded = (graph_logits(model, calibration) for model in (classifier(weights, head, pooling), quantized))
-    set_head_bias(quantized, head.corrected(exact, rounded))
+    exact, rounded = (graph_logits(model, calibration) for model in (to_float32(weights, classifier), quantized))
+    set_head_bias(quantized, classifier.head.corrected(exact, rounded))
     return quantized
 
 
@@ -159,15 +157,13 @@ class Int8(Arithmetic):
         self._spans: dict[str, Span] = {}
         self._quantized: dict[str, str] = {}
 
-    def look_up(self, writer: GraphWriter, table: np.ndarray) -> str:
+    def look_up(self, writer: GraphWriter, table: np.ndarray, ids: str) -> str:
         """onnxruntime's own quantization of Gather has one scale for the whole table, which its largest entry decides."""
         scales = _scales(np.abs(table).max(axis=1, keepdims=True))
         rounded = writer.constant("word", np.rint(table / scales).astype(np.int8))
-        rows = writer.node("Gather", rounded, "input_ids", axis=0, name="word.rows")
+        rows = writer.node("Gather", rounded, ids, axis=0, name="word.rows")
         rows = writer.node("Cast", rows, to=TensorProto.FLOAT, name="word.floats")
-        scale = writer.node(
-            "Gather", writer.constant("word.scale", scales), "input_ids", axis=0, name="word.row_scales"
-        )
+        scale = writer.node("Gather", writer.constant("word.scale", scales), ids, axis=0, name="word.row_scales")
         return writer.node("Mul", rows, scale, name="words")
 
     def linear(self, writer: GraphWriter, x: str, linear: Linear, name: str) -> str:

@@ -1,4 +1,4 @@
-"""`score-model train`, stage by stage: tokens, features, head, graph, parity gate, precisions, bundle."""
+"""`score-model train`, stage by stage: tokens, training, graphs, parity gate, evaluation, bundle."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -8,33 +8,38 @@ from typing import Any
 import numpy as np
 import onnx
 
+from export import baseline
 from export.bundle import graph_bytes, library_versions, write_bundle
-from export.card import CONFUSION_FIGURE, LOSS_FIGURE, model_card
+from export.card import CONFUSION_FIGURE, LOSS_FIGURE, RELIABILITY_FIGURE, model_card
+from export.classifier import Classifier
 from export.cuda import to_half
-from export.data import Dataset
-from export.encoder import FrozenEncoder
+from export.cut import TRUNCATIONS, Cut, cut_of
+from export.data import Dataset, Split
+from export.encoder import FrozenEncoder, save
 from export.errors import ExportError
-from export.evaluate import confusion, evaluate
+from export.evaluate import Group, Scored, by_group, by_length, costliest, score_split
 from export.external import with_weights_files
-from export.features import POOLINGS, Features, cache_folder, extract
-from export.figures import confusion_matrix, loss_curve
+from export.figures import confusion_matrix, loss_curve, reliability_diagram
+from export.fit import Fit, FitSettings, features_of, fit
 from export.golden import golden_rows, tolerance
-from export.graph import classifier
-from export.head import HeadSettings, LinearHead, Training, predict, train_head
-from export.parity import HALF_TOLERANCE, HalfParity, Parity, compare, compare_half
+from export.graph import to_float32
+from export.head import Step, predict
+from export.metrics import Metrics, confusion, metrics, reliability
+from export.parity import HALF_TOLERANCE, LEAST_AGREEMENT, HalfParity, Parity, compare, compare_half, is_too_low
 from export.quantize import CALIBRATION_ROWS, to_int8
+from export.reference import reference
 from export.weights import encoder_weights
 from scorer.bundle import MANIFEST, TOKENIZER, Bundle, check_graphs, load_bundle
+from scorer.engine import probabilities
+from scorer.errors import UsageError
 from scorer.manifest import Manifest, Precision
 from scorer.model import Scorer
-from scorer.progress import duration
 from scorer.runtime import open_session
 from scorer.tokens import Tokens
 
 PRECISIONS = ("fp32", "fp16", "int8")
 
-LEAST_AGREEMENT = 0.99
-"""The share of labels on which the precisions of a bundle have to agree."""
+_COSTLIEST = 10  # errors whose ids the card names
 
 
 @dataclass(frozen=True)
@@ -44,44 +49,38 @@ class Settings:
     Attributes:
         output: its folder.
         name: of the bundle, for people.
-        pooling: ``cls`` or ``mean``.
+        fit: how the classifier is trained.
+        max_length: tokens of a text that the encoder reads at most, special tokens included.
+        truncation: which ones of a longer text, one of `export.cut.TRUNCATIONS`.
         precisions: graphs to put in, of `PRECISIONS`.
-        head: how the head is trained.
-        validation_share: of the training split, held out to choose the epoch.
         parity_rows: test texts that the parity gate compares.
+        baseline: whether a bag of words is trained, too, to compare the bundle with.
+        probes: texts of one's own that the card has figures about, by their group; or None.
         notes: Markdown for the model card.
-        cache: where features are kept.
+        save_encoder: a folder for an encoder whose blocks were trained, or None.
         quiet: say nothing.
     """
 
     output: Path
     name: str
-    pooling: str = "cls"
+    fit: FitSettings = field(default_factory=FitSettings)
+    max_length: int = 400
+    truncation: str = "head"
     precisions: tuple[str, ...] = PRECISIONS
-    head: HeadSettings = field(default_factory=HeadSettings)
-    validation_share: float = 0.1
     parity_rows: int = 128
+    baseline: bool = True
+    probes: Split | None = None
     notes: str = ""
-    cache: Path = field(default_factory=cache_folder)
+    save_encoder: Path | None = None
     quiet: bool = False
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """Heads on every pooling of the same features, the split they were trained with, and their accuracies."""
-
-    trainings: dict[str, Training]
-    accuracies: dict[str, dict[str, float]]
-    train_rows: np.ndarray
-    validation_rows: np.ndarray
-
-
 def train(dataset: Dataset, encoder: FrozenEncoder, settings: Settings, say: Callable[[str], None]) -> Bundle:
-    """Train a head, export it with its encoder, and publish the bundle.
+    """Train a classifier, export it with its encoder, and publish the bundle.
 
     Args:
         dataset: labelled texts.
-        encoder: the frozen encoder.
+        encoder: the encoder; its tokenizer keeps as many tokens of a text as the graph will be given.
         settings: how.
         say: is given each line of the report.
 
@@ -99,32 +98,38 @@ def train(dataset: Dataset, encoder: FrozenEncoder, settings: Settings, say: Cal
         name: encoder.tokenizer.encode(split.texts)
         for name, split in (("train", dataset.train), ("test", dataset.test))
     }
-    features = {name: _features(encoder, ids, name, settings, say) for name, ids in tokens.items()}
-    fitted = _fit(dataset, features, settings, say)
-    training = fitted.trainings[settings.pooling]
-    head = training.head
-
-    exported = _graphs(encoder, head, tokens, fitted.train_rows, settings, say)
-    bundle = _unpublished(dataset, encoder, settings, exported, fitted)
-    torch_predicted = predict(head.logits(features["test"].pooled(settings.pooling)))
-    bundle = _evaluated(bundle, dataset, torch_predicted, settings, say)
-    manifest = replace(
-        bundle.manifest, metrics={**bundle.manifest.metrics, "test_truncated": float(np.mean(tokens["test"].truncated))}
-    )
-    counts = confusion(dataset.test.labels, torch_predicted, len(dataset.labels))
+    cut = cut_for(encoder, settings)
+    fitted = fit(dataset, encoder, tokens["train"].ids, replace(settings.fit, cut=cut), say)
+    if settings.save_encoder is not None:
+        save(fitted.encoder, settings.save_encoder)
+    exported = _graphs(fitted, tokens, settings, say)
+    bundle = _unpublished(dataset, settings, fitted, exported)
+    test_logits = _torch_logits(fitted, tokens["test"].ids, settings, say)
+    bundle, scored = _evaluated(bundle, dataset, test_logits, settings, say)
+    found = _found(dataset, fitted, tokens, test_logits, scored, settings, say)
+    # The scorer that was evaluated is of the same precisions and labels; what is added now is for people.
+    manifest = replace(bundle.manifest, metrics={**bundle.manifest.metrics, **found}, reference=reference(scored))
+    probes = None if settings.probes is None else score_split(_scorer(bundle), settings.probes, quiet=True)
     graphs: dict[str, bytes] = {}
     for precision, one in manifest.precisions.items():  # those that are kept, and no file but theirs
         graphs |= {one.file: bundle.graph(precision), **bundle.external(precision)}
+    counts = confusion(dataset.test.labels, scored.predicted, len(dataset.labels))
     write_bundle(
         settings.output,
         manifest=manifest,
         tokenizer_json=encoder.tokenizer_json,
         graphs=graphs,
-        head=head,
+        classifier=fitted.classifier,
         unlisted={
-            "README.md": model_card(manifest, training.epochs, settings.notes),
-            LOSS_FIGURE: loss_curve(training.epochs, training.best),
+            "README.md": model_card(manifest, probes, settings.notes),
+            LOSS_FIGURE: loss_curve(fitted.training),
             CONFUSION_FIGURE: confusion_matrix(dataset.labels, counts),
+            RELIABILITY_FIGURE: reliability_diagram(
+                {
+                    "before": reliability(probabilities(test_logits), dataset.test.labels),
+                    "after": reliability(scored.probabilities, dataset.test.labels),
+                }
+            ),
         },
     )
     written = load_bundle(settings.output)
@@ -135,6 +140,32 @@ def train(dataset: Dataset, encoder: FrozenEncoder, settings: Settings, say: Cal
         f"wrote {settings.output} ({size / 1e6:.1f} MB, {', '.join(sorted(manifest.precisions))}), id {written.id[:12]}"
     )
     return written
+
+
+def cut_for(encoder: FrozenEncoder, settings: Settings) -> Cut | None:
+    """What the graph has to cut: nothing if its tokenizer gives it no more than the encoder reads, from the beginning.
+
+    Raises:
+        UsageError: the lengths do not fit together, or the tokenizer does not put one token before and one behind a text.
+    """
+    if settings.truncation not in TRUNCATIONS:
+        raise UsageError(f"--truncation is one of {', '.join(TRUNCATIONS)}, not {settings.truncation!r}.")
+    tokenizer = encoder.tokenizer
+    if tokenizer.max_length == settings.max_length:
+        if settings.truncation != "head":
+            raise UsageError(
+                f"--truncation {settings.truncation} needs more tokens to choose from than --max-length {settings.max_length}: "
+                "give --max-tokens."
+            )
+        return None
+    if tokenizer.max_length < settings.max_length:
+        raise UsageError(f"--max-tokens {tokenizer.max_length} is less than --max-length {settings.max_length}.")
+    if tokenizer.special_tokens != 2:
+        raise UsageError(
+            f"the tokenizer of {encoder.name!r} puts {tokenizer.special_tokens} special tokens around a text, not one "
+            "before and one behind it; so --max-tokens has to be --max-length, with --no-wide."
+        )
+    return cut_of(settings.truncation, settings.max_length)
 
 
 @dataclass(frozen=True)
@@ -152,34 +183,27 @@ class Exported:
     half: HalfParity | None
 
 
-def _graphs(
-    encoder: FrozenEncoder,
-    head: LinearHead,
-    tokens: dict[str, Tokens],
-    train_rows: np.ndarray,
-    settings: Settings,
-    say: Callable[[str], None],
-) -> Exported:
+def _graphs(fitted: Fit, tokens: dict[str, Tokens], settings: Settings, say: Callable[[str], None]) -> Exported:
     """Export every precision, and compare fp32 with PyTorch and fp16 with float32."""
-    weights, pooling = encoder_weights(encoder), settings.pooling
-    random = np.random.default_rng(settings.head.seed)
+    encoder, classifier = fitted.encoder, fitted.classifier
+    weights, seed = encoder_weights(encoder), settings.fit.seed
+    random = np.random.default_rng(seed)
     compared = [tokens["test"].ids[row] for row in random.permutation(len(tokens["test"].ids))[: settings.parity_rows]]
-    random = np.random.default_rng(settings.head.seed)
-    calibration = [tokens["train"].ids[row] for row in random.permutation(train_rows)[:CALIBRATION_ROWS]]
-    graphs = {"fp32": classifier(weights, head, pooling)}
+    random = np.random.default_rng(seed)
+    calibration = [tokens["train"].ids[row] for row in random.permutation(fitted.train_rows)[:CALIBRATION_ROWS]]
+    graphs = {"fp32": to_float32(weights, classifier)}
     session = open_session(graph_bytes(graphs["fp32"]), "cpu")
-    parity = compare(session, encoder, head, pooling, compared, most_positions=encoder.positions)
+    longest = encoder.positions if classifier.cut is None else encoder.tokenizer.max_length
+    parity = compare(session, encoder, classifier, compared, longest=longest)
     say(
         f"parity: biggest difference of a logit from PyTorch {parity.difference:.1e} over {parity.rows} texts ({parity.tolerance:.0e} allowed)"
     )
     if "int8" in settings.precisions:
-        graphs["int8"] = to_int8(weights, head, pooling, calibration)
+        graphs["int8"] = to_int8(weights, classifier, calibration)
     half_parity = None
     if "fp16" in settings.precisions:
         # It reads the weights of fp32, or of int8 where the bundle has no fp32.
-        half = to_half(
-            weights, head, pooling, calibration, None if "fp32" in settings.precisions else graphs.get("int8")
-        )
+        half = to_half(weights, classifier, calibration, None if "fp32" in settings.precisions else graphs.get("int8"))
         half_parity = compare_half(half, compared)
         say(
             f"fp16: biggest difference of a probability from float32 with the same weights {half_parity.difference:.1e}, "
@@ -195,108 +219,53 @@ def _graphs(
     return Exported(chosen, parity, half_parity)
 
 
-def _features(
-    encoder: FrozenEncoder, tokens: Tokens, name: str, settings: Settings, say: Callable[[str], None]
-) -> Features:
-    features = extract(encoder, tokens, settings.cache, name=name, quiet=settings.quiet)
-    if features.computed:
-        rate = features.computed / features.seconds
-        say(f"features of {name}: {features.computed:,} texts in {duration(features.seconds)}, {rate:.1f} a second")
-    else:
-        say(f"features of {name}: all {len(tokens.ids):,} from the cache")
-    return features
+def _torch_logits(fitted: Fit, rows: list[np.ndarray], settings: Settings, say: Callable[[str], None]) -> np.ndarray:
+    """The logits of the test texts as PyTorch has them, float32 (texts, logits); see `export.parity`."""
+    classifier = fitted.classifier
+    read = [classifier.encoder_reads(ids) for ids in rows]
+    features = features_of(fitted.encoder, read, "test", settings.fit, say)
+    logits = classifier.head.logits(features.pooled(classifier.pooling))
+    return logits if classifier.wide is None else logits + classifier.wide.logits(rows)
 
 
-def _fit(dataset: Dataset, features: dict[str, Features], settings: Settings, say: Callable[[str], None]) -> Fitted:
-    """Train a head on each pooling: a second each, and it shows whether the chosen one is the right one."""
-    rows = np.random.default_rng(settings.head.seed).permutation(len(dataset.train))
-    held_out = max(1, round(len(rows) * settings.validation_share))
-    if held_out >= len(rows):
-        raise ExportError(f"{len(rows)} training texts are too few to hold out a validation part.")
-    validation_rows, train_rows = np.sort(rows[:held_out]), np.sort(rows[held_out:])
-    trainings, accuracies = {}, {}
-    for pooling in POOLINGS:
-        vectors = features["train"].pooled(pooling)
-        labels = dataset.train.labels
-        training = train_head(
-            (vectors[train_rows], labels[train_rows]),
-            (vectors[validation_rows], labels[validation_rows]),
-            label_count=len(dataset.labels),
-            settings=settings.head,
-        )
-        hits = predict(training.head.logits(vectors)) == labels
-        test_hits = predict(training.head.logits(features["test"].pooled(pooling))) == dataset.test.labels
-        trainings[pooling] = training
-        accuracies[pooling] = {
-            "train_accuracy": float(hits[train_rows].mean()),
-            "validation_accuracy": float(hits[validation_rows].mean()),
-            "test_accuracy": float(test_hits.mean()),
-        }
-        if pooling == settings.pooling:
-            for epoch in training.epochs:
-                say(
-                    f"epoch {epoch.number:2d}: training loss {epoch.train_loss:.4f}, validation loss {epoch.validation_loss:.4f}, "
-                    f"validation accuracy {epoch.validation_accuracy:.2%}{'  <- kept' if epoch == training.best else ''}"
-                )
-    chosen = accuracies[settings.pooling]
-    say(
-        f"accuracy with pooling {settings.pooling}: training {chosen['train_accuracy']:.2%}, "
-        f"validation {chosen['validation_accuracy']:.2%}, test {chosen['test_accuracy']:.2%}"
-    )
-    for pooling, other in accuracies.items():
-        if other["validation_accuracy"] > chosen["validation_accuracy"]:
-            say(f"--pooling {pooling} would be better on this encoder: validation {other['validation_accuracy']:.2%}")
-    return Fitted(trainings, accuracies, train_rows, validation_rows)
-
-
-def _unpublished(
-    dataset: Dataset,
-    encoder: FrozenEncoder,
-    settings: Settings,
-    exported: Exported,
-    fitted: Fitted,
-) -> Bundle:
+def _unpublished(dataset: Dataset, settings: Settings, fitted: Fit, exported: Exported) -> Bundle:
     """The bundle in memory, so that it can be evaluated by the scorer's own engine before it is published."""
-    config, training, parity = encoder.config, fitted.trainings[settings.pooling], exported.parity
+    encoder, classifier, parity = fitted.encoder, fitted.classifier, exported.parity
     golden = golden_rows(exported.graphs, encoder.tokenizer)
     graphs, weights_files = with_weights_files(exported.graphs)
     manifest = Manifest(
         name=settings.name,
         labels=dataset.labels,
         positive_label=dataset.labels[1] if len(dataset.labels) == 2 else None,
-        max_length=encoder.tokenizer.max_length,
-        truncation="head",
-        pooling=settings.pooling,
+        max_length=settings.max_length,
+        max_tokens=encoder.tokenizer.max_length if classifier.cut else None,
+        truncation=settings.truncation,
+        pooling=classifier.pooling,
         precisions={
             precision: Precision(f"model.{precision}.onnx", tolerance(precision, golden)) for precision in graphs
         },
         providers=providers(exported.graphs),
         golden=golden,
-        encoder={
-            "name": encoder.name,
-            "revision": encoder.revision,
-            "sha256": encoder.sha256,
-            "architecture": config.model_type,
-            "layers": config.num_hidden_layers,
-            "hidden": config.hidden_size,
-            "heads": config.num_attention_heads,
-            "vocabulary": config.vocab_size,
+        encoder=_encoder(encoder, settings),
+        head=_head(classifier),
+        calibration={
+            "temperature": fitted.stack.temperature,
+            "texts": len(fitted.validation_rows),
+            **fitted.calibration,
         },
-        head={"kind": "linear", "logits": len(training.head.bias), "features": f"last layer, {settings.pooling}"},
-        training={
-            "dataset": dataset.name,
-            "optimizer": "Adam",
-            **asdict(settings.head),
-            "validation_share": settings.validation_share,
-            "epoch_kept": training.best.number,
-        },
+        training=_training(dataset, settings),
         metrics={
-            **fitted.accuracies[settings.pooling],
             "train_texts": len(fitted.train_rows),
             "validation_texts": len(fitted.validation_rows),
             "test_texts": len(dataset.test),
-            "losses": [asdict(epoch) for epoch in training.epochs],
-            "poolings": fitted.accuracies,
+            "validation": dict(fitted.validation),
+            "poolings": dict(fitted.poolings),
+            "head": {
+                "by": fitted.training.by,
+                "kept": fitted.training.best.number,
+                "steps": _steps(fitted.training.steps),
+            },
+            **({"wide": {"kept": fitted.wide.best.number, "steps": _steps(fitted.wide.steps)}} if fitted.wide else {}),
         },
         parity={
             "difference": parity.difference,
@@ -312,6 +281,49 @@ def _unpublished(
     return Bundle(settings.output, "not published yet", manifest, files, check_graphs(settings.output, manifest, files))
 
 
+def _encoder(encoder: FrozenEncoder, settings: Settings) -> dict[str, Any]:
+    config, tuned = encoder.config, settings.fit.tune
+    return {
+        "name": encoder.name,
+        "revision": encoder.revision,
+        "sha256": encoder.sha256,
+        "unfrozen": tuned.blocks if tuned else 0,
+        "architecture": config.model_type,
+        "layers": config.num_hidden_layers,
+        "hidden": config.hidden_size,
+        "heads": config.num_attention_heads,
+        "vocabulary": config.vocab_size,
+    }
+
+
+def _head(classifier: Classifier) -> dict[str, Any]:
+    cut, wide = classifier.cut, classifier.wide
+    return {
+        "kind": "linear" if wide is None else "linear + wide",
+        "logits": len(classifier.head.bias),
+        "features": classifier.pooling,
+        **({"cut_head": cut.head} if cut else {}),
+        **({"wide_pairs": wide.keys.pairs} if wide else {}),
+    }
+
+
+def _training(dataset: Dataset, settings: Settings) -> dict[str, Any]:
+    """What can be set, as it was set."""
+    of_fit = settings.fit
+    head = {"head": asdict(of_fit.head)} if of_fit.tune is None else {"unfrozen": asdict(of_fit.tune)}
+    return {
+        "dataset": dataset.name,
+        "seed": of_fit.seed,
+        "validation_share": of_fit.validation_share,
+        **head,
+        **({"wide": asdict(of_fit.wide)} if of_fit.wide else {}),
+    }
+
+
+def _steps(steps: tuple[Step, ...]) -> list[dict[str, float]]:
+    return [asdict(step) for step in steps]
+
+
 def providers(precisions: Mapping[str, Any]) -> dict[str, str]:
     """Which precision each provider takes: on CPU int8 before fp32, on CUDA fp16 before fp32.
 
@@ -323,25 +335,30 @@ def providers(precisions: Mapping[str, Any]) -> dict[str, str]:
     return {provider: one[0] for provider, one in found.items() if one}
 
 
+def _scorer(bundle: Bundle) -> Scorer:
+    """With the precision that CPU takes; fp16 where it takes none."""
+    return Scorer(bundle, provider="cpu", precision=bundle.manifest.providers.get("cpu", "fp16"))
+
+
 def _evaluated(
-    bundle: Bundle, dataset: Dataset, torch_predicted: np.ndarray, settings: Settings, say: Callable[[str], None]
-) -> Bundle:
+    bundle: Bundle, dataset: Dataset, torch_logits: np.ndarray, settings: Settings, say: Callable[[str], None]
+) -> tuple[Bundle, Scored]:
     """Score the test split with the precision that CPU will take, and leave int8 out if it does not agree.
 
     Raises:
         ExportError: no other precision was asked for.
     """
-    precision = bundle.manifest.providers.get("cpu", "fp16")
-    scorer = Scorer(bundle, provider="cpu", precision=precision)
-    result = evaluate(scorer, dataset.test.texts, dataset.test.labels, quiet=settings.quiet)
-    agreement = float(np.mean(result.predicted == torch_predicted))
+    scorer = _scorer(bundle)
+    precision = scorer.choice.precision
+    scored = score_split(scorer, dataset.test, quiet=settings.quiet)
+    agreement = float(np.mean(scored.predicted == predict(torch_logits)))
     say(
-        f"{precision} on CPU: test accuracy {result.accuracy:.2%}, the label of PyTorch on {agreement:.2%} of the texts"
+        f"{precision} on CPU: test accuracy {scored.metrics.accuracy:.2%}, the label of PyTorch on {agreement:.2%} of the texts"
     )
-    found = {precision: {"test_accuracy": result.accuracy, "agreement": agreement}}
+    found = {precision: {**asdict(scored.metrics), "agreement": agreement}}
     manifest = replace(bundle.manifest, metrics={**bundle.manifest.metrics, "precisions": found})
-    if agreement >= LEAST_AGREEMENT:
-        return replace(bundle, manifest=manifest)
+    if not is_too_low(agreement, len(dataset.test)):
+        return replace(bundle, manifest=manifest), scored
     if precision != "int8" or "fp32" not in manifest.precisions:
         raise ExportError(
             f"{precision} agrees with PyTorch on {agreement:.2%} of the labels; {LEAST_AGREEMENT:.0%} is needed. "
@@ -349,4 +366,53 @@ def _evaluated(
         )
     say(f"{precision} is left out: {LEAST_AGREEMENT:.0%} is needed. The bundle scores in fp32 on CPU.")
     kept = {name: value for name, value in manifest.precisions.items() if name != precision}
-    return replace(bundle, manifest=replace(manifest, precisions=kept, providers=providers(kept)))
+    bundle = replace(bundle, manifest=replace(manifest, precisions=kept, providers=providers(kept)))
+    return bundle, score_split(_scorer(bundle), dataset.test, quiet=settings.quiet)
+
+
+def _found(
+    dataset: Dataset,
+    fitted: Fit,
+    tokens: dict[str, Tokens],
+    torch_logits: np.ndarray,
+    scored: Scored,
+    settings: Settings,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """All figures about the test texts, as they go into the manifest."""
+    test = dataset.test
+    whole = metrics(probabilities(torch_logits / np.float32(fitted.stack.temperature)), test.labels)
+    uncalibrated = metrics(probabilities(torch_logits), test.labels)
+    say(
+        f"test accuracy {whole.accuracy:.2%} (95%: {whole.interval[0]:.2%} to {whole.interval[1]:.2%}), calibration error "
+        f"{uncalibrated.ece:.2%} before and {whole.ece:.2%} after"
+    )
+    found: dict[str, Any] = {
+        "test": asdict(whole),
+        "test_uncalibrated": {"ece": uncalibrated.ece, "log_loss": uncalibrated.log_loss},
+        "test_truncated": float(np.mean(tokens["test"].truncated)),
+        "test_cut": float(np.mean([len(ids) > settings.max_length for ids in tokens["test"].ids])),
+        "test_in_train": len(set(dataset.train.texts) & set(test.texts)),
+        "by_length": _groups(by_length(scored, settings.max_length)),
+        "by_group": _groups(by_group(scored)),
+        "costliest": [test.ids[row] for row in costliest(scored, _COSTLIEST)] if test.ids else [],
+    }
+    if settings.baseline:
+        found["baseline"] = asdict(_baseline(dataset, whole, say))
+    return found
+
+
+def _baseline(dataset: Dataset, whole: Metrics, say: Callable[[str], None]) -> Metrics:
+    train, test = dataset.train, dataset.test
+    found = metrics(baseline.trained_on(train.texts, train.labels, test.texts, len(dataset.labels)), test.labels)
+    say(f"baseline ({baseline.NAME}): test accuracy {found.accuracy:.2%}")
+    if found.accuracy >= whole.accuracy:
+        say(
+            f"This bundle is no better than {baseline.NAME}, which needs no encoder. Try --unfreeze, --wide, another "
+            "--pooling or another --encoder."
+        )
+    return found
+
+
+def _groups(groups: list[Group]) -> list[dict[str, Any]]:
+    return [{"name": one.name, **asdict(one.metrics)} for one in groups]

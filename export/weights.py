@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import nn
+from transformers import PretrainedConfig
 
 from export.encoder import FrozenEncoder, first_position
 
@@ -103,32 +104,34 @@ def encoder_weights(encoder: FrozenEncoder) -> EncoderWeights:
     if config.model_type != "distilbert":
         # A single text is all of token type 0, so that type's vector belongs to every position.
         positions = positions + _array(model.get_parameter("embeddings.token_type_embeddings.weight"))[0]
-    layers, names = _BLOCKS[config.model_type]
     return EncoderWeights(
         word=_array(model.get_parameter("embeddings.word_embeddings.weight")),
         positions=positions,
         embedding_norm=_norm(model.get_submodule("embeddings.LayerNorm")),
-        blocks=tuple(_block(layer, names) for layer in model.get_submodule(layers).children()),
+        blocks=tuple(map(_block, block_modules(model, config))),
         heads=int(config.num_attention_heads),
     )
 
 
-def _block(layer: nn.Module, names: Mapping[str, str]) -> Block:
-    def linear(part: str) -> Linear:
-        return _linear(layer.get_submodule(names[part]))
+def block_modules(model: nn.Module, config: PretrainedConfig) -> list[dict[str, nn.Module]]:
+    """The encoder's own modules, block by block, by the names of `Block`."""
+    layers, names = _BLOCKS[config.model_type]
+    return [
+        {part: layer.get_submodule(name) for part, name in names.items()}
+        for layer in model.get_submodule(layers).children()
+    ]
 
-    def norm(part: str) -> Norm:
-        return _norm(layer.get_submodule(names[part]))
 
+def _block(parts: Mapping[str, nn.Module]) -> Block:
     return Block(
-        query=linear("query"),
-        key=linear("key"),
-        value=linear("value"),
-        attention_output=linear("attention_output"),
-        attention_norm=norm("attention_norm"),
-        ffn_in=linear("ffn_in"),
-        ffn_out=linear("ffn_out"),
-        ffn_norm=norm("ffn_norm"),
+        query=_linear(parts["query"]),
+        key=_linear(parts["key"]),
+        value=_linear(parts["value"]),
+        attention_output=_linear(parts["attention_output"]),
+        attention_norm=_norm(parts["attention_norm"]),
+        ffn_in=_linear(parts["ffn_in"]),
+        ffn_out=_linear(parts["ffn_out"]),
+        ffn_norm=_norm(parts["ffn_norm"]),
     )
 
 

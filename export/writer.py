@@ -35,9 +35,12 @@ class GraphWriter:
             raise ValueError(f"two different constants are called {name!r}")
         return name
 
-    def node(self, operator: str, *inputs: str, name: str, domain: str = "", **attributes: Any) -> str:
-        """Append a node with one output; returns the output's name."""
-        self.nodes.append(helper.make_node(operator, inputs, [name], name=name, domain=domain, **attributes))
+    def node(
+        self, operator: str, *inputs: str, name: str, domain: str = "", more_outputs: int = 0, **attributes: Any
+    ) -> str:
+        """Append a node; returns its first output's name. Nobody reads the others that an operator may have."""
+        outputs = [name, *(f"{name}.{number}" for number in range(1, 1 + more_outputs))]
+        self.nodes.append(helper.make_node(operator, inputs, outputs, name=name, domain=domain, **attributes))
         return name
 
     def model(self, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]) -> onnx.ModelProto:

@@ -14,6 +14,8 @@ class Arguments:
     output_format: str | None
     text: str | None
     keep: tuple[str, ...]
+    threshold: float | None
+    uncertain: str | None
     details: bool
     escape_formulas: bool
     delimiter: str | None

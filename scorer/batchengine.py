@@ -8,7 +8,7 @@ from queue import SimpleQueue
 
 import numpy as np
 
-from scorer.batches import LENGTH_STEP, pad, padded_length, padded_rows, token_budget
+from scorer.batches import LENGTH_STEP, Lengths, pad, padded_rows, token_budget
 from scorer.engine import Session, finite, given_up_on_error
 from scorer.errors import OutOfMemory
 
@@ -25,19 +25,19 @@ class BatchEngine:
 
     Args:
         open_lanes: opens the lanes, all on one session on the GPU; each is used by one thread at a time.
-        batch_tokens: padded tokens of a batch at most.
-        longest: tokens of a row at most.
+        batch_tokens: padded tokens of a batch at most, those that are computed.
+        lengths: of rows.
     """
 
     window_rows = 8192
     journal_rows = 8192
 
-    def __init__(self, open_lanes: Callable[[], Sequence[Session]], batch_tokens: int, longest: int) -> None:
+    def __init__(self, open_lanes: Callable[[], Sequence[Session]], batch_tokens: int, lengths: Lengths) -> None:
         self._lanes = _Lanes(open_lanes)
-        self._longest = longest
+        self._lengths = lengths
         self._width: int | None = None  # logits of a row, known from the first one computed
         self._pool = ThreadPoolExecutor(self._lanes.count, thread_name_prefix="score")
-        self._too_long = longest + LENGTH_STEP  # padded length for which not even a new session has memory
+        self._too_long = lengths.longest + LENGTH_STEP  # padded length for which not even a new session has memory
         self._counts = threading.Lock()
         self.batch_tokens = batch_tokens
         self.tokens = 0
@@ -56,16 +56,16 @@ class BatchEngine:
         Args:
             token: any id that the model knows.
         """
-        for length in (self._longest, padded_length(1, self._longest)):
-            rows = [np.full(length, token, dtype=np.int64)] * max(1, self.batch_tokens // length)
+        for length in (self._lengths.longest, self._lengths.padded(1)):
+            rows = [np.full(length, token, dtype=np.int64)] * max(1, self.batch_tokens // self._lengths.cost(length))
             self.logits(rows * self._lanes.count)
         self.tokens = self.padded_tokens = 0
 
     def submit(self, rows: Sequence[np.ndarray]) -> "_Batches":
         job = _Batches(len(rows))
-        lengths = [padded_length(len(row), self._longest) for row in rows]
+        costs = [self._lengths.cost(self._lengths.padded(len(row))) for row in rows]
         with given_up_on_error(job):
-            for batch in token_budget(lengths, self.batch_tokens):
+            for batch in token_budget(costs, self.batch_tokens):
                 held = [rows[row] for row in batch]
                 task = self._pool.submit(self._batch, held, job.cancelled)
                 job.parts.append((batch, task))
@@ -78,15 +78,16 @@ class BatchEngine:
         """float32 (rows, logits) of rows that are padded to one length."""
         if cancelled.is_set():
             raise CancelledError
-        length = padded_length(max(map(len, rows)), self._longest)
-        if len(rows) == 1 or len(rows) * length <= self.batch_tokens:  # it may be less than when they were cut
+        length = self._lengths.padded(max(map(len, rows)))
+        cost = self._lengths.cost(length)
+        if len(rows) == 1 or len(rows) * cost <= self.batch_tokens:  # it may be less than when they were cut
             logits = self._tried(rows, length)
             if logits is not None:
                 return logits
             if len(rows) == 1:
                 return self._alone(rows, length)
             with self._counts:
-                self.batch_tokens = min(self.batch_tokens, max(len(rows) // 2 * length, LENGTH_STEP))
+                self.batch_tokens = min(self.batch_tokens, max(len(rows) // 2 * cost, LENGTH_STEP))
         half = len(rows) // 2
         return np.concatenate([self._batch(part, cancelled) for part in (rows[:half], rows[half:])])
 
@@ -108,7 +109,8 @@ class BatchEngine:
 
     def _computed(self, lane: Session, rows: Sequence[np.ndarray], length: int) -> np.ndarray | None:
         """Their logits; None if there is no memory for them."""
-        input_ids, attention_mask = pad(rows, length, padded_rows(len(rows), self.batch_tokens // length))
+        cost = self._lengths.cost(length)
+        input_ids, attention_mask = pad(rows, length, padded_rows(len(rows), self.batch_tokens // cost))
         try:
             (logits,) = lane.run(["logits"], {"input_ids": input_ids, "attention_mask": attention_mask})
         except OutOfMemory:
@@ -117,8 +119,8 @@ class BatchEngine:
             return None
         self._width = logits.shape[1]
         with self._counts:
-            self.tokens += sum(map(len, rows))
-            self.padded_tokens += input_ids.size
+            self.tokens += sum(self._lengths.cost(len(row)) for row in rows)
+            self.padded_tokens += len(input_ids) * cost
         return finite(logits[: len(rows)])
 
 

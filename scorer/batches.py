@@ -1,6 +1,7 @@
 """Cutting a list of token rows into padded batches; pure functions."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,13 +13,34 @@ lane) are planned only so often. On reviews it costs 2% more padding (docs/PERFO
 """
 
 
-def padded_length(length: int, longest: int) -> int:
-    """Tokens that a row is padded to: a multiple of `LENGTH_STEP`, but no more than the model reads.
+@dataclass(frozen=True)
+class Lengths:
+    """How many tokens rows may have.
 
-    >>> padded_length(33, 400), padded_length(497, 500)
-    (48, 500)
+    Attributes:
+        longest: of a row, at most.
+        read: of a row that the encoder reads, at most, and so what a row costs; None for all of them.
     """
-    return max(length, min(-(-length // LENGTH_STEP) * LENGTH_STEP, longest))
+
+    longest: int
+    read: int | None = None
+
+    def padded(self, length: int) -> int:
+        """Tokens that a row is padded to: a multiple of `LENGTH_STEP`; what is longer than is read, to the longest.
+
+        >>> Lengths(500).padded(33), Lengths(500).padded(497), Lengths(1024, 400).padded(401)
+        (48, 500, 1024)
+        """
+        read = self.cost(self.longest)
+        return max(length, self.longest) if length > read else min(-(-length // LENGTH_STEP) * LENGTH_STEP, read)
+
+    def cost(self, length: int) -> int:
+        """Tokens computed of a row of that length."""
+        return length if self.read is None else min(length, self.read)
+
+    def most_ids(self, budget: int) -> int:
+        """Ids of a batch of at most so many tokens computed, at most; or of a single row."""
+        return max(budget, self.longest, budget // self.cost(self.longest) * self.longest)
 
 
 def padded_rows(rows: int, most: int) -> int:

@@ -52,7 +52,7 @@ def report(model: str | None, device_id: int, threads: int | None) -> Iterator[s
     yield f"  labels {', '.join(manifest.labels)}; precisions {', '.join(sorted(manifest.precisions))}"
     yield (
         f"  encoder {manifest.encoder.get('name', 'unknown')}, pooling {manifest.pooling}, "
-        f"max length {manifest.max_length}"
+        f"reads {manifest.max_length} of at most {manifest.tokens_kept} tokens ({manifest.truncation})"
     )
     refused = []
     for precision in sorted(manifest.precisions):

@@ -51,6 +51,17 @@ Examples:
     metavar="COLUMN",
     help="Pass a column through to the output; repeatable, '*' for all of the first record.",
 )
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    metavar="P",
+    help="Of two labels, give the positive one from this probability of it on; default: 0.5.",
+)
+@click.option(
+    "--uncertain",
+    metavar="LOW,HIGH",
+    help="Give the label `uncertain` where the positive label's probability is LOW or more and below HIGH.",
+)
 @click.option("--details", is_flag=True, help="Add tokens, truncated and a score_<label> for each label.")
 @click.option(
     "--escape-formulas",

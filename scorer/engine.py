@@ -148,15 +148,16 @@ class _Rows:
         self._waiting.clear()
 
 
-def probabilities(logits: np.ndarray) -> np.ndarray:
+def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     """Logits of shape (rows, 1) or (rows, labels) -> float64 probabilities of shape (rows, labels).
 
-    One logit is the second label's: sigmoid. More are each label's: softmax.
+    One logit is the second label's: sigmoid. More are each label's: softmax. Divided by a temperature first
+    (Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 9).
 
     >>> probabilities(np.array([[0.0]])).tolist()
     [[0.5, 0.5]]
     """
-    logits = logits.astype(np.float64)
+    logits = logits.astype(np.float64) / temperature
     if logits.shape[1] == 1:  # the softmax of (0, x) is the sigmoid of x, and does not overflow
         logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))

@@ -19,6 +19,8 @@ _SHAPING = (
     "output_format",
     "text",
     "keep",
+    "threshold",
+    "uncertain",
     "details",
     "escape_formulas",
     "delimiter",

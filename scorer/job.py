@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from scorer import signals
 from scorer.arguments import Arguments
+from scorer.decision import Decision, parse_band
 from scorer.destination import STDOUT, Destination, StreamDestination, check_place, destination, is_stream
 from scorer.errors import ScorerError, UsageError
 from scorer.fingerprint import fingerprint
@@ -44,13 +45,14 @@ def run(arguments: Arguments) -> int:
             raise UsageError("--rejects and --output are the same file.")
     if arguments.escape_formulas and output_format == "jsonl":
         raise UsageError("--escape-formulas is for CSV and TSV output: no program takes JSON for formulas.")
+    decision = Decision(arguments.threshold, None if arguments.uncertain is None else parse_band(arguments.uncertain))
     wanted = Wanted(arguments.text, arguments.keep, arguments.details, escape_formulas=arguments.escape_formulas)
     limits = Limits(0 if arguments.strict else arguments.max_rejects, arguments.max_reject_ratio)
     reader = Reader(inputs, wanted, arguments.limit)
     output, rejects = destination(arguments.output), _rejects_destination(rejects_place)
     tell: Callable[[str], None] = (lambda message: None) if arguments.quiet else say
     with Work(output, rejects, repeatable=all(map(is_repeatable, inputs.files))) as work:
-        scorer = _scorer(arguments)
+        scorer = _scorer(arguments, decision)
         if arguments.provider == "auto":
             tell(f"Taking {scorer.choice.precision} on {scorer.choice.provider}: {scorer.choice.reason}.")
         if scorer.choice.remark:
@@ -105,7 +107,7 @@ def _check_texts(arguments: Arguments) -> None:
                 raise UsageError(f"--{option.replace('_', '-')} is no text in this terminal's encoding.") from error
 
 
-def _scorer(arguments: Arguments) -> Scorer:
+def _scorer(arguments: Arguments, decision: Decision) -> Scorer:
     if arguments.threads is not None:
         # The tokenizer's threads are set when the first text is tokenized, and only so.
         os.environ.setdefault("RAYON_NUM_THREADS", str(arguments.threads))
@@ -118,6 +120,7 @@ def _scorer(arguments: Arguments) -> Scorer:
         batch_tokens=arguments.batch_tokens,
         gpu_mem_limit=arguments.gpu_mem_limit and arguments.gpu_mem_limit * 1_000_000,
         arena_strategy=arguments.arena_strategy,
+        decision=decision,
     )
 
 

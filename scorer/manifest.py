@@ -19,6 +19,8 @@ _MAX_LENGTH = 32_768
 _BATCH_TOKENS = 1 << 24
 _GOLDEN_ROWS = 100
 _GOLDEN_CHARACTERS = 10_000
+_TRUNCATIONS = ("head", "tail", "head+tail")
+_TEMPERATURE = 1000.0
 
 
 @dataclass(frozen=True)
@@ -55,14 +57,17 @@ class Manifest:
         name: for people; the bundle's folder name where it was made.
         labels: in the order of the logits; for two labels, (negative, positive), and the one logit is the positive's.
         positive_label: for two labels the one whose probability is the score; None for more.
-        max_length: tokens kept of a text, special tokens included.
-        truncation: ``head``, the beginning of a long text is kept.
-        pooling: ``cls`` or ``mean``, over the encoder's last layer.
+        max_length: tokens that the encoder reads at most, special tokens included.
+        truncation: which ones of a longer text it reads: ``head``, the beginning, ``tail``, or ``head+tail``.
+        pooling: which of the encoder's vectors the head reads, such as ``cls``, ``mean`` or ``cls+mean5``.
         precisions: by name (fp32, fp16, int8).
         providers: which precision each execution provider takes unless told otherwise.
         batch_tokens: padded tokens of a batch on CUDA; None for the scorer's own choice.
+        max_tokens: tokens kept of a text, of which the graph gives the encoder what it reads; None for max_length.
+        calibration: how probabilities are made of logits; None for a temperature of 1, see `temperature`.
+        reference: histograms of the test data, that a run can be compared with.
         golden: rows scored before the first real one, see `GoldenRow`.
-        encoder, head, calibration, training, metrics, parity, versions: how it was made; read by people and the card.
+        encoder, head, training, metrics, parity, versions: how it was made; read by people and the card.
     """
 
     name: str
@@ -82,6 +87,8 @@ class Manifest:
     parity: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     batch_tokens: int | None = None
+    max_tokens: int | None = None
+    reference: Mapping[str, Any] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
@@ -99,10 +106,16 @@ class Manifest:
         unknown = set(self.providers.values()) - set(self.precisions)
         if unknown:
             raise ValueError(f"providers name precisions that are not there: {sorted(unknown)}")
-        if self.truncation != "head":
-            raise ValueError(f"truncation must be 'head', not {self.truncation!r}")
+        if self.truncation not in _TRUNCATIONS:
+            raise ValueError(f"truncation must be one of {', '.join(_TRUNCATIONS)}, not {self.truncation!r}")
         if not 0 < self.max_length <= _MAX_LENGTH:
             raise ValueError(f"max_length must be between 1 and {_MAX_LENGTH}, not {self.max_length}")
+        if not self.max_length <= self.tokens_kept <= _MAX_LENGTH:
+            raise ValueError(f"max_tokens must be between max_length and {_MAX_LENGTH}, not {self.max_tokens}")
+        if self.truncation != "head" and self.tokens_kept == self.max_length:
+            raise ValueError(f"truncation {self.truncation!r} needs max_tokens beyond max_length")
+        if not _is_of(self.temperature, float) or not 1 / _TEMPERATURE <= self.temperature <= _TEMPERATURE:
+            raise ValueError(f"a temperature must be between {1 / _TEMPERATURE} and {_TEMPERATURE}")
         if not all(precision.tolerance >= 0 for precision in self.precisions.values()):
             raise ValueError("a tolerance must be 0 or more")
         if self.batch_tokens is not None and not 0 < self.batch_tokens <= _BATCH_TOKENS:
@@ -120,6 +133,17 @@ class Manifest:
     def logit_count(self) -> int:
         """One logit for two labels, C for C labels."""
         return 1 if len(self.labels) == 2 else len(self.labels)
+
+    @property
+    def tokens_kept(self) -> int:
+        """Tokens kept of a text, special tokens included."""
+        return self.max_length if self.max_tokens is None else self.max_tokens
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by before they become probabilities (Guo et al. 2017, equation 9)."""
+        temperature: float = (self.calibration or {}).get("temperature", 1.0)
+        return temperature
 
     def to_json(self) -> bytes:
         return (json.dumps(asdict(self), indent=2, ensure_ascii=False, sort_keys=True) + "\n").encode()

@@ -10,8 +10,10 @@ import numpy as np
 
 from scorer import memory, runtime
 from scorer.batchengine import BatchEngine
+from scorer.batches import Lengths
 from scorer.bundle import TOKENIZER, Bundle, load_bundle
 from scorer.cores import usable_cores
+from scorer.decision import Decision
 from scorer.defaults import ARENA_STRATEGY, BATCH_TOKENS
 from scorer.engine import Engine, RowEngine, probabilities
 from scorer.errors import BundleError, OutOfMemory, ProviderError, ScorerError, UsageError
@@ -79,11 +81,12 @@ class Scorer:
         batch_tokens: padded tokens of a batch on CUDA; None for what the bundle says. It is lowered where memory is short.
         gpu_mem_limit: bytes of the GPU that may be taken; None for all there is.
         arena_strategy: how memory on the GPU grows, see `scorer.gpu.Gpu`.
+        decision: how labels are chosen.
 
     Raises:
         BundleError: the bundle is missing, damaged, or computes something else here.
         ProviderError: the provider cannot be used here.
-        UsageError: the bundle has no such precision.
+        UsageError: the bundle has no such precision, or the decision does not fit its labels.
     """
 
     def __init__(
@@ -97,10 +100,13 @@ class Scorer:
         batch_tokens: int | None = None,
         gpu_mem_limit: int | None = None,
         arena_strategy: str = ARENA_STRATEGY,
+        decision: Decision = Decision(),
     ) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
         self.manifest = self.bundle.manifest
         self.labels = self.manifest.labels
+        decision.check(self.labels)
+        self.decision = decision
         gpu = Gpu(device_id, gpu_mem_limit, arena_strategy)
         self.choice = choose(self.bundle, provider, precision, gpu)
         _check_limit(self.bundle, self.choice, gpu_mem_limit)
@@ -109,7 +115,7 @@ class Scorer:
         cores = threads or usable_cores()
         with _tried_out(self.bundle, self.choice, cores):
             with hushed():
-                self.tokenizer = Tokenizer(self.bundle.files[TOKENIZER], self.manifest.max_length)
+                self.tokenizer = Tokenizer(self.bundle.files[TOKENIZER], self.manifest.tokens_kept)
             self.engine = _engine(self.bundle, self.choice, cores, gpu, self.batch_tokens, self.phases)
             self.golden_difference = check_golden_rows(self.bundle, self.choice, self.tokenizer, self.engine)
             check_largest_row(self.bundle, self.tokenizer, self.engine)
@@ -155,13 +161,10 @@ class Scorer:
 
     def scores(self, logits: np.ndarray) -> Scores:
         """What logits of shape (texts, logits) say; of NaN, which stand for no memory, NaN and no label."""
-        found = probabilities(logits)
+        found = probabilities(logits, self.manifest.temperature)
         if found.shape[1] != len(self.labels):
             raise BundleError(f"the graph gives {found.shape[1]} scores for {len(self.labels)} labels.")
-        # For two labels, equal scores are the positive label's: its logit is 0, its probability one half.
-        winners = found[:, 1] >= found[:, 0] if found.shape[1] == 2 else found.argmax(axis=1)
-        missing = np.isnan(found[:, 0])
-        return Scores(["" if none else self.labels[int(at)] for at, none in zip(winners, missing, strict=True)], found)
+        return Scores(self.decision.labels(found, self.labels), found)
 
 
 @dataclass(frozen=True)
@@ -216,16 +219,21 @@ def _engine(bundle: Bundle, choice: Choice, cores: int, gpu: Gpu, batch_tokens: 
     graph, external = bundle.graph(choice.precision), bundle.external(choice.precision)
     if choice.provider == "cpu":
         return RowEngine(runtime.Session(graph, "cpu", external=external), cores, phases=phases)
-    longest, width = bundle.manifest.max_length, bundle.manifest.logit_count
+    manifest = bundle.manifest
+    lengths = Lengths(manifest.tokens_kept, manifest.max_length)
     return batch_engine(
-        lambda: runtime.Session(graph, choice.provider, gpu, external), batch_tokens, longest, width, phases
+        lambda: runtime.Session(graph, choice.provider, gpu, external),
+        batch_tokens,
+        lengths,
+        manifest.logit_count,
+        phases,
     )
 
 
 def batch_engine(
     open_session: Callable[[], runtime.Session],
     batch_tokens: int,
-    longest: int,
+    lengths: Lengths,
     width: int,
     phases: Phases,
     lanes: int = _LANES,
@@ -234,7 +242,7 @@ def batch_engine(
 
     Args:
         open_session: opens the session that all lanes share.
-        batch_tokens, longest: as for `BatchEngine`.
+        batch_tokens, lengths: as for `BatchEngine`.
         width: logits of a row.
         phases: where the seconds go that the lanes copy and compute.
         lanes: batches under way at a time.
@@ -242,9 +250,9 @@ def batch_engine(
 
     def open_lanes() -> list[runtime.Lane]:
         session = open_session()
-        return [runtime.Lane(session, max(batch_tokens, longest), width, phases) for _ in range(lanes)]
+        return [runtime.Lane(session, lengths.most_ids(batch_tokens), width, phases) for _ in range(lanes)]
 
-    return BatchEngine(open_lanes, batch_tokens, longest)
+    return BatchEngine(open_lanes, batch_tokens, lengths)
 
 
 @contextlib.contextmanager
@@ -295,7 +303,7 @@ def check_largest_row(bundle: Bundle, tokenizer: Tokenizer, engine: Engine) -> N
         logits = engine.logits([np.full(tokenizer.max_length, tokenizer.highest_id)])
     except BundleError as error:
         raise BundleError(
-            f"the graph cannot compute {tokenizer.max_length} tokens (max_length) with id {tokenizer.highest_id} (the "
+            f"the graph cannot compute {tokenizer.max_length} tokens with id {tokenizer.highest_id} (the "
             f"tokenizer's highest), so graph, manifest and tokenizer are not of one model: {error}"
         ) from error
     if np.isnan(logits).any():

@@ -69,6 +69,11 @@ class Tokenizer:
         tokenizer_json: the bytes of ``tokenizer.json``.
         max_length: tokens kept of a text, special tokens included; the end of a longer text is cut.
 
+    Attributes:
+        highest_id: of its vocabulary.
+        unknown_id: of the token that stands for what the vocabulary lacks; -1 where there is none.
+        special_tokens: put around a text.
+
     Raises:
         BundleError: the bytes are no tokenizer, or ``max_length`` leaves no room for a token of text.
     """
@@ -79,10 +84,14 @@ class Tokenizer:
             _check_replacements(settings.get("normalizer"))
             self._tokenizer = tokenizers.Tokenizer.from_buffer(tokenizer_json)
             self._cutting = cutting(settings)
-            self.highest_id = max(self._tokenizer.get_vocab().values(), default=0)
-        self._special = self._tokenizer.num_special_tokens_to_add(False)
-        if max_length <= self._special:
-            raise BundleError(f"max_length {max_length} leaves no room for text beside {self._special} special tokens")
+            vocabulary = self._tokenizer.get_vocab()
+            self.highest_id = max(vocabulary.values(), default=0)
+            self.unknown_id = vocabulary.get(settings["model"].get("unk_token") or "", -1)
+        self.special_tokens = self._tokenizer.num_special_tokens_to_add(False)
+        if max_length <= self.special_tokens:
+            raise BundleError(
+                f"max_length {max_length} leaves no room for text beside {self.special_tokens} special tokens"
+            )
         # The file's own settings are replaced: some published files cut at 128 tokens and pad to 128.
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length)
@@ -131,4 +140,4 @@ class Tokenizer:
 
     def _has_beyond(self, encoding: tokenizers.Encoding, margin: int) -> bool:
         """Whether there are so many tokens behind those that are kept."""
-        return sum(len(beyond.ids) - self._special for beyond in encoding.overflowing) >= margin
+        return sum(len(beyond.ids) - self.special_tokens for beyond in encoding.overflowing) >= margin

@@ -17,8 +17,9 @@ from tokenizers import models, normalizers, pre_tokenizers, processors
 
 from export.data import Dataset, Split
 from export.encoder import FrozenEncoder, load_encoder
+from export.fit import FitSettings
 from export.head import HeadSettings
-from export.train import Settings, train
+from export.train import PRECISIONS, Settings, train
 from scorer.bundle import SUMS, Bundle, format_sums, parse_sums
 from scorer.cli import command
 from scorer.command import run_command
@@ -152,30 +153,43 @@ def reviews(count: int, labels: int, seed: int) -> Split:
     return Split(texts, np.array(numbers))
 
 
+# A penalty that keeps the weights of a head on random vectors small, so that int8's error turns few labels.
+_TINY_FIT = {"pooling": "cls+mean1", "wide": None, "head": HeadSettings(l2=(0.1,))}
+
+
 def make_bundle(
-    encoder: FrozenEncoder, folder: Path, labels: Sequence[str] = ("negative", "positive"), **settings: object
+    encoder: FrozenEncoder,
+    folder: Path,
+    labels: Sequence[str] = ("negative", "positive"),
+    *,
+    precisions: Sequence[str] = PRECISIONS,
+    max_length: int | None = None,
+    truncation: str = "head",
+    save_encoder: Path | None = None,
+    **fit: object,
 ) -> Bundle:
+    """Train a bundle on synthetic texts; without a wide part unless ``wide`` is given."""
     dataset = Dataset("synthetic", tuple(labels), reviews(400, len(labels), 1), reviews(120, len(labels), 2))
-    return train(
-        dataset,
-        encoder,
-        Settings(
-            folder,
-            folder.name,
-            head=HeadSettings(epochs=40, learning_rate=0.02),
-            cache=folder.parent / "features",
-            parity_rows=40,
-            quiet=True,
-            **settings,  # type: ignore[arg-type]
-        ),
-        lambda line: None,
+    of_fit = FitSettings(cache=folder.parent / "features", quiet=True, **{**_TINY_FIT, **fit})  # type: ignore[arg-type]
+    settings = Settings(
+        folder,
+        folder.name,
+        fit=of_fit,
+        max_length=max_length or encoder.tokenizer.max_length,
+        truncation=truncation,
+        precisions=tuple(precisions),
+        parity_rows=40,
+        baseline=False,
+        save_encoder=save_encoder,
+        quiet=True,
     )
+    return train(dataset, encoder, settings, lambda line: None)
 
 
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory, encoder: Callable[[str], FrozenEncoder]) -> Bundle:
     """A bundle of two labels with fp32, fp16 and int8."""
-    return make_bundle(encoder("distilbert"), tmp_path_factory.mktemp("bundles") / "tiny", pooling="mean")
+    return make_bundle(encoder("distilbert"), tmp_path_factory.mktemp("bundles") / "tiny")
 
 
 @pytest.fixture(scope="session")

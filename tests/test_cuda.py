@@ -11,9 +11,10 @@ import onnx
 import pytest
 from conftest import MAX_LENGTH, POSITIONS, make_bundle, reviews
 
+from export.classifier import Classifier
 from export.cuda import FromInt8, constants, cuda_classifier, dequantized, to_half
 from export.external import WeightsFile, with_weights_files
-from export.graph import classifier, graph_logits
+from export.graph import graph_logits, to_float32
 from export.halves import Emulated, half_logits
 from export.head import LinearHead
 from export.quantize import to_int8
@@ -53,13 +54,16 @@ def subject(request, encoder):
 def half_of(subject, source):
     weights, pooling, rows = subject
     return to_half(
-        weights, HEAD, pooling, rows[:20], to_int8(weights, HEAD, pooling, rows[:20]) if source == "int8" else None
+        weights,
+        Classifier(HEAD, pooling),
+        rows[:20],
+        to_int8(weights, Classifier(HEAD, pooling), rows[:20]) if source == "int8" else None,
     )
 
 
 def test_the_graph_for_cuda_has_exactly_the_operators_that_were_chosen(subject):
     weights, pooling, _ = subject
-    found = Counter(node.op_type for node in cuda_classifier(weights, HEAD, pooling).graph.node)
+    found = Counter(node.op_type for node in cuda_classifier(weights, Classifier(HEAD, pooling)).graph.node)
     assert {name: count for name, count in found.items() if name not in OTHER_NODES} == NODES[pooling]
 
 
@@ -80,19 +84,22 @@ def test_without_rounding_the_graph_for_cuda_is_the_graph_for_cpu(subject, sourc
     weights, pooling, rows = subject
     halves = None
     if source == "int8":
-        rounded = constants(to_int8(weights, HEAD, pooling, rows[:20]))
-        weights, halves = dequantized(weights, pooling, rounded), FromInt8(rounded)
+        rounded = constants(to_int8(weights, Classifier(HEAD, pooling), rows[:20]))
+        weights, halves = dequantized(weights, rounded), FromInt8(rounded)
     monkeypatch.setattr("export.halves._rounded", lambda value: value)
-    graph, expected = cuda_classifier(weights, HEAD, pooling, halves), classifier(weights, HEAD, pooling)
+    graph, expected = (
+        cuda_classifier(weights, Classifier(HEAD, pooling), halves),
+        to_float32(weights, Classifier(HEAD, pooling)),
+    )
     np.testing.assert_allclose(half_logits(graph, rows), graph_logits(expected, rows), atol=1e-4)
 
 
 def test_what_int8_rounds_is_all_that_its_dequantized_weights_differ_by(subject):
     weights, pooling, rows = subject
-    int8 = to_int8(weights, HEAD, pooling, rows[:20])
-    same = dequantized(weights, pooling, constants(int8))
-    exact = graph_logits(classifier(weights, HEAD, pooling), rows)
-    by_weights = np.abs(graph_logits(classifier(same, HEAD, pooling), rows) - exact).mean()
+    int8 = to_int8(weights, Classifier(HEAD, pooling), rows[:20])
+    same = dequantized(weights, constants(int8))
+    exact = graph_logits(to_float32(weights, Classifier(HEAD, pooling)), rows)
+    by_weights = np.abs(graph_logits(to_float32(same, Classifier(HEAD, pooling)), rows) - exact).mean()
     assert 0 < by_weights < 0.02 * exact.std()
 
 
@@ -124,8 +131,8 @@ def test_what_overflows_float16_is_no_number_and_so_no_score(encoder, pooling):
     huge = dataclasses.replace(block.ffn_in, weight=block.ffn_in.weight * np.float32(2e4))
     weights = dataclasses.replace(weights, blocks=(dataclasses.replace(block, ffn_in=huge), *weights.blocks[1:]))
     rows = [np.array([5, 6, 7])]
-    assert np.isfinite(graph_logits(classifier(weights, HEAD, pooling), rows)).all()
-    graph = cuda_classifier(weights, HEAD, pooling)
+    assert np.isfinite(graph_logits(to_float32(weights, Classifier(HEAD, pooling)), rows)).all()
+    graph = cuda_classifier(weights, Classifier(HEAD, pooling))
     assert not np.isfinite(half_logits(graph, rows)).any()
     with pytest.raises(BundleError, match=r"not a number.*Perhaps another --precision can"):
         graph_logits(graph, rows)
@@ -133,7 +140,7 @@ def test_what_overflows_float16_is_no_number_and_so_no_score(encoder, pooling):
 
 @pytest.mark.parametrize("precisions", [("fp32", "fp16", "int8"), ("fp16", "int8"), ("fp16",), ("fp32",)])
 def test_a_bundle_holds_its_weights_once(encoder, tmp_path, precisions):
-    bundle = make_bundle(encoder("distilbert"), tmp_path / "b", pooling="mean", precisions=precisions)
+    bundle = make_bundle(encoder("distilbert"), tmp_path / "b", precisions=precisions)
     read = {precision: set(bundle.external(precision)) for precision in precisions}
     assert read.get("fp16", {"none"}) in (read.get("fp32"), read.get("int8"), {"weights.fp16.bin"}, {"none"})
     for precision in precisions:
@@ -171,8 +178,8 @@ def test_a_constant_that_is_the_beginning_of_another_of_its_name_is_kept_once():
 
 def test_graphs_and_files_are_those_of_the_precisions(encoder):
     weights = encoder_weights(encoder("bert"))
-    fp32 = classifier(weights, HEAD, "cls")
-    graphs, files = with_weights_files({"fp16": cuda_classifier(weights, HEAD, "cls"), "fp32": fp32})
+    fp32 = to_float32(weights, Classifier(HEAD, "cls"))
+    graphs, files = with_weights_files({"fp16": cuda_classifier(weights, Classifier(HEAD, "cls")), "fp32": fp32})
     assert graphs.keys() == {"fp16", "fp32"}
     assert files.keys() == {"weights.fp32.bin"}
     assert all(tensor.raw_data for tensor in fp32.graph.initializer)  # the graph that was given is as it was

@@ -10,7 +10,7 @@ from conftest import MAX_LENGTH, reviews
 
 from scorer import runtime
 from scorer.batchengine import BatchEngine
-from scorer.batches import LENGTH_STEP, pad, padded_length, padded_rows, token_budget
+from scorer.batches import LENGTH_STEP, Lengths, pad, padded_rows, token_budget
 from scorer.engine import RowEngine, probabilities
 from scorer.errors import BundleError, DeviceLost, OutOfMemory
 from scorer.model import Scorer
@@ -41,7 +41,7 @@ def test_padded_batches_give_the_scores_of_single_rows(bundle, rows, precision, 
     expected = RowEngine(session, 1).logits(rows)
     for budget in (1, 50, 200, 10_000):
         opened = [Lane(session, max(budget, MAX_LENGTH), 1, Phases()) for _ in range(lanes)]
-        engine = BatchEngine(opened.copy, budget, MAX_LENGTH)
+        engine = BatchEngine(opened.copy, budget, Lengths(MAX_LENGTH))
         engine.warm_up(7)
         np.testing.assert_allclose(engine.logits(rows), expected, atol=tolerance)
         np.testing.assert_allclose(engine.logits(rows[:7]), expected[:7], atol=tolerance)
@@ -86,7 +86,7 @@ class Sums:
 
 def test_windows_of_any_rows_come_in_few_shapes_longest_first_within_the_budget():
     random, session = np.random.default_rng(5), Sums()
-    engine = BatchEngine(lambda: [session], 2000, 100)
+    engine = BatchEngine(lambda: [session], 2000, Lengths(100))
     for count in (1, 2, 30, 301, 302, 303, 999):
         rows = [np.ones(length, dtype=np.int64) for length in random.integers(1, 101, size=count)]
         seen = len(session.shapes)
@@ -100,7 +100,7 @@ def test_windows_of_any_rows_come_in_few_shapes_longest_first_within_the_budget(
 
 
 def test_a_batch_is_padded_to_no_more_than_the_model_reads_and_filled_to_no_more_than_fits():
-    assert [padded_length(length, 100) for length in (1, 16, 17, 97, 100)] == [16, 16, 32, 100, 100]
+    assert [Lengths(100).padded(length) for length in (1, 16, 17, 97, 100)] == [16, 16, 32, 100, 100]
     assert all(rows <= padded_rows(rows, 83) <= 83 for rows in range(1, 84))
     assert len({padded_rows(rows, 83) for rows in range(1, 84)}) == 10
 
@@ -114,7 +114,7 @@ def test_two_batches_are_under_way_at_a_time_each_on_a_lane_of_its_own():
             return super().run(names, feed)
 
     lanes = [Waits(), Waits()]
-    engine = BatchEngine(lambda: lanes, 64, 64)
+    engine = BatchEngine(lambda: lanes, 64, Lengths(64))
     engine.logits([np.ones(64, dtype=np.int64)] * 8)
     assert [len(lane.shapes) for lane in lanes] == [4, 4]
 
@@ -126,7 +126,7 @@ def test_an_error_on_one_lane_reaches_the_caller_and_what_was_not_begun_is_given
             raise RuntimeError("no luck")
 
     session = Broken()
-    engine = BatchEngine(lambda: [session], 64, 64)
+    engine = BatchEngine(lambda: [session], 64, Lengths(64))
     with pytest.raises(RuntimeError, match="no luck"):
         engine.logits([np.ones(64, dtype=np.int64)] * 500)
     engine.submit([]).result()
@@ -162,7 +162,7 @@ def test_a_logit_that_is_not_a_number_is_an_error_and_never_a_score():
         def run(self, names, feed):
             return [np.full((len(feed["input_ids"]), 1), np.nan, dtype=np.float32)]
 
-    for engine in (RowEngine(Overflows(), 1), BatchEngine(lambda: [Overflows()], 100, 10)):
+    for engine in (RowEngine(Overflows(), 1), BatchEngine(lambda: [Overflows()], 100, Lengths(10))):
         with pytest.raises(BundleError, match="not a number"):
             engine.logits([np.ones(2, dtype=np.int64)])
 
@@ -223,7 +223,7 @@ def test_without_memory_for_a_batch_it_is_halved_down_to_a_row_which_gets_no_log
         sessions.append(weakref.ref(session))
         return [session]
 
-    engine = BatchEngine(open_lanes, 1000, 100)
+    engine = BatchEngine(open_lanes, 1000, Lengths(100))
     assert engine.logits(rows[4:5]).tolist() == [[2]]  # as the golden rows, which run first
     logits = engine.logits(rows)
     assert np.isnan(logits[3]).all()
@@ -235,7 +235,7 @@ def test_without_memory_for_a_batch_it_is_halved_down_to_a_row_which_gets_no_log
 
 def test_where_memory_is_short_the_batches_after_are_cut_smaller_from_the_start():
     session = Small(200)
-    engine = BatchEngine(lambda: [session], 1600, 16)
+    engine = BatchEngine(lambda: [session], 1600, Lengths(16))
     rows = [np.ones(16, dtype=np.int64)] * 100
     assert (engine.logits(rows) == 16).all()
     assert engine.batch_tokens <= 200
@@ -269,7 +269,7 @@ def test_a_row_that_only_fits_alone_waits_for_the_other_lanes_and_gets_its_score
         opened.append(1)
         return [Crowded(), Crowded()]
 
-    engine = BatchEngine(open_lanes, 64, 64)
+    engine = BatchEngine(open_lanes, 64, Lengths(64))
     busy.set()
     engine.logits([np.ones(16, dtype=np.int64)])
     busy.clear()
@@ -287,7 +287,7 @@ def test_a_session_that_cannot_be_opened_again_is_an_error_for_all_lanes_and_no_
         except StopIteration:
             raise DeviceLost("gone") from None
 
-    engine = BatchEngine(open_lanes, 64, 64)
+    engine = BatchEngine(open_lanes, 64, Lengths(64))
     engine.logits([np.ones(3, dtype=np.int64)])
     for _ in range(2):
         with pytest.raises(DeviceLost, match="gone"):
@@ -301,7 +301,7 @@ def test_a_row_for_which_no_new_session_has_memory_is_not_tried_on_ever_more_of_
         opened.append(1)
         return [Small(48)]
 
-    engine = BatchEngine(open_lanes, 64, 100)
+    engine = BatchEngine(open_lanes, 64, Lengths(100))
     engine.logits([np.ones(2, dtype=np.int64)])
     rows = [np.ones(length, dtype=np.int64) for length in (90, 80, 80, 70, 40)]
     assert np.isnan(engine.logits(rows)).ravel().tolist() == [True, True, True, True, False]
@@ -315,14 +315,14 @@ def test_a_row_that_fits_on_a_new_session_gets_its_score():
         opened.append(1)
         return [Small(48 if len(opened) == 1 else 100)]
 
-    engine = BatchEngine(open_lanes, 64, 100)
+    engine = BatchEngine(open_lanes, 64, Lengths(100))
     engine.logits([np.ones(2, dtype=np.int64)])
     assert engine.logits([np.ones(90, dtype=np.int64)]).tolist() == [[90]]
     assert len(opened) == 2
 
 
 def test_the_result_of_a_window_is_put_together_once_however_often_it_is_asked_for(monkeypatch):
-    reuse = Reuse(BatchEngine(lambda: [Sums()], 4096, 64))
+    reuse = Reuse(BatchEngine(lambda: [Sums()], 4096, Lengths(64)))
     made = []
     empty = np.empty
     monkeypatch.setattr("scorer.batchengine.np.empty", lambda *a, **k: made.append(1) or empty(*a, **k))
@@ -334,18 +334,18 @@ def test_the_result_of_a_window_is_put_together_once_however_often_it_is_asked_f
 
 def test_the_first_batches_are_full_ones_of_the_longest_rows_and_of_the_shortest():
     session = Sums()
-    BatchEngine(lambda: [session, session], 640, 100).warm_up(3)
+    BatchEngine(lambda: [session, session], 640, Lengths(100)).warm_up(3)
     assert sorted(session.shapes) == [(6, 100), (6, 100), (40, 16), (40, 16)]
 
 
 def test_without_memory_for_any_row_the_error_says_so():
     with pytest.raises(OutOfMemory, match="cuda device 0 has no memory for the model, or not for a single row"):
-        BatchEngine(lambda: [Small(1)], 1000, 100).logits([np.ones(5, dtype=np.int64)] * 4)
+        BatchEngine(lambda: [Small(1)], 1000, Lengths(100)).logits([np.ones(5, dtype=np.int64)] * 4)
 
 
 def test_a_row_that_found_no_memory_is_computed_when_it_comes_again():
     session = Small(16)
-    reuse = Reuse(BatchEngine(lambda: [session], 1000, 100))
+    reuse = Reuse(BatchEngine(lambda: [session], 1000, Lengths(100)))
     row = np.ones(17, dtype=np.int64)
     assert reuse.submit([row[:2]]).result().tolist() == [[2]]
     assert np.isnan(reuse.submit([row, row]).result()).all()

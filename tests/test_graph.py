@@ -7,8 +7,10 @@ import onnx
 import pytest
 from conftest import POSITIONS, reviews
 
-from export.graph import classifier, feature_graph
+from export.classifier import Classifier
+from export.graph import feature_graph, to_float32
 from export.head import LinearHead
+from export.pooling import vectors
 from export.quantize import to_int8
 from export.weights import encoder_weights
 from scorer import runtime
@@ -62,8 +64,8 @@ def test_cpu_runs_exactly_the_operators_that_were_chosen(encoder, tmp_path, fami
     weights = encoder_weights(frozen)
     rows = frozen.tokenizer.encode(reviews(20, 2, 3).texts).ids
     for model, expected in (
-        (classifier(weights, HEAD, pooling), FP32[pooling]),
-        (to_int8(weights, HEAD, pooling, rows), INT8[pooling]),
+        (to_float32(weights, Classifier(HEAD, pooling)), FP32[pooling]),
+        (to_int8(weights, Classifier(HEAD, pooling), rows), INT8[pooling]),
     ):
         found = optimized(model, tmp_path / "optimized.onnx")
         assert {name: count for name, count in found.items() if name in COUNTED} == expected
@@ -72,7 +74,7 @@ def test_cpu_runs_exactly_the_operators_that_were_chosen(encoder, tmp_path, fami
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_graph_for_cuda_has_one_attention_kernel_a_block(encoder, family):
     """As exported: what a GPU's session fuses beyond that can only be seen where there is one."""
-    found = operators(classifier(encoder_weights(encoder(family)), HEAD, "mean").graph)
+    found = operators(to_float32(encoder_weights(encoder(family)), Classifier(HEAD, "mean")).graph)
     assert {name: found[name] for name in ("If", "MultiHeadAttention", "Softmax", "LayerNormalization", "Gelu")} == {
         "If": 2, "MultiHeadAttention": 4, "Softmax": 0, "LayerNormalization": 5, "Gelu": 2,
     }  # fmt: skip
@@ -82,8 +84,8 @@ def test_the_graph_for_cuda_has_one_attention_kernel_a_block(encoder, family):
 def test_the_block_for_the_first_token_alone_is_exact(encoder, family):
     """Against the same graph with a whole last block, which reads the first token afterwards."""
     weights = encoder_weights(encoder(family))
-    whole = runtime.open_session(feature_graph(weights, ("cls", "mean")).SerializeToString(), "cpu")
-    short = runtime.open_session(classifier(weights, HEAD, "cls").SerializeToString(), "cpu")
+    whole = runtime.open_session(feature_graph(weights, vectors("cls+mean", 2)).SerializeToString(), "cpu")
+    short = runtime.open_session(to_float32(weights, Classifier(HEAD, "cls")).SerializeToString(), "cpu")
     generator = np.random.default_rng(0)
     for lengths in ((1,), (POSITIONS,), (3, 17, 1, 40), (33,) * 7):
         ids, mask = pad([generator.integers(5, 30, size=length) for length in lengths])
@@ -93,7 +95,7 @@ def test_the_block_for_the_first_token_alone_is_exact(encoder, family):
 
 
 def test_inputs_and_outputs_have_the_usual_names_and_dynamic_axes(encoder):
-    graph = classifier(encoder_weights(encoder("bert")), HEAD, "cls").graph
+    graph = to_float32(encoder_weights(encoder("bert")), Classifier(HEAD, "cls")).graph
     shapes = {
         value.name: [axis.dim_param or axis.dim_value for axis in value.type.tensor_type.shape.dim]
         for value in (*graph.input, *graph.output)

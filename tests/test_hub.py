@@ -10,6 +10,7 @@ from conftest import Result
 
 from export.data import Dataset, LabelNames, load_hub
 from export.encoder import load_encoder
+from export.fit import FitSettings
 from export.train import Settings, train
 from scorer.cli import command
 from scorer.command import run_command
@@ -37,7 +38,12 @@ def test_distilbert_and_imdb_from_the_hub_go_all_the_way(
 ) -> None:
     assert dataset.labels == ("neg", "pos")
     encoder = load_encoder("distilbert-base-uncased", max_length=200)
-    bundle = train(dataset, encoder, Settings(tmp_path / "imdb", "imdb", cache=tmp_path / "cache", quiet=True), print)
+    bundle = train(
+        dataset,
+        encoder,
+        Settings(tmp_path / "imdb", "imdb", FitSettings(cache=tmp_path / "cache", wide=None, quiet=True), quiet=True),
+        print,
+    )
     assert bundle.manifest.parity["difference"] <= 1e-4
     assert bundle.manifest.metrics["test_accuracy"] > 0.6
     (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in dataset.test.texts))

@@ -12,10 +12,12 @@ from conftest import MAX_LENGTH, POSITIONS, make_bundle, reviews, tiny_tokenizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from export.check_parity import check_bundle, load_head
+from export.bundle import load_classifier
+from export.check_parity import check_bundle
+from export.classifier import Classifier
 from export.encoder import freeze
 from export.errors import ExportError, ParityError
-from export.graph import check_graph, classifier
+from export.graph import check_graph, to_float32
 from export.head import LinearHead
 from export.parity import compare, torch_logits
 from export.weights import encoder_weights
@@ -38,7 +40,7 @@ def exported(request, encoder):
     family, pooling, logits = request.param
     frozen = encoder(family)
     head = random_head(frozen.hidden_size, logits)
-    session = open_session(classifier(encoder_weights(frozen), head, pooling).SerializeToString(), "cpu")
+    session = open_session(to_float32(encoder_weights(frozen), Classifier(head, pooling)).SerializeToString(), "cpu")
     return frozen, head, pooling, session
 
 
@@ -62,11 +64,11 @@ def test_logits_equal_those_of_pytorch_at_any_shape(exported, batch):
     if frozen.config.model_type == "roberta":
         ids = np.where(mask == 1, ids, frozen.config.pad_token_id)
     found = session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
-    np.testing.assert_allclose(found, torch_logits(frozen, head, pooling, ids, mask), atol=5e-5, rtol=0)
+    np.testing.assert_allclose(found, torch_logits(frozen, Classifier(head, pooling), ids, mask), atol=5e-5, rtol=0)
 
 
 def test_a_graph_with_a_fixed_axis_is_refused(encoder):
-    model = classifier(encoder_weights(encoder("bert")), random_head(32, 1), "cls")
+    model = to_float32(encoder_weights(encoder("bert")), Classifier(random_head(32, 1), "cls"))
     model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 6
     with pytest.raises(ExportError, match="axes are"):
         check_graph(model)
@@ -76,18 +78,18 @@ def test_the_gate_refuses_a_graph_with_one_changed_weight(encoder):
     frozen = encoder("bert")
     head = random_head(32, 1)
     changed = LinearHead(head.weight, head.bias + np.float32(2e-4))
-    session = open_session(classifier(encoder_weights(frozen), changed, "cls").SerializeToString(), "cpu")
+    session = open_session(to_float32(encoder_weights(frozen), Classifier(changed, "cls")).SerializeToString(), "cpu")
     rows = frozen.tokenizer.encode(reviews(20, 2, 5).texts).ids
     with pytest.raises(ParityError, match=r"differs from PyTorch by 0\.0002"):
-        compare(session, frozen, head, "cls", rows, most_positions=frozen.positions)
+        compare(session, frozen, Classifier(head, "cls"), rows, longest=frozen.positions)
 
 
 def test_the_gate_compares_the_shapes_that_it_promises(encoder):
     frozen = encoder("distilbert")
     head = random_head(32, 1)
-    session = open_session(classifier(encoder_weights(frozen), head, "cls").SerializeToString(), "cpu")
+    session = open_session(to_float32(encoder_weights(frozen), Classifier(head, "cls")).SerializeToString(), "cpu")
     rows = frozen.tokenizer.encode(reviews(20, 2, 5).texts).ids
-    parity = compare(session, frozen, head, "cls", rows, most_positions=frozen.positions)
+    parity = compare(session, frozen, Classifier(head, "cls"), rows, longest=frozen.positions)
     assert parity.shapes[:3] == ((1, 1), (1, POSITIONS), (7, 33))
     assert parity.rows == 1 + 1 + 7 + 5 + 20
     assert 0 < parity.difference < 1e-4
@@ -95,8 +97,8 @@ def test_the_gate_compares_the_shapes_that_it_promises(encoder):
 
 def test_a_failed_gate_writes_no_bundle(encoder, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "export.train.classifier",
-        lambda weights, head, pooling: classifier(encoder_weights(encoder("bert")), random_head(32, 1), "cls"),
+        "export.train.to_float32",
+        lambda weights, classifier: to_float32(encoder_weights(encoder("bert")), Classifier(random_head(32, 1), "cls")),
     )
     with pytest.raises(ParityError):
         make_bundle(encoder("bert"), tmp_path / "refused")
@@ -124,12 +126,11 @@ def test_probabilities_through_the_command_equal_those_of_pytorch(family, kind, 
     encoded = tokenizer(texts, padding=True, truncation=True, max_length=MAX_LENGTH, return_tensors="np")
     logits = torch_logits(
         folder,
-        load_head(bundle),
-        "cls",
+        load_classifier(bundle),
         encoded["input_ids"].astype(np.int64),
         encoded["attention_mask"].astype(np.int64),
     )
-    expected = torch.sigmoid(torch.from_numpy(logits[:, 0])).numpy()
+    expected = torch.sigmoid(torch.from_numpy(logits[:, 0]) / bundle.manifest.temperature).numpy()
     assert [int(row["row"]) for row in found] == list(range(1, len(texts) + 1))
     np.testing.assert_allclose([float(row["score"]) for row in found], expected, atol=1e-5)
     assert [row["label"] for row in found] == ["positive" if logit >= 0 else "negative" for logit in logits[:, 0]]
@@ -140,16 +141,16 @@ def test_the_full_size_distilbert_architecture_exports_exactly(tmp_path):
     model = transformers.DistilBertModel(transformers.DistilBertConfig())
     frozen = freeze(model, tiny_tokenizer("distilbert").backend_tokenizer.to_str(), name="distilbert", max_length=400)
     head = random_head(768, 1)
-    session = open_session(classifier(encoder_weights(frozen), head, "cls").SerializeToString(), "cpu")
+    session = open_session(to_float32(encoder_weights(frozen), Classifier(head, "cls")).SerializeToString(), "cpu")
     generator = np.random.default_rng(0)
     rows = [generator.integers(5, 30000, size=length) for length in (3, 40, 127)]
-    parity = compare(session, frozen, head, "cls", rows, most_positions=512)
+    parity = compare(session, frozen, Classifier(head, "cls"), rows, longest=512)
     assert parity.shapes[1] == (1, 512)
     assert parity.difference < 1e-4
 
 
 def test_parity_of_a_bundle_is_checked_against_the_encoder_it_was_made_with(bundle, encoder):
-    texts = reviews(60, 2, 11).texts
+    texts = reviews(600, 2, 11).texts
     parity, agreements = check_bundle(bundle, encoder("distilbert"), texts, threads=2)
     assert parity is not None
     assert parity.difference < 1e-4
@@ -178,8 +179,8 @@ def test_a_precision_that_turns_labels_is_refused(bundle, encoder, monkeypatch):
 
 
 def test_the_head_in_the_bundle_is_the_one_in_the_graph(bundle, encoder):
-    head = load_head(load_bundle(bundle.path))
+    classifier = load_classifier(load_bundle(bundle.path))
     rows = encoder("distilbert").tokenizer.encode(reviews(20, 2, 12).texts).ids
     session = open_session(bundle.graph("fp32"), "cpu", external=bundle.external("fp32"))
-    parity = compare(session, encoder("distilbert"), head, "mean", rows, most_positions=POSITIONS)
+    parity = compare(session, encoder("distilbert"), classifier, rows, longest=POSITIONS)
     assert parity.difference < 1e-4

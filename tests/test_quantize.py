@@ -16,7 +16,8 @@ from onnx import numpy_helper
 
 from export import quantize
 from export.calibrate import observe
-from export.graph import classifier
+from export.classifier import Classifier
+from export.graph import to_float32
 from export.head import LinearHead
 from export.quantize import choose_span, round_weights, to_int8
 from export.weights import encoder_weights
@@ -78,12 +79,12 @@ def test_where_nothing_stands_out_there_are_no_extra_channels():
 
 
 def test_the_outliers_excess_makes_int8_more_exact(weights, rows, monkeypatch):
-    expected = logits(classifier(weights, HEAD, "mean"), rows)
+    expected = logits(to_float32(weights, Classifier(HEAD, "mean")), rows)
     monkeypatch.setattr(quantize, "_MOST_EXTRA", 8)  # of 32 channels a single one is 3% already
     monkeypatch.setattr(quantize, "_PRICE", 0.1)
-    error = np.abs(logits(to_int8(weights, HEAD, "mean", rows[:20]), rows) - expected).mean()
+    error = np.abs(logits(to_int8(weights, Classifier(HEAD, "mean"), rows[:20]), rows) - expected).mean()
     monkeypatch.setattr(quantize, "_MOST_EXTRA", 0)
-    without = np.abs(logits(to_int8(weights, HEAD, "mean", rows[:20]), rows) - expected).mean()
+    without = np.abs(logits(to_int8(weights, Classifier(HEAD, "mean"), rows[:20]), rows) - expected).mean()
     assert error < 0.5 * without
 
 
@@ -101,14 +102,14 @@ def test_rounding_with_the_inputs_in_mind_is_more_exact_than_rounding_to_the_nea
 
 
 def test_the_mean_error_of_the_calibration_texts_is_corrected(weights, rows):
-    errors = logits(to_int8(weights, HEAD, "mean", rows[:20]), rows[:20]) - logits(
-        classifier(weights, HEAD, "mean"), rows[:20]
+    errors = logits(to_int8(weights, Classifier(HEAD, "mean"), rows[:20]), rows[:20]) - logits(
+        to_float32(weights, Classifier(HEAD, "mean")), rows[:20]
     )
     assert abs(errors.mean()) < 1e-4 < np.abs(errors).mean()
 
 
 def test_word_vectors_are_rounded_with_a_scale_of_their_own(weights, rows):
-    model = to_int8(weights, HEAD, "mean", rows[:5])
+    model = to_int8(weights, Classifier(HEAD, "mean"), rows[:5])
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     back = constants["word"] * constants["word.scale"]
     # Half a step, and a step is an eighth larger at most for the scales' few bits.
@@ -118,7 +119,7 @@ def test_word_vectors_are_rounded_with_a_scale_of_their_own(weights, rows):
 def test_the_weights_that_int8_stands_for_are_exact_in_float16(weights, rows):
     constants = {
         tensor.name: numpy_helper.to_array(tensor)
-        for tensor in to_int8(weights, HEAD, "mean", rows[:5]).graph.initializer
+        for tensor in to_int8(weights, Classifier(HEAD, "mean"), rows[:5]).graph.initializer
     }
     names = [name.removesuffix(".weight") for name, value in constants.items() if value.dtype == np.int8]
     assert len(names) == 13  # six in each of two blocks, and the words
@@ -128,7 +129,7 @@ def test_the_weights_that_int8_stands_for_are_exact_in_float16(weights, rows):
 
 
 def test_what_goes_into_the_products_is_observed_over_all_tokens(weights, rows):
-    seen = observe(lambda arithmetic: classifier(weights, HEAD, "mean", arithmetic), rows[:4])
+    seen = observe(lambda arithmetic: to_float32(weights, Classifier(HEAD, "mean"), arithmetic), rows[:4])
     assert len(seen) == 8  # four activations in each of two blocks
     for one in seen.values():
         assert (one.low <= one.mean).all()
@@ -139,7 +140,7 @@ def test_what_goes_into_the_products_is_observed_over_all_tokens(weights, rows):
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
 def test_a_rows_int8_logits_do_not_depend_on_its_neighbours_even_in_one_batch(weights, rows, pooling):
     """The scales are fixed, so a batch mate moves nothing but the last bits of float32."""
-    session = open_session(to_int8(weights, HEAD, pooling, rows[:20]).SerializeToString(), "cpu")
+    session = open_session(to_int8(weights, Classifier(HEAD, pooling), rows[:20]).SerializeToString(), "cpu")
     same = [row for row in rows if len(row) == len(rows[0])][:6]
     assert len(same) > 2
     ids = np.stack(same)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from scorer.batchengine import BatchEngine
+from scorer.batches import Lengths
 from scorer.engine import RowEngine
 from scorer.reuse import Reuse
 
@@ -76,7 +77,7 @@ class Blocked(Counting):
 
 
 @pytest.mark.parametrize(
-    "make", [lambda session: RowEngine(session, 1), lambda session: BatchEngine(lambda: [session], 1, 10)]
+    "make", [lambda session: RowEngine(session, 1), lambda session: BatchEngine(lambda: [session], 1, Lengths(10))]
 )
 def test_rows_that_another_call_gave_up_are_computed_all_the_same(make):
     session = Blocked()

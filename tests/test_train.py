@@ -15,11 +15,13 @@ from conftest import MAX_LENGTH, Result, make_bundle, reviews, tiny_tokenizer
 
 from export import features
 from export.cli import command
-from export.data import Dataset, LabelNames, load_files, make_dataset
+from export.data import Columns, Dataset, LabelNames, Row, load_files, make_dataset
 from export.encoder import load_encoder
 from export.errors import DatasetError, ExportError, UnsupportedEncoder
-from export.features import extract, pool
+from export.features import extract
+from export.fit import FitSettings
 from export.head import HeadSettings, predict, train_head
+from export.pooling import every_vector, pool
 from export.train import Settings, train
 from scorer.command import run_command
 from scorer.engine import RowEngine
@@ -80,8 +82,9 @@ def test_features_are_what_pytorch_computes(encoder, family):
     found = features.feature_engine(frozen, 2).logits(rows)
     for row, vectors in zip(rows, found, strict=True):
         ids = torch.from_numpy(row[np.newaxis])
-        hidden = frozen.model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state.detach()
-        expected = [pool(hidden, torch.ones_like(ids), pooling)[0] for pooling in features.POOLINGS]
+        mask = torch.ones_like(ids)
+        layers = frozen.model(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states[1:]
+        expected = [pool(layers[layer - 1], mask, kind)[0].detach() for kind, layer in every_vector(2)]
         np.testing.assert_allclose(vectors, torch.stack(expected), atol=1e-5)
 
 
@@ -93,7 +96,7 @@ def test_mean_pooling_leaves_padding_out():
 
 def test_an_interrupted_extraction_goes_on_where_it_stopped(encoder, tmp_path, monkeypatch):
     frozen = encoder("distilbert")
-    tokens = frozen.tokenizer.encode(reviews(200, 2, 4).texts)
+    tokens = frozen.tokenizer.encode(reviews(200, 2, 4).texts).ids
     monkeypatch.setattr(features, "_TEXTS_PER_SAVE", 9)
     whole = extract(frozen, tokens, tmp_path / "whole", name="train", quiet=True)
     assert whole.computed == 200
@@ -120,12 +123,12 @@ def test_other_texts_weights_or_lengths_have_features_of_their_own(encoder, enco
     frozen = encoder("distilbert")
     texts = reviews(5, 2, 4).texts
     keys = {
-        features.cache_key(frozen, frozen.tokenizer.encode(texts)),
-        features.cache_key(frozen, frozen.tokenizer.encode(texts[:4])),
-        features.cache_key(frozen, frozen.tokenizer.encode([*texts[:4], "other"])),
-        features.cache_key(encoder("bert"), frozen.tokenizer.encode(texts)),
-        features.cache_key(
-            frozen, load_encoder(str(encoder_folder("distilbert")), max_length=4).tokenizer.encode(texts)
+        features.features_key(frozen, frozen.tokenizer.encode(texts).ids),
+        features.features_key(frozen, frozen.tokenizer.encode(texts[:4]).ids),
+        features.features_key(frozen, frozen.tokenizer.encode([*texts[:4], "other"]).ids),
+        features.features_key(encoder("bert"), frozen.tokenizer.encode(texts).ids),
+        features.features_key(
+            frozen, load_encoder(str(encoder_folder("distilbert")), max_length=4).tokenizer.encode(texts).ids
         ),
     }
     assert len(keys) == 5
@@ -181,13 +184,14 @@ def separable(count, labels, seed):
     return vectors.astype(np.float32), numbers
 
 
+@pytest.mark.parametrize("solver", ["newton", "adam"])
 @pytest.mark.parametrize("labels", [2, 3])
-def test_the_folded_head_classifies_raw_features_of_any_scale(labels):
+def test_the_folded_head_classifies_raw_features_of_any_scale(labels, solver):
     training = train_head(
         separable(2000, labels, 0),
         separable(200, labels, 1),
         label_count=labels,
-        settings=HeadSettings(epochs=30, learning_rate=0.01),
+        settings=HeadSettings(solver=solver, epochs=30, learning_rate=0.01),
     )
     vectors, truth = separable(500, labels, 2)
     assert training.head.weight.shape == (1 if labels == 2 else labels, 6)
@@ -197,14 +201,17 @@ def test_the_folded_head_classifies_raw_features_of_any_scale(labels):
 def test_the_epoch_with_the_lowest_validation_loss_is_kept():
     train_part, other = separable(60, 2, 0), separable(60, 2, 1)
     shuffled = (other[0], np.random.default_rng(0).permutation(other[1]))  # nothing to be learnt: later epochs overfit
-    training = train_head(train_part, shuffled, label_count=2, settings=HeadSettings(epochs=20, learning_rate=0.05))
-    assert training.best == min(training.epochs, key=lambda epoch: epoch.validation_loss)
+    training = train_head(
+        train_part, shuffled, label_count=2, settings=HeadSettings(solver="adam", epochs=20, learning_rate=0.05)
+    )
+    assert training.best == min(training.steps, key=lambda step: step.validation_loss)
     assert training.best.number < 20
 
 
 def test_training_is_repeatable():
     first, second = (
-        train_head(separable(300, 2, 0), separable(50, 2, 1), label_count=2, settings=HeadSettings()) for _ in range(2)
+        train_head(separable(300, 2, 0), separable(50, 2, 1), label_count=2, settings=HeadSettings(solver="adam"))
+        for _ in range(2)
     )
     assert (first.head.weight == second.head.weight).all()
 
@@ -213,12 +220,12 @@ def test_training_is_repeatable():
 
 
 def test_labels_are_sorted_named_and_the_positive_one_is_last():
-    rows = [("a", "0"), ("b", "1")]
+    rows = [Row("a", "0"), Row("b", "1")]
     assert make_dataset("d", rows, rows, LabelNames()).labels == ("0", "1")
     assert make_dataset("d", rows, rows, LabelNames(("neg", "pos"))).train.labels.tolist() == [0, 1]
     turned = make_dataset("d", rows, rows, LabelNames(("neg", "pos"), "neg"))
     assert (turned.labels, turned.train.labels.tolist()) == (("pos", "neg"), [1, 0])
-    ten = [(str(n), str(n)) for n in range(1, 12)]
+    ten = [Row(str(n), str(n)) for n in range(1, 12)]
     assert make_dataset("d", ten, ten, LabelNames()).labels == tuple(str(n) for n in range(1, 12))
 
 
@@ -253,7 +260,7 @@ def test_labels_are_sorted_named_and_the_positive_one_is_last():
 )
 def test_labels_that_do_not_fit_are_an_error(train_rows, test_rows, names, message):
     with pytest.raises(DatasetError) as caught:
-        make_dataset("d", train_rows, test_rows, names)
+        make_dataset("d", *([Row(*row) for row in rows] for rows in (train_rows, test_rows)), names)
     assert str(caught.value) == message
 
 
@@ -262,8 +269,7 @@ def test_every_format_gives_the_same_dataset(files):
         load_files(
             files / f"train.{kind}",
             files / f"test.{kind}",
-            text_column=None,
-            label_column="label",
+            columns=Columns(),
             label_names=LabelNames(),
         )
         for kind in ("csv", "jsonl", "parquet")
@@ -278,14 +284,10 @@ def test_every_format_gives_the_same_dataset(files):
 def test_a_training_record_that_cannot_be_used_is_named_and_never_left_out(tmp_path):
     (tmp_path / "a.csv").write_text("text,label\ngood,1\n,0\n")
     with pytest.raises(DatasetError, match=r"a\.csv, line 3: empty_text"):
-        load_files(
-            tmp_path / "a.csv", tmp_path / "a.csv", text_column=None, label_column="label", label_names=LabelNames()
-        )
+        load_files(tmp_path / "a.csv", tmp_path / "a.csv", columns=Columns(), label_names=LabelNames())
     (tmp_path / "b.csv").write_text("text,label\ngood,\n")
     with pytest.raises(DatasetError, match="record 1 has no value in the column 'label'"):
-        load_files(
-            tmp_path / "b.csv", tmp_path / "b.csv", text_column=None, label_column="label", label_names=LabelNames()
-        )
+        load_files(tmp_path / "b.csv", tmp_path / "b.csv", columns=Columns(), label_names=LabelNames())
 
 
 # The command
@@ -295,33 +297,35 @@ def test_train_evaluate_parity_and_score_go_together(files, encoder_folder, scor
     folder = encoder_folder("roberta")
     result = score_model(
         "train", "--encoder", folder, "--train-file", files / "train.csv", "--test-file", files / "test.parquet",
-        "--max-length", 24, "--pooling", "mean", "--epochs", 5, "--cache-dir", files / "cache", "-o", files / "b", "-q",
+        "--max-length", 24, "--pooling", "mean", "--solver", "adam", "--epochs", 5, "--wide-pairs", 512,
+        "--cache-dir", files / "cache", "-o", files / "b", "-q",
     )  # fmt: skip
     assert result.code == 0, result.err
     lines = result.out.splitlines()
     assert lines[0] == "train.csv (tested on test.parquet): 200 training and 60 test texts; labels neg, pos"
     assert re.fullmatch(r"features of train: 200 texts in \d+ s, [\d.]+ a second", lines[1])
-    assert lines[3].startswith("epoch  1: training loss 0.")
-    assert any(line.startswith("accuracy with pooling mean: training ") for line in lines)
+    assert lines[2].startswith("epoch 1: training loss 0.")
+    assert any(line.startswith("wide part: L2 0.00") for line in lines)
+    assert any(line.startswith("validation accuracy: encoder ") for line in lines)
+    assert any(line.startswith("baseline (TF-IDF + logistic regression): test accuracy ") for line in lines)
     assert any(line.startswith("parity: biggest difference of a logit from PyTorch ") for line in lines)
     assert lines[-1].startswith(f"wrote {files / 'b'} (")
     manifest = json.loads((files / "b" / "manifest.json").read_text())
-    assert len(manifest["metrics"]["losses"]) == 5
+    metrics = manifest["metrics"]
+    assert len(metrics["head"]["steps"]) == 5
+    assert (manifest["max_length"], manifest["max_tokens"]) == (24, 1024)
     assert manifest["parity"]["difference"] <= 1e-4
     card = (files / "b" / "README.md").read_text()
-    assert f"| test, PyTorch | 60 | {manifest['metrics']['test_accuracy']:.2%} |" in card
+    assert f"| fp32, PyTorch | {metrics['test']['accuracy']:.2%} |" in card
 
     evaluated = score_model(
         "evaluate", files / "b", "--data", files / "test.jsonl", "--precision", "fp32", "--provider", "cpu", "-q"
     )
-    assert (
-        evaluated.out
-        == f"b, fp32 on cpu: accuracy {manifest['metrics']['test_accuracy']:.2%} ({round(manifest['metrics']['test_accuracy'] * 60)} of 60)\n"
-    )
+    assert f"| b (fp32, cpu) | 60 | {metrics['test']['accuracy']:.2%} |" in evaluated.out
 
     compared = score_model("parity", files / "b", "--data", files / "test.csv", "--encoder", folder, "--rows", 50)
     assert compared.code == 0, compared.err
-    assert compared.out.startswith("fp32, padded batches ((1, 1), (1, 64), (7, 33), (5, ")
+    assert compared.out.startswith("fp32, padded batches ((1, 1), (1, 1024), (7, 33), (5, ")
     assert compared.out.splitlines()[1].endswith("same label 100.00% of 50 texts")
 
     scored = score(
@@ -330,9 +334,7 @@ def test_train_evaluate_parity_and_score_go_together(files, encoder_folder, scor
     assert scored.code == 0
     with open(files / "out.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert np.mean([row["input_label"] == row["label"] for row in rows]) == pytest.approx(
-        manifest["metrics"]["test_accuracy"]
-    )
+    assert np.mean([row["input_label"] == row["label"] for row in rows]) == pytest.approx(metrics["test"]["accuracy"])
 
     refused = score_model(
         "train",
@@ -365,16 +367,17 @@ def test_overwrite_replaces_bundles_only(files, encoder_folder, score_model):
 
 
 def test_int8_that_disagrees_is_left_out(encoder, tmp_path, monkeypatch):
-    monkeypatch.setattr("export.train.LEAST_AGREEMENT", 1.01)
+    monkeypatch.setattr("export.train.is_too_low", lambda share, rows: True)
     split = reviews(80, 2, 1)
     said = []
     dataset = Dataset("d", ("n", "p"), split, reviews(40, 2, 2))
-    settings = Settings(tmp_path / "b", "b", cache=tmp_path / "f", parity_rows=4, quiet=True)
+    of_fit = FitSettings(cache=tmp_path / "f", wide=None, quiet=True)
+    settings = Settings(tmp_path / "b", "b", of_fit, max_length=MAX_LENGTH, parity_rows=4, baseline=False, quiet=True)
     bundle = train(dataset, encoder("bert"), settings, said.append)
     assert sorted(bundle.manifest.precisions) == ["fp16", "fp32"]
     assert bundle.manifest.providers == {"cpu": "fp32", "cuda": "fp16"}
     assert not {"model.int8.onnx", "weights.int8.bin"} & set(bundle.files)
-    assert "int8 is left out: 101% is needed. The bundle scores in fp32 on CPU." in said
+    assert "int8 is left out: 99% is needed. The bundle scores in fp32 on CPU." in said
     for precisions in (("int8",), ("fp16", "int8")):  # fp16 would have int8's weights
         with pytest.raises(ExportError, match="No bundle was written"):
             make_bundle(encoder("bert"), tmp_path / "int8", precisions=precisions)
@@ -385,7 +388,8 @@ def test_fp16_that_is_too_far_from_float32_is_left_out(encoder, tmp_path, monkey
     monkeypatch.setattr("export.parity.HALF_TOLERANCE", 0.0)
     said = []
     dataset = Dataset("d", ("n", "p"), reviews(80, 2, 1), reviews(40, 2, 2))
-    settings = Settings(tmp_path / "b", "b", cache=tmp_path / "f", parity_rows=4, quiet=True)
+    of_fit = FitSettings(cache=tmp_path / "f", wide=None, quiet=True)
+    settings = Settings(tmp_path / "b", "b", of_fit, max_length=MAX_LENGTH, parity_rows=4, baseline=False, quiet=True)
     bundle = train(dataset, encoder("bert"), settings, said.append)
     assert bundle.manifest.providers == {"cpu": "int8", "cuda": "fp32"}
     assert "fp16 is left out: 5e-03 is allowed." in said
@@ -404,7 +408,7 @@ def test_evaluate_wants_the_labels_of_the_bundle(bundle, files, score_model):
         "evaluate", bundle.path, "--data", files / "test.csv", "--provider", "cpu", "--label-names", "negative,positive"
     )
     assert named.code == 0
-    assert named.out.startswith("tiny, int8 on cpu: accuracy ")
+    assert "\n| tiny (int8, cpu) | 60 | " in named.out
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ import numpy as np
 import scorer.job
 from scorer.cli import command, main
 from scorer.command import run_command
+from scorer.decision import Decision
 from scorer.engine import RowEngine
 from scorer.model import Choice, Scorer
 from scorer.phases import Phases
@@ -44,7 +45,8 @@ class Injected(Scorer):
     def __init__(self, *arguments, **options):
         time.sleep(self.load_seconds)
         self.bundle = SimpleNamespace(id="injected")
-        self.manifest = SimpleNamespace(name="injected")
+        self.manifest = SimpleNamespace(name="injected", temperature=1.0)
+        self.decision = Decision()
         self.labels = ("negative", "positive")
         self.phases = Phases()
         self.choice = Choice("cpu", "fp32", "as asked")

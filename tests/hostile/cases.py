@@ -12,6 +12,7 @@ import reference
 import scorer.job
 from scorer.arguments import Arguments
 from scorer.cli import command
+from scorer.decision import Decision
 from scorer.engine import RowEngine
 from scorer.errors import ScorerError
 from scorer.model import Choice, Scorer
@@ -45,6 +46,7 @@ class Model(Scorer):
     """A model that costs nothing; its scores depend on the text alone, and differ for nearly all texts."""
 
     class Manifest:
+        temperature = 1.0
         name = "none"
 
     class Bundle:
@@ -53,7 +55,7 @@ class Model(Scorer):
     def __init__(self, *arguments, **options):
         self.bundle, self.manifest, self.labels = self.Bundle, self.Manifest, ("negative", "positive")
         self.choice, self.tokenizer = Choice("cpu", "fp32", "as asked"), self
-        self.engine = _SHARED
+        self.engine, self.decision = _SHARED, Decision()
         self.phases = Phases()
         self._reuse = Reuse(self.engine)
         self.window_rows = self.journal_rows = 8

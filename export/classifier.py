@@ -1,0 +1,30 @@
+"""What makes a classifier of an encoder: all that is decided and trained on top of it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from export.cut import Cut
+from export.head import LinearHead
+from export.wide import Wide
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """logits = head(pooled vectors of the tokens that the encoder reads) + wide(all tokens)
+
+    Attributes:
+        head: the linear head.
+        pooling: which vectors it reads side by side, see `export.pooling.vectors`.
+        cut: which tokens of a long text the encoder reads; None where it is given no more than it reads.
+        wide: weights of the text's pieces and pairs, or None.
+    """
+
+    head: LinearHead
+    pooling: str
+    cut: Cut | None = None
+    wide: Wide | None = None
+
+    def encoder_reads(self, ids: np.ndarray) -> np.ndarray:
+        """Of a text's token ids, (sequence,), those that the encoder reads."""
+        return ids if self.cut is None else self.cut.apply(ids)

@@ -1,0 +1,259 @@
+"""From texts to a classifier: the encoder's part, the wide part, and both as one; before it becomes a graph."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from export.cache import cache_folder
+from export.classifier import Classifier
+from export.cut import Cut
+from export.data import Dataset
+from export.encoder import FrozenEncoder
+from export.errors import ExportError
+from export.features import Features, extract
+from export.finetune import TuneSettings, tune
+from export.head import HeadSettings, Part, Training, loss, predict, train_head
+from export.metrics import calibration_error, reliability
+from export.pooling import vectors
+from export.stacking import Stack, stack
+from export.wide import WideSettings, WideTraining, train_wide
+from scorer.engine import probabilities
+from scorer.progress import duration
+
+# Runs of neighbours that are held out: enough that every region of a file is there.
+_BLOCKS = 25
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How a classifier is trained.
+
+    Attributes:
+        pooling: what the head reads, see `export.pooling.vectors`.
+        cut: which tokens of a long text the encoder reads; None where it is given no more than it reads.
+        head: how the head is trained on a frozen encoder.
+        tune: how the encoder's last blocks are trained along with it; None for a frozen encoder.
+        wide: how the wide part is trained, or None for no such part.
+        validation_share: of the training split, held out for what is chosen and calibrated.
+        seed: of the validation split.
+        cache: where features are kept.
+        quiet: show no progress.
+    """
+
+    pooling: str = "cls"
+    cut: Cut | None = None
+    head: HeadSettings = field(default_factory=HeadSettings)
+    tune: TuneSettings | None = None
+    wide: WideSettings | None = field(default_factory=WideSettings)
+    validation_share: float = 0.1
+    seed: int = 0
+    cache: Path = field(default_factory=cache_folder)
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A trained classifier, and how it came about.
+
+    Attributes:
+        encoder: that it is on: the one given, or with blocks that were trained.
+        classifier: head, pooling and wide part.
+        stack: how they were put together; its temperature is the classifier's.
+        training: of the head.
+        wide: of the wide part, if there is one.
+        validation: share of the validation texts that each part alone and the whole label right, by name.
+        poolings: the same for other poolings of a frozen encoder, for comparison.
+        calibration: of the validation texts, the calibration error and the loss before and after.
+        train_rows, validation_rows: of the training split.
+    """
+
+    encoder: FrozenEncoder
+    classifier: Classifier
+    stack: Stack
+    training: Training
+    wide: WideTraining | None
+    validation: Mapping[str, float]
+    poolings: Mapping[str, float]
+    calibration: Mapping[str, float]
+    train_rows: np.ndarray
+    validation_rows: np.ndarray
+
+
+def fit(
+    dataset: Dataset,
+    encoder: FrozenEncoder,
+    ids: list[np.ndarray],
+    settings: FitSettings,
+    say: Callable[[str], None],
+) -> Fit:
+    """Train a classifier on the training split; the test split is not looked at.
+
+    Args:
+        dataset: labelled texts.
+        encoder: to begin with.
+        ids: token ids of the training texts, (sequence,) each.
+        settings: how.
+        say: is given each line of the report.
+
+    Raises:
+        ExportError: there are too few texts, or the loss is no number any more.
+        UsageError: the settings do not fit the encoder.
+    """
+    vectors(settings.pooling, encoder.layers)
+    labels = dataset.train.labels
+    train_rows, validation_rows = split_rows(labels, settings)
+    rows = [ids[row] if settings.cut is None else settings.cut.apply(ids[row]) for row in range(len(ids))]
+    encoder, training, held_out, poolings = _deep(dataset, encoder, rows, train_rows, validation_rows, settings, say)
+    truth = labels[validation_rows]
+    logits = training.head.logits(held_out.pooled(settings.pooling))
+    wide = _wide(dataset, encoder, ids, train_rows, validation_rows, settings, say)
+    side = None if wide is None else wide.logits([ids[row] for row in validation_rows])
+    stacked = stack(logits, side, truth)
+    whole = stacked.logits(logits, side)
+    found = {"encoder": float(np.mean(predict(logits) == truth))}
+    if side is not None:
+        found |= {"wide": float(np.mean(predict(side) == truth)), "together": float(np.mean(predict(whole) == truth))}
+    say("validation accuracy: " + ", ".join(f"{name} {share:.2%}" for name, share in found.items()))
+    head = replace(training.head, bias=training.head.bias + stacked.bias)
+    classifier = Classifier(head, settings.pooling, settings.cut, None if wide is None else wide.wide(stacked.share))
+    calibration = {
+        f"{what}_{when}": value
+        for when, temperature in (("before", 1.0), ("after", stacked.temperature))
+        for what, value in _calibration(whole / np.float32(temperature), truth).items()
+    }
+    say(
+        f"temperature {stacked.temperature:.3f}: calibration error on validation {calibration['ece_before']:.2%} before, "
+        f"{calibration['ece_after']:.2%} after"
+    )
+    return Fit(encoder, classifier, stacked, training, wide, found, poolings, calibration, train_rows, validation_rows)
+
+
+def split_rows(labels: np.ndarray, settings: FitSettings) -> tuple[np.ndarray, np.ndarray]:
+    """Rows to train on and rows held out, the latter in runs of neighbours spread evenly over the file.
+
+    Neighbours often belong together: reviews of one film, messages of one day. Were single rows held out, others of
+    their kind would be trained on, and validation would promise what no new text keeps: on IMDb two points
+    of accuracy (docs/ACCURACY.md).
+
+    Raises:
+        ExportError: there are too few rows, or a label is not among those to train on.
+    """
+    count = len(labels)
+    held_out = max(1, round(count * settings.validation_share))
+    if held_out >= count:
+        raise ExportError(f"{count} training texts are too few to hold out a validation part.")
+    blocks = min(_BLOCKS, held_out)
+    size, stride = held_out // blocks, count // blocks
+    phase = int(np.random.default_rng(settings.seed).integers(stride - size + 1))
+    validation = np.concatenate([np.arange(size) + block * stride + phase for block in range(blocks)])
+    train = np.setdiff1d(np.arange(count), validation)
+    if len(np.unique(labels[train])) < len(np.unique(labels)):
+        raise ExportError(
+            f"{count} training texts are too few: all texts of a label are held out for validation. "
+            "Give more, or a smaller --validation-share."
+        )
+    return train, validation
+
+
+def _deep(
+    dataset: Dataset,
+    encoder: FrozenEncoder,
+    rows: list[np.ndarray],
+    train_rows: np.ndarray,
+    validation_rows: np.ndarray,
+    settings: FitSettings,
+    say: Callable[[str], None],
+) -> tuple[FrozenEncoder, Training, Features, dict[str, float]]:
+    """The encoder, a head on it, the features of the validation texts, and other poolings' validation accuracy."""
+    labels, label_count = dataset.train.labels, len(dataset.labels)
+    held_out_rows = [rows[row] for row in validation_rows]
+    if settings.tune is not None:
+        tuned = tune(
+            encoder,
+            ([rows[row] for row in train_rows], labels[train_rows]),
+            (held_out_rows, labels[validation_rows]),
+            pooling=settings.pooling,
+            label_count=label_count,
+            settings=settings.tune,
+            folder=settings.cache,
+            quiet=settings.quiet,
+        )
+        _say_steps(tuned.training, say)
+        features = features_of(tuned.encoder, held_out_rows, "validation", settings, say)
+        return tuned.encoder, tuned.training, features, {}
+    features = features_of(encoder, rows, "train", settings, say)
+    held_out = replace(features, vectors=features.vectors[validation_rows])
+
+    def trained(pooling: str) -> Training:
+        vectors = features.pooled(pooling)
+        parts: list[Part] = [(vectors[some], labels[some]) for some in (train_rows, validation_rows)]
+        return train_head(*parts, label_count=label_count, settings=settings.head)
+
+    training = trained(settings.pooling)
+    _say_steps(training, say)
+    others = [pooling for pooling in _comparable(encoder.layers) if pooling != settings.pooling]
+    poolings = {pooling: trained(pooling).best.validation_accuracy for pooling in others}
+    better = max(poolings, key=lambda pooling: poolings[pooling])
+    if poolings[better] > training.best.validation_accuracy:
+        say(f"--pooling {better} would be better on this encoder: validation {poolings[better]:.2%}")
+    return encoder, training, held_out, poolings
+
+
+def _comparable(layers: int) -> list[str]:
+    """Poolings that are worth a look on any encoder: the usual two, and what costs as little as the first."""
+    before = [f"mean{layer}" for layer in range(max(1, layers // 2), layers)]
+    return ["cls", "mean", *([before[-1], "cls+" + "+".join(before)] if before else [])]
+
+
+def features_of(
+    encoder: FrozenEncoder, rows: list[np.ndarray], name: str, settings: FitSettings, say: Callable[[str], None]
+) -> Features:
+    """`export.features.extract`, and a line about it."""
+    features = extract(encoder, rows, settings.cache, name=name, quiet=settings.quiet)
+    if features.computed:
+        rate = features.computed / features.seconds
+        say(f"features of {name}: {features.computed:,} texts in {duration(features.seconds)}, {rate:.1f} a second")
+    else:
+        say(f"features of {name}: all {len(rows):,} from the cache")
+    return features
+
+
+def _wide(
+    dataset: Dataset,
+    encoder: FrozenEncoder,
+    ids: list[np.ndarray],
+    train_rows: np.ndarray,
+    validation_rows: np.ndarray,
+    settings: FitSettings,
+    say: Callable[[str], None],
+) -> WideTraining | None:
+    if settings.wide is None:
+        return None
+    labels = dataset.train.labels
+    training = train_wide(
+        ([ids[row] for row in train_rows], labels[train_rows]),
+        ([ids[row] for row in validation_rows], labels[validation_rows]),
+        pieces=int(encoder.config.vocab_size),
+        label_count=len(dataset.labels),
+        settings=settings.wide,
+    )
+    say(f"wide part: L2 {training.best.number:g}, validation accuracy {training.best.validation_accuracy:.2%}")
+    return training
+
+
+def _say_steps(training: Training, say: Callable[[str], None]) -> None:
+    for step in training.steps:
+        say(
+            f"{training.by} {step.number:g}: training loss {step.train_loss:.4f}, validation loss {step.validation_loss:.4f}, "
+            f"validation accuracy {step.validation_accuracy:.2%}{'  <- kept' if step == training.best else ''}"
+        )
+
+
+def _calibration(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    return {
+        "ece": calibration_error(reliability(probabilities(logits), labels)),
+        "loss": loss(torch.from_numpy(logits), torch.from_numpy(labels)).item(),
+    }

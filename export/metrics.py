@@ -1,0 +1,132 @@
+"""How good predictions are: the figures of an evaluation, from probabilities and the truth."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.stats
+from sklearn.metrics import f1_score, roc_auc_score
+
+BINS = 15
+"""Of confidences, for the calibration error and the reliability diagram; as many as Guo et al. 2017 take."""
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Texts whose label was given with a confidence within ``low`` and ``high``.
+
+    Attributes:
+        texts: how many.
+        confidence: the mean probability that their label was given.
+        accuracy: the share of them whose label is right.
+    """
+
+    low: float
+    high: float
+    texts: int
+    confidence: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Figures over some texts.
+
+    Attributes:
+        texts: how many.
+        accuracy: share of right labels.
+        interval: of the accuracy, 95% (Wilson 1927).
+        f1: of the positive label; of more than two labels the mean over all.
+        roc_auc: the same, one label against all others; None where only one label occurs.
+        log_loss: mean of -ln(probability of the true label).
+        ece: expected calibration error (Guo et al. 2017, equation 3), in `BINS` bins.
+    """
+
+    texts: int
+    accuracy: float
+    interval: tuple[float, float]
+    f1: float
+    roc_auc: float | None
+    log_loss: float
+    ece: float
+
+
+def metrics(probabilities: np.ndarray, labels: np.ndarray) -> Metrics:
+    """The figures of predictions.
+
+    Args:
+        probabilities: float64 (texts, labels); rows sum to 1.
+        labels: int64 (texts,), the truth.
+    """
+    predicted = predictions(probabilities)
+    hits = int((predicted == labels).sum())
+    low, high = scipy.stats.binomtest(hits, len(labels)).proportion_ci(method="wilson")
+    two = probabilities.shape[1] == 2
+    f1 = f1_score(labels, predicted, average="binary" if two else "macro", zero_division=0.0)
+    return Metrics(
+        texts=len(labels),
+        accuracy=hits / len(labels),
+        interval=(float(low), float(high)),
+        f1=float(f1),
+        roc_auc=_roc_auc(probabilities, labels),
+        log_loss=float(losses(probabilities, labels).mean()),
+        ece=calibration_error(reliability(probabilities, labels)),
+    )
+
+
+def predictions(probabilities: np.ndarray) -> np.ndarray:
+    """Label numbers (texts,); of two equally probable labels the second, as `score` has it."""
+    if probabilities.shape[1] == 2:
+        return (probabilities[:, 1] >= probabilities[:, 0]).astype(np.int64)
+    return probabilities.argmax(axis=1)
+
+
+def losses(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """-ln of the probability of each text's true label, (texts,)."""
+    true = probabilities[np.arange(len(labels)), labels]
+    return -np.log(np.maximum(true, np.finfo(np.float64).tiny))
+
+
+def reliability(probabilities: np.ndarray, labels: np.ndarray) -> tuple[Bin, ...]:
+    """Confidence and accuracy, bin by bin; bins without a text are left out.
+
+    >>> reliability(np.array([[0.1, 0.9], [0.1, 0.9]]), np.array([1, 0]))[0].accuracy
+    0.5
+    """
+    confidence = probabilities.max(axis=1)
+    right = predictions(probabilities) == labels
+    edges = np.linspace(0, 1, BINS + 1)
+    numbers = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    found = []
+    for number in range(BINS):
+        here = numbers == number
+        if here.any():
+            low, high = float(edges[number]), float(edges[number + 1])
+            found.append(Bin(low, high, int(here.sum()), float(confidence[here].mean()), float(right[here].mean())))
+    return tuple(found)
+
+
+def calibration_error(bins: Sequence[Bin]) -> float:
+    """The mean distance of confidence and accuracy over all texts: 0 if of those labelled with 80% four in five are right."""
+    texts = sum(one.texts for one in bins)
+    return sum(one.texts * abs(one.confidence - one.accuracy) for one in bins) / max(texts, 1)
+
+
+def confusion(labels: np.ndarray, predicted: np.ndarray, label_count: int) -> np.ndarray:
+    """Count texts by true (rows) and predicted (columns) label.
+
+    >>> confusion(np.array([0, 1, 1]), np.array([0, 1, 0]), 2).tolist()
+    [[1, 0], [1, 1]]
+    """
+    counts = np.zeros((label_count, label_count), dtype=np.int64)
+    np.add.at(counts, (labels, predicted), 1)
+    return counts
+
+
+def _roc_auc(probabilities: np.ndarray, labels: np.ndarray) -> float | None:
+    count = probabilities.shape[1]
+    if len(np.unique(labels)) < count:
+        return None
+    if count == 2:
+        return float(roc_auc_score(labels, probabilities[:, 1]))
+    return float(roc_auc_score(labels, probabilities, multi_class="ovr", labels=np.arange(count)))

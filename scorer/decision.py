@@ -1,0 +1,82 @@
+"""From probabilities to the label that is written: the likeliest one, or as --threshold and --uncertain say."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from scorer.errors import UsageError
+
+UNCERTAIN = "uncertain"
+"""The label of texts within --uncertain."""
+
+
+def parse_band(given: str) -> tuple[float, float]:
+    """``LOW,HIGH`` as numbers.
+
+    Raises:
+        UsageError: it is not that.
+
+    >>> parse_band("0.4,0.6")
+    (0.4, 0.6)
+    """
+    try:
+        low, high = map(float, given.split(","))
+    except ValueError as error:
+        raise UsageError(f"--uncertain takes LOW,HIGH, as in 0.4,0.6, not {given!r}.") from error
+    return low, high
+
+
+@dataclass(frozen=True)
+class Decision:
+    """How a label is chosen.
+
+    Attributes:
+        threshold: of two labels, the positive one is given from this probability of it on; None for one half.
+        uncertain: from the first probability on, and below the second, the label is `UNCERTAIN`; None for no such band.
+    """
+
+    threshold: float | None = None
+    uncertain: tuple[float, float] | None = None
+
+    def check(self, labels: Sequence[str]) -> None:
+        """Raise `UsageError` if it does not fit together, or not a model with these labels."""
+        if self == Decision():
+            return
+        if len(labels) > 2:
+            raise UsageError(
+                f"--threshold and --uncertain are for two labels; the model has {len(labels)}: {', '.join(labels)}."
+            )
+        if self.uncertain is None:
+            return
+        low, high = self.uncertain
+        threshold = 0.5 if self.threshold is None else self.threshold
+        if not 0 <= low <= threshold <= high <= 1:
+            raise UsageError(
+                f"--uncertain {low:g},{high:g}: LOW, the threshold ({threshold:g}) and HIGH have to be in this order, "
+                "between 0 and 1."
+            )
+        if UNCERTAIN in labels:
+            raise UsageError(f"--uncertain cannot be used: the model has a label {UNCERTAIN!r} of its own.")
+
+    def labels(self, probabilities: np.ndarray, labels: Sequence[str]) -> list[str]:
+        """The label of each text; empty where its probabilities are NaN.
+
+        Args:
+            probabilities: float64 (texts, labels).
+            labels: the model's.
+
+        >>> Decision(uncertain=(0.4, 0.6)).labels(np.array([[0.7, 0.3], [0.5, 0.5]]), ["no", "yes"])
+        ['no', 'uncertain']
+        """
+        names = [*labels, UNCERTAIN, ""]
+        if probabilities.shape[1] == 2:
+            positive = probabilities[:, 1]
+            # Where both are equally likely it is the positive one: its logit is 0 then.
+            found = (positive >= (0.5 if self.threshold is None else self.threshold)).astype(np.int64)
+            if self.uncertain is not None:
+                found[(positive >= self.uncertain[0]) & (positive < self.uncertain[1])] = len(labels)
+        else:
+            found = probabilities.argmax(axis=1)
+        found[np.isnan(probabilities[:, 0])] = len(labels) + 1
+        return [names[int(number)] for number in found]

@@ -1,0 +1,144 @@
+"""--unfreeze: blocks that are trained, the frozen rest that is not, and runs that are interrupted."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from conftest import make_bundle, reviews
+
+from export import finetune
+from export.check_parity import check_bundle
+from export.classifier import Classifier
+from export.encoder import load_encoder, weights_sha256
+from export.features import extract
+from export.finetune import TuneSettings, tune
+from export.head import HeadSettings, predict, train_head
+from export.parity import torch_logits
+from export.weights import block_modules
+from scorer.batches import pad
+from scorer.errors import UsageError
+
+FAMILIES = ("distilbert", "bert", "roberta")
+SETTINGS = TuneSettings(2, epochs=3, learning_rate=3e-3, batch_size=8)
+
+
+def parts(encoder):
+    train, held_out = reviews(160, 2, 1), reviews(60, 2, 2)
+    return [(encoder.tokenizer.encode(split.texts).ids, split.labels) for split in (train, held_out)]
+
+
+def tuned(encoder, folder, settings=SETTINGS, pooling="cls"):
+    return tune(encoder, *parts(encoder), pooling=pooling, label_count=2, settings=settings, folder=folder, quiet=True)
+
+
+def weights(model):
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("blocks", "pooling"), [(1, "cls"), (2, "cls+mean1"), (1, "mean+mean1")])
+def test_only_the_last_blocks_are_trained_and_pytorch_computes_what_was_validated(
+    encoder, tmp_path, family, blocks, pooling
+):
+    frozen = encoder(family)
+    before = weights(frozen.model)
+    found = tuned(frozen, tmp_path, TuneSettings(blocks, epochs=1, learning_rate=1e-3, batch_size=8), pooling)
+    assert all((tensor == before[name]).all() for name, tensor in frozen.model.state_dict().items())
+    assert weights_sha256(found.encoder.model) == found.encoder.sha256 != frozen.sha256
+    modules = block_modules(found.encoder.model, frozen.config), block_modules(frozen.model, frozen.config)
+    changed = [
+        any(
+            (new != old).any()
+            for part in now
+            for new, old in zip(now[part].parameters(), then[part].parameters(), strict=True)
+        )
+        for now, then in zip(*modules, strict=True)
+    ]
+    assert changed == [number >= 2 - blocks for number in range(2)]
+    rows, labels = parts(frozen)[1]
+    logits = np.concatenate(
+        [torch_logits(found.encoder, Classifier(found.training.head, pooling), *pad([row])) for row in rows]
+    )
+    assert np.mean(predict(logits) == labels) == pytest.approx(found.training.best.validation_accuracy)
+
+
+def test_training_blocks_beats_the_frozen_encoder(encoder, tmp_path):
+    frozen = encoder("bert")
+    (rows, labels), (held_out, held_out_labels) = parts(frozen)
+    features = [extract(frozen, some, tmp_path, name="x", quiet=True).pooled("cls") for some in (rows, held_out)]
+    head = train_head((features[0], labels), (features[1], held_out_labels), label_count=2, settings=HeadSettings())
+    found = tuned(frozen, tmp_path, replace(SETTINGS, epochs=8))
+    assert [step.number for step in found.training.steps] == list(range(1, 9))
+    assert found.training.best.validation_accuracy > head.best.validation_accuracy
+    assert found.training.best.validation_accuracy > 0.95
+
+
+def test_an_interrupted_run_ends_with_the_same_weights(encoder, tmp_path, monkeypatch):
+    monkeypatch.setattr(finetune, "_BATCHES_PER_SAVE", 3)
+    whole = tuned(encoder("bert"), tmp_path / "whole")
+    step, calls = finetune._Run.step, []
+
+    def interrupted(run, *arguments):
+        calls.append(1)
+        if len(calls) in (5, 25, 31):
+            raise KeyboardInterrupt
+        step(run, *arguments)
+
+    monkeypatch.setattr(finetune._Run, "step", interrupted)
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            tuned(encoder("bert"), tmp_path / "parts")
+    torch.rand(7)  # whatever else was drawn in between
+    parted = tuned(encoder("bert"), tmp_path / "parts")
+    assert len(calls) < 2 * 60  # it did not begin anew each time
+    assert parted.encoder.sha256 == whole.encoder.sha256
+    assert (parted.training.head.weight == whole.training.head.weight).all()
+    assert parted.training.steps == whole.training.steps
+    again = tuned(encoder("bert"), tmp_path / "parts")
+    assert again.encoder.sha256 == whole.encoder.sha256
+
+
+def test_other_settings_do_not_go_on_with_a_checkpoint(encoder, tmp_path):
+    first = tuned(encoder("bert"), tmp_path)
+    second = tuned(encoder("bert"), tmp_path, TuneSettings(2, epochs=3, learning_rate=3e-3, batch_size=8, seed=1))
+    assert first.encoder.sha256 != second.encoder.sha256
+
+
+@pytest.mark.parametrize(
+    ("blocks", "pooling", "message"),
+    [
+        (3, "cls", "--unfreeze 3: the encoder 'tiny-bert' has 2 blocks."),
+        (1, "cls+mean1", None),
+        (2, "mean1", None),
+    ],
+)
+def test_what_cannot_be_trained_is_said(encoder, blocks, pooling, message):
+    settings = TuneSettings(blocks)
+    if message is None:
+        finetune.check(encoder("bert"), pooling, settings)
+        return
+    with pytest.raises(UsageError) as caught:
+        finetune.check(encoder("bert"), pooling, settings)
+    assert str(caught.value) == message
+
+
+def test_a_bundle_with_trained_blocks_is_checked_against_the_saved_encoder(encoder, tmp_path):
+    frozen = encoder("distilbert")
+    bundle = make_bundle(
+        frozen,
+        tmp_path / "b",
+        pooling="cls+mean1",
+        precisions=("fp32",),
+        tune=TuneSettings(2, epochs=2, learning_rate=1e-3),
+        save_encoder=tmp_path / "encoder",
+    )
+    assert bundle.manifest.encoder["unfrozen"] == 2
+    assert bundle.manifest.training["unfrozen"]["epochs"] == 2
+    loaded = load_encoder(str(tmp_path / "encoder"), max_length=frozen.tokenizer.max_length)
+    assert loaded.sha256 == bundle.manifest.encoder["sha256"] != frozen.sha256
+    texts = reviews(40, 2, 3).texts
+    assert loaded.tokenizer.encode(texts).ids[0].tolist() == frozen.tokenizer.encode(texts).ids[0].tolist()
+    parity, (agreement,) = check_bundle(bundle, loaded, texts, threads=2)
+    assert parity is not None
+    assert agreement.difference < 1e-4
