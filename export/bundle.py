@@ -12,8 +12,9 @@ import safetensors.numpy
 from export.classifier import Classifier
 from export.cut import Cut
 from export.errors import ExportError
+from export.external import constant
 from export.head import LinearHead
-from export.wide import Keys, Wide
+from export.wide import TABLE, Keys, Wide
 from scorer.bundle import HEAD, MANIFEST, SUMS, TOKENIZER, Bundle, format_sums
 from scorer.manifest import Manifest
 from scorer.publish import publish_folder
@@ -52,13 +53,15 @@ def write_bundle(
         manifest: what the bundle says of itself.
         tokenizer_json: the tokenizer's file.
         graphs: the files of the manifest's graphs, and those that they read, by name.
-        classifier: kept beside the graphs, so that another precision can be exported later.
+        classifier: whose head is kept beside the graphs, so that another precision can be exported later; the wide part's
+            weights are the same in all of them.
         unlisted: the model card and its pictures; never read by the scorer.
     """
+    head = classifier.head
     listed = {
         MANIFEST: manifest.to_json(),
         TOKENIZER: tokenizer_json,
-        HEAD: safetensors.numpy.save(_tensors(classifier)),
+        HEAD: safetensors.numpy.save({"weight": np.ascontiguousarray(head.weight), "bias": head.bias}),
         **graphs,
     }
     publish_folder(folder, {**listed, SUMS: format_sums(listed), **unlisted})
@@ -77,15 +80,10 @@ def load_classifier(bundle: Bundle) -> Classifier:
     cut = Cut(manifest.max_length, manifest.head["cut_head"]) if "cut_head" in manifest.head else None
     wide = None
     if "wide_pairs" in manifest.head:
-        pairs, weight = manifest.head["wide_pairs"], tensors["wide.weight"]
+        precision, pairs = next(iter(manifest.precisions)), manifest.head["wide_pairs"]
+        weight = constant(bundle.graph(precision), bundle.external(precision), TABLE)[:-1]
         wide = Wide(Keys(len(weight) - pairs, pairs), weight)
     return Classifier(LinearHead(tensors["weight"], tensors["bias"]), manifest.pooling, cut, wide)
-
-
-def _tensors(classifier: Classifier) -> dict[str, np.ndarray]:
-    head, wide = classifier.head, classifier.wide
-    tensors = {"weight": np.ascontiguousarray(head.weight), "bias": head.bias}
-    return tensors if wide is None else {**tensors, "wide.weight": wide.weight}
 
 
 def graph_bytes(model: onnx.ModelProto) -> bytes:

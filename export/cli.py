@@ -486,7 +486,7 @@ def main() -> NoReturn:
     run_as_program(
         command,
         name="score-model",
-        interrupted="no bundle was written; features so far are kept, and the same command goes on from them.",
+        interrupted="no bundle was written; what was computed so far is kept, and the same command goes on from it.",
     )
 
 

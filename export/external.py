@@ -5,8 +5,9 @@ So a bundle holds the weights once, whatever it can compute them in.
 
 from collections.abc import Mapping
 
+import numpy as np
 import onnx
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 # Constants below this stay in the graph, where they can be read.
 _LARGE = 1024
@@ -62,6 +63,27 @@ class WeightsFile:
         held = self._tensors[tensor.name]
         same_rows = held.data_type == tensor.data_type and held.dims[1:] == tensor.dims[1:]
         return same_rows and held.raw_data.startswith(tensor.raw_data)
+
+
+def constant(graph: bytes, files: Mapping[str, bytes], name: str) -> np.ndarray:
+    """A constant of a graph, be it in the graph or in a file beside it.
+
+    Args:
+        graph: an ONNX file.
+        files: those that it reads, by name.
+        name: of the constant.
+
+    Raises:
+        KeyError: there is none of that name.
+    """
+    tensors = {tensor.name: tensor for tensor in onnx.load_from_string(graph).graph.initializer}
+    tensor = tensors[name]
+    where = {entry.key: entry.value for entry in tensor.external_data}
+    data = tensor.raw_data
+    if where:
+        begin = int(where["offset"])
+        data = files[where["location"]][begin : begin + int(where["length"])]
+    return np.frombuffer(data, helper.tensor_dtype_to_np_dtype(tensor.data_type)).reshape(tensor.dims)
 
 
 def with_weights_files(graphs: Mapping[str, onnx.ModelProto]) -> tuple[dict[str, bytes], dict[str, bytes]]:

@@ -23,6 +23,9 @@ from export.writer import GraphWriter
 PAIRS = 1 << 20
 """Weights for pairs: they share them by hash. With four times as many nothing is gained (docs/ACCURACY.md)."""
 
+TABLE = "wide.weight"
+"""The constant of a graph that holds the weights, and one more that is 0."""
+
 _MULTIPLIER = 2_654_435_761  # Knuth's, the prime next to 2^32 times the golden ratio; no sum passes 2^63
 
 
@@ -109,7 +112,7 @@ class Wide:
         again = writer.node("Equal", left, right, name="wide.again")
         counted = writer.node("Where", again, nothing, left, name="wide.counted")
         table = np.concatenate([self.weight, np.zeros((1, self.weight.shape[1]), dtype=np.float16)])
-        weights = writer.node("Gather", writer.constant("wide.weight", table), counted, axis=0, name="wide.weights")
+        weights = writer.node("Gather", writer.constant(TABLE, table), counted, axis=0, name="wide.weights")
         weights = writer.node("Cast", weights, to=TensorProto.FLOAT, name="wide.floats")  # (batch, numbers, logits)
         return writer.node("ReduceSum", weights, one, keepdims=0, name="wide.logits")
 
