@@ -204,7 +204,7 @@ def _deep(
 
 def _comparable(layers: int) -> list[str]:
     """Poolings that are worth a look on any encoder: the usual two, and what costs as little as the first."""
-    before = [f"mean{layer}" for layer in range(max(1, layers // 2), layers)]
+    before = [f"mean{layer}" for layer in range(max(1, layers - 3), layers)]
     return ["cls", "mean", *([before[-1], "cls+" + "+".join(before)] if before else [])]
 
 

@@ -117,12 +117,11 @@ def train_head(train: Part, validation: Part, *, label_count: int, settings: Hea
 def _newton_heads(train: Part, label_count: int, settings: HeadSettings) -> Iterator[tuple[float, float, LinearHead]]:
     """The optimum for each strength of the penalty, with the strength and the training loss (without the penalty)."""
     features, labels = train[0].astype(np.float64), train[1]
+    # Newton's method inverts a matrix of (hidden * logits)^2; for more than two labels that is soon too large.
+    solver = "newton-cholesky" if label_count == 2 else "lbfgs"
+    model = LogisticRegression(solver=solver, max_iter=1000, warm_start=True)  # each begins where the last one ended
     for l2 in settings.l2:
-        # Newton's method inverts a matrix of (hidden * logits)^2; for more than two labels that is soon too large.
-        model = LogisticRegression(
-            C=1 / (l2 * len(labels)), solver="newton-cholesky" if label_count == 2 else "lbfgs", max_iter=1000
-        )
-        model.fit(features, labels)
+        model.set_params(C=1 / (l2 * len(labels))).fit(features, labels)
         head = LinearHead(model.coef_.astype(np.float32), model.intercept_.astype(np.float32))
         yield l2, loss(torch.from_numpy(head.logits(train[0])), torch.from_numpy(labels)).item(), head
 

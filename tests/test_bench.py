@@ -1,4 +1,4 @@
-"""The benchmark for GPUs, tried on a CPU: where there is a GPU, its minutes are not to be spent on finding typos."""
+"""Benchmarks, tried on little: where there is a GPU, its minutes are not to be spent on finding typos."""
 
 import json
 import os
@@ -6,6 +6,10 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+from conftest import reviews
 
 ROOT = Path(__file__).parents[1]
 
@@ -28,3 +32,15 @@ def test_the_benchmark_for_gpus_runs_from_end_to_end(tmp_path):
     assert report["accuracy"]["probability_most"] < 5e-3
     assert report["tiny exactness"]["device_most"] < 0.05
     assert {"median", "least", "most"} == report["tiny model"]["this project, fp16"].keys()
+
+
+def test_the_benchmark_of_bundles_compares_them(bundle, tmp_path):
+    texts = tmp_path / "texts.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"text": reviews(20, 2, 1).texts}), texts)
+    command = [sys.executable, ROOT / "bench" / "bundles.py", texts, bundle.path, bundle.path, "--rounds", "2"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[2].endswith(" | 1.000 |")
+    report = json.loads(done.stdout.splitlines()[-1])
+    assert report["bundles"][str(bundle.path)]["reviews_per_s"]["median"] > 0

@@ -1,5 +1,6 @@
 """The README says what is there, and what it says works."""
 
+import csv
 import json
 import re
 import shlex
@@ -66,3 +67,11 @@ def test_the_files_that_the_readme_lists_are_there():
             if not line.startswith("  "):
                 folder = name
             assert (ROOT / (name if not line.startswith("  ") else folder + name)).exists(), name
+
+
+def test_the_probes_are_labelled_as_the_default_model_labels():
+    with open(ROOT / "examples" / "probes.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["label"] for row in rows} == {"negative", "positive"}
+    assert len({row["text"] for row in rows}) == len(rows) == 63
+    assert all(row["kind"] for row in rows)

@@ -295,10 +295,13 @@ def test_a_training_record_that_cannot_be_used_is_named_and_never_left_out(tmp_p
 
 def test_train_evaluate_parity_and_score_go_together(files, encoder_folder, score_model, score):
     folder = encoder_folder("roberta")
+    (files / "probes.csv").write_text(
+        "text,label,kind\ngood film,pos,plain\nawful,neg,one word\ngreat,neg,wrong on purpose\n"
+    )
     result = score_model(
         "train", "--encoder", folder, "--train-file", files / "train.csv", "--test-file", files / "test.parquet",
         "--max-length", 24, "--pooling", "mean", "--solver", "adam", "--epochs", 5, "--wide-pairs", 512,
-        "--cache-dir", files / "cache", "-o", files / "b", "-q",
+        "--probes", files / "probes.csv", "--cache-dir", files / "cache", "-o", files / "b", "-q",
     )  # fmt: skip
     assert result.code == 0, result.err
     lines = result.out.splitlines()
@@ -316,6 +319,8 @@ def test_train_evaluate_parity_and_score_go_together(files, encoder_folder, scor
     assert (manifest["max_length"], manifest["max_tokens"]) == (24, 1024)
     assert manifest["parity"]["difference"] <= 1e-4
     card = (files / "b" / "README.md").read_text()
+    assert "3 short texts of our own, of which it labels 2 as we do." in card
+    assert "| wrong on purpose | great | pos |" in card
     assert f"| fp32, PyTorch | {metrics['test']['accuracy']:.2%} |" in card
 
     evaluated = score_model(

@@ -1,0 +1,62 @@
+"""What bundles cost: texts to scores on CPU, bundles in turn, relative to the first one.
+
+    python bench/bundles.py ../shared/imdb/test.parquet models/probe models/default
+
+Each round scores the same texts with each bundle, tokenizing included, and the next one begins with another bundle.
+Prints a table and, as its last line, one JSON object.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+
+import pyarrow.parquet
+from report import say, spread
+
+from scorer import Scorer
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("texts", type=Path, help="a Parquet file with a column text")
+    parser.add_argument("bundles", nargs="+", type=Path)
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--reviews", type=int, default=500)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    texts = list(dict.fromkeys(pyarrow.parquet.read_table(arguments.texts, columns=["text"])["text"].to_pylist()))
+    texts = texts[:: max(1, len(texts) // arguments.reviews)][: arguments.reviews]
+    scorers = [Scorer(bundle, provider="cpu", precision=arguments.precision) for bundle in arguments.bundles]
+    rates: list[list[float]] = [[] for _ in scorers]
+    for number in range(arguments.rounds + 1):  # the first one is for warming up
+        order = [(number + at) % len(scorers) for at in range(len(scorers))]
+        for at in order:
+            rate = reviews_per_second(scorers[at], texts)
+            if number:
+                rates[at].append(rate)
+        if number:
+            say(f"round {number}: " + ", ".join(f"{rate[-1]:.1f}" for rate in rates) + " reviews/s")
+    ratios = [[first / one for first, one in zip(rates[0], rate, strict=True)] for rate in rates]
+    print("| bundle | precision | reviews/s | cost a review, the first one's = 1 |\n|---|---|---|---|")
+    for bundle, scorer, rate, ratio in zip(arguments.bundles, scorers, rates, ratios, strict=True):
+        print(
+            f"| {bundle} | {scorer.choice.precision} | {statistics.median(rate):.1f} | {statistics.median(ratio):.3f} |"
+        )
+    found = {
+        str(bundle): {"reviews_per_s": spread(rate), "cost": spread(ratio)}
+        for bundle, rate, ratio in zip(arguments.bundles, rates, ratios, strict=True)
+    }
+    print(f"\n{json.dumps({'reviews': len(texts), 'rounds': arguments.rounds, 'bundles': found})}")
+
+
+def reviews_per_second(scorer: Scorer, texts: list[str]) -> float:
+    """Through tokenizer and engine; not through `Scorer.score`, which would know the texts from the round before."""
+    start = time.perf_counter()
+    scorer.engine.logits(scorer.tokenizer.encode(texts).ids)
+    return len(texts) / (time.perf_counter() - start)
+
+
+if __name__ == "__main__":
+    main()
