@@ -1,5 +1,6 @@
 """What makes a classifier of an encoder: all that is decided and trained on top of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ class Classifier:
 
     Attributes:
         head: the linear head.
-        pooling: which vectors it reads side by side, see `export.pooling.vectors`.
+        pooling: which vectors the head reads side by side, see `export.pooling.vectors`.
         cut: which tokens of a long text the encoder reads; None where it is given no more than it reads.
         wide: weights of the text's pieces and pairs, or None.
     """
@@ -28,3 +29,8 @@ class Classifier:
     def encoder_reads(self, ids: np.ndarray) -> np.ndarray:
         """Of a text's token ids, (sequence,), those that the encoder reads."""
         return ids if self.cut is None else self.cut.apply(ids)
+
+    def logits(self, features: np.ndarray, rows: Sequence[np.ndarray]) -> np.ndarray:
+        """float32 (texts, logits) of pooled vectors (texts, hidden) and of all token ids, (sequence,) each."""
+        logits = self.head.logits(features)
+        return logits if self.wide is None else logits + self.wide.logits(rows)

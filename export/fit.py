@@ -117,8 +117,11 @@ def fit(
     if side is not None:
         found |= {"wide": float(np.mean(predict(side) == truth)), "together": float(np.mean(predict(whole) == truth))}
     say("validation accuracy: " + ", ".join(f"{name} {share:.2%}" for name, share in found.items()))
-    head = replace(training.head, bias=training.head.bias + stacked.bias)
-    classifier = Classifier(head, settings.pooling, settings.cut, None if wide is None else wide.wide(stacked.share))
+    if wide is not None:
+        # All has been chosen: what the validation texts say of rare words and pairs need not be lost.
+        wide = wide.on((ids, labels))
+    head, kept = stacked.parts(training.head, wide)
+    classifier = Classifier(head, settings.pooling, settings.cut, kept)
     calibration = {
         f"{what}_{when}": value
         for when, temperature in (("before", 1.0), ("after", stacked.temperature))

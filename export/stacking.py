@@ -1,11 +1,12 @@
 """The encoder's logits and the wide part's as one (Wolpert 1992), and how sure of them one may be (Platt 1999)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from export.head import loss
+from export.head import LinearHead, loss
+from export.wide import Wide, WideTraining
 
 # A normal prior with this deviation on each parameter, log T among them: thousands of texts do not feel it, and a few
 # dozen, or such as can be told apart without a mistake, do not drive a parameter beyond all measure.
@@ -29,6 +30,13 @@ class Stack:
     def logits(self, encoder: np.ndarray, wide: np.ndarray | None) -> np.ndarray:
         """The sum, (texts, logits), not divided by the temperature."""
         return encoder if wide is None else encoder + self.share * wide + self.bias
+
+    def parts(self, head: LinearHead, wide: WideTraining | None) -> tuple[LinearHead, Wide | None]:
+        """A head and a wide part (or none) whose logits, added up, are that sum."""
+        if wide is None:
+            return head, None
+        bias = head.bias + self.share * wide.bias + self.bias
+        return replace(head, bias=bias.astype(np.float32)), wide.wide(self.share)
 
 
 def stack(encoder: np.ndarray, wide: np.ndarray | None, labels: np.ndarray) -> Stack:

@@ -224,8 +224,7 @@ def _torch_logits(fitted: Fit, rows: list[np.ndarray], settings: Settings, say: 
     classifier = fitted.classifier
     read = [classifier.encoder_reads(ids) for ids in rows]
     features = features_of(fitted.encoder, read, "test", settings.fit, say)
-    logits = classifier.head.logits(features.pooled(classifier.pooling))
-    return logits if classifier.wide is None else logits + classifier.wide.logits(rows)
+    return classifier.logits(features.pooled(classifier.pooling), rows)
 
 
 def _unpublished(dataset: Dataset, settings: Settings, fitted: Fit, exported: Exported) -> Bundle:

@@ -9,7 +9,7 @@ that is worth two points of accuracy (docs/ACCURACY.md).
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse
@@ -27,6 +27,10 @@ TABLE = "wide.weight"
 """The constant of a graph that holds the weights, and one more that is 0."""
 
 _MULTIPLIER = 2_654_435_761  # Knuth's, the prime next to 2^32 times the golden ratio; no sum passes 2^63
+
+
+Texts = tuple[Sequence[np.ndarray], np.ndarray]
+"""Token ids, (sequence,) each, and labels int64 (texts,)."""
 
 
 @dataclass(frozen=True)
@@ -153,12 +157,13 @@ class WideTraining:
         return np.asarray(self.keys.matrix(rows) @ self.weight + self.bias, dtype=np.float32)
 
     def wide(self, share: float) -> Wide:
-        """The wide part with so much weight, without its bias."""
+        """The wide part with so much weight, without its bias, which belongs into the head's."""
         return Wide(self.keys, (share * self.weight).astype(np.float16))
 
-
-Texts = tuple[Sequence[np.ndarray], np.ndarray]
-"""Token ids, (sequence,) each, and labels int64 (texts,)."""
+    def on(self, texts: Texts) -> "WideTraining":
+        """Trained on other texts, with the penalty that was taken."""
+        weight, bias = _regression(self.keys.matrix(texts[0]), texts[1], self.weight.shape[1], self.best.number)
+        return replace(self, weight=weight, bias=bias)
 
 
 def train_wide(
@@ -178,13 +183,10 @@ def train_wide(
     """
     keys = Keys(pieces, settings.pairs)
     matrix, held_out = keys.matrix(train[0]), keys.matrix(validation[0])
-    targets = [1] if label_count == 2 else list(range(label_count))
     steps: list[Step] = []
     best: tuple[Step, np.ndarray, np.ndarray] | None = None
     for l2 in settings.l2:
-        fitted = [_one_against_others(matrix, train[1] == target, l2) for target in targets]
-        weight = np.stack([weight for weight, _ in fitted], axis=1)
-        bias = np.array([bias for _, bias in fitted], dtype=np.float32)
+        weight, bias = _regression(matrix, train[1], 1 if label_count == 2 else label_count, l2)
         train_loss, validation_loss = (
             loss(torch.from_numpy(x @ weight + bias), torch.from_numpy(labels)).item()
             for x, labels in ((matrix, train[1]), (held_out, validation[1]))
@@ -196,6 +198,15 @@ def train_wide(
             best = step, weight, bias
     assert best is not None, "at least one is tried"
     return WideTraining(keys, best[1], best[2], tuple(steps), best[0])
+
+
+def _regression(
+    matrix: scipy.sparse.csr_matrix, labels: np.ndarray, logits: int, l2: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """float32 weights (keys, logits) and biases (logits,)."""
+    targets = [1] if logits == 1 else list(range(logits))
+    fitted = [_one_against_others(matrix, labels == target, l2) for target in targets]
+    return np.stack([weight for weight, _ in fitted], axis=1), np.array([bias for _, bias in fitted], dtype=np.float32)
 
 
 def _one_against_others(matrix: scipy.sparse.csr_matrix, is_it: np.ndarray, l2: float) -> tuple[np.ndarray, float]:

@@ -20,6 +20,7 @@ from export.head import LinearHead
 from export.parity import compare, torch_logits
 from export.pooling import vectors
 from export.quantize import to_int8
+from export.stacking import stack
 from export.train import cut_for
 from export.weights import encoder_weights
 from export.wide import Keys, Wide, WideSettings, train_wide
@@ -136,6 +137,36 @@ def test_more_than_two_labels_have_weights_each():
     training = train_wide((rows, labels), (rows, labels), pieces=8, label_count=3, settings=WideSettings(pairs=64))
     assert training.weight.shape == (8 + 64, 3)
     assert training.best.validation_accuracy == 1.0
+
+
+@pytest.mark.parametrize("labels", [2, 3])
+def test_head_and_wide_part_add_up_to_what_was_stacked(labels):
+    """Labels are not equally frequent, so that the wide part has a bias that must not get lost."""
+    random = np.random.default_rng(0)
+    truth = random.choice(labels, 300, p=np.arange(1, labels + 1) / sum(range(1, labels + 1)))
+    rows = [np.array([random.choice([label, random.integers(labels)]), 5]) for label in truth]
+    wide = train_wide((rows, truth), (rows, truth), pieces=8, label_count=labels, settings=WideSettings(pairs=64))
+    assert (np.abs(wide.bias) > 0.1).all()
+    logits = 1 if labels == 2 else labels
+    head = LinearHead(*(random.normal(size=shape).astype(np.float32) for shape in ((logits, 4), (logits,))))
+    features = random.normal(size=(300, 4)).astype(np.float32)
+    stacked = stack(head.logits(features), wide.logits(rows), truth)
+    head_of_both, kept = stacked.parts(head, wide)
+    together = Classifier(head_of_both, "cls", None, kept).logits(features, rows)
+    np.testing.assert_allclose(together, stacked.logits(head.logits(features), wide.logits(rows)), atol=5e-3)
+    assert stacked.parts(head, None) == (head, None)
+
+
+def test_trained_again_on_all_texts_it_knows_what_was_held_out():
+    rows = [np.array([label, 3 + place % 5]) for place in range(60) for label in range(2)]
+    labels = np.array([row[0] for row in rows])
+    held_out = [np.array([9 + label, 3]) for label in range(2)] * 10
+    known = (rows, labels), (held_out, labels[:20])
+    training = train_wide(*known, pieces=12, label_count=2, settings=WideSettings(pairs=64))
+    assert np.mean((training.logits(held_out)[:, 0] >= 0) == labels[:20]) == 0.5
+    again = training.on((rows + held_out, np.concatenate([labels, labels[:20]])))
+    assert np.mean((again.logits(held_out)[:, 0] >= 0) == labels[:20]) == 1.0
+    assert (again.best, again.steps) == (training.best, training.steps)
 
 
 def test_a_bundle_with_all_of_it_trains_scores_and_is_what_pytorch_says(encoder_folder, tmp_path):
