@@ -7,23 +7,24 @@ from subject import Subject
 
 from export.bundle import write_bundle
 from export.external import with_weights_files
-from export.golden import golden_rows, tolerance
+from export.golden import golden_rows, tolerances_of
 from scorer.manifest import Manifest, Precision
 
 
 def write_gpu_bundle(subject: Subject, model: onnx.ModelProto, folder: Path) -> None:
     """Write it with the precision fp16 alone, whose graph is ``model``."""
     models = {"fp16": model}
-    golden = golden_rows(models, subject.encoder.tokenizer)
+    tokenizer, classifier = subject.encoder.tokenizer, subject.classifier()
+    golden = golden_rows(models, tokenizer, classifier)
     graphs, weights = with_weights_files(models)
     manifest = Manifest(
         name=subject.encoder.name,
         labels=("negative", "positive"),
         positive_label="positive",
-        max_length=subject.encoder.tokenizer.max_length,
+        max_length=tokenizer.max_length,
         truncation="head",
         pooling="cls",
-        precisions={"fp16": Precision("model.fp16.onnx", tolerance("fp16", golden))},
+        precisions={"fp16": Precision("model.fp16.onnx", tolerances_of(golden, tokenizer, classifier)["fp16"])},
         providers={"cuda": "fp16"},
         golden=golden,
     )
@@ -32,6 +33,6 @@ def write_gpu_bundle(subject: Subject, model: onnx.ModelProto, folder: Path) -> 
         manifest=manifest,
         tokenizer_json=subject.encoder.tokenizer_json,
         graphs={"model.fp16.onnx": graphs["fp16"], **weights},
-        classifier=subject.classifier(),
+        classifier=classifier,
         unlisted={},
     )

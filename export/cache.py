@@ -1,13 +1,17 @@
 """What takes long to compute, on disk: filled part by part, gone on with after an interruption."""
 
+import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 import numpy as np
+
+from export.errors import ExportError
 
 
 def cache_folder() -> Path:
@@ -44,24 +48,51 @@ class CachedArray:
         self.done = self._parts_done()
         if self.done == 0:
             self.array = np.lib.format.open_memmap(self._data, mode="w+", dtype=dtype, shape=tuple(shape))
+            _reserve(self._data)
         else:
             self.array = np.lib.format.open_memmap(self._data, mode="r+")
 
     def save(self, done: int) -> None:
         """Record that so many parts are there, once they are."""
-        self.array.flush()
-        write_json(self._record, {"parts_done": done})
+        self.array.flush()  # an msync: what is recorded as done is on the disk
+        with replaced(self._record) as file:
+            file.write(json.dumps({"parts_done": done}).encode())
         self.done = done
 
     def _parts_done(self) -> int:
         try:
             return int(json.loads(self._record.read_text())["parts_done"]) if self._data.exists() else 0
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError, KeyError):
             return 0
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write a file that is complete or not there."""
+@contextmanager
+def replaced(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write that afterwards stands there complete, also after a power cut, or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(value))
+    with temporary.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def _reserve(path: Path) -> None:
+    """Take the room of a sparse file, for a disk that is full later ends the process without a word.
+
+    Raises:
+        ExportError: there is not so much.
+    """
+    if not hasattr(os, "posix_fallocate"):
+        return
+    size = path.stat().st_size
+    try:
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            path.unlink()
+            raise ExportError(
+                f"{path.parent} cannot take {size / 1e9:.1f} GB: {error.strerror}. Give another folder with --cache-dir."
+            ) from error

@@ -40,7 +40,7 @@ def model_card(manifest: Manifest, probes: Scored | None, notes: str) -> bytes:
 def _introduction(manifest: Manifest) -> str:
     encoder, unfrozen = manifest.encoder, manifest.encoder["unfrozen"]
     state = "a frozen" if not unfrozen else "the"
-    trained = f", of which the last {unfrozen} were trained along," if unfrozen else ""
+    trained = f", of which the last {unfrozen} {'was' if unfrozen == 1 else 'were'} trained along," if unfrozen else ","
     wide = " and weights of the text's word pieces and of pairs of them" if "wide_pairs" in manifest.head else ""
     return (
         f"Classifies texts as {_join(manifest.labels)}: {state} {encoder['name']} encoder ({encoder['layers']} layers{trained} "
@@ -65,6 +65,8 @@ def _accuracy(manifest: Manifest) -> Iterator[str]:
         f"{precision} gives the label of PyTorch for {found['agreement']:.2%} of the test texts."
         for precision, found in sorted(scored.items())
     )
+    for precision, agreement in metrics.get("left_out", {}).items():
+        yield f"{precision} is not in the bundle: it gave the label of PyTorch for {agreement:.2%} of the test texts only."
     same = metrics["test_in_train"]
     yield f"{_texts(same)} of the test split stand{'s' if same == 1 else ''} word for word in the training split, too."
     yield f"![Test texts by true and predicted label]({CONFUSION_FIGURE})"
@@ -115,7 +117,7 @@ def _probes(probes: Scored, labels: Sequence[str]) -> Iterator[str]:
             ("what is tried", "text", "it says", "with"),
             [
                 (
-                    split.groups[row],
+                    split.groups[row] if split.groups else "",
                     split.texts[row],
                     labels[predicted[row]],
                     f"{probes.probabilities[row].max():.0%}",
@@ -139,7 +141,8 @@ def _making(manifest: Manifest) -> Iterator[str]:
             ("libraries", ", ".join(f"{name} {version}" for name, version in manifest.versions.items())),
         ],
     )
-    yield "Accuracy on the validation texts, which no weight was trained on:"
+    again = " Then the wide part was trained again, on all of them." if "wide" in metrics else ""
+    yield f"Accuracy on the validation texts, when neither part had been trained on them:{again}"
     yield table(
         ("part", "validation accuracy"),
         [(_PARTS[part], f"{share:.2%}") for part, share in metrics["validation"].items()],

@@ -44,8 +44,10 @@ def check_bundle(
         ExportError: this is another encoder than the bundle's.
     """
     if encoder.sha256 != bundle.manifest.encoder.get("sha256"):
+        where = " (the folder that --save-encoder wrote, for its blocks were trained)"
         raise ExportError(
-            f"{encoder.name} is not the encoder that {bundle.path} was made with (its weights' sha256 differ). Name the right one with --encoder."
+            f"{encoder.name} is not the encoder that {bundle.path} was made with (its weights' sha256 differ). Name the "
+            f"right one with --encoder{where if bundle.manifest.encoder.get('unfrozen') else ''}."
         )
     classifier, manifest = load_classifier(bundle), bundle.manifest
     rows = Tokenizer(bundle.files[TOKENIZER], manifest.tokens_kept).encode(texts).ids

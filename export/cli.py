@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
+from click.core import ParameterSource
 
 # Nothing heavy is imported up here: `score-model --help` has to be quick.
 from scorer import __version__
 from scorer.command import run_as_program
 from scorer.errors import UsageError
+from scorer.manifest import MAX_LENGTH, TRUNCATIONS
 
 if TYPE_CHECKING:
     from export.data import Dataset, Split
@@ -82,7 +84,9 @@ def command() -> None:
 @click.option("--dataset-revision", metavar="REV", help="The hub's branch, tag or commit of the dataset.")
 @click.option("--dataset-name", metavar="NAME", help="What manifest and model card call the data; default: as given.")
 @click.option("--train-file", type=_file, metavar="FILE", help="CSV, TSV, JSONL or Parquet, instead of --dataset.")
-@click.option("--test-file", type=_file, metavar="FILE", help="Only ever reported, never trained or chosen on.")
+@click.option(
+    "--test-file", type=_file, metavar="FILE", help="Labels never trained or chosen by; scored once, for the card."
+)
 @_text_column
 @_label_column
 @_label_names
@@ -92,7 +96,7 @@ def command() -> None:
 )
 @click.option(
     "--max-length",
-    type=click.IntRange(3),
+    type=click.IntRange(3, MAX_LENGTH),
     default=400,
     show_default=True,
     metavar="N",
@@ -100,16 +104,16 @@ def command() -> None:
 )
 @click.option(
     "--max-tokens",
-    type=click.IntRange(3),
+    type=click.IntRange(3, MAX_LENGTH),
     metavar="N",
     help="Tokens kept of a text, of which the encoder reads --max-length, the wide part all; default: 1024, or --max-length with --no-wide.",
 )
 @click.option(
     "--truncation",
-    type=click.Choice(["head", "tail", "head+tail"]),
+    type=click.Choice(TRUNCATIONS),
     default="head",
     show_default=True,
-    help="Which tokens the encoder reads of a text that has more than --max-length.",
+    help="Which tokens the encoder reads of a text that has more than --max-length: the first, the last of those that are kept, or some of both.",
 )
 @click.option("--clean-html", is_flag=True, help="Let the tokenizer replace <br> tags by a space.")
 @click.option(
@@ -139,7 +143,7 @@ def command() -> None:
     default=0,
     show_default=True,
     metavar="N",
-    help="Train the encoder's last N blocks along with the head; hours on a CPU, gone on with after an interruption.",
+    help="Train the encoder's last N blocks along with the head: hours on a CPU, gone on with after an interruption, and gigabytes in --cache-dir unless all are trained.",
 )
 @click.option(
     "--tune-epochs",
@@ -183,10 +187,8 @@ def command() -> None:
 @click.option(
     "--batch-size",
     type=click.IntRange(1),
-    default=64,
-    show_default=True,
     metavar="N",
-    help="Texts a step of Adam's.",
+    help="Texts a step, of Adam's or with --unfreeze; default: 64, and 32 with --unfreeze.",
 )
 @click.option(
     "--validation-share",
@@ -198,6 +200,7 @@ def command() -> None:
 )
 @click.option(
     "--seed",
+    type=click.IntRange(0),
     default=0,
     show_default=True,
     metavar="N",
@@ -213,7 +216,7 @@ def command() -> None:
     "--probes",
     type=_file,
     metavar="FILE",
-    help="Short labelled texts of your own; the model card says what the model makes of them.",
+    help="Short texts of your own, with columns text, label (the model's names) and kind; the model card says what the model makes of them.",
 )
 @click.option(
     "--save-encoder",
@@ -254,7 +257,7 @@ def train(
     solver: str,
     epochs: int,
     learning_rate: float,
-    batch_size: int,
+    batch_size: int | None,
     validation_share: float,
     seed: int,
     baseline: bool,
@@ -274,6 +277,13 @@ def train(
     so another head takes seconds, and an interrupted run goes on where it stopped. Beside it stand weights of the
     text's word pieces and pairs of them (--no-wide leaves them out).
     """
+    adam, tuned = solver == "adam" and not unfreeze, unfreeze > 0
+    _only_where(not tuned, "without --unfreeze", "solver")
+    _only_where(adam, "with --solver adam", "epochs", "learning_rate")
+    _only_where(adam or tuned, "with --solver adam or --unfreeze", "batch_size")
+    _only_where(tuned, "with --unfreeze", "tune_epochs", "tune_learning_rate", "save_encoder")
+    _only_where(wide, "with --wide", "wide_pairs")
+    _only_where(data["train_file"] is None, "without --train-file", "dataset", "dataset_revision")
     chosen = _precisions(precisions)
     from export import bundle
     from export.cache import cache_folder
@@ -286,8 +296,6 @@ def train(
     from export.wide import WideSettings
 
     bundle.check_free(output, overwrite=overwrite)
-    if save_encoder is not None and not unfreeze:
-        raise UsageError("--save-encoder is for --unfreeze: a frozen encoder is the one that you have.")
     _use_threads(threads)
     dataset = _dataset(**data)  # type: ignore[arg-type]
     settings = Settings(
@@ -296,10 +304,12 @@ def train(
         fit=FitSettings(
             pooling=pooling,
             head=HeadSettings(
-                solver=solver, epochs=epochs, learning_rate=learning_rate, batch_size=batch_size, seed=seed
+                solver=solver, epochs=epochs, learning_rate=learning_rate, batch_size=batch_size or 64, seed=seed
             ),
-            tune=TuneSettings(unfreeze, epochs=tune_epochs, learning_rate=tune_learning_rate, seed=seed)
-            if unfreeze
+            tune=TuneSettings(
+                unfreeze, epochs=tune_epochs, learning_rate=tune_learning_rate, batch_size=batch_size or 32, seed=seed
+            )
+            if tuned
             else None,
             wide=WideSettings(pairs=wide_pairs) if wide else None,
             validation_share=validation_share,
@@ -393,17 +403,24 @@ def evaluate(
     from export.evaluate import number_labels, score_split
     from scorer.model import Scorer
 
+    _only_where(baseline, "with --baseline", "train_file")
+    _only_where(errors is not None, "with --errors", "most_errors")
     columns, names = Columns(text_column, label_column, group_column), _names(label_names)
     rows = read_rows(data, columns)
     train_rows = read_rows(train_file, columns) if train_file else None
+    # What is wrong with any of them, or with a place to write to, is said before the first is scored.
+    scorers = [Scorer(bundle, provider=provider, precision=precision, threads=threads) for bundle in bundles]
+    splits = [number_labels(rows, scorer.labels, names) for scorer in scorers]
+    train_split = number_labels(train_rows, scorers[0].labels, names) if train_rows else None
+    _make_places(errors, output)
+    named = [scorer.manifest.name for scorer in scorers]
     evaluated = []
-    for bundle in bundles:
-        scorer = Scorer(bundle, provider=provider, precision=precision, threads=threads)
-        split = number_labels(rows, scorer.labels, names)
+    for bundle, scorer, split in zip(bundles, scorers, splits, strict=True):
         manifest, choice = scorer.manifest, scorer.choice
+        name = manifest.name if named.count(manifest.name) == 1 else str(bundle)
         evaluated.append(
             report.Evaluated(
-                f"{manifest.name} ({choice.precision}, {choice.provider})",
+                f"{name} ({choice.precision}, {choice.provider})",
                 scorer.labels,
                 manifest.max_length,
                 score_split(scorer, split, quiet=quiet),
@@ -411,9 +428,7 @@ def evaluate(
         )
     compared = None
     if baseline:
-        first = evaluated[0]
-        train_split = number_labels(train_rows, first.labels, names) if train_rows else None
-        compared = report.baseline_row(first.scored.split, len(first.labels), train_split)
+        compared = report.baseline_row(splits[0], len(scorers[0].labels), train_split)
     click.echo("\n\n".join(report.lines(evaluated, compared)))
     if output is not None:
         click.echo(f"\nwrote {', '.join(report.write_figures(output, evaluated, compared))} to {output}")
@@ -521,6 +536,30 @@ def _probes(path: Path, dataset: "Dataset") -> "Split":
     from export.evaluate import number_labels
 
     return number_labels(read_rows(path, Columns(group="kind")), dataset.labels, None)
+
+
+def _only_where(used: bool, where: str, *parameters: str) -> None:
+    """Refuse options that were given and would do nothing.
+
+    Raises:
+        UsageError: one of the parameters was given on the command line.
+    """
+    context = click.get_current_context()
+    given = [name for name in parameters if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    if given and not used:
+        option = next(one for one in context.command.params if one.name == given[0]).opts[0]
+        raise UsageError(f"{option} does something only {where}.")
+
+
+def _make_places(file: Path | None, folder: Path | None) -> None:
+    """Raise `UsageError` where a file or a folder cannot be written."""
+    try:
+        if file is not None:
+            file.touch()
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{error.filename} cannot be written: {error.strerror}.") from error
 
 
 def _names(given: str | None) -> tuple[str, ...] | None:

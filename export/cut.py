@@ -6,8 +6,6 @@ import numpy as np
 
 from export.writer import GraphWriter
 
-TRUNCATIONS = ("head", "tail", "head+tail")
-
 
 @dataclass(frozen=True)
 class Cut:
@@ -58,7 +56,7 @@ class Cut:
 
 
 def cut_of(truncation: str, length: int) -> Cut:
-    """The cut of a name in `TRUNCATIONS`.
+    """The cut of a name in `scorer.manifest.TRUNCATIONS`.
 
     ``head+tail`` is a quarter from the beginning and the rest from the end: Sun et al. 2019, "How to Fine-Tune BERT
     for Text Classification?", section 5.3.1, take 128 and 382 of 510 tokens.

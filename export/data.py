@@ -1,5 +1,6 @@
 """Labelled texts for training and evaluation, from the hub or from files."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,6 +127,11 @@ def make_dataset(name: str, train: Sequence[Row], test: Sequence[Row], label_nam
         DatasetError: fewer than two labels, labels in the test split only, or names that do not fit.
     """
     raw = sort_labels({row.label for row in train})
+    if not all(name and name.isprintable() for name in label_names.names or raw):
+        raise DatasetError(
+            "a label is empty or cannot be printed; name the labels with --label-names: "
+            + ", ".join(map(repr, label_names.names or raw))
+        )
     unseen = sort_labels({row.label for row in test} - set(raw))
     if unseen:
         raise DatasetError(f"the test split has labels that the training split lacks: {', '.join(unseen)}.")
@@ -143,8 +149,9 @@ def make_dataset(name: str, train: Sequence[Row], test: Sequence[Row], label_nam
     if label_names.positive is not None:
         if label_names.positive not in names:
             raise DatasetError(f"--positive-label {label_names.positive!r} is none of the labels: {', '.join(names)}.")
-        if len(names) == 2:
-            ordered = (*(name for name in names if name != label_names.positive), label_names.positive)
+        if len(names) != 2:
+            raise DatasetError(f"--positive-label is for two labels; there are {len(names)}: {', '.join(names)}.")
+        ordered = (*(name for name in names if name != label_names.positive), label_names.positive)
     number = {label: ordered.index(by_raw[label]) for label in raw}
     return Dataset(name, ordered, make_split(train, number), make_split(test, number))
 
@@ -200,16 +207,20 @@ def _hub_rows(loaded: "datasets.DatasetDict", name: str, split: str, columns: Co
                 f"the dataset {name!r} has no column {column!r}; it has: {', '.join(table.column_names)}."
             )
     raw, feature = list(table[columns.label]), table.features[columns.label]
-    # A ClassLabel's numbers have names.
-    labels = map(feature.int2str, raw) if hasattr(feature, "int2str") else map(str, raw)
-    ids = map(str, table[ID]) if ID in table.column_names else map(str, range(1, 1 + len(raw)))
+    named = hasattr(feature, "int2str")  # a ClassLabel's numbers have names; those of no label are negative
+    ids = table[ID] if ID in table.column_names else [None] * len(raw)
     group = _group(columns, table.column_names)
-    groups = map(str, table[group]) if group else [""] * len(raw)
-    return list(map(Row, table[text], labels, ids, groups))
+    groups = table[group] if group else [None] * len(raw)
+    rows = []
+    for number, (value, label, id, given) in enumerate(zip(table[text], raw, ids, groups, strict=True), start=1):
+        one = None if named and (label is None or label < 0) else feature.int2str(label) if named else label
+        rows.append(_row(f"{name}, split {split}", number, value, one, id, given))
+    return rows
 
 
 def _text_rows(path: Path, columns: Columns) -> Iterator[Row]:
-    kept = dict.fromkeys([ID, columns.label, columns.group or RATING])
+    group = _group(columns, [RATING])
+    kept = dict.fromkeys([ID, columns.label, *([group] if group else [])])
     reader = Reader(Inputs((str(path),)), _wanted(columns.text, *kept))
     for item in reader:
         if isinstance(item, Reject):
@@ -222,7 +233,7 @@ def _text_rows(path: Path, columns: Columns) -> Iterator[Row]:
         label = carried[columns.label]
         if label is None:
             raise DatasetError(f"{path}: record {item.row} has no value in the column {columns.label!r}.")
-        yield Row(item.text, label, carried[ID] or str(item.row), carried[columns.group or RATING] or "")
+        yield Row(item.text, label, carried[ID] or str(item.row), (carried[group] if group else None) or "")
 
 
 def _parquet_rows(path: Path, columns: Columns) -> Iterator[Row]:
@@ -237,11 +248,7 @@ def _parquet_rows(path: Path, columns: Columns) -> Iterator[Row]:
     for batch in file.iter_batches(columns=list(wanted)):
         for row in batch.to_pylist():
             number += 1
-            value, label = row[text], row[columns.label]
-            if not isinstance(value, str) or not value.strip() or label is None:
-                raise DatasetError(f"{path}: record {number} has an empty text or no label. Mend or remove it.")
-            given = "" if group is None or row[group] is None else str(row[group])
-            yield Row(value, str(label), str(row.get(ID) or number), given)
+            yield _row(str(path), number, row[text], row[columns.label], row.get(ID), row[group] if group else None)
 
 
 def _parquet_file(path: Path) -> pyarrow.parquet.ParquetFile:
@@ -251,13 +258,29 @@ def _parquet_file(path: Path) -> pyarrow.parquet.ParquetFile:
         raise DatasetError(f"{path} cannot be read: {error}") from error
 
 
+def _row(place: str, number: int, text: object, label: object, id: object, group: object) -> Row:
+    """One record of a table.
+
+    Raises:
+        DatasetError: it has no text or no label.
+    """
+    if not isinstance(text, str) or not text.strip() or _is_missing(label):
+        raise DatasetError(f"{place}: record {number} has an empty text or no label. Mend or remove it.")
+    return Row(text, str(label), str(number) if _is_missing(id) else str(id), "" if _is_missing(group) else str(group))
+
+
+def _is_missing(value: object) -> bool:
+    """None, an empty string, or a float that is no number, by which some tools write that there is none."""
+    return value is None or value == "" or value != value
+
+
 def _group(columns: Columns, names: Sequence[str]) -> str | None:
     return columns.group or (RATING if RATING in names and columns.label != RATING else None)
 
 
 def _label(value: Value | None) -> str | None:
     if isinstance(value, JsonValue):
-        return None if value.value is None else str(value.value)
+        return None if _is_missing(value.value) else str(value.value)
     return value or None
 
 
@@ -272,9 +295,10 @@ def sort_labels(labels: Iterable[str]) -> list[str]:
 
 def _numeric_first(label: str) -> tuple[int, float, str]:
     try:
-        return (0, float(label), label)
+        number = float(label)
     except ValueError:
-        return (1, 0.0, label)
+        number = math.nan
+    return (1, 0.0, label) if math.isnan(number) else (0, number, label)
 
 
 def make_split(rows: Sequence[Row], number: dict[str, int]) -> Split:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -86,15 +87,17 @@ def by_length(scored: Scored, max_length: int) -> list[Group]:
 
     Args:
         scored: the texts.
-        max_length: tokens that the encoder reads; what is longer is a group of its own.
+        max_length: tokens that the encoder reads; what is longer begins a group.
+
+    Texts of which not all tokens are kept are a group of their own, for their length is not known.
     """
-    edges = sorted({*(edge for edge in _LENGTHS if edge < scored.lengths.max(initial=0)), max_length})
+    most = int(scored.lengths.max(initial=0))
+    edges = sorted({*(edge for edge in _LENGTHS if edge < most), min(max_length, most), most})
     found = []
-    for low, high in zip([0, *edges], [*edges, None], strict=True):
-        here = (scored.lengths > low) & (scored.lengths <= (high or np.inf))
-        name = f"over {low:,}" if high is None else f"{low + 1:,} to {high:,}" if low else f"up to {high:,}"
-        found += _group(f"{name} tokens", scored, here)
-    return found
+    for low, high in pairwise([0, *edges]):
+        here = (scored.lengths > low) & (scored.lengths <= high) & ~scored.truncated
+        found += _group(f"{low + 1:,} to {high:,} tokens" if low else f"up to {high:,} tokens", scored, here)
+    return found + _group(f"more than {most:,} tokens", scored, scored.truncated)
 
 
 def by_group(scored: Scored) -> list[Group]:

@@ -1,12 +1,14 @@
 """The model card's pictures."""
 
 import io
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
 
 matplotlib.use("Agg")  # no display is needed, or there
+matplotlib.rcParams["text.parse_math"] = False  # a label may have a dollar sign
 
 from matplotlib import pyplot
 from matplotlib.figure import Figure
@@ -14,6 +16,8 @@ from matplotlib.figure import Figure
 from export.evaluate import Group
 from export.head import Training
 from export.metrics import Bin, calibration_error
+
+_WRAPPED = 48  # characters of a line; names may be long paths
 
 
 def loss_curve(training: Training) -> bytes:
@@ -41,7 +45,7 @@ def reliability_diagram(by_name: Mapping[str, Sequence[Bin]]) -> bytes:
     axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="as sure as right")
     for name, bins in by_name.items():
         confidence = [one.confidence for one in bins]
-        error = f"{name} (error {calibration_error(bins):.2%})"
+        error = textwrap.fill(f"{name} (error {calibration_error(bins):.2%})", _WRAPPED)
         axes.plot(confidence, [one.accuracy for one in bins], marker="o", label=error)
         counts.plot(confidence, [one.texts for one in bins], marker=".", label=name)
     least = min((one.low for bins in by_name.values() for one in bins), default=0.0)
@@ -59,13 +63,13 @@ def accuracy_bars(title: str, groups: Sequence[Group]) -> bytes:
     intervals = np.array([one.metrics.interval for one in groups])
     distances = np.maximum(np.abs(intervals - accuracies[:, np.newaxis]), 0).T
     axes.barh(names, accuracies, xerr=distances, color="tab:blue", alpha=0.7, capsize=3)
-    axes.set(title=title, xlabel="accuracy", xlim=(max(0.0, float(intervals.min()) - 0.05), 1))
+    axes.set(title=textwrap.fill(title, _WRAPPED), xlabel="accuracy", xlim=(max(0.0, float(intervals.min()) - 0.05), 1))
     axes.invert_yaxis()
     return _png(figure)
 
 
-def confusion_matrix(labels: Sequence[str], counts: np.ndarray) -> bytes:
-    """Test texts by true and predicted label, int (labels, labels); a PNG."""
+def confusion_matrix(title: str, labels: Sequence[str], counts: np.ndarray) -> bytes:
+    """Texts by true and predicted label, int (labels, labels); a PNG."""
     side = 2.4 + 0.6 * len(labels)
     figure, axes = pyplot.subplots(figsize=(side + 0.6, side), layout="constrained")
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -80,7 +84,9 @@ def confusion_matrix(labels: Sequence[str], counts: np.ndarray) -> bytes:
             color="white" if share[true, predicted] > 0.6 else "black",
         )
     ticks = range(len(labels))
-    axes.set(xlabel="predicted", ylabel="true", title="Test split", xticks=ticks, yticks=ticks)
+    axes.set(
+        xlabel="predicted", ylabel="true", title=textwrap.fill(title, 12 * len(labels)), xticks=ticks, yticks=ticks
+    )
     axes.set_xticklabels(labels)
     axes.set_yticklabels(labels)
     return _png(figure)

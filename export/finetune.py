@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from export.cache import cache_key
+from export.cache import cache_key, replaced
 from export.encoder import FrozenEncoder, weights_sha256
 from export.errors import ExportError
 from export.features import hidden_states
@@ -105,7 +105,7 @@ def tune(
         quiet: show no progress.
 
     Raises:
-        UsageError: there are not so many blocks, or the pooling reads a layer before them.
+        UsageError: see `check`.
         ExportError: the loss is no number any more.
     """
     check(encoder, pooling, settings)
@@ -115,7 +115,10 @@ def tune(
     ]
     network = _Network(encoder, pooling, label_count, settings)
     order = _Order([len(row) for row in train[0]], settings)
-    key = cache_key(train[0], "tuned", 1, encoder.sha256, pooling, asdict(settings), train[1].tolist())
+    key = cache_key(
+        [*train[0], *validation[0]], "tuned", 2, encoder.sha256, pooling, asdict(settings),
+        train[1].tolist(), validation[1].tolist(),
+    )  # fmt: skip
     run = _Run(network, settings, settings.epochs * order.count, folder / f"{key}.pt")
     with Progress("training", settings.epochs * order.tokens, quiet=quiet) as progress:
         for epoch in range(run.epoch, settings.epochs):
@@ -136,9 +139,14 @@ def tune(
 
 
 def check(encoder: FrozenEncoder, pooling: str, settings: TuneSettings) -> None:
-    """Raise `UsageError` if there are not so many blocks, or the pooling reads a layer before them."""
+    """Raise `UsageError` if there are not so many blocks, or the pooling reads a layer before them, or not the last."""
     if not 0 < settings.blocks <= encoder.layers:
         raise UsageError(f"--unfreeze {settings.blocks}: the encoder {encoder.name!r} has {encoder.layers} blocks.")
+    if all(vector.layer < encoder.layers for vector in vectors(pooling, encoder.layers)):
+        raise UsageError(
+            f"--pooling {pooling} does not read the last layer, so that --unfreeze would train nothing there: "
+            f"add cls, as in cls+{pooling}."
+        )
     first = encoder.layers - settings.blocks
     if any(vector.layer < max(1, first) for vector in vectors(pooling, encoder.layers)):
         raise UsageError(
@@ -265,8 +273,7 @@ class _Run:
         self.steps: list[Step] = []
         self._losses: list[float] = []
         torch.manual_seed(settings.seed)  # of dropout
-        if file.exists():
-            self._load()
+        self._load()
 
     @property
     def mean_loss(self) -> float:
@@ -297,26 +304,29 @@ class _Run:
         if batch == 0:
             self._losses = []
         self.epoch, self.batch = epoch, batch
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._file.with_suffix(".tmp")
-        torch.save(
-            {
-                "epoch": epoch,
-                "batch": batch,
-                "steps": [asdict(step) for step in self.steps],
-                "losses": self._losses,
-                "blocks": self._network.blocks.state_dict(),
-                "head": self._network.head.state_dict(),
-                "optimizer": self._optimizer.state_dict(),
-                "schedule": self._schedule.state_dict(),
-                "random": torch.get_rng_state(),
-            },
-            temporary,
-        )
-        temporary.replace(self._file)
+        state = {
+            "epoch": epoch,
+            "batch": batch,
+            "steps": [asdict(step) for step in self.steps],
+            "losses": self._losses,
+            "blocks": self._network.blocks.state_dict(),
+            "head": self._network.head.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "random": torch.get_rng_state(),
+        }
+        with replaced(self._file) as file:
+            torch.save(state, file)
 
     def _load(self) -> None:
-        state: dict[str, Any] = torch.load(self._file, weights_only=True)
+        try:
+            state: dict[str, Any] = torch.load(self._file, weights_only=True)
+        except FileNotFoundError:
+            return
+        except Exception as error:  # what is damaged is found in many ways
+            raise ExportError(
+                f"the checkpoint {self._file} is damaged ({type(error).__name__}). Remove it to begin anew."
+            ) from error
         self.epoch, self.batch, self._losses = state["epoch"], state["batch"], state["losses"]
         self.steps = [Step(**step) for step in state["steps"]]
         self._network.blocks.load_state_dict(state["blocks"])

@@ -23,8 +23,9 @@ from export.wide import WideSettings, WideTraining, train_wide
 from scorer.engine import probabilities
 from scorer.progress import duration
 
-# Runs of neighbours that are held out: enough that every region of a file is there.
-_BLOCKS = 25
+# Runs of neighbours that are held out: enough that every region of a file is there, if that leaves each so many texts.
+_RUNS = 25
+_RUN_LENGTH = 10
 
 
 @dataclass(frozen=True)
@@ -137,28 +138,36 @@ def fit(
 def split_rows(labels: np.ndarray, settings: FitSettings) -> tuple[np.ndarray, np.ndarray]:
     """Rows to train on and rows held out, the latter in runs of neighbours spread evenly over the file.
 
+    Every label is among both; one that the runs have missed, or have to the last text, is held out in a run of its own
+    texts, and one with a single text is trained on.
+
     Neighbours often belong together: reviews of one film, messages of one day. Were single rows held out, others of
     their kind would be trained on, and validation would promise what no new text keeps: on IMDb two points
     of accuracy (docs/ACCURACY.md).
 
     Raises:
-        ExportError: there are too few rows, or a label is not among those to train on.
+        ExportError: there are too few rows.
     """
-    count = len(labels)
-    held_out = max(1, round(count * settings.validation_share))
-    if held_out >= count:
+    count, share = len(labels), settings.validation_share
+    held_out = max(1, round(count * share))
+    random = np.random.default_rng(settings.seed)
+    runs = min(_RUNS, max(1, held_out // _RUN_LENGTH))
+    starts = np.arange(runs) * count // runs
+    sizes = held_out // runs + (np.arange(runs) < held_out % runs)
+    phase = int(random.integers(max(1, count // runs - sizes.max() + 1)))
+    validation = np.concatenate(
+        [np.arange(start, start + size) + phase for start, size in zip(starts, sizes, strict=True)]
+    )
+    validation = validation[validation < count]
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        if np.isin(rows, validation).sum() in (0, len(rows)):
+            some = min(len(rows) - 1, max(1, round(len(rows) * share)))
+            start = int(random.integers(len(rows) - some + 1))
+            validation = np.union1d(np.setdiff1d(validation, rows), rows[start : start + some])
+    if not len(validation):
         raise ExportError(f"{count} training texts are too few to hold out a validation part.")
-    blocks = min(_BLOCKS, held_out)
-    size, stride = held_out // blocks, count // blocks
-    phase = int(np.random.default_rng(settings.seed).integers(stride - size + 1))
-    validation = np.concatenate([np.arange(size) + block * stride + phase for block in range(blocks)])
-    train = np.setdiff1d(np.arange(count), validation)
-    if len(np.unique(labels[train])) < len(np.unique(labels)):
-        raise ExportError(
-            f"{count} training texts are too few: all texts of a label are held out for validation. "
-            "Give more, or a smaller --validation-share."
-        )
-    return train, validation
+    return np.setdiff1d(np.arange(count), validation), validation
 
 
 def _deep(

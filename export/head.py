@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,7 +42,7 @@ class HeadSettings:
         epochs: passes of ``adam`` over the training part; the one with the lowest validation loss is kept.
         learning_rate: Adam's.
         batch_size: texts a step of Adam's.
-        seed: of the validation split, of Adam's start and of the order of its batches.
+        seed: of Adam's start and of the order of its batches.
     """
 
     solver: str = "newton"
@@ -50,6 +51,11 @@ class HeadSettings:
     learning_rate: float = 1e-3
     batch_size: int = 64
     seed: int = 0
+
+    def as_used(self) -> dict[str, Any]:
+        """Those that the solver looks at."""
+        used = ("solver", "l2") if self.solver == "newton" else ("solver", "epochs", "learning_rate", "batch_size")
+        return {name: getattr(self, name) for name in used}
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,8 @@ def metrics(probabilities: np.ndarray, labels: np.ndarray) -> Metrics:
     hits = int((predicted == labels).sum())
     low, high = scipy.stats.binomtest(hits, len(labels)).proportion_ci(method="wilson")
     two = probabilities.shape[1] == 2
-    f1 = f1_score(labels, predicted, average="binary" if two else "macro", zero_division=0.0)
+    every = np.arange(probabilities.shape[1])
+    f1 = f1_score(labels, predicted, labels=every, average="binary" if two else "macro", zero_division=0.0)
     return Metrics(
         texts=len(labels),
         accuracy=hits / len(labels),

@@ -101,7 +101,7 @@ def write_figures(folder: Path, evaluated: Sequence[Evaluated], compared: tuple[
     }
     for number, one in enumerate(evaluated, start=1):
         suffix = f"-{number}" if len(evaluated) > 1 else ""
-        pictures[f"confusion{suffix}.png"] = confusion_matrix(one.labels, one.counts)
+        pictures[f"confusion{suffix}.png"] = confusion_matrix(one.name, one.labels, one.counts)
         for title, groups in _groups(one):
             pictures[f"{title}{suffix}.png"] = accuracy_bars(f"{one.name}, by {title}", groups)
     figures: dict[str, Any] = {one.name: _as_json(one) for one in evaluated}

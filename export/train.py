@@ -13,26 +13,28 @@ from export.bundle import graph_bytes, library_versions, write_bundle
 from export.card import CONFUSION_FIGURE, LOSS_FIGURE, RELIABILITY_FIGURE, model_card
 from export.classifier import Classifier
 from export.cuda import to_half
-from export.cut import TRUNCATIONS, Cut, cut_of
+from export.cut import Cut, cut_of
 from export.data import Dataset, Split
 from export.encoder import FrozenEncoder, save
 from export.errors import ExportError
 from export.evaluate import Group, Scored, by_group, by_length, costliest, score_split
 from export.external import with_weights_files
 from export.figures import confusion_matrix, loss_curve, reliability_diagram
+from export.finetune import check as check_tuning
 from export.fit import Fit, FitSettings, features_of, fit
-from export.golden import golden_rows, tolerance
+from export.golden import golden_rows, tolerances_of
 from export.graph import to_float32
 from export.head import Step, predict
 from export.metrics import Metrics, confusion, metrics, reliability
 from export.parity import HALF_TOLERANCE, LEAST_AGREEMENT, HalfParity, Parity, compare, compare_half, is_too_low
+from export.pooling import vectors
 from export.quantize import CALIBRATION_ROWS, to_int8
 from export.reference import reference
 from export.weights import encoder_weights
 from scorer.bundle import MANIFEST, TOKENIZER, Bundle, check_graphs, load_bundle
 from scorer.engine import probabilities
 from scorer.errors import UsageError
-from scorer.manifest import Manifest, Precision
+from scorer.manifest import TRUNCATIONS, Manifest, Precision
 from scorer.model import Scorer
 from scorer.runtime import open_session
 from scorer.tokens import Tokens
@@ -51,7 +53,7 @@ class Settings:
         name: of the bundle, for people.
         fit: how the classifier is trained.
         max_length: tokens of a text that the encoder reads at most, special tokens included.
-        truncation: which ones of a longer text, one of `export.cut.TRUNCATIONS`.
+        truncation: which ones of a longer text, one of `scorer.manifest.TRUNCATIONS`.
         precisions: graphs to put in, of `PRECISIONS`.
         parity_rows: test texts that the parity gate compares.
         baseline: whether a bag of words is trained, too, to compare the bundle with.
@@ -91,6 +93,7 @@ def train(dataset: Dataset, encoder: FrozenEncoder, settings: Settings, say: Cal
         ParityError: the graph does not compute what PyTorch computes; nothing is written.
         ExportError: something else stopped it; nothing is written.
     """
+    cut = _checked(encoder, settings)
     say(
         f"{dataset.name}: {len(dataset.train):,} training and {len(dataset.test):,} test texts; labels {', '.join(dataset.labels)}"
     )
@@ -98,7 +101,6 @@ def train(dataset: Dataset, encoder: FrozenEncoder, settings: Settings, say: Cal
         name: encoder.tokenizer.encode(split.texts)
         for name, split in (("train", dataset.train), ("test", dataset.test))
     }
-    cut = cut_for(encoder, settings)
     fitted = fit(dataset, encoder, tokens["train"].ids, replace(settings.fit, cut=cut), say)
     if settings.save_encoder is not None:
         save(fitted.encoder, settings.save_encoder)
@@ -123,11 +125,11 @@ def train(dataset: Dataset, encoder: FrozenEncoder, settings: Settings, say: Cal
         unlisted={
             "README.md": model_card(manifest, probes, settings.notes),
             LOSS_FIGURE: loss_curve(fitted.training),
-            CONFUSION_FIGURE: confusion_matrix(dataset.labels, counts),
+            CONFUSION_FIGURE: confusion_matrix("Test split", dataset.labels, counts),
             RELIABILITY_FIGURE: reliability_diagram(
                 {
                     "before": reliability(probabilities(test_logits), dataset.test.labels),
-                    "after": reliability(scored.probabilities, dataset.test.labels),
+                    "after": reliability(_calibrated(fitted, test_logits), dataset.test.labels),
                 }
             ),
         },
@@ -140,6 +142,22 @@ def train(dataset: Dataset, encoder: FrozenEncoder, settings: Settings, say: Cal
         f"wrote {settings.output} ({size / 1e6:.1f} MB, {', '.join(sorted(manifest.precisions))}), id {written.id[:12]}"
     )
     return written
+
+
+def _checked(encoder: FrozenEncoder, settings: Settings) -> Cut | None:
+    """The cut, if the settings fit together and the encoder: before what takes long."""
+    if not settings.name.isprintable():
+        raise UsageError(f"--name {settings.name!r} cannot be printed.")
+    cut = cut_for(encoder, settings)
+    vectors(settings.fit.pooling, encoder.layers)
+    if settings.fit.tune is not None:
+        check_tuning(encoder, settings.fit.pooling, settings.fit.tune)
+    if settings.save_encoder is not None:
+        try:
+            settings.save_encoder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"--save-encoder {settings.save_encoder} cannot be made: {error.strerror}.") from error
+    return cut
 
 
 def cut_for(encoder: FrozenEncoder, settings: Settings) -> Cut | None:
@@ -160,10 +178,14 @@ def cut_for(encoder: FrozenEncoder, settings: Settings) -> Cut | None:
         return None
     if tokenizer.max_length < settings.max_length:
         raise UsageError(f"--max-tokens {tokenizer.max_length} is less than --max-length {settings.max_length}.")
+    if settings.fit.wide is None and settings.truncation == "head":
+        raise UsageError(
+            "with --no-wide nothing reads the tokens beyond --max-length: leave --max-tokens out, or choose a --truncation."
+        )
     if tokenizer.special_tokens != 2:
         raise UsageError(
             f"the tokenizer of {encoder.name!r} puts {tokenizer.special_tokens} special tokens around a text, not one "
-            "before and one behind it; so --max-tokens has to be --max-length, with --no-wide."
+            f"before and one behind it, so it cannot be cut: give --max-tokens {settings.max_length}, as --max-length."
         )
     return cut_of(settings.truncation, settings.max_length)
 
@@ -230,7 +252,8 @@ def _torch_logits(fitted: Fit, rows: list[np.ndarray], settings: Settings, say: 
 def _unpublished(dataset: Dataset, settings: Settings, fitted: Fit, exported: Exported) -> Bundle:
     """The bundle in memory, so that it can be evaluated by the scorer's own engine before it is published."""
     encoder, classifier, parity = fitted.encoder, fitted.classifier, exported.parity
-    golden = golden_rows(exported.graphs, encoder.tokenizer)
+    golden = golden_rows(exported.graphs, encoder.tokenizer, classifier)
+    tolerances = tolerances_of(golden, encoder.tokenizer, classifier)
     graphs, weights_files = with_weights_files(exported.graphs)
     manifest = Manifest(
         name=settings.name,
@@ -240,9 +263,7 @@ def _unpublished(dataset: Dataset, settings: Settings, fitted: Fit, exported: Ex
         max_tokens=encoder.tokenizer.max_length if classifier.cut else None,
         truncation=settings.truncation,
         pooling=classifier.pooling,
-        precisions={
-            precision: Precision(f"model.{precision}.onnx", tolerance(precision, golden)) for precision in graphs
-        },
+        precisions={precision: Precision(f"model.{precision}.onnx", tolerances[precision]) for precision in graphs},
         providers=providers(exported.graphs),
         golden=golden,
         encoder=_encoder(encoder, settings),
@@ -309,7 +330,7 @@ def _head(classifier: Classifier) -> dict[str, Any]:
 def _training(dataset: Dataset, settings: Settings) -> dict[str, Any]:
     """What can be set, as it was set."""
     of_fit = settings.fit
-    head = {"head": asdict(of_fit.head)} if of_fit.tune is None else {"unfrozen": asdict(of_fit.tune)}
+    head = {"head": of_fit.head.as_used()} if of_fit.tune is None else {"unfrozen": asdict(of_fit.tune)}
     return {
         "dataset": dataset.name,
         "seed": of_fit.seed,
@@ -354,10 +375,10 @@ def _evaluated(
     say(
         f"{precision} on CPU: test accuracy {scored.metrics.accuracy:.2%}, the label of PyTorch on {agreement:.2%} of the texts"
     )
-    found = {precision: {**asdict(scored.metrics), "agreement": agreement}}
-    manifest = replace(bundle.manifest, metrics={**bundle.manifest.metrics, "precisions": found})
+    manifest = bundle.manifest
     if not is_too_low(agreement, len(dataset.test)):
-        return replace(bundle, manifest=manifest), scored
+        found = {precision: {**asdict(scored.metrics), "agreement": agreement}}
+        return replace(bundle, manifest=replace(manifest, metrics={**manifest.metrics, "precisions": found})), scored
     if precision != "int8" or "fp32" not in manifest.precisions:
         raise ExportError(
             f"{precision} agrees with PyTorch on {agreement:.2%} of the labels; {LEAST_AGREEMENT:.0%} is needed. "
@@ -365,8 +386,9 @@ def _evaluated(
         )
     say(f"{precision} is left out: {LEAST_AGREEMENT:.0%} is needed. The bundle scores in fp32 on CPU.")
     kept = {name: value for name, value in manifest.precisions.items() if name != precision}
-    bundle = replace(bundle, manifest=replace(manifest, precisions=kept, providers=providers(kept)))
-    return bundle, score_split(_scorer(bundle), dataset.test, quiet=settings.quiet)
+    metrics = {**manifest.metrics, "left_out": {precision: agreement}}
+    bundle = replace(bundle, manifest=replace(manifest, precisions=kept, providers=providers(kept), metrics=metrics))
+    return _evaluated(bundle, dataset, torch_logits, settings, say)
 
 
 def _found(
@@ -379,8 +401,8 @@ def _found(
     say: Callable[[str], None],
 ) -> dict[str, Any]:
     """All figures about the test texts, as they go into the manifest."""
-    test = dataset.test
-    whole = metrics(probabilities(torch_logits / np.float32(fitted.stack.temperature)), test.labels)
+    test, known = dataset.test, set(dataset.train.texts)
+    whole = metrics(_calibrated(fitted, torch_logits), test.labels)
     uncalibrated = metrics(probabilities(torch_logits), test.labels)
     say(
         f"test accuracy {whole.accuracy:.2%} (95%: {whole.interval[0]:.2%} to {whole.interval[1]:.2%}), calibration error "
@@ -391,24 +413,29 @@ def _found(
         "test_uncalibrated": {"ece": uncalibrated.ece, "log_loss": uncalibrated.log_loss},
         "test_truncated": float(np.mean(tokens["test"].truncated)),
         "test_cut": float(np.mean([len(ids) > settings.max_length for ids in tokens["test"].ids])),
-        "test_in_train": len(set(dataset.train.texts) & set(test.texts)),
+        "test_in_train": sum(text in known for text in test.texts),
         "by_length": _groups(by_length(scored, settings.max_length)),
         "by_group": _groups(by_group(scored)),
         "costliest": [test.ids[row] for row in costliest(scored, _COSTLIEST)] if test.ids else [],
     }
     if settings.baseline:
-        found["baseline"] = asdict(_baseline(dataset, whole, say))
+        found["baseline"] = asdict(_baseline(dataset, whole, settings, say))
     return found
 
 
-def _baseline(dataset: Dataset, whole: Metrics, say: Callable[[str], None]) -> Metrics:
+def _calibrated(fitted: Fit, logits: np.ndarray) -> np.ndarray:
+    return probabilities(logits / np.float32(fitted.stack.temperature))
+
+
+def _baseline(dataset: Dataset, whole: Metrics, settings: Settings, say: Callable[[str], None]) -> Metrics:
     train, test = dataset.train, dataset.test
     found = metrics(baseline.trained_on(train.texts, train.labels, test.texts, len(dataset.labels)), test.labels)
     say(f"baseline ({baseline.NAME}): test accuracy {found.accuracy:.2%}")
     if found.accuracy >= whole.accuracy:
+        untried = [*([] if settings.fit.tune else ["--unfreeze"]), *([] if settings.fit.wide else ["--wide"])]
         say(
-            f"This bundle is no better than {baseline.NAME}, which needs no encoder. Try --unfreeze, --wide, another "
-            "--pooling or another --encoder."
+            f"This bundle is no better than {baseline.NAME}, which needs no encoder. Try "
+            f"{', '.join([*untried, 'another --pooling'])} or another --encoder."
         )
     return found
 

@@ -1,7 +1,8 @@
 """The command `score`: parses and checks its arguments, and leaves the work to plain functions."""
 
+import math
 import os
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -30,6 +31,19 @@ Examples:
 """
 
 
+class Share(click.FloatRange):
+    """A number from 0 to 1; nan, which is neither below nor above, is none."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 1)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{number} is not in the range 0<=x<=1.", param, ctx)
+        return number
+
+
 @click.command(epilog=EXAMPLES, context_settings={"auto_envvar_prefix": "SCORE"})
 @click.argument("inputs", nargs=-1, metavar="INPUT...")
 @click.option("-o", "--output", default="-", metavar="FILE", help="Where the scores go; - or nothing is stdout.")
@@ -53,7 +67,7 @@ Examples:
 )
 @click.option(
     "--threshold",
-    type=click.FloatRange(0, 1),
+    type=Share(),
     metavar="P",
     help="Of two labels, give the positive one from this probability of it on; default: 0.5.",
 )
@@ -90,9 +104,7 @@ Examples:
 @click.option(
     "--max-rejects", type=click.IntRange(0), metavar="N", help="Publish nothing if more records are rejected."
 )
-@click.option(
-    "--max-reject-ratio", type=click.FloatRange(0, 1), metavar="R", help="The same for a share of all records."
-)
+@click.option("--max-reject-ratio", type=Share(), metavar="R", help="The same for a share of all records.")
 @click.option("--strict", is_flag=True, help="The same as --max-rejects 0.")
 @click.option(
     "--max-record-bytes",

@@ -47,14 +47,16 @@ class Decision:
             raise UsageError(
                 f"--threshold and --uncertain are for two labels; the model has {len(labels)}: {', '.join(labels)}."
             )
+        if self.threshold is not None and not 0 <= self.threshold <= 1:  # not a number, neither
+            raise UsageError(f"--threshold {self.threshold:g} is not between 0 and 1.")
         if self.uncertain is None:
             return
         low, high = self.uncertain
         threshold = 0.5 if self.threshold is None else self.threshold
-        if not 0 <= low <= threshold <= high <= 1:
+        if not (0 <= low <= threshold <= high <= 1 and low < high):
             raise UsageError(
                 f"--uncertain {low:g},{high:g}: LOW, the threshold ({threshold:g}) and HIGH have to be in this order, "
-                "between 0 and 1."
+                "between 0 and 1, and LOW below HIGH."
             )
         if UNCERTAIN in labels:
             raise UsageError(f"--uncertain cannot be used: the model has a label {UNCERTAIN!r} of its own.")

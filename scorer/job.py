@@ -193,6 +193,6 @@ def _report(summary: Summary, before: Summary, output: str, rejects_place: str) 
     labels = ", ".join(f"{count:,} {label}" for label, count in sorted(summary.labels.items()))
     say(f"{summary.rows_scored:,} of {summary.rows_in:,} rows scored {how}" + (f": {labels}." if labels else "."))
     if summary.rows_truncated:
-        say(f"{summary.rows_truncated:,} texts were longer than the model reads; only their beginning counted.")
+        say(f"{summary.rows_truncated:,} texts were longer than the model takes; their ends did not count.")
     if summary.rows_rejected:
         say(f"{summary.rows_rejected:,} rejected ({reasons(summary)}): see {rejects_place}.")

@@ -9,17 +9,22 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from scorer.defaults import BATCH_TOKENS
 from scorer.errors import BundleError
 from scorer.rows.jsonl import refuse_constant
 
 FORMAT_VERSION = 1
 
 # Attention grows with the square of a text's length, and golden rows are scored at every start.
-_MAX_LENGTH = 32_768
-_BATCH_TOKENS = 1 << 24
+MAX_LENGTH = 32_768
+"""Tokens of a text, at most."""
+
+_BATCH_TOKENS = 1 << 24  # and so many ids, whichever are more: 128 MiB of a buffer
 _GOLDEN_ROWS = 100
 _GOLDEN_CHARACTERS = 10_000
-_TRUNCATIONS = ("head", "tail", "head+tail")
+TRUNCATIONS = ("head", "tail", "head+tail")
+"""Which tokens the encoder reads of a text that has more than it takes."""
+
 _TEMPERATURE = 1000.0
 
 
@@ -58,7 +63,8 @@ class Manifest:
         labels: in the order of the logits; for two labels, (negative, positive), and the one logit is the positive's.
         positive_label: for two labels the one whose probability is the score; None for more.
         max_length: tokens that the encoder reads at most, special tokens included.
-        truncation: which ones of a longer text it reads: ``head``, the beginning, ``tail``, or ``head+tail``.
+        truncation: which ones of a longer text it reads: the first (``head``), the last of those that are kept (``tail``)
+            or some of both (``head+tail``).
         pooling: which of the encoder's vectors the head reads, such as ``cls``, ``mean`` or ``cls+mean5``.
         precisions: by name (fp32, fp16, int8).
         providers: which precision each execution provider takes unless told otherwise.
@@ -106,14 +112,18 @@ class Manifest:
         unknown = set(self.providers.values()) - set(self.precisions)
         if unknown:
             raise ValueError(f"providers name precisions that are not there: {sorted(unknown)}")
-        if self.truncation not in _TRUNCATIONS:
-            raise ValueError(f"truncation must be one of {', '.join(_TRUNCATIONS)}, not {self.truncation!r}")
-        if not 0 < self.max_length <= _MAX_LENGTH:
-            raise ValueError(f"max_length must be between 1 and {_MAX_LENGTH}, not {self.max_length}")
-        if not self.max_length <= self.tokens_kept <= _MAX_LENGTH:
-            raise ValueError(f"max_tokens must be between max_length and {_MAX_LENGTH}, not {self.max_tokens}")
+        if self.truncation not in TRUNCATIONS:
+            raise ValueError(f"truncation must be one of {', '.join(TRUNCATIONS)}, not {self.truncation!r}")
+        if not 0 < self.max_length <= MAX_LENGTH:
+            raise ValueError(f"max_length must be between 1 and {MAX_LENGTH}, not {self.max_length}")
+        if not self.max_length <= self.tokens_kept <= MAX_LENGTH:
+            raise ValueError(f"max_tokens must be between max_length and {MAX_LENGTH}, not {self.max_tokens}")
+        if (self.batch_tokens or BATCH_TOKENS) // self.max_length * self.tokens_kept > _BATCH_TOKENS:
+            raise ValueError(f"max_tokens ({self.max_tokens}) are too many for a max_length of {self.max_length}")
         if self.truncation != "head" and self.tokens_kept == self.max_length:
             raise ValueError(f"truncation {self.truncation!r} needs max_tokens beyond max_length")
+        if self.calibration is not None and "temperature" not in self.calibration:
+            raise ValueError("calibration has no temperature")
         if not _is_of(self.temperature, float) or not 1 / _TEMPERATURE <= self.temperature <= _TEMPERATURE:
             raise ValueError(f"a temperature must be between {1 / _TEMPERATURE} and {_TEMPERATURE}")
         if not all(precision.tolerance >= 0 for precision in self.precisions.values()):

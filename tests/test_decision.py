@@ -1,11 +1,13 @@
 """--threshold and --uncertain: which label is written, and when a run refuses."""
 
 import csv
+import math
 
 import numpy as np
 import pytest
 
 from scorer.decision import Decision
+from scorer.errors import UsageError
 from scorer.model import Scorer
 
 TEXTS = ["good great lovely", "bad awful dull", "good bad", "the film was", "a plot", "superb awful film"]
@@ -54,14 +56,23 @@ def test_a_band_is_uncertain_and_counted_so(source, score, tmp_path):
     [
         (["--uncertain", "0.4"], "--uncertain takes LOW,HIGH, as in 0.4,0.6, not '0.4'."),
         (["--uncertain", "a,b"], "--uncertain takes LOW,HIGH, as in 0.4,0.6, not 'a,b'."),
-        (["--uncertain", "0.6,0.8"], "--uncertain 0.6,0.8: LOW, the threshold (0.5) and HIGH have to be in this order, between 0 and 1."),
-        (["--uncertain", "nan,0.8"], "--uncertain nan,0.8: LOW, the threshold (0.5) and HIGH have to be in this order, between 0 and 1."),
+        (["--uncertain", "0.6,0.8"], "--uncertain 0.6,0.8: LOW, the threshold (0.5) and HIGH have to be in this order, between 0 and 1, and LOW below HIGH."),
+        (["--uncertain", "nan,0.8"], "--uncertain nan,0.8: LOW, the threshold (0.5) and HIGH have to be in this order, between 0 and 1, and LOW below HIGH."),
+        (["--uncertain", "0.5,0.5"], "--uncertain 0.5,0.5: LOW, the threshold (0.5) and HIGH have to be in this order, between 0 and 1, and LOW below HIGH."),
+        (["--threshold", "nan"], "Invalid value for '--threshold': nan is not in the range 0<=x<=1."),
+        (["--max-reject-ratio", "nan"], "Invalid value for '--max-reject-ratio': nan is not in the range 0<=x<=1."),
     ],
 )  # fmt: skip
 def test_a_band_that_is_none_is_refused_before_anything_is_written(source, score, tmp_path, options, message):
     result = score(source, "-o", tmp_path / "out.csv", *options)
     assert (result.code, result.err.splitlines()[-1]) == (2, f"Error: {message}")
     assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize("threshold", [math.nan, 1.5, -0.1])
+def test_a_threshold_from_python_is_checked_as_well(threshold):
+    with pytest.raises(UsageError, match="is not between 0 and 1"):
+        Decision(threshold=threshold).check(("no", "yes"))
 
 
 def test_more_than_two_labels_have_no_threshold(bundle_of_three, source, score, tmp_path):

@@ -1,6 +1,7 @@
 """Figures about models: right ones, side by side, and against a bag of words."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from sklearn.metrics import log_loss
 from export import baseline
 from export.cli import command
 from export.data import Split
+from export.errors import ExportError
 from export.evaluate import Scored, by_group, by_length, costliest
+from export.figures import accuracy_bars, confusion_matrix
 from export.fit import FitSettings, split_rows
 from export.metrics import calibration_error, metrics, reliability
 from export.reference import reference
@@ -25,7 +28,7 @@ def scored(positive, labels, lengths=None, groups=()):
         [f"text {row}" for row in range(len(labels))], np.array(labels), tuple("abcdefgh"[: len(labels)]), groups
     )
     lengths = np.array(lengths or [3] * len(labels))
-    return Scored(split, np.stack([1 - positive, positive], axis=1), lengths, lengths > 9, np.zeros(len(labels)))
+    return Scored(split, np.stack([1 - positive, positive], axis=1), lengths, lengths > 1000, np.zeros(len(labels)))
 
 
 def test_figures_are_those_of_the_definitions():
@@ -69,14 +72,16 @@ def test_the_costliest_errors_are_errors_and_the_costliest_first():
 
 
 def test_groups_by_length_and_by_value_hold_every_text_once():
-    found = scored([0.9] * 6, [1, 0, 1, 1, 1, 1], [3, 64, 65, 400, 401, 2000], ("10", "2", "2", "1", "10", "10"))
+    found = scored([0.9] * 6, [1, 0, 1, 1, 1, 1], [3, 64, 65, 400, 401, 1024], ("10", "2", "2", "1", "10", "10"))
     lengths = by_length(found, 400)
     assert [one.name for one in lengths] == [
-        "up to 64 tokens", "65 to 128 tokens", "257 to 400 tokens", "401 to 512 tokens", "over 1,024 tokens",
+        "up to 64 tokens", "65 to 128 tokens", "257 to 400 tokens", "401 to 512 tokens", "more than 1,024 tokens",
     ]  # fmt: skip
     assert sum(one.metrics.texts for one in lengths) == 6
     assert [(one.name, one.metrics.texts) for one in by_group(found)] == [("1", 1), ("2", 2), ("10", 3)]
     assert by_group(scored([0.9], [1])) == []
+    short = by_length(scored([0.9] * 2, [1, 0], [3, 70]), 400)
+    assert [one.name for one in short] == ["up to 64 tokens", "65 to 70 tokens"]
 
 
 def test_reference_histograms_count_every_text():
@@ -99,6 +104,63 @@ def test_validation_rows_are_runs_of_neighbours_all_over_the_file():
     assert [len(run) for run in runs] == [40] * 25
     assert labels[validation].mean() == pytest.approx(0.5, abs=0.05)
     assert (split_rows(labels, FitSettings(seed=1))[1] != validation).any()
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    ("labels", "held_out"),
+    [
+        ([0, 1] * 200, [20, 20]),  # as they alternate in many files
+        ([0, 1, 2, 3, 4] * 50, [5] * 5),
+        ([0] * 10_000 + [1] * 300 + [2] * 10_000, [972, 30, 1053]),
+        ([0] * 30 + [1] * 30, None),
+        ([0] * 400 + [1], [40, 0]),
+        ([0] * 200 + [1, 1] + [0] * 200, None),
+    ],
+    ids=["alternating", "rotating", "sorted", "small", "single", "pair"],
+)
+def test_every_label_is_held_out_and_trained_on(labels, held_out, seed):
+    labels = np.array(labels)
+    train, validation = split_rows(labels, FitSettings(seed=seed))
+    assert sorted([*train, *validation]) == list(range(len(labels)))
+    counts = np.bincount(labels[validation], minlength=labels.max() + 1)
+    many = np.bincount(labels) > 1
+    assert (np.bincount(labels[train], minlength=labels.max() + 1) > 0).all()
+    assert (counts[many] > 0).all()
+    assert (counts[~many] == 0).all()
+    assert held_out is None or np.abs(counts - held_out).max() <= 0.05 * len(labels) / 10 + 1
+    assert len(labels) / 10 - 1 <= len(validation) <= len(labels) / 10 * 1.05 + 3
+
+
+def test_two_texts_are_too_few_to_hold_out_one():
+    with pytest.raises(ExportError, match="2 training texts are too few"):
+        split_rows(np.array([0, 1]), FitSettings())
+
+
+def test_nothing_of_the_share_to_be_held_out_is_lost_in_rounding():
+    assert len(split_rows(np.arange(490) % 2, FitSettings())[1]) == 49
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 5, 10, 20, 40, 60, 101])
+def test_the_baseline_on_the_texts_themselves_scores_each_of_them(count):
+    labels = np.arange(count) % 3
+    found = baseline.cross_validated([f"word{label} and more" for label in labels], labels, 3)
+    np.testing.assert_allclose(found.sum(axis=1), 1)
+    if count >= 40:
+        assert (found.argmax(axis=1) == labels).all()
+    assert metrics(found, labels).texts == count
+
+
+def test_where_no_word_is_in_two_texts_the_baseline_gives_the_labels_shares():
+    texts = [chr(0x4E00 + 3 * row) + chr(0x4E01 + 3 * row) for row in range(120)]
+    found = baseline.trained_on(texts, np.array([0, 1, 1] * 40), ["?"], 2)
+    np.testing.assert_allclose(found, [[1 / 3, 2 / 3]])
+
+
+def test_labels_with_dollar_signs_can_be_drawn():
+    found = scored([0.9, 0.1], [1, 1], groups=("$", "$$"))
+    assert confusion_matrix("$", ("$", "$$"), np.array([[1, 0], [0, 1]])).startswith(b"\x89PNG")
+    assert accuracy_bars("by price", by_group(found)).startswith(b"\x89PNG")
 
 
 def test_temperature_brings_sureness_down_to_what_is_right():
@@ -158,18 +220,19 @@ def labelled(tmp_path):
 
 
 def test_bundles_stand_side_by_side_with_the_baseline(bundle, labelled, score_model, tmp_path):
+    other = shutil.copytree(bundle.path, tmp_path / "other")
     result = score_model(
-        "evaluate", bundle.path, bundle.path, "--data", labelled, "--provider", "cpu", "-q",
+        "evaluate", bundle.path, other, "--data", labelled, "--provider", "cpu", "-q",
         "-o", tmp_path / "figures", "--errors", tmp_path / "errors.jsonl", "--most-errors", 3,
     )  # fmt: skip
     assert result.code == 0, result.err
     lines = result.out.splitlines()
     assert lines[0] == "|  | texts | accuracy | 95% interval | F1 | ROC AUC | log loss | calibration error |"
     assert [line.split(" | ")[0] for line in lines[2:5]] == [
-        "| tiny (int8, cpu)", "| tiny (int8, cpu)", "| TF-IDF + logistic regression, five-fold on these texts",
+        f"| {bundle.path} (int8, cpu)", f"| {other} (int8, cpu)", "| TF-IDF + logistic regression, five-fold on these texts",
     ]  # fmt: skip
-    assert "tiny (int8, cpu), by length:" in lines
-    assert "tiny (int8, cpu), by group:" in lines
+    assert f"{other} (int8, cpu), by length:" in lines
+    assert f"{other} (int8, cpu), by group:" in lines
     assert any(line.startswith("| 5 | 18 | ") for line in lines)
     names = sorted(path.name for path in (tmp_path / "figures").iterdir())
     assert names == [
@@ -177,10 +240,25 @@ def test_bundles_stand_side_by_side_with_the_baseline(bundle, labelled, score_mo
         "length-2.png", "reliability.png",
     ]  # fmt: skip
     found = json.loads((tmp_path / "figures" / "evaluation.json").read_text())
-    assert sum(map(sum, found["tiny (int8, cpu)"]["confusion"])) == 90
+    assert sum(map(sum, found[f"{other} (int8, cpu)"]["confusion"])) == 90
+    assert len(found) == 3
     errors = [json.loads(line) for line in (tmp_path / "errors.jsonl").read_text().splitlines()]
     assert all(error["label"] != error["predicted"] and error["text"] for error in errors)
     assert [error["loss"] for error in errors[:3]] == sorted((error["loss"] for error in errors[:3]), reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--no-baseline", "--train-file", "DATA"], "--train-file does something only with --baseline."),
+        (["--most-errors", "3"], "--most-errors does something only with --errors."),
+        (["--errors", "nowhere/errors.jsonl"], "nowhere/errors.jsonl cannot be written: No such file or directory."),
+    ],
+)
+def test_what_evaluate_cannot_do_is_said_before_anything_is_scored(bundle, labelled, score_model, options, message):
+    options = [labelled if option == "DATA" else option for option in options]
+    result = score_model("evaluate", bundle.path, "--data", labelled, "--provider", "cpu", *options)
+    assert (result.code, result.err, result.out) == (2, f"Error: {message}\n", "")
 
 
 def test_a_model_below_a_bag_of_words_is_told_so(bundle, labelled, score_model, tmp_path):

@@ -11,6 +11,7 @@ from export import finetune
 from export.check_parity import check_bundle
 from export.classifier import Classifier
 from export.encoder import load_encoder, weights_sha256
+from export.errors import ExportError
 from export.features import extract
 from export.finetune import TuneSettings, tune
 from export.head import HeadSettings, predict, train_head
@@ -99,6 +100,29 @@ def test_an_interrupted_run_ends_with_the_same_weights(encoder, tmp_path, monkey
     assert again.encoder.sha256 == whole.encoder.sha256
 
 
+def test_a_checkpoint_is_for_the_same_validation_texts(encoder, tmp_path):
+    frozen = encoder("bert")
+    train, validation = parts(frozen)
+    settings = TuneSettings(1, epochs=1, learning_rate=1e-3, batch_size=8)
+
+    def accuracy(labels):
+        held_out = (validation[0], labels)
+        found = tune(
+            frozen, train, held_out, pooling="cls", label_count=2, settings=settings, folder=tmp_path, quiet=True
+        )
+        return found.training.best.validation_accuracy
+
+    assert accuracy(validation[1]) + accuracy(1 - validation[1]) == pytest.approx(1)
+
+
+def test_a_damaged_checkpoint_is_named(encoder, tmp_path):
+    tuned(encoder("bert"), tmp_path)
+    (checkpoint,) = tmp_path.glob("*.pt")
+    checkpoint.write_bytes(checkpoint.read_bytes()[:100])
+    with pytest.raises(ExportError, match=f"the checkpoint {checkpoint} is damaged .*Remove it to begin anew"):
+        tuned(encoder("bert"), tmp_path)
+
+
 def test_other_settings_do_not_go_on_with_a_checkpoint(encoder, tmp_path):
     first = tuned(encoder("bert"), tmp_path)
     second = tuned(encoder("bert"), tmp_path, TuneSettings(2, epochs=3, learning_rate=3e-3, batch_size=8, seed=1))
@@ -110,7 +134,11 @@ def test_other_settings_do_not_go_on_with_a_checkpoint(encoder, tmp_path):
     [
         (3, "cls", "--unfreeze 3: the encoder 'tiny-bert' has 2 blocks."),
         (1, "cls+mean1", None),
-        (2, "mean1", None),
+        (
+            2,
+            "mean1",
+            "--pooling mean1 does not read the last layer, so that --unfreeze would train nothing there: add cls, as in cls+mean1.",
+        ),
     ],
 )
 def test_what_cannot_be_trained_is_said(encoder, blocks, pooling, message):

@@ -2,7 +2,9 @@
 
 import csv
 import dataclasses
+import errno
 import json
+import os
 import re
 
 import numpy as np
@@ -14,8 +16,9 @@ import transformers
 from conftest import MAX_LENGTH, Result, make_bundle, reviews, tiny_tokenizer
 
 from export import features
+from export.cache import CachedArray
 from export.cli import command
-from export.data import Columns, Dataset, LabelNames, Row, load_files, make_dataset
+from export.data import Columns, Dataset, LabelNames, Row, load_files, make_dataset, read_rows, sort_labels
 from export.encoder import load_encoder
 from export.errors import DatasetError, ExportError, UnsupportedEncoder
 from export.features import extract
@@ -256,6 +259,18 @@ def test_labels_are_sorted_named_and_the_positive_one_is_last():
             LabelNames(None, "z"),
             "--positive-label 'z' is none of the labels: x, y.",
         ),
+        (
+            [("a", "x"), ("b", "y"), ("c", "z")],
+            [("a", "x")],
+            LabelNames(None, "z"),
+            "--positive-label is for two labels; there are 3: x, y, z.",
+        ),
+        (
+            [("a", "x"), ("b", "y")],
+            [("a", "x")],
+            LabelNames(("n", "")),
+            "a label is empty or cannot be printed; name the labels with --label-names: 'n', ''",
+        ),
     ],
 )
 def test_labels_that_do_not_fit_are_an_error(train_rows, test_rows, names, message):
@@ -288,6 +303,63 @@ def test_a_training_record_that_cannot_be_used_is_named_and_never_left_out(tmp_p
     (tmp_path / "b.csv").write_text("text,label\ngood,\n")
     with pytest.raises(DatasetError, match="record 1 has no value in the column 'label'"):
         load_files(tmp_path / "b.csv", tmp_path / "b.csv", columns=Columns(), label_names=LabelNames())
+
+
+@pytest.mark.parametrize("label", [None, "", float("nan")])
+def test_what_other_tools_write_for_no_label_is_none(tmp_path, label):
+    columns = {"text": ["good", "bad"], "label": ["1", label] if isinstance(label, str) else [1.0, label]}
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
+    with pytest.raises(DatasetError, match="record 2 has an empty text or no label"):
+        read_rows(tmp_path / "a.parquet", Columns())
+    lines = (json.dumps({"text": text, "label": label}) for text, label in zip(*columns.values(), strict=True))
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    with pytest.raises(DatasetError, match=r"record 2 has no value in the column 'label'|line 2: "):
+        read_rows(tmp_path / "a.jsonl", Columns())
+
+
+def test_labels_have_one_order_even_if_one_is_called_nan():
+    assert sort_labels(["nan", "10", "b", "2"]) == sort_labels(["b", "2", "nan", "10"]) == ["2", "10", "b", "nan"]
+
+
+def test_an_id_of_0_is_an_id(tmp_path):
+    pyarrow.parquet.write_table(
+        pyarrow.table({"id": [0, 1], "text": ["a", "b"], "label": [1, 2]}), tmp_path / "a.parquet"
+    )
+    assert [row.id for row in read_rows(tmp_path / "a.parquet", Columns())] == ["0", "1"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_a_rating_that_is_the_label_is_no_group(tmp_path, kind):
+    table = pyarrow.table({"text": ["a", "b"], "rating": [1, 2]})
+    if kind == "parquet":
+        pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    elif kind == "csv":
+        (tmp_path / "a.csv").write_text("text,rating\na,1\nb,2\n")
+    else:
+        (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
+    rows = read_rows(tmp_path / f"a.{kind}", Columns(label="rating"))
+    assert [(row.label, row.group) for row in rows] == [("1", ""), ("2", "")]
+    assert [row.group for row in read_rows(tmp_path / f"a.{kind}", Columns(label="rating", group="rating"))] == [
+        "1",
+        "2",
+    ]
+
+
+def test_a_damaged_record_of_the_cache_is_computed_anew(tmp_path):
+    CachedArray(tmp_path, "k", (4,), np.float32).save(2)
+    assert CachedArray(tmp_path, "k", (4,), np.float32).done == 2
+    (tmp_path / "k.json").write_text("")
+    assert CachedArray(tmp_path, "k", (4,), np.float32).done == 0
+
+
+def test_a_disk_without_room_is_said_at_once(tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(ExportError, match=r"cannot take 0\.0 GB: No space left on device. Give another folder"):
+        CachedArray(tmp_path, "k", (4,), np.float32)
+    assert list(tmp_path.iterdir()) == []
 
 
 # The command
@@ -372,7 +444,8 @@ def test_overwrite_replaces_bundles_only(files, encoder_folder, score_model):
 
 
 def test_int8_that_disagrees_is_left_out(encoder, tmp_path, monkeypatch):
-    monkeypatch.setattr("export.train.is_too_low", lambda share, rows: True)
+    told = iter([True, False, True, True])  # int8 and fp32 of the first, int8 of the others
+    monkeypatch.setattr("export.train.is_too_low", lambda share, rows: next(told))
     split = reviews(80, 2, 1)
     said = []
     dataset = Dataset("d", ("n", "p"), split, reviews(40, 2, 2))
@@ -383,6 +456,10 @@ def test_int8_that_disagrees_is_left_out(encoder, tmp_path, monkeypatch):
     assert bundle.manifest.providers == {"cpu": "fp32", "cuda": "fp16"}
     assert not {"model.int8.onnx", "weights.int8.bin"} & set(bundle.files)
     assert "int8 is left out: 99% is needed. The bundle scores in fp32 on CPU." in said
+    assert bundle.manifest.metrics["precisions"].keys() == {"fp32"}
+    card = (bundle.path / "README.md").read_text()
+    assert "| fp32, as scored on CPU |" in card
+    assert "int8 is not in the bundle: it gave the label of PyTorch for " in card
     for precisions in (("int8",), ("fp16", "int8")):  # fp16 would have int8's weights
         with pytest.raises(ExportError, match="No bundle was written"):
             make_bundle(encoder("bert"), tmp_path / "int8", precisions=precisions)
@@ -432,6 +509,24 @@ def test_evaluate_wants_the_labels_of_the_bundle(bundle, files, score_model):
         (
             ["--precisions", "fp8"],
             "--precisions takes one or more of fp32, fp16 and int8, separated by commas, not 'fp8'.",
+        ),
+        (["--no-wide", "--wide-pairs", "9"], "--wide-pairs does something only with --wide."),
+        (["--epochs", "20"], "--epochs does something only with --solver adam."),
+        (["--unfreeze", "1", "--solver", "adam"], "--solver does something only without --unfreeze."),
+        (["--batch-size", "20"], "--batch-size does something only with --solver adam or --unfreeze."),
+        (["--tune-epochs", "3"], "--tune-epochs does something only with --unfreeze."),
+        (["--save-encoder", "e"], "--save-encoder does something only with --unfreeze."),
+        (
+            ["--train-file", "train.csv", "--test-file", "test.csv", "--dataset", "imdb"],
+            "--dataset does something only without --train-file.",
+        ),
+        (
+            ["--train-file", "train.csv", "--test-file", "test.csv", "--no-wide", "--max-tokens", "30"],
+            "with --no-wide nothing reads the tokens beyond --max-length: leave --max-tokens out, or choose a --truncation.",
+        ),
+        (
+            ["--train-file", "train.csv", "--test-file", "test.csv", "--unfreeze", "1", "--pooling", "mean1"],
+            "--pooling mean1 does not read the last layer, so that --unfreeze would train nothing there: add cls, as in cls+mean1.",
         ),
         (
             ["--train-file", "train.csv", "--test-file", "test.csv", "--text-column", "body"],

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from export.bundle import load_classifier
 from export.classifier import Classifier
 from export.cuda import cuda_classifier, to_half
-from export.cut import TRUNCATIONS, Cut, cut_of
+from export.cut import Cut, cut_of
 from export.encoder import load_encoder
+from export.golden import tolerances_of
 from export.graph import graph_logits, to_float32
 from export.halves import half_logits
 from export.head import LinearHead
@@ -26,7 +27,7 @@ from export.weights import encoder_weights
 from export.wide import Keys, Wide, WideSettings, train_wide
 from scorer.batches import pad
 from scorer.errors import UsageError
-from scorer.manifest import Manifest
+from scorer.manifest import TRUNCATIONS, Manifest
 from scorer.model import Scorer
 from scorer.runtime import open_session
 
@@ -167,6 +168,23 @@ def test_trained_again_on_all_texts_it_knows_what_was_held_out():
     again = training.on((rows + held_out, np.concatenate([labels, labels[:20]])))
     assert np.mean((again.logits(held_out)[:, 0] >= 0) == labels[:20]) == 1.0
     assert (again.best, again.steps) == (training.best, training.steps)
+
+
+def test_golden_rows_reach_the_cut_and_do_not_excuse_int8_by_what_the_wide_part_says(encoder_folder, tmp_path):
+    encoder = load_encoder(str(encoder_folder("bert")), max_length=LENGTH, max_tokens=MOST)
+    bundle = make_bundle(
+        encoder, tmp_path / "b", wide=WideSettings(pairs=512), max_length=LENGTH, truncation="tail", precisions=("int8",)
+    )  # fmt: skip
+    golden, tolerance = bundle.manifest.golden, bundle.manifest.precisions["int8"].tolerance
+    ids = encoder.tokenizer.encode([row.text for row in golden]).ids
+    assert max(map(len, ids)) > LENGTH
+    classifier = load_classifier(bundle)
+    assert tolerances_of(golden, encoder.tokenizer, classifier) == {"int8": tolerance}
+    larger = Wide(classifier.wide.keys, 100 * classifier.wide.weight)
+    more = larger.logits(ids) - classifier.wide.logits(ids)
+    moved = [replace(row, logits={"int8": row.logits["int8"] + added}) for row, added in zip(golden, more, strict=True)]
+    found = tolerances_of(moved, encoder.tokenizer, replace(classifier, wide=larger))
+    assert found["int8"] == pytest.approx(tolerance, rel=0.01)
 
 
 def test_a_bundle_with_all_of_it_trains_scores_and_is_what_pytorch_says(encoder_folder, tmp_path):

@@ -138,6 +138,8 @@ def test_a_file_beyond_all_measure_is_not_read(copy, refused):
         (lambda m: m.update(truncation="tail"), "needs max_tokens beyond max_length"),
         (lambda m: m.update(max_tokens=23), "max_tokens must be between max_length and 32768"),
         (lambda m: m.update(max_tokens=10**9), "max_tokens must be between max_length and 32768"),
+        (lambda m: m.update(max_length=1, max_tokens=32768), "max_tokens (32768) are too many for a max_length of 1"),
+        (lambda m: m.update(calibration={"temperatur": 3.0}), "calibration has no temperature"),
         (lambda m: m.update(calibration={"temperature": 0}), "a temperature must be between"),
         (lambda m: m.update(calibration={"temperature": [1]}), "a temperature must be between"),
         (lambda m: m.update(calibration=[]), "calibration is not what it should be"),
