@@ -141,8 +141,8 @@ def _making(manifest: Manifest) -> Iterator[str]:
             ("libraries", ", ".join(f"{name} {version}" for name, version in manifest.versions.items())),
         ],
     )
-    again = " Then the wide part was trained again, on all of them." if "wide" in metrics else ""
-    yield f"Accuracy on the validation texts, when neither part had been trained on them:{again}"
+    again = " (afterwards the wide part was trained again, on all training texts)" if "wide" in metrics else ""
+    yield f"Accuracy on the validation texts, on which nothing had been trained then{again}:"
     yield table(
         ("part", "validation accuracy"),
         [(_PARTS[part], f"{share:.2%}") for part, share in metrics["validation"].items()],
