@@ -21,6 +21,8 @@ from scorer.publish import publish_folder
 
 _LIBRARIES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "onnxruntime-gpu", "numpy", "review-scorer")
 
+_QUERIES = "attention"  # of that layer: the name of a tensor beside the head's
+
 # Protocol buffers end here, and onnxruntime is given whole graphs while a bundle is made.
 _LARGEST_GRAPH = 2_000_000_000
 
@@ -57,11 +59,17 @@ def write_bundle(
             weights are the same in all of them.
         unlisted: the model card and its pictures; never read by the scorer.
     """
-    head = classifier.head
+    head, own = classifier.head, classifier.queries
     listed = {
         MANIFEST: manifest.to_json(),
         TOKENIZER: tokenizer_json,
-        HEAD: safetensors.numpy.save({"weight": np.ascontiguousarray(head.weight), "bias": head.bias}),
+        HEAD: safetensors.numpy.save(
+            {
+                "weight": np.ascontiguousarray(head.weight),
+                "bias": head.bias,
+                **{f"{_QUERIES}{layer}": np.ascontiguousarray(queries) for layer, queries in own.items()},
+            }
+        ),
         **graphs,
     }
     publish_folder(folder, {**listed, SUMS: format_sums(listed), **unlisted})
@@ -83,7 +91,8 @@ def load_classifier(bundle: Bundle) -> Classifier:
         precision, pairs = next(iter(manifest.precisions)), manifest.head["wide_pairs"]
         weight = constant(bundle.graph(precision), bundle.external(precision), TABLE)[:-1]
         wide = Wide(Keys(len(weight) - pairs, pairs), weight)
-    return Classifier(LinearHead(tensors["weight"], tensors["bias"]), manifest.pooling, cut, wide)
+    queries = {int(name.removeprefix(_QUERIES)): found for name, found in tensors.items() if name.startswith(_QUERIES)}
+    return Classifier(LinearHead(tensors["weight"], tensors["bias"]), manifest.pooling, cut, wide, queries)
 
 
 def graph_bytes(model: onnx.ModelProto) -> bytes:

@@ -1,12 +1,13 @@
 """What makes a classifier of an encoder: all that is decided and trained on top of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from export.cut import Cut
 from export.head import LinearHead
+from export.pooling import Queries
 from export.wide import Wide
 
 
@@ -19,12 +20,14 @@ class Classifier:
         pooling: which vectors the head reads side by side, see `export.pooling.vectors`.
         cut: which tokens of a long text the encoder reads; None where it is given no more than it reads.
         wide: weights of the text's pieces and pairs, or None.
+        queries: those of the pooling that are trained.
     """
 
     head: LinearHead
     pooling: str
     cut: Cut | None = None
     wide: Wide | None = None
+    queries: Queries = field(default_factory=dict)
 
     def encoder_reads(self, ids: np.ndarray) -> np.ndarray:
         """Of a text's token ids, (sequence,), those that the encoder reads."""

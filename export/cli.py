@@ -121,7 +121,7 @@ def command() -> None:
     default="cls",
     show_default=True,
     metavar="NAME",
-    help="What the head reads: cls or mean of the last layer, mean4 of the fourth, or several, as in cls+mean4+mean5.",
+    help="What the head reads: cls or mean of the last layer, mean4 of the fourth, or several, as in cls+mean4+mean5; attention5 learns which tokens count.",
 )
 @click.option(
     "--wide/--no-wide",
@@ -151,7 +151,7 @@ def command() -> None:
     default=2,
     show_default=True,
     metavar="N",
-    help="Passes over the training texts with --unfreeze.",
+    help="Passes over the training texts with --unfreeze or --pooling attention.",
 )
 @click.option(
     "--tune-learning-rate",
@@ -277,18 +277,22 @@ def train(
     so another head takes seconds, and an interrupted run goes on where it stopped. Beside it stand weights of the
     text's word pieces and pairs of them (--no-wide leaves them out).
     """
-    adam, tuned = solver == "adam" and not unfreeze, unfreeze > 0
-    _only_where(not tuned, "without --unfreeze", "solver")
+    from export.pooling import is_trained
+
+    tuned = unfreeze > 0 or is_trained(pooling)
+    adam = solver == "adam" and not tuned
+    _only_where(not tuned, "without --unfreeze and --pooling attention", "solver")
     _only_where(adam, "with --solver adam", "epochs", "learning_rate")
-    _only_where(adam or tuned, "with --solver adam or --unfreeze", "batch_size")
-    _only_where(tuned, "with --unfreeze", "tune_epochs", "tune_learning_rate", "save_encoder")
+    _only_where(adam or tuned, "with --solver adam, --unfreeze or --pooling attention", "batch_size")
+    _only_where(tuned, "with --unfreeze or --pooling attention", "tune_epochs")
+    _only_where(unfreeze > 0, "with --unfreeze", "tune_learning_rate", "save_encoder")
     _only_where(wide, "with --wide", "wide_pairs")
     _only_where(data["train_file"] is None, "without --train-file", "dataset", "dataset_revision")
     chosen = _precisions(precisions)
     from export import bundle
     from export.cache import cache_folder
     from export.encoder import load_encoder
-    from export.finetune import TuneSettings
+    from export.finetune import HEAD_ALONE, TuneSettings
     from export.fit import FitSettings
     from export.head import HeadSettings
     from export.train import Settings
@@ -307,7 +311,12 @@ def train(
                 solver=solver, epochs=epochs, learning_rate=learning_rate, batch_size=batch_size or 64, seed=seed
             ),
             tune=TuneSettings(
-                unfreeze, epochs=tune_epochs, learning_rate=tune_learning_rate, batch_size=batch_size or 32, seed=seed
+                unfreeze,
+                epochs=tune_epochs,
+                learning_rate=tune_learning_rate,
+                batch_size=batch_size or 32,
+                seed=seed,
+                **({} if unfreeze else {"head_learning_rate": HEAD_ALONE}),
             )
             if tuned
             else None,

@@ -125,9 +125,9 @@ def cuda_classifier(
     """
     writer, halves = GraphWriter(), halves or FromFloat32()
     ids, attention_mask = inputs(writer, classifier)
-    mask = writer.node("Cast", attention_mask, to=TensorProto.INT32, name="mask")
-    lengths = writer.node("ReduceSum", mask, writer.constant("one", [1]), keepdims=0, name="lengths")  # (batch)
-    means = _Means(writer, attention_mask, lengths)
+    ones = writer.node("Cast", attention_mask, to=TensorProto.INT32, name="mask")
+    lengths = writer.node("ReduceSum", ones, writer.constant("one", [1]), keepdims=0, name="lengths")  # (batch)
+    means, mask = _Means(writer, attention_mask, lengths), _Mask(writer, attention_mask)
     x = _embeddings(writer, weights, halves, ids)
     wanted = vectors(classifier.pooling, len(weights.blocks))
     found: dict[Vector, str] = {}
@@ -135,16 +135,17 @@ def cuda_classifier(
         name = f"block.{layer - 1}"
         here = [vector for vector in wanted if vector.layer == layer]
         if [vector.kind for vector in here] == ["cls"]:  # the last block
-            first = _first_token_block(writer, x, block, weights.heads, halves, attention_mask, name)
+            first = _first_token_block(writer, x, block, weights.heads, halves, mask, name)
             found[here[0]] = _floats(writer, first, "pooled")
             break
         x = _block(writer, x, block, weights.heads, lengths, halves, name)
         for vector in here:
-            found[vector] = (
-                _floats(writer, _first(writer, x, "first"), "pooled")
-                if vector.kind == "cls"
-                else means.of(x, vector.name)
-            )
+            if vector.kind == "cls":
+                found[vector] = _floats(writer, _first(writer, x, "first"), "pooled")
+            elif vector.kind == "mean":
+                found[vector] = means.of(x, vector.name)
+            else:
+                found[vector] = _attention_pooled(writer, x, classifier.queries[layer], mask, vector.name)
     return with_head(writer, [found[vector] for vector in wanted], classifier)
 
 
@@ -216,7 +217,7 @@ def _after_attention(writer: GraphWriter, x: str, context: str, block: Block, ha
 
 
 def _first_token_block(
-    writer: GraphWriter, x: str, block: Block, heads: int, halves: HalfWeights, attention_mask: str, name: str
+    writer: GraphWriter, x: str, block: Block, heads: int, halves: HalfWeights, mask: "_Mask", name: str
 ) -> str:
     """The block's output for the first token alone; see `export.graph`, whose constants it takes.
 
@@ -242,11 +243,7 @@ def _first_token_block(
     key = _half(writer, f"{name}.key.weight", block.key.weight.T.reshape(heads, size, hidden))
     reach = writer.node("MatMul", query, key, name=f"{name}.reach_by_head")  # (heads, batch, hidden)
     reach = writer.node("Transpose", reach, perm=[1, 0, 2], name=f"{name}.reach")
-    scores = writer.node("FusedMatMul", reach, x, transB=1, domain=MICROSOFT, name=f"{name}.scores")
-    shares = writer.node(
-        "Softmax", _masked(writer, scores, attention_mask), axis=-1, name=f"{name}.shares"
-    )  # (batch, heads, sequence)
-    gathered = writer.node("MatMul", shares, x, name=f"{name}.gathered")  # (batch, heads, hidden)
+    gathered = _gathered(writer, x, reach, mask, name)  # (batch, heads, hidden)
     gathered = writer.node("Transpose", gathered, perm=[1, 0, 2], name=f"{name}.gathered_by_head")
     value = block.value.weight.reshape(hidden, heads, size).transpose(1, 0, 2)
     context = writer.node(
@@ -257,14 +254,38 @@ def _first_token_block(
     return _after_attention(writer, first, context, block, halves, name)
 
 
-def _masked(writer: GraphWriter, scores: str, attention_mask: str) -> str:
-    """Scores (batch, heads, sequence), those of padding made so small that softmax gives them nothing."""
-    here = writer.node("Cast", attention_mask, to=TensorProto.BOOL, name="mask.here")
-    none = writer.constant("mask.nothing", np.zeros((), dtype=np.float16))
-    lowest = writer.constant("mask.least", np.array(-np.inf, dtype=np.float16))
-    row = writer.node("Where", here, none, lowest, name="mask.row")
-    bias = writer.node("Unsqueeze", row, writer.constant("one", [1]), name="mask.bias")
-    return writer.node("Add", scores, bias, name="masked")
+def _attention_pooled(writer: GraphWriter, x: str, queries: np.ndarray, mask: "_Mask", name: str) -> str:
+    """As in `export.graph`: float16 (batch, sequence, hidden) -> float32 (batch, queries * hidden)."""
+    reach = _half(writer, f"{name}.queries", queries[np.newaxis])
+    gathered = _floats(writer, _gathered(writer, x, reach, mask, name), f"{name}.floats")
+    return writer.node("Reshape", gathered, writer.constant("side_by_side", [0, queries.size]), name=name)
+
+
+def _gathered(writer: GraphWriter, x: str, reach: str, mask: "_Mask", name: str) -> str:
+    """softmax(U X^T) X, padding left out: (batch or 1, n, hidden) and (batch, sequence, hidden) -> (batch, n, hidden)."""
+    scores = writer.node("FusedMatMul", reach, x, transB=1, domain=MICROSOFT, name=f"{name}.scores")
+    shares = writer.node("Softmax", mask.added(scores, f"{name}.masked"), axis=-1, name=f"{name}.shares")
+    return writer.node("MatMul", shares, x, name=f"{name}.gathered")
+
+
+class _Mask:
+    """What makes the scores of padding so small that softmax gives them nothing."""
+
+    def __init__(self, writer: GraphWriter, attention_mask: str) -> None:
+        self._writer = writer
+        self._given = attention_mask
+        self._bias: str | None = None
+
+    def added(self, scores: str, name: str) -> str:
+        """(batch, n, sequence) -> the same."""
+        writer = self._writer
+        if self._bias is None:
+            here = writer.node("Cast", self._given, to=TensorProto.BOOL, name="mask.here")
+            none = writer.constant("mask.nothing", np.zeros((), dtype=np.float16))
+            lowest = writer.constant("mask.least", np.array(-np.inf, dtype=np.float16))
+            row = writer.node("Where", here, none, lowest, name="mask.row")
+            self._bias = writer.node("Unsqueeze", row, writer.constant("one", [1]), name="mask.bias")
+        return writer.node("Add", scores, self._bias, name=name)
 
 
 class _Means:

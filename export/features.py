@@ -4,8 +4,9 @@ It is computed by the graph that a classifier is exported as, on onnxruntime, a 
 way known (docs/PERFORMANCE.md), and the head is trained on what it will read.
 """
 
+import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from export.bundle import graph_bytes
 from export.cache import CachedArray, cache_key
 from export.encoder import FrozenEncoder
 from export.graph import feature_graph, hidden_graph
-from export.pooling import every_vector, vectors
+from export.pooling import NO_QUERIES, Queries, Vector, every_vector, vectors
 from export.weights import encoder_weights
 from scorer.batches import by_length
 from scorer.cores import usable_cores
@@ -32,20 +33,22 @@ class Features:
     """Pooled vectors of texts.
 
     Attributes:
-        vectors: float32 (texts, vectors, hidden), in the order of `export.pooling.every_vector`.
+        vectors: float32 (texts, vectors, hidden).
+        places: where among the vectors those of each name are.
         computed: texts computed now; the others came from the cache.
         seconds: that it took.
     """
 
     vectors: np.ndarray
+    places: Mapping[Vector, slice]
     computed: int
     seconds: float
 
     def pooled(self, pooling: str) -> np.ndarray:
         """What a head with this pooling reads, (texts, vectors of it * hidden)."""
-        layers = self.vectors.shape[1] - 1
-        places = [every_vector(layers).index(vector) for vector in vectors(pooling, layers)]
-        return self.vectors[:, places].reshape(len(self.vectors), -1)
+        layers = max(vector.layer for vector in self.places)
+        found = [self.vectors[:, self.places[vector]] for vector in vectors(pooling, layers)]
+        return np.concatenate(found, axis=1).reshape(len(self.vectors), -1)
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,13 @@ class HiddenStates:
 
 
 def extract(
-    encoder: FrozenEncoder, rows: Sequence[np.ndarray], folder: Path, *, name: str, quiet: bool = False
+    encoder: FrozenEncoder,
+    rows: Sequence[np.ndarray],
+    folder: Path,
+    *,
+    queries: Queries = NO_QUERIES,
+    name: str,
+    quiet: bool = False,
 ) -> Features:
     """Every vector of tokenized texts that a pooling can name, from the cache as far as they are there.
 
@@ -75,18 +84,20 @@ def extract(
         encoder: the encoder.
         rows: the texts' token ids, those that it will read of them.
         folder: the cache.
+        queries: of trained poolings, whose vectors are computed, too.
         name: what the progress bar calls these texts.
     """
-    shape = (len(rows), len(every_vector(encoder.layers)), encoder.hidden_size)
-    cached = CachedArray(folder, features_key(encoder, rows), shape, np.float32)
+    places = _places(encoder.layers, queries)
+    shape = (len(rows), max(place.stop for place in places.values()), encoder.hidden_size)
+    cached = CachedArray(folder, features_key(encoder, rows, queries), shape, np.float32)
 
     def store(texts: list[int], computed: np.ndarray) -> None:
         cached.array[texts] = computed
 
     start = time.monotonic()
-    engine = lambda: feature_engine(encoder, usable_cores())  # noqa: E731
+    engine = lambda: feature_engine(encoder, usable_cores(), queries)  # noqa: E731
     count = _fill(cached, rows, engine, store, f"features of {name}", quiet)
-    return Features(np.asarray(cached.array), count, time.monotonic() - start)
+    return Features(np.asarray(cached.array), places, count, time.monotonic() - start)
 
 
 def hidden_states(
@@ -119,15 +130,24 @@ def hidden_states(
     return HiddenStates(cached.array, ends)
 
 
-def feature_engine(encoder: FrozenEncoder, threads: int) -> RowEngine:
+def feature_engine(encoder: FrozenEncoder, threads: int, queries: Queries = NO_QUERIES) -> RowEngine:
     """What computes features: token rows to float32 (rows, vectors, hidden)."""
-    graph = graph_bytes(feature_graph(encoder_weights(encoder), every_vector(encoder.layers)))
+    graph = graph_bytes(feature_graph(encoder_weights(encoder), list(_places(encoder.layers, queries)), queries))
     return RowEngine(open_session(graph, "cpu"), threads, output="features")
 
 
-def features_key(encoder: FrozenEncoder, rows: Sequence[np.ndarray]) -> str:
-    """Encoder weights and token ids decide the features."""
-    return cache_key(rows, "features", 3, encoder.sha256, _TEXTS_PER_SAVE)
+def features_key(encoder: FrozenEncoder, rows: Sequence[np.ndarray], queries: Queries = NO_QUERIES) -> str:
+    """Encoder weights, trained poolings and token ids decide the features."""
+    own = [(layer, hashlib.sha256(some.tobytes()).hexdigest()) for layer, some in sorted(queries.items())]
+    return cache_key(rows, "features", 3, encoder.sha256, _TEXTS_PER_SAVE, *own)
+
+
+def _places(layers: int, queries: Queries) -> dict[Vector, slice]:
+    """Where each vector is among all that are computed; an attention pooling is as many as it has queries."""
+    wanted = [*every_vector(layers), *(Vector("attention", layer) for layer in sorted(queries))]
+    counts = [len(queries[vector.layer]) if vector.kind == "attention" else 1 for vector in wanted]
+    ends = np.cumsum(counts).tolist()
+    return {vector: slice(end - count, end) for vector, end, count in zip(wanted, ends, counts, strict=True)}
 
 
 def _fill(

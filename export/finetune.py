@@ -1,14 +1,13 @@
-"""Training the last blocks of an encoder along with a head (`--unfreeze`); the blocks before them run once.
+"""Training the last blocks of an encoder (`--unfreeze`), or attention poolings, along with a head; what is before runs once.
 
-What goes into the first block that is trained is computed once, kept on disk, and read in every epoch. The texts of a
-batch are laid end to end instead of padded, and of the last block no more is computed than the head reads, as in the
-graph that is exported. A run that is interrupted goes on from its last checkpoint, to the same weights.
+What goes into the first block or pooling is computed once, kept on disk, and read in every epoch. The texts of a batch
+are laid end to end instead of padded, and of the last block no more is computed than the head reads, as in the graph
+that is exported. A run that is interrupted goes on from its last checkpoint, to the same weights.
 """
 
-import copy
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,9 +20,10 @@ from export.cache import cache_key, replaced
 from export.encoder import FrozenEncoder, weights_sha256
 from export.errors import ExportError
 from export.features import hidden_states
-from export.head import LinearHead, Step, Training, loss, predict
-from export.pooling import Vector, vectors
-from export.weights import block_modules, encoder_weights
+from export.head import Step, Training, loss, predict
+from export.network import Network
+from export.pooling import Queries, is_trained, vectors
+from export.weights import encoder_weights
 from export.wide import Texts
 from scorer.batches import by_length
 from scorer.errors import UsageError
@@ -31,9 +31,14 @@ from scorer.progress import Progress
 
 # Batches between two checkpoints; a power cut costs the work on so many.
 _BATCHES_PER_SAVE = 50
+# Texts whose hidden states tell their mean and deviation.
+_TEXTS_MEASURED = 64
 # So many batches' texts are sorted by length together, so that the texts of a batch are of similar length.
 _BATCHES_SORTED = 64
 _CLIP = 1.0  # of the gradient's norm
+
+HEAD_ALONE = 3e-3
+"""`TuneSettings.head_learning_rate` where no block is trained, so that nothing changes what the head reads."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +46,11 @@ class TuneSettings:
     """How blocks are trained: AdamW (Loshchilov and Hutter 2019), its rate rising at first, then falling to nothing.
 
     Attributes:
-        blocks: how many, from the last one on.
+        blocks: how many, from the last one on; 0 where only an attention pooling is trained along with the head.
         epochs: passes over the training part.
         learning_rate: of the last block, at its highest.
         decay: the rate of each block before it, relative to the next one's (Howard and Ruder 2018, section 3.2).
-        head_learning_rate: of the head, which begins from nothing.
+        head_learning_rate: of the head and of attention poolings, which begin from nothing.
         batch_size: texts a step.
         dropout: share of hidden values left out.
         weight_decay: of the matrices.
@@ -64,13 +69,19 @@ class TuneSettings:
     warm_up: float = 0.06
     seed: int = 0
 
+    def as_used(self) -> dict[str, Any]:
+        """Those that are looked at."""
+        of_blocks = () if self.blocks else ("blocks", "learning_rate", "decay", "weight_decay")
+        return {name: value for name, value in asdict(self).items() if name not in of_blocks}
+
 
 @dataclass(frozen=True)
 class Tuned:
-    """An encoder with trained blocks, and the head that was trained with them."""
+    """An encoder with trained blocks, and the head and the poolings that were trained with them."""
 
     encoder: FrozenEncoder
     training: Training
+    queries: Queries = field(default_factory=dict)
 
 
 class Inputs(Protocol):
@@ -92,13 +103,13 @@ def tune(
     folder: Path,
     quiet: bool = False,
 ) -> Tuned:
-    """Train the last blocks and a head; the encoder that is given stays as it is.
+    """Train the last blocks, attention poolings and a head; the encoder that is given stays as it is.
 
     Args:
         encoder: to begin with.
         train: what is trained on.
         validation: evaluated after each epoch, and nothing else.
-        pooling: what the head reads; of no layer before the blocks that are trained.
+        pooling: what the head reads.
         label_count: two give one logit and binary cross entropy, more give C logits and cross entropy.
         settings: how.
         folder: where checkpoints and hidden states are kept.
@@ -109,11 +120,14 @@ def tune(
         ExportError: the loss is no number any more.
     """
     check(encoder, pooling, settings)
+    network = Network(
+        encoder, pooling, label_count, blocks=settings.blocks, dropout=settings.dropout, seed=settings.seed
+    )
     inputs = [
-        _inputs(encoder, rows, encoder.layers - settings.blocks, folder, name, quiet)
+        _inputs(encoder, rows, network.first, folder, name, quiet)
         for rows, name in ((train[0], "train"), (validation[0], "validation"))
     ]
-    network = _Network(encoder, pooling, label_count, settings)
+    network.measure(inputs[0].rows(range(min(len(train[0]), _TEXTS_MEASURED))))
     order = _Order([len(row) for row in train[0]], settings)
     key = cache_key(
         [*train[0], *validation[0]], "tuned", 2, encoder.sha256, pooling, asdict(settings),
@@ -135,11 +149,17 @@ def tune(
             run.steps.append(_evaluated(network, inputs[1], validation, epoch + 1, run.mean_loss))
             run.save(epoch + 1, 0)
     training = Training(network.linear_head(), tuple(run.steps), run.steps[-1], "epoch")
-    return Tuned(replace(encoder, model=network.model, sha256=weights_sha256(network.model)), training)
+    tuned = replace(encoder, model=network.model, sha256=weights_sha256(network.model)) if settings.blocks else encoder
+    return Tuned(tuned, training, network.queries())
 
 
 def check(encoder: FrozenEncoder, pooling: str, settings: TuneSettings) -> None:
-    """Raise `UsageError` if there are not so many blocks, or the pooling reads a layer before them, or not the last."""
+    """Raise `UsageError` if there are not so many blocks, or the pooling reads a layer before them, or not the last.
+
+    Where no block is trained, it may read what it likes.
+    """
+    if settings.blocks == 0 and is_trained(pooling):
+        return
     if not 0 < settings.blocks <= encoder.layers:
         raise UsageError(f"--unfreeze {settings.blocks}: the encoder {encoder.name!r} has {encoder.layers} blocks.")
     if all(vector.layer < encoder.layers for vector in vectors(pooling, encoder.layers)):
@@ -153,98 +173,6 @@ def check(encoder: FrozenEncoder, pooling: str, settings: TuneSettings) -> None:
             f"--pooling {pooling} reads a layer before those that --unfreeze {settings.blocks} trains and what goes into "
             f"them: give layers from {max(1, first)} on, or unfreeze more blocks."
         )
-
-
-class _Block(nn.Module):
-    """One of the encoder's blocks, its own modules, on texts that lie end to end.
-
-    Args:
-        parts: by the names of `export.weights.Block`.
-        heads: of the attention.
-        dropout: share of what is added to the residual that is left out in training.
-    """
-
-    def __init__(self, parts: Mapping[str, nn.Module], heads: int, dropout: float) -> None:
-        super().__init__()
-        self.parts = nn.ModuleDict(parts)
-        self._heads = heads
-        self._dropout = dropout
-
-    def forward(self, x: Tensor, lengths: list[int], *, first_only: bool) -> Tensor:
-        """(tokens, hidden) -> the same, or (texts, hidden) of each text's first token alone."""
-        parts = self.parts
-        asking = x[_begins(lengths)] if first_only else x
-        query, key, value = parts["query"](asking), parts["key"](x), parts["value"](x)
-        texts = zip(
-            torch.split(query, [1] * len(lengths) if first_only else lengths),
-            torch.split(key, lengths),
-            torch.split(value, lengths),
-            strict=True,
-        )
-        attended = self._dropped(parts["attention_output"](torch.cat([self._attention(*text) for text in texts])))
-        x = parts["attention_norm"](asking + attended)
-        fed = self._dropped(parts["ffn_out"](functional.gelu(parts["ffn_in"](x))))
-        return parts["ffn_norm"](x + fed)
-
-    def _attention(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """softmax(Q K^T / sqrt(head size)) V of one text: (queries, hidden)"""
-        by_head = (x.view(len(x), self._heads, -1).transpose(0, 1) for x in (query, key, value))
-        query, key, value = by_head  # (heads, sequence, head size)
-        return functional.scaled_dot_product_attention(query, key, value).transpose(0, 1).flatten(1)
-
-    def _dropped(self, x: Tensor) -> Tensor:
-        return functional.dropout(x, self._dropout, self.training)
-
-
-class _Network(nn.Module):
-    """The blocks that are trained and the head, of a copy of the encoder.
-
-    Attributes:
-        model: that copy.
-    """
-
-    def __init__(self, encoder: FrozenEncoder, pooling: str, label_count: int, settings: TuneSettings) -> None:
-        super().__init__()
-        self.model = copy.deepcopy(encoder.model)
-        self._first = encoder.layers - settings.blocks
-        self._wanted = vectors(pooling, encoder.layers)
-        self._dropout = settings.dropout
-        heads = int(encoder.config.num_attention_heads)
-        modules = block_modules(self.model, encoder.config)[self._first :]
-        self.blocks = nn.ModuleList(_Block(parts, heads, settings.dropout) for parts in modules)
-        self.blocks.requires_grad_(True)
-        self.head = nn.Linear(len(self._wanted) * encoder.hidden_size, 1 if label_count == 2 else label_count)
-        generator = torch.Generator().manual_seed(settings.seed)
-        with torch.no_grad():
-            self.head.weight.normal_(std=0.02, generator=generator)
-            self.head.bias.zero_()
-
-    def forward(self, rows: Sequence[np.ndarray]) -> Tensor:
-        """What goes into the first block, (sequence, hidden) a text -> logits (texts, logits)"""
-        lengths = [len(row) for row in rows]
-        x = torch.from_numpy(np.concatenate(rows))
-        found = self._pooled(x, lengths, self._first)
-        for layer, block in enumerate(self.blocks, start=self._first + 1):
-            here = [vector for vector in self._wanted if vector.layer == layer]
-            first_only = [vector.kind for vector in here] == ["cls"]
-            x = block(x, lengths, first_only=first_only)
-            found |= {here[0]: x} if first_only else self._pooled(x, lengths, layer)
-        features = torch.cat([found[vector] for vector in self._wanted], dim=1)
-        return self.head(functional.dropout(features, self._dropout, self.training))
-
-    def linear_head(self) -> LinearHead:
-        return LinearHead(self.head.weight.detach().numpy().copy(), self.head.bias.detach().numpy().copy())
-
-    def _pooled(self, x: Tensor, lengths: list[int], layer: int) -> dict[Vector, Tensor]:
-        """The vectors wanted of a layer, (texts, hidden) each."""
-        found = {}
-        for vector in self._wanted:
-            if vector.layer == layer:
-                cls = vector.kind == "cls"
-                found[vector] = (
-                    x[_begins(lengths)] if cls else torch.stack([text.mean(dim=0) for text in torch.split(x, lengths)])
-                )
-        return found
 
 
 class _Run:
@@ -261,7 +189,7 @@ class _Run:
         file: the checkpoint.
     """
 
-    def __init__(self, network: _Network, settings: TuneSettings, steps: int, file: Path) -> None:
+    def __init__(self, network: Network, settings: TuneSettings, steps: int, file: Path) -> None:
         self._network = network
         self._file = file
         self._optimizer = torch.optim.AdamW(_parameter_groups(network, settings), betas=(0.9, 0.98), eps=1e-6)
@@ -310,6 +238,7 @@ class _Run:
             "steps": [asdict(step) for step in self.steps],
             "losses": self._losses,
             "blocks": self._network.blocks.state_dict(),
+            "poolings": self._network.attentions.state_dict(),
             "head": self._network.head.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "schedule": self._schedule.state_dict(),
@@ -330,6 +259,7 @@ class _Run:
         self.epoch, self.batch, self._losses = state["epoch"], state["batch"], state["losses"]
         self.steps = [Step(**step) for step in state["steps"]]
         self._network.blocks.load_state_dict(state["blocks"])
+        self._network.attentions.load_state_dict(state["poolings"])
         self._network.head.load_state_dict(state["head"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["schedule"])
@@ -384,7 +314,7 @@ def _inputs(
     return hidden_states(encoder, rows, layer, folder, name=name, quiet=quiet) if layer else _Embedded(encoder, rows)
 
 
-def _evaluated(network: _Network, inputs: Inputs, texts: Texts, epoch: int, train_loss: float) -> Step:
+def _evaluated(network: Network, inputs: Inputs, texts: Texts, epoch: int, train_loss: float) -> Step:
     rows, labels = texts
     network.eval()
     order = by_length([len(ids) for ids in rows])
@@ -396,19 +326,16 @@ def _evaluated(network: _Network, inputs: Inputs, texts: Texts, epoch: int, trai
     return Step(epoch, train_loss, validation_loss, float(np.mean(predict(logits) == labels)))
 
 
-def _parameter_groups(network: _Network, settings: TuneSettings) -> list[dict[str, Any]]:
+def _parameter_groups(network: Network, settings: TuneSettings) -> list[dict[str, Any]]:
     groups = []
-    for number, block in enumerate(network.blocks):
+    for number, block in enumerate(network.trained_blocks):
         rate = settings.learning_rate * settings.decay ** (settings.blocks - 1 - number)
         for is_matrix in (True, False):
             some = [one for one in block.parameters() if (one.dim() > 1) == is_matrix]
             groups.append({"params": some, "lr": rate, "weight_decay": settings.weight_decay if is_matrix else 0.0})
-    groups.append({"params": list(network.head.parameters()), "lr": settings.head_learning_rate, "weight_decay": 0.0})
+    anew = [*network.head.parameters(), *network.attentions.parameters()]
+    groups.append({"params": anew, "lr": settings.head_learning_rate, "weight_decay": 0.0})
     return groups
-
-
-def _begins(lengths: list[int]) -> Tensor:
-    return torch.tensor([0, *np.cumsum(lengths)[:-1]])
 
 
 def _chunks(order: Sequence[int], size: int) -> Iterator[Sequence[int]]:

@@ -14,10 +14,10 @@ from export.data import Dataset
 from export.encoder import FrozenEncoder
 from export.errors import ExportError
 from export.features import Features, extract
-from export.finetune import TuneSettings, tune
+from export.finetune import Tuned, TuneSettings, tune
 from export.head import HeadSettings, Part, Training, loss, predict, train_head
 from export.metrics import calibration_error, reliability
-from export.pooling import vectors
+from export.pooling import NO_QUERIES, Queries, vectors
 from export.stacking import Stack, stack
 from export.wide import WideSettings, WideTraining, train_wide
 from scorer.engine import probabilities
@@ -36,7 +36,7 @@ class FitSettings:
         pooling: what the head reads, see `export.pooling.vectors`.
         cut: which tokens of a long text the encoder reads; None where it is given no more than it reads.
         head: how the head is trained on a frozen encoder.
-        tune: how the encoder's last blocks are trained along with it; None for a frozen encoder.
+        tune: how the encoder's last blocks and attention poolings are trained along with it; None where there are none.
         wide: how the wide part is trained, or None for no such part.
         validation_share: of the training split, held out for what is chosen and calibrated.
         seed: of the validation split.
@@ -107,9 +107,9 @@ def fit(
     labels = dataset.train.labels
     train_rows, validation_rows = split_rows(labels, settings)
     rows = [ids[row] if settings.cut is None else settings.cut.apply(ids[row]) for row in range(len(ids))]
-    encoder, training, held_out, poolings = _deep(dataset, encoder, rows, train_rows, validation_rows, settings, say)
-    truth = labels[validation_rows]
-    logits = training.head.logits(held_out.pooled(settings.pooling))
+    deep = _deep(dataset, encoder, rows, train_rows, validation_rows, settings, say)
+    training, truth = deep.tuned.training, labels[validation_rows]
+    logits = training.head.logits(deep.held_out.pooled(settings.pooling))
     wide = _wide(dataset, encoder, ids, train_rows, validation_rows, settings, say)
     side = None if wide is None else wide.logits([ids[row] for row in validation_rows])
     stacked = stack(logits, side, truth)
@@ -122,7 +122,7 @@ def fit(
         # All has been chosen: what the validation texts say of rare words and pairs need not be lost.
         wide = wide.on((ids, labels))
     head, kept = stacked.parts(training.head, wide)
-    classifier = Classifier(head, settings.pooling, settings.cut, kept)
+    classifier = Classifier(head, settings.pooling, settings.cut, kept, deep.tuned.queries)
     calibration = {
         f"{what}_{when}": value
         for when, temperature in (("before", 1.0), ("after", stacked.temperature))
@@ -132,7 +132,9 @@ def fit(
         f"temperature {stacked.temperature:.3f}: calibration error on validation {calibration['ece_before']:.2%} before, "
         f"{calibration['ece_after']:.2%} after"
     )
-    return Fit(encoder, classifier, stacked, training, wide, found, poolings, calibration, train_rows, validation_rows)
+    return Fit(
+        deep.tuned.encoder, classifier, stacked, training, wide, found, deep.poolings, calibration, train_rows, validation_rows
+    )  # fmt: skip
 
 
 def split_rows(labels: np.ndarray, settings: FitSettings) -> tuple[np.ndarray, np.ndarray]:
@@ -170,6 +172,21 @@ def split_rows(labels: np.ndarray, settings: FitSettings) -> tuple[np.ndarray, n
     return np.setdiff1d(np.arange(count), validation), validation
 
 
+@dataclass(frozen=True)
+class _Deep:
+    """The encoder's part.
+
+    Attributes:
+        tuned: the encoder, a head on it, and what else was trained with the head.
+        held_out: features of the validation texts.
+        poolings: other poolings' validation accuracy.
+    """
+
+    tuned: Tuned
+    held_out: Features
+    poolings: Mapping[str, float]
+
+
 def _deep(
     dataset: Dataset,
     encoder: FrozenEncoder,
@@ -178,8 +195,7 @@ def _deep(
     validation_rows: np.ndarray,
     settings: FitSettings,
     say: Callable[[str], None],
-) -> tuple[FrozenEncoder, Training, Features, dict[str, float]]:
-    """The encoder, a head on it, the features of the validation texts, and other poolings' validation accuracy."""
+) -> _Deep:
     labels, label_count = dataset.train.labels, len(dataset.labels)
     held_out_rows = [rows[row] for row in validation_rows]
     if settings.tune is not None:
@@ -194,8 +210,8 @@ def _deep(
             quiet=settings.quiet,
         )
         _say_steps(tuned.training, say)
-        features = features_of(tuned.encoder, held_out_rows, "validation", settings, say)
-        return tuned.encoder, tuned.training, features, {}
+        features = features_of(tuned.encoder, held_out_rows, "validation", settings, say, tuned.queries)
+        return _Deep(tuned, features, {})
     features = features_of(encoder, rows, "train", settings, say)
     held_out = replace(features, vectors=features.vectors[validation_rows])
 
@@ -211,7 +227,7 @@ def _deep(
     better = max(poolings, key=lambda pooling: poolings[pooling])
     if poolings[better] > training.best.validation_accuracy:
         say(f"--pooling {better} would be better on this encoder: validation {poolings[better]:.2%}")
-    return encoder, training, held_out, poolings
+    return _Deep(Tuned(encoder, training), held_out, poolings)
 
 
 def _comparable(layers: int) -> list[str]:
@@ -221,10 +237,15 @@ def _comparable(layers: int) -> list[str]:
 
 
 def features_of(
-    encoder: FrozenEncoder, rows: list[np.ndarray], name: str, settings: FitSettings, say: Callable[[str], None]
+    encoder: FrozenEncoder,
+    rows: list[np.ndarray],
+    name: str,
+    settings: FitSettings,
+    say: Callable[[str], None],
+    queries: Queries = NO_QUERIES,
 ) -> Features:
     """`export.features.extract`, and a line about it."""
-    features = extract(encoder, rows, settings.cache, name=name, quiet=settings.quiet)
+    features = extract(encoder, rows, settings.cache, queries=queries, name=name, quiet=settings.quiet)
     if features.computed:
         rate = features.computed / features.seconds
         say(f"features of {name}: {features.computed:,} texts in {duration(features.seconds)}, {rate:.1f} a second")

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from export.classifier import Classifier
 from export.errors import ExportError
 from export.head import LinearHead
-from export.pooling import Vector, vectors
+from export.pooling import NO_QUERIES, Queries, Vector, vectors
 from export.weights import Block, EncoderWeights, Linear, Norm
 from export.writer import MICROSOFT, GraphWriter
 from scorer.engine import RowEngine
@@ -64,7 +64,7 @@ def to_float32(
     writer = GraphWriter()
     ids, mask = inputs(writer, classifier)
     wanted = vectors(classifier.pooling, len(weights.blocks))
-    found = _pooled(writer, weights, wanted, arithmetic or Float32(), ids, mask)
+    found = _pooled(writer, weights, wanted, classifier.queries, arithmetic or Float32(), ids, mask)
     return with_head(writer, found, classifier)
 
 
@@ -102,17 +102,20 @@ def set_head_bias(model: onnx.ModelProto, head: LinearHead) -> None:
     bias.CopyFrom(numpy_helper.from_array(head.bias, bias.name))
 
 
-def feature_graph(weights: EncoderWeights, wanted: Sequence[Vector]) -> onnx.ModelProto:
-    """The encoder alone, float32: input_ids, attention_mask -> features (batch, vectors, hidden)."""
+def feature_graph(weights: EncoderWeights, wanted: Sequence[Vector], queries: Queries = NO_QUERIES) -> onnx.ModelProto:
+    """The encoder alone, float32: input_ids, attention_mask -> features (batch, vectors, hidden).
+
+    An attention pooling among the wanted is as many vectors as it has queries.
+    """
     writer = GraphWriter()
-    one = writer.constant("one", [1])
-    found = _pooled(writer, weights, wanted, Float32(), "input_ids", "attention_mask")
+    shape = writer.constant("vectors", [0, -1, weights.hidden])
+    found = _pooled(writer, weights, wanted, queries, Float32(), "input_ids", "attention_mask")
     rows = [
-        writer.node("Unsqueeze", pooled, one, name=f"{vector.name}.vector")
+        writer.node("Reshape", pooled, shape, name=f"{vector.name}.vectors")
         for vector, pooled in zip(wanted, found, strict=True)
     ]
     writer.node("Concat", *rows, axis=1, name="features")
-    return _finished(writer, {"features": ["batch", len(wanted), weights.hidden]})
+    return _finished(writer, {"features": ["batch", "vectors", weights.hidden]})
 
 
 def hidden_graph(weights: EncoderWeights, layer: int) -> onnx.ModelProto:
@@ -161,11 +164,15 @@ def _pooled(
     writer: GraphWriter,
     weights: EncoderWeights,
     wanted: Sequence[Vector],
+    queries: Queries,
     arithmetic: Arithmetic,
     ids: str,
     attention_mask: str,
 ) -> list[str]:
-    """The encoder, as far as it is needed; returns for each vector wanted its name, (batch, hidden)."""
+    """The encoder, as far as it is needed; returns for each vector wanted its name, (batch, hidden).
+
+    Of an attention pooling, (batch, queries * hidden).
+    """
     mask = _Mask(writer, attention_mask)
     x = _embeddings(writer, weights, arithmetic, ids)
     found: dict[Vector, str] = {}
@@ -177,8 +184,27 @@ def _pooled(
             break
         x = _block(writer, x, block, weights.heads, mask, arithmetic, name)
         for vector in here:
-            found[vector] = _first(writer, x, "first") if vector.kind == "cls" else mask.mean(x, vector.name)
+            if vector.kind == "cls":
+                found[vector] = _first(writer, x, "first")
+            elif vector.kind == "mean":
+                found[vector] = mask.mean(x, vector.name)
+            else:
+                found[vector] = _attention_pooled(writer, x, queries[layer], mask, vector.name)
     return [found[vector] for vector in wanted]
+
+
+def _attention_pooled(writer: GraphWriter, x: str, queries: np.ndarray, mask: "_Mask", name: str) -> str:
+    """softmax(Q X^T) X, the rows of each text side by side: (batch, sequence, hidden) -> (batch, queries * hidden)."""
+    gathered = _gathered(writer, x, writer.constant(f"{name}.queries", queries[np.newaxis]), mask, name)
+    return writer.node("Reshape", gathered, writer.constant("side_by_side", [0, queries.size]), name=name)
+
+
+def _gathered(writer: GraphWriter, x: str, reach: str, mask: "_Mask", name: str) -> str:
+    """softmax(U X^T) X, padding left out: (batch or 1, n, hidden) and (batch, sequence, hidden) -> (batch, n, hidden)."""
+    turned = writer.node("Transpose", x, perm=[0, 2, 1], name=f"{name}.turned")
+    scores = mask.added(writer.node("MatMul", reach, turned, name=f"{name}.scores"), f"{name}.masked")
+    shares = writer.node("Softmax", scores, axis=-1, name=f"{name}.shares")  # (batch, n, sequence)
+    return writer.node("MatMul", shares, x, name=f"{name}.gathered")
 
 
 def _embeddings(writer: GraphWriter, weights: EncoderWeights, arithmetic: Arithmetic, ids: str) -> str:
@@ -241,10 +267,7 @@ def _first_token_block(
     reach = writer.node("MatMul", by_head, writer.constant(f"{name}.key.weight", key), name=f"{name}.reach_by_head")
     rows = writer.constant(f"{name}.rows", [0, heads, hidden])
     reach = writer.node("Reshape", reach, rows, name=f"{name}.reach")
-    turned = writer.node("Transpose", x, perm=[0, 2, 1], name=f"{name}.turned")
-    scores = mask.added(writer.node("MatMul", reach, turned, name=f"{name}.scores"), f"{name}.masked")
-    shares = writer.node("Softmax", scores, axis=-1, name=f"{name}.shares")  # (batch, heads, sequence)
-    gathered = writer.node("MatMul", shares, x, name=f"{name}.gathered")  # (batch, heads, hidden)
+    gathered = _gathered(writer, x, reach, mask, name)  # (batch, heads, hidden)
     gathered = writer.node(
         "Reshape", gathered, writer.constant(f"{name}.single", [0, heads, 1, hidden]), name=f"{name}.gathered_by_head"
     )
@@ -283,6 +306,7 @@ class _Mask:
         least = writer.node("ReduceMin", self._mask, keepdims=0, name="mask.least")
         self._unpadded = writer.node("Cast", least, to=TensorProto.BOOL, name="unpadded")
         self._means: tuple[str, str] | None = None  # what all means are taken with
+        self._bias: str | None = None  # what is added to all scores
 
     def attention(self, query: str, key: str, value: str, heads: int, name: str) -> str:
         """softmax(Q K^T / sqrt(head size)) V for each head: three of (batch, sequence, hidden) -> the same."""
@@ -308,13 +332,14 @@ class _Mask:
         )
 
     def added(self, scores: str, name: str) -> str:
-        """Scores (batch, heads, sequence), those of padding made so small that softmax gives them nothing."""
+        """Scores (batch, n, sequence), those of padding made so small that softmax gives them nothing."""
         writer = self._writer
-        here = writer.node("Cast", self._given, to=TensorProto.BOOL, name="mask.here")
-        none, lowest = writer.constant("mask.none", 0.0), writer.constant("mask.lowest", -1e30)
-        row = writer.node("Where", here, none, lowest, name="mask.row")
-        bias = writer.node("Unsqueeze", row, writer.constant("one", [1]), name="mask.bias")
-        return writer.node("Add", scores, bias, name=name)
+        if self._bias is None:
+            here = writer.node("Cast", self._given, to=TensorProto.BOOL, name="mask.here")
+            none, lowest = writer.constant("mask.none", 0.0), writer.constant("mask.lowest", -1e30)
+            row = writer.node("Where", here, none, lowest, name="mask.row")
+            self._bias = writer.node("Unsqueeze", row, writer.constant("one", [1]), name="mask.bias")
+        return writer.node("Add", scores, self._bias, name=name)
 
     def mean(self, x: str, name: str) -> str:
         """(batch, sequence, hidden) -> (batch, hidden), the mean over the tokens that are no padding."""

@@ -27,6 +27,11 @@ class LinearHead:
         """With a bias that makes up for the mean difference of some logits, (texts, logits) each."""
         return LinearHead(self.weight, (self.bias + (wanted - found).mean(axis=0)).astype(np.float32))
 
+    def unscaled(self, mean: np.ndarray, deviation: np.ndarray) -> "LinearHead":
+        """The head on features as they are, of this one on features that are standardised: ``(x - mean) / deviation``."""
+        weight = self.weight.astype(np.float64) / deviation
+        return LinearHead(weight.astype(np.float32), (self.bias - weight @ mean).astype(np.float32))
+
     def logits(self, features: np.ndarray) -> np.ndarray:
         """float32 (texts, hidden) -> float32 (texts, logits)"""
         return features @ self.weight.T + self.bias
@@ -117,7 +122,7 @@ def train_head(train: Part, validation: Part, *, label_count: int, settings: Hea
             best = step, head
     assert best is not None, "at least one is tried"
     by = "L2" if settings.solver == "newton" else "epoch"
-    return Training(_fold(best[1], mean, deviation), tuple(steps), best[0], by)
+    return Training(best[1].unscaled(mean, deviation), tuple(steps), best[0], by)
 
 
 def _newton_heads(train: Part, label_count: int, settings: HeadSettings) -> Iterator[tuple[float, float, LinearHead]]:
@@ -163,9 +168,3 @@ def loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 def predict(logits: np.ndarray) -> np.ndarray:
     """Logits (texts, 1) or (texts, labels) -> label numbers (texts,); one logit is positive from 0 on."""
     return (logits[:, 0] >= 0).astype(np.int64) if logits.shape[1] == 1 else logits.argmax(axis=1)
-
-
-def _fold(head: LinearHead, mean: np.ndarray, deviation: np.ndarray) -> LinearHead:
-    """The head on features as they are, of one on features that are standardised."""
-    weight = head.weight.astype(np.float64) / deviation
-    return LinearHead(weight.astype(np.float32), (head.bias - weight @ mean).astype(np.float32))

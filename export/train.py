@@ -245,7 +245,7 @@ def _torch_logits(fitted: Fit, rows: list[np.ndarray], settings: Settings, say: 
     """The logits of the test texts as PyTorch has them, float32 (texts, logits); see `export.parity`."""
     classifier = fitted.classifier
     read = [classifier.encoder_reads(ids) for ids in rows]
-    features = features_of(fitted.encoder, read, "test", settings.fit, say)
+    features = features_of(fitted.encoder, read, "test", settings.fit, say, classifier.queries)
     return classifier.logits(features.pooled(classifier.pooling), rows)
 
 
@@ -330,7 +330,9 @@ def _head(classifier: Classifier) -> dict[str, Any]:
 def _training(dataset: Dataset, settings: Settings) -> dict[str, Any]:
     """What can be set, as it was set."""
     of_fit = settings.fit
-    head = {"head": of_fit.head.as_used()} if of_fit.tune is None else {"unfrozen": asdict(of_fit.tune)}
+    tune, head = of_fit.tune, {"head": of_fit.head.as_used()}
+    if tune is not None:
+        head = {"unfrozen" if tune.blocks else "attention": tune.as_used()}
     return {
         "dataset": dataset.name,
         "seed": of_fit.seed,
@@ -432,7 +434,8 @@ def _baseline(dataset: Dataset, whole: Metrics, settings: Settings, say: Callabl
     found = metrics(baseline.trained_on(train.texts, train.labels, test.texts, len(dataset.labels)), test.labels)
     say(f"baseline ({baseline.NAME}): test accuracy {found.accuracy:.2%}")
     if found.accuracy >= whole.accuracy:
-        untried = [*([] if settings.fit.tune else ["--unfreeze"]), *([] if settings.fit.wide else ["--wide"])]
+        tune = settings.fit.tune
+        untried = [*([] if tune and tune.blocks else ["--unfreeze"]), *([] if settings.fit.wide else ["--wide"])]
         say(
             f"This bundle is no better than {baseline.NAME}, which needs no encoder. Try "
             f"{', '.join([*untried, 'another --pooling'])} or another --encoder."

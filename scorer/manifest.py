@@ -65,7 +65,7 @@ class Manifest:
         max_length: tokens that the encoder reads at most, special tokens included.
         truncation: which ones of a longer text it reads: the first (``head``), the last of those that are kept (``tail``)
             or some of both (``head+tail``).
-        pooling: which of the encoder's vectors the head reads, such as ``cls``, ``mean`` or ``cls+mean5``.
+        pooling: which of the encoder's vectors the head reads, such as ``cls``, ``mean``, ``cls+mean5`` or ``attention5``.
         precisions: by name (fp32, fp16, int8).
         providers: which precision each execution provider takes unless told otherwise.
         batch_tokens: padded tokens of a batch on CUDA; None for the scorer's own choice.

@@ -5,17 +5,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import make_bundle, reviews
+from conftest import BAD, FILLER, GOOD, make_bundle, reviews
 
 from export import finetune
+from export.bundle import load_classifier
 from export.check_parity import check_bundle
 from export.classifier import Classifier
 from export.encoder import load_encoder, weights_sha256
 from export.errors import ExportError
 from export.features import extract
-from export.finetune import TuneSettings, tune
-from export.head import HeadSettings, predict, train_head
+from export.finetune import HEAD_ALONE, TuneSettings, tune
+from export.head import HeadSettings, loss, predict, train_head
 from export.parity import torch_logits
+from export.pooling import vectors
 from export.weights import block_modules
 from scorer.batches import pad
 from scorer.errors import UsageError
@@ -38,7 +40,19 @@ def weights(model):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize(("blocks", "pooling"), [(1, "cls"), (2, "cls+mean1"), (1, "mean+mean1")])
+@pytest.mark.parametrize(
+    ("blocks", "pooling"),
+    [
+        (1, "cls"),
+        (2, "cls+mean1"),
+        (1, "mean+mean1"),
+        (1, "cls+attention1"),
+        (2, "attention"),
+        (0, "attention1"),
+        (0, "cls+mean+attention1"),
+        (0, "attention+attention1"),
+    ],
+)
 def test_only_the_last_blocks_are_trained_and_pytorch_computes_what_was_validated(
     encoder, tmp_path, family, blocks, pooling
 ):
@@ -46,7 +60,8 @@ def test_only_the_last_blocks_are_trained_and_pytorch_computes_what_was_validate
     before = weights(frozen.model)
     found = tuned(frozen, tmp_path, TuneSettings(blocks, epochs=1, learning_rate=1e-3, batch_size=8), pooling)
     assert all((tensor == before[name]).all() for name, tensor in frozen.model.state_dict().items())
-    assert weights_sha256(found.encoder.model) == found.encoder.sha256 != frozen.sha256
+    assert weights_sha256(found.encoder.model) == found.encoder.sha256
+    assert (found.encoder.sha256 != frozen.sha256) == (blocks > 0)
     modules = block_modules(found.encoder.model, frozen.config), block_modules(frozen.model, frozen.config)
     changed = [
         any(
@@ -58,10 +73,12 @@ def test_only_the_last_blocks_are_trained_and_pytorch_computes_what_was_validate
     ]
     assert changed == [number >= 2 - blocks for number in range(2)]
     rows, labels = parts(frozen)[1]
-    logits = np.concatenate(
-        [torch_logits(found.encoder, Classifier(found.training.head, pooling), *pad([row])) for row in rows]
-    )
+    classifier = Classifier(found.training.head, pooling, queries=found.queries)
+    assert list(found.queries) == [layer for kind, layer in vectors(pooling, 2) if kind == "attention"]
+    logits = np.concatenate([torch_logits(found.encoder, classifier, *pad([row])) for row in rows])
     assert np.mean(predict(logits) == labels) == pytest.approx(found.training.best.validation_accuracy)
+    truth = torch.from_numpy(labels)
+    assert loss(torch.from_numpy(logits), truth).item() == pytest.approx(found.training.best.validation_loss, rel=2e-3)
 
 
 def test_training_blocks_beats_the_frozen_encoder(encoder, tmp_path):
@@ -75,9 +92,34 @@ def test_training_blocks_beats_the_frozen_encoder(encoder, tmp_path):
     assert found.training.best.validation_accuracy > 0.95
 
 
-def test_an_interrupted_run_ends_with_the_same_weights(encoder, tmp_path, monkeypatch):
+def test_attention_learns_which_word_tells(encoder, tmp_path):
+    frozen = encoder("bert")
+    random = np.random.default_rng(0)
+    labels = np.arange(400) % 2
+    texts = [[*random.choice(FILLER[:5], 14), (BAD, GOOD)[label][0]] for label in labels]
+    for words in texts:
+        random.shuffle(words)
+    rows = frozen.tokenizer.encode([" ".join(words) for words in texts]).ids
+    settings = TuneSettings(0, 10, head_learning_rate=HEAD_ALONE, batch_size=8)
+    found = tune(
+        frozen, (rows[:300], labels[:300]), (rows[300:], labels[300:]), pooling="attention1", label_count=2,
+        settings=settings, folder=tmp_path, quiet=True,
+    )  # fmt: skip
+    assert found.encoder is frozen
+    assert found.training.best.validation_accuracy > 0.95
+    telling = [frozen.tokenizer.encode([word]).ids[0][1] for word in (BAD[0], GOOD[0])]
+    shares = []
+    for row in rows[300:]:
+        hidden = frozen.model(torch.from_numpy(row[np.newaxis]), output_hidden_states=True).hidden_states[1][0]
+        share = (hidden @ torch.from_numpy(found.queries[1]).T).softmax(dim=0).max(dim=1).values
+        shares.append(share[np.isin(row, telling)].item() * len(row))
+    assert np.mean(shares) > 2  # times an equal share
+
+
+@pytest.mark.parametrize("pooling", ["cls", "cls+attention"])
+def test_an_interrupted_run_ends_with_the_same_weights(encoder, tmp_path, monkeypatch, pooling):
     monkeypatch.setattr(finetune, "_BATCHES_PER_SAVE", 3)
-    whole = tuned(encoder("bert"), tmp_path / "whole")
+    whole = tuned(encoder("bert"), tmp_path / "whole", pooling=pooling)
     step, calls = finetune._Run.step, []
 
     def interrupted(run, *arguments):
@@ -89,14 +131,15 @@ def test_an_interrupted_run_ends_with_the_same_weights(encoder, tmp_path, monkey
     monkeypatch.setattr(finetune._Run, "step", interrupted)
     for _ in range(3):
         with pytest.raises(KeyboardInterrupt):
-            tuned(encoder("bert"), tmp_path / "parts")
+            tuned(encoder("bert"), tmp_path / "parts", pooling=pooling)
     torch.rand(7)  # whatever else was drawn in between
-    parted = tuned(encoder("bert"), tmp_path / "parts")
+    parted = tuned(encoder("bert"), tmp_path / "parts", pooling=pooling)
     assert len(calls) < 2 * 60  # it did not begin anew each time
     assert parted.encoder.sha256 == whole.encoder.sha256
     assert (parted.training.head.weight == whole.training.head.weight).all()
     assert parted.training.steps == whole.training.steps
-    again = tuned(encoder("bert"), tmp_path / "parts")
+    assert all((parted.queries[layer] == queries).all() for layer, queries in whole.queries.items())
+    again = tuned(encoder("bert"), tmp_path / "parts", pooling=pooling)
     assert again.encoder.sha256 == whole.encoder.sha256
 
 
@@ -170,3 +213,22 @@ def test_a_bundle_with_trained_blocks_is_checked_against_the_saved_encoder(encod
     parity, (agreement,) = check_bundle(bundle, loaded, texts, threads=2)
     assert parity is not None
     assert agreement.difference < 1e-4
+
+
+@pytest.mark.parametrize("blocks", [0, 1])
+def test_a_bundle_with_attention_pooling_scores_as_pytorch_computes(encoder, tmp_path, blocks):
+    frozen = encoder("roberta")
+    bundle = make_bundle(
+        frozen,
+        tmp_path / "b",
+        pooling="mean1+attention1" if blocks == 0 else "mean+attention1",
+        tune=TuneSettings(blocks, epochs=2, learning_rate=1e-3, head_learning_rate=HEAD_ALONE),
+        save_encoder=tmp_path / "encoder",
+    )
+    assert bundle.manifest.encoder["unfrozen"] == blocks
+    assert load_classifier(bundle).queries[1].shape == (4, 32)
+    loaded = load_encoder(str(tmp_path / "encoder"), max_length=frozen.tokenizer.max_length)
+    parity, agreements = check_bundle(bundle, loaded, reviews(40, 2, 3).texts, threads=2)
+    assert parity is not None
+    assert {one.precision for one in agreements} == {"fp16", "fp32", "int8"}
+    assert all(one.difference < 0.05 for one in agreements)

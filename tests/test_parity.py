@@ -35,13 +35,18 @@ def random_head(hidden: int, logits: int) -> LinearHead:
     )
 
 
-@pytest.fixture(scope="module", params=[(f, p, n) for f in FAMILIES for p, n in (("cls", 1), ("mean", 3))], ids=str)
+@pytest.fixture(
+    scope="module",
+    params=[(f, p, n) for f in FAMILIES for p, n in (("cls", 1), ("mean", 3), ("attention", 1))],
+    ids=str,
+)
 def exported(request, encoder):
     family, pooling, logits = request.param
     frozen = encoder(family)
-    head = random_head(frozen.hidden_size, logits)
-    session = open_session(to_float32(encoder_weights(frozen), Classifier(head, pooling)).SerializeToString(), "cpu")
-    return frozen, head, pooling, session
+    queries = {2: random_head(frozen.hidden_size, 2).weight} if pooling == "attention" else {}
+    head = random_head(frozen.hidden_size * (2 if queries else 1), logits)
+    classifier = Classifier(head, pooling, queries=queries)
+    return frozen, classifier, open_session(to_float32(encoder_weights(frozen), classifier).SerializeToString(), "cpu")
 
 
 @st.composite
@@ -59,12 +64,12 @@ def padded_batches(draw):
 @settings(max_examples=40, deadline=None)
 @given(batch=padded_batches())
 def test_logits_equal_those_of_pytorch_at_any_shape(exported, batch):
-    frozen, head, pooling, session = exported
+    frozen, classifier, session = exported
     ids, mask = batch
     if frozen.config.model_type == "roberta":
         ids = np.where(mask == 1, ids, frozen.config.pad_token_id)
     found = session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
-    np.testing.assert_allclose(found, torch_logits(frozen, Classifier(head, pooling), ids, mask), atol=5e-5, rtol=0)
+    np.testing.assert_allclose(found, torch_logits(frozen, classifier, ids, mask), atol=5e-5, rtol=0)
 
 
 def test_a_graph_with_a_fixed_axis_is_refused(encoder):

@@ -82,19 +82,25 @@ def test_training_changes_no_weight_of_the_encoder(encoder, tmp_path):
 def test_features_are_what_pytorch_computes(encoder, family):
     frozen = encoder(family)
     rows = frozen.tokenizer.encode(["good", "bad plot " * 10, "so"]).ids
-    found = features.feature_engine(frozen, 2).logits(rows)
+    queries = np.random.default_rng(1).normal(size=(3, 32)).astype(np.float32)
+    found = features.feature_engine(frozen, 2, {1: queries}).logits(rows)
     for row, vectors in zip(rows, found, strict=True):
         ids = torch.from_numpy(row[np.newaxis])
         mask = torch.ones_like(ids)
         layers = frozen.model(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states[1:]
         expected = [pool(layers[layer - 1], mask, kind)[0].detach() for kind, layer in every_vector(2)]
+        expected += pool(layers[0], mask, "attention", torch.from_numpy(queries))[0].detach().split(32)
         np.testing.assert_allclose(vectors, torch.stack(expected), atol=1e-5)
 
 
-def test_mean_pooling_leaves_padding_out():
+def test_pooling_leaves_padding_out():
     hidden = torch.tensor([[[2.0], [4.0], [99.0]]])
     assert pool(hidden, torch.tensor([[1, 1, 0]]), "mean").tolist() == [[3.0]]
     assert pool(hidden, torch.tensor([[1, 1, 0]]), "cls").tolist() == [[2.0]]
+    # The first query gives both tokens the same weight, the second e^2 times as much to the one that is greater by 2.
+    queries, share = torch.tensor([[0.0], [1.0]]), np.exp(2) / (1 + np.exp(2))
+    found = pool(hidden, torch.tensor([[1, 1, 0]]), "attention", queries)
+    np.testing.assert_allclose(found, [[3.0, 2 + 2 * share]], rtol=1e-6)
 
 
 def test_an_interrupted_extraction_goes_on_where_it_stopped(encoder, tmp_path, monkeypatch):
@@ -129,12 +135,15 @@ def test_other_texts_weights_or_lengths_have_features_of_their_own(encoder, enco
         features.features_key(frozen, frozen.tokenizer.encode(texts).ids),
         features.features_key(frozen, frozen.tokenizer.encode(texts[:4]).ids),
         features.features_key(frozen, frozen.tokenizer.encode([*texts[:4], "other"]).ids),
+        features.features_key(frozen, frozen.tokenizer.encode(texts).ids, {1: np.zeros((4, 32), dtype=np.float32)}),
+        features.features_key(frozen, frozen.tokenizer.encode(texts).ids, {2: np.zeros((4, 32), dtype=np.float32)}),
+        features.features_key(frozen, frozen.tokenizer.encode(texts).ids, {2: np.ones((4, 32), dtype=np.float32)}),
         features.features_key(encoder("bert"), frozen.tokenizer.encode(texts).ids),
         features.features_key(
             frozen, load_encoder(str(encoder_folder("distilbert")), max_length=4).tokenizer.encode(texts).ids
         ),
     }
-    assert len(keys) == 5
+    assert len(keys) == 8
 
 
 def test_an_encoder_of_another_kind_is_a_clear_error(tmp_path, score_model, files):
@@ -512,9 +521,23 @@ def test_evaluate_wants_the_labels_of_the_bundle(bundle, files, score_model):
         ),
         (["--no-wide", "--wide-pairs", "9"], "--wide-pairs does something only with --wide."),
         (["--epochs", "20"], "--epochs does something only with --solver adam."),
-        (["--unfreeze", "1", "--solver", "adam"], "--solver does something only without --unfreeze."),
-        (["--batch-size", "20"], "--batch-size does something only with --solver adam or --unfreeze."),
-        (["--tune-epochs", "3"], "--tune-epochs does something only with --unfreeze."),
+        (
+            ["--unfreeze", "1", "--solver", "adam"],
+            "--solver does something only without --unfreeze and --pooling attention.",
+        ),
+        (
+            ["--pooling", "attention", "--solver", "adam"],
+            "--solver does something only without --unfreeze and --pooling attention.",
+        ),
+        (
+            ["--batch-size", "20"],
+            "--batch-size does something only with --solver adam, --unfreeze or --pooling attention.",
+        ),
+        (["--tune-epochs", "3"], "--tune-epochs does something only with --unfreeze or --pooling attention."),
+        (
+            ["--pooling", "attention", "--tune-learning-rate", "1"],
+            "--tune-learning-rate does something only with --unfreeze.",
+        ),
         (["--save-encoder", "e"], "--save-encoder does something only with --unfreeze."),
         (
             ["--train-file", "train.csv", "--test-file", "test.csv", "--dataset", "imdb"],

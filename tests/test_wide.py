@@ -37,13 +37,19 @@ FAMILIES = ("distilbert", "bert", "roberta")
 
 def classifier(layers, pieces, pooling, truncation, logits):
     random = np.random.default_rng(5)
+    wanted = vectors(pooling, layers)
+    queries = {
+        layer: random.normal(size=(3, 32), scale=0.2).astype(np.float32)
+        for kind, layer in wanted
+        if kind == "attention"
+    }
     head = LinearHead(
-        random.normal(size=(logits, 32 * len(vectors(pooling, layers)))).astype(np.float32) / 5,
+        random.normal(size=(logits, 32 * (len(wanted) + 2 * len(queries)))).astype(np.float32) / 5,
         random.normal(size=logits).astype(np.float32),
     )
     keys = Keys(pieces, 97)
     wide = Wide(keys, random.normal(size=(keys.count, logits)).astype(np.float16))
-    return Classifier(head, pooling, cut_of(truncation, LENGTH), wide)
+    return Classifier(head, pooling, cut_of(truncation, LENGTH), wide, queries)
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -60,6 +66,7 @@ def rows(long_encoder):
 
 @pytest.mark.parametrize(("truncation", "pooling", "logits"), [
     ("head", "cls", 1), ("tail", "cls+mean1", 3), ("head+tail", "mean1", 1), ("head+tail", "cls+mean1+mean2", 3),
+    ("head", "attention1", 1), ("tail", "cls+attention2", 1), ("head+tail", "cls+mean1+attention1+attention2", 3),
 ])  # fmt: skip
 def test_every_graph_cuts_and_sums_as_numpy_does(long_encoder, rows, truncation, pooling, logits):
     model = classifier(2, int(long_encoder.config.vocab_size), pooling, truncation, logits)
@@ -73,7 +80,7 @@ def test_every_graph_cuts_and_sums_as_numpy_does(long_encoder, rows, truncation,
 
 
 def test_padding_and_neighbours_change_no_sum(long_encoder, rows):
-    model = classifier(2, int(long_encoder.config.vocab_size), "cls+mean1", "head+tail", 1)
+    model = classifier(2, int(long_encoder.config.vocab_size), "cls+mean1+attention1", "head+tail", 1)
     for graph in (
         to_float32(encoder_weights(long_encoder), model),
         cuda_classifier(encoder_weights(long_encoder), model),
@@ -234,7 +241,7 @@ def test_lengths_that_do_not_go_together_are_an_error(encoder_folder, tmp_path, 
     assert str(caught.value) == message
 
 
-@pytest.mark.parametrize("pooling", ["", "max", "mean0", "mean3", "cls1", "cls+", "mean+mean2"])
+@pytest.mark.parametrize("pooling", ["", "max", "mean0", "mean3", "attention3", "cls1", "cls+", "mean+mean2"])
 def test_a_pooling_that_is_none_is_an_error_that_names_what_there_is(pooling):
     with pytest.raises(UsageError, match="names a vector twice" if pooling == "mean+mean2" else "cls, mean, mean1"):
         vectors(pooling, 2)
