@@ -211,7 +211,11 @@ _PARTS = {"encoder": "encoder and head", "wide": "wide part", "together": "both"
 def _pooling(manifest: Manifest) -> str:
     if manifest.pooling in ("cls", "mean"):
         return {"cls": "last layer's [CLS] vector", "mean": "last layer's mean vector"}[manifest.pooling]
-    return f"vectors {manifest.pooling.replace('+', ', ')} (side by side)"
+    names = manifest.pooling.replace("+", ", ")
+    trained = (
+        "; those of attention are means whose weights were trained along" if "attention" in manifest.pooling else ""
+    )
+    return f"vectors {names} (side by side{trained})"
 
 
 def figures_of(found: Mapping[str, Any]) -> tuple[str, ...]:

@@ -121,7 +121,7 @@ def command() -> None:
     default="cls",
     show_default=True,
     metavar="NAME",
-    help="What the head reads: cls or mean of the last layer, mean4 of the fourth, or several, as in cls+mean4+mean5; attention5 learns which tokens count.",
+    help="What the head reads: cls or mean of the last layer, mean4 of the fourth, or several, as in cls+mean4+mean5; attention5 learns which tokens count (their hidden states are kept in --cache-dir: gigabytes).",
 )
 @click.option(
     "--wide/--no-wide",
@@ -188,7 +188,7 @@ def command() -> None:
     "--batch-size",
     type=click.IntRange(1),
     metavar="N",
-    help="Texts a step, of Adam's or with --unfreeze; default: 64, and 32 with --unfreeze.",
+    help="Texts a step, of --solver adam's (default: 64), or with --unfreeze or --pooling attention (default: 32).",
 )
 @click.option(
     "--validation-share",

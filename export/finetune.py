@@ -127,10 +127,11 @@ def tune(
         _inputs(encoder, rows, network.first, folder, name, quiet)
         for rows, name in ((train[0], "train"), (validation[0], "validation"))
     ]
-    network.measure(inputs[0].rows(range(min(len(train[0]), _TEXTS_MEASURED))))
+    some = np.random.default_rng(settings.seed).permutation(len(train[0]))[:_TEXTS_MEASURED]
+    network.measure(inputs[0].rows(some))
     order = _Order([len(row) for row in train[0]], settings)
     key = cache_key(
-        [*train[0], *validation[0]], "tuned", 2, encoder.sha256, pooling, asdict(settings),
+        [*train[0], *validation[0]], "tuned", 3, encoder.sha256, pooling, asdict(settings),
         train[1].tolist(), validation[1].tolist(),
     )  # fmt: skip
     run = _Run(network, settings, settings.epochs * order.count, folder / f"{key}.pt")
@@ -217,9 +218,8 @@ class _Run:
         self._network.train()
         found = loss(self._network(rows), labels)
         if not math.isfinite(found.item()):
-            raise ExportError(
-                "the loss is no number any more; try a lower --tune-learning-rate. No bundle was written."
-            )
+            advice = "a lower --tune-learning-rate" if len(self._network.trained_blocks) else "another --pooling"
+            raise ExportError(f"the loss is no number any more; try {advice}. No bundle was written.")
         self._optimizer.zero_grad()
         found.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self._network.parameters(), _CLIP)

@@ -17,10 +17,11 @@ from export.features import Features, extract
 from export.finetune import Tuned, TuneSettings, tune
 from export.head import HeadSettings, Part, Training, loss, predict, train_head
 from export.metrics import calibration_error, reliability
-from export.pooling import NO_QUERIES, Queries, vectors
+from export.pooling import NO_QUERIES, Queries, is_trained, vectors
 from export.stacking import Stack, stack
 from export.wide import WideSettings, WideTraining, train_wide
 from scorer.engine import probabilities
+from scorer.errors import UsageError
 from scorer.progress import duration
 
 # Runs of neighbours that are held out: enough that every region of a file is there, if that leaves each so many texts.
@@ -104,6 +105,10 @@ def fit(
         UsageError: the settings do not fit the encoder.
     """
     vectors(settings.pooling, encoder.layers)
+    if is_trained(settings.pooling) and settings.tune is None:
+        raise UsageError(
+            f"--pooling {settings.pooling} has weights of its own: say in FitSettings.tune how to train them."
+        )
     labels = dataset.train.labels
     train_rows, validation_rows = split_rows(labels, settings)
     rows = [ids[row] if settings.cut is None else settings.cut.apply(ids[row]) for row in range(len(ids))]

@@ -13,6 +13,9 @@ from export.head import LinearHead
 from export.pooling import QUERIES, Queries, Vector, vectors
 from export.weights import block_modules
 
+# Of a channel that is standardised, relative to the median of all.
+_LEAST_DEVIATION = 0.1
+
 
 class _Block(nn.Module):
     """One of the encoder's blocks, its own modules, on texts that lie end to end.
@@ -72,8 +75,14 @@ class _Attention(nn.Module):
         self.register_buffer("deviation", torch.ones(hidden))
 
     def measure(self, x: Tensor) -> None:
-        """Standardise by these hidden states, (tokens, hidden), from now on."""
-        self.mean, self.deviation = x.mean(dim=0), x.std(dim=0, correction=0).clamp(min=1e-8)
+        """Standardise by these hidden states, (tokens, hidden), from now on.
+
+        What a channel that hardly ever changes shows is rounding, of the float16 that hidden states are kept in too; divided
+        by next to nothing, it would outweigh all others.
+        """
+        deviation = x.std(dim=0, correction=0)
+        least = max(1e-8, _LEAST_DEVIATION * deviation.median().item())
+        self.mean, self.deviation = x.mean(dim=0), deviation.clamp(min=least)
 
     def forward(self, x: Tensor, lengths: list[int]) -> Tensor:
         """(tokens, hidden) -> (texts, queries * hidden)"""

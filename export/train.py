@@ -292,7 +292,7 @@ def _unpublished(dataset: Dataset, settings: Settings, fitted: Fit, exported: Ex
             "tolerance": parity.tolerance,
             "rows": parity.rows,
             "batches": len(parity.shapes),
-            **({"fp16": asdict(exported.half)} if exported.half else {}),
+            **({"fp16": asdict(exported.half)} if exported.half and "fp16" in exported.graphs else {}),
         },
         versions=library_versions(),
     )

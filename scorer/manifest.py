@@ -156,7 +156,12 @@ class Manifest:
         return temperature
 
     def to_json(self) -> bytes:
-        return (json.dumps(asdict(self), indent=2, ensure_ascii=False, sort_keys=True) + "\n").encode()
+        """
+        Raises:
+            ValueError: a number is none; nothing could read the file.
+        """
+        text = json.dumps(asdict(self), indent=2, ensure_ascii=False, sort_keys=True, allow_nan=False)
+        return f"{text}\n".encode()
 
 
 def parse_manifest(data: bytes, path: Path = Path("manifest.json")) -> Manifest:

@@ -1,5 +1,6 @@
 """--unfreeze: blocks that are trained, the frozen rest that is not, and runs that are interrupted."""
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -114,6 +115,29 @@ def test_attention_learns_which_word_tells(encoder, tmp_path):
         share = (hidden @ torch.from_numpy(found.queries[1]).T).softmax(dim=0).max(dim=1).values
         shares.append(share[np.isin(row, telling)].item() * len(row))
     assert np.mean(shares) > 2  # times an equal share
+
+
+@pytest.mark.parametrize("scale", [1e-33, 1e-4])
+def test_a_channel_that_hardly_changes_weighs_no_more_than_others(encoder, tmp_path, scale):
+    """all-MiniLM-L6-v2 has one that is 0 but for rounding; blown up to the size of the others it was all that counted."""
+    frozen = encoder("bert")
+    model = copy.deepcopy(frozen.model)
+    model.encoder.layer[1].output.LayerNorm.weight.data[7] = scale
+    frozen = replace(frozen, model=model, sha256=weights_sha256(model))
+    settings = TuneSettings(0, 2, head_learning_rate=HEAD_ALONE, batch_size=8)
+    found = tuned(frozen, tmp_path, settings, "attention")
+    sizes = np.abs(found.queries[2]).max(axis=0)
+    assert sizes[7] < 20 * np.median(sizes)
+    rows, labels = parts(frozen)[1]
+    classifier = Classifier(found.training.head, "attention", queries=found.queries)
+    logits = np.concatenate([torch_logits(frozen, classifier, *pad([row])) for row in rows])
+    found_loss = loss(torch.from_numpy(logits), torch.from_numpy(labels)).item()
+    assert found_loss == pytest.approx(found.training.best.validation_loss, rel=2e-3)
+
+
+def test_an_attention_pooling_that_nobody_trains_is_refused(encoder, tmp_path):
+    with pytest.raises(UsageError, match=r"say in FitSettings\.tune how to train them"):
+        make_bundle(encoder("bert"), tmp_path / "b", pooling="attention1")
 
 
 @pytest.mark.parametrize("pooling", ["cls", "cls+attention"])

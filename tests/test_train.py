@@ -484,6 +484,7 @@ def test_fp16_that_is_too_far_from_float32_is_left_out(encoder, tmp_path, monkey
     bundle = train(dataset, encoder("bert"), settings, said.append)
     assert bundle.manifest.providers == {"cpu": "int8", "cuda": "fp32"}
     assert "fp16 is left out: 5e-03 is allowed." in said
+    assert "fp16" not in bundle.manifest.parity
     with pytest.raises(ExportError, match="no precision is left"):
         train(dataset, encoder("bert"), dataclasses.replace(settings, precisions=("fp16",)), said.append)
 
