@@ -5,6 +5,7 @@ from typing import Any
 
 from export import baseline
 from export.evaluate import Scored, by_group
+from export.pooling import is_trained
 from scorer.manifest import Manifest
 
 LOSS_FIGURE = "loss.png"
@@ -212,9 +213,7 @@ def _pooling(manifest: Manifest) -> str:
     if manifest.pooling in ("cls", "mean"):
         return {"cls": "last layer's [CLS] vector", "mean": "last layer's mean vector"}[manifest.pooling]
     names = manifest.pooling.replace("+", ", ")
-    trained = (
-        "; those of attention are means whose weights were trained along" if "attention" in manifest.pooling else ""
-    )
+    trained = "; those of attention are means whose weights were trained along" if is_trained(manifest.pooling) else ""
     return f"vectors {names} (side by side{trained})"
 
 

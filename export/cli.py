@@ -316,7 +316,7 @@ def train(
                 learning_rate=tune_learning_rate,
                 batch_size=batch_size or 32,
                 seed=seed,
-                **({} if unfreeze else {"head_learning_rate": HEAD_ALONE}),
+                head_learning_rate=TuneSettings.head_learning_rate if unfreeze else HEAD_ALONE,
             )
             if tuned
             else None,

@@ -243,7 +243,8 @@ def _first_token_block(
     key = _half(writer, f"{name}.key.weight", block.key.weight.T.reshape(heads, size, hidden))
     reach = writer.node("MatMul", query, key, name=f"{name}.reach_by_head")  # (heads, batch, hidden)
     reach = writer.node("Transpose", reach, perm=[1, 0, 2], name=f"{name}.reach")
-    gathered = _gathered(writer, x, reach, mask, name)  # (batch, heads, hidden)
+    # The bias's sum is called as in the bundles there are, so that the same training gives the same bytes again.
+    gathered = _gathered(writer, x, reach, mask, name, masked="masked")  # (batch, heads, hidden)
     gathered = writer.node("Transpose", gathered, perm=[1, 0, 2], name=f"{name}.gathered_by_head")
     value = block.value.weight.reshape(hidden, heads, size).transpose(1, 0, 2)
     context = writer.node(
@@ -257,14 +258,15 @@ def _first_token_block(
 def _attention_pooled(writer: GraphWriter, x: str, queries: np.ndarray, mask: "_Mask", name: str) -> str:
     """As in `export.graph`: float16 (batch, sequence, hidden) -> float32 (batch, queries * hidden)."""
     reach = _half(writer, f"{name}.queries", queries[np.newaxis])
-    gathered = _floats(writer, _gathered(writer, x, reach, mask, name), f"{name}.floats")
+    gathered = _gathered(writer, x, reach, mask, name, masked=f"{name}.masked")
+    gathered = _floats(writer, gathered, f"{name}.floats")
     return writer.node("Reshape", gathered, writer.constant("side_by_side", [0, queries.size]), name=name)
 
 
-def _gathered(writer: GraphWriter, x: str, reach: str, mask: "_Mask", name: str) -> str:
+def _gathered(writer: GraphWriter, x: str, reach: str, mask: "_Mask", name: str, *, masked: str) -> str:
     """softmax(U X^T) X, padding left out: (batch or 1, n, hidden) and (batch, sequence, hidden) -> (batch, n, hidden)."""
     scores = writer.node("FusedMatMul", reach, x, transB=1, domain=MICROSOFT, name=f"{name}.scores")
-    shares = writer.node("Softmax", mask.added(scores, f"{name}.masked"), axis=-1, name=f"{name}.shares")
+    shares = writer.node("Softmax", mask.added(scores, masked), axis=-1, name=f"{name}.shares")
     return writer.node("MatMul", shares, x, name=f"{name}.gathered")
 
 

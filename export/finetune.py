@@ -71,8 +71,8 @@ class TuneSettings:
 
     def as_used(self) -> dict[str, Any]:
         """Those that are looked at."""
-        of_blocks = () if self.blocks else ("blocks", "learning_rate", "decay", "weight_decay")
-        return {name: value for name, value in asdict(self).items() if name not in of_blocks}
+        unused = () if self.blocks else ("blocks", "learning_rate", "decay", "weight_decay")
+        return {name: value for name, value in asdict(self).items() if name not in unused}
 
 
 @dataclass(frozen=True)
@@ -127,8 +127,9 @@ def tune(
         _inputs(encoder, rows, network.first, folder, name, quiet)
         for rows, name in ((train[0], "train"), (validation[0], "validation"))
     ]
-    some = np.random.default_rng(settings.seed).permutation(len(train[0]))[:_TEXTS_MEASURED]
-    network.measure(inputs[0].rows(some))
+    if network.attentions:
+        some = np.random.default_rng(settings.seed).permutation(len(train[0]))[:_TEXTS_MEASURED]
+        network.measure(inputs[0].rows(some))
     order = _Order([len(row) for row in train[0]], settings)
     key = cache_key(
         [*train[0], *validation[0]], "tuned", 3, encoder.sha256, pooling, asdict(settings),
@@ -237,7 +238,7 @@ class _Run:
             "batch": batch,
             "steps": [asdict(step) for step in self.steps],
             "losses": self._losses,
-            "blocks": self._network.blocks.state_dict(),
+            "blocks": self._network.trained_blocks.state_dict(),
             "poolings": self._network.attentions.state_dict(),
             "head": self._network.head.state_dict(),
             "optimizer": self._optimizer.state_dict(),
@@ -258,7 +259,7 @@ class _Run:
             ) from error
         self.epoch, self.batch, self._losses = state["epoch"], state["batch"], state["losses"]
         self.steps = [Step(**step) for step in state["steps"]]
-        self._network.blocks.load_state_dict(state["blocks"])
+        self._network.trained_blocks.load_state_dict(state["blocks"])
         self._network.attentions.load_state_dict(state["poolings"])
         self._network.head.load_state_dict(state["head"])
         self._optimizer.load_state_dict(state["optimizer"])

@@ -102,8 +102,7 @@ class Network(nn.Module):
     Attributes:
         model: that copy.
         first: the layer whose hidden states go in.
-        blocks: those behind it, as far as the pooling reads.
-        trained_blocks: the last of them.
+        trained_blocks: the last of the blocks behind it.
         attentions: the attention poolings, by layer.
         head: on all vectors of the pooling.
 
@@ -129,11 +128,11 @@ class Network(nn.Module):
         trained = encoder.layers - blocks  # those behind this layer
         self.first = trained if blocks else min(layers)
         modules = block_modules(self.model, encoder.config)
-        self.blocks = nn.ModuleList(
+        self._blocks = nn.ModuleList(
             _Block(modules[layer], heads, dropout if layer >= trained else 0.0)
             for layer in range(self.first, max(layers))
         )
-        self.trained_blocks = self.blocks[trained - self.first :]
+        self.trained_blocks = self._blocks[trained - self.first :]
         self.trained_blocks.requires_grad_(True)
         own = [vector.layer for vector in self._wanted if vector.kind == "attention"]
         self.head = nn.Linear((len(layers) + (QUERIES - 1) * len(own)) * hidden, 1 if label_count == 2 else label_count)
@@ -145,8 +144,6 @@ class Network(nn.Module):
 
     def measure(self, rows: Sequence[np.ndarray]) -> None:
         """Let attention poolings standardise by the hidden states of some texts; what goes in, (sequence, hidden) a text."""
-        if not self.attentions:
-            return
         self.eval()
         with torch.no_grad():
             for layer, x, _ in self._states(rows):
@@ -182,7 +179,7 @@ class Network(nn.Module):
         lengths = [len(row) for row in rows]
         x = torch.from_numpy(np.concatenate(rows))
         yield self.first, x, lengths
-        for layer, block in enumerate(self.blocks, start=self.first + 1):
+        for layer, block in enumerate(self._blocks, start=self.first + 1):
             first_only = [vector.kind for vector in self._wanted if vector.layer == layer] == ["cls"]
             x = block(x, lengths, first_only=first_only)
             lengths = [1] * len(rows) if first_only else lengths

@@ -235,6 +235,7 @@ def _graphs(fitted: Fit, tokens: dict[str, Tokens], settings: Settings, say: Cal
             graphs["fp16"] = half.graph
         else:
             say(f"fp16 is left out: {HALF_TOLERANCE:.0e} is allowed.")
+            half_parity = None
     chosen = {precision: graphs[precision] for precision in settings.precisions if precision in graphs}
     if not chosen:
         raise ExportError("no precision is left. No bundle was written; add fp32 or int8 to --precisions.")
@@ -292,7 +293,7 @@ def _unpublished(dataset: Dataset, settings: Settings, fitted: Fit, exported: Ex
             "tolerance": parity.tolerance,
             "rows": parity.rows,
             "batches": len(parity.shapes),
-            **({"fp16": asdict(exported.half)} if exported.half and "fp16" in exported.graphs else {}),
+            **({"fp16": asdict(exported.half)} if exported.half else {}),
         },
         versions=library_versions(),
     )
@@ -330,14 +331,15 @@ def _head(classifier: Classifier) -> dict[str, Any]:
 def _training(dataset: Dataset, settings: Settings) -> dict[str, Any]:
     """What can be set, as it was set."""
     of_fit = settings.fit
-    tune, head = of_fit.tune, {"head": of_fit.head.as_used()}
+    tune = of_fit.tune
+    trained = {"head": of_fit.head.as_used()}
     if tune is not None:
-        head = {"unfrozen" if tune.blocks else "attention": tune.as_used()}
+        trained = {"unfrozen" if tune.blocks else "attention": tune.as_used()}
     return {
         "dataset": dataset.name,
         "seed": of_fit.seed,
         "validation_share": of_fit.validation_share,
-        **head,
+        **trained,
         **({"wide": asdict(of_fit.wide)} if of_fit.wide else {}),
     }
 

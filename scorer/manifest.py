@@ -156,9 +156,10 @@ class Manifest:
         return temperature
 
     def to_json(self) -> bytes:
-        """
+        """What `parse_manifest` reads.
+
         Raises:
-            ValueError: a number is none; nothing could read the file.
+            ValueError: a number is none, which nothing could read.
         """
         text = json.dumps(asdict(self), indent=2, ensure_ascii=False, sort_keys=True, allow_nan=False)
         return f"{text}\n".encode()
