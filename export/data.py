@@ -13,9 +13,9 @@ import pyarrow.parquet
 
 from export.errors import DatasetError
 from scorer.rows.columns import ID, Wanted, select
+from scorer.rows.formats import TEXT_FORMATS
 from scorer.rows.read import Inputs, Reader
-from scorer.rows.record import JsonValue, Record, Reject, Value
-from scorer.rows.source import FORMATS
+from scorer.rows.record import Record, Reject, Value
 
 
 @dataclass(frozen=True)
@@ -187,8 +187,8 @@ def read_texts(path: Path, text_column: str | None, count: int) -> list[str]:
 
 def _is_parquet(path: Path) -> bool:
     extension = path.suffix.lstrip(".").lower()
-    if extension not in (*FORMATS, "parquet"):
-        raise DatasetError(f"{path}: labelled data is read from .{', .'.join(FORMATS)} and .parquet files.")
+    if extension not in (*TEXT_FORMATS, "parquet"):
+        raise DatasetError(f"{path}: labelled data is read from .{', .'.join(TEXT_FORMATS)} and .parquet files.")
     return extension == "parquet"
 
 
@@ -278,10 +278,10 @@ def _group(columns: Columns, names: Sequence[str]) -> str | None:
     return columns.group or (RATING if RATING in names and columns.label != RATING else None)
 
 
-def _label(value: Value | None) -> str | None:
-    if isinstance(value, JsonValue):
-        return None if _is_missing(value.value) else str(value.value)
-    return value or None
+def _label(value: "Value | None") -> str | None:
+    if value is None or isinstance(value, str):
+        return value or None
+    return None if _is_missing(value.value) else str(value.value)
 
 
 def sort_labels(labels: Iterable[str]) -> list[str]:

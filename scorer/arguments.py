@@ -17,6 +17,7 @@ class Arguments:
     threshold: float | None
     uncertain: str | None
     details: bool
+    source: bool
     escape_formulas: bool
     delimiter: str | None
     quote_char: str

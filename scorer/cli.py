@@ -51,7 +51,9 @@ class Share(click.FloatRange):
     "--model", metavar="FOLDER", help="A bundle from `score-model train`; default: the one that comes with the package."
 )
 @click.option(
-    "--input-format", metavar="FORMAT", help="csv, tsv, jsonl or ndjson; default: by extension. Needed for stdin (-)."
+    "--input-format",
+    metavar="FORMAT",
+    help="csv, tsv, jsonl, ndjson or parquet, with .gz or .zst if compressed; default: by extension. Needed for stdin (-).",
 )
 @click.option("--output-format", metavar="FORMAT", help="The same for the output; on stdout the default is csv.")
 @click.option(
@@ -77,6 +79,7 @@ class Share(click.FloatRange):
     help="Give the label `uncertain` where the positive label's probability is LOW or more and below HIGH.",
 )
 @click.option("--details", is_flag=True, help="Add tokens, truncated and a score_<label> for each label.")
+@click.option("--source", is_flag=True, help="Add the column source: the file that a row is from.")
 @click.option(
     "--escape-formulas",
     is_flag=True,

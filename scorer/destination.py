@@ -4,11 +4,14 @@ import os
 import select
 import stat
 import sys
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import IO, BinaryIO, Protocol
 
 from scorer.errors import ReaderGone, ScorerError, UsageError
-from scorer.publish import WORK, FileDestination, cannot_be_written, is_work, sibling
+from scorer.publish import WORK, Convert, FileDestination, Running, cannot_be_written, is_work, sibling
+from scorer.rows.compressed import compress
 
 STDOUT = "-"
 
@@ -18,9 +21,11 @@ class Destination(Protocol):
 
     Attributes:
         length: bytes of a file written so far; 0 of a stream.
+        published: how many bytes were made final, and their sha256, hexadecimal; None before.
     """
 
     length: int
+    published: tuple[int, str] | None
 
     @property
     def digest(self) -> str:
@@ -77,12 +82,19 @@ class StreamDestination:
         stream: where to write.
         close: whether to close it in the end.
         name: for messages; None for standard streams, whose reader may leave without being missed.
+        convert: as of `FileDestination`; what is written then waits, in a file that nobody else sees, for `publish`.
     """
 
-    def __init__(self, stream: BinaryIO, *, close: bool, name: str | None = None) -> None:
+    def __init__(
+        self, stream: BinaryIO, *, close: bool, name: str | None = None, convert: Convert | None = None
+    ) -> None:
         self._stream = stream
         self._close = close
         self._name = name
+        self._convert = convert
+        self._waiting: IO[bytes] | None = None
+        self._sent = Running()
+        self.published: tuple[int, str] | None = None
         self.length = 0
         self.digest = ""
 
@@ -99,6 +111,17 @@ class StreamDestination:
         pass
 
     def write(self, data: bytes) -> None:
+        if self._convert is None:
+            self._send(data)
+            return
+        try:
+            self._waiting = self._waiting or tempfile.TemporaryFile()  # noqa: SIM115 -- closed by close()
+            self._waiting.write(data)
+        except OSError as error:
+            raise cannot_be_written(Path(tempfile.gettempdir()), error) from error
+
+    def _send(self, data: bytes) -> None:
+        self._sent.update(data)
         rest = memoryview(data)
         try:
             # An unbuffered stream (a FIFO here, stdout under PYTHONUNBUFFERED) may take a part only, and says so.
@@ -123,7 +146,11 @@ class StreamDestination:
         pass
 
     def publish(self) -> None:
+        if self._convert is not None and self._waiting is not None:
+            self._waiting.seek(0)
+            self._convert(self._waiting, self._send)
         self._stream.flush()
+        self.published = (self._sent.length, self._sent.digest)
 
     def publish_nothing(self) -> None:
         self.discard()
@@ -135,22 +162,45 @@ class StreamDestination:
         self.close()
 
     def close(self) -> None:
+        if self._waiting is not None:
+            self._waiting.close()
         if self._close:
             self._stream.close()
 
 
-def destination(path: str) -> Destination:
-    """Where output of this name goes: stdout for ``-``, a stream for what is no regular file, else a file."""
+@dataclass(frozen=True)
+class Packed:
+    """Compresses what is written to a destination, each piece on its own, so that it can be cut between them.
+
+    Attributes:
+        place: the destination.
+        compression: ``gz``, ``zst`` or None.
+    """
+
+    place: Destination
+    compression: str | None
+
+    def write(self, data: bytes) -> None:
+        self.place.write(compress(data, self.compression))
+
+
+def destination(path: str, convert: Convert | None = None) -> Destination:
+    """Where output of this name goes: stdout for ``-``, a stream for what is no regular file, else a file.
+
+    Args:
+        path: the name.
+        convert: as of `FileDestination`.
+    """
     if path == STDOUT:
         if sys.stdout is None:
             raise ScorerError("stdout is closed; name an output file with --output.")
-        return StreamDestination(sys.stdout.buffer, close=False)
+        return StreamDestination(sys.stdout.buffer, close=False, convert=convert)
     if is_stream(path):
         try:
-            return StreamDestination(open(path, "wb", buffering=0), close=True, name=path)
+            return StreamDestination(open(path, "wb", buffering=0), close=True, name=path, convert=convert)
         except OSError as error:
             raise cannot_be_written(Path(path), error) from error
-    return FileDestination(Path(path))
+    return FileDestination(Path(path), convert)
 
 
 def is_stream(path: str) -> bool:

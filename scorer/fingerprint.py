@@ -22,6 +22,7 @@ _SHAPING = (
     "threshold",
     "uncertain",
     "details",
+    "source",
     "escape_formulas",
     "delimiter",
     "quote_char",

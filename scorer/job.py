@@ -7,7 +7,15 @@ from collections.abc import Callable
 from scorer import signals
 from scorer.arguments import Arguments
 from scorer.decision import Decision, parse_band
-from scorer.destination import STDOUT, Destination, StreamDestination, check_place, destination, is_stream
+from scorer.destination import (
+    STDOUT,
+    Destination,
+    Packed,
+    StreamDestination,
+    check_place,
+    destination,
+    is_stream,
+)
 from scorer.errors import ScorerError, UsageError
 from scorer.fingerprint import fingerprint
 from scorer.journal import Header
@@ -15,11 +23,13 @@ from scorer.messages import say
 from scorer.model import Scorer
 from scorer.pipeline import Limits, RejectLimitPassed, score_rows
 from scorer.progress import Progress, duration
+from scorer.publish import Convert
 from scorer.rows.columns import Wanted
 from scorer.rows.csvfile import Dialect
 from scorer.rows.encodings import check_encoding
+from scorer.rows.formats import DELIMITERS, PARQUET, STDIN, Format, compression_of, format_of
 from scorer.rows.read import Inputs, Reader
-from scorer.rows.source import STDIN, expand, format_of, is_repeatable
+from scorer.rows.source import expand, is_repeatable
 from scorer.summary import Summary, reasons
 from scorer.work import Work
 
@@ -43,13 +53,20 @@ def run(arguments: Arguments) -> int:
         check_place(rejects_place, list(inputs.files), "--rejects")
         if os.path.realpath(rejects_place) == os.path.realpath(arguments.output):
             raise UsageError("--rejects and --output are the same file.")
-    if arguments.escape_formulas and output_format == "jsonl":
-        raise UsageError("--escape-formulas is for CSV and TSV output: no program takes JSON for formulas.")
+    if arguments.escape_formulas and output_format.kind not in DELIMITERS:
+        raise UsageError("--escape-formulas is for CSV and TSV output: nothing else is taken for formulas.")
     decision = Decision(arguments.threshold, None if arguments.uncertain is None else parse_band(arguments.uncertain))
-    wanted = Wanted(arguments.text, arguments.keep, arguments.details, escape_formulas=arguments.escape_formulas)
+    wanted = Wanted(
+        arguments.text,
+        arguments.keep,
+        arguments.details,
+        source=arguments.source,
+        escape_formulas=arguments.escape_formulas,
+    )
     limits = Limits(0 if arguments.strict else arguments.max_rejects, arguments.max_reject_ratio)
     reader = Reader(inputs, wanted, arguments.limit)
-    output, rejects = destination(arguments.output), _rejects_destination(rejects_place)
+    output = destination(arguments.output, _conversion(output_format))
+    rejects = _rejects_destination(rejects_place)
     tell: Callable[[str], None] = (lambda message: None) if arguments.quiet else say
     with Work(output, rejects, repeatable=all(map(is_repeatable, inputs.files))) as work:
         scorer = _scorer(arguments, decision)
@@ -73,9 +90,9 @@ def run(arguments: Arguments) -> int:
                 summary = score_rows(
                     reader,
                     scorer,
-                    output,
-                    rejects,
-                    output_format=output_format,
+                    Packed(output, output_format.compression),
+                    Packed(rejects, compression_of(rejects_place)),
+                    output_format=output_format.kind,
                     wanted=wanted,
                     limits=limits,
                     done=done,
@@ -140,10 +157,19 @@ def _inputs(arguments: Arguments) -> Inputs:
     return Inputs(tuple(files), arguments.input_format, dialect, arguments.max_record_bytes)
 
 
-def _output_format(arguments: Arguments) -> str:
+def _output_format(arguments: Arguments) -> Format:
     if arguments.output == STDOUT and arguments.output_format is None:
-        return "csv"
+        return Format("csv")
     return format_of(arguments.output, arguments.output_format, "--output-format")
+
+
+def _conversion(output_format: Format) -> Convert | None:
+    """Parquet has its directory at the end, so it is made when all rows are there."""
+    if output_format.kind != PARQUET:
+        return None
+    from scorer.rows.parquetout import to_parquet  # pyarrow takes a moment that others need not wait
+
+    return to_parquet
 
 
 def _rejects_place(arguments: Arguments) -> str:

@@ -5,16 +5,20 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isnan
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from scorer import windows
 from scorer.errors import InputError
-from scorer.rejects import format_reject
+from scorer.rejects import format_reject, shown_source
 from scorer.rows.columns import Selection, Wanted, output_columns, without_records
+from scorer.rows.formats import PARQUET
 from scorer.rows.record import Reject
 from scorer.rows.write import Cell, Formatter, formatter
 from scorer.summary import Summary, reasons
 from scorer.windows import Model, Window, scored_ahead
+
+if TYPE_CHECKING:
+    import pyarrow
 
 
 class Reading(windows.Reading, Protocol):
@@ -22,9 +26,11 @@ class Reading(windows.Reading, Protocol):
 
     selection: Selection | None
 
+    def carried_fields(self, names: Sequence[str]) -> "list[pyarrow.Field]": ...
+
 
 class Sink(Protocol):
-    """The part of `scorer.destination.Destination` that the pipeline uses."""
+    """The part of `scorer.destination.Destination` that the pipeline uses; a window is one call."""
 
     def write(self, data: bytes) -> None: ...
 
@@ -65,7 +71,7 @@ def score_rows(
         model: what scores them.
         output: where scored rows go.
         rejects: where rejected records go.
-        output_format: of the output.
+        output_format: of the output: ``csv``, ``tsv``, ``jsonl``, or ``parquet``, which is an Arrow stream here.
         wanted: columns.
         limits: on rejects.
         done: what an interrupted run did before these records; its rows are in the output already.
@@ -77,7 +83,7 @@ def score_rows(
     """
     summary = done or Summary()
     start = time.monotonic()
-    format_rows: Formatter | None = None
+    formats: tuple[bytes, Formatter] | None = None
     _check_limit(summary, limits)
     with contextlib.closing(scored_ahead(reader, model)) as ahead:
         for window in ahead:
@@ -86,18 +92,18 @@ def score_rows(
             rejected = window.rejects
             rows: list[tuple[Cell, ...]] = []
             if not _limit_passed(summary, limits):
-                rows, unscored = _scored(window, model.labels, summary, details=wanted.details)
+                rows, unscored = _scored(window, model.labels, summary, wanted)
                 rejected = sorted([*rejected, *unscored], key=lambda reject: reject.row) if unscored else rejected
-            rejects.write(b"".join(map(format_reject, rejected)))
+            if rejected:
+                rejects.write(b"".join(map(format_reject, rejected)))
             _check_limit(summary, limits)
             with model.phases.timed("write"):
-                if rows and format_rows is None:
-                    head, format_rows = _format(output_format, reader.selection, model.labels, wanted)
+                if rows:
+                    head, format_rows = formats = formats or _format(output_format, reader, model.labels, wanted)
                     # Rows that were written before stand below a head.
-                    output.write(head if summary.rows_scored == len(rows) else b"")
-                if rows and format_rows is not None:
-                    output.write(format_rows(rows))
+                    output.write((head if summary.rows_scored == len(rows) else b"") + format_rows(rows))
             summary.input_hash = window.input_hash
+            summary.bytes_read = window.bytes_read
             summary.seconds = time.monotonic() - start
             on_window(summary)
     if summary.rows_in and not summary.rows_scored:
@@ -108,12 +114,12 @@ def score_rows(
             f"more than --max-reject-ratio {limits.ratio} allows."
         )
     if not summary.rows_in:
-        output.write(_format(output_format, reader.selection, model.labels, wanted)[0])
+        output.write(_format(output_format, reader, model.labels, wanted)[0])
     return summary
 
 
 def _scored(
-    window: Window, labels: Sequence[str], summary: Summary, *, details: bool
+    window: Window, labels: Sequence[str], summary: Summary, wanted: Wanted
 ) -> tuple[list[tuple[Cell, ...]], list[Reject]]:
     """The output's rows of a window, once they are scored, and what the device had no memory for; counts both."""
     tokens, scores = window.result()
@@ -123,10 +129,13 @@ def _scored(
     for record, ids, truncated, label, found in zip(window.records, tokens.ids, tokens.truncated, *scores, strict=True):
         score = float(found[1] if two else found.max())
         if isnan(score):
-            unscored.append(Reject(record.row, record.position, "out_of_memory", record.raw, record.length))
+            unscored.append(record.reject("out_of_memory"))
             continue
-        extra = (len(ids), truncated, *map(float, found)) if details else ()
-        rows.append((record.row, *record.carried, label, score, *extra))
+        source = (shown_source(record.position.source),) if wanted.source else ()
+        extra = (len(ids), truncated, *map(float, found)) if wanted.details else ()
+        rows.append((record.row, *source, *record.carried, label, score, *extra))
+        summary.add_score(score)
+        summary.duplicates += record.duplicate
         summary.labels[label] += 1
         summary.tokens += len(ids)
         summary.rows_truncated += truncated
@@ -135,13 +144,15 @@ def _scored(
     return rows, unscored
 
 
-def _format(
-    output_format: str, selection: Selection | None, labels: Sequence[str], wanted: Wanted
-) -> tuple[bytes, Formatter]:
-    selection = selection or without_records(wanted)
-    carried = range(1, 1 + len(selection.carried))
-    columns = output_columns(selection, labels, details=wanted.details)
-    return formatter(output_format, columns, carried if wanted.escape_formulas else range(0))
+def _format(output_format: str, reader: Reading, labels: Sequence[str], wanted: Wanted) -> tuple[bytes, Formatter]:
+    selection = reader.selection or without_records(wanted)
+    columns = output_columns(selection, labels, details=wanted.details, source=wanted.source)
+    first = 2 if wanted.source else 1
+    carried = range(first, first + len(selection.carried))
+    fields = {}
+    if output_format == PARQUET:
+        fields = dict(zip(carried, reader.carried_fields(selection.carried), strict=True))
+    return formatter(output_format, columns, carried if wanted.escape_formulas else range(0), fields)
 
 
 def _limit_passed(summary: Summary, limits: Limits) -> bool:

@@ -7,8 +7,9 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
 from scorer.errors import ScorerError
 from scorer.lock import hold, let_go
@@ -17,6 +18,9 @@ WORK = ("partial", "journal", "copy")
 """The kinds of work in progress."""
 
 _PIECE = 1 << 20
+
+Convert = Callable[[IO[bytes], Callable[[bytes], None]], None]
+"""Reads one file and writes another."""
 
 
 def sibling(place: Path, kind: str) -> Path:
@@ -40,13 +44,18 @@ class FileDestination:
 
     Args:
         path: the place; a symlink's target is what gets replaced.
+        convert: makes what is published of what was written, for formats that cannot grow: it is given the file in
+            progress and a function that takes bytes. None where both are the same.
 
     Attributes:
         place: where it will be.
         length: bytes written so far, an earlier run's included where it is gone on with.
+        published: how many bytes were published, and their sha256, hexadecimal; None before.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, convert: Convert | None = None) -> None:
+        self.published: tuple[int, str] | None = None
+        self._convert = convert
         self.place = Path(os.path.realpath(path))
         self.length = 0
         self._partial = sibling(self.place, "partial")
@@ -113,9 +122,29 @@ class FileDestination:
 
     def publish(self) -> None:
         """Make the file durable, then visible: fsync, rename, fsync of the folder."""
+        if self._convert is not None:
+            with self._writing():
+                self.published = self._publish_converted(self._convert)
+            self.discard()
+            return
         with self._writing():
             self._move(self._held(), self._partial)
+        self.published = (self.length, self.digest)
         self.close()
+
+    def _publish_converted(self, convert: Convert) -> tuple[int, str]:
+        """The file in progress stays until the other one is in its place: should this fail, the next run goes on."""
+        running = Running()
+        with self._beside() as (copy, path), open(os.dup(self._held()), "rb") as written:
+            written.seek(0)
+
+            def write(data: bytes) -> None:
+                write_all(copy, data)
+                running.update(data)
+
+            convert(written, write)
+            self._move(copy, path)
+        return running.length, running.digest
 
     def publish_nothing(self) -> None:
         """Throw the file in progress away, and the stale one at its place, lest it be taken for this run's."""
@@ -126,20 +155,10 @@ class FileDestination:
 
     def publish_copy(self) -> None:
         """`publish` with a copy, so that this file can still be gone on with."""
-        path = sibling(self.place, "copy")
-        copy = hold(path, self.place)
-        try:
-            with self._writing():
-                os.ftruncate(copy, 0)
-                for at in range(0, self.length, _PIECE):
-                    write_all(copy, os.pread(self._held(), _PIECE, at))
-                self._move(copy, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                path.unlink()
-            raise
-        finally:
-            let_go(copy)
+        with self._writing(), self._beside() as (copy, path):
+            for at in range(0, self.length, _PIECE):
+                write_all(copy, os.pread(self._held(), _PIECE, at))
+            self._move(copy, path)
 
     def discard(self) -> None:
         """Throw the file in progress away."""
@@ -156,6 +175,21 @@ class FileDestination:
                 if not self._begun and not os.fstat(descriptor).st_size:
                     self._partial.unlink()
             let_go(descriptor)
+
+    @contextlib.contextmanager
+    def _beside(self) -> Iterator[tuple[int, Path]]:
+        """Another new file beside the one in progress, to be moved to the place; should that fail, it is taken away."""
+        path = sibling(self.place, "copy")
+        copy = hold(path, self.place)
+        try:
+            os.ftruncate(copy, 0)
+            yield copy, path
+        except BaseException:
+            with contextlib.suppress(OSError):
+                path.unlink()
+            raise
+        finally:
+            let_go(copy)
 
     def _cut(self, length: int, running: "hashlib._Hash") -> None:
         with self._writing():
@@ -191,6 +225,22 @@ class FileDestination:
             yield
         except OSError as error:
             raise cannot_be_written(self.place, error) from error
+
+
+class Running:
+    """Length and sha256 of what goes by."""
+
+    def __init__(self) -> None:
+        self.length = 0
+        self._hash = hashlib.sha256()
+
+    @property
+    def digest(self) -> str:
+        return self._hash.hexdigest()
+
+    def update(self, data: bytes) -> None:
+        self.length += len(data)
+        self._hash.update(data)
 
 
 def publish_folder(folder: Path, files: Mapping[str, bytes]) -> None:

@@ -22,8 +22,7 @@ def format_reject(reject: Reject) -> bytes:
     truncated = reject.length > len(raw)
     record: dict[str, Any] = {
         "row": reject.row,
-        # A file name may hold bytes that are no UTF-8.
-        "source": reject.position.source.encode(errors="surrogateescape").decode(errors="backslashreplace"),
+        "source": shown_source(reject.position.source),
         "line": reject.position.line,
         "offset": reject.position.offset,
         "reason": reject.reason,
@@ -34,6 +33,15 @@ def format_reject(reject: Reject) -> bytes:
         record["raw_base64"] = base64.b64encode(raw).decode()
     record |= {"length": reject.length, "raw_truncated": truncated}
     return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def shown_source(path: str) -> str:
+    """A file's name as text: it may hold bytes that are no UTF-8.
+
+    >>> shown_source("a\\udcff.csv")
+    'a\\\\xff.csv'
+    """
+    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def _decode(raw: bytes, truncated: bool) -> str:

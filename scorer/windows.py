@@ -46,6 +46,9 @@ class Reading(Protocol):
     @property
     def input_hash(self) -> str: ...
 
+    @property
+    def bytes_read(self) -> int: ...
+
     def __iter__(self) -> Iterator[Record | Reject]: ...
 
 
@@ -57,12 +60,14 @@ class Window:
         records: those that are scored.
         rejects: those that cannot be.
         input_hash: of the raw input up to the window's last record.
+        bytes_read: of the input so far, as it is stored.
         task: tokenizes the records, and gives them to the model.
     """
 
     records: Sequence[Record]
     rejects: Sequence[Reject]
     input_hash: str
+    bytes_read: int
     task: "Future[tuple[Tokens, PendingScores]]"
 
     def result(self) -> tuple[Tokens, Scores]:
@@ -153,7 +158,7 @@ def _begun(reader: Reading, model: Model, tokenizing: ThreadPoolExecutor) -> Gen
         model.phases.add("read", time.perf_counter() - start)
         records = [item for item in window if isinstance(item, Record)]
         rejects = [item for item in window if isinstance(item, Reject)]
-        yield Window(records, rejects, reader.input_hash, tokenizing.submit(begin, records))
+        yield Window(records, rejects, reader.input_hash, reader.bytes_read, tokenizing.submit(begin, records))
         start = time.perf_counter()
 
 

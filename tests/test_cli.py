@@ -195,9 +195,9 @@ def test_an_input_without_records(score, tmp_path, name, data, code, out):
     [
         ([], 2, "name an input, for instance: score reviews.jsonl -o out.csv"),
         (["none.csv"], 2, "the input none.csv is not there."),
-        (["in.txt"], 2, "the format of in.txt cannot be told from its name: give --input-format, one of: csv, tsv, jsonl, ndjson."),
-        (["-"], 2, "stdin needs --input-format, one of: csv, tsv, jsonl, ndjson."),
-        (["in.jsonl", "-o", "out.xyz"], 2, "the format of out.xyz cannot be told from its name: give --output-format, one of: csv, tsv, jsonl, ndjson."),
+        (["in.txt"], 2, "the format of in.txt cannot be told from its name: give --input-format, one of: csv, tsv, jsonl, ndjson, parquet; with .gz or .zst behind it if compressed."),
+        (["-"], 2, "stdin needs --input-format, one of: csv, tsv, jsonl, ndjson, parquet; with .gz or .zst behind it if compressed."),
+        (["in.jsonl", "-o", "out.xyz"], 2, "the format of out.xyz cannot be told from its name: give --output-format, one of: csv, tsv, jsonl, ndjson, parquet; with .gz or .zst behind it if compressed."),
         (["in.jsonl", "-o", "no/out.csv"], 2, "the folder {cwd}/no of --output no/out.csv is not there; create it first."),
         (["in.jsonl", "-o", "folder.csv"], 2, "--output folder.csv is a folder; give a file in it, for instance folder.csv/out.csv."),
         (["in.jsonl", "-o", "link.jsonl"], 2, "--output link.jsonl is an input too; write to another file."),

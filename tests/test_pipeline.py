@@ -66,6 +66,7 @@ class Later:
 class Reading:
     selection = None
     input_hash = "of what was read"
+    bytes_read = 0
 
     def __init__(self, items, log=None):
         self.items, self.log = items, [] if log is None else log

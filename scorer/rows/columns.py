@@ -5,13 +5,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from scorer.errors import UsageError
-from scorer.rows.record import JsonValue, Parsed, Reason, Value
+from scorer.rows.record import Parsed, Reason, Value
 
 TEXT_COLUMNS = ("text", "review", "content", "body", "comment")
 """What a text column may be called without --text; one of them has to be there, and only one."""
 
 ID = "id"
 ALL = "*"
+SOURCE = "source"
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Wanted:
         keep: --keep, in order; ``*`` stands for all columns of the first record, the text too.
         details: whether tokens, truncated and each label's probability are written too.
         option: what messages call the option that names the text column.
+        source: whether each row says which file it is from.
         escape_formulas: whether what a spreadsheet would take for a formula is made text, in passed-through columns.
     """
 
@@ -30,6 +32,7 @@ class Wanted:
     keep: tuple[str, ...] = ()
     details: bool = False
     option: str = "--text"
+    source: bool = False
     escape_formulas: bool = False
 
 
@@ -62,7 +65,7 @@ def select(wanted: Wanted, columns: Sequence[str], source: str) -> Selection:
     """
     text = wanted.text if wanted.text is not None else _find_text_column(columns, source, wanted.option)
     if text not in columns:
-        raise UsageError(f"{source} has no column {text!r}. It has: {_names(columns)}.{_other_reading(columns)}")
+        raise UsageError(f"{source} has no column {text!r}. It has: {shown_names(columns)}.{other_reading(columns)}")
     kept = [name for asked in wanted.keep for name in (columns if asked == ALL else [asked])]
     carried = tuple(dict.fromkeys([ID, *kept] if ID in columns and text != ID else kept))
     selection = Selection(text, carried)
@@ -85,24 +88,27 @@ def without_records(wanted: Wanted) -> Selection:
     return Selection(wanted.text or TEXT_COLUMNS[0], tuple(dict.fromkeys(k for k in wanted.keep if k != ALL)))
 
 
-def output_columns(selection: Selection, labels: Sequence[str], *, details: bool) -> tuple[str, ...]:
+def output_columns(
+    selection: Selection, labels: Sequence[str], *, details: bool, source: bool = False
+) -> tuple[str, ...]:
     """The output's column names; a passed-through name that clashes with one of the scorer's own gets ``input_``.
 
     >>> output_columns(Selection("text", ("id", "label")), ["negative", "positive"], details=False)
     ('row', 'id', 'input_label', 'label', 'score')
     """
     own = ("label", "score", *_detail_columns(labels)) if details else ("label", "score")
-    taken = {"row", *own}
+    first = ("row", SOURCE) if source else ("row",)
+    taken = {*first, *own}
     carried = []
     for name in selection.carried:
         while name in taken:
             name = f"input_{name}"
         taken.add(name)
         carried.append(name)
-    return ("row", *carried, *own)
+    return (*first, *carried, *own)
 
 
-def take(selection: Selection, parsed: Parsed) -> tuple[str, tuple[Value | None, ...]] | Reason:
+def take(selection: Selection, parsed: Parsed) -> "tuple[str, tuple[Value | None, ...]] | Reason":
     """A parsed record's text and passed-through values, or why it has to be rejected."""
     if parsed.problem is not None:
         return parsed.problem
@@ -111,12 +117,13 @@ def take(selection: Selection, parsed: Parsed) -> tuple[str, tuple[Value | None,
     value = parsed.fields.get(selection.text)
     if value is None:
         return "missing_text"
-    if isinstance(value, JsonValue):
-        if value.value is None:
+    text = value
+    if not isinstance(text, str):
+        if text.value is None:
             return "empty_text"
-        if not value.is_text:
+        if not text.is_text:
             return "not_text"
-    text = value if isinstance(value, str) else str(value.value)
+        text = str(text.value)
     if not text.strip():
         return "empty_text"
     return text, tuple(map(parsed.fields.get, selection.carried))
@@ -131,14 +138,14 @@ def _find_text_column(columns: Sequence[str], source: str, option: str) -> str:
     if len(found) == 1:
         return found[0]
     if found:
-        raise UsageError(f"{source} has {_names(found)}: name the one to use with {option}.")
+        raise UsageError(f"{source} has {shown_names(found)}: name the one to use with {option}.")
     raise UsageError(
-        f"{source} has no column called {', '.join(TEXT_COLUMNS[:-1])} or {TEXT_COLUMNS[-1]}. It has: {_names(columns)}. "
-        f"Name the one to use with {option}.{_other_reading(columns)}"
+        f"{source} has no column called {', '.join(TEXT_COLUMNS[:-1])} or {TEXT_COLUMNS[-1]}. It has: {shown_names(columns)}. "
+        f"Name the one to use with {option}.{other_reading(columns)}"
     )
 
 
-def _other_reading(columns: Sequence[str]) -> str:
+def other_reading(columns: Sequence[str]) -> str:
     """What else may be wrong where the names look like no names."""
     if any("\0" in name for name in columns):
         return " The names hold zero bytes: check --encoding; UTF-16 looks like that."
@@ -149,7 +156,7 @@ def _other_reading(columns: Sequence[str]) -> str:
     return ""
 
 
-def _names(columns: Sequence[str], most: int = 20) -> str:
+def shown_names(columns: Sequence[str], most: int = 20) -> str:
     more = len(columns) - most
     return (
         ", ".join(map(_shown, columns[:most])) + (f" and {more} more" if more > 0 else "") if columns else "no columns"

@@ -13,10 +13,10 @@ from itertools import chain
 
 from scorer.errors import InputError, UsageError
 from scorer.rows.csvrecord import Format, RecordReader
+from scorer.rows.formats import DELIMITERS
 from scorer.rows.hints import hint
 from scorer.rows.lines import Line, joined
 from scorer.rows.record import Header, Parsed, Position, Reason
-from scorer.rows.source import DELIMITERS
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def parse(source: str, physical_lines: Iterator[Line], dialect: Dialect, limit: 
         parsed, values = first
     if dialect.header:
         if parsed.problem is not None:
-            what_to_try = hint(parsed.problem, parsed.raw) or "Check --encoding, --delimiter and --quote-char."
+            what_to_try = hint(parsed.problem, bytes(parsed.raw)) or "Check --encoding, --delimiter and --quote-char."
             raise InputError(f"{source}: the header line cannot be read ({parsed.problem}). {what_to_try}")
         columns = tuple(values)
     else:

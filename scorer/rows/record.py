@@ -2,7 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, SupportsBytes, TypeAlias
+
+if TYPE_CHECKING:
+    import pyarrow
+
+    from scorer.rows.arrowvalue import ArrowValue
 
 Reason = Literal[
     "invalid_json",
@@ -34,9 +39,14 @@ class JsonValue(NamedTuple):
     def is_text(self) -> bool:
         return self.source.startswith('"')
 
+    @property
+    def plain(self) -> str | None:
+        """As a CSV cell: text as it is, everything else as it was written."""
+        return None if self.value is None else str(self.value) if self.is_text else self.source
 
-Value = str | JsonValue
-"""A field's value: a CSV cell as text, or a JSON value. Never type-inferred, never re-spelled."""
+
+Value: TypeAlias = "str | JsonValue | ArrowValue"
+"""A field's value: a CSV cell as text, a JSON value, one of Parquet. Never type-inferred, never re-spelled."""
 
 
 class Position(NamedTuple):
@@ -44,20 +54,28 @@ class Position(NamedTuple):
 
     Attributes:
         source: the file's path as it was given, ``-`` for stdin.
-        line: its first physical line, from 1.
-        offset: of its first byte in the file; of a UTF-16 or UTF-32 file, in its UTF-8 form.
+        line: its first physical line, from 1; in Parquet its number in the file.
+        offset: of its first byte in the file; of a UTF-16 or UTF-32 file, in its UTF-8 form, of a compressed one in
+            what it holds. None in Parquet, where a record's values lie apart.
     """
 
     source: str
     line: int
-    offset: int
+    offset: int | None
 
 
 class Header(NamedTuple):
-    """A file's column names, known before its first record."""
+    """A file's column names, known before its first record.
+
+    Attributes:
+        position: where it stands.
+        columns: the names.
+        schema: their types, of Parquet.
+    """
 
     position: Position
     columns: tuple[str, ...]
+    schema: "pyarrow.Schema | None" = None
 
 
 class Parsed(NamedTuple):
@@ -65,17 +83,17 @@ class Parsed(NamedTuple):
 
     Attributes:
         position: where it begins.
-        raw: its bytes (shortened where it is too long), line end included.
-        length: its whole length in bytes.
+        raw: its bytes (shortened where it is too long), line end included; of Parquet they are made when asked for.
+        length: its whole length in bytes; of Parquet about what it takes in memory.
         fields: its values by column; empty where it could not be parsed.
         duplicates: keys that it has more than once.
         problem: why it could not be parsed, or None.
     """
 
     position: Position
-    raw: bytes
+    raw: SupportsBytes
     length: int
-    fields: Mapping[str, Value]
+    fields: "Mapping[str, Value]"
     duplicates: frozenset[str] = frozenset()
     problem: Reason | None = None
 
@@ -91,14 +109,20 @@ class Record:
         position: where it begins, for the case that it cannot be scored.
         raw: its bytes, for the same.
         length: of its bytes in the input.
+        duplicate: whether an earlier record has the same text; see `scorer.duplicates`.
     """
 
     row: int
     text: str
-    carried: tuple[Value | None, ...]
+    carried: "tuple[Value | None, ...]"
     position: Position
-    raw: bytes
+    raw: SupportsBytes
     length: int
+    duplicate: bool = False
+
+    def reject(self, reason: Reason) -> "Reject":
+        """The same record as one that cannot be scored after all."""
+        return reject(self.row, self.position, reason, self.raw, self.length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +134,11 @@ class Reject:
     reason: Reason
     raw: bytes
     length: int
+
+
+def reject(row: int, position: Position, reason: Reason, raw: SupportsBytes, length: int) -> Reject:
+    """A record's reject, with its bytes, and their length where they are only made now."""
+    if isinstance(raw, bytes):
+        return Reject(row, position, reason, raw, length)
+    made = bytes(raw)
+    return Reject(row, position, reason, made, len(made))

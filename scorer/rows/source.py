@@ -1,84 +1,152 @@
-"""Inputs by name: found, told apart by format, and opened as streams of bytes."""
+"""Inputs by name: found, and opened as streams of bytes."""
 
 import glob
 import hashlib
 import io
 import os
+import shutil
 import stat
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import BinaryIO, cast
 
 from scorer.errors import InputError, ScorerError, UsageError
+from scorer.rows.compressed import decompressed
+from scorer.rows.formats import STDIN
 
-STDIN = "-"
-FORMATS = ("csv", "tsv", "jsonl", "ndjson")
-DELIMITERS = {"csv": ",", "tsv": "\t"}
+_PIECE = 1 << 17
 
 
 def expand(inputs: Iterable[str]) -> list[str]:
-    """Paths and globs to files that are there, in argument order, a glob's matches sorted.
+    """Paths, globs and folders to files that are there, in argument order; of a glob or a folder sorted.
 
-    A literal path wins over a glob, so a file called ``a[1].csv`` can be named.
+    A literal path wins over a glob, so a file called ``a[1].csv`` can be named. Of a folder all files are taken, those
+    of its folders too, but what is hidden or begins with ``_``, as other programs call what is no data (``_SUCCESS``).
 
     Raises:
-        UsageError: one is missing, is a folder, or matches nothing; or stdin stands beside other inputs.
+        UsageError: one is missing or matches nothing; or stdin stands beside other inputs.
     """
     files: list[str] = []
     for name in inputs:
         if name == STDIN or os.path.exists(name):
-            files.append(name)
+            files += _part_files(name) if name != STDIN and os.path.isdir(name) else [name]
             continue
         matches = sorted(filter(os.path.exists, glob.glob(name, recursive=True)))
         if not matches:
             raise UsageError(
                 f"the input {name} is not there" + (" (no file matches)." if glob.has_magic(name) else ".")
             )
-        files += matches
-    for name in files:
-        if name != STDIN and os.path.isdir(name):
-            raise UsageError(
-                f"the input {name} is a folder; name its files, for instance {os.path.join(name, '*.csv')!r}."
-            )
+        recursive = "**" in name  # which finds a folder's files by itself
+        for match in matches:
+            if not os.path.isdir(match):
+                files.append(match)
+            elif not recursive:
+                files += _part_files(match)
     if STDIN in files and len(files) > 1:
         raise UsageError("stdin (-) can only be the one input; it cannot stand beside other files.")
     return files
 
 
-def format_of(path: str, given: str | None, option: str) -> str:
-    """A file's format: as given, else by its name's extension.
+def _part_files(folder: str) -> list[str]:
+    found = []
+    try:
+        for path, folders, names in os.walk(folder, onerror=_raise):
+            folders[:] = [name for name in folders if not name.startswith((".", "_"))]
+            found += [os.path.join(path, name) for name in names if not name.startswith((".", "_"))]
+    except OSError as error:
+        raise ScorerError(f"the folder {error.filename} cannot be read: {error.strerror}.") from error
+    if not found:
+        raise UsageError(f"the input {folder} is a folder without any file; name one that holds the files to score.")
+    return sorted(found)
 
-    >>> format_of("a/Reviews.CSV", None, "--input-format"), format_of("a.txt", "ndjson", "--input-format")
-    ('csv', 'jsonl')
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+class Content:
+    """What a file holds as it is stored, while it is read from its beginning to its end.
+
+    Attributes:
+        count: bytes read.
+        ended: whether these are all.
     """
-    extension = given or Path(path).suffix.lstrip(".").lower()
-    if extension in FORMATS:
-        return "jsonl" if extension == "ndjson" else extension
-    what = "stdin needs" if path == STDIN else f"the format of {path} cannot be told from its name: give"
-    raise UsageError(f"{what} {option}, one of: {', '.join(FORMATS)}.")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.ended = False
+        self._hash = hashlib.sha256()
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of those bytes, hexadecimal: what sha256sum says, once all are read."""
+        return self._hash.hexdigest()
+
+    def add(self, data: bytes | memoryview) -> None:
+        """Take the next bytes; none are the end."""
+        self.count += len(data)
+        self._hash.update(data)
+        self.ended = self.ended or not len(data)
 
 
 @contextmanager
-def opened(path: str, encoding: str) -> Iterator[tuple[BinaryIO, str]]:
+def opened(path: str, compression: str | None, encoding: str, content: Content) -> Iterator[tuple[BinaryIO, str]]:
     """Open an input as bytes whose line ends are ASCII; gives the stream and the encoding it now has.
 
-    UTF-16 and UTF-32 come as UTF-8, so offsets and raw bytes of rejects are those of the UTF-8 form.
+    UTF-16 and UTF-32 come as UTF-8, so offsets and raw bytes of rejects are those of the UTF-8 form; and those of
+    compressed files are of what they hold.
 
     Raises:
         ScorerError: it cannot be opened or read.
-        InputError: it is UTF-16 or UTF-32 and does not decode.
+        InputError: it is UTF-16 or UTF-32 and does not decode, or does not decompress.
+    """
+    with opened_file(path) as file:
+        stream = cast(BinaryIO, io.BufferedReader(_Watched(file, content), _PIECE))
+        if compression is not None:
+            stream = decompressed(stream, compression, path)
+        if "\n".encode(encoding) == b"\n":
+            yield stream, encoding
+        else:
+            recoded = io.BufferedReader(_ToUtf8(stream, path, encoding))  # type: ignore[type-var]
+            yield cast(BinaryIO, recoded), "utf-8"
+
+
+@contextmanager
+def opened_file(path: str) -> Iterator[BinaryIO]:
+    """Open an input as it is stored.
+
+    Raises:
+        ScorerError: it cannot be opened, or meanwhile it cannot be read.
     """
     try:
-        with _stream(path) as stream:
-            if "\n".encode(encoding) == b"\n":
-                yield stream, encoding
-            else:
-                recoded = io.BufferedReader(_ToUtf8(stream, path, encoding))  # type: ignore[type-var]
-                yield cast(BinaryIO, recoded), "utf-8"
+        if path == STDIN:
+            if sys.stdin is None:
+                raise ScorerError("stdin is closed; name an input file.")
+            yield sys.stdin.buffer
+        else:
+            with open(path, "rb") as file:
+                yield file
     except OSError as error:
         raise ScorerError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+@contextmanager
+def opened_seekable(path: str) -> Iterator[BinaryIO]:
+    """The same for who has to go back and forth in it; of a stream a copy is made, that nobody else sees.
+
+    Raises:
+        ScorerError: as `opened_file`.
+    """
+    with opened_file(path) as file:
+        if file.seekable():
+            yield file
+            return
+        with tempfile.TemporaryFile() as copy:
+            shutil.copyfileobj(file, copy, _PIECE)
+            copy.seek(0)
+            yield copy
 
 
 def is_repeatable(path: str) -> bool:
@@ -128,15 +196,21 @@ class Hashed:
         return data
 
 
-@contextmanager
-def _stream(path: str) -> Iterator[BinaryIO]:
-    if path == STDIN:
-        if sys.stdin is None:
-            raise ScorerError("stdin is closed; name an input file.")
-        yield sys.stdin.buffer
-    else:
-        with open(path, "rb") as stream:
-            yield stream
+class _Watched(io.RawIOBase):
+    """Reads a stream and tells what it read."""
+
+    def __init__(self, stream: BinaryIO, content: Content) -> None:
+        self._stream = stream
+        self._content = content
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+        data = self._stream.read1(len(buffer))  # type: ignore[attr-defined]  # what a pipe has; not to wait for more
+        self._content.add(data)
+        buffer[: len(data)] = data
+        return len(data)
 
 
 class _ToUtf8(io.RawIOBase):

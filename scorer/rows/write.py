@@ -1,17 +1,22 @@
-"""Scored rows to bytes: CSV, TSV or JSON Lines, UTF-8, lines ending in ``\\n``."""
+"""Scored rows to bytes: CSV, TSV or JSON Lines, UTF-8, lines ending in ``\\n``; Parquet in `scorer.rows.parquetout`."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TypeAlias
 
 import orjson
 
-from scorer.rows.record import JsonValue, Value
-from scorer.rows.source import DELIMITERS
+from scorer.rows.formats import DELIMITERS, PARQUET
+from scorer.rows.record import Value
 
-Cell = Value | int | float | bool | None
+if TYPE_CHECKING:
+    import pyarrow
+
+Cell: TypeAlias = "Value | int | float | bool | None"
 """A value to write: passed through, or one of the scorer's own. A float is a probability: 6 decimals."""
 
-Formatter = Callable[[Iterable[Sequence[Cell]]], bytes]
+Formatter = Callable[[Iterable[Sequence["Cell"]]], bytes]
 """Rows of cells, in the order of the columns, to bytes."""
 
 
@@ -19,13 +24,19 @@ Formatter = Callable[[Iterable[Sequence[Cell]]], bytes]
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def formatter(kind: str, columns: Sequence[str], defused: range = range(0)) -> tuple[bytes, Formatter]:
+def formatter(
+    kind: str,
+    columns: Sequence[str],
+    defused: range = range(0),
+    fields: "Mapping[int, pyarrow.Field]" = MappingProxyType({}),
+) -> tuple[bytes, Formatter]:
     """What the file begins with, and the function that formats rows.
 
     Args:
         kind: of the file.
         columns: their names.
         defused: which of them, in CSV and TSV, get a ``'`` before what a spreadsheet would take for a formula.
+        fields: the types of those, in Parquet, that are passed through; it is an Arrow stream until it is complete.
 
     >>> head, rows = formatter("csv", ["row", "label", "score"])
     >>> head + rows([(1, "so, so", 0.25)])
@@ -35,6 +46,10 @@ def formatter(kind: str, columns: Sequence[str], defused: range = range(0)) -> t
     >>> formatter("csv", ["row", "id"], range(1, 2))[1]([(1, "=1+1")])
     b"1,'=1+1\\n"
     """
+    if kind == PARQUET:
+        from scorer.rows.parquetout import stream_formatter  # pyarrow takes a moment that others need not wait
+
+        return stream_formatter(columns, fields)
     if kind == "jsonl":
         keys = [orjson.dumps(column).decode() + ":" for column in columns]
         return b"", lambda rows: b"".join(_json_line(keys, row) for row in rows)
@@ -53,15 +68,15 @@ def _csv_line(row: Sequence[Cell], delimiter: str, special: re.Pattern[str], def
 
 
 def _csv_cell(cell: Cell, special: re.Pattern[str], *, defuse: bool) -> str:
-    if isinstance(cell, JsonValue):
-        cell = None if cell.value is None else str(cell.value) if cell.is_text else cell.source
+    if isinstance(cell, (bool, int, float)):
+        return _number(cell)
+    if cell is not None and not isinstance(cell, str):
+        cell = cell.plain
     if cell is None:
         return ""
-    if isinstance(cell, str):
-        if defuse and cell.startswith(_FORMULA):
-            cell = f"'{cell}"
-        return '"' + cell.replace('"', '""') + '"' if special.search(cell) else cell
-    return _number(cell)
+    if defuse and cell.startswith(_FORMULA):
+        cell = f"'{cell}"
+    return '"' + cell.replace('"', '""') + '"' if special.search(cell) else cell
 
 
 def _json_line(keys: Sequence[str], row: Sequence[Cell]) -> bytes:
@@ -69,14 +84,14 @@ def _json_line(keys: Sequence[str], row: Sequence[Cell]) -> bytes:
 
 
 def _json_cell(cell: Cell) -> str:
-    if isinstance(cell, JsonValue):
-        # Only ever white space, since strings escape it; but there are readers who end a line there.
-        return cell.source.replace("\r", " ")
+    if isinstance(cell, (bool, int, float)):
+        return _number(cell)
     if cell is None:
         return "null"
     if isinstance(cell, str):
         return orjson.dumps(cell).decode()
-    return _number(cell)
+    # Only ever white space, since strings escape it; but there are readers who end a line there.
+    return cell.source.replace("\r", " ")
 
 
 def _number(cell: int | float | bool) -> str:

@@ -12,15 +12,25 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+import pyarrow.parquet
 import pytest
 
 from scorer.publish import sibling
+from scorer.rows.compressed import compress
+from scorer.rows.formats import COMPRESSIONS
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 MARKS = [
     pytest.mark.faults,
     pytest.mark.skipif(sys.platform != "linux", reason="the faults are made with what Linux has"),
+]
+# Each way in and each way out once; the first is what most tests have.
+FORMATS = [
+    ("in.jsonl", "out.csv"),
+    ("in.parquet", "out.parquet"),
+    ("in.csv.gz", "out.jsonl.zst"),
+    ("in.jsonl.zst", "out.csv.gz"),
 ]
 FULL = os.environ.get("FAULTS") == "full"
 FAST = {"row_seconds": 0.0, "load_seconds": 0.0}
@@ -91,11 +101,21 @@ def in_parallel(work: Callable[[Runner, Any], Any], items: Iterable[Any], count:
 
 
 def write_input(path: Path, rows: int, width: int = 40) -> Path:
-    """JSONL of texts of some width; every 7th has none and will be rejected."""
-    with open(path, "w") as file:
-        for row in range(1, rows + 1):
-            text = "" if row % 7 == 0 else f"review {row} " + "x" * (row * 37 % width)
-            file.write(json.dumps({"id": row, "text": text}) + "\n")
+    """Texts of some width, in the format of the file's name; every 7th has none and will be rejected."""
+    texts = ["" if row % 7 == 0 else f"review {row} " + "x" * (row * 37 % width) for row in range(1, rows + 1)]
+    if path.suffix == ".parquet":
+        table = pyarrow.table({"id": pyarrow.array(range(1, rows + 1), pyarrow.int16()), "text": texts})
+        pyarrow.parquet.write_table(table, path, row_group_size=max(1, rows // 3))
+        return path
+    if ".jsonl" in path.suffixes:
+        lines = [json.dumps({"id": row, "text": text}) for row, text in enumerate(texts, start=1)]
+    else:
+        lines = ["id,text", *(f"{row},{text}" for row, text in enumerate(texts, start=1))]
+    data = [f"{line}\n".encode() for line in lines]
+    # Some archives in a row, as programs that append make them.
+    halves = [b"".join(data[: rows // 2]), b"".join(data[rows // 2 :])]
+    compression = path.suffix[1:] if path.suffix[1:] in COMPRESSIONS else None
+    path.write_bytes(b"".join(compress(half, compression) for half in halves))
     return path
 
 

@@ -21,6 +21,8 @@ from types import SimpleNamespace
 import numpy as np
 
 import scorer.job
+import scorer.rows.parquetfile
+import scorer.rows.parquetout
 from scorer.cli import command, main
 from scorer.command import run_command
 from scorer.decision import Decision

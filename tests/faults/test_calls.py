@@ -7,7 +7,19 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from harness import FAST, MARKS, counted, in_parallel, leftovers, published, runners, windows_done, write_input
+from harness import (
+    FAST,
+    FORMATS,
+    FULL,
+    MARKS,
+    counted,
+    in_parallel,
+    leftovers,
+    published,
+    runners,
+    windows_done,
+    write_input,
+)
 from runner import CALLS
 
 pytestmark = MARKS
@@ -16,29 +28,37 @@ OLD = (b"old output", b"old rejects")
 
 
 @pytest.fixture
-def whole(tmp_path):
-    source = write_input(tmp_path / "in.jsonl", counted(60, 20), width=4000)
+def whole(tmp_path, name, out):
+    source = write_input(tmp_path / name, counted(60, 20 if (name, out) == FORMATS[0] else 12), width=4000)
     with runners(1) as (run,):
-        run(source, "-o", tmp_path / "whole.csv", engine=FAST)
-    return source, published(tmp_path / "whole.csv")
+        run(source, "-o", tmp_path / f"whole-{out}", engine=FAST)
+    return source, published(tmp_path / f"whole-{out}")
 
 
-def prepare(state, folder, source, run):
+def prepare(state, output, source, run):
     """A folder with nothing, an old output, or an interrupted run in it; returns what must not be half replaced."""
-    folder.mkdir()
+    output.parent.mkdir()
     if state == "an old output":
-        (folder / "out.csv").write_bytes(OLD[0])
-        (folder / "out.csv.rejects.jsonl").write_bytes(OLD[1])
+        output.write_bytes(OLD[0])
+        output.with_name(f"{output.name}.rejects.jsonl").write_bytes(OLD[1])
     elif state == "an interrupted run":
-        fault = {"under": str(folder), "call": "fsync", "nth": 9, "kill": "after"}
-        run(source, "-o", folder / "out.csv", engine=FAST, fault=fault)
-        assert windows_done(folder / "out.csv") >= 1
-    return published(folder / "out.csv")
+        fault = {"under": str(output.parent), "call": "fsync", "nth": 9, "kill": "after"}
+        run(source, "-o", output, engine=FAST, fault=fault)
+        assert windows_done(output) >= 1
+    return published(output)
 
 
-@pytest.mark.parametrize("forever", [False, True], ids=["once", "forever"])
-@pytest.mark.parametrize("call", CALLS)
-def test_every_call_fails(whole, tmp_path, tally, call, forever):
+@pytest.mark.parametrize(
+    ("name", "out", "call", "forever"),
+    [
+        pytest.param(*formats, call, forever, id=f"{'-'.join(formats)}-{call}-{'forever' if forever else 'once'}")
+        for formats in FORMATS
+        for call in CALLS
+        for forever in (False, True)
+        if FULL or formats == FORMATS[0] or not forever
+    ],
+)
+def test_every_call_fails(whole, tmp_path, tally, call, forever, name, out):
     source, expected = whole
     number = errno.ENOSPC if call == "write" else errno.EIO
 
@@ -47,17 +67,17 @@ def test_every_call_fails(whole, tmp_path, tally, call, forever):
         held = []
         for nth in range(1, 2000):
             folder = tmp_path / f"{state}{nth}"
-            before = prepare(state, folder, source, run)
-            earlier = windows_done(folder / "out.csv")
-            command = (source, "-o", folder / "out.csv")
+            before = prepare(state, folder / out, source, run)
+            earlier = windows_done(folder / out)
+            command = (source, "-o", folder / out)
             # The input is read, too.
             under = str(tmp_path) if call == "read" else str(folder)
             fault = {"under": under, "call": call, "nth": nth, "forever": forever, "error": number}
             broken = run(*command, engine=FAST, fault=fault)
-            output, rejects = published(folder / "out.csv")
+            output, rejects = published(folder / out)
             if broken.calls < nth:
                 return [*held, (broken.code, output, rejects) == (3, *expected)]
-            done = windows_done(folder / "out.csv")
+            done = windows_done(folder / out)
             again = run(*command, engine=FAST)
             told = broken.code == 1 and "Error: " in broken.err and os_message(number) in broken.err
             # Only taking away the journal, when all is published, may fail unnoticed.
@@ -67,14 +87,18 @@ def test_every_call_fails(whole, tmp_path, tally, call, forever):
             intact &= output != expected[0] or rejects == expected[1]
             # What was durable is not given up.
             kept = output == expected[0] or (done >= earlier and again.err.startswith("Resuming ") == (done > 0))
-            mended = again.code == 3 and published(folder / "out.csv") == expected and not leftovers(folder)
+            mended = again.code == 3 and published(folder / out) == expected and not leftovers(folder)
             held.append(told and intact and kept and mended)
         return [False]
 
     states = ["nothing", "an old output", "an interrupted run"]
     held = [good for found in in_parallel(all_nth, states) for good in found]
     how = "fails, and all later ones" if forever else "fails once"
-    tally(f"the Nth {call} {how}, each N: absent, old or complete; then mended, same bytes", len(held), sum(held))
+    tally(
+        f"the Nth {call} {how}, each N, {name} to {out}: absent, old or complete; then mended, same bytes",
+        len(held),
+        sum(held),
+    )
 
 
 def os_message(number):

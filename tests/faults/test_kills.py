@@ -11,6 +11,7 @@ import pytest
 from harness import (
     ENVIRONMENT,
     FAST,
+    FORMATS,
     MARKS,
     ROOT,
     counted,
@@ -104,32 +105,36 @@ def test_chains_of_five_kills(whole, tmp_path, tally):
     tally("five times kill -9, each a window further at least, then a run to the end: same bytes", len(held), sum(held))
 
 
-@pytest.mark.parametrize("rows", [counted(60, 20), 0])
-def test_kill_before_and_after_every_call(tmp_path, tally, rows):
-    source = write_input(tmp_path / "in.jsonl", rows)
+@pytest.mark.parametrize(
+    ("name", "out", "rows"),
+    [(name, out, rows) for name, out in FORMATS for rows in (counted(60, 20 if (name, out) == FORMATS[0] else 10), 0)],
+)
+def test_kill_before_and_after_every_call(tmp_path, tally, rows, name, out):
+    source = write_input(tmp_path / name, rows)
+    whole = tmp_path / out.replace("out", "whole")
     with runners(1) as (run,):
-        run(source, "-o", tmp_path / "whole.csv", engine=FAST)
-    expected = published(tmp_path / "whole.csv")
+        run(source, "-o", whole, engine=FAST)
+    expected = published(whole)
 
     def all_calls(run, moment):
         held = []
         for nth in range(1, 5000):
             folder = tmp_path / f"{moment}{nth}"
             folder.mkdir()
-            command = (source, "-o", folder / "out.csv")
+            command = (source, "-o", folder / out)
             fault = {"under": str(folder), "call": "any", "nth": nth, "kill": moment}
             if run(*command, engine=FAST, fault=fault).code != -signal.SIGKILL:
                 return held
-            done, complete = windows_done(folder / "out.csv"), (folder / "out.csv").exists()
-            intact = not complete or published(folder / "out.csv") == expected
+            done, complete = windows_done(folder / out), (folder / out).exists()
+            intact = not complete or published(folder / out) == expected
             again = run(*command, engine=FAST)
             # After the commit point the same command is a new run.
             reported = complete or not done or not rows or resumed_at(again) is not None
-            held.append(intact and reported and published(folder / "out.csv") == expected and not leftovers(folder))
+            held.append(intact and reported and published(folder / out) == expected and not leftovers(folder))
         return [False]
 
     for moment, held in zip(("before", "after"), in_parallel(all_calls, ("before", "after")), strict=True):
-        what = f"kill -9 right {moment} the Nth system call on a file of the run of {rows} rows, each N"
+        what = f"kill -9 right {moment} the Nth system call on a file of the run of {rows} rows from {source.name} to {out}, each N"
         tally(what, len(held), sum(held))
 
 

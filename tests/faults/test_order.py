@@ -57,7 +57,7 @@ def test_each_window_is_durable_before_the_journal_says_so_and_all_is_before_it_
     assert calls == [
         *begin,
         # The first window's output begins with the header; the new names become durable with it.
-        window[0], f"write {output}", *window[1:4], "fsync .", *window[4:],
+        *window[:4], "fsync .", *window[4:],
         *window,
         # The last window has 4 rows and no reject; all rows are done, so it is complete.
         f"write {output}", f"fsync {output}", f"write {journal}", f"fsync {journal}",

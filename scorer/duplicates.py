@@ -1,0 +1,37 @@
+"""Which texts were there before, remembered in memory of a fixed size."""
+
+from array import array
+from hashlib import blake2b
+
+_SLOTS = 1 << 20
+_PROBES = 64
+
+
+class Duplicates:
+    """Remembers texts by 64 bits of their hash, in 8 MB whatever the number of texts.
+
+    Exact for some 700,000 different texts (two equal hashes among a million are one chance in 37 million); of more,
+    the ones that share a neighbourhood push each other out, and some duplicates are not noticed.
+
+    >>> seen = Duplicates()
+    >>> [seen.add(text) for text in ("a", "b", "a")]
+    [False, False, True]
+    """
+
+    def __init__(self, slots: int = _SLOTS) -> None:
+        self._slots = slots
+        self._hashes = array("Q", bytes(8 * slots))  # 0 is an empty slot
+
+    def add(self, text: str) -> bool:
+        """Remember a text; whether it was there before."""
+        key = int.from_bytes(blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "little") or 1
+        first = key % self._slots
+        for at in range(first, first + _PROBES):
+            found = self._hashes[at % self._slots]
+            if found == key:
+                return True
+            if not found:
+                self._hashes[at % self._slots] = key
+                return False
+        self._hashes[(first + key // self._slots % _PROBES) % self._slots] = key
+        return False

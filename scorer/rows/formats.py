@@ -1,0 +1,74 @@
+"""Which format a file has, told from its name or as the command line says: never from its content."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from scorer.errors import UsageError
+
+TEXT_FORMATS = ("csv", "tsv", "jsonl", "ndjson")
+PARQUET = "parquet"
+FORMATS = (*TEXT_FORMATS, PARQUET)
+COMPRESSIONS = ("gz", "zst")
+DELIMITERS = {"csv": ",", "tsv": "\t"}
+STDIN = "-"
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a file is written.
+
+    Attributes:
+        kind: ``csv``, ``tsv``, ``jsonl`` or ``parquet``.
+        compression: ``gz`` or ``zst``, or None. Parquet compresses its own pages.
+    """
+
+    kind: str
+    compression: str | None = None
+
+
+def format_of(path: str, given: str | None, option: str) -> Format:
+    """A file's format: as given, else by its name's extensions.
+
+    What is given need not name the compression: the file's name still tells it.
+
+    Raises:
+        UsageError: neither tells a format.
+
+    >>> format_of("a/Reviews.CSV", None, "--input-format"), format_of("a.txt.gz", "ndjson", "--input-format")
+    (Format(kind='csv', compression=None), Format(kind='jsonl', compression='gz'))
+    >>> format_of("-", "jsonl.zst", "--input-format")
+    Format(kind='jsonl', compression='zst')
+    """
+    kind, compression = _split(given.lower() if given is not None else _extensions(path))
+    if kind not in FORMATS or (given is not None and given.startswith(".")):
+        what = "stdin needs" if path == STDIN else f"the format of {path} cannot be told from its name: give"
+        if given is not None:
+            what = f"{option} {given!r} is no format: give"
+        raise UsageError(f"{what} {option}, one of: {', '.join(FORMATS)}; with .gz or .zst behind it if compressed.")
+    if kind == PARQUET:
+        if compression is not None:
+            raise UsageError(f"{path}: Parquet is compressed inside; it is not read or written as .{compression}.")
+        return Format(PARQUET)
+    return Format("jsonl" if kind == "ndjson" else kind, compression or compression_of(path))
+
+
+def compression_of(path: str) -> str | None:
+    """What a file's name says of its compression.
+
+    >>> compression_of("out.csv.rejects.jsonl.gz"), compression_of("out.csv")
+    ('gz', None)
+    """
+    last = Path(path).suffix.lstrip(".").lower()
+    return last if last in COMPRESSIONS else None
+
+
+def _extensions(path: str) -> str:
+    """``csv.gz`` of ``a.b.csv.gz``; empty where there is none."""
+    name = Path(path)
+    last = name.suffix.lstrip(".").lower()
+    return f"{Path(name.stem).suffix.lstrip('.').lower()}.{last}" if last in COMPRESSIONS else last
+
+
+def _split(name: str) -> tuple[str, str | None]:
+    kind, _, compression = name.rpartition(".")
+    return (kind, compression) if compression in COMPRESSIONS else (name, None)
