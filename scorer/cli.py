@@ -10,7 +10,9 @@ import click
 from scorer import __version__
 from scorer.arguments import Arguments
 from scorer.command import run_as_program
+from scorer.config import OneRun, load, note
 from scorer.defaults import ARENA_STRATEGY, BATCH_TOKENS, MAX_RECORD_BYTES
+from scorer.messages import say
 
 
 class MayBeEmpty(click.Option):
@@ -98,7 +100,7 @@ class Share(click.FloatRange):
     metavar="CHAR",
     help="Of CSV input; '' where quotes mean nothing.",
 )
-@click.option("--escape-char", default="", metavar="CHAR", help="Of CSV input; default: none.")
+@click.option("--escape-char", cls=MayBeEmpty, default="", metavar="CHAR", help="Of CSV input; default: none.")
 @click.option("--no-header", is_flag=True, help="The CSV input has no header; its columns are column_1, column_2, ...")
 @click.option("--encoding", default="utf-8", show_default=True, help="Of the input; never guessed.")
 @click.option(
@@ -118,7 +120,9 @@ class Share(click.FloatRange):
     help="Reject a longer record.",
 )
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Read the first N records only.")
-@click.option("--restart", is_flag=True, help="Score all rows, even where an interrupted run left some done.")
+@click.option(
+    "--restart", cls=OneRun, is_flag=True, help="Score all rows, even where an interrupted run left some done."
+)
 @click.option(
     "--provider",
     type=click.Choice(["auto", "cpu", "cuda"]),
@@ -156,7 +160,17 @@ class Share(click.FloatRange):
     show_default=True,
     help="How the memory taken on the GPU grows.",
 )
-@click.option("--check", is_flag=True, help="Say what this machine and the bundle can do, and score nothing.")
+@click.option(
+    "--check", cls=OneRun, is_flag=True, help="Say what this machine and the bundle can do, and score nothing."
+)
+@click.option(
+    "--config",
+    is_eager=True,
+    expose_value=False,
+    callback=load,
+    metavar="FILE",
+    help="Options, by their long names, from this TOML file; default: score.toml where it is in the current folder.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no summary on stderr; errors still.")
 @click.option("--debug", is_flag=True, help="Show a traceback with an error.")
 @click.version_option(__version__, "--version", prog_name="score", allow_from_autoenv=False)
@@ -169,10 +183,13 @@ def command(**options: object) -> int:
     the same command goes on where it stopped.
 
     Exit codes: 0 all scored, 1 environment, 2 usage, 3 published with rejects, 4 nothing published, 5 bundle or
-    provider refused, 130 or 143 interrupted, 141 stdout closed. Each option can be set in the environment too:
-    SCORE_MODEL, SCORE_PROVIDER, ...
+    provider refused, 130 or 143 interrupted, 141 stdout closed. Each option can be set in the environment (SCORE_MODEL,
+    SCORE_PROVIDER, ...) and in score.toml too; the command line wins over the environment, that over the file.
     """
     arguments = Arguments(**options)  # type: ignore[arg-type]
+    from_file = note(click.get_current_context())
+    if from_file and not arguments.quiet:
+        say(from_file)
     if arguments.check:
         from scorer.check import report
         from scorer.destination import STDOUT, destination
