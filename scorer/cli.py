@@ -2,9 +2,11 @@
 
 import math
 import os
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import click
+from click.core import ParameterSource
 
 # Nothing heavy is imported up here: `score --help` has to be quick.
 from scorer import __version__
@@ -171,6 +173,13 @@ class Share(click.FloatRange):
     metavar="FILE",
     help="Options, by their long names, from this TOML file; default: score.toml where it is in the current folder.",
 )
+@click.option(
+    "--show-config",
+    is_flag=True,
+    expose_value=False,
+    allow_from_autoenv=False,
+    help="Print every option, its value and where that is from, as a file for --config, and score nothing.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no summary on stderr; errors still.")
 @click.option("--debug", is_flag=True, help="Show a traceback with an error.")
 @click.version_option(__version__, "--version", prog_name="score", allow_from_autoenv=False)
@@ -187,20 +196,30 @@ def command(**options: object) -> int:
     SCORE_PROVIDER, ...) and in score.toml too; the command line wins over the environment, that over the file.
     """
     arguments = Arguments(**options)  # type: ignore[arg-type]
-    from_file = note(click.get_current_context())
+    context = click.get_current_context()
+    if context.get_parameter_source("show_config") is ParameterSource.COMMANDLINE:
+        from scorer.showconfig import show
+
+        return _print(show(context))
+    from_file = note(context)
     if from_file and not arguments.quiet:
         say(from_file)
     if arguments.check:
         from scorer.check import report
-        from scorer.destination import STDOUT, destination
 
-        out = destination(STDOUT)
-        for line in report(arguments.model, arguments.device_id, arguments.threads):
-            out.write(f"{line}\n".encode())
-        return 0
+        return _print(report(arguments.model, arguments.device_id, arguments.threads))
     from scorer.job import run
 
     return run(arguments)
+
+
+def _print(lines: Iterable[str]) -> int:
+    from scorer.destination import STDOUT, destination
+
+    out = destination(STDOUT)
+    for line in lines:
+        out.write(f"{line}\n".encode(errors="backslashreplace"))  # names of files need not be text
+    return 0
 
 
 def main() -> NoReturn:

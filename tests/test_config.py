@@ -2,12 +2,14 @@
 
 import json
 import os
+import tomllib
 from pathlib import Path
 
 import click
 import pytest
 
 from scorer.cli import command
+from scorer.showconfig import show
 
 
 @pytest.fixture
@@ -174,3 +176,75 @@ def test_help_and_version_come_whatever_the_file_says(folder, score):
     (folder / "score.toml").write_text("nonsense")
     assert score("--help").code == score("--version").code == 0
     assert score("in.jsonl").code == 2
+
+
+def shown(*arguments):
+    """What `score --show-config` prints: its lines by option, and what they say as TOML."""
+    context = command.make_context("score", [*arguments, "--show-config"])
+    lines = list(show(context))
+    return dict(line.split(" = ", 1) for line in lines if not line.startswith("#")), tomllib.loads("\n".join(lines))
+
+
+def test_show_config_says_what_holds_and_why_without_a_model_or_an_input(folder, score, monkeypatch):
+    monkeypatch.setenv("SCORE_MODEL", "not even looked for")
+    (folder / "score.toml").write_text('keep = ["a", "b"]\ndetails = true\nquote-char = ""\nlimit = 5\n')
+    result = score("--show-config", "--limit", "7", "--threshold", "1")
+    assert (result.code, result.err) == (0, "")
+    lines = result.out.splitlines()
+    for line in (
+        'model = "not even looked for"  # environment SCORE_MODEL',
+        "limit = 7  # command line",
+        "threshold = 1.0  # command line",
+        'keep = ["a", "b"]  # score.toml',
+        "details = true  # score.toml",
+        'quote-char = ""  # score.toml',
+        "strict = false  # default",
+        'precision = "auto"  # default',
+        "# text is not set",
+        "# max-rejects is not set",
+        "# restart = false  # default; has no place in a file",
+    ):
+        assert line in lines
+    assert sorted(path.name for path in folder.iterdir()) == ["in.jsonl", "score.toml"]
+
+
+def test_show_config_names_every_option_that_is_not_about_the_command_line_itself(folder):
+    lines = list(show(command.make_context("score", [])))
+    for option in command.params:
+        if isinstance(option, click.Option) and option.name not in NOT_IN_A_FILE - {"check", "restart"}:
+            name = next(name for name in option.opts if name.startswith("--"))[2:]
+            assert [line for line in lines if line.removeprefix("# ").split()[0] == name], name
+    assert len(lines) >= 30
+
+
+def test_what_show_config_prints_is_a_file_that_gives_the_same_again(folder, monkeypatch):
+    monkeypatch.setenv("SCORE_QUOTE_CHAR", "")
+    monkeypatch.setenv("SCORE_KEEP", "stars date")
+    (folder / "score.toml").write_text("escape-formulas = true\nmax-reject-ratio = 0.0000001\n")
+    awkward = ["--text", 'a "b" \\ # é\t\n\x7f\u2028', "--threshold", "0.5", "--strict", "-o", "out.csv", "-q"]
+    lines, values = shown(*awkward)
+    assert (values["text"], values["quote-char"], values["keep"]) == (awkward[1], "", ["stars", "date"])
+    expected = options(*awkward)
+    (folder / "again.toml").write_text("\n".join(show(command.make_context("score", awkward))))
+    for name in ("SCORE_QUOTE_CHAR", "SCORE_KEEP"):
+        monkeypatch.delenv(name)
+    assert options("--config", "again.toml") == expected
+    again, same = shown("--config", "again.toml")
+    assert same == values
+    assert {line.split("  # ")[-1] for line in again.values()} == {"again.toml"}
+    assert len(again) == len(lines)
+
+
+def test_an_option_and_a_file_name_that_are_no_text_stand_in_comments(folder, score):
+    (folder / "a\nlimit = 1 #.toml").write_text("limit = 2\n")
+    result = score("--show-config", "-o", "\udcff.csv", "--config", "a\nlimit = 1 #.toml")
+    assert tomllib.loads(result.out)["limit"] == 2
+    assert result.out.splitlines()[0] == (
+        r'# output = "\udcff.csv"  # command line; no file can hold it, for it is no text'
+    )
+
+
+def test_show_config_refuses_what_a_run_would_refuse(folder, score):
+    (folder / "score.toml").write_text("max_rejects = 10\n")
+    assert score("--show-config").code == 2
+    assert score("--show-config", "--config", "/dev/null", "--threshold", "7").code == 2
