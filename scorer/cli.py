@@ -197,13 +197,18 @@ def command(**options: object) -> int:
     """
     arguments = Arguments(**options)  # type: ignore[arg-type]
     context = click.get_current_context()
-    if context.get_parameter_source("show_config") is ParameterSource.COMMANDLINE:
+    showing = context.get_parameter_source("show_config") is ParameterSource.COMMANDLINE
+    from_file = note(context)
+    if from_file and not arguments.quiet and not showing:
+        say(from_file)
+    if arguments.uncertain is not None:  # no type of click's, so it has to be checked here for what scores nothing
+        from scorer.decision import decide
+
+        decide(arguments.threshold, arguments.uncertain)
+    if showing:
         from scorer.showconfig import show
 
         return _print(show(context))
-    from_file = note(context)
-    if from_file and not arguments.quiet:
-        say(from_file)
     if arguments.check:
         from scorer.check import report
 

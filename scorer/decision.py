@@ -82,3 +82,14 @@ class Decision:
             found = probabilities.argmax(axis=1)
         found[np.isnan(probabilities[:, 0])] = len(labels) + 1
         return [names[int(number)] for number in found]
+
+
+def decide(threshold: float | None, uncertain: str | None) -> Decision:
+    """What --threshold and --uncertain ask for, as far as it can be checked without a model.
+
+    Raises:
+        UsageError: they are not what they should be, or do not fit together.
+    """
+    decision = Decision(threshold, None if uncertain is None else parse_band(uncertain))
+    decision.check(())
+    return decision

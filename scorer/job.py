@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from scorer import signals
 from scorer.arguments import Arguments
-from scorer.decision import Decision, parse_band
+from scorer.decision import Decision, decide
 from scorer.destination import (
     STDOUT,
     Destination,
@@ -55,7 +55,7 @@ def run(arguments: Arguments) -> int:
             raise UsageError("--rejects and --output are the same file.")
     if arguments.escape_formulas and output_format.kind not in DELIMITERS:
         raise UsageError("--escape-formulas is for CSV and TSV output: nothing else is taken for formulas.")
-    decision = Decision(arguments.threshold, None if arguments.uncertain is None else parse_band(arguments.uncertain))
+    decision = decide(arguments.threshold, arguments.uncertain)
     wanted = Wanted(
         arguments.text,
         arguments.keep,

@@ -105,3 +105,11 @@ def test_logits_are_divided_by_the_bundles_temperature(bundle):
     expected = 1 / (1 + np.exp(-logits[:, 0] / bundle.manifest.temperature))
     np.testing.assert_allclose(scorer.scores(logits).probabilities[:, 1], expected)
     assert bundle.manifest.temperature != 1
+
+
+@pytest.mark.parametrize("what", ["--check", "--show-config"])
+def test_a_bad_band_is_refused_by_what_scores_nothing_too(score, what):
+    for band in ("x", "0.9,0.1"):
+        result = score(what, "--uncertain", band)
+        assert (result.code, result.out) == (2, "")
+        assert result.err.startswith(f"Error: --uncertain {'takes LOW,HIGH' if band == 'x' else band}")
