@@ -9,7 +9,7 @@ from click.core import ParameterSource
 
 # Nothing heavy is imported up here: `score-model --help` has to be quick.
 from scorer import __version__
-from scorer.command import run_as_program
+from scorer.command import note_debug, run_as_program
 from scorer.errors import UsageError
 from scorer.manifest import MAX_LENGTH, TRUNCATIONS
 
@@ -32,7 +32,7 @@ Examples:
 DEFAULT_MAX_TOKENS = 1024
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
-_debug = click.option("--debug", is_flag=True, help="Show a traceback with an error.")
+_debug = click.option("--debug", is_flag=True, callback=note_debug, help="Show a traceback with an error.")
 _quiet = click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
 _label_names = click.option("--label-names", metavar="A,B,...", help="Names for the raw labels, in their sorted order.")
 _text_column = click.option(

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 # Nothing heavy is imported up here: `score --help` has to be quick.
 from scorer import __version__
 from scorer.arguments import Arguments
-from scorer.command import run_as_program
+from scorer.command import note_debug, run_as_program
 from scorer.config import OneRun, load, note
 from scorer.defaults import ARENA_STRATEGY, BATCH_TOKENS, MAX_RECORD_BYTES
 from scorer.messages import say
@@ -181,7 +181,7 @@ class Share(click.FloatRange):
     help="Print every option, its value and where that is from, as a file for --config, and score nothing.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no summary on stderr; errors still.")
-@click.option("--debug", is_flag=True, help="Show a traceback with an error.")
+@click.option("--debug", is_flag=True, callback=note_debug, help="Show a traceback with an error.")
 @click.version_option(__version__, "--version", prog_name="score", allow_from_autoenv=False)
 @click.help_option("-h", "--help", allow_from_autoenv=False)
 def command(**options: object) -> int:

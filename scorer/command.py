@@ -6,13 +6,32 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NoReturn
 
 import click
+from click.core import ParameterSource
 
 from scorer.errors import ReaderGone, ScorerError
 from scorer.messages import say
 from scorer.signals import Interrupted, defer, install
+
+
+@dataclass
+class Debug:
+    """Whether a traceback is wanted: what can be seen without click, until click has read all that may say so.
+
+    `run_command` gives one to the context as its object.
+    """
+
+    wanted: bool = False
+
+
+def note_debug(context: click.Context, parameter: click.Parameter, given: bool) -> bool:
+    """Tell `run_command` what --debug is, wherever it was set: the option's callback."""
+    if context.get_parameter_source(str(parameter.name)) is not ParameterSource.DEFAULT:
+        context.ensure_object(Debug).wanted = given
+    return given
 
 
 def run_command(command: click.Command, arguments: Sequence[str], *, name: str, interrupted: str) -> int:
@@ -28,9 +47,10 @@ def run_command(command: click.Command, arguments: Sequence[str], *, name: str, 
             `Interrupted`).
     """
     prefix = command.context_settings.get("auto_envvar_prefix")
-    debug = "--debug" in arguments or os.environ.get(f"{prefix}_DEBUG", "0") not in ("", "0")
+    # Reading the options can fail before the one that says so is read.
+    debug = Debug("--debug" in arguments or os.environ.get(f"{prefix}_DEBUG", "0") not in ("", "0"))
     try:
-        return int(command.main(list(arguments), prog_name=name, standalone_mode=False) or 0)
+        return int(command.main(list(arguments), prog_name=name, standalone_mode=False, obj=debug) or 0)
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -39,7 +59,7 @@ def run_command(command: click.Command, arguments: Sequence[str], *, name: str, 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return error.exit_code
     except ScorerError as error:
-        _explain(str(error), error, debug)
+        _explain(str(error), error, debug.wanted)
         return error.exit_code
     except Interrupted as error:
         say(f"\n{error.word}: {' '.join(_notes(error)) or interrupted}")
@@ -49,7 +69,7 @@ def run_command(command: click.Command, arguments: Sequence[str], *, name: str, 
         return 130
     except Exception as error:
         what = f"unexpected {type(error).__name__}: {error}\nRun again with --debug for a traceback."
-        _explain(what, error, debug)
+        _explain(what, error, debug.wanted)
         return 1
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 import click
 import pytest
 
+from export.cli import command as score_model
 from scorer.cli import command
+from scorer.command import run_command
 from scorer.showconfig import show
 
 
@@ -248,3 +250,45 @@ def test_show_config_refuses_what_a_run_would_refuse(folder, score):
     (folder / "score.toml").write_text("max_rejects = 10\n")
     assert score("--show-config").code == 2
     assert score("--show-config", "--config", "/dev/null", "--threshold", "7").code == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "environment", "arguments", "wanted"),
+    [
+        ("", None, [], False),
+        ("debug = true", None, [], True),
+        ("debug = false", None, [], False),
+        ("", "1", [], True),
+        ("", "true", [], True),
+        ("", "no", [], False),
+        ("debug = true", "no", [], False),
+        ("debug = false", "no", ["--debug"], True),
+    ],
+)
+def test_a_traceback_is_shown_wherever_debug_was_asked_for(
+    folder, score, monkeypatch, line, environment, arguments, wanted
+):
+    (folder / "score.toml").write_text(line)
+    if environment is not None:
+        monkeypatch.setenv("SCORE_DEBUG", environment)
+    result = score("none.jsonl", *arguments)
+    assert result.code == 2
+    assert ("Traceback" in result.err) is wanted
+
+
+def test_what_is_wrong_with_the_file_itself_comes_with_a_traceback_too(folder, score, monkeypatch):
+    (folder / "score.toml").write_text("nonsense")
+    assert "Traceback" not in score("in.jsonl").err
+    assert "Traceback" in score("in.jsonl", "--debug").err
+    monkeypatch.setenv("SCORE_DEBUG", "1")
+    assert "Traceback" in score("in.jsonl").err
+
+
+def test_score_model_shows_a_traceback_where_its_options_ask_for_one(folder, capfd, monkeypatch):
+    def err():
+        run_command(score_model, ["parity", "none", "--data", "in.jsonl"], name="score-model", interrupted="")
+        return capfd.readouterr().err
+
+    assert "Traceback" not in err()
+    monkeypatch.setenv("SCORE_MODEL_PARITY_DEBUG", "1")
+    assert "Traceback" in err()
