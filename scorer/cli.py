@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from scorer import __version__
 from scorer.arguments import Arguments
 from scorer.command import note_debug, run_as_program
+from scorer.completion import files, folders
 from scorer.config import OneRun, load, note
 from scorer.defaults import ARENA_STRATEGY, BATCH_TOKENS, MAX_RECORD_BYTES
 from scorer.messages import say
@@ -49,10 +50,20 @@ class Share(click.FloatRange):
 
 
 @click.command(epilog=EXAMPLES, context_settings={"auto_envvar_prefix": "SCORE"})
-@click.argument("inputs", nargs=-1, metavar="INPUT...")
-@click.option("-o", "--output", default="-", metavar="FILE", help="Where the scores go; - or nothing is stdout.")
+@click.argument("inputs", nargs=-1, shell_complete=files, metavar="INPUT...")
 @click.option(
-    "--model", metavar="FOLDER", help="A bundle from `score-model train`; default: the one that comes with the package."
+    "-o",
+    "--output",
+    default="-",
+    shell_complete=files,
+    metavar="FILE",
+    help="Where the scores go; - or nothing is stdout.",
+)
+@click.option(
+    "--model",
+    shell_complete=folders,
+    metavar="FOLDER",
+    help="A bundle from `score-model train`; default: the one that comes with the package.",
 )
 @click.option(
     "--input-format",
@@ -106,7 +117,10 @@ class Share(click.FloatRange):
 @click.option("--no-header", is_flag=True, help="The CSV input has no header; its columns are column_1, column_2, ...")
 @click.option("--encoding", default="utf-8", show_default=True, help="Of the input; never guessed.")
 @click.option(
-    "--rejects", metavar="FILE", help="Where records go that cannot be scored; default: <output>.rejects.jsonl."
+    "--rejects",
+    shell_complete=files,
+    metavar="FILE",
+    help="Where records go that cannot be scored; default: <output>.rejects.jsonl.",
 )
 @click.option(
     "--max-rejects", type=click.IntRange(0), metavar="N", help="Publish nothing if more records are rejected."
@@ -170,6 +184,7 @@ class Share(click.FloatRange):
     is_eager=True,
     expose_value=False,
     callback=load,
+    shell_complete=files,
     metavar="FILE",
     help="Options, by their long names, from this TOML file; default: score.toml where it is in the current folder.",
 )

@@ -51,6 +51,8 @@ def run_command(command: click.Command, arguments: Sequence[str], *, name: str, 
     debug = Debug("--debug" in arguments or os.environ.get(f"{prefix}_DEBUG", "0") not in ("", "0"))
     try:
         return int(command.main(list(arguments), prog_name=name, standalone_mode=False, obj=debug) or 0)
+    except SystemExit as end:  # click's, after it has answered the shell that asked for completions
+        return int(end.code or 0)
     except click.ClickException as error:
         error.show()
         return error.exit_code
