@@ -26,16 +26,6 @@ class MayBeEmpty(click.Option):
         return "" if os.environ.get(name) == "" else super().resolve_envvar_value(ctx)
 
 
-EXAMPLES = """\b
-Examples:
-  score reviews.jsonl -o out.csv
-  score reviews.csv -o out.jsonl --keep '*' --details
-  score 'part-*.csv' -o out.csv --model models/imdb --text body
-  cat reviews.jsonl | score - --input-format jsonl > out.csv
-  score --check
-"""
-
-
 class Share(click.FloatRange):
     """A number from 0 to 1; nan, which is neither below nor above, is none."""
 
@@ -49,7 +39,7 @@ class Share(click.FloatRange):
         return number
 
 
-@click.command(epilog=EXAMPLES, context_settings={"auto_envvar_prefix": "SCORE"})
+@click.command(context_settings={"auto_envvar_prefix": "SCORE"})
 @click.argument("inputs", nargs=-1, shell_complete=files, metavar="INPUT...")
 @click.option(
     "-o",
@@ -201,6 +191,14 @@ class Share(click.FloatRange):
 @click.help_option("-h", "--help", allow_from_autoenv=False)
 def command(**options: object) -> int:
     """Score every text of the INPUT files with a classifier: a label and a probability a row.
+
+    \b
+    Examples:
+      score reviews.jsonl -o out.csv
+      score reviews.csv -o out.jsonl --keep '*' --details
+      score 'part-*.csv' -o out.csv --model models/imdb --text body
+      cat reviews.jsonl | score - --input-format jsonl > out.csv
+      score --check
 
     INPUT is a CSV, TSV or JSONL file, a quoted glob, or - for stdin. Records that cannot be scored are never lost:
     they go to the rejects file, with the reason. The output file appears complete or not at all; after an interruption

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import click
 from click.core import ParameterSource
 
-# tomllib and difflib are imported where they are used: most runs have no file, and `score --help` has to be quick.
 from scorer.errors import UsageError
+from scorer.messages import meant
 
 CONFIG = "score.toml"
 USED = f"{__name__}.used"  # where the context keeps the name of the file
@@ -40,7 +40,7 @@ def read(path: str) -> dict[str, object]:
     Raises:
         UsageError: it is missing, cannot be read, or is not TOML.
     """
-    import tomllib
+    import tomllib  # most runs have no file, and `score --help` has to be quick
 
     try:
         with open(path, "rb") as file:
@@ -125,14 +125,11 @@ def _takes(option: click.Option) -> tuple[str, str, tuple[type, ...]]:
 
 
 def _unknown(name: str, value: object, command: click.Command, known: list[str]) -> str:
-    from difflib import get_close_matches
-
     if f"--{name}" in [each for option in command.params for each in option.opts]:
         return f"{name!r} is for the command line only; take it out of the file."
     if isinstance(value, dict):
         return f"{name!r} is a table; options are lines at the top of the file, such as details = true."
-    close = get_close_matches(name, known, 1)
-    return f"there is no option {name!r}; " + (f"did you mean {close[0]!r}?" if close else "see `score --help`.")
+    return f"there is no option {name!r}; {meant(name, known, 'see `score --help`.')}"
 
 
 def toml(value: object) -> str:

@@ -52,7 +52,7 @@ def run(arguments: Arguments) -> int:
     if rejects_place != STDERR:
         check_place(rejects_place, list(inputs.files), "--rejects")
         if os.path.realpath(rejects_place) == os.path.realpath(arguments.output):
-            raise UsageError("--rejects and --output are the same file.")
+            raise UsageError("--rejects and --output are the same file; name another for one of them.")
     if arguments.escape_formulas and output_format.kind not in DELIMITERS:
         raise UsageError("--escape-formulas is for CSV and TSV output: nothing else is taken for formulas.")
     decision = decide(arguments.threshold, arguments.uncertain)

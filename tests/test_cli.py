@@ -194,7 +194,10 @@ def test_an_input_without_records(score, tmp_path, name, data, code, out):
     ("arguments", "code", "message"),
     [
         ([], 2, "name an input, for instance: score reviews.jsonl -o out.csv"),
-        (["none.csv"], 2, "the input none.csv is not there."),
+        (["none.csv"], 2, "the input none.csv is not there; check its name and its folder."),
+        (["inn.jsonl"], 2, "the input inn.jsonl is not there; did you mean 'in.jsonl'?"),
+        (["nowhere/in.jsonl"], 2, "the input nowhere/in.jsonl is not there, nor can its folder be looked into; check the name."),
+        (["no*.csv"], 2, "the input no*.csv is not there (no file matches); see with ls what does."),
         (["in.txt"], 2, "the format of in.txt cannot be told from its name: give --input-format, one of: csv, tsv, jsonl, ndjson, parquet; with .gz or .zst behind it if compressed."),
         (["-"], 2, "stdin needs --input-format, one of: csv, tsv, jsonl, ndjson, parquet; with .gz or .zst behind it if compressed."),
         (["in.jsonl", "-o", "out.xyz"], 2, "the format of out.xyz cannot be told from its name: give --output-format, one of: csv, tsv, jsonl, ndjson, parquet; with .gz or .zst behind it if compressed."),
@@ -202,11 +205,12 @@ def test_an_input_without_records(score, tmp_path, name, data, code, out):
         (["in.jsonl", "-o", "folder.csv"], 2, "--output folder.csv is a folder; give a file in it, for instance folder.csv/out.csv."),
         (["in.jsonl", "-o", "link.jsonl"], 2, "--output link.jsonl is an input too; write to another file."),
         (["in.jsonl", "-o", "o.csv", "--rejects", "in.jsonl"], 2, "--rejects in.jsonl is an input too; write to another file."),
-        (["in.jsonl", "-o", "o.csv", "--rejects", "./o.csv"], 2, "--rejects and --output are the same file."),
+        (["in.jsonl", "-o", "o.csv", "--rejects", "./o.csv"], 2, "--rejects and --output are the same file; name another for one of them."),
         (["in.jsonl", "-o", "o.csv", "--rejects", ".o.csv.score-partial"], 2, "--rejects .o.csv.score-partial is a name for work in progress; take another."),
         (["in.jsonl", "-o", "in.txt/out.csv"], 2, "the folder {cwd}/in.txt of --output in.txt/out.csv is not there; create it first."),
-        (["dangling.csv"], 2, "the input dangling.csv is not there."),
-        (["in.jsonl", "--text", "body"], 2, "in.jsonl has no column 'body'. It has: 'id', 'text', 'stars'."),
+        (["dangling.csv"], 2, "the input dangling.csv is not there; check its name and its folder."),
+        (["in.jsonl", "--text", "body"], 2, "in.jsonl has no column 'body'; name the one to use with --text. It has: 'id', 'text', 'stars'."),
+        (["in.jsonl", "--text", "Text"], 2, "in.jsonl has no column 'Text'; did you mean 'text'? It has: 'id', 'text', 'stars'."),
         (["in.jsonl", "--encoding", "klingon"], 2, "--encoding 'klingon' is not known; for instance utf-8, latin-1, cp1252, utf-16."),
         (["in.jsonl", "--delimiter", "ab"], 2, "--delimiter takes one character, not 'ab'."),
         (["in.jsonl", "--precision", "fp8"], 2, "the bundle tiny has no precision 'fp8'; it has: fp16, fp32, int8."),
@@ -473,6 +477,16 @@ def test_check_reports_the_machine_and_the_bundle(score, bundle):
     ):
         assert line in result.out
     assert any(line.startswith("provider cuda: ") for line in result.out.splitlines())
+
+
+def test_the_help_leads_with_examples(score):
+    lines = score("--help").out.splitlines()
+    order = [
+        next(number for number, line in enumerate(lines) if line.strip().startswith(begin))
+        for begin in ("Usage: score", "Score every text", "Examples:", "score reviews.jsonl -o", "INPUT is", "Options:")
+    ]
+    assert order == sorted(order)
+    assert order[2] < 6
 
 
 def test_every_option_is_explained_in_the_help(score):

@@ -494,8 +494,8 @@ def test_a_literal_path_wins_over_a_glob_and_globs_are_sorted(tmp_path, monkeypa
     assert expand(["b.csv", "[ab].csv"]) == ["b.csv", "a.csv", "b.csv"]
     assert expand(["x[1].csv"]) == ["x[1].csv"]
     for name, message in (
-        ("none.csv", "the input none.csv is not there."),
-        ("*.jsonl", "the input *.jsonl is not there (no file matches)."),
+        ("none.csv", "the input none.csv is not there; check its name and its folder."),
+        ("*.jsonl", "the input *.jsonl is not there (no file matches); see with ls what does."),
     ):
         with pytest.raises(UsageError) as caught:
             expand([name])

@@ -554,7 +554,7 @@ def test_evaluate_wants_the_labels_of_the_bundle(bundle, files, score_model):
         ),
         (
             ["--train-file", "train.csv", "--test-file", "test.csv", "--text-column", "body"],
-            "train.csv has no column 'body'. It has: 'review', 'label'.",
+            "train.csv has no column 'body'; name the one to use with --text-column. It has: 'review', 'label'.",
         ),
         (
             ["--train-file", "train.csv", "--test-file", "test.csv", "--label-column", "stars"],

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from scorer.errors import UsageError
+from scorer.messages import meant
 from scorer.rows.record import Parsed, Reason, Value
 
 TEXT_COLUMNS = ("text", "review", "content", "body", "comment")
@@ -65,7 +66,10 @@ def select(wanted: Wanted, columns: Sequence[str], source: str) -> Selection:
     """
     text = wanted.text if wanted.text is not None else _find_text_column(columns, source, wanted.option)
     if text not in columns:
-        raise UsageError(f"{source} has no column {text!r}. It has: {shown_names(columns)}.{other_reading(columns)}")
+        advice = meant(text, columns, f"name the one to use with {wanted.option}.")
+        raise UsageError(
+            f"{source} has no column {text!r}; {advice} It has: {shown_names(columns)}.{other_reading(columns)}"
+        )
     kept = [name for asked in wanted.keep for name in (columns if asked == ALL else [asked])]
     carried = tuple(dict.fromkeys([ID, *kept] if ID in columns and text != ID else kept))
     selection = Selection(text, carried)

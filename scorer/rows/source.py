@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import BinaryIO, cast
 
 from scorer.errors import InputError, ScorerError, UsageError
+from scorer.messages import meant
 from scorer.rows.compressed import decompressed
 from scorer.rows.formats import STDIN
 
@@ -35,9 +36,7 @@ def expand(inputs: Iterable[str]) -> list[str]:
             continue
         matches = sorted(filter(os.path.exists, glob.glob(name, recursive=True)))
         if not matches:
-            raise UsageError(
-                f"the input {name} is not there" + (" (no file matches)." if glob.has_magic(name) else ".")
-            )
+            raise UsageError(f"the input {name} is not there{_advice(name)}")
         recursive = "**" in name  # which finds a folder's files by itself
         for match in matches:
             if not os.path.isdir(match):
@@ -236,3 +235,16 @@ class _ToUtf8(io.RawIOBase):
         count = min(len(buffer), len(self._waiting))
         buffer[:count], self._waiting = self._waiting[:count], self._waiting[count:]
         return count
+
+
+def _advice(name: str) -> str:
+    """What to do about an input that is missing."""
+    if glob.has_magic(name):
+        return " (no file matches); see with ls what does."
+    folder, base = os.path.split(name)
+    try:
+        with os.scandir(folder or ".") as entries:
+            files = (entry.name for entry in entries if entry.is_file())
+            return f"; {meant(base, files, 'check its name and its folder.')}"
+    except OSError:
+        return ", nor can its folder be looked into; check the name."
