@@ -56,13 +56,13 @@ setup(
     # By name: a search would find tests and build/ too. The default bundle is installed as data of scorer.default.
     packages=["scorer", "scorer.rows", "scorer.default", "export"],
     package_dir={"scorer.default": "models/default"},
-    package_data={"scorer.default": ["*"], "scorer": ["py.typed"]},
+    package_data={"scorer.default": ["*"], "scorer": ["py.typed", "summary.schema.json"]},
     install_requires=SCORING,
     extras_require={
         "cuda": [f"onnxruntime-gpu[cuda,cudnn]>=1.30 ; {GPU_WHEEL}"],
         "export": EXPORT,
         "bench": BENCH,
-        "test": [*EXPORT, "pytest>=9", "hypothesis>=6.150"],
+        "test": [*EXPORT, "pytest>=9", "hypothesis>=6.150", "jsonschema>=4.25", "prometheus-client>=0.23"],
     },
     entry_points={"console_scripts": ["score=scorer.cli:main", "score-model=export.cli:main"]},
     classifiers=[

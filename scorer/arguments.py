@@ -30,6 +30,7 @@ class Arguments:
     strict: bool
     max_record_bytes: int
     limit: int | None
+    shard: str | None
     restart: bool
     provider: str
     precision: str
@@ -39,5 +40,8 @@ class Arguments:
     gpu_mem_limit: int | None
     arena_strategy: str
     check: bool
+    summary: str | None
+    metrics: str | None
+    log_format: str
     quiet: bool
     debug: bool

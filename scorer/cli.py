@@ -11,7 +11,7 @@ from click.core import ParameterSource
 # Nothing heavy is imported up here: `score --help` has to be quick.
 from scorer import __version__
 from scorer.arguments import Arguments
-from scorer.command import note_debug, run_as_program
+from scorer.command import note_debug, note_log_format, run_as_program
 from scorer.completion import files, folders
 from scorer.config import OneRun, load, note
 from scorer.defaults import ARENA_STRATEGY, BATCH_TOKENS, MAX_RECORD_BYTES
@@ -127,6 +127,12 @@ class Share(click.FloatRange):
 )
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Read the first N records only.")
 @click.option(
+    "--shard",
+    cls=OneRun,
+    metavar="I/N",
+    help="Score the I-th of N ranges of rows, from 1/N to N/N: for job arrays. All together are the whole.",
+)
+@click.option(
     "--restart", cls=OneRun, is_flag=True, help="Score all rows, even where an interrupted run left some done."
 )
 @click.option(
@@ -185,6 +191,24 @@ class Share(click.FloatRange):
     allow_from_autoenv=False,
     help="Print every option, its value and where that is from, as a file for --config, and score nothing.",
 )
+@click.option(
+    "--summary",
+    shell_complete=files,
+    metavar="FILE",
+    help="Write what became of the run as JSON, also when it fails: counts, speed, hashes, versions.",
+)
+@click.option(
+    "--metrics", shell_complete=files, metavar="FILE", help="The same for Prometheus' textfile collector; *.prom."
+)
+@click.option(
+    "--log-format",
+    is_eager=True,
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    callback=note_log_format,
+    help="How messages on stderr are written; json is an object a line.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no summary on stderr; errors still.")
 @click.option("--debug", is_flag=True, callback=note_debug, help="Show a traceback with an error.")
 @click.version_option(__version__, "--version", prog_name="score", allow_from_autoenv=False)
@@ -200,7 +224,7 @@ def command(**options: object) -> int:
       cat reviews.jsonl | score - --input-format jsonl > out.csv
       score --check
 
-    INPUT is a CSV, TSV or JSONL file, a quoted glob, or - for stdin. Records that cannot be scored are never lost:
+    INPUT is a CSV, TSV, JSONL or Parquet file, also as .gz or .zst, a quoted glob, a folder, or - for stdin. Records that cannot be scored are never lost:
     they go to the rejects file, with the reason. The output file appears complete or not at all; after an interruption
     the same command goes on where it stopped.
 

@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from scorer.errors import ReaderGone, ScorerError
-from scorer.messages import say
+from scorer.messages import is_json, say, write_json
 from scorer.signals import Interrupted, defer, install
 
 
@@ -34,6 +34,13 @@ def note_debug(context: click.Context, parameter: click.Parameter, given: bool) 
     return given
 
 
+def note_log_format(context: click.Context, parameter: click.Parameter, given: str) -> str:
+    """How messages are written from now on, those about other options too: the option's callback."""
+    if not context.resilient_parsing:
+        write_json(given == "json")
+    return given
+
+
 def run_command(command: click.Command, arguments: Sequence[str], *, name: str, interrupted: str) -> int:
     """Run a command and return its exit code.
 
@@ -48,30 +55,35 @@ def run_command(command: click.Command, arguments: Sequence[str], *, name: str, 
     """
     prefix = command.context_settings.get("auto_envvar_prefix")
     # Reading the options can fail before the one that says so is read.
+    write_json(False)
     debug = Debug("--debug" in arguments or os.environ.get(f"{prefix}_DEBUG", "0") not in ("", "0"))
     try:
         return int(command.main(list(arguments), prog_name=name, standalone_mode=False, obj=debug) or 0)
     except SystemExit as end:  # click's, after it has answered the shell that asked for completions
         return int(end.code or 0)
     except click.ClickException as error:
-        error.show()
+        if is_json():
+            say(f"Error: {error.format_message()}", "error", {"exit_code": error.exit_code})
+        else:
+            error.show()
         return error.exit_code
     except ReaderGone as error:
         # What is still buffered has nowhere to go; Python would complain about it while flushing at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return error.exit_code
     except ScorerError as error:
-        _explain(str(error), error, debug.wanted)
+        _explain(str(error), error, debug.wanted, error.exit_code)
         return error.exit_code
     except Interrupted as error:
-        say(f"\n{error.word}: {' '.join(_notes(error)) or interrupted}")
+        message = f"\n{error.word}: {' '.join(_notes(error)) or interrupted}"
+        say(message, "error", {"exit_code": error.exit_code})
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        say(f"\nInterrupted: {interrupted}")
+        say(f"\nInterrupted: {interrupted}", "error", {"exit_code": 130})
         return 130
     except Exception as error:
         what = f"unexpected {type(error).__name__}: {error}\nRun again with --debug for a traceback."
-        _explain(what, error, debug.wanted)
+        _explain(what, error, debug.wanted, 1)
         return 1
 
 
@@ -89,10 +101,13 @@ def run_as_program(command: click.Command, *, name: str, interrupted: str) -> No
     os._exit(code)
 
 
-def _explain(message: str, error: Exception, debug: bool) -> None:
-    if debug:
+def _explain(message: str, error: Exception, debug: bool, exit_code: int) -> None:
+    fields: dict[str, object] = {"exit_code": exit_code}
+    if debug and is_json():
+        fields["traceback"] = traceback.format_exc()
+    elif debug:
         traceback.print_exc()
-    say("\n".join([f"Error: {message}", *_notes(error)]))
+    say("\n".join([f"Error: {message}", *_notes(error)]), "error", fields)
 
 
 def _notes(error: BaseException) -> list[str]:

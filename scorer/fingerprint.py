@@ -30,6 +30,7 @@ _SHAPING = (
     "no_header",
     "encoding",
     "max_record_bytes",
+    "shard",
 )
 
 

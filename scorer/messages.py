@@ -1,21 +1,54 @@
 """What people are told, on stderr; stdout carries data only."""
 
 import contextlib
+import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from itertools import islice
+from types import MappingProxyType
+from typing import Literal
 
 import click
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _LONGEST_LINE = 2000
 
+Level = Literal["info", "warning", "error"]
 
-def say(message: str) -> None:
-    """Print a line on stderr. Where nobody listens (closed, disk full), the work itself must not fail for it."""
+
+class _Form:
+    """How messages are written; of the whole process, as stderr is."""
+
+    as_json = False
+
+
+def write_json(wanted: bool) -> None:
+    """From now on messages are JSON lines, or text."""
+    _Form.as_json = wanted
+
+
+def is_json() -> bool:
+    return _Form.as_json
+
+
+def say(message: str, level: Level = "info", fields: Mapping[str, object] = MappingProxyType({})) -> None:
+    """Print a message on stderr. Where nobody listens (closed, disk full), the work itself must not fail for it.
+
+    Args:
+        message: some words, or lines of them.
+        level: how much it matters, for who reads JSON.
+        fields: the same as numbers and names, for who reads JSON.
+    """
+    text = visible(message)
     with contextlib.suppress(OSError):
-        click.echo(visible(message), err=True)
+        click.echo(_json_line(text.strip(), level, fields) if is_json() else text, err=True)
+
+
+def _json_line(text: str, level: Level, fields: Mapping[str, object]) -> str:
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return json.dumps({"time": now, "level": level, "message": text, **fields})
 
 
 def visible(message: str) -> str:

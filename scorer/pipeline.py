@@ -42,10 +42,12 @@ class Limits:
     Attributes:
         rejects: records, checked as soon as it is passed.
         ratio: share of all records, checked at the end.
+        all: whether all records may be rejected, as they may be of a shard.
     """
 
     rejects: int | None = None
     ratio: float | None = None
+    all: bool = False
 
 
 class RejectLimitPassed(InputError):
@@ -106,14 +108,14 @@ def score_rows(
             summary.bytes_read = window.bytes_read
             summary.seconds = time.monotonic() - start
             on_window(summary)
-    if summary.rows_in and not summary.rows_scored:
+    if summary.rows_in and not summary.rows_scored and not limits.all:
         raise RejectLimitPassed(f"every one of the {summary.rows_in} records was rejected ({reasons(summary)}).")
     if limits.ratio is not None and summary.rows_in and summary.rows_rejected / summary.rows_in > limits.ratio:
         raise RejectLimitPassed(
             f"{summary.rows_rejected} of {summary.rows_in} records were rejected ({reasons(summary)}): "
             f"more than --max-reject-ratio {limits.ratio} allows."
         )
-    if not summary.rows_in:
+    if not summary.rows_scored:
         output.write(_format(output_format, reader, model.labels, wanted)[0])
     return summary
 

@@ -2,12 +2,13 @@
 
 import sys
 import time
-from types import TracebackType
+from collections.abc import Mapping
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 from tqdm import tqdm
 
-from scorer.messages import say
+from scorer.messages import is_json, say
 
 
 class Progress:
@@ -28,12 +29,18 @@ class Progress:
         self._first: int | None = None
         self._bar: tqdm | None = None
         self._quiet = quiet
-        if not quiet and sys.stderr is not None and sys.stderr.isatty():
+        if not quiet and not is_json() and sys.stderr is not None and sys.stderr.isatty():
             ending = "{percentage:3.0f}% |{bar}| {remaining} left{postfix}" if total else "{elapsed}{postfix}"
             self._bar = tqdm(total=total, desc=what, bar_format="{desc} " + ending, leave=False, file=sys.stderr)
 
-    def show(self, done: int, note: str) -> None:
-        """Tell how much is done; what the first call tells counts as done before, not as this run's speed."""
+    def show(self, done: int, note: str, fields: Mapping[str, object] = MappingProxyType({})) -> None:
+        """Tell how much is done; what the first call tells counts as done before, not as this run's speed.
+
+        Args:
+            done: of the total.
+            note: what else is worth knowing.
+            fields: the same, for who reads JSON.
+        """
         now = time.monotonic()
         if self._first is None:
             self._first, self._start = done, now
@@ -44,13 +51,19 @@ class Progress:
             self._bar.update(done - self._bar.n)
         elif not self._quiet and now - self._last >= self._every:
             self._last = now
-            say(f"{self._what}: {self._share(done, now - self._start)}{note}")
+            share, left = self._share(done, now - self._start)
+            known = "" if left is None else f"{share:.0%}, {duration(left)} left, "
+            say(
+                f"{self._what}: {known}{note}",
+                fields={"event": "progress", **fields, "share": share, "seconds_left": left and round(left)},
+            )
 
-    def _share(self, done: int, seconds: float) -> str:
+    def _share(self, done: int, seconds: float) -> tuple[float | None, float | None]:
+        """The share that is done, and the seconds that are left; None where nobody knows."""
         if not self._total or self._first is None or done <= self._first:
-            return ""
+            return None, None
         left = seconds * (self._total - done) / (done - self._first)
-        return f"{done / self._total:.0%}, {duration(left)} left, "
+        return round(done / self._total, 4), left
 
     def __enter__(self) -> Self:
         return self

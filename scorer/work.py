@@ -46,6 +46,7 @@ class Work:
         self.rejects = rejects
         self._repeatable = repeatable
         self._every = 1
+        self._before = 0
         self._command = "the same command"
         self._begun = False  # this run went on with what was there, or started over
         self._synced = False  # the names of the files are durable
@@ -53,7 +54,14 @@ class Work:
         self._journal: Journal | None = None
 
     def begin(
-        self, header: Header, reader: Input, every: int, *, restart: bool, tell: Callable[[str], None]
+        self,
+        header: Header,
+        reader: Input,
+        every: int,
+        *,
+        restart: bool,
+        tell: Callable[[str], None],
+        before: int = 0,
     ) -> Summary:
         """Go on where the run of the same header was interrupted, or start over.
 
@@ -63,13 +71,14 @@ class Work:
             every: records of a durable window.
             restart: start over in any case.
             tell: how people are told what was decided.
+            before: rows of the input before the first one of this run; of a shard.
 
         Raises:
             InputError: the input's files look untouched, but what was done is not what they begin with.
             UsageError: the input has not the columns that are needed.
             ScorerError: a file cannot be written.
         """
-        self._every = every
+        self._every, self._before = every, before
         entry, reason = self._interrupted(), None
         if restart:
             self._command = "the same command without --restart"
@@ -77,7 +86,7 @@ class Work:
             reason = self._resume(entry, header, reader)
             if reason is None:
                 self._begun = True
-                tell(f"Resuming at row {entry.summary.rows_in + 1:,}: the rows before it are done.")
+                tell(f"Resuming at row {before + entry.summary.rows_in + 1:,}: the rows before it are done.")
                 return entry.summary.copy()
             reader.rewind()
         elif self._journal is not None and self._journal.foreign:
@@ -90,7 +99,11 @@ class Work:
 
     def commit(self, summary: Summary, *, complete: bool = False) -> None:
         """Make durable what was written, if a window is full: the output, then the rejects, then that it is so."""
-        if self._journal is None or not self._repeatable or (summary.rows_in % self._every and not complete):
+        if (
+            self._journal is None
+            or not self._repeatable
+            or ((self._before + summary.rows_in) % self._every and not complete)
+        ):
             return
         last = self._journal.last
         self.output.sync()
@@ -216,7 +229,7 @@ class Work:
         """How to go on; None where that has nothing to do with the rows."""
         if kept is not None and self._begun:
             rows = f"{kept.summary.rows_in:,} rows are done and kept"
-            resumes = f"{self._command} resumes at row {kept.summary.rows_in + 1:,}."
+            resumes = f"{self._command} resumes at row {self._before + kept.summary.rows_in + 1:,}."
             # Whether the input still begins with them, or will when it is mended, the next run finds out.
             return (
                 f"{rows}; if the input still begins with them, {resumes}"

@@ -4,7 +4,7 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from export.train import PRECISIONS, Settings, train
 from scorer.bundle import SUMS, Bundle, format_sums, parse_sums
 from scorer.cli import command
 from scorer.command import run_command
+from scorer.messages import write_json
 
 GOOD = ("good", "great", "lovely", "fine", "superb", "warm")
 BAD = ("bad", "awful", "dull", "poor", "stale", "cold")
@@ -197,6 +198,13 @@ def bundle_of_three(tmp_path_factory: pytest.TempPathFactory, encoder: Callable[
     """A bundle of three labels, fp32."""
     folder = tmp_path_factory.mktemp("bundles") / "three"
     return make_bundle(encoder("bert"), folder, ("bad", "good", "mixed"), pooling="mean", precisions=("fp32",))
+
+
+@pytest.fixture(autouse=True)
+def messages_are_text() -> Iterator[None]:
+    """How messages are written is the process's, which here are many commands."""
+    yield
+    write_json(False)
 
 
 @dataclass

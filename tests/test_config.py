@@ -92,7 +92,7 @@ def test_another_file_is_named_by_config_or_the_environment_and_dev_null_switche
     assert options("--config", "third.toml")["limit"] == 3
 
 
-NOT_IN_A_FILE = {"config", "show_config", "check", "version", "help", "restart"}
+NOT_IN_A_FILE = {"config", "show_config", "check", "version", "help", "restart", "shard"}
 EXAMPLES = {"boolean": "true", "integer range": "1", "float range": "1.0", "text": '"x"'}
 
 
@@ -137,7 +137,7 @@ def test_every_option_that_a_file_may_set_can_be_set_in_one(folder):
         ('provider = "gpu"', "provider: 'gpu' is not one of 'auto', 'cpu', 'cuda'."),
         *(
             (f"{name} = true", f"'{name}' is for the command line only; take it out of the file.")
-            for name in ("config", "check", "version", "help", "restart")
+            for name in ("config", "check", "version", "help", "restart", "shard")
         ),
     ],
 )  # fmt: skip
@@ -213,7 +213,7 @@ def test_show_config_says_what_holds_and_why_without_a_model_or_an_input(folder,
 def test_show_config_names_every_option_that_is_not_about_the_command_line_itself(folder):
     lines = list(show(command.make_context("score", [])))
     for option in command.params:
-        if isinstance(option, click.Option) and option.name not in NOT_IN_A_FILE - {"check", "restart"}:
+        if isinstance(option, click.Option) and option.name not in NOT_IN_A_FILE - {"check", "restart", "shard"}:
             name = next(name for name in option.opts if name.startswith("--"))[2:]
             assert [line for line in lines if line.removeprefix("# ").split()[0] == name], name
     assert len(lines) >= 30

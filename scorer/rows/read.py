@@ -73,6 +73,7 @@ class Reader:
         self._wanted = wanted
         self._limit = limit
         self._first_row = 1
+        self._restricted = False
         self.stamps = {path: stamp(path) for path in inputs.files}
         self.rewind()
 
@@ -95,15 +96,16 @@ class Reader:
 
     def count(self) -> int:
         """Read all inputs once and count their records, rejects included, up to the limit; then begin anew."""
+        count = sum(1 for _ in islice(self._parsed(), self._limit))
         self.rewind()
-        try:
-            return sum(1 for _ in islice(self._parsed(), self._limit))
-        finally:
-            self.rewind()
+        return count
 
     def restrict(self, first: int, last: int) -> None:
-        """Give the records of these rows only, from now on; what is before them is still read."""
-        self._first_row, self._limit = first, last
+        """Give the records of these rows only, from now on; what is before them is read, but not given.
+
+        Where the last row is before the first there are none, and the columns are those of the whole input all the same.
+        """
+        self._first_row, self._limit, self._restricted = first, last, True
         self.rewind()
 
     def peek(self) -> None:
@@ -151,7 +153,8 @@ class Reader:
                 )
 
     def _read(self) -> Iterator[Record | Reject]:
-        for row, parsed in enumerate(islice(self._parsed(), self._limit), start=1):
+        all_parsed = self._parsed()
+        for row, parsed in enumerate(islice(all_parsed, self._limit), start=1):
             if self.selection is None and parsed.problem is None:
                 self._select(tuple(parsed.fields), parsed.position.source)
             if row < self._first_row:
@@ -169,6 +172,16 @@ class Reader:
                 text, carried = taken
                 duplicate = self._duplicates.add(text)
                 yield Record(row, text, carried, parsed.position, parsed.raw, parsed.length, duplicate)
+        if self._restricted:
+            self._find_columns(all_parsed)
+
+    def _find_columns(self, rest: Iterator[Parsed]) -> None:
+        """Where none of the rows so far said which columns there are, a later one does: all shards have the same."""
+        for parsed in rest if self.selection is None else ():
+            if self.selection is None and parsed.problem is None:
+                self._select(tuple(parsed.fields), parsed.position.source)
+            if self.selection is not None:
+                return
 
     def _parsed(self) -> Iterator[Parsed]:
         for path in self.inputs.files:
