@@ -62,7 +62,7 @@ setup(
         "cuda": [f"onnxruntime-gpu[cuda,cudnn]>=1.30 ; {GPU_WHEEL}"],
         "export": EXPORT,
         "bench": BENCH,
-        "test": [*EXPORT, "pytest>=9", "hypothesis>=6.150", "jsonschema>=4.25", "prometheus-client>=0.23"],
+        "test": [*EXPORT, "pytest>=9", "hypothesis>=6.150", "jsonschema>=4.25", "prometheus-client>=0.23.1"],
     },
     entry_points={"console_scripts": ["score=scorer.cli:main", "score-model=export.cli:main"]},
     classifiers=[

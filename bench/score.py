@@ -3,13 +3,14 @@ own rate that is left of it.
 
     python bench/score.py ../shared/imdb/test.parquet
 
-Writes the texts as CSV and as JSONL, scores both, checks that both give the same rows in order, and prints a table and,
+Writes the texts as CSV, JSONL, gzipped JSONL and Parquet, scores each, checks that all give the same rows in order, and prints a table and,
 as its last line, one JSON object. Each run is a process of its own; its peak memory is what the system counted. The
 engine's own rate is that of the same rows from token ids to logits, in this process, right before.
 """
 
 import argparse
 import csv
+import gzip
 import json
 import statistics
 import subprocess
@@ -41,11 +42,14 @@ def main() -> None:
                 sample = table.take(list(range(0, len(table), max(1, len(table) // rows)))[:rows])
                 outputs = []
                 own = engine_rate(scorer, sample["text"].to_pylist())
-                for source in (write_csv(sample, folder), write_jsonl(sample, folder)):
+                for write in (write_csv, write_jsonl, write_gzip, write_parquet):
+                    source = write(sample, folder)
                     output = folder / f"{source.name}.out.csv"
                     found = score(source, output, arguments.model)
                     share = len(sample) / found["seconds"] / own
-                    runs.append({"format": source.suffix[1:], "rows": len(sample), **found, "of_engine": share})
+                    runs.append(
+                        {"format": "".join(source.suffixes)[1:], "rows": len(sample), **found, "of_engine": share}
+                    )
                     outputs.append(output.read_bytes())
                     print(runs[-1], file=sys.stderr)
                 check(outputs, len(sample))
@@ -70,6 +74,17 @@ def write_jsonl(table: pyarrow.Table, folder: Path) -> Path:
     with open(folder / "in.jsonl", "w", encoding="utf-8") as file:
         file.writelines(json.dumps(row) + "\n" for row in table.to_pylist())
     return folder / "in.jsonl"
+
+
+def write_gzip(table: pyarrow.Table, folder: Path) -> Path:
+    data = write_jsonl(table, folder).read_bytes()
+    (folder / "in.jsonl.gz").write_bytes(gzip.compress(data))
+    return folder / "in.jsonl.gz"
+
+
+def write_parquet(table: pyarrow.Table, folder: Path) -> Path:
+    pyarrow.parquet.write_table(table, folder / "in.parquet")
+    return folder / "in.parquet"
 
 
 def engine_rate(scorer: Scorer, texts: list[str]) -> float:
@@ -103,9 +118,9 @@ def score(source: Path, output: Path, model: str | None) -> dict[str, float]:
 
 
 def check(outputs: list[bytes], rows: int) -> None:
-    """CSV and JSONL input must give the same bytes, and every row once, in order."""
-    if outputs[0] != outputs[1]:
-        raise SystemExit("CSV and JSONL input gave different scores")
+    """Every format must give the same bytes, and every row once, in order."""
+    if len(set(outputs)) != 1:
+        raise SystemExit("two formats gave different scores")
     found = [int(line.split(b",", 1)[0]) for line in outputs[0].splitlines()[1:]]
     if found != list(range(1, rows + 1)):
         raise SystemExit("rows are missing or out of order")

@@ -221,6 +221,7 @@ def command(**options: object) -> int:
       score reviews.jsonl -o out.csv
       score reviews.csv -o out.jsonl --keep '*' --details
       score 'part-*.csv' -o out.csv --model models/imdb --text body
+      score reviews.parquet -o out.parquet --keep stars --summary run.json
       cat reviews.jsonl | score - --input-format jsonl > out.csv
       score --check
 

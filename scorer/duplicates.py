@@ -20,7 +20,7 @@ class Duplicates:
 
     def __init__(self, slots: int = _SLOTS) -> None:
         self._slots = slots
-        self._hashes = array("Q", bytes(8 * slots))  # 0 is an empty slot
+        self._hashes = array("Q", [0]) * slots  # 0 is an empty slot
 
     def add(self, text: str) -> bool:
         """Remember a text; whether it was there before."""

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Any
 
 import tokenizers
@@ -10,6 +11,8 @@ import tokenizers
 from scorer import __version__
 from scorer.arguments import Arguments
 from scorer.model import Scorer
+from scorer.plan import Plan
+from scorer.rows.formats import PARQUET
 from scorer.runtime import onnxruntime_version
 
 REJECTS = "the rejects file"
@@ -34,11 +37,13 @@ _SHAPING = (
 )
 
 
-def fingerprint(arguments: Arguments, scorer: Scorer, rejects_place: str) -> dict[str, Any]:
+def fingerprint(arguments: Arguments, scorer: Scorer, plan: Plan) -> dict[str, Any]:
     """Everything that shapes the output but the input's content, by the name that messages give it."""
     options = {f"--{name.replace('_', '-')}": getattr(arguments, name) for name in _SHAPING}
     if scorer.choice.provider != "cpu":
         options["--batch-tokens"] = scorer.batch_tokens
+    if plan.output_format.kind == PARQUET:  # the same rows are other bytes with another writer
+        options["pyarrow"] = version("pyarrow")
     return {
         "review-scorer": __version__,
         "onnxruntime": onnxruntime_version(),
@@ -47,7 +52,7 @@ def fingerprint(arguments: Arguments, scorer: Scorer, rejects_place: str) -> dic
         "--provider": scorer.choice.provider,
         "--precision": scorer.choice.precision,
         "the inputs": list(arguments.inputs),
-        REJECTS: os.path.realpath(rejects_place),
+        REJECTS: os.path.realpath(plan.rejects),
         **options,
     }
 

@@ -61,7 +61,7 @@ def _run(arguments: Arguments, record: RunRecord) -> int:
             tell(f"Note: {scorer.choice.remark}.")
         with record.phases.timed("count"):
             rows = _count(plan, record, arguments.limit)
-        header = Header(fingerprint(arguments, scorer, plan.rejects), reader.stamps)
+        header = Header(fingerprint(arguments, scorer, plan), reader.stamps)
         with record.phases.timed("skip"):
             first = record.rows[0] if record.rows is not None else 1
             done = work.begin(

@@ -546,3 +546,11 @@ def test_a_file_said_to_be_in_another_encoding_than_utf_8_is_not_advised_into_a_
     (tmp_path / "in.csv").write_bytes("id,text\n1,café\n2,good\n".encode())
     result = score(tmp_path / "in.csv", "-o", tmp_path / "out.csv", "--encoding", "ascii")
     assert (result.code, "This is UTF-8: leave out --encoding." in result.err) == (3, True)
+
+
+def test_options_of_csv_are_noted_where_no_input_is_csv(score, jsonl, tmp_path):
+    result = score(jsonl, "-o", tmp_path / "out.csv", "--delimiter", ";", "--no-header")
+    assert result.code == 0
+    assert result.err.splitlines()[-1] == (
+        "Note: --delimiter, --no-header: for CSV and TSV input, which there is none of; left aside."
+    )

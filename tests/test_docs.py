@@ -34,6 +34,26 @@ def test_every_command_line_of_the_readme_has_options_that_exist(line):
     assert {word for word in words if re.match(r"--?[a-z]", word)} <= known
 
 
+def test_what_the_readme_and_the_docs_link_to_is_there():
+    for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for place in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
+            assert (path.parent / place).exists(), f"{path.name}: {place}"
+
+
+def test_the_picture_of_a_terminal_loads_nothing_and_shows_a_run_that_is_resumed():
+    picture = (ROOT / "docs" / "terminal.svg").read_text(encoding="utf-8")
+    assert "docs/terminal.svg" in README
+    assert not re.search(r"href|url\(|<script", picture)
+    for words in ("$ score reviews.jsonl", "rows/s", "left", "Resuming at row", "rows scored"):
+        assert words in picture
+
+
+def test_every_option_of_score_is_explained():
+    for parameter in score.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, parameter.opts[0]
+
+
 def test_every_option_of_score_model_is_explained():
     for name, command in score_model.commands.items():
         for parameter in command.params:
