@@ -21,11 +21,11 @@ import termios
 import time
 from pathlib import Path
 
-COLUMNS = 100
+COLUMNS = 104
 COMMAND = "score reviews.jsonl -o out.csv --summary run.json"
 SHOWN = [
     "head -n 4 out.csv",
-    "jq -c '{rows_in, rows_scored, resumed_from_row, rows_per_second, labels}' run.json",
+    "jq -c '{rows_in, rows_scored, resumed_from_row, rows_per_second}' run.json",
 ]
 LINE, CHARACTER, MARGIN = 19, 8.2, 16  # pixels
 HERE = Path(__file__).parent
@@ -51,7 +51,7 @@ def main() -> None:
 def in_terminal(folder: Path, interrupt_after: float | None) -> str:
     """What a terminal was sent while `score` ran."""
     here, there = pty.openpty()
-    fcntl.ioctl(there, termios.TIOCSWINSZ, struct.pack("HHHH", 40, COLUMNS, 0, 0))
+    fcntl.ioctl(there, termios.TIOCSWINSZ, struct.pack("HHHH", 40, COLUMNS - 4, 0, 0))
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent), "SCORE_PROVIDER": "cpu"}
     run = subprocess.Popen(
         [sys.executable, "-m", "scorer", *COMMAND.split()[1:]],

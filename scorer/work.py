@@ -135,7 +135,7 @@ class Work:
     def _interrupted(self) -> Entry | None:
         """How far an earlier run had come, if it was not done. One that was killed after the commit point was."""
         last = self._journal.last if self._journal is not None else None
-        if last is None or not last.summary.rows_in:
+        if last is None or not last.summary.rows_scored:  # there is nothing to lose
             return None
         done = last.complete and isinstance(self.output, FileDestination) and self.output.is_new()
         return None if done else last

@@ -102,6 +102,21 @@ def test_an_interrupted_shard_is_gone_on_with_and_its_record_says_where(score, f
     assert '--shard was "2/2", now "1/2"' in result.err
 
 
+@pytest.mark.parametrize("windows", [1, 2, 3])
+@pytest.mark.parametrize("out", ["csv", "csv.gz", "parquet"])
+def test_a_shard_of_nothing_but_rejects_is_published_also_after_an_interruption(
+    score, tmp_path, interrupted, out, windows
+):  # noqa: F811
+    texts = [""] * 20 + ["good"] * 20
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    command = (tmp_path / "in.jsonl", "--shard", "1/2")
+    assert score(*command, "-o", tmp_path / f"whole.{out}").code == 3
+    assert interrupted(windows, *command, "-o", tmp_path / f"out.{out}").code == 143
+    assert score(*command, "-o", tmp_path / f"out.{out}").code == 3
+    assert (tmp_path / f"out.{out}").read_bytes() == (tmp_path / f"whole.{out}").read_bytes()
+    assert len((tmp_path / f"out.{out}.rejects.jsonl").read_text().splitlines()) == 20
+
+
 def test_stdin_and_what_is_no_shard_are_refused(score, bundle, folder):
     run = start(bundle, "-", "--input-format", "jsonl", "--shard", "1/2")
     _, err = run.communicate(b'{"text": "good"}\n')
