@@ -239,7 +239,9 @@ def command(**options: object) -> int:
     from_file = note(context)
     if from_file and not arguments.quiet and not showing:
         say(from_file)
-    if arguments.uncertain is not None:  # no type of click's, so it has to be checked here for what scores nothing
+    if arguments.uncertain is not None and (
+        showing or arguments.check
+    ):  # no type of click's, so it has to be checked here for what scores nothing
         from scorer.decision import decide
 
         decide(arguments.threshold, arguments.uncertain)

@@ -55,7 +55,7 @@ def run_command(command: click.Command, arguments: Sequence[str], *, name: str, 
     """
     prefix = command.context_settings.get("auto_envvar_prefix")
     # Reading the options can fail before the one that says so is read.
-    write_json(False)
+    write_json(_asks_for_json(arguments, prefix))
     debug = Debug("--debug" in arguments or os.environ.get(f"{prefix}_DEBUG", "0") not in ("", "0"))
     try:
         return int(command.main(list(arguments), prog_name=name, standalone_mode=False, obj=debug) or 0)
@@ -99,6 +99,13 @@ def run_as_program(command: click.Command, *, name: str, interrupted: str) -> No
     # Not by way of the interpreter's end: it takes signals like any program that knows none of them, and waits for
     # threads, also for one that an interrupt cut off from whoever would have told it to stop.
     os._exit(code)
+
+
+def _asks_for_json(arguments: Sequence[str], prefix: str | None) -> bool:
+    """Whether messages are to be JSON, as far as that can be seen before click has read the options: it may fail to."""
+    given = " ".join(arguments).replace("--log-format=", "--log-format ")
+    asked = os.environ.get(f"{prefix}_LOG_FORMAT") == "json" and "--log-format" not in given
+    return asked or "--log-format json" in given
 
 
 def _explain(message: str, error: Exception, debug: bool, exit_code: int) -> None:

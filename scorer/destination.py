@@ -117,6 +117,7 @@ class StreamDestination:
         try:
             self._waiting = self._waiting or tempfile.TemporaryFile()  # noqa: SIM115 -- closed by close()
             self._waiting.write(data)
+            self._waiting.flush()
         except OSError as error:
             raise cannot_be_written(Path(tempfile.gettempdir()), error) from error
 
@@ -130,7 +131,7 @@ class StreamDestination:
             self._stream.flush()
         except OSError as error:
             if isinstance(error, BrokenPipeError) and self._name is None:
-                raise ReaderGone from error
+                raise ReaderGone("whoever read stdout went away") from error
             raise ScorerError(f"{self._name or 'the output stream'} cannot be written: {error.strerror}.") from error
 
     def _write_some(self, data: memoryview) -> int:

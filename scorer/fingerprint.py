@@ -37,11 +37,22 @@ _SHAPING = (
 )
 
 
-def fingerprint(arguments: Arguments, scorer: Scorer, plan: Plan) -> dict[str, Any]:
-    """Everything that shapes the output but the input's content, by the name that messages give it."""
+def fingerprint(
+    arguments: Arguments, scorer: Scorer, plan: Plan, rows: tuple[int, int] | None = None
+) -> dict[str, Any]:
+    """Everything that shapes the output but the input's content, by the name that messages give it.
+
+    Args:
+        arguments: the command's.
+        scorer: what scores.
+        plan: what the arguments mean.
+        rows: the first and the last row, of a shard; where more rows came in the meantime, it has others.
+    """
     options = {f"--{name.replace('_', '-')}": getattr(arguments, name) for name in _SHAPING}
     if scorer.choice.provider != "cpu":
         options["--batch-tokens"] = scorer.batch_tokens
+    if rows is not None:
+        options["the shard's rows"] = list(rows)
     if plan.output_format.kind == PARQUET:  # the same rows are other bytes with another writer
         options["pyarrow"] = version("pyarrow")
     return {

@@ -8,7 +8,7 @@ from scorer import signals
 from scorer.arguments import Arguments
 from scorer.closing import hints, show_progress, tell_notes, tell_result
 from scorer.destination import Destination, Packed, StreamDestination, destination, is_stream
-from scorer.errors import ScorerError
+from scorer.errors import InputError, ScorerError
 from scorer.fingerprint import fingerprint
 from scorer.journal import Header
 from scorer.messages import say
@@ -23,6 +23,10 @@ from scorer.rows.source import is_repeatable
 from scorer.runrecord import RunRecord, failure
 from scorer.summary import Summary
 from scorer.work import Work
+
+
+class RecordMissing(ScorerError):
+    """The output is there, and what was to be written about it is not. Exit code 1."""
 
 
 def run(arguments: Arguments) -> int:
@@ -41,8 +45,9 @@ def run(arguments: Arguments) -> int:
     except BaseException as error:
         try:
             record.write(*failure(error))
-        except ScorerError as also:
-            error.add_note(f"The record of the run is missing: {also}")
+        except Exception as also:  # what went wrong first is what has to be told
+            if not isinstance(error, RecordMissing):
+                error.add_note(f"The record of the run is missing: {also}")
         raise
 
 
@@ -61,7 +66,7 @@ def _run(arguments: Arguments, record: RunRecord) -> int:
             tell(f"Note: {scorer.choice.remark}.")
         with record.phases.timed("count"):
             rows = _count(plan, record, arguments.limit)
-        header = Header(fingerprint(arguments, scorer, plan), reader.stamps)
+        header = Header(fingerprint(arguments, scorer, plan, record.rows), reader.stamps)
         with record.phases.timed("skip"):
             first = record.rows[0] if record.rows is not None else 1
             done = work.begin(
@@ -70,6 +75,8 @@ def _run(arguments: Arguments, record: RunRecord) -> int:
         before, record.before, record.summary = done.copy(), done.copy(), done
         with Progress("scoring", rows or _size(plan.inputs), quiet=arguments.quiet) as progress:
             progress.show(before.rows_in if rows else reader.bytes_read, "")
+            if plan.output_format.kind == PARQUET and reader.selection is not None:
+                reader.carried_fields(reader.selection.carried)  # types that do not go together are told at once
 
             def on_window(summary: Summary) -> None:
                 signals.check()
@@ -95,6 +102,8 @@ def _run(arguments: Arguments, record: RunRecord) -> int:
                 message = [str(error), f"{what}; the rejects are in {plan.rejects}.", *hints(reader)]
                 raise RejectLimitPassed("\n".join(message)) from error
         reader.check_unchanged(all_files=True)
+        if rows is not None and summary.rows_in != rows:
+            raise InputError(f"{summary.rows_in:,} rows were read where the input said it has {rows:,}: it is damaged.")
         with record.phases.timed("publish"):
             work.publish(summary)
         exit_code = 3 if summary.rows_rejected else 0
@@ -128,9 +137,9 @@ def _count(plan: Plan, record: RunRecord, limit: int | None) -> int | None:
 def _write_record(record: RunRecord, exit_code: int, output: str) -> None:
     try:
         record.write(exit_code)
-    except ScorerError as error:
-        raise ScorerError(
-            f"{output} is published and complete, but the record of the run is missing: {error}"
+    except Exception as error:
+        raise RecordMissing(
+            f"{output} is published and complete, but not all of the record of the run: {error}"
         ) from error
 
 

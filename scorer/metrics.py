@@ -6,6 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from scorer.rejects import shown_source
+
 _PREFIX = "review_scorer"
 
 
@@ -19,7 +21,7 @@ def prometheus(record: Mapping[str, Any], place: str) -> str:
         record: as `scorer.runrecord.RunRecord.content` gives it.
         place: the metrics file.
     """
-    run = {"run": Path(place).stem}
+    run = {"run": shown_source(Path(place).stem)}
     ended = datetime.fromisoformat(record["ended"]).timestamp()
     bundle = record["bundle"] or {}
     info = {

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from scorer import windows
 from scorer.errors import InputError
+from scorer.model import Scores
 from scorer.rejects import format_reject, shown_source
 from scorer.rows.columns import Selection, Wanted, output_columns, without_records
 from scorer.rows.formats import PARQUET
 from scorer.rows.record import Reject
 from scorer.rows.write import Cell, Formatter, formatter
 from scorer.summary import Summary, reasons
+from scorer.tokens import Tokens
 from scorer.windows import Model, Window, scored_ahead
 
 if TYPE_CHECKING:
@@ -89,12 +91,15 @@ def score_rows(
     _check_limit(summary, limits)
     with contextlib.closing(scored_ahead(reader, model)) as ahead:
         for window in ahead:
+            passed = limits.rejects is not None and summary.rows_rejected + len(window.rejects) > limits.rejects
+            # Waited for before anything is counted: counts that an interrupt finds go together.
+            found = None if passed else window.result()
             summary.rows_in += len(window.rejects) + len(window.records)
             summary.rejected.update(reject.reason for reject in window.rejects)
             rejected = window.rejects
             rows: list[tuple[Cell, ...]] = []
-            if not _limit_passed(summary, limits):
-                rows, unscored = _scored(window, model.labels, summary, wanted)
+            if found is not None:
+                rows, unscored = _scored(window, found, model.labels, summary, wanted)
                 rejected = sorted([*rejected, *unscored], key=lambda reject: reject.row) if unscored else rejected
             if rejected:
                 rejects.write(b"".join(map(format_reject, rejected)))
@@ -121,10 +126,10 @@ def score_rows(
 
 
 def _scored(
-    window: Window, labels: Sequence[str], summary: Summary, wanted: Wanted
+    window: Window, result: tuple[Tokens, Scores], labels: Sequence[str], summary: Summary, wanted: Wanted
 ) -> tuple[list[tuple[Cell, ...]], list[Reject]]:
-    """The output's rows of a window, once they are scored, and what the device had no memory for; counts both."""
-    tokens, scores = window.result()
+    """The output's rows of a window, and what the device had no memory for; counts both."""
+    tokens, scores = result
     two = len(labels) == 2
     rows: list[tuple[Cell, ...]] = []
     unscored: list[Reject] = []

@@ -1,7 +1,9 @@
 """What a run is going to do: the arguments, checked as far as that takes neither the model nor a record."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from scorer.arguments import Arguments
 from scorer.decision import Decision, decide
@@ -11,9 +13,9 @@ from scorer.pipeline import Limits
 from scorer.rows.columns import Wanted
 from scorer.rows.csvfile import Dialect
 from scorer.rows.encodings import check_encoding
-from scorer.rows.formats import DELIMITERS, STDIN, Format, format_of
+from scorer.rows.formats import DELIMITERS, Format, format_of
 from scorer.rows.read import Inputs
-from scorer.rows.source import expand
+from scorer.rows.source import expand, is_repeatable
 from scorer.shard import Shard, parse_shard
 
 STDERR = "<stderr>"
@@ -65,15 +67,15 @@ def make_plan(arguments: Arguments) -> Plan:
     _check_texts(arguments)
     inputs, output_format = _inputs(arguments), _output_format(arguments)
     rejects = _rejects_place(arguments)
-    check_place(arguments.output, list(inputs.files), "--output")
+    _check_place(arguments.output, arguments, inputs.files, "--output")
     if rejects != STDERR:
-        check_place(rejects, list(inputs.files), "--rejects")
+        _check_place(rejects, arguments, inputs.files, "--rejects")
     _check_apart({"--output": arguments.output, "--rejects": rejects})
     if arguments.escape_formulas and output_format.kind not in DELIMITERS:
         raise UsageError("--escape-formulas is for CSV and TSV output: nothing else is taken for formulas.")
     shard = None if arguments.shard is None else parse_shard(arguments.shard)
-    if shard is not None and STDIN in inputs.files:
-        raise UsageError("--shard needs files: each shard counts all rows first, and stdin can be read only once.")
+    if shard is not None and not all(map(is_repeatable, inputs.files)):
+        raise UsageError("--shard needs files: each shard counts all rows first, and a stream can be read only once.")
     wanted = Wanted(
         arguments.text,
         arguments.keep,
@@ -109,8 +111,20 @@ def check_record_places(arguments: Arguments) -> None:
     except ScorerError:  # which is still to be told, and recorded
         inputs = [path for path in arguments.inputs if os.path.exists(path)]
     for option, place in given.items():
-        check_place(place, inputs, option)
+        _check_place(place, arguments, inputs, option)
     _check_apart({"--output": arguments.output, "--rejects": _rejects_place(arguments), **given})
+
+
+def _check_place(place: str, arguments: Arguments, inputs: Sequence[str], option: str) -> None:
+    """`check_place`, and that the next run of the command will not find the file among its inputs."""
+    check_place(place, list(inputs), option)
+    if is_stream(place):
+        return
+    for folder in filter(os.path.isdir, arguments.inputs):
+        if Path(os.path.realpath(place)).is_relative_to(os.path.realpath(folder)):
+            raise UsageError(
+                f"{option} {place} is in the input folder {folder}, so the next run would read it; write elsewhere."
+            )
 
 
 def _check_apart(places: dict[str, str]) -> None:

@@ -159,6 +159,7 @@ class FileDestination:
             for at in range(0, self.length, _PIECE):
                 write_all(copy, os.pread(self._held(), _PIECE, at))
             self._move(copy, path)
+        self.published = (self.length, self.digest)
 
     def discard(self) -> None:
         """Throw the file in progress away."""

@@ -42,7 +42,6 @@ class RunRecord:
         total: rows of the whole input, where they were counted.
         rows: the first and the last of this shard.
         phases: seconds of what is not the pipeline's: load, count, skip, publish.
-        written: whether the record was written, or it was tried.
     """
 
     arguments: Arguments
@@ -56,12 +55,11 @@ class RunRecord:
     total: int | None = None
     rows: tuple[int, int] | None = None
     phases: Phases = field(default_factory=Phases)
-    written: bool = False
     started: float = field(default_factory=time.time)
     _clock: float = field(default_factory=time.monotonic)
 
     def write(self, exit_code: int, error: str | None = None) -> None:
-        """Write what was asked for, each file at once.
+        """Write what was asked for, each file at once; what an earlier call wrote is replaced.
 
         Args:
             exit_code: of the run.
@@ -70,17 +68,21 @@ class RunRecord:
         Raises:
             ScorerError: a file cannot be written.
         """
-        if self.written:
-            return
-        self.written = True
-        arguments = self.arguments
-        if arguments.summary is None and arguments.metrics is None:
-            return
-        content = self.content(exit_code, error)
-        if arguments.summary is not None:
-            _write(arguments.summary, json.dumps(content, indent=2) + "\n")
-        if arguments.metrics is not None:
-            _write(arguments.metrics, prometheus(content, arguments.metrics))
+        summary, metrics = self.arguments.summary, self.arguments.metrics
+        content = self.content(exit_code, error) if summary is not None or metrics is not None else {}
+        texts = []
+        if summary is not None:
+            texts.append((summary, json.dumps(content, indent=2) + "\n"))
+        if metrics is not None:
+            texts.append((metrics, prometheus(content, metrics)))
+        failed = []
+        for place, text in texts:
+            try:
+                _write(place, text)
+            except ScorerError as problem:
+                failed.append(str(problem))  # one that cannot be written must not take the other with it
+        if failed:
+            raise ScorerError(" ".join(failed))
 
     def content(self, exit_code: int, error: str | None) -> dict[str, Any]:
         """The record, as docs/RECORD.md and summary.schema.json describe it."""

@@ -48,6 +48,7 @@ class Work:
         self._every = 1
         self._before = 0
         self._command = "the same command"
+        self._reserved = False
         self._begun = False  # this run went on with what was there, or started over
         self._synced = False  # the names of the files are durable
         self._published = False
@@ -195,6 +196,7 @@ class Work:
                     self._journal = Journal(self.output.place)
                 self.output.reserve()
                 self.rejects.reserve()
+                self._reserved = True
         except BaseException as error:
             self.__exit__(type(error), error, error.__traceback__)
             raise
@@ -219,7 +221,7 @@ class Work:
 
     def _kept(self) -> Entry | None:
         """What the next run will find; the file knows, also where an interrupt came right after it was written."""
-        if self._journal is None:
+        if self._journal is None or not self._reserved:  # nothing was looked at, so nothing can be said
             return None
         with contextlib.suppress(ScorerError):
             self._journal.read()

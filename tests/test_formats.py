@@ -6,8 +6,10 @@ import decimal
 import gzip
 import io
 import json
+import os
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pyarrow as pa
@@ -100,7 +102,7 @@ def test_parquet_values_are_spelled_exactly_in_jsonl_and_csv(score, parquet, tmp
     line = (tmp_path / "out.jsonl").read_text().splitlines()[0]
     assert line.startswith(
         '{"row":1,"id":0,"text":"good great film","large":"l0","category":"low","ordered":"b","unsigned":0,"half":0.0,'
-        '"single":0.1,"double":0.1,"money":1.10,"time":"2023-11-14T23:13:20.123456789+0100","day":"2026-11-23",'
+        '"single":0.1,"double":0.1,"money":1.10,"time":"2023-11-14T22:13:20.123456789Z","day":"2026-11-23",'
         '"flag":true,"bytes":"/wA=","list":[1,null],"record":{"a":1,"b":[{"c":"x"}]},"map":{"k":1},"label":'
     )
     assert '"double":"NaN"' in (tmp_path / "out.jsonl").read_text()
@@ -203,7 +205,7 @@ def test_types_that_differ_between_files_are_refused_and_those_that_go_together_
     result = score(*inputs[:2], "-o", tmp_path / "out.parquet", "--keep", "x")
     assert result.code == 2
     assert (
-        f"{inputs[1]} has the column 'x' as int64, {inputs[0]} as int8, and a Parquet column has one type."
+        f"{inputs[1]} has the column 'x' as int64; {inputs[0]} has it as int8, and a Parquet column has one type."
         in result.err
     )
     assert not (tmp_path / "out.parquet").exists()
@@ -283,6 +285,64 @@ def test_parquet_passes_through_stdin_and_stdout(bundle, parquet):
     assert pq.read_table(io.BytesIO(out))["id"].to_pylist() == [0, 1, 2, 4, 6, 7]
 
 
+def footer_says(path, rows):
+    """A file whose directory says that it has so many rows, of less than 64."""
+    data = bytearray(path.read_bytes())
+    start = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    there = pq.ParquetFile(path).metadata.num_rows
+    at = data.index(bytes([0x16, 2 * there]), start)  # a field of type i64 and its zigzag number
+    data[at + 1] = 2 * rows
+    path.write_bytes(data)
+
+
+def test_a_directory_that_contradicts_its_row_groups_is_refused(score, tmp_path):
+    pq.write_table(pa.table({"text": ["good"] * 50}), tmp_path / "in.parquet", store_schema=False)
+    footer_says(tmp_path / "in.parquet", 30)
+    for shard in ((), ("--shard", "1/2")):
+        result = score(tmp_path / "in.parquet", "-o", tmp_path / "out.csv", *shard)
+        assert result.code == 4
+        assert "its row groups have 50 rows, its directory says 30" in result.err
+
+
+def test_odd_values_cost_no_more_than_their_record(score, tmp_path):
+    bad = pa.ListArray.from_arrays([0, 1, 2], pa.Array.from_buffers(
+        pa.string(), 2, [None, pa.array([0, 4, 5], pa.int32()).buffers()[1], pa.py_buffer(b"good\xff")]
+    ))  # fmt: skip
+    columns = {
+        "text": ["good", "bad"],
+        "words": bad,
+        "mars": pa.array([0, 1], pa.timestamp("us", "Mars/Phobos")),
+        "late": pa.array([0, 2**31 - 1], pa.date32()),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "in.parquet")
+    for out in ("out.jsonl", "out.parquet"):
+        assert score(tmp_path / "in.parquet", "-o", tmp_path / out, "--keep", "*").code == 3
+    line = (tmp_path / "out.jsonl").read_text()
+    assert '"words":["good"],"mars":"1970-01-01T00:00:00.000000Z","late":"1970-01-01",' in line
+    reject = json.loads((tmp_path / "out.jsonl.rejects.jsonl").read_text())
+    assert reject["reason"] == "invalid_encoding"
+    assert pq.read_table(tmp_path / "out.parquet")["mars"].type == columns["mars"].type
+    score(tmp_path / "in.parquet", "-o", tmp_path / "out.jsonl", "--keep", "late")
+    assert '"late":"2147483647"' in (tmp_path / "out.jsonl").read_text()
+
+
+def test_a_later_file_with_a_column_twice_that_nobody_needs_costs_its_records(score, tmp_path):
+    pq.write_table(pa.table({"text": ["good"]}), tmp_path / "a.parquet")
+    pq.write_table(pa.table([pa.array([1]), pa.array([2])], names=["x", "x"]), tmp_path / "b.parquet")
+    assert score(tmp_path / "a.parquet", tmp_path / "b.parquet", "-o", tmp_path / "out.csv").code == 3
+    reject = json.loads((tmp_path / "out.csv.rejects.jsonl").read_text())
+    assert (reject["reason"], reject["raw"]) == ("missing_text", '{"x":1,"x":2}\n')
+
+
+def test_parquet_comes_through_a_pipe_too(score, parquet, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    writer = threading.Thread(target=lambda: (tmp_path / "fifo").write_bytes(parquet.read_bytes()))
+    writer.start()
+    result = score(tmp_path / "fifo", "--input-format", "parquet", "-o", tmp_path / "out.csv")
+    writer.join()
+    assert (result.code, len((tmp_path / "out.csv").read_text().splitlines())) == (3, 7)
+
+
 # Archives
 
 
@@ -358,10 +418,10 @@ def test_an_archive_that_is_cut_anywhere_is_never_a_short_success(tmp_path, comp
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("in.jsonl.gz", gzip.compress(b'{"text":"good"}\n')[:-4], "is cut short or damaged, or no gzip file (Truncated compressed stream)"),
+        ("in.jsonl.gz", gzip.compress(b'{"text":"good"}\n')[:-4], "is cut short or damaged, has something behind its end, or is no gzip file (Truncated compressed stream)"),
         ("in.jsonl.zst", b"", "is cut short: a Zstandard file has more than 0 bytes."),
-        ("in.jsonl.gz", b'{"text":"good"}\n', "is cut short or damaged, or no gzip file"),
-        ("in.csv.gz", gzip.compress(b"text\ngood\n") + b"behind it", "is cut short or damaged, or no gzip file"),
+        ("in.jsonl.gz", b'{"text":"good"}\n', "is cut short or damaged, has something behind its end, or is no gzip file"),
+        ("in.csv.gz", gzip.compress(b"text\ngood\n") + b"behind it", "is cut short or damaged, has something behind its end, or is no gzip file"),
         ("in.jsonl.gz", gzip.compress(b" " * 150_000_000, 6), "expands to more than 500 times its size"),
         ("in.csv.zst", zstandard.compress(b"text\n" + b"x" * 150_000_000), "expands to more than 500 times its size"),
     ],
@@ -417,6 +477,35 @@ def test_a_folder_is_its_part_files_sorted_and_what_is_hidden_is_none(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="is a folder without any file; name one that holds the files to score"):
         expand([str(tmp_path / "empty")])
+
+
+def test_links_in_a_folder_are_followed_and_do_not_lead_in_circles(tmp_path):
+    for name in ("real/deep", "in/sub"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "real" / "deep" / "a.csv").touch()
+    (tmp_path / "in" / "b.csv").touch()
+    (tmp_path / "in" / "link").symlink_to("../real")
+    (tmp_path / "in" / "sub" / "round").symlink_to("../../in")
+    assert expand([str(tmp_path / "in")]) == [
+        str(tmp_path / "in" / "b.csv"),
+        str(tmp_path / "in" / "link" / "deep" / "a.csv"),
+    ]
+    (tmp_path / "in" / "nowhere").symlink_to("gone")
+    with pytest.raises(UsageError, match=r"nowhere, in the input folder .* is no regular file; take it out"):
+        expand([str(tmp_path / "in")])
+
+
+@pytest.mark.parametrize("option", ["-o", "--rejects", "--summary", "--metrics"])
+def test_nothing_is_written_where_the_next_run_would_read_it(score, tmp_path, option):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.csv").write_text("text\ngood\n")
+    places = {"-o": tmp_path / "out.csv", option: tmp_path / "in" / "x.csv"}
+    result = score(tmp_path / "in", *(each for pair in places.items() for each in pair))
+    name = "--output" if option == "-o" else option
+    assert (result.code, result.err) == (
+        2, f"Error: {name} {places[option]} is in the input folder {tmp_path / 'in'}, so the next run would read it; write elsewhere.\n",
+    )  # fmt: skip
+    assert os.listdir(tmp_path / "in") == ["a.csv"]
 
 
 def test_a_file_of_unknown_format_in_a_folder_is_an_error_and_not_left_out(score, tmp_path):

@@ -18,10 +18,11 @@ from test_cli import start
 from test_resume import interrupted, small_windows  # noqa: F401 -- fixtures
 
 import scorer
+from scorer import runrecord
 from scorer.cli import command
 from scorer.duplicates import Duplicates
+from scorer.errors import ScorerError
 from scorer.progress import Progress
-from scorer.runrecord import RunRecord
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = json.loads((Path(scorer.__file__).parent / "summary.schema.json").read_text())
@@ -223,22 +224,53 @@ def test_a_record_never_takes_the_place_of_another_file_of_the_run(score, source
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl"]
 
 
-def test_a_record_that_cannot_be_written_is_told_and_the_output_is_there(score, source, tmp_path, monkeypatch):
-    def fail(self, *arguments):
-        raise OSError(28, "No space left on device")
+def test_a_record_that_cannot_be_written_is_told_and_takes_nothing_with_it(score, source, tmp_path, monkeypatch):
+    def fail(place, text):
+        if place == str(tmp_path / "night.prom"):
+            raise ScorerError("disk full.")
+        write(place, text)
 
-    monkeypatch.setattr(RunRecord, "content", lambda *arguments: {"x": "y"})
-    monkeypatch.setattr(
-        "scorer.runrecord._write", lambda *arguments: (_ for _ in ()).throw(scorer.errors.ScorerError("disk full."))
-    )
-    result = score(source, "-o", tmp_path / "out.csv", "--summary", tmp_path / "run.json")
-    assert result.code == 1
+    write = runrecord._write
+    monkeypatch.setattr(runrecord, "_write", fail)
+    options = ("--metrics", tmp_path / "night.prom", "--summary", tmp_path / "run.json")
+    result = score(source, "-o", tmp_path / "out.csv", *options)
+    message = f"{tmp_path / 'out.csv'} is published and complete, but not all of the record of the run: disk full."
+    assert (result.code, result.err) == (1, f"Error: {message}\n")
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert (record["exit_code"], record["error"], record["published"]) == (1, message, True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "in.jsonl",
+        "out.csv",
+        "out.csv.rejects.jsonl",
+        "run.json",
+    ]
+    result = score("none.csv", "-o", tmp_path / "out.csv", *options)
+    assert result.err.startswith("Error: the input none.csv is not there")
+    assert "The record of the run is missing: disk full." in result.err
+
+
+def test_names_that_are_no_text_can_be_those_of_records(score, source, tmp_path):
+    place = os.fsdecode(b"m\xff.prom")
     assert (
-        f"Error: {tmp_path / 'out.csv'} is published and complete, but the record of the run is missing: disk full.\n"
-        in result.err
+        score(
+            source,
+            "-o",
+            tmp_path / "out.csv",
+            "--metrics",
+            f"{tmp_path}/{place}",
+            "--summary",
+            f"{tmp_path}/{place}.json",
+        ).code
+        == 3
     )
-    assert (tmp_path / "out.csv").exists()
-    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+    assert 'run="m\\\\xff"' in (tmp_path / place).read_text()
+
+
+def test_a_limit_on_rejects_leaves_the_rejects_in_the_record(recorded, source, tmp_path):
+    _, record, _ = recorded(source, "-o", tmp_path / "out.csv", "--strict")
+    rejects = tmp_path / "out.csv.rejects.jsonl"
+    assert record["rejects"] == {"path": str(rejects), "bytes": rejects.stat().st_size, "sha256": sha256(rejects)}
+    assert (record["published"], record["rows_scored"], record["rows_rejected"]) == (False, 8, 1)
 
 
 def test_metrics_are_what_the_record_says(recorded, source, tmp_path):
@@ -293,6 +325,7 @@ def test_messages_as_json_are_an_object_a_line_whatever_is_told(score, source, t
     for arguments, code in (
         (["--log-format", "json", "none.csv"], 2),
         (["--max-rejects", "x", "--log-format", "json"], 2),  # an error of click's own
+        (["--bogus", "--log-format=json"], 2),
         ([source, "-o", tmp_path / "out.csv", "--strict", "--log-format", "json"], 4),
     ):
         result = score(*arguments)

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from functools import partial
 
 import pyarrow as pa
@@ -102,11 +103,9 @@ def test_an_interrupted_shard_is_gone_on_with_and_its_record_says_where(score, f
     assert '--shard was "2/2", now "1/2"' in result.err
 
 
-@pytest.mark.parametrize("windows", [1, 2, 3])
+@pytest.mark.parametrize("windows", [1, 2, 4])
 @pytest.mark.parametrize("out", ["csv", "csv.gz", "parquet"])
-def test_a_shard_of_nothing_but_rejects_is_published_also_after_an_interruption(
-    score, tmp_path, interrupted, out, windows
-):  # noqa: F811
+def test_a_shard_of_rejects_alone_is_published(score, tmp_path, interrupted, out, windows):  # noqa: F811
     texts = [""] * 20 + ["good"] * 20
     (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     command = (tmp_path / "in.jsonl", "--shard", "1/2")
@@ -117,11 +116,27 @@ def test_a_shard_of_nothing_but_rejects_is_published_also_after_an_interruption(
     assert len((tmp_path / f"out.{out}.rejects.jsonl").read_text().splitlines()) == 20
 
 
+@pytest.mark.parametrize("name", ["in.parquet", "in.csv"])
+def test_a_shard_whose_rows_are_others_now_is_started_over(score, folder, interrupted, name):  # noqa: F811
+    command = (folder / name, "--shard", "2/2", "-o", folder / "out.jsonl")
+    assert interrupted(2, *command, "--limit", "30").code == 143
+    result = score(*command, "--limit", "40")
+    assert "Not resuming the interrupted run: the shard's rows was [16, 30], now [21, 40]. Starting over." in result.err
+    rows = [json.loads(line)["row"] for line in (folder / "out.jsonl").read_text().splitlines()]
+    assert rows == [row for row in range(21, 41) if row not in (27, 36)]
+
+
+def test_a_pipe_is_no_input_for_shards(score, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    result = score(tmp_path / "fifo", "--input-format", "jsonl", "--shard", "1/2", "-o", tmp_path / "out.csv")
+    assert (result.code, "a stream can be read only once" in result.err) == (2, True)
+
+
 def test_stdin_and_what_is_no_shard_are_refused(score, bundle, folder):
     run = start(bundle, "-", "--input-format", "jsonl", "--shard", "1/2")
     _, err = run.communicate(b'{"text": "good"}\n')
     assert (run.returncode, err.decode()) == (
-        2, "Error: --shard needs files: each shard counts all rows first, and stdin can be read only once.\n",
+        2, "Error: --shard needs files: each shard counts all rows first, and a stream can be read only once.\n",
     )  # fmt: skip
     take = partial(score, folder / "in.csv", "-o", folder / "out.csv", "--shard")
     assert "--shard 0/2: I goes from 1 to N. A scheduler that counts from 0 needs one more: " in take("0/2").err

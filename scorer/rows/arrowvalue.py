@@ -68,7 +68,7 @@ def is_string_type(kind: pa.DataType) -> bool:
 def json_text(scalar: pa.Scalar) -> str:
     """A value as JSON, with every digit that it has.
 
-    Dates and times are strings as ISO 8601 has them, durations a number and its unit, bytes base64, what is not finite
+    Dates and times are strings as ISO 8601 has them, with a zone in UTC, and beyond the calendar the number; durations a number and its unit, bytes base64, what is not finite
     ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``; a map is an object where its keys are text, else a list of pairs.
 
     >>> json_text(pa.scalar(0.1, pa.float32())), json_text(pa.scalar({"a": [1, None]}))
@@ -95,14 +95,19 @@ def json_text(scalar: pa.Scalar) -> str:
         return json_text(scalar.value)
     if pa.types.is_duration(kind):
         return _quoted(f"{scalar.value} {kind.unit}")
-    if _is_bytes(kind):
+    if is_bytes_type(kind):
         return _quoted(base64.b64encode(scalar.as_buffer().to_pybytes()).decode())
     return _plain(scalar)
 
 
 def _plain(scalar: pa.Scalar) -> str:
     """Numbers, truth values, dates and times; pyarrow gives the shortest spelling that reads back the same."""
-    kind, spelled = scalar.type, scalar.cast(pa.string()).as_py()
+    kind = scalar.type
+    if pa.types.is_timestamp(kind) and kind.tz is not None:  # an instant: no database of zones is needed to tell it
+        return f'{_plain(pa.scalar(scalar.value, pa.timestamp(kind.unit)))[:-1]}Z"'
+    spelled = scalar.cast(pa.string()).as_py()
+    if spelled.startswith("<"):  # pyarrow's remark that it is beyond the calendar
+        spelled = str(scalar.value)
     if pa.types.is_floating(kind):
         whole = spelled.lstrip("-").isdigit()
         return _NOT_FINITE.get(spelled) or (f"{spelled}.0" if whole else spelled)
@@ -118,7 +123,7 @@ def _map(scalar: pa.MapScalar) -> str:
     return "[" + ",".join(f"[{json_text(key)},{json_text(value)}]" for key, value in pairs) + "]"
 
 
-def _is_bytes(kind: pa.DataType) -> bool:
+def is_bytes_type(kind: pa.DataType) -> bool:
     return any(
         check(kind)
         for check in (

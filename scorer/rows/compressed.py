@@ -65,8 +65,8 @@ class _Decompressed(io.RawIOBase):
             if error.errno is not None:  # of the file, not of what is in it
                 raise
             raise InputError(
-                f"{self._path} is cut short or damaged, or no {self._name} file ({error}). Nothing was published; "
-                "get it again, or see what is left of it with gzip -dc or zstd -dc."
+                f"{self._path} is cut short or damaged, has something behind its end, or is no {self._name} file "
+                f"({error}). Get it again, or see what is left of it with gzip -dc or zstd -dc."
             ) from error
         self._given += len(data)
         if not self._stored.count:

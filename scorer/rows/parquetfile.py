@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from scorer.errors import InputError, UsageError
-from scorer.rows.arrowvalue import ArrowValue, is_string_type, is_text_type, json_text
+from scorer.rows.arrowvalue import ArrowValue, is_bytes_type, is_string_type, is_text_type, json_text
 from scorer.rows.columns import Selection
 from scorer.rows.record import Header, Parsed, Position, Reason
 from scorer.rows.source import Content, opened_seekable
@@ -18,9 +18,10 @@ from scorer.rows.source import Content, opened_seekable
 if TYPE_CHECKING:
     import hashlib
 
-# Values of rows that are decoded at a time, in bytes, and rows at most.
+# Values of rows that are decoded at a time, in bytes, and rows at most: how long a value in a dictionary is, is only
+# known when it is decoded, however often it comes.
 _BATCH_BYTES = 8 << 20
-_BATCH_ROWS = 256
+_BATCH_ROWS = 64
 _PIECE = 1 << 20
 
 
@@ -78,13 +79,21 @@ def reading(source: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise InputError(
-            f"{source} is no Parquet file, cut short or damaged: {error}. Nothing was published."
+            f"{source} is no Parquet file, cut short or damaged: {str(error).rstrip('.')}. Get it again."
         ) from error
 
 
 def open_parquet(stream: BinaryIO) -> pq.ParquetFile:
-    """Open a file whose pages are read as they are needed, and checked where they have checksums."""
-    return pq.ParquetFile(stream, buffer_size=_PIECE, pre_buffer=False, page_checksum_verification=True)
+    """Open a file whose pages are read as they are needed, and checked where they have checksums.
+
+    Raises:
+        ArrowInvalid, OSError: it is none, or its directory contradicts itself.
+    """
+    file = pq.ParquetFile(stream, buffer_size=_PIECE, pre_buffer=False, page_checksum_verification=True)
+    found = sum(file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups))
+    if found != file.metadata.num_rows:
+        raise pa.ArrowInvalid(f"its row groups have {found} rows, its directory says {file.metadata.num_rows}")
+    return file
 
 
 def check_text(source: str, schema: pa.Schema, column: str) -> None:
@@ -146,7 +155,8 @@ def _batches(
             batch = next(batches, None)
         if batch is None:
             return
-        yield batch.select([name for name in batch.schema.names if name in columns])
+        # By number: two columns that nobody needs may have one name.
+        yield batch.select([at for at, name in enumerate(batch.schema.names) if name in columns])
 
 
 def _parsed(source: str, before: int, batch: pa.RecordBatch, text: str, limit: int) -> Iterator[Parsed]:
@@ -167,17 +177,18 @@ def _undecodable(columns: dict[str, pa.Array], text: str) -> dict[int, Reason]:
     found: dict[int, Reason] = {}
     for name, column in columns.items():
         values = column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column
-        if not (is_string_type(values.type) or (name == text and is_text_type(values.type))):
+        nested = pa.types.is_nested(values.type)  # texts may be in there
+        if not (nested or is_string_type(values.type) or (name == text and is_text_type(values.type))):
             continue
-        if not _is_utf8(values):
-            found |= {row: "invalid_encoding" for row in range(len(values)) if not _is_utf8(values.slice(row, 1))}
+        if not _is_utf8(values):  # a copy of each: a slice of a list would still have the others' texts
+            found |= {row: "invalid_encoding" for row in range(len(values)) if not _is_utf8(values.take([row]))}
     return found
 
 
 def _is_utf8(values: pa.Array) -> bool:
     try:
         # Casting checks bytes; what says that it is text already is only taken at its word.
-        checked = values if is_string_type(values.type) else values.cast(pa.large_string())
+        checked = values.cast(pa.large_string()) if is_bytes_type(values.type) else values
         checked.validate(full=True)
     except pa.ArrowInvalid:
         return False

@@ -59,9 +59,10 @@ def carried_fields(
             before = found.get(name)
             kind = field.type if before is None else _common(before.type, field.type)
             if kind is None:
+                one = f"{path} has the column {name!r} as {field.type}"
+                one = one if schema is not None else f"values of {path} are text, so its {name!r} would be, too"
                 raise UsageError(
-                    f"{path} has the column {name!r} as {field.type}, {where[name]} as {found[name].type}, and a Parquet "
-                    "column has one type. Write CSV or JSONL instead, or score the files one by one."
+                    f"{one}; {where[name]} has it as {found[name].type}, and a Parquet column has one type. Write CSV or JSONL instead, or score the files one by one."
                 )
             nullable = field.nullable or (before is not None and before.nullable)
             found[name] = pa.field(name, kind, nullable, (before or field).metadata)

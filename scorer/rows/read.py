@@ -23,11 +23,11 @@ from scorer.rows.columns import (
 )
 from scorer.rows.csvfile import Dialect
 from scorer.rows.encodings import check_beginning
-from scorer.rows.formats import DELIMITERS, PARQUET, STDIN, Format, format_of
+from scorer.rows.formats import DELIMITERS, PARQUET, Format, format_of
 from scorer.rows.hints import hint
 from scorer.rows.lines import lines
 from scorer.rows.record import Header, Parsed, Reason, Record, Reject, reject
-from scorer.rows.source import Content, Hashed, opened, stamp
+from scorer.rows.source import Content, Hashed, is_repeatable, opened, stamp
 
 if TYPE_CHECKING:
     import pyarrow
@@ -261,7 +261,7 @@ def rows_known(inputs: Inputs) -> int | None:
     Raises:
         InputError, ScorerError: one cannot be read.
     """
-    if STDIN in inputs.files or any(inputs.format_of(path).kind != PARQUET for path in inputs.files):
+    if any(inputs.format_of(path).kind != PARQUET or not is_repeatable(path) for path in inputs.files):
         return None
     from scorer.rows.parquetschema import rows_of
 

@@ -4,12 +4,12 @@ import glob
 import hashlib
 import io
 import os
-import shutil
 import stat
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import BinaryIO, cast
 
 from scorer.errors import InputError, ScorerError, UsageError
@@ -51,11 +51,23 @@ def expand(inputs: Iterable[str]) -> list[str]:
 def _part_files(folder: str) -> list[str]:
     found = []
     try:
-        for path, folders, names in os.walk(folder, onerror=_raise):
-            folders[:] = [name for name in folders if not name.startswith((".", "_"))]
+        for path, folders, names in os.walk(folder, onerror=_raise, followlinks=True):
+            # A link to a folder that this one is in leads round in circles, and to nothing new.
+            inside = Path(os.path.realpath(path))
+            folders[:] = [
+                name
+                for name in folders
+                if not name.startswith((".", "_"))
+                and not inside.is_relative_to(os.path.realpath(os.path.join(path, name)))
+            ]
             found += [os.path.join(path, name) for name in names if not name.startswith((".", "_"))]
     except OSError as error:
         raise ScorerError(f"the folder {error.filename} cannot be read: {error.strerror}.") from error
+    for name in found:
+        if not os.path.isfile(name):  # a pipe would be waited for, and a link that leads nowhere is a file that is lost
+            raise UsageError(
+                f"{name}, in the input folder {folder}, is no regular file; take it out, or name the files."
+            )
     if not found:
         raise UsageError(f"the input {folder} is a folder without any file; name one that holds the files to score.")
     return sorted(found)
@@ -143,7 +155,14 @@ def opened_seekable(path: str) -> Iterator[BinaryIO]:
             yield file
             return
         with tempfile.TemporaryFile() as copy:
-            shutil.copyfileobj(file, copy, _PIECE)
+            while data := file.read(_PIECE):
+                try:
+                    copy.write(data)
+                    copy.flush()
+                except OSError as error:
+                    raise ScorerError(
+                        f"{tempfile.gettempdir()} (TMPDIR) cannot be written: {error.strerror}."
+                    ) from error
             copy.seek(0)
             yield copy
 

@@ -46,7 +46,7 @@ class Injected(Scorer):
 
     def __init__(self, *arguments, **options):
         time.sleep(self.load_seconds)
-        self.bundle = SimpleNamespace(id="injected")
+        self.bundle = SimpleNamespace(id="injected", path="injected")
         self.manifest = SimpleNamespace(name="injected", temperature=1.0)
         self.decision = Decision()
         self.labels = ("negative", "positive")

@@ -1,5 +1,7 @@
 """kill -9 at any moment: the next run of the same command ends with the bytes of an undisturbed one."""
 
+import hashlib
+import json
 import random
 import shutil
 import signal
@@ -136,6 +138,48 @@ def test_kill_before_and_after_every_call(tmp_path, tally, rows, name, out):
     for moment, held in zip(("before", "after"), in_parallel(all_calls, ("before", "after")), strict=True):
         what = f"kill -9 right {moment} the Nth system call on a file of the run of {rows} rows from {source.name} to {out}, each N"
         tally(what, len(held), sum(held))
+
+
+def test_kill_at_every_call_of_a_run_that_leaves_a_record(tmp_path, tally):
+    """The record is whole or the old one, speaks of an output that is there, and the next run leaves its own."""
+    source = write_input(tmp_path / "in.jsonl", 10)
+
+    def all_calls(run, moment):
+        held = []
+        for nth in range(1, 500):
+            folder = tmp_path / f"{moment}{nth}"
+            folder.mkdir()
+            (folder / "run.json").write_text("{}")
+            (folder / "run.prom").write_text("old 1\n")
+            command = (
+                source,
+                "-o",
+                folder / "out.csv",
+                "--summary",
+                folder / "run.json",
+                "--metrics",
+                folder / "run.prom",
+            )
+            fault = {"under": str(folder), "call": "any", "nth": nth, "kill": moment}
+            killed = run(*command, engine=FAST, fault=fault).code == -signal.SIGKILL
+            record, metrics = json.loads((folder / "run.json").read_text()), (folder / "run.prom").read_text()
+            whole = record == {} or (record["published"] and (folder / "out.csv").exists())
+            whole &= metrics == "old 1\n" or (metrics.endswith("\n") and "review_scorer_score_count" in metrics)
+            if not killed:
+                return held if whole and record and "old" not in metrics else [False]
+            again = run(*command, engine=FAST)
+            record = json.loads((folder / "run.json").read_text())
+            sums = [record[key]["sha256"] for key in ("output", "rejects")]
+            found = [hashlib.sha256(data).hexdigest() for data in published(folder / "out.csv")]
+            held.append(whole and again.code == 3 and sums == found and not leftovers(folder))
+        return [False]
+
+    for moment, held in zip(("before", "after"), in_parallel(all_calls, ("before", "after")), strict=True):
+        tally(
+            f"kill -9 right {moment} the Nth system call of a run with --summary and --metrics, each N",
+            len(held),
+            sum(held),
+        )
 
 
 def test_kill_with_the_default_model(tmp_path, tally):
