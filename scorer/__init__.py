@@ -1,4 +1,4 @@
-"""Scores CSV, JSONL and TSV files of texts with an exported classifier, without PyTorch."""
+"""Scores CSV, TSV, JSONL and Parquet files of texts with an exported classifier, without PyTorch."""
 
 from typing import TYPE_CHECKING, Any
 
