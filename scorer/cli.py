@@ -225,9 +225,9 @@ def command(**options: object) -> int:
       cat reviews.jsonl | score - --input-format jsonl > out.csv
       score --check
 
-    INPUT is a CSV, TSV, JSONL or Parquet file, also as .gz or .zst, a quoted glob, a folder, or - for stdin. Records that cannot be scored are never lost:
-    they go to the rejects file, with the reason. The output file appears complete or not at all; after an interruption
-    the same command goes on where it stopped.
+    INPUT is a CSV, TSV, JSONL or Parquet file, also as .gz or .zst, a quoted glob, a folder, or - for stdin. Records
+    that cannot be scored are never lost: they go to the rejects file, with the reason. The output file appears complete
+    or not at all; after an interruption the same command goes on where it stopped.
 
     Exit codes: 0 all scored, 1 environment, 2 usage, 3 published with rejects, 4 nothing published, 5 bundle or
     provider refused, 130 or 143 interrupted, 141 stdout closed. Each option can be set in the environment (SCORE_MODEL,
@@ -239,9 +239,8 @@ def command(**options: object) -> int:
     from_file = note(context)
     if from_file and not arguments.quiet and not showing:
         say(from_file)
-    if arguments.uncertain is not None and (
-        showing or arguments.check
-    ):  # no type of click's, so it has to be checked here for what scores nothing
+    if arguments.uncertain is not None and (showing or arguments.check):
+        # No type of click's, so it has to be checked here for what scores nothing.
         from scorer.decision import decide
 
         decide(arguments.threshold, arguments.uncertain)

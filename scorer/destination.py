@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO, Protocol
 
+from scorer.content import Content
 from scorer.errors import ReaderGone, ScorerError, UsageError
-from scorer.publish import WORK, Convert, FileDestination, Running, cannot_be_written, is_work, sibling
+from scorer.publish import WORK, Convert, FileDestination, cannot_be_written, is_work, sibling
 from scorer.rows.compressed import compress
 
 STDOUT = "-"
@@ -93,7 +94,7 @@ class StreamDestination:
         self._name = name
         self._convert = convert
         self._waiting: IO[bytes] | None = None
-        self._sent = Running()
+        self._sent = Content()
         self.published: tuple[int, str] | None = None
         self.length = 0
         self.digest = ""
@@ -122,7 +123,7 @@ class StreamDestination:
             raise cannot_be_written(Path(tempfile.gettempdir()), error) from error
 
     def _send(self, data: bytes) -> None:
-        self._sent.update(data)
+        self._sent.add(data)
         rest = memoryview(data)
         try:
             # An unbuffered stream (a FIFO here, stdout under PYTHONUNBUFFERED) may take a part only, and says so.
@@ -151,7 +152,7 @@ class StreamDestination:
             self._waiting.seek(0)
             self._convert(self._waiting, self._send)
         self._stream.flush()
-        self.published = (self._sent.length, self._sent.digest)
+        self.published = (self._sent.count, self._sent.digest)
 
     def publish_nothing(self) -> None:
         self.discard()

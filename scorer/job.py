@@ -72,7 +72,8 @@ def _run(arguments: Arguments, record: RunRecord) -> int:
             done = work.begin(
                 header, reader, scorer.journal_rows, restart=arguments.restart, tell=tell, before=first - 1
             )
-        before, record.before, record.summary = done.copy(), done.copy(), done
+        before = record.before = done.copy()
+        record.summary = done
         with Progress("scoring", rows or _size(plan.inputs), quiet=arguments.quiet) as progress:
             progress.show(before.rows_in if rows else reader.bytes_read, "")
             if plan.output_format.kind == PARQUET and reader.selection is not None:

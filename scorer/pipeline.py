@@ -91,7 +91,7 @@ def score_rows(
     _check_limit(summary, limits)
     with contextlib.closing(scored_ahead(reader, model)) as ahead:
         for window in ahead:
-            passed = limits.rejects is not None and summary.rows_rejected + len(window.rejects) > limits.rejects
+            passed = _limit_passed(summary.rows_rejected + len(window.rejects), limits)
             # Waited for before anything is counted: counts that an interrupt finds go together.
             found = None if passed else window.result()
             summary.rows_in += len(window.rejects) + len(window.records)
@@ -162,12 +162,12 @@ def _format(output_format: str, reader: Reading, labels: Sequence[str], wanted: 
     return formatter(output_format, columns, carried if wanted.escape_formulas else range(0), fields)
 
 
-def _limit_passed(summary: Summary, limits: Limits) -> bool:
-    return limits.rejects is not None and summary.rows_rejected > limits.rejects
+def _limit_passed(rejected: int, limits: Limits) -> bool:
+    return limits.rejects is not None and rejected > limits.rejects
 
 
 def _check_limit(summary: Summary, limits: Limits) -> None:
-    if _limit_passed(summary, limits):
+    if _limit_passed(summary.rows_rejected, limits):
         raise RejectLimitPassed(
             f"{summary.rows_rejected} of the first {summary.rows_in} records were rejected ({reasons(summary)}): "
             + (

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
+from scorer.content import Content
 from scorer.errors import ScorerError
 from scorer.lock import hold, let_go
 
@@ -134,17 +135,17 @@ class FileDestination:
 
     def _publish_converted(self, convert: Convert) -> tuple[int, str]:
         """The file in progress stays until the other one is in its place: should this fail, the next run goes on."""
-        running = Running()
+        published = Content()
         with self._beside() as (copy, path), open(os.dup(self._held()), "rb") as written:
             written.seek(0)
 
             def write(data: bytes) -> None:
                 write_all(copy, data)
-                running.update(data)
+                published.add(data)
 
             convert(written, write)
             self._move(copy, path)
-        return running.length, running.digest
+        return published.count, published.digest
 
     def publish_nothing(self) -> None:
         """Throw the file in progress away, and the stale one at its place, lest it be taken for this run's."""
@@ -226,22 +227,6 @@ class FileDestination:
             yield
         except OSError as error:
             raise cannot_be_written(self.place, error) from error
-
-
-class Running:
-    """Length and sha256 of what goes by."""
-
-    def __init__(self) -> None:
-        self.length = 0
-        self._hash = hashlib.sha256()
-
-    @property
-    def digest(self) -> str:
-        return self._hash.hexdigest()
-
-    def update(self, data: bytes) -> None:
-        self.length += len(data)
-        self._hash.update(data)
 
 
 def publish_folder(folder: Path, files: Mapping[str, bytes]) -> None:

@@ -48,14 +48,8 @@ def test_the_picture_of_a_terminal_loads_nothing_and_shows_a_run_that_is_resumed
         assert words in picture
 
 
-def test_every_option_of_score_is_explained():
-    for parameter in score.params:
-        if isinstance(parameter, click.Option):
-            assert parameter.help, parameter.opts[0]
-
-
-def test_every_option_of_score_model_is_explained():
-    for name, command in score_model.commands.items():
+def test_every_option_of_score_and_score_model_is_explained():
+    for name, command in {"score": score, **score_model.commands}.items():
         for parameter in command.params:
             if isinstance(parameter, click.Option):
                 assert parameter.help, f"{name} {parameter.opts[0]}"

@@ -68,8 +68,9 @@ def is_string_type(kind: pa.DataType) -> bool:
 def json_text(scalar: pa.Scalar) -> str:
     """A value as JSON, with every digit that it has.
 
-    Dates and times are strings as ISO 8601 has them, with a zone in UTC, and beyond the calendar the number; durations a number and its unit, bytes base64, what is not finite
-    ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``; a map is an object where its keys are text, else a list of pairs.
+    Dates and times are strings as ISO 8601 has them, with a zone in UTC, and beyond the calendar the number; durations a
+    number and its unit, bytes base64, what is not finite ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``; a map is an
+    object where its keys are text, else a list of pairs.
 
     >>> json_text(pa.scalar(0.1, pa.float32())), json_text(pa.scalar({"a": [1, None]}))
     ('0.1', '{"a":[1,null]}')

@@ -1,7 +1,7 @@
 """Parquet to parsed records: row groups streamed, only the needed columns read, every value with its type."""
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -9,11 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from scorer.content import Content
 from scorer.errors import InputError, UsageError
 from scorer.rows.arrowvalue import ArrowValue, is_bytes_type, is_string_type, is_text_type, json_text
 from scorer.rows.columns import Selection
 from scorer.rows.record import Header, Parsed, Position, Reason
-from scorer.rows.source import Content, opened_seekable
+from scorer.rows.source import opened_seekable
 
 if TYPE_CHECKING:
     import hashlib
@@ -146,10 +147,8 @@ def _batch_rows(group: pq.RowGroupMetaData) -> int:
     return max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(1, row_bytes)))
 
 
-def _batches(
-    source: str, file: pq.ParquetFile, group: int, rows: int, columns: Collection[str]
-) -> Iterator[pa.RecordBatch]:
-    batches = file.iter_batches(rows, row_groups=[group], columns=list(columns), use_threads=False)
+def _batches(source: str, file: pq.ParquetFile, group: int, rows: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    batches = file.iter_batches(rows, row_groups=[group], columns=columns, use_threads=False)
     while True:
         with reading(source):
             batch = next(batches, None)

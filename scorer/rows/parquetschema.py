@@ -6,7 +6,6 @@ import pyarrow as pa
 
 from scorer.errors import UsageError
 from scorer.rows.arrowvalue import is_string_type
-from scorer.rows.formats import PARQUET, format_of
 from scorer.rows.parquetfile import open_parquet, reading
 from scorer.rows.source import opened_file
 
@@ -28,29 +27,24 @@ def rows_of(path: str) -> int:
         return int(open_parquet(stream).metadata.num_rows)
 
 
-def carried_fields(
-    files: Sequence[str], given_format: str | None, names: Sequence[str], known: Mapping[str, pa.Schema]
-) -> dict[str, pa.Field]:
+def carried_fields(files: Sequence[str], schemas: Mapping[str, pa.Schema], names: Sequence[str]) -> dict[str, pa.Field]:
     """The type of each passed-through column.
 
     A column that only some files have may be null. Values of CSV and JSONL are text.
 
     Args:
         files: of the input.
-        given_format: --input-format, if it was given.
+        schemas: the columns of those that are Parquet.
         names: of the columns.
-        known: the columns of files that were opened already; one of them may be stdin.
 
     Raises:
         UsageError: two files have a column with types that no common one holds exactly.
-        InputError, ScorerError: as `schema_of`.
     """
     found: dict[str, pa.Field] = {}
     where: dict[str, str] = {}
     missing: set[str] = set()
     for path in files:
-        is_parquet = format_of(path, given_format, "--input-format").kind == PARQUET
-        schema = (known.get(path) or schema_of(path)) if is_parquet else None
+        schema = schemas.get(path)
         for name in names:
             if schema is not None and name not in schema.names:
                 missing.add(name)

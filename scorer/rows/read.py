@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
+from scorer.content import Content
 from scorer.defaults import MAX_RECORD_BYTES
 from scorer.duplicates import Duplicates
 from scorer.errors import InputError
@@ -27,7 +28,7 @@ from scorer.rows.formats import DELIMITERS, PARQUET, Format, format_of
 from scorer.rows.hints import hint
 from scorer.rows.lines import lines
 from scorer.rows.record import Header, Parsed, Reason, Record, Reject, reject
-from scorer.rows.source import Content, Hashed, is_repeatable, opened, stamp
+from scorer.rows.source import Hashed, is_repeatable, opened, stamp
 
 if TYPE_CHECKING:
     import pyarrow
@@ -135,9 +136,12 @@ class Reader:
             UsageError: two files have one with types that do not go together.
             InputError, ScorerError: a later file cannot be read.
         """
-        from scorer.rows.parquetschema import carried_fields  # pyarrow takes a moment that others need not wait
+        from scorer.rows.parquetschema import carried_fields, schema_of  # pyarrow takes a moment that others need not
 
-        fields = carried_fields(self.inputs.files, self.inputs.format, names, self._schemas)
+        for path in self.inputs.files:
+            if path not in self._schemas and self.inputs.format_of(path).kind == PARQUET:
+                self._schemas[path] = schema_of(path)
+        fields = carried_fields(self.inputs.files, self._schemas, names)
         return [fields[name] for name in names]
 
     def check_unchanged(self, *, all_files: bool = False) -> None:

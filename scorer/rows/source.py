@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from scorer.content import Content
 from scorer.errors import InputError, ScorerError, UsageError
 from scorer.messages import meant
 from scorer.rows.compressed import decompressed
@@ -75,31 +76,6 @@ def _part_files(folder: str) -> list[str]:
 
 def _raise(error: OSError) -> None:
     raise error
-
-
-class Content:
-    """What a file holds as it is stored, while it is read from its beginning to its end.
-
-    Attributes:
-        count: bytes read.
-        ended: whether these are all.
-    """
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.ended = False
-        self._hash = hashlib.sha256()
-
-    @property
-    def digest(self) -> str:
-        """The sha256 of those bytes, hexadecimal: what sha256sum says, once all are read."""
-        return self._hash.hexdigest()
-
-    def add(self, data: bytes | memoryview) -> None:
-        """Take the next bytes; none are the end."""
-        self.count += len(data)
-        self._hash.update(data)
-        self.ended = self.ended or not len(data)
 
 
 @contextmanager
