@@ -27,6 +27,7 @@ SCORING = [
     "pyarrow>=22",
     "zstandard>=0.25",
     "tqdm>=4.67",
+    "jinja2>=3.1.6",
 ]
 EXPORT = [
     # From 2.14 on, the index's wheels for Linux bring several gigabytes of CUDA libraries that training on CPU and
@@ -51,17 +52,22 @@ setup(
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    license_files=["LICENSE", "NOTICE"],
+    license_files=["LICENSE", "NOTICE", "scorer/report/vendor/LICENSE"],
     python_requires=">=3.11",
     # By name: a search would find tests and build/ too. The default bundle is installed as data of scorer.default.
-    packages=["scorer", "scorer.rows", "scorer.default", "export"],
+    packages=["scorer", "scorer.rows", "scorer.report", "scorer.default", "export"],
     package_dir={"scorer.default": "models/default"},
-    package_data={"scorer.default": ["*"], "scorer": ["py.typed", "summary.schema.json"]},
+    package_data={
+        "scorer.default": ["*"],
+        "scorer": ["py.typed", "summary.schema.json"],
+        "scorer.report": ["*.html", "*.css", "*.js", "vendor/*"],
+    },
     install_requires=SCORING,
     extras_require={
         "cuda": [f"onnxruntime-gpu[cuda,cudnn]>=1.30 ; {GPU_WHEEL}"],
         "export": EXPORT,
         "bench": BENCH,
+        "browser": ["playwright>=1.60"],  # with `test`, for `pytest -m browser`
         "test": [*EXPORT, "pytest>=9", "hypothesis>=6.150", "jsonschema>=4.25", "prometheus-client>=0.23.1"],
     },
     entry_points={"console_scripts": ["score=scorer.cli:main", "score-model=export.cli:main"]},

@@ -28,6 +28,7 @@ class Arguments:
     max_rejects: int | None
     max_reject_ratio: float | None
     strict: bool
+    max_drift: float | None
     max_record_bytes: int
     limit: int | None
     shard: str | None
@@ -42,6 +43,7 @@ class Arguments:
     check: bool
     summary: str | None
     metrics: str | None
+    report: str | None
     log_format: str
     quiet: bool
     debug: bool

@@ -26,17 +26,17 @@ class MayBeEmpty(click.Option):
         return "" if os.environ.get(name) == "" else super().resolve_envvar_value(ctx)
 
 
-class Share(click.FloatRange):
-    """A number from 0 to 1; nan, which is neither below nor above, is none."""
-
-    def __init__(self) -> None:
-        super().__init__(0, 1)
+class Number(click.FloatRange):
+    """A number in a range; nan, which is neither below nor above one, is none."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         number = super().convert(value, param, ctx)
         if math.isnan(number):
-            self.fail(f"{number} is not in the range 0<=x<=1.", param, ctx)
+            self.fail(f"{number} is not in the range {self._describe_range()}.", param, ctx)
         return number
+
+
+SHARE = Number(0, 1)
 
 
 @click.command(context_settings={"auto_envvar_prefix": "SCORE"})
@@ -74,7 +74,7 @@ class Share(click.FloatRange):
 )
 @click.option(
     "--threshold",
-    type=Share(),
+    type=SHARE,
     metavar="P",
     help="Of two labels, give the positive one from this probability of it on; default: 0.5.",
 )
@@ -115,8 +115,14 @@ class Share(click.FloatRange):
 @click.option(
     "--max-rejects", type=click.IntRange(0), metavar="N", help="Publish nothing if more records are rejected."
 )
-@click.option("--max-reject-ratio", type=Share(), metavar="R", help="The same for a share of all records.")
+@click.option("--max-reject-ratio", type=SHARE, metavar="R", help="The same for a share of all records.")
 @click.option("--strict", is_flag=True, help="The same as --max-rejects 0.")
+@click.option(
+    "--max-drift",
+    type=Number(0),
+    metavar="X",
+    help="End with exit code 3 if scores, lengths or unknown word pieces differ more from the model's test data: their population stability index; 0.1 is a good limit.",
+)
 @click.option(
     "--max-record-bytes",
     type=click.IntRange(1, (1 << 31) - 1),
@@ -201,6 +207,12 @@ class Share(click.FloatRange):
     "--metrics", shell_complete=files, metavar="FILE", help="The same for Prometheus' textfile collector; *.prom."
 )
 @click.option(
+    "--report",
+    shell_complete=files,
+    metavar="FILE",
+    help="The same as a page to look at, with charts and examples of rows; *.html.",
+)
+@click.option(
     "--log-format",
     is_eager=True,
     type=click.Choice(["text", "json"]),
@@ -223,13 +235,14 @@ def command(**options: object) -> int:
       score 'part-*.csv' -o out.csv --model models/imdb --text body
       score reviews.parquet -o out.parquet --keep stars --summary run.json
       cat reviews.jsonl | score - --input-format jsonl > out.csv
+      score reviews.csv -o out.csv --report run.html --max-drift 0.1
       score --check
 
     INPUT is a CSV, TSV, JSONL or Parquet file, also as .gz or .zst, a quoted glob, a folder, or - for stdin. Records
     that cannot be scored are never lost: they go to the rejects file, with the reason. The output file appears complete
     or not at all; after an interruption the same command goes on where it stopped.
 
-    Exit codes: 0 all scored, 1 environment, 2 usage, 3 published with rejects, 4 nothing published, 5 bundle or
+    Exit codes: 0 all scored, 1 environment, 2 usage, 3 published, but look: rejects or drift, 4 nothing published, 5 bundle or
     provider refused, 130 or 143 interrupted, 141 stdout closed. Each option can be set in the environment (SCORE_MODEL,
     SCORE_PROVIDER, ...) and in score.toml too; the command line wins over the environment, that over the file.
     """

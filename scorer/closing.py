@@ -1,8 +1,9 @@
 """What people are told about a run: how far it is, and when it is over what came of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from scorer.destination import STDOUT
+from scorer.drift import MEASURES, Drift, passed
 from scorer.messages import say
 from scorer.plan import Plan
 from scorer.progress import Progress, duration
@@ -51,6 +52,16 @@ def tell_result(plan: Plan, summary: Summary, before: Summary) -> None:
         say(f"{summary.rows_truncated:,} texts were longer than the model takes; their ends did not count.")
     if summary.rows_rejected:
         say(f"{summary.rows_rejected:,} rejected ({reasons(summary)}): see {plan.rejects}.", "warning")
+
+
+def tell_drift(drift: Mapping[str, Drift], limit: float | None) -> None:
+    """What is beyond the limit, if anything is."""
+    beyond = [
+        f"{MEASURES[name]} {drift[name].psi:.3f} (chance alone: up to {drift[name].by_chance:.3f})"
+        for name in passed(drift, limit)
+    ]
+    if beyond:
+        say(f"Drift beyond --max-drift {limit:g}, against the model's test data: {', '.join(beyond)}.", "warning")
 
 
 def tell_notes(reader: Reader, remarks: Sequence[str]) -> None:

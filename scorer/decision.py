@@ -83,6 +83,24 @@ class Decision:
         found[np.isnan(probabilities[:, 0])] = len(labels) + 1
         return [names[int(number)] for number in found]
 
+    def doubt(self, probabilities: np.ndarray) -> np.ndarray:
+        """How far each text is from another label, float64 (texts,); NaN where its probabilities are.
+
+        Of two labels: from the nearest probability at which the label changes. Of more: the likeliest label's probability
+        before the second one's.
+
+        Args:
+            probabilities: float64 (texts, labels).
+
+        >>> Decision(threshold=0.8).doubt(np.array([[0.7, 0.3], [0.1, 0.9]])).round(2).tolist()
+        [0.5, 0.1]
+        """
+        if probabilities.shape[1] != 2:
+            best = np.sort(probabilities, axis=1)[:, -2:]
+            return np.asarray(best[:, 1] - best[:, 0])
+        edges = np.array(self.uncertain or [0.5 if self.threshold is None else self.threshold])
+        return np.asarray(np.abs(probabilities[:, 1:] - edges).min(axis=1))
+
 
 def decide(threshold: float | None, uncertain: str | None) -> Decision:
     """What --threshold and --uncertain ask for, as far as it can be checked without a model.

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from scorer import signals
 from scorer.arguments import Arguments
-from scorer.closing import hints, show_progress, tell_notes, tell_result
+from scorer.closing import hints, show_progress, tell_drift, tell_notes, tell_result
 from scorer.destination import Destination, Packed, StreamDestination, destination, is_stream
-from scorer.errors import InputError, ScorerError
+from scorer.drift import passed
+from scorer.errors import InputError, ScorerError, UsageError
 from scorer.fingerprint import fingerprint
 from scorer.journal import Header
 from scorer.messages import say
@@ -33,7 +34,7 @@ def run(arguments: Arguments) -> int:
     """Check what can be checked without the model, then score and publish; the record is written whatever happens.
 
     Returns:
-        0, or 3 if records were rejected.
+        0, or 3 if records were rejected or the drift is beyond its limit.
 
     Raises:
         ScorerError: with the exit code of what went wrong; nothing was published but rejects.
@@ -60,6 +61,10 @@ def _run(arguments: Arguments, record: RunRecord) -> int:
     with Work(output, rejects, repeatable=all(map(is_repeatable, plan.inputs.files))) as work:
         with record.phases.timed("load"):
             scorer = record.scorer = _scorer(arguments, plan)
+        if arguments.max_drift is not None and scorer.manifest.reference is None:
+            raise UsageError(
+                f"the bundle {scorer.manifest.name} says nothing of its test data, so --max-drift has nothing to compare with."
+            )
         if arguments.provider == "auto":
             tell(f"Taking {scorer.choice.precision} on {scorer.choice.provider}: {scorer.choice.reason}.")
         if scorer.choice.remark:
@@ -83,6 +88,7 @@ def _run(arguments: Arguments, record: RunRecord) -> int:
                 signals.check()
                 reader.check_unchanged()
                 work.commit(summary)
+                record.pace.add(summary.seconds, summary.rows_in - before.rows_in, summary.tokens - before.tokens)
                 show_progress(progress, summary.rows_in if rows else summary.bytes_read, summary, before)
 
             try:
@@ -107,10 +113,12 @@ def _run(arguments: Arguments, record: RunRecord) -> int:
             raise InputError(f"{summary.rows_in:,} rows were read where the input said it has {rows:,}: it is damaged.")
         with record.phases.timed("publish"):
             work.publish(summary)
-        exit_code = 3 if summary.rows_rejected else 0
+        beyond = passed(record.drift or {}, arguments.max_drift)
+        exit_code = 3 if summary.rows_rejected or beyond else 0
         _write_record(record, exit_code, plan.output)
     if not arguments.quiet:
         tell_result(plan, summary, before)
+        tell_drift(record.drift or {}, arguments.max_drift)
         for line in scorer.remarks():
             say(line)
         tell_notes(reader, plan.remarks(arguments))

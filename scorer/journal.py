@@ -20,7 +20,7 @@ from scorer.lock import hold, let_go
 from scorer.publish import sibling, write_all
 from scorer.summary import Summary
 
-_FORM = 2
+_FORM = 3
 # Its first line, or what a power failure may leave of it.
 _OURS = re.compile(rb'[0-9a-f]{8} \{"journal":|\0')
 

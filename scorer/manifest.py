@@ -11,6 +11,7 @@ from typing import Any
 
 from scorer.defaults import BATCH_TOKENS
 from scorer.errors import BundleError
+from scorer.histograms import Histogram, Reference, parse_reference
 from scorer.rows.jsonl import refuse_constant
 
 FORMAT_VERSION = 1
@@ -71,7 +72,7 @@ class Manifest:
         batch_tokens: padded tokens of a batch on CUDA; None for the scorer's own choice.
         max_tokens: tokens kept of a text, of which the graph gives the encoder what it reads; None for max_length.
         calibration: how probabilities are made of logits; None for a temperature of 1, see `temperature`.
-        reference: histograms of the test data, that a run can be compared with.
+        reference: what the test data looks like, that a run can be compared with; None where nobody knows.
         golden: rows scored before the first real one, see `GoldenRow`.
         encoder, head, training, metrics, parity, versions: how it was made; read by people and the card.
     """
@@ -94,7 +95,7 @@ class Manifest:
     versions: Mapping[str, str] = field(default_factory=dict)
     batch_tokens: int | None = None
     max_tokens: int | None = None
-    reference: Mapping[str, Any] = field(default_factory=dict)
+    reference: Reference | None = None
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
@@ -183,7 +184,8 @@ def parse_manifest(data: bytes, path: Path = Path("manifest.json")) -> Manifest:
             GoldenRow(row["text"], {name: tuple(logits) for name, logits in row["logits"].items()})
             for row in fields["golden"]
         )
-        return Manifest(**fields)
+        found = fields.get("reference")  # it was {} where there is none, once
+        return Manifest(**{**fields, "reference": parse_reference(found) if found else None})
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
         raise BundleError(f"{path} cannot be used: {type(error).__name__}: {error}") from error
 
@@ -209,11 +211,13 @@ def _is_of(value: Any, hint: Any) -> bool:
         return any(_is_of(value, one) for one in inner)
     if origin is tuple:
         return isinstance(value, tuple) and all(_is_of(item, inner[0]) for item in value)
+    if origin is list:
+        return isinstance(value, list) and all(_is_of(item, inner[0]) for item in value)
     if origin is Mapping:
         return isinstance(value, dict) and all(_is_of(item, inner[1]) for item in value.values())
     if hint in (int, float):
         kinds = (int, float) if hint is float else (int,)
         return isinstance(value, kinds) and not isinstance(value, bool) and isfinite(value)
-    if hint in (GoldenRow, Precision):
+    if hint in (GoldenRow, Precision, Reference, Histogram):
         _check_types(value)
     return isinstance(value, hint)

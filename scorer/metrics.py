@@ -62,6 +62,25 @@ def prometheus(record: Mapping[str, Any], place: str) -> str:
             [({"phase": phase}, seconds) for phase, seconds in record["seconds_by_phase"].items()],
         ),
     ]
+    if record["drift"] is not None:
+        drift = {name: one for name, one in record["drift"].items() if name != "beyond"}
+        gauges += [
+            (
+                "drift_psi",
+                "Population stability index against the model's test data, by measure.",
+                [({"measure": name}, one["psi"]) for name, one in drift.items()],
+            ),
+            (
+                "drift_by_chance",
+                "What chance alone may make of it.",
+                [({"measure": name}, one["by_chance"]) for name, one in drift.items()],
+            ),
+            (
+                "drift_beyond",
+                "Whether it is beyond --max-drift.",
+                [({"measure": name}, int(name in record["drift"]["beyond"])) for name in drift],
+            ),
+        ]
     lines: list[str] = []
     for name, explained, values in gauges:
         known = [(labels, value) for labels, value in values if value is not None]

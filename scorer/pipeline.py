@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from math import isnan
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
 from scorer import windows
 from scorer.errors import InputError
 from scorer.model import Scores
@@ -99,7 +101,7 @@ def score_rows(
             rejected = window.rejects
             rows: list[tuple[Cell, ...]] = []
             if found is not None:
-                rows, unscored = _scored(window, found, model.labels, summary, wanted)
+                rows, unscored = _scored(window, found, model, summary, wanted)
                 rejected = sorted([*rejected, *unscored], key=lambda reject: reject.row) if unscored else rejected
             if rejected:
                 rejects.write(b"".join(map(format_reject, rejected)))
@@ -126,11 +128,12 @@ def score_rows(
 
 
 def _scored(
-    window: Window, result: tuple[Tokens, Scores], labels: Sequence[str], summary: Summary, wanted: Wanted
+    window: Window, result: tuple[Tokens, Scores], model: Model, summary: Summary, wanted: Wanted
 ) -> tuple[list[tuple[Cell, ...]], list[Reject]]:
     """The output's rows of a window, and what the device had no memory for; counts both."""
     tokens, scores = result
-    two = len(labels) == 2
+    unknown_id = model.tokenizer.unknown_id
+    two = len(model.labels) == 2
     rows: list[tuple[Cell, ...]] = []
     unscored: list[Reject] = []
     for record, ids, truncated, label, found in zip(window.records, tokens.ids, tokens.truncated, *scores, strict=True):
@@ -145,7 +148,10 @@ def _scored(
         summary.duplicates += record.duplicate
         summary.labels[label] += 1
         summary.tokens += len(ids)
+        summary.lengths.add(len(ids))
+        summary.unknown.add(np.count_nonzero(ids == unknown_id) / len(ids))
         summary.rows_truncated += truncated
+    summary.examples.add(window.records, *scores, names=model.labels, decision=model.decision)
     summary.rows_scored += len(rows)
     summary.rejected.update(reject.reason for reject in unscored)
     return rows, unscored

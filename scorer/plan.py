@@ -102,7 +102,7 @@ def check_record_places(arguments: Arguments) -> None:
         UsageError: it would take the place of an input, or of another file of the run.
         ScorerError: it cannot be written.
     """
-    places = {"--summary": arguments.summary, "--metrics": arguments.metrics}
+    places = {"--summary": arguments.summary, "--metrics": arguments.metrics, "--report": arguments.report}
     given = {option: place for option, place in places.items() if place is not None}
     if not given:
         return

@@ -1,9 +1,10 @@
-"""The record of a run, whatever became of it: --summary as JSON, --metrics for Prometheus."""
+"""The record of a run, whatever became of it: --summary as JSON, --metrics for Prometheus, --report to look at."""
 
 import json
 import platform
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -12,14 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from scorer import __version__
 from scorer.arguments import Arguments
+from scorer.decision import Decision
 from scorer.destination import Destination, destination
+from scorer.drift import Drift, as_json, drifts, passed
 from scorer.errors import ScorerError
+from scorer.histograms import Histogram
 from scorer.messages import visible
 from scorer.metrics import prometheus
+from scorer.pace import Pace
 from scorer.phases import Phases
 from scorer.plan import Plan
 from scorer.rejects import shown_source
-from scorer.summary import SCORE_EDGES, Summary
+from scorer.summary import Summary
 
 if TYPE_CHECKING:
     from scorer.model import Scorer
@@ -41,6 +46,7 @@ class RunRecord:
         before: of those that an earlier run did.
         total: rows of the whole input, where they were counted.
         rows: the first and the last of this shard.
+        pace: of the pipeline.
         phases: seconds of what is not the pipeline's: load, count, skip, publish.
     """
 
@@ -55,6 +61,7 @@ class RunRecord:
     total: int | None = None
     rows: tuple[int, int] | None = None
     phases: Phases = field(default_factory=Phases)
+    pace: Pace = field(default_factory=Pace)
     started: float = field(default_factory=time.time)
     _clock: float = field(default_factory=time.monotonic)
 
@@ -68,17 +75,20 @@ class RunRecord:
         Raises:
             ScorerError: a file cannot be written.
         """
-        summary, metrics = self.arguments.summary, self.arguments.metrics
-        content = self.content(exit_code, error) if summary is not None or metrics is not None else {}
-        texts = []
-        if summary is not None:
-            texts.append((summary, json.dumps(content, indent=2) + "\n"))
-        if metrics is not None:
-            texts.append((metrics, prometheus(content, metrics)))
+        summary, metrics, report = self.arguments.summary, self.arguments.metrics, self.arguments.report
+        if summary is metrics is report is None:
+            return
+        content = self.content(exit_code, error)
         failed = []
-        for place, text in texts:
+        forms: tuple[tuple[str | None, Callable[[str], str]], ...] = (
+            (summary, lambda place: json.dumps(content, indent=2) + "\n"),
+            (metrics, lambda place: prometheus(content, place)),
+            (report, lambda place: self._page(content)),
+        )
+        for place, form in forms:
             try:
-                _write(place, text)
+                if place is not None:
+                    _write(place, form(place))
             except ScorerError as problem:
                 failed.append(str(problem))  # one that cannot be written must not take the other with it
         if failed:
@@ -105,7 +115,10 @@ class RunRecord:
             "duplicates": summary.duplicates,
             "resumed_from_row": before.rows_in + (self.rows or (1, 0))[0] if before.rows_in else None,
             "labels": dict(summary.labels),
-            "score_histogram": {"edges": list(SCORE_EDGES), "counts": summary.scores, "sum": summary.score_sum},
+            "score_histogram": {**_histogram(summary.scores), "sum": summary.score_sum},
+            "token_histogram": _histogram(summary.lengths),
+            "unknown_histogram": _histogram(summary.unknown),
+            "drift": self._drift(),
             "tokens": summary.tokens,
             "rows_per_second": _rate(rows, summary.seconds),
             "tokens_per_second": _rate(tokens, summary.seconds),
@@ -121,6 +134,29 @@ class RunRecord:
             "host": {"name": platform.node(), "platform": platform.platform()},
             "arguments": {name.replace("_", "-"): _text(value) for name, value in asdict(self.arguments).items()},
         }
+
+    def _page(self, content: dict[str, Any]) -> str:
+        from scorer.report.run import Details, run_page  # what draws it takes a moment that others need not wait
+
+        manifest = self.scorer.manifest if self.scorer is not None else None
+        details = Details(
+            examples=self.summary.examples,
+            pace=self.pace,
+            reference=manifest.reference if manifest is not None else None,
+            decision=self.scorer.decision if self.scorer is not None else Decision(),
+            labels=manifest.labels if manifest is not None else (),
+        )
+        return run_page(content, details)
+
+    @property
+    def drift(self) -> dict[str, Drift] | None:
+        """Against the model's test data, by measure; None where there is nothing to compare."""
+        reference = self.scorer.manifest.reference if self.scorer is not None else None
+        return drifts(reference, self.summary.measures) if reference is not None and self.summary.rows_scored else None
+
+    def _drift(self) -> dict[str, Any] | None:
+        drift = self.drift
+        return None if drift is None else {**as_json(drift), "beyond": passed(drift, self.arguments.max_drift)}
 
     def _seconds(self) -> dict[str, float]:
         of_pipeline = self.scorer.phases.seconds if self.scorer is not None else {}
@@ -180,6 +216,10 @@ def _write(place: str, text: str) -> None:
 def _file(path: str, place: Destination | None) -> dict[str, Any]:
     size, digest = (place.published if place is not None else None) or (None, None)
     return {"path": _text(path), "bytes": size, "sha256": digest}
+
+
+def _histogram(histogram: Histogram) -> dict[str, list[float]]:
+    return {"edges": list(histogram.edges), "counts": list(histogram.counts)}
 
 
 def _rate(count: int, seconds: float) -> float | None:

@@ -1,12 +1,16 @@
-"""What a run did, in numbers."""
+"""What a run did, in numbers and examples."""
 
-from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-SCORE_EDGES = tuple(number / 20 for number in range(21))
-"""Of the histogram of scores; a bin holds its lower edge, the last one both. Manifests have the same."""
+from scorer.examples import Examples
+from scorer.histograms import SCORE_EDGES, TOKEN_EDGES, UNKNOWN_EDGES, Histogram
+
+_COUNTERS = ("rejected", "labels")
+_HISTOGRAMS = {"scores": SCORE_EDGES, "lengths": TOKEN_EDGES, "unknown": UNKNOWN_EDGES}
+# What belongs to one run and not to those that go on with it.
+_PASSING = ("seconds", "bytes_read")
 
 
 @dataclass
@@ -21,8 +25,11 @@ class Summary:
         tokens: fed to the model, special tokens included.
         rows_truncated: scored records whose text was longer than the model reads.
         duplicates: scored records with the text of an earlier record; see `scorer.duplicates`.
-        scores: scored records by score, a count for each bin of `SCORE_EDGES`.
+        scores: of scored records.
         score_sum: of all scores.
+        lengths: of scored records, in tokens.
+        unknown: of scored records, shares of tokens that stand for what the vocabulary lacks.
+        examples: of scored records.
         input_hash: sha256 of the raw input as far as it was read for these records, hexadecimal.
         seconds: of this run, from its first record read to the last one written.
         bytes_read: of the input in this run, as it is stored.
@@ -35,8 +42,11 @@ class Summary:
     tokens: int = 0
     rows_truncated: int = 0
     duplicates: int = 0
-    scores: list[int] = field(default_factory=lambda: [0] * (len(SCORE_EDGES) - 1))
+    scores: Histogram = field(default_factory=lambda: Histogram.empty(SCORE_EDGES))
     score_sum: float = 0.0
+    lengths: Histogram = field(default_factory=lambda: Histogram.empty(TOKEN_EDGES))
+    unknown: Histogram = field(default_factory=lambda: Histogram.empty(UNKNOWN_EDGES))
+    examples: Examples = field(default_factory=Examples)
     input_hash: str = ""
     seconds: float = 0.0
     bytes_read: int = 0
@@ -45,22 +55,25 @@ class Summary:
     def rows_rejected(self) -> int:
         return self.rejected.total()
 
-    def copy(self) -> Self:
-        return replace(self, rejected=self.rejected.copy(), labels=self.labels.copy(), scores=self.scores.copy())
+    @property
+    def measures(self) -> dict[str, Histogram]:
+        """What `scorer.drift` compares."""
+        return {"score": self.scores, "tokens": self.lengths, "unknown": self.unknown}
 
     def add_score(self, score: float) -> None:
-        """Count a score, from 0 to 1.
-
-        >>> summary = Summary()
-        >>> [summary.add_score(score) for score in (0.0, 0.05, 1.0)] and summary.scores[:2], summary.scores[-1]
-        ([1, 1], 1)
-        """
-        self.scores[min(bisect_right(SCORE_EDGES, score), len(self.scores)) - 1] += 1
+        """Count a score, from 0 to 1."""
+        self.scores.add(score)
         self.score_sum += score
+
+    def copy(self) -> Self:
+        parts = {name: getattr(self, name).copy() for name in (*_COUNTERS, *_HISTOGRAMS, "examples")}
+        return replace(self, **parts)
 
     def as_json(self) -> dict[str, Any]:
         """What lasts from one run to the next."""
-        return {name: value for name, value in vars(self).items() if name not in ("seconds", "bytes_read")}
+        lasting = {name: value for name, value in vars(self).items() if name not in _PASSING}
+        histograms = {name: getattr(self, name).counts for name in _HISTOGRAMS}
+        return {**lasting, **histograms, "examples": self.examples.as_json()}
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Self:
@@ -70,8 +83,9 @@ class Summary:
         >>> Summary.from_json(summary.as_json()) == summary
         True
         """
-        counters = {name: Counter(fields[name]) for name in ("rejected", "labels")}
-        return cls(**{**fields, **counters})
+        counters = {name: Counter(fields[name]) for name in _COUNTERS}
+        histograms = {name: Histogram(edges, fields[name]) for name, edges in _HISTOGRAMS.items()}
+        return cls(**{**fields, **counters, **histograms, "examples": Examples.from_json(fields["examples"])})
 
 
 def reasons(summary: Summary) -> str:

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
+from scorer.decision import Decision
 from scorer.errors import InputError
 from scorer.model import Scores
 from scorer.phases import Phases
@@ -33,6 +34,7 @@ class Model(Protocol):
     """The part of `scorer.model.Scorer` that is used here."""
 
     labels: tuple[str, ...]
+    decision: Decision
     tokenizer: Tokenizer
     window_rows: int
     phases: Phases

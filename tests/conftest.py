@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +24,11 @@ from export.train import PRECISIONS, Settings, train
 from scorer.bundle import SUMS, Bundle, format_sums, parse_sums
 from scorer.cli import command
 from scorer.command import run_command
+from scorer.engine import RowEngine
 from scorer.messages import write_json
+from scorer.signals import Interrupted
+from scorer.summary import Summary
+from scorer.work import Work
 
 GOOD = ("good", "great", "lovely", "fine", "superb", "warm")
 BAD = ("bad", "awful", "dull", "poor", "stale", "cold")
@@ -48,6 +53,7 @@ FILLER = (
 )
 MAX_LENGTH = 24
 POSITIONS = 64
+WINDOW = 8
 
 
 def tiny_tokenizer(family: str) -> transformers.PreTrainedTokenizerFast:
@@ -229,6 +235,34 @@ def score(bundle: Bundle, capfd: pytest.CaptureFixture[str], monkeypatch: pytest
         )
         out, err = capfd.readouterr()
         return Result(code, out, err)
+
+    return run
+
+
+@pytest.fixture
+def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows of so few rows that a few records are many of them."""
+    monkeypatch.setattr(RowEngine, "window_rows", WINDOW)
+    monkeypatch.setattr(RowEngine, "journal_rows", WINDOW)
+
+
+@pytest.fixture
+def interrupted(score: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Run `score`, interrupted after so many durable windows."""
+
+    def run(windows: int, *arguments: str | Path) -> Result:
+        with monkeypatch.context() as patched:
+            commit = Work.commit
+            left = [windows]
+
+            def counting(work: Work, summary: Summary, *, complete: bool = False) -> None:
+                commit(work, summary, complete=complete)
+                left[0] -= 1
+                if left[0] == 0:
+                    raise Interrupted(signal.SIGTERM)
+
+            patched.setattr(Work, "commit", counting)
+            return score(*arguments)
 
     return run
 

@@ -87,9 +87,9 @@ def test_groups_by_length_and_by_value_hold_every_text_once():
 def test_reference_histograms_count_every_text():
     found = reference(scored([0.0, 0.5, 1.0], [1, 0, 1], [1, 400, 30_000]))
     for name in ("score", "tokens", "unknown"):
-        assert sum(found[name]["counts"]) == found["texts"] == 3
-        assert len(found[name]["edges"]) == len(found[name]["counts"]) + 1
-    assert found["score"]["counts"][-1] == 1
+        assert getattr(found, name).total == found.texts == 3
+    assert found.score.counts[-1] == 1
+    assert found.tokens.counts[0] == found.tokens.counts[-1] == 1
 
 
 # What is held out, put together, and calibrated

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from conftest import reviews
 
+from scorer.decision import Decision
 from scorer.engine import RowEngine
 from scorer.errors import BundleError, InputError
 from scorer.model import Scores
@@ -40,6 +41,7 @@ class Words:
     def __init__(self, log):
         self.log = log
         self.tokenizer = self
+        self.decision, self.unknown_id = Decision(), -1
         self.phases = Phases()
         self.tokenized, self.cancelled = [], []
 

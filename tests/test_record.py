@@ -15,7 +15,6 @@ import pytest
 from conftest import reviews
 from prometheus_client.parser import text_string_to_metric_families
 from test_cli import start
-from test_resume import interrupted, small_windows  # noqa: F401 -- fixtures
 
 import scorer
 from scorer import runrecord
@@ -23,6 +22,8 @@ from scorer.cli import command
 from scorer.duplicates import Duplicates
 from scorer.errors import ScorerError
 from scorer.progress import Progress
+
+pytestmark = pytest.mark.usefixtures("small_windows")
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = json.loads((Path(scorer.__file__).parent / "summary.schema.json").read_text())
@@ -132,7 +133,7 @@ def test_a_stream_has_its_hash_and_the_record_can_go_to_stdout(bundle, source, t
     assert json.loads(out)["rows_in"] == 40
 
 
-def test_a_resumed_run_counts_all_rows_and_says_where_it_began(recorded, interrupted, source, tmp_path):  # noqa: F811
+def test_a_resumed_run_counts_all_rows_and_says_where_it_began(recorded, interrupted, source, tmp_path):
     command = (source, "-o", tmp_path / "out.csv")
     _, whole, _ = recorded(source, "-o", tmp_path / "whole.csv")
     result, broken, samples = recorded(*command, of=lambda *arguments: interrupted(3, *arguments))
@@ -296,7 +297,7 @@ def test_labels_of_metrics_may_hold_anything():
         "versions": {"review-scorer": "0"}, "exit_code": 0, "published": True, "seconds": 1.0, "rows_in": 0, "rows_scored": 0,
         "rows_rejected": 0, "rows_rejected_by_reason": {}, "rows_truncated": 0, "duplicates": 0, "labels": {'so "so"\n': 1},
         "tokens": 0, "rows_per_second": None, "tokens_per_second": None, "seconds_by_phase": {},
-        "score_histogram": {"edges": [0.0, 0.5, 1.0], "counts": [0, 0], "sum": 0.0},
+        "score_histogram": {"edges": [0.0, 0.5, 1.0], "counts": [0, 0], "sum": 0.0}, "drift": None,
     }  # fmt: skip
     text = scorer.metrics.prometheus(record, "/x/night.prom")
     found = {family.name: family.samples for family in text_string_to_metric_families(text)}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import reviews
+from conftest import WINDOW, reviews
 
 from scorer.engine import RowEngine
 from scorer.errors import DeviceLost
@@ -22,13 +22,7 @@ from scorer.signals import Interrupted
 from scorer.windows import windows
 from scorer.work import Work
 
-WINDOW = 8
-
-
-@pytest.fixture(autouse=True)
-def small_windows(monkeypatch):
-    monkeypatch.setattr(RowEngine, "window_rows", WINDOW)
-    monkeypatch.setattr(RowEngine, "journal_rows", WINDOW)
+pytestmark = pytest.mark.usefixtures("small_windows")
 
 
 @pytest.fixture
@@ -42,27 +36,6 @@ def folder(tmp_path):
     lines = (f'{record["id"]},{record["text"]},"{record["note"]}"\n' for record in records)
     (tmp_path / "in.csv").write_text("id,text,note\n" + "".join(lines))
     return tmp_path
-
-
-@pytest.fixture
-def interrupted(score, monkeypatch):
-    """Run `score`, interrupted after so many durable windows."""
-
-    def run(windows, *arguments):
-        with monkeypatch.context() as patched:
-            commit = Work.commit
-            left = [windows]
-
-            def counting(work, summary, *, complete=False):
-                commit(work, summary, complete=complete)
-                left[0] -= 1
-                if left[0] == 0:
-                    raise Interrupted(signal.SIGTERM)
-
-            patched.setattr(Work, "commit", counting)
-            return score(*arguments)
-
-    return run
 
 
 def files(folder):

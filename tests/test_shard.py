@@ -12,10 +12,11 @@ from conftest import reviews
 from hypothesis import given
 from hypothesis import strategies as st
 from test_cli import start
-from test_resume import interrupted, small_windows  # noqa: F401 -- fixtures
 
 from scorer.errors import UsageError
 from scorer.shard import Shard, parse_shard
+
+pytestmark = pytest.mark.usefixtures("small_windows")
 
 ROWS = 43
 
@@ -87,7 +88,7 @@ def test_a_limit_is_that_of_the_whole(score, folder):
     assert parts == (folder / "whole.jsonl").read_bytes()
 
 
-def test_an_interrupted_shard_is_gone_on_with_and_its_record_says_where(score, folder, interrupted):  # noqa: F811
+def test_an_interrupted_shard_is_gone_on_with_and_its_record_says_where(score, folder, interrupted):
     command = (folder / "in.jsonl", "-o", folder / "out.csv", "--shard", "2/2", "--summary", folder / "run.json")
     score(*command[:1], "-o", folder / "whole.csv", *command[3:])
     record = json.loads((folder / "run.json").read_text())
@@ -105,7 +106,7 @@ def test_an_interrupted_shard_is_gone_on_with_and_its_record_says_where(score, f
 
 @pytest.mark.parametrize("windows", [1, 2, 4])
 @pytest.mark.parametrize("out", ["csv", "csv.gz", "parquet"])
-def test_a_shard_of_rejects_alone_is_published(score, tmp_path, interrupted, out, windows):  # noqa: F811
+def test_a_shard_of_rejects_alone_is_published(score, tmp_path, interrupted, out, windows):
     texts = [""] * 20 + ["good"] * 20
     (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     command = (tmp_path / "in.jsonl", "--shard", "1/2")
@@ -117,7 +118,7 @@ def test_a_shard_of_rejects_alone_is_published(score, tmp_path, interrupted, out
 
 
 @pytest.mark.parametrize("name", ["in.parquet", "in.csv"])
-def test_a_shard_whose_rows_are_others_now_is_started_over(score, folder, interrupted, name):  # noqa: F811
+def test_a_shard_whose_rows_are_others_now_is_started_over(score, folder, interrupted, name):
     command = (folder / name, "--shard", "2/2", "-o", folder / "out.jsonl")
     assert interrupted(2, *command, "--limit", "30").code == 143
     result = score(*command, "--limit", "40")

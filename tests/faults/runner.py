@@ -47,12 +47,12 @@ class Injected(Scorer):
     def __init__(self, *arguments, **options):
         time.sleep(self.load_seconds)
         self.bundle = SimpleNamespace(id="injected", path="injected")
-        self.manifest = SimpleNamespace(name="injected", temperature=1.0)
+        self.manifest = SimpleNamespace(name="injected", temperature=1.0, reference=None)
         self.decision = Decision()
         self.labels = ("negative", "positive")
         self.phases = Phases()
         self.choice = Choice("cpu", "fp32", "as asked")
-        self.tokenizer = self
+        self.tokenizer, self.unknown_id = self, -1
         self.engine = RowEngine(self, 2)
         self._reuse = Reuse(self.engine)
         self.window_rows = self.journal_rows = self.window

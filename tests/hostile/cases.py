@@ -48,6 +48,7 @@ class Model(Scorer):
     class Manifest:
         temperature = 1.0
         name = "none"
+        reference = None
 
     class Bundle:
         id = "none"
@@ -56,7 +57,7 @@ class Model(Scorer):
         self.bundle, self.manifest, self.labels = self.Bundle, self.Manifest, ("negative", "positive")
         self.choice, self.tokenizer = Choice("cpu", "fp32", "as asked"), self
         self.engine, self.decision = _SHARED, Decision()
-        self.phases = Phases()
+        self.phases, self.unknown_id = Phases(), -1
         self._reuse = Reuse(self.engine)
         self.window_rows = self.journal_rows = 8
 

@@ -1,0 +1,112 @@
+// Draws what the page has under "charts" into the figures that name it; again where their width changes.
+"use strict";
+(() => {
+  const number = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+  const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+  const INK = "currentColor", OURS = "var(--ours)", THEIRS = "var(--theirs)", LINE = "var(--line)";
+
+  const UNITS = {
+    number: (edge) => String(edge),
+    count: (edge) => number.format(edge),
+    share: (edge) => (edge === 0 ? "0" : edge < 1e-6 ? "> 0" : `${+(100 * edge).toFixed(1)}%`),
+  };
+
+  // Where a value stands among bins that are drawn equally wide.
+  const place = (edges, value) => {
+    const bin = Math.max(0, Math.min(edges.length - 2, edges.findLastIndex((edge) => edge <= value)));
+    return bin + (value - edges[bin]) / (edges[bin + 1] - edges[bin]);
+  };
+
+  const yAxis = (label) => [
+    Plot.gridY({ stroke: LINE, strokeOpacity: 1 }),
+    Plot.axisY({ label, ticks: 4, tickFormat: (d) => short.format(d), tickSize: 0, labelArrow: "none" }),
+    Plot.ruleY([0], { stroke: INK }),
+  ];
+
+  // Rows by bin, and what was to be expected of the model's test data.
+  function histogram({ edges, counts, expected, unit, rules = [] }, width) {
+    const used = counts.map((count, i) => count > 0 || (expected && expected[i] > 0));
+    const bins = Math.max(3, used.lastIndexOf(true) + 1);
+    const name = UNITS[unit];
+    const rows = counts.slice(0, bins).map((count, i) => ({
+      from: i + 0.04, to: i + 0.96, count, expected: expected ? expected[i] : null,
+      title: `${name(edges[i])} to ${name(edges[i + 1])}\n${number.format(count)} rows` +
+        (expected ? `\n${number.format(expected[i])} expected` : ""),
+    }));
+    const every = Math.ceil((bins * 44) / (width - 50));
+    const step = unit === "number" && every <= 4 ? 4 : every;
+    return Plot.plot({
+      width, height: 220, marginLeft: 42, marginRight: 14, marginTop: 22, marginBottom: 30,
+      x: { domain: [0, bins], label: null },
+      y: { domain: [0, Math.max(1, ...counts, ...(expected ?? []))], nice: true },
+      marks: [
+        ...yAxis("rows"),
+        Plot.rectY(rows, { x1: "from", x2: "to", y: "count", fill: OURS }),
+        expected ? Plot.ruleY(rows, { x1: "from", x2: "to", y: "expected", stroke: THEIRS, strokeWidth: 2.5 }) : null,
+        Plot.ruleX(rules.map((rule) => place(edges, rule)), { stroke: INK, strokeDasharray: "4 3" }),
+        Plot.axisX(d3.range(0, bins + 1, step), { tickFormat: (i) => name(edges[i]), tickSize: 4 }),
+        Plot.tip(rows, Plot.pointerX({ x1: "from", x2: "to", y: "count", title: "title" })),
+      ],
+    });
+  }
+
+  // Rows by name.
+  function bars({ bars }, width) {
+    const total = d3.sum(bars, (bar) => bar.rows);
+    const rows = bars.slice(0, 20).map((bar, i) => ({ ...bar, place: i, words: bar.name.length > 34 ? `${bar.name.slice(0, 33)}…` : bar.name }));
+    return Plot.plot({
+      width, height: 12 + 46 * rows.length, marginLeft: 0, marginRight: 0, marginTop: 6, marginBottom: 6,
+      x: { axis: null, domain: [0, Math.max(1, d3.max(rows, (row) => row.rows))] },
+      y: { axis: null, domain: rows.map((row) => row.place), padding: 0.08 },
+      marks: [
+        Plot.barX(rows, { x: "rows", y: "place", fill: OURS, insetTop: 20, insetBottom: 4, title: "name" }),
+        Plot.text(rows, { x: 0, y: "place", dy: -10, text: "words", textAnchor: "start", fill: INK, fontSize: 13 }),
+        Plot.text(rows, {
+          x: 0, y: "place", dy: -10, dx: width, textAnchor: "end", fill: INK, fontSize: 13,
+          text: (row) => `${number.format(row.rows)}  (${number.format((100 * row.rows) / total)}%)`,
+        }),
+      ],
+    });
+  }
+
+  // Rows a second, over time.
+  function pace({ stretches }, width) {
+    const end = stretches[stretches.length - 1].end;
+    const [unit, seconds] = end > 7200 ? ["hours", 3600] : end > 180 ? ["minutes", 60] : ["seconds", 1];
+    const rows = stretches.map((one) => ({
+      from: one.begin / seconds, to: one.end / seconds, rate: one.rows_per_second,
+      title: `${number.format(one.begin / seconds)} to ${number.format(one.end / seconds)} ${unit}\n` +
+        `${number.format(one.rows_per_second)} rows a second\n${number.format(one.tokens_per_second)} tokens a second`,
+    }));
+    return Plot.plot({
+      width, height: 220, marginLeft: 42, marginRight: 14, marginTop: 22, marginBottom: 40,
+      x: { domain: [0, end / seconds], label: unit, labelArrow: "none" },
+      y: { domain: [0, d3.max(rows, (row) => row.rate)], nice: true },
+      marks: [
+        ...yAxis("rows/s"),
+        Plot.rectY(rows, { x1: "from", x2: "to", y: "rate", fill: OURS, inset: 0 }),
+        Plot.axisX({ ticks: Math.max(2, Math.floor(width / 90)), tickSize: 4, label: unit, labelArrow: "none" }),
+        Plot.tip(rows, Plot.pointerX({ x1: "from", x2: "to", y: "rate", title: "title" })),
+      ],
+    });
+  }
+
+  const KINDS = { histogram, bars, pace };
+  const charts = JSON.parse(document.getElementById("charts").textContent);
+  for (const figure of document.querySelectorAll("figure[data-chart]")) {
+    const chart = charts[figure.dataset.chart];
+    const drawing = figure.querySelector(".drawing");
+    let drawn = 0;
+    const draw = () => {
+      const width = Math.floor(drawing.clientWidth);
+      if (!width || width === drawn) return;
+      drawn = width;
+      const svg = KINDS[chart.kind](chart, width);
+      svg.setAttribute("role", "img");
+      svg.setAttribute("aria-label", `Chart: ${figure.querySelector("h3").textContent}`);
+      drawing.replaceChildren(svg);
+    };
+    new ResizeObserver(draw).observe(drawing);
+    draw();
+  }
+})();

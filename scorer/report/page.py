@@ -1,0 +1,103 @@
+"""A page that is one file: styles, charts and their data are in it, and nothing in it can be run but the scripts put there."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from scorer.messages import visible
+from scorer.progress import duration
+
+_HERE = Path(__file__).parent
+# In this order: Plot draws with d3, charts.js says what.
+_SCRIPTS = ("vendor/d3-7.9.2.min.js", "vendor/plot-0.6.17.umd.min.js", "charts.js")
+
+
+def render(template: str, charts: Mapping[str, Any], view: Mapping[str, Any]) -> str:
+    """The page as HTML.
+
+    Whatever the view holds is text: the template engine escapes it, and the page's own policy lets only the scripts run
+    that are named in it by their hashes, and nothing be loaded.
+
+    Args:
+        template: its file's name.
+        charts: what they show, by name, as charts.js takes it.
+        view: what the template shows.
+    """
+    scripts = [_read(name) for name in _SCRIPTS]
+    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {' '.join(map(_hash, scripts))}"
+    # Inside of a script nothing is escaped, and the first "</script" would end it.
+    data = json.dumps(charts).replace("<", "\\u003c")
+    shown = {**view, "charts": charts, "policy": Markup(policy), "style": Markup(_read("style.css"))}
+    html = _environment().get_template(template).render(shown, scripts=map(Markup, scripts), data=Markup(data))
+    return html.encode(errors="backslashreplace").decode()  # half of a surrogate pair is no text
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "count": lambda number: f"{number:,}",
+        "duration": duration,
+        "moment": _moment,
+        "share": share,
+        "size": _size,
+        "visible": visible,
+    }
+    return environment
+
+
+def share(part: float, whole: float = 1) -> str:
+    """Per cent of a whole.
+
+    >>> share(1, 3), share(1, 100_000), share(0, 5), share(5, 5), share(0, 0)
+    ('33.3%', '< 0.1%', '0%', '100%', '0%')
+    """
+    if not part or not whole:
+        return "0%"
+    if part == whole:
+        return "100%"
+    found = 100 * part / whole
+    return "< 0.1%" if found < 0.05 else f"{min(found, 99.9):.1f}%"
+
+
+def _moment(stamp: str) -> str:
+    return datetime.fromisoformat(stamp).strftime("%-d %B %Y, %H:%M UTC")
+
+
+def _size(count: int | None) -> str:
+    """Bytes for people.
+
+    >>> _size(None), _size(999), _size(12_345_678)
+    ('', '999 B', '12.3 MB')
+    """
+    if count is None:
+        return ""
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+@cache
+def _read(name: str) -> str:
+    return (_HERE / name).read_text(encoding="utf-8")
+
+
+def _hash(script: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
