@@ -1,5 +1,6 @@
 """The command `score-model`: trains, checks and evaluates bundles; parses and delegates."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -10,8 +11,12 @@ from click.core import ParameterSource
 # Nothing heavy is imported up here: `score-model --help` has to be quick.
 from scorer import __version__
 from scorer.command import note_debug, run_as_program
+from scorer.completion import files
+from scorer.destination import check_place, publish_text
 from scorer.errors import UsageError
 from scorer.manifest import MAX_LENGTH, TRUNCATIONS
+from scorer.messages import say, visible
+from scorer.options import SHARE
 
 if TYPE_CHECKING:
     from export.data import Dataset, Split
@@ -27,6 +32,12 @@ EVALUATE_EXAMPLES = """\b
 Examples:
   score-model evaluate models/stars --data other.csv --label-column stars
   score-model evaluate models/old models/new --data test.parquet -o figures --errors errors.jsonl
+"""
+
+COMPARE_EXAMPLES = """\b
+Examples:
+  score-model compare last-night.csv tonight.csv
+  score-model compare int8.parquet fp32.parquet --by row --max-flips 0.01 -o compared.html
 """
 
 DEFAULT_MAX_TOKENS = 1024
@@ -503,6 +514,73 @@ def parity(
             f"{one.precision}, a row a run: biggest difference {one.difference:.1e}, mean {one.mean:.1e}, "
             f"same label {one.labels:.2%} of {len(texts)} texts"
         )
+
+
+@command.command(epilog=COMPARE_EXAMPLES)
+@click.argument("before", shell_complete=files, metavar="A")
+@click.argument("after", shell_complete=files, metavar="B")
+@click.option(
+    "--by",
+    type=click.Choice(["auto", "id", "row"]),
+    default="auto",
+    show_default=True,
+    help="What rows are joined by; auto: id where both have one.",
+)
+@click.option(
+    "--text",
+    metavar="COLUMN",
+    help="A kept column to show with the rows that moved most; default: one called text, review, content, body or comment.",
+)
+@click.option(
+    "--most",
+    type=click.IntRange(0, 1000),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="Rows that moved most to show.",
+)
+@click.option(
+    "--max-flips",
+    type=SHARE,
+    metavar="R",
+    help="End with exit code 3 if the labels of a larger share of the rows differ.",
+)
+@click.option("-o", "--output", shell_complete=files, metavar="FILE", help="Write a page with figures, too; *.html.")
+@_debug
+def compare(
+    before: str,
+    after: str,
+    by: str,
+    text: str | None,
+    most: int,
+    max_flips: float | None,
+    output: str | None,
+    debug: bool,
+) -> int:
+    """Compare two outputs of `score`: labels that flipped, scores that moved, rows that moved most.
+
+    A and B are CSV, TSV, JSONL or Parquet: last night's output and tonight's, int8 and fp32, of the old bundle and the
+    new one.
+    """
+    from scorer.compare import compare as run
+    from scorer.compare import lines
+
+    for path in (before, after):
+        if not os.path.isfile(path):
+            raise UsageError(f"the file {path} is not there.")
+    if output is not None:
+        check_place(output, [before, after], "--output")
+    found = run(before, after, by=by, text=text, most=most)
+    if output is not None:
+        from scorer.report.compare import comparison_page
+
+        publish_text(output, comparison_page(found, before, after))
+    click.echo("\n".join(map(visible, lines(found, before, after))))
+    share = found.flipped / found.rows
+    if max_flips is None or share <= max_flips:
+        return 0
+    say(f"{share:.2%} of the labels flipped: more than --max-flips {max_flips:g} allows.", "warning")
+    return 3
 
 
 def main() -> NoReturn:

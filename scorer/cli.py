@@ -1,9 +1,7 @@
 """The command `score`: parses and checks its arguments, and leaves the work to plain functions."""
 
-import math
-import os
 from collections.abc import Iterable
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 from click.core import ParameterSource
@@ -16,27 +14,7 @@ from scorer.completion import files, folders
 from scorer.config import OneRun, load, note
 from scorer.defaults import ARENA_STRATEGY, BATCH_TOKENS, MAX_RECORD_BYTES
 from scorer.messages import say
-
-
-class MayBeEmpty(click.Option):
-    """An option for which empty means something, in the environment too, where click takes it for not set."""
-
-    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
-        name = f"{ctx.auto_envvar_prefix}_{str(self.name).upper()}"
-        return "" if os.environ.get(name) == "" else super().resolve_envvar_value(ctx)
-
-
-class Number(click.FloatRange):
-    """A number in a range; nan, which is neither below nor above one, is none."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        number = super().convert(value, param, ctx)
-        if math.isnan(number):
-            self.fail(f"{number} is not in the range {self._describe_range()}.", param, ctx)
-        return number
-
-
-SHARE = Number(0, 1)
+from scorer.options import SHARE, MayBeEmpty, Number
 
 
 @click.command(context_settings={"auto_envvar_prefix": "SCORE"})

@@ -205,6 +205,23 @@ def destination(path: str, convert: Convert | None = None) -> Destination:
     return FileDestination(Path(path), convert)
 
 
+def publish_text(path: str, text: str) -> None:
+    """Make a text the content of a place, all of it at once where that is possible.
+
+    Raises:
+        ScorerError: it cannot be written.
+    """
+    out = destination(path)
+    try:
+        out.reserve()
+        out.begin()
+        out.write(text.encode())
+        out.publish()
+    except ScorerError:
+        out.discard()
+        raise
+
+
 def is_stream(path: str) -> bool:
     """Whether output of this name cannot be replaced as a whole: stdout, /dev/null, a FIFO."""
     if path == STDOUT:

@@ -72,7 +72,7 @@ class Examples:
 
         def example(row: int, rank: np.ndarray) -> Example:
             record = records[row]
-            score, text = float(scores[row]), _beginning(record.text)
+            score, text = float(scores[row]), beginning(record.text)
             return Example(float(rank[row]), record.row, shown_source(record.position.source), labels[row], score, text)
 
         def offer(best: list[Example], rank: np.ndarray, most: int) -> None:
@@ -113,10 +113,10 @@ class Examples:
         )
 
 
-def _beginning(text: str) -> str:
+def beginning(text: str) -> str:
     """As much of a text as an example shows, its white space made single spaces.
 
-    >>> _beginning("A  fine\\nfilm."), len(_beginning("a" * 5000))
+    >>> beginning("A  fine\\nfilm."), len(beginning("a" * 5000))
     ('A fine film.', 301)
     """
     words = " ".join(text[: 4 * _CHARACTERS].split())

@@ -52,7 +52,11 @@ class Histogram:
         >>> [found.add(value) for value in (0, 1, 2)] and found.counts
         [1, 2]
         """
-        self.counts[min(bisect_right(self.edges, value), len(self.counts)) - 1] += 1
+        self.counts[self.bin(value)] += 1
+
+    def bin(self, value: float) -> int:
+        """The number of its bin."""
+        return min(bisect_right(self.edges, value), len(self.counts)) - 1
 
     def copy(self) -> Self:
         return type(self)(self.edges, self.counts.copy())

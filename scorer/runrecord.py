@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from scorer import __version__
 from scorer.arguments import Arguments
 from scorer.decision import Decision
-from scorer.destination import Destination, destination
+from scorer.destination import Destination, publish_text
 from scorer.drift import Drift, as_json, drifts, passed
 from scorer.errors import ScorerError
 from scorer.histograms import Histogram
@@ -88,7 +88,7 @@ class RunRecord:
         for place, form in forms:
             try:
                 if place is not None:
-                    _write(place, form(place))
+                    publish_text(place, form(place))
             except ScorerError as problem:
                 failed.append(str(problem))  # one that cannot be written must not take the other with it
         if failed:
@@ -199,18 +199,6 @@ def failure(error: BaseException) -> tuple[int, str]:
     word = getattr(error, "word", None)  # a signal
     said = [f"{word}." if word else str(error) or type(error).__name__, *getattr(error, "__notes__", [])]
     return code, visible("\n".join(said))
-
-
-def _write(place: str, text: str) -> None:
-    out = destination(place)
-    try:
-        out.reserve()
-        out.begin()
-        out.write(text.encode())
-        out.publish()
-    except ScorerError:
-        out.discard()
-        raise
 
 
 def _file(path: str, place: Destination | None) -> dict[str, Any]:

@@ -11,6 +11,9 @@ import pytest
 from conftest import reviews
 from test_report import HOSTILE
 
+from scorer.compare import compare
+from scorer.report.compare import comparison_page
+
 pytestmark = pytest.mark.browser
 
 # What a browser lays out: text elements with their box, font size and colours; drawn text as it was scaled.
@@ -162,6 +165,35 @@ def test_the_page_of_a_failed_run_is_readable_and_quiet(score, tmp_path, shown):
     page = shown(tmp_path / "run.html")
     assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
     assert "Nothing was published" in page.text_content("body")
+
+
+def test_the_page_of_two_outputs_is_readable_and_quiet(score, tmp_path, shown):
+    texts = [*reviews(200, 2, 3).texts, *HOSTILE]
+    (tmp_path / "in.jsonl").write_text(
+        "".join(json.dumps({"id": f"<b>{text}", "text": text}) + "\n" for text in set(texts))
+    )
+    for precision in ("fp32", "int8"):
+        more = ("--threshold", "0.8") if precision == "int8" else ()
+        arguments = (
+            tmp_path / "in.jsonl",
+            "-o",
+            tmp_path / f"{precision}.csv",
+            "--keep",
+            "text",
+            "--precision",
+            precision,
+        )
+        assert score(*arguments, *more).code == 0
+    files = [str(tmp_path / f"{precision}.csv") for precision in ("fp32", "int8")]
+    found = compare(*files)
+    assert found.flips
+    (tmp_path / "compared.html").write_text(comparison_page(found, *files))
+    page = shown(tmp_path / "compared.html")
+    width = page.viewport_size["width"]
+    check_readable(page, width)
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    check_readable(page, width)
+    assert page.locator("figure svg").count() == 4
 
 
 def test_without_scripts_the_numbers_are_there(run_page, chromium):

@@ -8,6 +8,7 @@
   const UNITS = {
     number: (edge) => String(edge),
     count: (edge) => number.format(edge),
+    signed: (edge) => (edge > 0 ? `+${edge}` : String(edge).replace("-", "−")),
     share: (edge) => (edge === 0 ? "0" : edge < 1e-6 ? "> 0" : `${+(100 * edge).toFixed(1)}%`),
   };
 
@@ -24,7 +25,7 @@
   ];
 
   // Rows by bin, and what was to be expected of the model's test data.
-  function histogram({ edges, counts, expected, unit, rules = [] }, width) {
+  function histogram({ edges, counts, expected, unit, rules = [], type = "linear" }, width) {
     const used = counts.map((count, i) => count > 0 || (expected && expected[i] > 0));
     const bins = Math.max(3, used.lastIndexOf(true) + 1);
     const name = UNITS[unit];
@@ -38,7 +39,7 @@
     return Plot.plot({
       width, height: 220, marginLeft: 42, marginRight: 14, marginTop: 22, marginBottom: 30,
       x: { domain: [0, bins], label: null },
-      y: { domain: [0, Math.max(1, ...counts, ...(expected ?? []))], nice: true },
+      y: { type, domain: [0, Math.max(1, ...counts, ...(expected ?? []))], nice: true },
       marks: [
         ...yAxis("rows"),
         Plot.rectY(rows, { x1: "from", x2: "to", y: "count", fill: OURS }),
@@ -91,7 +92,31 @@
     });
   }
 
-  const KINDS = { histogram, bars, pace };
+  // Rows by two scores: the darker, the more; by the logarithm, as most are in two corners.
+  function grid({ edges, cells, xName, yName }, width) {
+    const size = Math.min(width, 460);
+    const most = Math.max(2, d3.max(cells, (cell) => cell.rows));
+    const rows = cells.map((cell) => ({
+      x1: edges[cell.x], x2: edges[cell.x + 1], y1: edges[cell.y], y2: edges[cell.y + 1],
+      strength: 0.15 + (0.85 * Math.log(cell.rows)) / Math.log(most),
+      title: `${edges[cell.x]} to ${edges[cell.x + 1]} in ${xName}\n${edges[cell.y]} to ${edges[cell.y + 1]} in ${yName}\n${number.format(cell.rows)} rows`,
+    }));
+    const axis = { ticks: 5, tickSize: 4, labelArrow: "none", tickFormat: (d) => String(d) };
+    return Plot.plot({
+      width: size, height: size, marginLeft: 42, marginRight: 14, marginTop: 26, marginBottom: 40,
+      x: { domain: [0, 1] }, y: { domain: [0, 1] }, opacity: { type: "identity" },
+      marks: [
+        Plot.gridX({ stroke: LINE, strokeOpacity: 1, ticks: 5 }), Plot.gridY({ stroke: LINE, strokeOpacity: 1, ticks: 5 }),
+        Plot.rect(rows, { x1: "x1", x2: "x2", y1: "y1", y2: "y2", fill: OURS, fillOpacity: "strength", inset: 0.5 }),
+        Plot.line([[0, 0], [1, 1]], { stroke: INK, strokeDasharray: "4 3" }),
+        Plot.axisX({ ...axis, label: `score in ${xName}`, labelAnchor: "right" }),
+        Plot.axisY({ ...axis, label: `score in ${yName}`, labelAnchor: "top" }),
+        Plot.tip(rows, Plot.pointer({ x1: "x1", x2: "x2", y1: "y1", y2: "y2", title: "title" })),
+      ],
+    });
+  }
+
+  const KINDS = { histogram, bars, pace, grid };
   const charts = JSON.parse(document.getElementById("charts").textContent);
   for (const figure of document.querySelectorAll("figure[data-chart]")) {
     const chart = charts[figure.dataset.chart];

@@ -1,0 +1,310 @@
+"""Two outputs of `score` side by side: last night's and tonight's, int8 and fp32, an old bundle's and a new one's."""
+
+import heapq
+from array import array
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from typing import NamedTuple
+
+import numpy as np
+
+from scorer.drift import psi
+from scorer.errors import InputError, UsageError
+from scorer.examples import beginning
+from scorer.histograms import SCORE_EDGES, Histogram
+from scorer.rows.columns import ID, TEXT_COLUMNS, Wanted
+from scorer.rows.read import Inputs, Reader
+from scorer.rows.record import Reject, Value
+
+ROW = "row"
+MOVE_EDGES = (-1, -0.5, -0.2, -0.1, -0.05, -0.02, -0.01, -0.001, 0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
+"""Of differences of scores; the bin in the middle is for what did not move."""
+
+_MISSING_SHOWN = 5
+
+
+class Scored(NamedTuple):
+    """A row of an output.
+
+    Attributes:
+        key: what it is joined by: its id, or its row number.
+        label, score: as they stand there.
+        text: the beginning of its text, where that was kept.
+    """
+
+    key: str
+    label: str
+    score: float
+    text: str | None
+
+
+class Moved(NamedTuple):
+    """A row that is in both outputs."""
+
+    before: Scored
+    after: Scored
+
+    @property
+    def difference(self) -> float:
+        """Of the scores, the second less the first."""
+        return self.after.score - self.before.score
+
+    @property
+    def text(self) -> str | None:
+        return self.after.text or self.before.text
+
+
+@dataclass
+class Missing:
+    """Rows that are in one output only: how many, and the keys of the first few."""
+
+    rows: int = 0
+    first: list[str] = field(default_factory=list)
+
+    def add(self, key: str) -> None:
+        self.rows += 1
+        if len(self.first) < _MISSING_SHOWN:
+            self.first.append(key)
+
+
+@dataclass
+class Comparison:
+    """What two outputs have in common, and what not.
+
+    Attributes:
+        by: what their rows are joined by, ``id`` or ``row``.
+        rows: in both.
+        only_before, only_after: in one of them.
+        flips: rows by their two labels, where these differ.
+        differences: of the scores of each row in both, the second less the first.
+        before, after: all scores of each output, in and out of the join.
+        together: scores of the rows in both by bin of the first output (rows) and of the second (columns).
+        moved: the rows whose scores moved most, the farthest first.
+    """
+
+    by: str
+    rows: int = 0
+    only_before: Missing = field(default_factory=Missing)
+    only_after: Missing = field(default_factory=Missing)
+    flips: Counter[tuple[str, str]] = field(default_factory=Counter)
+    differences: "array[float]" = field(default_factory=lambda: array("d"))
+    before: Histogram = field(default_factory=lambda: Histogram.empty(SCORE_EDGES))
+    after: Histogram = field(default_factory=lambda: Histogram.empty(SCORE_EDGES))
+    together: Counter[tuple[int, int]] = field(default_factory=Counter)
+    moved: list[Moved] = field(default_factory=list)
+
+    @property
+    def flipped(self) -> int:
+        return self.flips.total()
+
+    @property
+    def psi(self) -> float:
+        """The population stability index of the second output's scores against the first one's."""
+        return psi(self.before.counts, self.after.counts)
+
+    def farthest(self) -> "Distances":
+        """How far scores moved, over the rows in both."""
+        moves = np.array(self.differences)
+        sizes = np.abs(moves)
+        half, most, nearly_all = np.quantile(sizes, (0.5, 0.95, 0.99))
+        return Distances(
+            float(moves.mean()), float(sizes.mean()), float(half), float(most), float(nearly_all), float(sizes.max())
+        )
+
+    def moves(self) -> Histogram:
+        """The differences by `MOVE_EDGES`."""
+        return Histogram(MOVE_EDGES, np.histogram(np.array(self.differences), MOVE_EDGES)[0].tolist())
+
+
+class Distances(NamedTuple):
+    """Differences of scores: their mean, and of their sizes the mean, three quantiles and the biggest."""
+
+    mean: float
+    size: float
+    median: float
+    percentile_95: float
+    percentile_99: float
+    biggest: float
+
+
+def compare(before: str, after: str, *, by: str = "auto", text: str | None = None, most: int = 10) -> Comparison:
+    """Join two outputs and count what differs.
+
+    Joined by ``row`` both files are read side by side; joined by ``id`` the first one's ids, labels and scores are in
+    memory while the second one is read.
+
+    Args:
+        before, after: the outputs: CSV, TSV, JSONL or Parquet, compressed or not.
+        by: ``id``, ``row``, or ``auto``: by id where both have one.
+        text: a kept column to show with the rows that moved most; None for one that is called like a text column.
+        most: so many of these.
+
+    Raises:
+        UsageError: a file is not there, or no output of `score`.
+        InputError: one of its rows is none, or cannot be told from another; or no row is in both.
+    """
+    outputs = [_Output(path, text) for path in (before, after)]
+    if by == "auto":
+        by = ID if all(output.has_ids for output in outputs) else ROW
+    found = Comparison(by)
+    first, second = (output.rows(by) for output in outputs)
+    farthest: list[tuple[float, int, Moved]] = []
+    order = count()
+    for one, other in _by_id(first, second, after) if by == ID else _by_row(first, second):
+        if one is not None:
+            found.before.add(one.score)
+        if other is not None:
+            found.after.add(other.score)
+        if one is None or other is None:
+            missing = found.only_before if one is not None else found.only_after
+            missing.add((one or other).key)  # type: ignore[union-attr]
+            continue
+        moved = Moved(one, other)
+        found.rows += 1
+        found.differences.append(moved.difference)
+        found.together[found.before.bin(one.score), found.after.bin(other.score)] += 1
+        if one.label != other.label:
+            found.flips[one.label, other.label] += 1
+        # Of rows that moved equally far the first one stays.
+        ranked = (abs(moved.difference), -next(order), moved)
+        if len(farthest) < most:
+            heapq.heappush(farthest, ranked)
+        elif most:
+            heapq.heappushpop(farthest, ranked)
+    if not found.rows:
+        raise InputError(
+            f"no {by} of {before} is in {after}: there is nothing to compare. Are both the outputs of the same rows?"
+        )
+    found.moved = [moved for _, _, moved in sorted(farthest, reverse=True)]
+    return found
+
+
+def lines(found: Comparison, before: str, after: str) -> Iterator[str]:
+    """A comparison in words.
+
+    Args:
+        found: the comparison.
+        before, after: the names of what was compared.
+    """
+    yield f"{found.rows:,} rows in both, by {found.by}"
+    for path, missing in ((before, found.only_before), (after, found.only_after)):
+        if missing.rows:
+            more = ", ..." if missing.rows > len(missing.first) else ""
+            yield f"{missing.rows:,} in {path} only: {found.by} {', '.join(missing.first)}{more}"
+    flips = ", ".join(f"{rows:,} {old} to {new}" for (old, new), rows in found.flips.most_common())
+    yield f"labels: {found.flipped:,} flipped ({found.flipped / found.rows:.2%})" + (f": {flips}" if flips else "")
+    far = found.farthest()
+    yield (
+        f"scores: moved by {far.size:.4f} on average (mean {far.mean:+.4f}); half of the rows by {far.median:.4f} or less, "
+        f"95% by {far.percentile_95:.4f}, 99% by {far.percentile_99:.4f}, the farthest by {far.biggest:.4f}"
+    )
+    yield f"population stability index of the scores: {found.psi:.4f}"
+    if found.moved and far.biggest:
+        yield "moved most:"
+    for one in found.moved if far.biggest else ():
+        text = f"  {one.text[:60]}" if one.text else ""
+        yield (
+            f"  {found.by} {one.after.key}: {one.before.label} {one.before.score:.3f}, {one.after.label} "
+            f"{one.after.score:.3f} ({one.difference:+.3f}){text}"
+        )
+
+
+class _Output:
+    """An output of `score`, read by the reader of inputs: its label is the text that has to be there."""
+
+    def __init__(self, path: str, text: str | None) -> None:
+        self._path = path
+        self._text = text
+        kept = TEXT_COLUMNS if text is None else (text,)
+        self._reader = Reader(Inputs((path,)), Wanted(text="label", keep=(ROW, "score", *kept)))
+        try:
+            self._reader.peek()
+        except UsageError as error:
+            raise UsageError(f"{path} is no output of score: {error}") from error
+        self._columns = self._reader.selection.carried if self._reader.selection is not None else ()
+        for name in (ROW, "score", *([] if text is None else [text])):
+            if name in self._reader.absent:
+                raise UsageError(f"{path} has no column {name!r}.")
+        self.has_ids = ID in self._columns
+
+    def rows(self, by: str) -> Iterator[Scored]:
+        """The rows in their order.
+
+        Raises:
+            UsageError: they have no such key.
+            InputError: one is no row of an output.
+        """
+        if by == ID and not self.has_ids and self._columns:
+            raise UsageError(f"{self._path} has no ids; join by row: --by row.")
+        for record in self._reader:
+            place = f"{self._path}, line {record.position.line}"
+            if isinstance(record, Reject):
+                raise InputError(f"{place} is no row of an output of score: {record.reason}.")
+            values = dict(zip(self._columns, map(_plain, record.carried), strict=True))
+            key = values[by]
+            if not key:
+                raise InputError(f"{place} has no {by}.")
+            shown = (values.get(name) for name in (TEXT_COLUMNS if self._text is None else (self._text,)))
+            kept = next(filter(None, shown), None)
+            yield Scored(key, record.text, _score(values["score"], place), kept and beginning(kept))
+
+
+def _by_row(first: Iterator[Scored], second: Iterator[Scored]) -> Iterator[tuple[Scored | None, Scored | None]]:
+    """Both outputs are in the order of their rows, so that nothing needs to be kept."""
+    ahead, behind = _numbered(first), _numbered(second)
+    one, other = next(ahead, None), next(behind, None)
+    while one is not None or other is not None:
+        if other is None or (one is not None and one[0] < other[0]):
+            assert one is not None
+            yield one[1], None
+            one = next(ahead, None)
+        elif one is None or other[0] < one[0]:
+            yield None, other[1]
+            other = next(behind, None)
+        else:
+            yield one[1], other[1]
+            one, other = next(ahead, None), next(behind, None)
+
+
+def _numbered(rows: Iterator[Scored]) -> Iterator[tuple[int, Scored]]:
+    last = 0
+    for scored in rows:
+        number = int(scored.key) if scored.key.isdecimal() else 0
+        if number <= last:
+            raise InputError(f"row {scored.key} comes after row {last}: rows of an output are numbers, and ascend.")
+        last = number
+        yield number, scored
+
+
+def _by_id(
+    first: Iterator[Scored], second: Iterator[Scored], after: str
+) -> Iterator[tuple[Scored | None, Scored | None]]:
+    """In the order of the second output, then what only the first one has."""
+    waiting: dict[str, Scored] = {}
+    for scored in first:
+        if waiting.setdefault(scored.key, scored) is not scored:
+            raise InputError(f"the id {scored.key!r} is there more than once; join by row: --by row.")
+    seen: set[str] = set()
+    for scored in second:
+        if scored.key in seen:
+            raise InputError(f"the id {scored.key!r} is in {after} more than once; join by row: --by row.")
+        seen.add(scored.key)
+        yield waiting.pop(scored.key, None), scored
+    for scored in waiting.values():
+        yield scored, None
+
+
+def _plain(value: "Value | None") -> str | None:
+    return value if value is None or isinstance(value, str) else value.plain
+
+
+def _score(value: str | None, place: str) -> float:
+    try:
+        score = float(value or "")
+    except ValueError:
+        score = -1.0
+    if not 0 <= score <= 1:
+        raise InputError(f"{place} has no score between 0 and 1, but {value!r}.")
+    return score

@@ -1,0 +1,63 @@
+"""The page of two outputs compared: `score-model compare -o`."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from scorer.compare import MOVE_EDGES, Comparison
+from scorer.histograms import SCORE_EDGES
+from scorer.rejects import shown_source
+from scorer.report.page import render, share
+
+
+def comparison_page(found: Comparison, before: str, after: str) -> str:
+    """The page as HTML.
+
+    Args:
+        found: the comparison.
+        before, after: the outputs that were compared.
+    """
+    return render("compare.html", _charts(found), _view(found, before, after))
+
+
+def _charts(found: Comparison) -> dict[str, Any]:
+    scores = {"kind": "histogram", "edges": list(SCORE_EDGES), "unit": "number"}
+    charts: dict[str, Any] = {
+        "together": {
+            "kind": "grid",
+            "edges": list(SCORE_EDGES),
+            "cells": [{"x": x, "y": y, "rows": rows} for (x, y), rows in sorted(found.together.items())],
+            "xName": "the first",
+            "yName": "the second",
+        },
+        "moves": {
+            "kind": "histogram",
+            "edges": list(MOVE_EDGES),
+            "counts": found.moves().counts,
+            "expected": None,
+            "unit": "signed",
+            "type": "sqrt",
+        },
+        "scores": {**scores, "counts": found.after.counts, "expected": _scaled(found)},
+    }
+    if found.flips:
+        flips = [{"name": f"{old} → {new}", "rows": rows} for (old, new), rows in found.flips.most_common()]
+        charts["flips"] = {"kind": "bars", "bars": flips}
+    return charts
+
+
+def _scaled(found: Comparison) -> list[float]:
+    """The first output's scores, for as many rows as the second one has."""
+    return [count * found.after.total / found.before.total for count in found.before.counts]
+
+
+def _view(found: Comparison, before: str, after: str) -> dict[str, Any]:
+    return {
+        "found": found,
+        "before": shown_source(before),
+        "after": shown_source(after),
+        "names": [shown_source(Path(path).name) for path in (before, after)],
+        "flipped_share": share(found.flipped, found.rows),
+        "distances": found.farthest(),
+        "steps": list(pairwise(MOVE_EDGES)),
+    }
