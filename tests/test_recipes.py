@@ -1,0 +1,322 @@
+"""docs/recipes: every recipe does with every exit code what docs/EVERY-NIGHT.md says."""
+
+import importlib.util
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import types
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+RECIPES = ROOT / "docs" / "recipes"
+CODES = (0, 1, 2, 3, 4, 5, 130, 137, 141, 143)
+DONE, AGAIN = (0, 3), (1, 137)  # 143 is tried again where whoever ended it is not the scheduler itself
+
+
+@pytest.fixture
+def tools(tmp_path, bundle):
+    """A folder for PATH with a `score` that notes how it was called and ends as it is told, and what else is called."""
+    folder = tmp_path / "tools"
+    folder.mkdir()
+
+    def tool(name, lines):
+        (folder / name).write_text("#!/bin/sh\n" + lines)
+        (folder / name).chmod(0o755)
+
+    def make(*codes):
+        """``codes`` one call after the other, the last one for all that follow; none for the real command."""
+        (tmp_path / "codes").write_text("".join(f"{code}\n" for code in codes))
+        real = f'exec "{sys.executable}" -m scorer "$@"\n'
+        noted = f'echo "$*" >> "{tmp_path}/calls"\n'
+        told = (
+            f'code=$(head -n 1 "{tmp_path}/codes"); [ $(wc -l < "{tmp_path}/codes") = 1 ] || sed -i 1d "{tmp_path}/codes"\n'
+            "exit $code\n"
+        )
+        tool("score", noted + (told if codes else real))
+        tool("scontrol", f'echo "scontrol $*" >> "{tmp_path}/calls"\n')
+        tool("srun", 'shift; exec "$@"\n')
+        return {
+            **os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT), "PAUSE": "0",
+            "SCORE_MODEL": str(bundle.path), "SCORE_PROVIDER": "cpu",
+        }  # fmt: skip
+
+    return make
+
+
+def calls(tmp_path):
+    return (tmp_path / "calls").read_text().splitlines()
+
+
+def run(arguments, environment, tmp_path, **more):
+    return subprocess.run(
+        arguments, env={**environment, **more}, cwd=tmp_path, capture_output=True, text=True, check=False
+    )  # fmt: skip
+
+
+def test_the_exit_codes_that_are_tried_are_all_there_are():
+    table = (ROOT / "docs" / "EVERY-NIGHT.md").read_text().split("exit code\n")[1]
+    assert sorted(map(int, re.findall(r"\b\d+\b", " ".join(re.findall(r"^\| ([\d, ]+)[|(]", table, re.M))))) == list(
+        CODES
+    )
+    readme = (ROOT / "README.md").read_text()
+    assert set(map(int, re.findall(r"\d+", " ".join(re.findall(r"^\| ([\d, ]+) \|", readme, re.M))))) == set(CODES) - {
+        137
+    }
+
+
+# cron
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_nightly(tools, tmp_path, code):
+    done = run([RECIPES / "nightly.sh", "in.jsonl", "out.csv"], tools(code), tmp_path)
+    assert done.returncode == (0 if code in DONE else code)
+    assert len(calls(tmp_path)) == (3 if code in AGAIN else 1)
+    assert (done.stderr == "") == (code == 0)
+    assert done.stdout == ""
+    if code == 3:
+        assert done.stderr.startswith("out.csv: published, but look")
+
+
+def test_nightly_goes_on_when_a_try_succeeds(tools, tmp_path):
+    done = run([RECIPES / "nightly.sh", "in.jsonl", "out.csv"], tools(1, 137, 0), tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(set(calls(tmp_path))) == 1 < len(calls(tmp_path)) == 3
+
+
+def test_nightly_with_the_command_itself(tools, tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"text": "good"}\n' * 3)
+    done = run([RECIPES / "nightly.sh", "in.jsonl", "out.csv"], tools(), tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    for name in ("out.csv", "out.csv.run.json", "out.csv.run.html"):
+        assert (tmp_path / name).exists()
+
+
+def test_the_crontab_runs_nightly(tools, tmp_path):
+    lines = (RECIPES / "README.md").read_text().split("In the crontab")[1].splitlines()
+    schedule = next(line.split() for line in lines if "nightly.sh" in line)
+    assert [bool(re.fullmatch(r"\d+|\*", field)) for field in schedule[:5]] == [True] * 5
+    command = [str(RECIPES / schedule[5]), *schedule[6:]]
+    assert run(command, tools(0), tmp_path).returncode == 0
+    assert calls(tmp_path)[0].startswith("/srv/reviews/reviews.jsonl -o /srv/reviews/scores.csv ")
+
+
+# systemd
+
+
+def settings(unit):
+    return dict(line.split("=", 1) for line in (RECIPES / unit).read_text().splitlines() if re.match(r"\w+=", line))
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_the_service_is_started_again_where_that_can_help(code):
+    service = settings("score.service")
+    success = {0, *map(int, service["SuccessExitStatus"].split())}
+    prevented, forced = (
+        {int(one) for one in service[key].split()} for key in ("RestartPreventExitStatus", "RestartForceExitStatus")
+    )
+    assert service["Restart"] == "on-failure"
+    again = code not in prevented and (code in forced or code not in success)
+    assert again == (code in (*AGAIN, 143))
+    assert (code in success) == (code in (*DONE, 143))
+    assert int(service["StartLimitBurst"]) < 10
+    assert (RECIPES / service["OnFailure"]).exists()
+
+
+def test_systemd_takes_the_units(tmp_path):
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed")
+    units = ("score.service", "score.timer", "score-failed.service")
+    for unit in units:  # what is started has to be there
+        text = (RECIPES / unit).read_text()
+        (tmp_path / unit).write_text(re.sub(r"ExecStart=\S+", "ExecStart=/bin/true", text))
+    done = run(["systemd-analyze", "verify", *(f"./{unit}" for unit in units)], os.environ, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_service_calls_score_as_it_can_be_called(score, tmp_path, monkeypatch):
+    words = settings("score.service")["ExecStart"].replace("/var/lib/node_exporter/", "").split()
+    assert words[0].endswith("/score")
+    monkeypatch.chdir(tmp_path)
+    Path("reviews.jsonl").write_text('{"text": "good"}\n')
+    assert score(*words[1:]).code == 0
+
+
+# Kubernetes
+
+
+@pytest.fixture
+def cronjob():
+    return yaml.safe_load((RECIPES / "cronjob.yaml").read_text())
+
+
+@pytest.mark.parametrize("version", ["1.31", "1.37"])
+def test_the_cronjob_is_one_by_the_published_schema(cronjob, version):
+    kubernetes_validate.validate(cronjob, version, strict=True)
+    broken = yaml.safe_load((RECIPES / "cronjob.yaml").read_text().replace("backoffLimit", "backOffLimit"))
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(broken, version, strict=True)
+
+
+def container(cronjob):
+    return cronjob["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_the_cronjob_ends_its_container_and_tries_again_where_that_can_help(tools, cronjob, tmp_path, code):
+    words = [*container(cronjob)["command"], *container(cronjob)["args"]]
+    done = run(words, tools(code), tmp_path, TERMINATION_LOG=str(tmp_path / "log"))
+    assert done.returncode == (0 if code in DONE else code)
+    assert (tmp_path / "log").exists() == (code == 3)
+    rules = cronjob["spec"]["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
+    fatal = next(rule for rule in rules if rule["action"] == "FailJob")["onExitCodes"]
+    assert (fatal["operator"], fatal["containerName"]) == ("In", container(cronjob)["name"])
+    assert (done.returncode in fatal["values"]) == (code not in (*DONE, *AGAIN, 143))
+
+
+def test_the_cronjobs_shell_hands_sigterm_on_and_waits(tools, cronjob, tmp_path):
+    environment = tools(0)
+    (tmp_path / "tools" / "score").write_text(
+        '#!/bin/sh\ntrap "sleep 0.3; echo finished > rows; exit 143" TERM\necho > started\nwhile :; do sleep 0.05; done\n'
+    )
+    words = [*container(cronjob)["command"], *container(cronjob)["args"]]
+    with subprocess.Popen(words, env=environment, cwd=tmp_path) as process:
+        for _ in range(200):
+            if (tmp_path / "started").exists():
+                break
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 143
+    assert (tmp_path / "rows").read_text() == "finished\n"
+
+
+# Slurm
+
+
+@pytest.mark.parametrize("restarts", [0, 3])
+@pytest.mark.parametrize("code", CODES)
+def test_the_slurm_task_queues_itself_again_where_that_can_help(tools, tmp_path, code, restarts):
+    more = {
+        "SLURM_ARRAY_TASK_ID": "2", "SLURM_ARRAY_TASK_COUNT": "8", "SLURM_CPUS_PER_TASK": "4", "SLURM_JOB_ID": "17",
+        "SLURM_RESTART_COUNT": str(restarts),
+    }  # fmt: skip
+    done = run(["bash", RECIPES / "score.sbatch", "in-*.csv", "scores"], tools(code), tmp_path, **more)
+    assert done.returncode == (0 if code in DONE else code)
+    again = code in (*AGAIN, 143) and restarts < 3
+    assert calls(tmp_path) == [
+        "in-*.csv -o scores/0003.csv --shard 3/8 --threads 4 --quiet", *(["scontrol requeue 17"] if again else []),
+    ]  # fmt: skip
+    assert (done.stderr == "") == (code == 0)
+
+
+def test_the_slurm_tasks_together_are_one_run(tools, tmp_path):
+    (tmp_path / "in.jsonl").write_text("".join(f'{{"text": "good film {row}"}}\n' for row in range(11)))
+    environment = tools()
+    count = {"SLURM_ARRAY_TASK_COUNT": "2", "SLURM_CPUS_PER_TASK": "1"}
+    for task in "01":
+        words = ["bash", RECIPES / "score.sbatch", "in.jsonl", "scores"]
+        assert run(words, environment, tmp_path, SLURM_ARRAY_TASK_ID=task, **count).returncode == 0
+    recipe = (RECIPES / "README.md").read_text()
+    joining = "\n".join(re.findall(r"^    ((?:head|tail) -q .*)$", recipe, re.M))
+    assert run(["bash", "-ec", joining], environment, tmp_path).returncode == 0
+    assert (
+        run([tmp_path / "tools" / "score", "in.jsonl", "-o", "whole.csv", "-q"], environment, tmp_path).returncode == 0
+    )
+    assert (tmp_path / "scores.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
+# Airflow
+
+
+class FailAtOnce(Exception):
+    """In the place of Airflow's own."""
+
+
+@pytest.fixture
+def dag(monkeypatch):
+    """The module with its tasks as plain functions, and Airflow's decorators in the place of which these are left."""
+    airflow = importlib.util.find_spec("airflow")
+    if airflow is None:
+        sdk, errors = types.ModuleType("airflow.sdk"), types.ModuleType("airflow.sdk.exceptions")
+
+        def task(function=None, **options):
+            if function is None:
+                return lambda function: task(function, **options)
+            function.options = options
+            tasks[function.__name__] = function
+            return lambda *arguments, **more: Node()
+
+        task.short_circuit = task
+        sdk.task, sdk.dag, errors.AirflowFailException = task, lambda **options: lambda function: function, FailAtOnce
+        monkeypatch.setitem(sys.modules, "airflow", types.ModuleType("airflow"))
+        monkeypatch.setitem(sys.modules, "airflow.sdk", sdk)
+        monkeypatch.setitem(sys.modules, "airflow.sdk.exceptions", errors)
+
+    class Node:
+        def __rshift__(self, other):
+            return other
+
+    tasks = {}
+    spec = importlib.util.spec_from_file_location("score_dag", RECIPES / "score_dag.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if airflow is not None:
+        found = module.score_reviews()
+        tasks = {one.task_id: one.python_callable for one in found.tasks}
+        assert found.get_task("score").retries == 3
+    return module, tasks
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_the_airflow_task_is_tried_again_where_that_can_help(dag, tools, tmp_path, monkeypatch, code, capsys):
+    module, tasks = dag
+    monkeypatch.setattr(module, "FOLDER", str(tmp_path))
+    monkeypatch.setattr(os, "environ", tools(code))
+    if code in DONE:
+        found = tasks["score"](ds="2026-11-23")
+        assert found == {"output": f"{tmp_path}/2026-11-23.csv", "look": code == 3}
+        assert tasks["to_look_at"](found) == (code == 3)
+        tasks["tell"](found)
+        assert "published, but look" in capsys.readouterr().out
+    else:
+        with pytest.raises(
+            module.AirflowFailException if code in (2, 4, 5) else RuntimeError, match=f"exit code {code}"
+        ):
+            tasks["score"](ds="2026-11-23")
+    assert calls(tmp_path) == [
+        f"{tmp_path}/2026-11-23.jsonl -o {tmp_path}/2026-11-23.csv --max-drift 0.1 "
+        f"--summary {tmp_path}/2026-11-23.run.json --report {tmp_path}/2026-11-23.run.html"
+    ]
+
+
+# Containers
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "Dockerfile.cuda"])
+def test_the_linter_has_nothing_against_the_dockerfile(name):
+    done = run([Path(sys.executable).parent / "hadolint", RECIPES / name], os.environ, ROOT)
+    assert (done.returncode, done.stdout) == (0, "")
+    text = (RECIPES / name).read_text()
+    assert 'ENTRYPOINT ["score"]' in text
+    extra = re.search(r"/src\[(\w+)\]", text)
+    assert extra is None or f'"{extra[1]}": ' in (ROOT / "setup.py").read_text()
+
+
+def test_what_the_image_is_built_of_is_all_that_is_needed(tmp_path):
+    """The metadata are made of the files that the build context lets in."""
+    ignored = (RECIPES / "Dockerfile.dockerignore").read_text()
+    assert ignored == (RECIPES / "Dockerfile.cuda.dockerignore").read_text()
+    for name in re.findall(r"^!(.*)$", ignored, re.M):
+        source = ROOT / name
+        shutil.copytree(source, tmp_path / name) if source.is_dir() else shutil.copy(source, tmp_path / name)
+    done = run([sys.executable, "setup.py", "-q", "--name", "--version"], os.environ, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[0] == "review-scorer"
