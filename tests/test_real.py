@@ -83,3 +83,37 @@ def test_the_default_model_is_what_its_card_says(samples: Path) -> None:
     on_card = manifest["metrics"]["precisions"]["int8"]["accuracy"]
     # 500 of the 25,000 reviews: four standard errors.
     assert abs(accuracy - on_card) < 4 * np.sqrt(on_card * (1 - on_card) / 500)
+
+
+def _shuffled(text: str, generator: np.random.Generator) -> str:
+    words = text.split()
+    generator.shuffle(words)
+    return " ".join(words)
+
+
+def test_drift_beyond_a_tenth_tells_other_data_from_the_data_that_the_default_model_was_tested_on(
+    tmp_path: Path,
+) -> None:
+    if not (DATA / "test.parquet").exists():
+        pytest.skip(f"no reviews at {DATA}; set REVIEW_SCORER_DATA")
+    generator = np.random.default_rng(0)
+    table = pyarrow.parquet.read_table(DATA / "test.parquet", columns=["text", "label"])
+    texts, labels = table["text"].to_numpy(zero_copy_only=False), table["label"].to_numpy()
+    sample = generator.choice(texts, 700, replace=False).tolist()
+    german = (Path(__file__).parent / "texts" / "german.txt").read_text(encoding="utf-8").splitlines()
+    files = {
+        "the same data": (sample, []),
+        "all negative": (generator.choice(texts[labels == 0], 400, replace=False).tolist(), ["score"]),
+        "words shuffled": ([_shuffled(text, generator) for text in sample], ["score"]),
+        "German": ([" ".join(generator.choice(german, 11, replace=False)) for _ in range(300)], ["score", "tokens"]),
+    }
+    for name, (rows, beyond) in files.items():
+        (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": row}) + "\n" for row in rows))
+        arguments = ["scorer", "in.jsonl", "-o", "out.csv", "--max-drift", "0.1", "--summary", "run.json"]
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "SCORE_PROVIDER": "cpu"}
+        done = subprocess.run(
+            [sys.executable, "-m", *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )  # fmt: skip
+        drift = json.loads((tmp_path / "run.json").read_text())["drift"]
+        assert (done.returncode, drift["beyond"]) == (3 if beyond else 0, beyond), (name, drift)
+        assert ("Drift beyond --max-drift 0.1" in done.stderr) == bool(beyond)

@@ -310,6 +310,21 @@ def test_the_linter_has_nothing_against_the_dockerfile(name):
     assert extra is None or f'"{extra[1]}": ' in (ROOT / "setup.py").read_text()
 
 
+@pytest.mark.engine
+@pytest.mark.parametrize("name", ["Dockerfile", "Dockerfile.cuda"])
+def test_the_image_is_built_and_scores(tmp_path, name):
+    engine = shutil.which("docker") or shutil.which("podman")
+    assert engine, "no docker and no podman"
+    image = f"review-scorer-test:{name.lower()}"
+    built = run([engine, "build", "-f", RECIPES / name, "-t", image, "."], os.environ, ROOT)
+    assert built.returncode == 0, built.stderr
+    (tmp_path / "in.jsonl").write_text('{"text": "A wonderful film."}\n')
+    mounted = [engine, "run", "--rm", "-v", f"{tmp_path}:/reviews", "--user", str(os.getuid()), image]
+    done = run([*mounted, "in.jsonl", "-o", "out.csv", "--provider", "cpu"], os.environ, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "positive" in (tmp_path / "out.csv").read_text()
+
+
 def test_what_the_image_is_built_of_is_all_that_is_needed(tmp_path):
     """The metadata are made of the files that the build context lets in."""
     ignored = (RECIPES / "Dockerfile.dockerignore").read_text()
