@@ -11,33 +11,15 @@ from typing import NamedTuple
 import numpy as np
 
 from scorer.drift import psi
-from scorer.errors import InputError, UsageError
-from scorer.examples import beginning
+from scorer.errors import InputError
 from scorer.histograms import SCORE_EDGES, Histogram
-from scorer.rows.columns import ID, TEXT_COLUMNS, Wanted
-from scorer.rows.read import Inputs, Reader
-from scorer.rows.record import Reject, Value
+from scorer.join import ROW, Output, Scored, by_id, by_row
+from scorer.rows.columns import ID
 
-ROW = "row"
 MOVE_EDGES = (-1, -0.5, -0.2, -0.1, -0.05, -0.02, -0.01, -0.001, 0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
 """Of differences of scores; the bin in the middle is for what did not move."""
 
 _MISSING_SHOWN = 5
-
-
-class Scored(NamedTuple):
-    """A row of an output.
-
-    Attributes:
-        key: what it is joined by: its id, or its row number.
-        label, score: as they stand there.
-        text: the beginning of its text, where that was kept.
-    """
-
-    key: str
-    label: str
-    score: float
-    text: str | None
 
 
 class Moved(NamedTuple):
@@ -145,14 +127,14 @@ def compare(before: str, after: str, *, by: str = "auto", text: str | None = Non
         UsageError: a file is not there, or no output of `score`.
         InputError: one of its rows is none, or cannot be told from another; or no row is in both.
     """
-    outputs = [_Output(path, text) for path in (before, after)]
+    outputs = [Output(path, text) for path in (before, after)]
     if by == "auto":
         by = ID if all(output.has_ids for output in outputs) else ROW
     found = Comparison(by)
     first, second = (output.rows(by) for output in outputs)
     farthest: list[tuple[float, int, Moved]] = []
     order = count()
-    for one, other in _by_id(first, second, after) if by == ID else _by_row(first, second):
+    for one, other in by_id(first, second, (before, after)) if by == ID else by_row(first, second):
         if one is not None:
             found.before.add(one.score)
         if other is not None:
@@ -209,102 +191,3 @@ def lines(found: Comparison, before: str, after: str) -> Iterator[str]:
             f"  {found.by} {one.after.key}: {one.before.label} {one.before.score:.3f}, {one.after.label} "
             f"{one.after.score:.3f} ({one.difference:+.3f}){text}"
         )
-
-
-class _Output:
-    """An output of `score`, read by the reader of inputs: its label is the text that has to be there."""
-
-    def __init__(self, path: str, text: str | None) -> None:
-        self._path = path
-        self._text = text
-        kept = TEXT_COLUMNS if text is None else (text,)
-        self._reader = Reader(Inputs((path,)), Wanted(text="label", keep=(ROW, "score", *kept)))
-        try:
-            self._reader.peek()
-        except UsageError as error:
-            raise UsageError(f"{path} is no output of score: {error}") from error
-        self._columns = self._reader.selection.carried if self._reader.selection is not None else ()
-        for name in (ROW, "score", *([] if text is None else [text])):
-            if name in self._reader.absent:
-                raise UsageError(f"{path} has no column {name!r}.")
-        self.has_ids = ID in self._columns
-
-    def rows(self, by: str) -> Iterator[Scored]:
-        """The rows in their order.
-
-        Raises:
-            UsageError: they have no such key.
-            InputError: one is no row of an output.
-        """
-        if by == ID and not self.has_ids and self._columns:
-            raise UsageError(f"{self._path} has no ids; join by row: --by row.")
-        for record in self._reader:
-            place = f"{self._path}, line {record.position.line}"
-            if isinstance(record, Reject):
-                raise InputError(f"{place} is no row of an output of score: {record.reason}.")
-            values = dict(zip(self._columns, map(_plain, record.carried), strict=True))
-            key = values[by]
-            if not key:
-                raise InputError(f"{place} has no {by}.")
-            shown = (values.get(name) for name in (TEXT_COLUMNS if self._text is None else (self._text,)))
-            kept = next(filter(None, shown), None)
-            yield Scored(key, record.text, _score(values["score"], place), kept and beginning(kept))
-
-
-def _by_row(first: Iterator[Scored], second: Iterator[Scored]) -> Iterator[tuple[Scored | None, Scored | None]]:
-    """Both outputs are in the order of their rows, so that nothing needs to be kept."""
-    ahead, behind = _numbered(first), _numbered(second)
-    one, other = next(ahead, None), next(behind, None)
-    while one is not None or other is not None:
-        if other is None or (one is not None and one[0] < other[0]):
-            assert one is not None
-            yield one[1], None
-            one = next(ahead, None)
-        elif one is None or other[0] < one[0]:
-            yield None, other[1]
-            other = next(behind, None)
-        else:
-            yield one[1], other[1]
-            one, other = next(ahead, None), next(behind, None)
-
-
-def _numbered(rows: Iterator[Scored]) -> Iterator[tuple[int, Scored]]:
-    last = 0
-    for scored in rows:
-        number = int(scored.key) if scored.key.isdecimal() else 0
-        if number <= last:
-            raise InputError(f"row {scored.key} comes after row {last}: rows of an output are numbers, and ascend.")
-        last = number
-        yield number, scored
-
-
-def _by_id(
-    first: Iterator[Scored], second: Iterator[Scored], after: str
-) -> Iterator[tuple[Scored | None, Scored | None]]:
-    """In the order of the second output, then what only the first one has."""
-    waiting: dict[str, Scored] = {}
-    for scored in first:
-        if waiting.setdefault(scored.key, scored) is not scored:
-            raise InputError(f"the id {scored.key!r} is there more than once; join by row: --by row.")
-    seen: set[str] = set()
-    for scored in second:
-        if scored.key in seen:
-            raise InputError(f"the id {scored.key!r} is in {after} more than once; join by row: --by row.")
-        seen.add(scored.key)
-        yield waiting.pop(scored.key, None), scored
-    for scored in waiting.values():
-        yield scored, None
-
-
-def _plain(value: "Value | None") -> str | None:
-    return value if value is None or isinstance(value, str) else value.plain
-
-
-def _score(value: str | None, place: str) -> float:
-    try:
-        score = float(value or "")
-    except ValueError:
-        score = -1.0
-    if not 0 <= score <= 1:
-        raise InputError(f"{place} has no score between 0 and 1, but {value!r}.")
-    return score

@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from scorer.errors import ScorerError
+from scorer.examples import Examples
 from scorer.lock import hold, let_go
 from scorer.publish import sibling, write_all
 from scorer.summary import Summary
 
 _FORM = 3
+# In a line whose examples are others than those of the line before. Within a string the quotes would be escaped.
+_EXAMPLES = b'"examples": '
 # Its first line, or what a power failure may leave of it.
 _OURS = re.compile(rb'[0-9a-f]{8} \{"journal":|\0')
 
@@ -84,6 +87,7 @@ class Journal:
         self.last: Entry | None = None
         self.foreign = False
         self._length = 0  # of the lines that are known
+        self._examples = Examples().as_json()  # as far as these say
         try:
             self.read()
             self._cut(self._length)
@@ -93,7 +97,7 @@ class Journal:
 
     def read(self) -> None:
         """Take what the lines say that were not read or written before, as far as they check."""
-        header, last, length = None, None, self._length
+        header, last, examples, length = None, None, None, self._length
         with self._errors("read"), open(self._descriptor, "rb", closefd=False) as file:
             file.seek(length)
             for line in file:
@@ -103,6 +107,7 @@ class Journal:
                     break
                 if length:
                     last = line
+                    examples = line if _EXAMPLES in line else examples
                 else:
                     header = line
                 length += len(line)
@@ -114,21 +119,27 @@ class Journal:
                 return
             self.header = Header(content["fingerprint"], content["inputs"])
         if last is not None:
+            if examples is not None:
+                self._examples = _parse(examples)["examples"]
             content = _parse(last)
-            summary = Summary.from_json(content["summary"])
+            summary = Summary.from_json(content["summary"], Examples.from_json(self._examples))
             self.last = Entry(summary, Part(*content["output"]), Part(*content["rejects"]), content["complete"])
 
     def begin(self, header: Header) -> None:
         """Forget the earlier run and write down which one this is."""
         self.header, self.last, self.foreign = header, None, False
+        self._examples = Examples().as_json()
         self._cut(0)
         self._append({"journal": _FORM, "fingerprint": header.fingerprint, "inputs": header.inputs})
 
     def append(self, entry: Entry) -> None:
         """Write an entry down for good; what it speaks of has to be durable before."""
         parts = {"output": entry.output, "rejects": entry.rejects}
-        self._append({"summary": entry.summary.as_json(), **parts, "complete": entry.complete})
-        self.last = entry
+        examples = entry.summary.examples.as_json()
+        # They are some kilobytes, and of a long run they hardly ever change.
+        changed = {} if examples == self._examples else {"examples": examples}
+        self._append({"summary": entry.summary.as_json(), **parts, "complete": entry.complete, **changed})
+        self.last, self._examples = entry, examples
 
     def close(self, *, keep: bool) -> None:
         """Let other runs have the output. Only a journal that is kept, and says something, can be gone on with."""

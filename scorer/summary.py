@@ -9,8 +9,8 @@ from scorer.histograms import SCORE_EDGES, TOKEN_EDGES, UNKNOWN_EDGES, Histogram
 
 _COUNTERS = ("rejected", "labels")
 _HISTOGRAMS = {"scores": SCORE_EDGES, "lengths": TOKEN_EDGES, "unknown": UNKNOWN_EDGES}
-# What belongs to one run and not to those that go on with it.
-_PASSING = ("seconds", "bytes_read")
+# What belongs to one run and not to those that go on with it; and what the journal keeps by itself.
+_PASSING = ("seconds", "bytes_read", "examples")
 
 
 @dataclass
@@ -70,22 +70,21 @@ class Summary:
         return replace(self, **parts)
 
     def as_json(self) -> dict[str, Any]:
-        """What lasts from one run to the next."""
+        """What lasts from one run to the next, but for the examples, which have a form of their own."""
         lasting = {name: value for name, value in vars(self).items() if name not in _PASSING}
-        histograms = {name: getattr(self, name).counts for name in _HISTOGRAMS}
-        return {**lasting, **histograms, "examples": self.examples.as_json()}
+        return {**lasting, **{name: getattr(self, name).counts for name in _HISTOGRAMS}}
 
     @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> Self:
+    def from_json(cls, fields: dict[str, Any], examples: Examples) -> Self:
         """The opposite of `as_json`.
 
         >>> summary = Summary(rows_in=2, rows_scored=1, rejected=Counter(too_long=1))
-        >>> Summary.from_json(summary.as_json()) == summary
+        >>> Summary.from_json(summary.as_json(), Examples()) == summary
         True
         """
         counters = {name: Counter(fields[name]) for name in _COUNTERS}
         histograms = {name: Histogram(edges, fields[name]) for name, edges in _HISTOGRAMS.items()}
-        return cls(**{**fields, **counters, **histograms, "examples": Examples.from_json(fields["examples"])})
+        return cls(**{**fields, **counters, **histograms, "examples": examples})
 
 
 def reasons(summary: Summary) -> str:

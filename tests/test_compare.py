@@ -141,7 +141,7 @@ def test_whatever_rows_there_are_each_is_in_both_or_in_one(tmp_path_factory, one
         (["1,a,yes,nan"], "row,id,label,score", [], 4, "but 'nan'"),
         (["1,a,,0.5"], "row,id,label,score", [], 4, "line 2 is no row of an output of score: empty_text"),
         (["1,,yes,0.5"], "row,id,label,score", [], 4, "line 2 has no id"),
-        (["1,a,yes,0.5", "2,a,yes,0.5"], "row,id,label,score", [], 4, "the id 'a' is"),
+        (["1,a,yes,0.5", "2,a,yes,0.5"], "row,id,label,score", [], 4, "bad.csv has the id 'a' more than once"),
         (["2,a,yes,0.5", "1,b,yes,0.5"], "row,id,label,score", ["--by", "row"], 4, "row 1 comes after row 2"),
         (["x,a,yes,0.5"], "row,id,label,score", ["--by", "row"], 4, "row x comes after row 0"),
         (["9,z,yes,0.5"], "row,id,label,score", [], 4, "is in"),

@@ -16,9 +16,12 @@ from conftest import WINDOW, reviews
 
 from scorer.engine import RowEngine
 from scorer.errors import DeviceLost
+from scorer.examples import Example, Examples
+from scorer.journal import Entry, Header, Journal, Part
 from scorer.lock import hold, let_go
 from scorer.publish import sibling
 from scorer.signals import Interrupted
+from scorer.summary import Summary
 from scorer.windows import windows
 from scorer.work import Work
 
@@ -421,6 +424,21 @@ def test_a_journal_line_that_is_not_whole_does_not_count(score, folder, interrup
     assert score(*command).err.startswith("Resuming at row 17:")
     score(folder / "in.jsonl", "-o", folder / "whole.csv")
     assert published(folder) == published(folder, "whole.csv")
+
+
+def test_examples_are_in_the_journal_where_they_changed_and_the_last_ones_count(tmp_path):
+    journal = Journal(tmp_path / "out.csv")
+    journal.begin(Header({}, {}))
+    part = Part(0, "")
+    first, second = (Example(0.1, row, "in.csv", "positive", 0.6, 'so "examples": so') for row in (1, 2))
+    for rows, best in enumerate(([first], [first], [first, second], [first, second]), start=1):
+        journal.append(Entry(Summary(rows_in=rows, rows_scored=rows, examples=Examples(best)), part, part, False))
+    journal.close(keep=True)
+    lines = (tmp_path / ".out.csv.score-journal").read_text().splitlines()
+    assert ['"examples": ' in line for line in lines[1:]] == [True, False, True, False]
+    again = Journal(tmp_path / "out.csv")
+    assert again.last.summary == Summary(rows_in=4, rows_scored=4, examples=Examples([first, second]))
+    again.close(keep=False)
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 100, b'3fe92a11 {"journal": 1, "finger'])
