@@ -205,14 +205,14 @@ def test_the_cronjobs_shell_hands_sigterm_on_and_waits(tools, cronjob, tmp_path)
 @pytest.mark.parametrize("code", CODES)
 def test_the_slurm_task_queues_itself_again_where_that_can_help(tools, tmp_path, code, restarts):
     more = {
-        "SLURM_ARRAY_TASK_ID": "2", "SLURM_ARRAY_TASK_COUNT": "8", "SLURM_CPUS_PER_TASK": "4", "SLURM_JOB_ID": "17",
+        "SLURM_ARRAY_TASK_ID": "2", "SLURM_ARRAY_TASK_COUNT": "8", "SLURM_CPUS_PER_TASK": "4", "SLURM_ARRAY_JOB_ID": "17",
         "SLURM_RESTART_COUNT": str(restarts),
     }  # fmt: skip
     done = run(["bash", RECIPES / "score.sbatch", "in-*.csv", "scores"], tools(code), tmp_path, **more)
     assert done.returncode == (0 if code in DONE else code)
     again = code in (*AGAIN, 143) and restarts < 3
     assert calls(tmp_path) == [
-        "in-*.csv -o scores/0003.csv --shard 3/8 --threads 4 --quiet", *(["scontrol requeue 17"] if again else []),
+        "in-*.csv -o scores/0003.csv --shard 3/8 --threads 4 --quiet", *(["scontrol requeue 17_2"] if again else []),
     ]  # fmt: skip
     assert (done.stderr == "") == (code == 0)
 

@@ -231,8 +231,8 @@ def test_a_record_that_cannot_be_written_is_told_and_takes_nothing_with_it(score
             raise ScorerError("disk full.")
         write(place, text)
 
-    write = runrecord._write
-    monkeypatch.setattr(runrecord, "_write", fail)
+    write = runrecord.publish_text
+    monkeypatch.setattr(runrecord, "publish_text", fail)
     options = ("--metrics", tmp_path / "night.prom", "--summary", tmp_path / "run.json")
     result = score(source, "-o", tmp_path / "out.csv", *options)
     message = f"{tmp_path / 'out.csv'} is published and complete, but not all of the record of the run: disk full."
