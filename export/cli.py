@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from scorer import __version__
 from scorer.command import note_debug, run_as_program
 from scorer.completion import files
-from scorer.destination import check_place, publish_text
+from scorer.destination import STDOUT, check_place, publish_text
 from scorer.errors import UsageError
 from scorer.manifest import MAX_LENGTH, TRUNCATIONS
 from scorer.messages import say, visible
@@ -560,22 +560,24 @@ def compare(
     """Compare two outputs of `score`: labels that flipped, scores that moved, rows that moved most.
 
     A and B are CSV, TSV, JSONL or Parquet: last night's output and tonight's, int8 and fp32, of the old bundle and the
-    new one.
+    new one, for the same rows. With more than two labels the score is that of the label given: look at the flips first.
     """
     from scorer.compare import compare as run
     from scorer.compare import lines
 
     for path in (before, after):
         if not os.path.isfile(path):
-            raise UsageError(f"the file {path} is not there.")
+            raise UsageError(f"{path} is {'no regular file' if os.path.exists(path) else 'not there'}.")
+    if output == STDOUT:
+        raise UsageError("the page needs a file: on stdout is what the command says.")
     if output is not None:
         check_place(output, [before, after], "--output")
     found = run(before, after, by=by, text=text, most=most)
+    click.echo("\n".join(map(visible, lines(found, before, after))))
     if output is not None:
         from scorer.report.compare import comparison_page
 
         publish_text(output, comparison_page(found, before, after))
-    click.echo("\n".join(map(visible, lines(found, before, after))))
     share = found.flipped / found.rows
     if max_flips is None or share <= max_flips:
         return 0

@@ -10,14 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scorer.drift import psi
 from scorer.errors import InputError
 from scorer.histograms import SCORE_EDGES, Histogram
 from scorer.join import ROW, Output, Scored, by_id, by_row
 from scorer.rows.columns import ID
 
 MOVE_EDGES = (-1, -0.5, -0.2, -0.1, -0.05, -0.02, -0.01, -0.001, 0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
-"""Of differences of scores; the bin in the middle is for what did not move."""
+"""Of differences of scores; the bin in the middle is for what moved by a thousandth or less."""
 
 _MISSING_SHOWN = 5
 
@@ -61,9 +60,9 @@ class Comparison:
         only_before, only_after: in one of them.
         flips: rows by their two labels, where these differ.
         differences: of the scores of each row in both, the second less the first.
-        before, after: all scores of each output, in and out of the join.
+        before, after: the scores of the rows in both, of each output.
         together: scores of the rows in both by bin of the first output (rows) and of the second (columns).
-        moved: the rows whose scores moved most, the farthest first.
+        moved: rows whose scores moved, or whose labels flipped, the farthest first.
     """
 
     by: str
@@ -81,12 +80,7 @@ class Comparison:
     def flipped(self) -> int:
         return self.flips.total()
 
-    @property
-    def psi(self) -> float:
-        """The population stability index of the second output's scores against the first one's."""
-        return psi(self.before.counts, self.after.counts)
-
-    def farthest(self) -> "Distances":
+    def distances(self) -> "Distances":
         """How far scores moved, over the rows in both."""
         moves = np.array(self.differences)
         sizes = np.abs(moves)
@@ -135,26 +129,24 @@ def compare(before: str, after: str, *, by: str = "auto", text: str | None = Non
     farthest: list[tuple[float, int, Moved]] = []
     order = count()
     for one, other in by_id(first, second, (before, after)) if by == ID else by_row(first, second):
-        if one is not None:
-            found.before.add(one.score)
-        if other is not None:
-            found.after.add(other.score)
         if one is None or other is None:
             missing = found.only_before if one is not None else found.only_after
             missing.add((one or other).key)  # type: ignore[union-attr]
             continue
         moved = Moved(one, other)
         found.rows += 1
+        found.before.add(one.score)
+        found.after.add(other.score)
         found.differences.append(moved.difference)
         found.together[found.before.bin(one.score), found.after.bin(other.score)] += 1
         if one.label != other.label:
             found.flips[one.label, other.label] += 1
-        # Of rows that moved equally far the first one stays.
-        ranked = (abs(moved.difference), -next(order), moved)
-        if len(farthest) < most:
+        if moved.difference or one.label != other.label:
+            # Of rows that moved equally far the first one stays.
+            ranked = (abs(moved.difference), -next(order), moved)
             heapq.heappush(farthest, ranked)
-        elif most:
-            heapq.heappushpop(farthest, ranked)
+            if len(farthest) > most:
+                heapq.heappop(farthest)
     if not found.rows:
         raise InputError(
             f"no {by} of {before} is in {after}: there is nothing to compare. Are both the outputs of the same rows?"
@@ -177,15 +169,14 @@ def lines(found: Comparison, before: str, after: str) -> Iterator[str]:
             yield f"{missing.rows:,} in {path} only: {found.by} {', '.join(missing.first)}{more}"
     flips = ", ".join(f"{rows:,} {old} to {new}" for (old, new), rows in found.flips.most_common())
     yield f"labels: {found.flipped:,} flipped ({found.flipped / found.rows:.2%})" + (f": {flips}" if flips else "")
-    far = found.farthest()
+    far = found.distances()
     yield (
         f"scores: moved by {far.size:.4f} on average (mean {far.mean:+.4f}); half of the rows by {far.median:.4f} or less, "
         f"95% by {far.percentile_95:.4f}, 99% by {far.percentile_99:.4f}, the farthest by {far.biggest:.4f}"
     )
-    yield f"population stability index of the scores: {found.psi:.4f}"
-    if found.moved and far.biggest:
+    if found.moved:
         yield "moved most:"
-    for one in found.moved if far.biggest else ():
+    for one in found.moved:
         text = f"  {one.text[:60]}" if one.text else ""
         yield (
             f"  {found.by} {one.after.key}: {one.before.label} {one.before.score:.3f}, {one.after.label} "

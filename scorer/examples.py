@@ -76,12 +76,13 @@ class Examples:
             return Example(float(rank[row]), record.row, shown_source(record.position.source), labels[row], score, text)
 
         def offer(best: list[Example], rank: np.ndarray, most: int) -> None:
-            # The same texts may be many, so that more rows have to be tried than are kept; but not all.
-            for row in np.argsort(rank, kind="stable")[: 10 * most].tolist():
+            for row in np.argsort(rank, kind="stable").tolist():
                 if np.isnan(rank[row]) or (len(best) == most and rank[row] >= best[-1].rank):
                     break
+                if records[row].duplicate:
+                    continue
                 one = example(row, rank)
-                if all(one.text != other.text for other in best):
+                if all(one.text != other.text for other in best):  # it may begin as another does
                     insort(best, one)
                     del best[most:]
 

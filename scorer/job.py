@@ -113,8 +113,7 @@ def _run(arguments: Arguments, record: RunRecord) -> int:
             raise InputError(f"{summary.rows_in:,} rows were read where the input said it has {rows:,}: it is damaged.")
         with record.phases.timed("publish"):
             work.publish(summary)
-        beyond = passed(record.drift or {}, arguments.max_drift)
-        exit_code = 3 if summary.rows_rejected or beyond else 0
+        exit_code = 3 if summary.rows_rejected or passed(record.drift or {}, arguments.max_drift) else 0
         _write_record(record, exit_code, plan.output)
     if not arguments.quiet:
         tell_result(plan, summary, before)

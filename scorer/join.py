@@ -10,6 +10,7 @@ from scorer.rows.read import Inputs, Reader
 from scorer.rows.record import Reject, Value
 
 ROW = "row"
+_BY_ROW = " Join by row: --by row."
 
 
 class Scored(NamedTuple):
@@ -38,7 +39,10 @@ class Output:
         try:
             self._reader.peek()
         except UsageError as error:
-            raise UsageError(f"{path} is no output of score: {error}") from error
+            raise UsageError(
+                f"{path} is no output of score: that is a file *.csv, *.tsv, *.jsonl or *.parquet, perhaps compressed, "
+                "with the columns row, label and score, each once."
+            ) from error
         self._columns = self._reader.selection.carried if self._reader.selection is not None else ()
         for name in (ROW, "score", *([] if text is None else [text])):
             if name in self._reader.absent:
@@ -53,7 +57,7 @@ class Output:
             InputError: one is no row of an output.
         """
         if by == ID and not self.has_ids and self._columns:
-            raise UsageError(f"{self._path} has no ids; join by row: --by row.")
+            raise UsageError(f"{self._path} has no ids.{_BY_ROW}")
         for record in self._reader:
             place = f"{self._path}, line {record.position.line}"
             if isinstance(record, Reject):
@@ -61,7 +65,7 @@ class Output:
             values = dict(zip(self._columns, map(_plain, record.carried), strict=True))
             key = values[by]
             if not key:
-                raise InputError(f"{place} has no {by}.")
+                raise InputError(f"{place} has no {by}.{_BY_ROW if by == ID else ''}")
             shown = (values.get(name) for name in (TEXT_COLUMNS if self._text is None else (self._text,)))
             kept = next(filter(None, shown), None)
             yield Scored(key, record.text, _score(values["score"], place), kept and beginning(kept))
@@ -118,7 +122,7 @@ def by_id(
 
 
 def _ambiguous(key: str, name: str) -> InputError:
-    return InputError(f"{name} has the id {key!r} more than once; join by row: --by row.")
+    return InputError(f"{name} has the id {key!r} more than once.{_BY_ROW}")
 
 
 def _plain(value: "Value | None") -> str | None:

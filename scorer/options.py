@@ -16,12 +16,12 @@ class MayBeEmpty(click.Option):
 
 
 class Number(click.FloatRange):
-    """A number in a range; nan, which is neither below nor above one, is none."""
+    """A number in a range; nan, which is neither below nor above one, is none, nor is an infinite one."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         number = super().convert(value, param, ctx)
-        if math.isnan(number):
-            self.fail("nan is not in any range.", param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{number} is no number that can be compared with.", param, ctx)
         return number
 
 

@@ -81,7 +81,7 @@ class RunRecord:
         content = self.content(exit_code, error)
         failed = []
         forms: tuple[tuple[str | None, Callable[[str], str]], ...] = (
-            (summary, lambda place: json.dumps(content, indent=2) + "\n"),
+            (summary, lambda place: json.dumps(content, indent=2, allow_nan=False) + "\n"),
             (metrics, lambda place: prometheus(content, place)),
             (report, lambda place: self._page(content)),
         )
@@ -90,7 +90,7 @@ class RunRecord:
                 if place is not None:
                     publish_text(place, form(place))
             except ScorerError as problem:
-                failed.append(str(problem))  # one that cannot be written must not take the other with it
+                failed.append(str(problem))  # one that cannot be written must not take the others with it
         if failed:
             raise ScorerError(" ".join(failed))
 
@@ -152,7 +152,9 @@ class RunRecord:
     def drift(self) -> dict[str, Drift] | None:
         """Against the model's test data, by measure; None where there is nothing to compare."""
         reference = self.scorer.manifest.reference if self.scorer is not None else None
-        return drifts(reference, self.summary.measures) if reference is not None and self.summary.rows_scored else None
+        if reference is None or not self.summary.rows_scored:
+            return None
+        return drifts(reference, self.summary.measures, self.summary.rows_scored - self.summary.duplicates)
 
     def _drift(self) -> dict[str, Any] | None:
         drift = self.drift

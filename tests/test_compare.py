@@ -41,11 +41,11 @@ def pair(tmp_path):
     return before, after
 
 
-@pytest.mark.parametrize(("by", "keys"), [("auto", "id k o l m n"), ("id", "id k o l m n"), ("row", "row 1 5 2 3 4")])
+@pytest.mark.parametrize(("by", "keys"), [("auto", "id k o l m"), ("id", "id k o l m"), ("row", "row 1 5 2 3")])
 def test_rows_are_joined_and_what_differs_is_told(run, pair, by, keys):
     before, after = pair
     code, out, err = run(before, after, "--by", by)
-    name, only_before, only_after, flipped, moved, stayed = keys.split()
+    name, only_before, only_after, flipped, moved = keys.split()
     assert (code, err) == (0, "")
     assert out.splitlines() == [
         f"3 rows in both, by {name}",
@@ -54,13 +54,10 @@ def test_rows_are_joined_and_what_differs_is_told(run, pair, by, keys):
         "labels: 1 flipped (33.33%): 1 no to yes",
         "scores: moved by 0.1167 on average (mean +0.0500); half of the rows by 0.1000 or less, 95% by 0.2350, "
         "99% by 0.2470, the farthest by 0.2500",
-        out.splitlines()[5],
         "moved most:",
         f"  {name} {flipped}: no 0.400, yes 0.650 (+0.250)",
         f"  {name} {moved}: yes 0.700, yes 0.600 (-0.100)",
-        f"  {name} {stayed}: yes 0.900, yes 0.900 (+0.000)",
     ]
-    assert re.fullmatch(r"population stability index of the scores: 0\.\d{4}", out.splitlines()[5])
 
 
 def test_the_same_file_twice_moves_nothing(run, pair):
@@ -107,7 +104,7 @@ def test_of_all_rows_those_that_moved_most_are_found(tmp_path):
     moves = scores[1] - scores[0]
     assert [int(one.after.key) for one in found.moved] == (np.argsort(-np.abs(moves), kind="stable")[:7] + 1).tolist()
     assert found.flipped == int(((scores[0] >= 0.5) != (scores[1] >= 0.5)).sum())
-    assert found.farthest().percentile_95 == pytest.approx(np.quantile(np.abs(moves), 0.95))
+    assert found.distances().percentile_95 == pytest.approx(np.quantile(np.abs(moves), 0.95))
     assert found.moves().counts == np.histogram(moves, MOVE_EDGES)[0].tolist()
     assert sum(found.together.values()) == found.rows == 500
 
@@ -131,11 +128,11 @@ def test_whatever_rows_there_are_each_is_in_both_or_in_one(tmp_path_factory, one
 @pytest.mark.parametrize(
     ("rows", "columns", "arguments", "code", "words"),
     [
-        (["1,a,yes,0.5"], "row,id,name,score", [], 2, "is no output of score: "),
+        (["1,a,yes,0.5"], "row,id,name,score", [], 2, "bad.csv is no output of score: that is"),
         (["1,a,yes,0.5"], "row,id,label,points", [], 2, "has no column 'score'"),
         (["a,yes,0.5"], "id,label,score", [], 2, "has no column 'row'"),
         (["1,a,yes,0.5"], "row,id,label,score", ["--text", "words"], 2, "has no column 'words'"),
-        (["1,yes,0.5"], "row,label,score", ["--by", "id"], 2, "has no ids; join by row: --by row"),
+        (["1,yes,0.5"], "row,label,score", ["--by", "id"], 2, "has no ids. Join by row: --by row"),
         (["1,a,yes,high"], "row,id,label,score", [], 4, "line 2 has no score between 0 and 1, but 'high'"),
         (["1,a,yes,1.5"], "row,id,label,score", [], 4, "but '1.5'"),
         (["1,a,yes,nan"], "row,id,label,score", [], 4, "but 'nan'"),
@@ -161,6 +158,8 @@ def test_what_is_no_output_is_refused_and_told(run, tmp_path, rows, columns, arg
 def test_a_missing_file_and_a_page_in_the_place_of_an_output_are_refused(run, pair, tmp_path):
     before, after = pair
     assert run(before, tmp_path / "none.csv")[0] == 2
+    assert run(before, after, "-o", "-")[0] == 2
+    assert "is no regular file" in run(tmp_path, after)[2]
     code, _, err = run(before, after, "-o", before)
     assert (code, "--output" in err) == (2, True)
     assert before.read_text().startswith("row,")

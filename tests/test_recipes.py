@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import types
+from datetime import UTC, datetime
 from pathlib import Path
 
 import kubernetes_validate
@@ -18,7 +19,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 RECIPES = ROOT / "docs" / "recipes"
 CODES = (0, 1, 2, 3, 4, 5, 130, 137, 141, 143)
-DONE, AGAIN = (0, 3), (1, 137)  # 143 is tried again where whoever ended it is not the scheduler itself
+DONE, AGAIN = (0, 3), (1, 4, 137)  # 143 is tried again where whoever ended it is not the scheduler itself
 
 
 @pytest.fixture
@@ -77,6 +78,7 @@ def test_the_exit_codes_that_are_tried_are_all_there_are():
 
 @pytest.mark.parametrize("code", CODES)
 def test_nightly(tools, tmp_path, code):
+    (tmp_path / "in.jsonl").touch()
     done = run([RECIPES / "nightly.sh", "in.jsonl", "out.csv"], tools(code), tmp_path)
     assert done.returncode == (0 if code in DONE else code)
     assert len(calls(tmp_path)) == (3 if code in AGAIN else 1)
@@ -87,9 +89,24 @@ def test_nightly(tools, tmp_path, code):
 
 
 def test_nightly_goes_on_when_a_try_succeeds(tools, tmp_path):
+    (tmp_path / "in.jsonl").touch()
     done = run([RECIPES / "nightly.sh", "in.jsonl", "out.csv"], tools(1, 137, 0), tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, "out.csv: try 3 succeeded\n")
     assert len(set(calls(tmp_path))) == 1 < len(calls(tmp_path)) == 3
+
+
+def test_nightly_waits_for_an_input_that_is_not_there_yet(tools, tmp_path):
+    done = run([RECIPES / "nightly.sh", "in.jsonl", "out.csv"], tools(0), tmp_path)
+    assert done.returncode == 4
+    assert done.stderr.count("the input in.jsonl is not there") == 3
+    assert not (tmp_path / "calls").exists()
+
+
+def test_nightly_says_at_once_that_score_is_not_in_path(tmp_path):
+    (tmp_path / "in.jsonl").touch()
+    done = run(["bash", RECIPES / "nightly.sh", "in.jsonl", "out.csv"], {"PATH": "/usr/bin:/bin"}, tmp_path)
+    assert done.returncode == 127
+    assert "is its folder in PATH?" in done.stderr
 
 
 def test_nightly_with_the_command_itself(tools, tmp_path):
@@ -101,12 +118,14 @@ def test_nightly_with_the_command_itself(tools, tmp_path):
 
 
 def test_the_crontab_runs_nightly(tools, tmp_path):
-    lines = (RECIPES / "README.md").read_text().split("In the crontab")[1].splitlines()
-    schedule = next(line.split() for line in lines if "nightly.sh" in line)
+    lines = (RECIPES / "README.md").read_text().splitlines()
+    schedule = next(line.split() for line in lines if line.startswith("    30 2 * * *"))
     assert [bool(re.fullmatch(r"\d+|\*", field)) for field in schedule[:5]] == [True] * 5
-    command = [str(RECIPES / schedule[5]), *schedule[6:]]
-    assert run(command, tools(0), tmp_path).returncode == 0
-    assert calls(tmp_path)[0].startswith("/srv/reviews/reviews.jsonl -o /srv/reviews/scores.csv ")
+    (tmp_path / "reviews.jsonl").touch()
+    command = " ".join(schedule[5:]).replace("/srv/reviews", str(tmp_path))
+    command = command.replace("nightly.sh", str(RECIPES / "nightly.sh"))
+    assert run(["sh", "-c", command], tools(0), tmp_path).returncode == 0
+    assert calls(tmp_path)[0].startswith("reviews.jsonl -o scores.csv ")
 
 
 # systemd
@@ -137,7 +156,7 @@ def test_systemd_takes_the_units(tmp_path):
     units = ("score.service", "score.timer", "score-failed.service")
     for unit in units:  # what is started has to be there
         text = (RECIPES / unit).read_text()
-        (tmp_path / unit).write_text(re.sub(r"ExecStart=\S+", "ExecStart=/bin/true", text))
+        (tmp_path / unit).write_text(re.sub(r"(?<=ExecStart=)\S+", "/bin/true", text))
     done = run(["systemd-analyze", "verify", *(f"./{unit}" for unit in units)], os.environ, tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -172,6 +191,7 @@ def container(cronjob):
 
 @pytest.mark.parametrize("code", CODES)
 def test_the_cronjob_ends_its_container_and_tries_again_where_that_can_help(tools, cronjob, tmp_path, code):
+    (tmp_path / "reviews.jsonl").touch()
     words = [*container(cronjob)["command"], *container(cronjob)["args"]]
     done = run(words, tools(code), tmp_path, TERMINATION_LOG=str(tmp_path / "log"))
     assert done.returncode == (0 if code in DONE else code)
@@ -184,6 +204,7 @@ def test_the_cronjob_ends_its_container_and_tries_again_where_that_can_help(tool
 
 def test_the_cronjobs_shell_hands_sigterm_on_and_waits(tools, cronjob, tmp_path):
     environment = tools(0)
+    (tmp_path / "reviews.jsonl").touch()
     (tmp_path / "tools" / "score").write_text(
         '#!/bin/sh\ntrap "sleep 0.3; echo finished > rows; exit 143" TERM\necho > started\nwhile :; do sleep 0.05; done\n'
     )
@@ -205,7 +226,7 @@ def test_the_cronjobs_shell_hands_sigterm_on_and_waits(tools, cronjob, tmp_path)
 @pytest.mark.parametrize("code", CODES)
 def test_the_slurm_task_queues_itself_again_where_that_can_help(tools, tmp_path, code, restarts):
     more = {
-        "SLURM_ARRAY_TASK_ID": "2", "SLURM_ARRAY_TASK_COUNT": "8", "SLURM_CPUS_PER_TASK": "4", "SLURM_ARRAY_JOB_ID": "17",
+        "SLURM_ARRAY_TASK_ID": "2", "SLURM_CPUS_PER_TASK": "4", "SLURM_ARRAY_JOB_ID": "17",
         "SLURM_RESTART_COUNT": str(restarts),
     }  # fmt: skip
     done = run(["bash", RECIPES / "score.sbatch", "in-*.csv", "scores"], tools(code), tmp_path, **more)
@@ -220,8 +241,8 @@ def test_the_slurm_task_queues_itself_again_where_that_can_help(tools, tmp_path,
 def test_the_slurm_tasks_together_are_one_run(tools, tmp_path):
     (tmp_path / "in.jsonl").write_text("".join(f'{{"text": "good film {row}"}}\n' for row in range(11)))
     environment = tools()
-    count = {"SLURM_ARRAY_TASK_COUNT": "2", "SLURM_CPUS_PER_TASK": "1"}
-    for task in "01":
+    count = {"SLURM_CPUS_PER_TASK": "1"}
+    for task in "01234567":
         words = ["bash", RECIPES / "score.sbatch", "in.jsonl", "scores"]
         assert run(words, environment, tmp_path, SLURM_ARRAY_TASK_ID=task, **count).returncode == 0
     recipe = (RECIPES / "README.md").read_text()
@@ -280,20 +301,23 @@ def test_the_airflow_task_is_tried_again_where_that_can_help(dag, tools, tmp_pat
     module, tasks = dag
     monkeypatch.setattr(module, "FOLDER", str(tmp_path))
     monkeypatch.setattr(os, "environ", tools(code))
+    now = datetime(2026, 11, 23, 2, 30, tzinfo=UTC)
+    with pytest.raises(FileNotFoundError, match="not there yet"):
+        tasks["score"](logical_date=now)
+    (tmp_path / "2026-11-22.jsonl").touch()
     if code in DONE:
-        found = tasks["score"](ds="2026-11-23")
-        assert found == {"output": f"{tmp_path}/2026-11-23.csv", "look": code == 3}
+        found = tasks["score"](logical_date=now)
+        assert found == {"output": f"{tmp_path}/2026-11-22.csv", "look": code == 3}
         assert tasks["to_look_at"](found) == (code == 3)
         tasks["tell"](found)
         assert "published, but look" in capsys.readouterr().out
     else:
-        with pytest.raises(
-            module.AirflowFailException if code in (2, 4, 5) else RuntimeError, match=f"exit code {code}"
-        ):
-            tasks["score"](ds="2026-11-23")
+        at_once = module.AirflowFailException if code in (2, 5, 130, 141) else RuntimeError
+        with pytest.raises(at_once, match=f"exit code {code}"):
+            tasks["score"](logical_date=now)
     assert calls(tmp_path) == [
-        f"{tmp_path}/2026-11-23.jsonl -o {tmp_path}/2026-11-23.csv --max-drift 0.1 "
-        f"--summary {tmp_path}/2026-11-23.run.json --report {tmp_path}/2026-11-23.run.html"
+        f"{tmp_path}/2026-11-22.jsonl -o {tmp_path}/2026-11-22.csv --max-drift 0.1 "
+        f"--summary {tmp_path}/2026-11-22.run.json --report {tmp_path}/2026-11-22.run.html"
     ]
 
 

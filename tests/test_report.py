@@ -139,7 +139,9 @@ def test_names_of_files_and_columns_stay_text_too(score, tmp_path):
 
 def example_rows(page):
     """Row numbers by the card's heading."""
-    cards = re.split(r"(?=Least certain|Most certain)", page.text.split("Rows to look at")[1].split("Speed")[0])
+    cards = re.split(
+        r"(?=Nearest to another label|Most certain)", page.text.split("Rows to look at")[1].split("Speed")[0]
+    )
     return {card.split(" row ")[0]: [int(row) for row in re.findall(r"row (\d+) of", card)] for card in cards[1:]}
 
 
@@ -150,7 +152,7 @@ def test_the_rows_nearest_the_threshold_and_the_surest_are_shown(report, tmp_pat
     first = {text: row for row, text in reversed(list(enumerate(texts)))}  # each text once, the first of its rows
     found = example_rows(page)
     nearest = sorted(first.values(), key=lambda row: abs(scores[row] - 0.7))[:6]
-    assert sorted(found["Least certain Nearest to 0.7, where the label changes"]) == sorted(row + 1 for row in nearest)
+    assert sorted(found["Nearest to another label Scores nearest to 0.7"]) == sorted(row + 1 for row in nearest)
     for label, order in (("negative", scores.__getitem__), ("positive", lambda row: -scores[row])):
         rows = [row for row in first.values() if (scores[row] >= 0.7) == (label == "positive")]
         surest = found[f"Most certain: {label} What is wrong here is wrong with confidence"]
@@ -159,7 +161,7 @@ def test_the_rows_nearest_the_threshold_and_the_surest_are_shown(report, tmp_pat
 
 def test_with_a_band_the_rows_nearest_to_its_edges_are_shown(report):
     _, page = report(records(reviews(60, 2, 3).texts), "--uncertain", "0.3,0.6")
-    assert "Nearest to 0.3 and 0.6, where the label changes" in page.text
+    assert "Scores nearest to 0.3 and 0.6" in page.text
     assert page.charts["score"]["rules"] == [0.3, 0.6]
     assert not any(heading.startswith("Most certain: uncertain") for heading in example_rows(page))
 
@@ -172,7 +174,9 @@ def test_of_three_labels_the_rows_with_hardly_a_likeliest_one_are_shown(report, 
     ]  # fmt: skip
     closest = sorted(range(len(rows)), key=lambda row: rows[row][2] - rows[row][1])[:6]
     found = example_rows(page)
-    shown = next(found[heading] for heading in found if heading.startswith("Least certain The likeliest label"))
+    shown = next(
+        found[heading] for heading in found if heading.startswith("Nearest to another label The likeliest label")
+    )
     assert sorted(shown) == sorted(row + 1 for row in closest)
     assert page.charts["score"]["rules"] == []
     assert "Probability of the label that was given" in page.text
@@ -200,7 +204,7 @@ def test_the_page_of_a_resumed_run_shows_the_rows_of_all_of_it(report, interrupt
 @pytest.mark.parametrize(
     ("lines", "arguments", "code", "words"),
     [
-        ([], [], 0, "Every record was scored"),
+        ([], [], 0, "There was no record to score"),
         (["broken"], [], 4, "every one of the 1 records was rejected"),
         (records(["good", ""]), ["--strict"], 4, "none is allowed"),
         (records(["good"]), ["--model", "nowhere"], 5, "Nothing was published"),

@@ -27,7 +27,7 @@
   // Rows by bin, and what was to be expected of the model's test data.
   function histogram({ edges, counts, expected, unit, rules = [], type = "linear" }, width) {
     const used = counts.map((count, i) => count > 0 || (expected && expected[i] > 0));
-    const bins = Math.max(3, used.lastIndexOf(true) + 1);
+    const bins = unit === "count" || unit === "share" ? Math.max(3, used.lastIndexOf(true) + 1) : counts.length;
     const name = UNITS[unit];
     const rows = counts.slice(0, bins).map((count, i) => ({
       from: i + 0.04, to: i + 0.96, count, expected: expected ? expected[i] : null,
@@ -98,7 +98,7 @@
     const most = Math.max(2, d3.max(cells, (cell) => cell.rows));
     const rows = cells.map((cell) => ({
       x1: edges[cell.x], x2: edges[cell.x + 1], y1: edges[cell.y], y2: edges[cell.y + 1],
-      strength: 0.15 + (0.85 * Math.log(cell.rows)) / Math.log(most),
+      strength: 0.35 + (0.65 * Math.log(cell.rows)) / Math.log(most),
       title: `${edges[cell.x]} to ${edges[cell.x + 1]} in ${xName}\n${edges[cell.y]} to ${edges[cell.y + 1]} in ${yName}\n${number.format(cell.rows)} rows`,
     }));
     const axis = { ticks: 5, tickSize: 4, labelArrow: "none", tickFormat: (d) => String(d) };

@@ -58,6 +58,6 @@ def _view(found: Comparison, before: str, after: str) -> dict[str, Any]:
         "after": shown_source(after),
         "names": [shown_source(Path(path).name) for path in (before, after)],
         "flipped_share": share(found.flipped, found.rows),
-        "distances": found.farthest(),
+        "distances": found.distances(),
         "steps": list(pairwise(MOVE_EDGES)),
     }

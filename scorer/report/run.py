@@ -84,10 +84,11 @@ def _thresholds(details: Details) -> Sequence[float]:
 
 def _view(record: Mapping[str, Any], details: Details) -> dict[str, Any]:
     beyond = record["drift"]["beyond"] if record["drift"] else []
+    drift = _drift(record, beyond)
     return {
         "record": record,
-        "status": _status(record, beyond),
-        "drift": _drift(record, beyond),
+        "status": _status(record, bool(beyond), much=any(one["verdict"] == "much" for one in drift)),
+        "drift": drift,
         "examples": details.examples,
         "thresholds": _thresholds(details),
         "two_labels": len(details.labels) == 2,
@@ -96,7 +97,7 @@ def _view(record: Mapping[str, Any], details: Details) -> dict[str, Any]:
     }
 
 
-def _status(record: Mapping[str, Any], beyond: Sequence[str]) -> dict[str, str]:
+def _status(record: Mapping[str, Any], beyond: bool, *, much: bool) -> dict[str, str]:
     """In a word, and how good that is: ``good``, ``look`` or ``bad``."""
     if not record["published"]:
         return {"level": "bad", "words": "Nothing was published"}
@@ -108,6 +109,10 @@ def _status(record: Mapping[str, Any], beyond: Sequence[str]) -> dict[str, str]:
     ]
     if looks:
         return {"level": "look", "words": f"Published, but look: {' and '.join(looks)}"}
+    if not record["rows_in"]:
+        return {"level": "look", "words": "There was no record to score"}
+    if much:
+        return {"level": "look", "words": "Every record was scored, but look at the drift"}
     return {"level": "good", "words": "Every record was scored"}
 
 
@@ -123,7 +128,7 @@ def _drift(record: Mapping[str, Any], beyond: Sequence[str]) -> list[dict[str, A
 
 def _verdict(one: Mapping[str, Any]) -> str:
     if one["by_chance"] is None or one["psi"] <= one["by_chance"]:
-        return "no more than chance"
+        return "no more than chance" if (one["by_chance"] or 0) < _MUCH else "too few rows to tell"
     if one["psi"] < _SOME:
         return "little"
     return "some" if one["psi"] < _MUCH else "much"
