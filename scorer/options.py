@@ -21,7 +21,8 @@ class Number(click.FloatRange):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
-            self.fail(f"{number} is no number that can be compared with.", param, ctx)
+            most = "" if self.max is None else f"<={self.max:g}"
+            self.fail(f"{number} is not in the range {self.min:g}<=x{most}.", param, ctx)
         return number
 
 
