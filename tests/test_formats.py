@@ -151,6 +151,13 @@ def test_text_of_any_arrow_type_is_scored_and_what_is_no_utf8_or_too_long_is_rej
     found = [json.loads(line)["reason"] for line in (tmp_path / "out.csv.rejects.jsonl").read_text().splitlines()]
     assert found == ["empty_text" if kind == pa.string_view() else "invalid_encoding", "too_long"]
     assert result.code == 3
+    assert (
+        score(
+            tmp_path / "in.parquet", "-o", tmp_path / "out.parquet", "--keep", "text", "--max-record-bytes", "99"
+        ).code
+        == 3
+    )
+    assert pq.read_schema(tmp_path / "out.parquet").field("text").type == kind
 
 
 def test_a_text_column_in_a_dictionary_is_scored(score, tmp_path):

@@ -61,6 +61,14 @@ def is_text_type(kind: pa.DataType) -> bool:
     return is_string_type(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
 
+def bytes_of(batch: pa.RecordBatch) -> int:
+    """What a batch takes in memory, about: of views of text the oldest Arrow that is supported knows its buffers only."""
+    try:
+        return int(batch.nbytes)
+    except pa.ArrowTypeError:
+        return int(batch.get_total_buffer_size())
+
+
 def is_string_type(kind: pa.DataType) -> bool:
     return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
 

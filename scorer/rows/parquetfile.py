@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from scorer.content import Content
 from scorer.errors import InputError, UsageError
-from scorer.rows.arrowvalue import ArrowValue, is_bytes_type, is_string_type, is_text_type, json_text
+from scorer.rows.arrowvalue import ArrowValue, bytes_of, is_bytes_type, is_string_type, is_text_type, json_text
 from scorer.rows.columns import Selection
 from scorer.rows.record import Header, Parsed, Position, Reason
 from scorer.rows.source import opened_seekable
@@ -164,7 +164,7 @@ def _parsed(source: str, before: int, batch: pa.RecordBatch, text: str, limit: i
     problems = _undecodable(columns, text)
     for row in _too_long(columns.get(text), limit):
         problems[row] = "too_long"
-    length = max(1, batch.nbytes // batch.num_rows) if batch.num_rows else 0
+    length = max(1, bytes_of(batch) // batch.num_rows) if batch.num_rows else 0
     for row in range(batch.num_rows):
         problem = problems.get(row)
         fields = {name: ArrowValue(column, row) for name, column in columns.items()} if problem is None else {}

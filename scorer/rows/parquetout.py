@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from scorer.rows.arrowvalue import ArrowValue
+from scorer.rows.arrowvalue import ArrowValue, bytes_of
 
 if TYPE_CHECKING:
     from scorer.rows.write import Cell
@@ -149,7 +149,7 @@ def _groups(reader: pa.RecordBatchReader) -> Iterator[list[pa.RecordBatch]]:
     rows = size = 0
     for batch in reader:
         group.append(batch)
-        rows, size = rows + batch.num_rows, size + batch.nbytes
+        rows, size = rows + batch.num_rows, size + bytes_of(batch)
         if rows >= _GROUP_ROWS or size >= _GROUP_BYTES:
             yield group
             group, rows, size = [], 0, 0
