@@ -12,7 +12,6 @@ from click.core import ParameterSource
 from scorer import __version__
 from scorer.command import note_debug, run_as_program
 from scorer.completion import files
-from scorer.destination import STDOUT, check_place, publish_text
 from scorer.errors import UsageError
 from scorer.manifest import MAX_LENGTH, TRUNCATIONS
 from scorer.messages import say, visible
@@ -564,6 +563,7 @@ def compare(
     """
     from scorer.compare import compare as run
     from scorer.compare import lines
+    from scorer.destination import STDOUT, check_place, publish_text
 
     for path in (before, after):
         if not os.path.isfile(path):

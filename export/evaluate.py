@@ -11,6 +11,7 @@ from export.errors import DatasetError
 from export.metrics import Metrics, losses, metrics, predictions
 from scorer.model import Scorer
 from scorer.progress import Progress
+from scorer.tokens import unknown_share
 
 _WINDOW = 1024
 
@@ -75,7 +76,7 @@ def score_split(scorer: Scorer, split: Split, *, quiet: bool = False) -> Scored:
             probabilities.append(scorer.score_tokens(tokens).probabilities)
             lengths += [len(ids) for ids in tokens.ids]
             truncated += tokens.truncated
-            unknown += [float(np.mean(ids == scorer.tokenizer.unknown_id)) for ids in tokens.ids]
+            unknown += [unknown_share(ids, scorer.tokenizer.unknown_id) for ids in tokens.ids]
             progress.show(len(lengths), f"{len(lengths):,} texts")
     return Scored(
         split, np.concatenate(probabilities), np.array(lengths), np.array(truncated, dtype=bool), np.array(unknown)

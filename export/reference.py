@@ -3,6 +3,7 @@
 import numpy as np
 
 from export.evaluate import Scored
+from scorer.decision import scores
 from scorer.histograms import SCORE_EDGES, TOKEN_EDGES, UNKNOWN_EDGES, Histogram, Reference
 
 
@@ -12,11 +13,9 @@ def reference(scored: Scored) -> Reference:
     Args:
         scored: the test texts.
     """
-    found = scored.probabilities
-    scores = found[:, 1] if found.shape[1] == 2 else found.max(axis=1)
     return Reference(
         len(scored.lengths),
-        score=_histogram(scores, SCORE_EDGES),
+        score=_histogram(scores(scored.probabilities), SCORE_EDGES),
         tokens=_histogram(scored.lengths, TOKEN_EDGES),
         unknown=_histogram(scored.unknown, UNKNOWN_EDGES),
     )

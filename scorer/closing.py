@@ -54,7 +54,7 @@ def tell_result(plan: Plan, summary: Summary, before: Summary) -> None:
         say(f"{summary.rows_rejected:,} rejected ({reasons(summary)}): see {plan.rejects}.", "warning")
 
 
-def tell_drift(drift: Mapping[str, Drift], limit: float | None) -> None:
+def tell_drift(drift: Mapping[str, Drift], limit: float) -> None:
     """What is beyond the limit, if anything is."""
     beyond = [
         f"{MEASURES[name]} {drift[name].psi:.3f} (chance alone: up to {drift[name].by_chance:.3f})"

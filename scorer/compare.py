@@ -5,13 +5,14 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import count
 from typing import NamedTuple
 
 import numpy as np
 
 from scorer.errors import InputError
-from scorer.histograms import SCORE_EDGES, Histogram
+from scorer.histograms import SCORE_EDGES, Histogram, bin_of
 from scorer.join import ROW, Output, Scored, by_id, by_row
 from scorer.rows.columns import ID
 
@@ -56,30 +57,40 @@ class Comparison:
 
     Attributes:
         by: what their rows are joined by, ``id`` or ``row``.
-        rows: in both.
         only_before, only_after: in one of them.
         flips: rows by their two labels, where these differ.
         differences: of the scores of each row in both, the second less the first.
-        before, after: the scores of the rows in both, of each output.
         together: scores of the rows in both by bin of the first output (rows) and of the second (columns).
         moved: rows whose scores moved, or whose labels flipped, the farthest first.
     """
 
     by: str
-    rows: int = 0
     only_before: Missing = field(default_factory=Missing)
     only_after: Missing = field(default_factory=Missing)
     flips: Counter[tuple[str, str]] = field(default_factory=Counter)
     differences: "array[float]" = field(default_factory=lambda: array("d"))
-    before: Histogram = field(default_factory=lambda: Histogram.empty(SCORE_EDGES))
-    after: Histogram = field(default_factory=lambda: Histogram.empty(SCORE_EDGES))
     together: Counter[tuple[int, int]] = field(default_factory=Counter)
     moved: list[Moved] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        """In both."""
+        return len(self.differences)
 
     @property
     def flipped(self) -> int:
         return self.flips.total()
 
+    @property
+    def scores(self) -> tuple[Histogram, Histogram]:
+        """Of the rows in both, of the first output and of the second."""
+        before, after = Histogram.empty(SCORE_EDGES), Histogram.empty(SCORE_EDGES)
+        for (row, column), rows in self.together.items():
+            before.counts[row] += rows
+            after.counts[column] += rows
+        return before, after
+
+    @cached_property
     def distances(self) -> "Distances":
         """How far scores moved, over the rows in both."""
         moves = np.array(self.differences)
@@ -134,11 +145,8 @@ def compare(before: str, after: str, *, by: str = "auto", text: str | None = Non
             missing.add((one or other).key)  # type: ignore[union-attr]
             continue
         moved = Moved(one, other)
-        found.rows += 1
-        found.before.add(one.score)
-        found.after.add(other.score)
         found.differences.append(moved.difference)
-        found.together[found.before.bin(one.score), found.after.bin(other.score)] += 1
+        found.together[bin_of(SCORE_EDGES, one.score), bin_of(SCORE_EDGES, other.score)] += 1
         if one.label != other.label:
             found.flips[one.label, other.label] += 1
         if moved.difference or one.label != other.label:
@@ -169,7 +177,7 @@ def lines(found: Comparison, before: str, after: str) -> Iterator[str]:
             yield f"{missing.rows:,} in {path} only: {found.by} {', '.join(missing.first)}{more}"
     flips = ", ".join(f"{rows:,} {old} to {new}" for (old, new), rows in found.flips.most_common())
     yield f"labels: {found.flipped:,} flipped ({found.flipped / found.rows:.2%})" + (f": {flips}" if flips else "")
-    far = found.distances()
+    far = found.distances
     yield (
         f"scores: moved by {far.size:.4f} on average (mean {far.mean:+.4f}); half of the rows by {far.median:.4f} or less, "
         f"95% by {far.percentile_95:.4f}, 99% by {far.percentile_99:.4f}, the farthest by {far.biggest:.4f}"

@@ -27,6 +27,18 @@ def parse_band(given: str) -> tuple[float, float]:
     return low, high
 
 
+def scores(probabilities: np.ndarray) -> np.ndarray:
+    """The score of each text, (texts,): of two labels the second one's probability, of more the likeliest one's.
+
+    Args:
+        probabilities: float64 (texts, labels); NaN stays NaN.
+
+    >>> scores(np.array([[0.7, 0.3]])).tolist(), scores(np.array([[0.2, 0.5, 0.3]])).tolist()
+    ([0.3], [0.5])
+    """
+    return np.asarray(probabilities[:, 1] if probabilities.shape[1] == 2 else probabilities.max(axis=1))
+
+
 @dataclass(frozen=True)
 class Decision:
     """How a label is chosen.

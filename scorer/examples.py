@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from scorer.decision import Decision
+from scorer.decision import Decision, scores
 from scorer.rejects import shown_source
 from scorer.rows.record import Record
 
@@ -67,12 +67,12 @@ class Examples:
             names: the model's labels.
             decision: how the labels were chosen.
         """
-        scores = probabilities[:, 1] if probabilities.shape[1] == 2 else probabilities.max(axis=1, initial=0)
+        score_of = scores(probabilities)
         given = np.array(labels)
 
         def example(row: int, rank: np.ndarray) -> Example:
             record = records[row]
-            score, text = float(scores[row]), beginning(record.text)
+            score, text = float(score_of[row]), beginning(record.text)
             return Example(float(rank[row]), record.row, shown_source(record.position.source), labels[row], score, text)
 
         def offer(best: list[Example], rank: np.ndarray, most: int) -> None:
@@ -87,7 +87,7 @@ class Examples:
                     del best[most:]
 
         offer(self.doubtful, decision.doubt(probabilities), _DOUBTFUL)
-        sureness = np.where(given == names[0], 1 - scores, scores) if len(names) == 2 else scores
+        sureness = np.where(given == names[0], 1 - score_of, score_of) if len(names) == 2 else score_of
         few = len(names) <= _LABELS
         for label in sorted({*labels} & {*names}) if few else [""]:
             here = np.where(given == label, -sureness, np.nan) if few else -sureness

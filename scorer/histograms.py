@@ -16,6 +16,11 @@ UNKNOWN_EDGES = (0.0, 1e-9, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 """Of the share of tokens that stand for what the vocabulary lacks; the first bin is for texts without any."""
 
 
+def bin_of(edges: tuple[float, ...], value: float) -> int:
+    """The number of the bin that holds a value."""
+    return min(bisect_right(edges, value), len(edges) - 1) - 1
+
+
 @dataclass(frozen=True)
 class Histogram:
     """Counts of values; a bin holds its lower edge, the last one both.
@@ -52,11 +57,7 @@ class Histogram:
         >>> [found.add(value) for value in (0, 1, 2)] and found.counts
         [1, 2]
         """
-        self.counts[self.bin(value)] += 1
-
-    def bin(self, value: float) -> int:
-        """The number of its bin."""
-        return min(bisect_right(self.edges, value), len(self.counts)) - 1
+        self.counts[bin_of(self.edges, value)] += 1
 
     def copy(self) -> Self:
         return type(self)(self.edges, self.counts.copy())

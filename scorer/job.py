@@ -8,7 +8,6 @@ from scorer import signals
 from scorer.arguments import Arguments
 from scorer.closing import hints, show_progress, tell_drift, tell_notes, tell_result
 from scorer.destination import Destination, Packed, StreamDestination, destination, is_stream
-from scorer.drift import passed
 from scorer.errors import InputError, ScorerError, UsageError
 from scorer.fingerprint import fingerprint
 from scorer.journal import Header
@@ -113,11 +112,12 @@ def _run(arguments: Arguments, record: RunRecord) -> int:
             raise InputError(f"{summary.rows_in:,} rows were read where the input said it has {rows:,}: it is damaged.")
         with record.phases.timed("publish"):
             work.publish(summary)
-        exit_code = 3 if summary.rows_rejected or passed(record.drift or {}, arguments.max_drift) else 0
+        exit_code = 3 if summary.rows_rejected or record.beyond else 0
         _write_record(record, exit_code, plan.output)
     if not arguments.quiet:
         tell_result(plan, summary, before)
-        tell_drift(record.drift or {}, arguments.max_drift)
+        if arguments.max_drift is not None:
+            tell_drift(record.drift or {}, arguments.max_drift)
         for line in scorer.remarks():
             say(line)
         tell_notes(reader, plan.remarks(arguments))

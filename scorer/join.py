@@ -7,7 +7,7 @@ from scorer.errors import InputError, UsageError
 from scorer.examples import beginning
 from scorer.rows.columns import ID, TEXT_COLUMNS, Wanted
 from scorer.rows.read import Inputs, Reader
-from scorer.rows.record import Reject, Value
+from scorer.rows.record import Reject, plain
 
 ROW = "row"
 _BY_ROW = " Join by row: --by row."
@@ -62,7 +62,7 @@ class Output:
             place = f"{self._path}, line {record.position.line}"
             if isinstance(record, Reject):
                 raise InputError(f"{place} is no row of an output of score: {record.reason}.")
-            values = dict(zip(self._columns, map(_plain, record.carried), strict=True))
+            values = dict(zip(self._columns, map(plain, record.carried), strict=True))
             key = values[by]
             if not key:
                 raise InputError(f"{place} has no {by}.{_BY_ROW if by == ID else ''}")
@@ -123,10 +123,6 @@ def by_id(
 
 def _ambiguous(key: str, name: str) -> InputError:
     return InputError(f"{name} has the id {key!r} more than once.{_BY_ROW}")
-
-
-def _plain(value: "Value | None") -> str | None:
-    return value if value is None or isinstance(value, str) else value.plain
 
 
 def _score(value: str | None, place: str) -> float:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from math import isnan
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
 from scorer import windows
+from scorer.decision import scores
 from scorer.errors import InputError
 from scorer.model import Scores
 from scorer.rejects import format_reject, shown_source
@@ -18,7 +17,7 @@ from scorer.rows.formats import PARQUET
 from scorer.rows.record import Reject
 from scorer.rows.write import Cell, Formatter, formatter
 from scorer.summary import Summary, reasons
-from scorer.tokens import Tokens
+from scorer.tokens import Tokens, unknown_share
 from scorer.windows import Model, Window, scored_ahead
 
 if TYPE_CHECKING:
@@ -131,27 +130,26 @@ def _scored(
     window: Window, result: tuple[Tokens, Scores], model: Model, summary: Summary, wanted: Wanted
 ) -> tuple[list[tuple[Cell, ...]], list[Reject]]:
     """The output's rows of a window, and what the device had no memory for; counts both."""
-    tokens, scores = result
+    tokens, found = result
     unknown_id = model.tokenizer.unknown_id
-    two = len(model.labels) == 2
     rows: list[tuple[Cell, ...]] = []
     unscored: list[Reject] = []
-    for record, ids, truncated, label, found in zip(window.records, tokens.ids, tokens.truncated, *scores, strict=True):
-        score = float(found[1] if two else found.max())
+    of_texts = zip(*tokens, *found, scores(found.probabilities).tolist(), strict=True)
+    for record, (ids, truncated, label, probabilities, score) in zip(window.records, of_texts, strict=True):
         if isnan(score):
             unscored.append(record.reject("out_of_memory"))
             continue
         source = (shown_source(record.position.source),) if wanted.source else ()
-        extra = (len(ids), truncated, *map(float, found)) if wanted.details else ()
+        extra = (len(ids), truncated, *map(float, probabilities)) if wanted.details else ()
         rows.append((record.row, *source, *record.carried, label, score, *extra))
         summary.add_score(score)
         summary.duplicates += record.duplicate
         summary.labels[label] += 1
         summary.tokens += len(ids)
         summary.lengths.add(len(ids))
-        summary.unknown.add(np.count_nonzero(ids == unknown_id) / len(ids))
+        summary.unknown.add(unknown_share(ids, unknown_id))
         summary.rows_truncated += truncated
-    summary.examples.add(window.records, *scores, names=model.labels, decision=model.decision)
+    summary.examples.add(window.records, *found, names=model.labels, decision=model.decision)
     summary.rows_scored += len(rows)
     summary.rejected.update(reject.reason for reject in unscored)
     return rows, unscored

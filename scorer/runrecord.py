@@ -156,9 +156,14 @@ class RunRecord:
             return None
         return drifts(reference, self.summary.measures, self.summary.rows_scored - self.summary.duplicates)
 
+    @property
+    def beyond(self) -> list[str]:
+        """The measures that are beyond --max-drift; without one none, and what chance makes need not be drawn."""
+        return [] if self.arguments.max_drift is None else passed(self.drift or {}, self.arguments.max_drift)
+
     def _drift(self) -> dict[str, Any] | None:
         drift = self.drift
-        return None if drift is None else {**as_json(drift), "beyond": passed(drift, self.arguments.max_drift)}
+        return None if drift is None else {**as_json(drift), "beyond": self.beyond}
 
     def _seconds(self) -> dict[str, float]:
         of_pipeline = self.scorer.phases.seconds if self.scorer is not None else {}

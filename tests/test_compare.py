@@ -104,7 +104,7 @@ def test_of_all_rows_those_that_moved_most_are_found(tmp_path):
     moves = scores[1] - scores[0]
     assert [int(one.after.key) for one in found.moved] == (np.argsort(-np.abs(moves), kind="stable")[:7] + 1).tolist()
     assert found.flipped == int(((scores[0] >= 0.5) != (scores[1] >= 0.5)).sum())
-    assert found.distances().percentile_95 == pytest.approx(np.quantile(np.abs(moves), 0.95))
+    assert found.distances.percentile_95 == pytest.approx(np.quantile(np.abs(moves), 0.95))
     assert found.moves().counts == np.histogram(moves, MOVE_EDGES)[0].tolist()
     assert sum(found.together.values()) == found.rows == 500
 

@@ -21,7 +21,7 @@ def comparison_page(found: Comparison, before: str, after: str) -> str:
 
 
 def _charts(found: Comparison) -> dict[str, Any]:
-    scores = {"kind": "histogram", "edges": list(SCORE_EDGES), "unit": "number"}
+    before, after = found.scores
     charts: dict[str, Any] = {
         "together": {
             "kind": "grid",
@@ -38,17 +38,18 @@ def _charts(found: Comparison) -> dict[str, Any]:
             "unit": "signed",
             "type": "sqrt",
         },
-        "scores": {**scores, "counts": found.after.counts, "expected": _scaled(found)},
+        "scores": {
+            "kind": "histogram",
+            "edges": list(SCORE_EDGES),
+            "counts": after.counts,
+            "expected": before.counts,
+            "unit": "number",
+        },
     }
     if found.flips:
         flips = [{"name": f"{old} → {new}", "rows": rows} for (old, new), rows in found.flips.most_common()]
         charts["flips"] = {"kind": "bars", "bars": flips}
     return charts
-
-
-def _scaled(found: Comparison) -> list[float]:
-    """The first output's scores, for as many rows as the second one has."""
-    return [count * found.after.total / found.before.total for count in found.before.counts]
 
 
 def _view(found: Comparison, before: str, after: str) -> dict[str, Any]:
@@ -58,6 +59,6 @@ def _view(found: Comparison, before: str, after: str) -> dict[str, Any]:
         "after": shown_source(after),
         "names": [shown_source(Path(path).name) for path in (before, after)],
         "flipped_share": share(found.flipped, found.rows),
-        "distances": found.distances(),
+        "distances": found.distances,
         "steps": list(pairwise(MOVE_EDGES)),
     }

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from scorer.rows.arrowvalue import ArrowValue, bytes_of
+from scorer.rows.record import plain
 
 if TYPE_CHECKING:
     from scorer.rows.write import Cell
@@ -124,10 +125,7 @@ def _pieces(cells: Sequence["Cell"]) -> Iterator[pa.Array]:
         else:
             while at < len(cells) and not isinstance(cells[at], ArrowValue):
                 at += 1
-            texts = [
-                cell if cell is None or isinstance(cell, str) else cell.plain  # type: ignore[union-attr]
-                for cell in cells[start:at]
-            ]
+            texts = [plain(cell) for cell in cells[start:at]]  # type: ignore[arg-type]
             yield pa.array(texts, pa.null() if not any(text is not None for text in texts) else pa.string())
 
 

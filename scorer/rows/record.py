@@ -49,6 +49,15 @@ Value: TypeAlias = "str | JsonValue | ArrowValue"
 """A field's value: a CSV cell as text, a JSON value, one of Parquet. Never type-inferred, never re-spelled."""
 
 
+def plain(value: "Value | None") -> str | None:
+    """A field's value as a CSV cell.
+
+    >>> plain("007"), plain(JsonValue("1E400", "1E400")), plain(None)
+    ('007', '1E400', None)
+    """
+    return value if value is None or isinstance(value, str) else value.plain
+
+
 class Position(NamedTuple):
     """Where a record begins.
 

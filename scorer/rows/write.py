@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import orjson
 
 from scorer.rows.formats import DELIMITERS, PARQUET
-from scorer.rows.record import Value
+from scorer.rows.record import Value, plain
 
 if TYPE_CHECKING:
     import pyarrow
@@ -70,13 +70,12 @@ def _csv_line(row: Sequence[Cell], delimiter: str, special: re.Pattern[str], def
 def _csv_cell(cell: Cell, special: re.Pattern[str], *, defuse: bool) -> str:
     if isinstance(cell, (bool, int, float)):
         return _number(cell)
-    if cell is not None and not isinstance(cell, str):
-        cell = cell.plain
-    if cell is None:
+    text = plain(cell)
+    if text is None:
         return ""
-    if defuse and cell.startswith(_FORMULA):
-        cell = f"'{cell}"
-    return '"' + cell.replace('"', '""') + '"' if special.search(cell) else cell
+    if defuse and text.startswith(_FORMULA):
+        text = f"'{text}"
+    return '"' + text.replace('"', '""') + '"' if special.search(text) else text
 
 
 def _json_line(keys: Sequence[str], row: Sequence[Cell]) -> bytes:
