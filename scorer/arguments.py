@@ -33,6 +33,7 @@ class Arguments:
     limit: int | None
     shard: str | None
     restart: bool
+    work_dir: str | None
     provider: str
     precision: str
     threads: int | None
@@ -47,3 +48,8 @@ class Arguments:
     log_format: str
     quiet: bool
     debug: bool
+
+    @property
+    def places(self) -> list[str | None]:
+        """Where something is written to, option by option."""
+        return [self.output, self.rejects, self.summary, self.metrics, self.report]

@@ -15,6 +15,7 @@ from scorer.config import OneRun, load, note
 from scorer.defaults import ARENA_STRATEGY, BATCH_TOKENS, MAX_RECORD_BYTES
 from scorer.messages import say
 from scorer.options import SHARE, MayBeEmpty, Number
+from scorer.stores import refuse_credentials
 
 
 @click.command(context_settings={"auto_envvar_prefix": "SCORE"})
@@ -120,6 +121,12 @@ from scorer.options import SHARE, MayBeEmpty, Number
     "--restart", cls=OneRun, is_flag=True, help="Score all rows, even where an interrupted run left some done."
 )
 @click.option(
+    "--work-dir",
+    shell_complete=folders,
+    metavar="FOLDER",
+    help="Where work is kept whose output goes to a store (s3://, gs://); default: ~/.local/state/review-scorer.",
+)
+@click.option(
     "--provider",
     type=click.Choice(["auto", "cpu", "cuda"]),
     default="auto",
@@ -216,7 +223,8 @@ def command(**options: object) -> int:
       score reviews.csv -o out.csv --report run.html --max-drift 0.1
       score --check
 
-    INPUT is a CSV, TSV, JSONL or Parquet file, also as .gz or .zst, a quoted glob, a folder, or - for stdin. Records
+    INPUT is a CSV, TSV, JSONL or Parquet file, also as .gz or .zst, a quoted glob, a folder, or - for stdin; files,
+    globs and folders may be in a store (s3://bucket/key, gs://, http:// files), and so may FILE (s3://, gs://). Records
     that cannot be scored are never lost: they go to the rejects file, with the reason. The output file appears complete
     or not at all; after an interruption the same command goes on where it stopped.
 
@@ -225,6 +233,7 @@ def command(**options: object) -> int:
     SCORE_PROVIDER, ...) and in score.toml too; the command line wins over the environment, that over the file.
     """
     arguments = Arguments(**options)  # type: ignore[arg-type]
+    refuse_credentials([*arguments.inputs, *arguments.places])
     context = click.get_current_context()
     showing = context.get_parameter_source("show_config") is ParameterSource.COMMANDLINE
     from_file = note(context)

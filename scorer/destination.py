@@ -11,8 +11,9 @@ from typing import IO, BinaryIO, Protocol
 
 from scorer.content import Content
 from scorer.errors import ReaderGone, ScorerError, UsageError
-from scorer.publish import WORK, Convert, FileDestination, cannot_be_written, is_work, sibling
+from scorer.publish import WORK, Convert, FileDestination, LocalPlace, cannot_be_written, is_work, sibling
 from scorer.rows.compressed import compress
+from scorer.stores import is_address
 
 STDOUT = "-"
 
@@ -186,12 +187,13 @@ class Packed:
         self.place.write(compress(data, self.compression))
 
 
-def destination(path: str, convert: Convert | None = None) -> Destination:
-    """Where output of this name goes: stdout for ``-``, a stream for what is no regular file, else a file.
+def destination(path: str, convert: Convert | None = None, *, work_dir: str | None = None) -> Destination:
+    """Where output of this name goes: stdout for ``-``, a stream for what is no regular file, an object, else a file.
 
     Args:
         path: the name.
         convert: as of `FileDestination`.
+        work_dir: where work on an object is kept; see `scorer.upload.work_folder`.
     """
     if path == STDOUT:
         if sys.stdout is None:
@@ -202,16 +204,20 @@ def destination(path: str, convert: Convert | None = None) -> Destination:
             return StreamDestination(open(path, "wb", buffering=0), close=True, name=path, convert=convert)
         except OSError as error:
             raise cannot_be_written(Path(path), error) from error
-    return FileDestination(Path(path), convert)
+    if is_address(path):
+        from scorer.upload import ObjectPlace, work_folder  # what talks to stores takes a moment
+
+        return FileDestination(ObjectPlace(path, work_folder(work_dir)), convert)
+    return FileDestination(LocalPlace(path), convert)
 
 
-def publish_text(path: str, text: str) -> None:
+def publish_text(path: str, text: str, work_dir: str | None = None) -> None:
     """Make a text the content of a place, all of it at once where that is possible.
 
     Raises:
         ScorerError: it cannot be written.
     """
-    out = destination(path)
+    out = destination(path, work_dir=work_dir)
     try:
         out.reserve()
         out.begin()
@@ -226,12 +232,19 @@ def is_stream(path: str) -> bool:
     """Whether output of this name cannot be replaced as a whole: stdout, /dev/null, a FIFO."""
     if path == STDOUT:
         return True
+    if is_address(path):
+        return False
     try:
         return not stat.S_ISREG(os.stat(path).st_mode)
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
         raise cannot_be_written(Path(path), error) from error
+
+
+def same_place(path: str) -> str:
+    """What all names of one place have in common: the path without links, or the address."""
+    return path if is_address(path) else os.path.realpath(path)
 
 
 def check_place(path: str, inputs: list[str], option: str) -> None:
@@ -243,8 +256,14 @@ def check_place(path: str, inputs: list[str], option: str) -> None:
     """
     if path == STDOUT:
         return
+    if is_address(path):
+        from scorer.upload import check_object
+
+        check_object(path, inputs, option)
+        return
+    files = [name for name in inputs if name != STDOUT and not is_address(name)]
     try:
-        _check_place(path, Path(os.path.realpath(path)), [name for name in inputs if name != STDOUT], option)
+        _check_place(path, Path(os.path.realpath(path)), files, option)
     except OSError as error:  # a name that is too long, a folder that may not be looked into
         raise cannot_be_written(Path(path), error) from error
 

@@ -1,7 +1,6 @@
 """What a run's output depends on, and in what two runs differ."""
 
 import json
-import os
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
@@ -10,6 +9,7 @@ import tokenizers
 
 from scorer import __version__
 from scorer.arguments import Arguments
+from scorer.destination import same_place
 from scorer.model import Scorer
 from scorer.plan import Plan
 from scorer.rows.formats import PARQUET
@@ -63,7 +63,7 @@ def fingerprint(
         "--provider": scorer.choice.provider,
         "--precision": scorer.choice.precision,
         "the inputs": list(arguments.inputs),
-        REJECTS: os.path.realpath(plan.rejects),
+        REJECTS: same_place(plan.rejects),
         **options,
     }
 

@@ -17,9 +17,9 @@ from scorer.pipeline import RejectLimitPassed, score_rows
 from scorer.plan import STDERR, Plan, check_record_places, make_plan
 from scorer.progress import Progress
 from scorer.publish import Convert
-from scorer.rows.formats import PARQUET, STDIN, Format, compression_of
+from scorer.rows.formats import PARQUET, Format, compression_of
 from scorer.rows.read import Inputs, Reader, rows_known
-from scorer.rows.source import is_repeatable
+from scorer.rows.source import is_repeatable, stored_size
 from scorer.runrecord import RunRecord, failure
 from scorer.summary import Summary
 from scorer.work import Work
@@ -54,10 +54,12 @@ def run(arguments: Arguments) -> int:
 def _run(arguments: Arguments, record: RunRecord) -> int:
     plan = record.plan = make_plan(arguments)
     reader = record.reader = Reader(plan.inputs, plan.wanted, arguments.limit)
-    output = record.output = destination(plan.output, _conversion(plan.output_format))
-    rejects = record.rejects = _rejects_destination(plan.rejects)
+    work_dir = arguments.work_dir
+    output = record.output = destination(plan.output, _conversion(plan.output_format), work_dir=work_dir)
+    rejects = record.rejects = _rejects_destination(plan.rejects, work_dir)
     tell: Callable[[str], None] = (lambda message: None) if arguments.quiet else say
-    with Work(output, rejects, repeatable=all(map(is_repeatable, plan.inputs.files))) as work:
+    repeatable = all(map(is_repeatable, plan.inputs.files))
+    with Work(output, rejects, repeatable=repeatable, work_dir=work_dir) as work:
         with record.phases.timed("load"):
             scorer = record.scorer = _scorer(arguments, plan)
         if arguments.max_drift is not None and scorer.manifest.reference is None:
@@ -177,13 +179,15 @@ def _conversion(output_format: Format) -> Convert | None:
     return to_parquet
 
 
-def _rejects_destination(place: str) -> Destination:
+def _rejects_destination(place: str, work_dir: str | None) -> Destination:
     if place != STDERR:
-        return destination(place)
+        return destination(place, work_dir=work_dir)
     if sys.stderr is None:
         raise ScorerError("stderr is closed, where rejects would go; name a file with --rejects.")
     return StreamDestination(sys.stderr.buffer, close=False)
 
 
 def _size(inputs: Inputs) -> int | None:
-    return None if STDIN in inputs.files else sum(map(os.path.getsize, inputs.files))
+    """Bytes of all files as they are stored, where that is known."""
+    sizes = [stored_size(path) for path in inputs.files]
+    return None if None in sizes else sum(filter(None, sizes))

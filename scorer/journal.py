@@ -12,13 +12,12 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from scorer.errors import ScorerError
 from scorer.examples import Examples
 from scorer.lock import hold, let_go
-from scorer.publish import sibling, write_all
+from scorer.publish import Place, sibling, write_all
 from scorer.summary import Summary
 
 _FORM = 3
@@ -69,7 +68,7 @@ class Journal:
     """The journal of an output file; making one takes the lock that keeps other runs away from that output.
 
     Args:
-        place: the output file.
+        place: where the output will be.
 
     Attributes:
         header: of the run that left this journal, or None.
@@ -80,9 +79,9 @@ class Journal:
         ScorerError: another run writes this output, or the journal cannot be opened or read.
     """
 
-    def __init__(self, place: Path) -> None:
-        self._path = sibling(place, "journal")
-        self._descriptor = hold(self._path, place)
+    def __init__(self, place: Place) -> None:
+        self._path = sibling(place.work, "journal")
+        self._descriptor = hold(self._path, place.name)
         self.header: Header | None = None
         self.last: Entry | None = None
         self.foreign = False

@@ -14,7 +14,7 @@ _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 _held: set[int] = set()
 
 
-def hold(path: Path, purpose: Path) -> int:
+def hold(path: Path, purpose: str) -> int:
     """Create or open a file of our own and lock it; the lock ends with the process, however that ends.
 
     Args:
@@ -71,7 +71,7 @@ def _check_own(descriptor: int, path: Path) -> None:
         raise ScorerError(f"{path} is needed for work in progress, but it is no file of this user's own; take it away.")
 
 
-def _lock(descriptor: int, path: Path, purpose: Path) -> None:
+def _lock(descriptor: int, path: Path, purpose: str) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from scorer.arguments import Arguments
 from scorer.decision import Decision, decide
-from scorer.destination import STDOUT, check_place, is_stream
+from scorer.destination import STDOUT, check_place, is_stream, same_place
 from scorer.errors import ScorerError, UsageError
 from scorer.pipeline import Limits
 from scorer.rows.columns import Wanted
@@ -17,6 +17,7 @@ from scorer.rows.formats import DELIMITERS, Format, format_of
 from scorer.rows.read import Inputs
 from scorer.rows.source import expand, is_repeatable
 from scorer.shard import Shard, parse_shard
+from scorer.stores import is_address
 
 STDERR = "<stderr>"
 
@@ -109,7 +110,7 @@ def check_record_places(arguments: Arguments) -> None:
     try:
         inputs = expand(arguments.inputs)
     except ScorerError:  # which is still to be told, and recorded
-        inputs = [path for path in arguments.inputs if os.path.exists(path)]
+        inputs = [path for path in arguments.inputs if is_address(path) or os.path.exists(path)]
     for option, place in given.items():
         _check_place(place, arguments, inputs, option)
     _check_apart({"--output": arguments.output, "--rejects": _rejects_place(arguments), **given})
@@ -120,11 +121,17 @@ def _check_place(place: str, arguments: Arguments, inputs: Sequence[str], option
     check_place(place, list(inputs), option)
     if is_stream(place):
         return
-    for folder in filter(os.path.isdir, arguments.inputs):
-        if Path(os.path.realpath(place)).is_relative_to(os.path.realpath(folder)):
+    for folder in arguments.inputs:
+        if _is_within(place, folder):
             raise UsageError(
                 f"{option} {place} is in the input folder {folder}, so the next run would read it; write elsewhere."
             )
+
+
+def _is_within(place: str, folder: str) -> bool:
+    if is_address(place) or is_address(folder):
+        return place.startswith(f"{folder.rstrip('/')}/")
+    return os.path.isdir(folder) and Path(os.path.realpath(place)).is_relative_to(os.path.realpath(folder))
 
 
 def _check_apart(places: dict[str, str]) -> None:
@@ -133,7 +140,7 @@ def _check_apart(places: dict[str, str]) -> None:
     for option, place in places.items():
         if place == os.devnull:
             continue
-        before = found.setdefault(os.path.realpath(place), option)
+        before = found.setdefault(same_place(place), option)
         if before != option:
             raise UsageError(f"{option} and {before} are the same file; name another for one of them.")
 

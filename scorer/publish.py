@@ -8,8 +8,9 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO, Protocol
 
 from scorer.content import Content
 from scorer.errors import ScorerError
@@ -38,13 +39,69 @@ def is_work(path: Path) -> bool:
     return path.name.startswith(".") and path.name.endswith(tuple(f".score-{kind}" for kind in WORK))
 
 
+class Place(Protocol):
+    """Where a complete file becomes final.
+
+    Attributes:
+        name: for messages.
+        work: the file beside which work is in progress.
+    """
+
+    name: str
+    work: Path
+
+    def put(self, descriptor: int, path: Path) -> None:
+        """Make a complete file durable, then visible; ``path``, where it was open, is nothing's name any more."""
+        ...
+
+    def remove(self) -> None:
+        """Take away what is there, if anything is."""
+        ...
+
+    def opened(self) -> AbstractContextManager[BinaryIO | None]:
+        """What is there, or None."""
+        ...
+
+
+class LocalPlace:
+    """A regular file; work on it is in its folder, so that it can be moved.
+
+    Args:
+        path: of the file; a symlink's target is what gets replaced.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.work = Path(os.path.realpath(path))
+        self.name = str(self.work)
+
+    def put(self, descriptor: int, path: Path) -> None:
+        """fsync, rename, fsync of the folder."""
+        os.fchmod(descriptor, _mode(self.work))
+        os.fsync(descriptor)
+        os.replace(path, self.work)
+        sync_folder(self.work.parent)
+
+    def remove(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self.work.unlink()
+            sync_folder(self.work.parent)
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[BinaryIO | None]:
+        if not self.work.is_file():
+            yield None
+            return
+        with open(self.work, "rb") as file:
+            yield file
+
+
 class FileDestination:
-    """A regular file, written beside its place under another name and moved there when it is complete.
+    """A file that appears in its place when it is complete: written to another one, which is moved or uploaded then.
 
     The file in progress is locked, has mode 0600, and outlives the process unless it is published or discarded.
 
     Args:
-        path: the place; a symlink's target is what gets replaced.
+        place: where it will be.
         convert: makes what is published of what was written, for formats that cannot grow: it is given the file in
             progress and a function that takes bytes. None where both are the same.
 
@@ -54,12 +111,12 @@ class FileDestination:
         published: how many bytes were published, and their sha256, hexadecimal; None before.
     """
 
-    def __init__(self, path: Path, convert: Convert | None = None) -> None:
+    def __init__(self, place: Place, convert: Convert | None = None) -> None:
         self.published: tuple[int, str] | None = None
         self._convert = convert
-        self.place = Path(os.path.realpath(path))
+        self.place = place
         self.length = 0
-        self._partial = sibling(self.place, "partial")
+        self._partial = sibling(place.work, "partial")
         self._hash = hashlib.sha256()
         self._descriptor: int | None = None
         self._begun = False
@@ -75,7 +132,7 @@ class FileDestination:
         Raises:
             ScorerError: the folder or the file cannot be written, or another run writes it.
         """
-        self._descriptor = hold(self._partial, self.place)
+        self._descriptor = hold(self._partial, self.place.name)
 
     def is_new(self) -> bool:
         """Whether nothing is in the reserved file."""
@@ -96,14 +153,16 @@ class FileDestination:
 
     def take_back(self, length: int, digest: str) -> None:
         """Undo `publish` for a run that was killed right after it, if that is what is there: by a copy."""
-        if not self.is_new() or not self.place.is_file():
+        if not self.is_new():
             return
-        with self._writing(), open(self.place, "rb") as published:
-            found = self._hash_of(published.fileno(), length)
-            if found is not None and found.hexdigest() == digest:
-                self.begin()
-                while piece := published.read(_PIECE):
-                    self.write(piece)
+        with self._writing(), self.place.opened() as published:
+            if published is None:
+                return
+            self.begin()
+            while self.length <= length and (piece := published.read(_PIECE)):
+                self.write(piece)
+        if (self.length, self.digest) != (length, digest):
+            self._cut(0, hashlib.sha256())
 
     def write(self, data: bytes) -> None:
         with self._writing():
@@ -119,17 +178,17 @@ class FileDestination:
     def sync_name(self) -> None:
         """Make durable that the file in progress is there."""
         with self._writing():
-            sync_folder(self.place.parent)
+            sync_folder(self.place.work.parent)
 
     def publish(self) -> None:
-        """Make the file durable, then visible: fsync, rename, fsync of the folder."""
+        """Make the file final."""
         if self._convert is not None:
             with self._writing():
                 self.published = self._publish_converted(self._convert)
             self.discard()
             return
         with self._writing():
-            self._move(self._held(), self._partial)
+            self.place.put(self._held(), self._partial)
         self.published = (self.length, self.digest)
         self.close()
 
@@ -144,22 +203,21 @@ class FileDestination:
                 published.add(data)
 
             convert(written, write)
-            self._move(copy, path)
+            self.place.put(copy, path)
         return published.count, published.digest
 
     def publish_nothing(self) -> None:
         """Throw the file in progress away, and the stale one at its place, lest it be taken for this run's."""
         self.discard()
-        with self._writing(), contextlib.suppress(FileNotFoundError):
-            self.place.unlink()
-            sync_folder(self.place.parent)
+        with self._writing():
+            self.place.remove()
 
     def publish_copy(self) -> None:
         """`publish` with a copy, so that this file can still be gone on with."""
         with self._writing(), self._beside() as (copy, path):
             for at in range(0, self.length, _PIECE):
                 write_all(copy, os.pread(self._held(), _PIECE, at))
-            self._move(copy, path)
+            self.place.put(copy, path)
         self.published = (self.length, self.digest)
 
     def discard(self) -> None:
@@ -181,8 +239,8 @@ class FileDestination:
     @contextlib.contextmanager
     def _beside(self) -> Iterator[tuple[int, Path]]:
         """Another new file beside the one in progress, to be moved to the place; should that fail, it is taken away."""
-        path = sibling(self.place, "copy")
-        copy = hold(path, self.place)
+        path = sibling(self.place.work, "copy")
+        copy = hold(path, self.place.name)
         try:
             os.ftruncate(copy, 0)
             yield copy, path
@@ -211,12 +269,6 @@ class FileDestination:
                 running.update(piece)
         return running
 
-    def _move(self, descriptor: int, path: Path) -> None:
-        os.fchmod(descriptor, _mode(self.place))
-        os.fsync(descriptor)
-        os.replace(path, self.place)
-        sync_folder(self.place.parent)
-
     def _held(self) -> int:
         assert self._descriptor is not None, "a file is reserved first, and published or discarded once"
         return self._descriptor
@@ -226,7 +278,7 @@ class FileDestination:
         try:
             yield
         except OSError as error:
-            raise cannot_be_written(self.place, error) from error
+            raise cannot_be_written(self.place.name, error) from error
 
 
 def publish_folder(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -304,5 +356,5 @@ def _umask() -> int:
     return umask
 
 
-def cannot_be_written(path: Path, error: OSError) -> ScorerError:
+def cannot_be_written(path: str | Path, error: OSError) -> ScorerError:
     return ScorerError(f"{path} cannot be written: {error.strerror or error}.")

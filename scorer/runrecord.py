@@ -88,7 +88,7 @@ class RunRecord:
         for place, form in forms:
             try:
                 if place is not None:
-                    publish_text(place, form(place))
+                    publish_text(place, form(place), self.arguments.work_dir)
             except ScorerError as problem:
                 failed.append(str(problem))  # one that cannot be written must not take the others with it
         if failed:

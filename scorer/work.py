@@ -2,11 +2,10 @@
 
 import contextlib
 from collections.abc import Callable
-from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from scorer.destination import Destination
+from scorer.destination import Destination, destination
 from scorer.errors import InputError, ScorerError
 from scorer.fingerprint import REJECTS, differences
 from scorer.journal import Entry, Header, Journal, Part
@@ -39,9 +38,13 @@ class Work:
         output: where scored rows go.
         rejects: where rejects go; the same.
         repeatable: whether the input can be read again; with stdin nothing is kept.
+        work_dir: where work on objects of a store is kept, as for `scorer.destination.destination`.
     """
 
-    def __init__(self, output: Destination, rejects: Destination, *, repeatable: bool) -> None:
+    def __init__(
+        self, output: Destination, rejects: Destination, *, repeatable: bool, work_dir: str | None = None
+    ) -> None:
+        self._work_dir = work_dir
         self.output = output
         self.rejects = rejects
         self._repeatable = repeatable
@@ -112,7 +115,7 @@ class Work:
             self.rejects.sync()
         if not self._synced:
             files = [place for place in (self.output, self.rejects) if isinstance(place, FileDestination)]
-            for place in {file.place.parent: file for file in files}.values():
+            for place in {file.place.work.parent: file for file in files}.values():
                 place.sync_name()
             self._synced = True
         self._journal.append(Entry(summary.copy(), _part(self.output), _part(self.rejects), complete))
@@ -176,8 +179,7 @@ class Work:
         self.output.begin()
         self.rejects.begin()
 
-    @staticmethod
-    def _discard_rejects_elsewhere(journal: Journal, header: Header) -> None:
+    def _discard_rejects_elsewhere(self, journal: Journal, header: Header) -> None:
         """The rejects of an earlier run with another --rejects are needed no more, if they are still that run's."""
         if journal.header is None or journal.last is None:
             return
@@ -185,7 +187,7 @@ class Work:
         if place is None or place == header.fingerprint.get(REJECTS):
             return
         with contextlib.suppress(ScorerError):  # it is nobody's, or another run's
-            left = FileDestination(Path(place))
+            left = destination(place, work_dir=self._work_dir)
             left.reserve()
             left.discard() if left.resume(*journal.last.rejects) else left.close()
 

@@ -419,7 +419,7 @@ def test_what_is_wrong_with_the_output_is_found_before_the_model_loads(score, js
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "hardlink.jsonl").hardlink_to(jsonl)
     (tmp_path / "symlink.jsonl").symlink_to(jsonl)
-    held = hold(sibling(tmp_path / "busy.csv", "journal"), Path("busy.csv"))
+    held = hold(sibling(tmp_path / "busy.csv", "journal"), "busy.csv")
     result = score(jsonl, "-o", tmp_path / output, "--model", "not even looked for")
     let_go(held)
     assert (result.code, result.err) == (code, f"Error: {message.format(folder=tmp_path)}\n")

@@ -5,14 +5,13 @@ import fcntl
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from scorer.errors import ScorerError
 from scorer.lock import hold, let_go
 
-PURPOSE = Path("out.csv")
+PURPOSE = "out.csv"
 
 
 @pytest.fixture
@@ -24,7 +23,7 @@ def holder(path, then):
     """A process that holds the file, says so, and then does what it is told."""
     code = (
         "import os, sys, subprocess, signal\nfrom pathlib import Path\nfrom scorer.lock import hold\n"
-        f"hold(Path({str(path)!r}), Path('out.csv'))\n{then}"
+        f"hold(Path({str(path)!r}), 'out.csv')\n{then}"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

@@ -7,7 +7,7 @@ import pytest
 
 from scorer.destination import destination
 from scorer.errors import ScorerError
-from scorer.publish import FileDestination, publish_folder, sibling, sync_folder
+from scorer.publish import FileDestination, LocalPlace, publish_folder, sibling, sync_folder
 
 
 def names(folder):
@@ -16,7 +16,7 @@ def names(folder):
 
 @pytest.fixture
 def out(tmp_path):
-    place = FileDestination(tmp_path / "out.csv")
+    place = FileDestination(LocalPlace(tmp_path / "out.csv"))
     place.reserve()
     place.begin()
     yield place
@@ -47,7 +47,7 @@ def sha256(data):
 
 
 def reserved(place):
-    found = FileDestination(place)
+    found = FileDestination(LocalPlace(place))
     found.reserve()
     return found
 
@@ -151,7 +151,7 @@ def test_a_folder_that_cannot_be_made_durable_is_an_error_unless_there_is_no_suc
 def test_a_new_file_has_the_users_normal_mode(tmp_path):
     before = os.umask(0o027)
     try:
-        out = FileDestination(tmp_path / "out.csv")
+        out = FileDestination(LocalPlace(tmp_path / "out.csv"))
         out.reserve()
         out.begin()
         assert next(tmp_path.iterdir()).stat().st_mode & 0o777 == 0o600

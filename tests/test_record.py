@@ -226,7 +226,7 @@ def test_a_record_never_takes_the_place_of_another_file_of_the_run(score, source
 
 
 def test_a_record_that_cannot_be_written_is_told_and_takes_nothing_with_it(score, source, tmp_path, monkeypatch):
-    def fail(place, text):
+    def fail(place, text, work_dir):
         if place == str(tmp_path / "night.prom"):
             raise ScorerError("disk full.")
         write(place, text)

@@ -8,7 +8,6 @@ import threading
 import time
 import zlib
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +18,7 @@ from scorer.errors import DeviceLost
 from scorer.examples import Example, Examples
 from scorer.journal import Entry, Header, Journal, Part
 from scorer.lock import hold, let_go
-from scorer.publish import sibling
+from scorer.publish import LocalPlace, sibling
 from scorer.signals import Interrupted
 from scorer.summary import Summary
 from scorer.windows import windows
@@ -150,7 +149,7 @@ def test_a_command_that_cannot_work_costs_nothing_of_what_is_done(score, folder,
     command = (folder / "in.jsonl", "-o", folder / "out.csv")
     interrupted(2, *command)
     (folder / "empty.csv").touch()
-    held = hold(sibling(folder / "busy.jsonl", "partial"), Path("busy.jsonl"))
+    held = hold(sibling(folder / "busy.jsonl", "partial"), "busy.jsonl")
     for options, code in ((["--text", "bdoy"], 2), (["--rejects", folder / "busy.jsonl"], 1)):
         result = score(*command, *options)
         assert (result.code, result.err.count("\n")) == (code, 1)
@@ -427,7 +426,7 @@ def test_a_journal_line_that_is_not_whole_does_not_count(score, folder, interrup
 
 
 def test_examples_are_in_the_journal_where_they_changed_and_the_last_ones_count(tmp_path):
-    journal = Journal(tmp_path / "out.csv")
+    journal = Journal(LocalPlace(tmp_path / "out.csv"))
     journal.begin(Header({}, {}))
     part = Part(0, "")
     first, second = (Example(0.1, row, "in.csv", "positive", 0.6, 'so "examples": so') for row in (1, 2))
@@ -436,7 +435,7 @@ def test_examples_are_in_the_journal_where_they_changed_and_the_last_ones_count(
     journal.close(keep=True)
     lines = (tmp_path / ".out.csv.score-journal").read_text().splitlines()
     assert ['"examples": ' in line for line in lines[1:]] == [True, False, True, False]
-    again = Journal(tmp_path / "out.csv")
+    again = Journal(LocalPlace(tmp_path / "out.csv"))
     assert again.last.summary == Summary(rows_in=4, rows_scored=4, examples=Examples([first, second]))
     again.close(keep=False)
 

@@ -16,8 +16,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import s3fs
 import transformers
 from conftest import MAX_LENGTH, randomize, reviews, tiny_tokenizer
+from seaweedfs import BUCKET, seaweedfs
 
 ROOT = Path(__file__).parents[1]
 DOCS = sorted(
@@ -177,6 +179,22 @@ def sandbox(tmp_path, bundle, small_encoder):
     return run
 
 
+@pytest.fixture
+def store(request, tmp_path, monkeypatch):
+    """For the page that needs one: an S3 server with the bucket that it speaks of."""
+    if request.getfixturevalue("name") != "docs/STORES.md":
+        yield None
+        return
+    folder = tmp_path / "seaweedfs"
+    folder.mkdir()
+    with seaweedfs(folder) as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        files = s3fs.S3FileSystem(skip_instance_cache=True)
+        files.pipe_file(f"{BUCKET}/day=2026-11-23/part-1.jsonl", b'{"text": "good"}\n')
+        yield files
+
+
 def shell(block):
     """What bash is given of a block: of a transcript what was typed."""
     typed = re.findall(r"^\$ (.*)$", block, re.M)
@@ -187,7 +205,7 @@ def shell(block):
 
 
 @pytest.mark.parametrize("name", [name for name in DOCS if blocks(name)])
-def test_every_code_block_runs(sandbox, tmp_path, name):
+def test_every_code_block_runs(store, sandbox, tmp_path, name):
     ran = 0
     for block in blocks(name):
         if block.startswith((*NO_CODE, *CI)):

@@ -1,7 +1,8 @@
 """Which format a file has, told from its name or as the command line says: never from its content."""
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePath
+from urllib.parse import urlsplit
 
 from scorer.errors import UsageError
 
@@ -58,15 +59,20 @@ def compression_of(path: str) -> str | None:
     >>> compression_of("out.csv.rejects.jsonl.gz"), compression_of("out.csv")
     ('gz', None)
     """
-    last = Path(path).suffix.lstrip(".").lower()
+    last = _name(path).suffix.lstrip(".").lower()
     return last if last in COMPRESSIONS else None
 
 
 def _extensions(path: str) -> str:
     """``csv.gz`` of ``a.b.csv.gz``; empty where there is none."""
-    name = Path(path)
+    name = _name(path)
     last = name.suffix.lstrip(".").lower()
-    return f"{Path(name.stem).suffix.lstrip('.').lower()}.{last}" if last in COMPRESSIONS else last
+    return f"{PurePath(name.stem).suffix.lstrip('.').lower()}.{last}" if last in COMPRESSIONS else last
+
+
+def _name(path: str) -> PurePath:
+    """The name that tells the format; of a web address without its query."""
+    return PurePath(urlsplit(path).path if path.startswith(("http://", "https://")) else path)
 
 
 def _split(name: str) -> tuple[str, str | None]:

@@ -10,13 +10,15 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
+from scorer import stores
 from scorer.content import Content
 from scorer.errors import InputError, ScorerError, UsageError
 from scorer.messages import meant
 from scorer.rows.compressed import decompressed
 from scorer.rows.formats import STDIN
+from scorer.stores import is_address
 
 _PIECE = 1 << 17
 
@@ -32,6 +34,12 @@ def expand(inputs: Iterable[str]) -> list[str]:
     """
     files: list[str] = []
     for name in inputs:
+        if is_address(name):
+            found = stores.files_of(name)
+            if not found:
+                raise UsageError(f"the input {name} is not there; check the address, and what there is beside it.")
+            files += found
+            continue
         if name == STDIN or os.path.exists(name):
             files += _part_files(name) if name != STDIN and os.path.isdir(name) else [name]
             continue
@@ -112,6 +120,11 @@ def opened_file(path: str) -> Iterator[BinaryIO]:
             if sys.stdin is None:
                 raise ScorerError("stdin is closed; name an input file.")
             yield sys.stdin.buffer
+        elif is_address(path):
+            from scorer.rows.remote import opened_object  # what talks to stores takes a moment
+
+            with opened_object(path) as stream:
+                yield stream
         else:
             with open(path, "rb") as file:
                 yield file
@@ -121,13 +134,14 @@ def opened_file(path: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def opened_seekable(path: str) -> Iterator[BinaryIO]:
-    """The same for who has to go back and forth in it; of a stream a copy is made, that nobody else sees.
+    """The same for who has to go back and forth in it; of a stream, and of an object that would be fetched twice, a
+    copy is made, that nobody else sees.
 
     Raises:
         ScorerError: as `opened_file`.
     """
     with opened_file(path) as file:
-        if file.seekable():
+        if file.seekable() and not is_address(path):
             yield file
             return
         with tempfile.TemporaryFile() as copy:
@@ -145,11 +159,11 @@ def opened_seekable(path: str) -> Iterator[BinaryIO]:
 
 def is_repeatable(path: str) -> bool:
     """Whether an input gives the same bytes when it is read again; stdin and FIFOs do not."""
-    return path != STDIN and os.path.isfile(path)
+    return is_address(path) or (path != STDIN and os.path.isfile(path))
 
 
-Stamp = list[int]
-"""A file's size in bytes and its modification time in nanoseconds; a list, as JSON gives it back."""
+Stamp = list[Any]
+"""A file's size in bytes and its modification time in nanoseconds, or an object's tag; a list, as JSON gives it back."""
 
 
 def stamp(path: str) -> Stamp | None:
@@ -160,11 +174,22 @@ def stamp(path: str) -> Stamp | None:
     """
     if path == STDIN:
         return None
+    if is_address(path):
+        found = stores.stamp_of(path)
+        if found is None:
+            raise InputError(f"{path} cannot be read any more: it is not there.")
+        return found
     try:
         status = os.stat(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read any more: {error.strerror}.") from error
     return [status.st_size, status.st_mtime_ns] if stat.S_ISREG(status.st_mode) else None
+
+
+def stored_size(path: str) -> int | None:
+    """Bytes of a file as it is stored; None of a stream, and where a server does not say."""
+    found = stamp(path)
+    return None if found is None else found[0]
 
 
 class Hashed:
