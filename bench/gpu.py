@@ -53,7 +53,8 @@ from scorer.bundle import load_bundle
 from scorer.cores import usable_cores
 from scorer.defaults import BATCH_TOKENS
 from scorer.engine import probabilities
-from scorer.model import Scorer, batch_engine
+from scorer.engines import batch_engine
+from scorer.model import Scorer
 from scorer.phases import Phases
 from scorer.pipeline import score_rows
 from scorer.rows.columns import Wanted

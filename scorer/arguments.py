@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from scorer.errors import UsageError
+from scorer.gpu import parse_devices
+
 
 @dataclass(frozen=True)
 class Arguments:
@@ -38,6 +41,7 @@ class Arguments:
     precision: str
     threads: int | None
     device_id: int
+    devices: str | None
     batch_tokens: int | None
     gpu_mem_limit: int | None
     arena_strategy: str
@@ -48,6 +52,19 @@ class Arguments:
     log_format: str
     quiet: bool
     debug: bool
+
+    @property
+    def gpus(self) -> tuple[int, ...]:
+        """The numbers of the GPUs to use.
+
+        Raises:
+            UsageError: --devices is no list of them, or stands beside --device-id.
+        """
+        if self.devices is None:
+            return (self.device_id,)
+        if self.device_id:
+            raise UsageError("--devices and --device-id both say which GPU; leave one out.")
+        return parse_devices(self.devices)
 
     @property
     def places(self) -> list[str | None]:

@@ -44,9 +44,11 @@ class BatchEngine:
         self.padded_tokens = 0
 
     @property
-    def padding(self) -> float:
-        """The share of all tokens computed that was padding."""
+    def padding(self) -> float | None:
         return 1 - self.tokens / self.padded_tokens if self.padded_tokens else 0.0
+
+    def remarks(self) -> list[str]:
+        return []
 
     def warm_up(self, token: int) -> None:
         """Compute full batches on every lane, one of the longest rows and one of the shortest, which holds most tokens.
@@ -61,8 +63,8 @@ class BatchEngine:
             self.logits(rows * self._lanes.count)
         self.tokens = self.padded_tokens = 0
 
-    def submit(self, rows: Sequence[np.ndarray]) -> "_Batches":
-        job = _Batches(len(rows))
+    def submit(self, rows: Sequence[np.ndarray]) -> "Batches":
+        job = Batches(len(rows))
         costs = [self._lengths.cost(self._lengths.padded(len(row))) for row in rows]
         with given_up_on_error(job):
             for batch in token_budget(costs, self.batch_tokens):
@@ -175,8 +177,8 @@ class _Broken:
         raise self._error
 
 
-class _Batches:
-    """Rows of a `BatchEngine`: the batches that they were cut into, and a way to give them up."""
+class Batches:
+    """Rows that were cut into parts: each part's row numbers and logits on their way, and a way to give them up."""
 
     def __init__(self, rows: int) -> None:
         self.cancelled = threading.Event()

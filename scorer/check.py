@@ -1,7 +1,7 @@
 """`score --check`: what this machine can do, and whether the bundle gives here what it gave where it was made."""
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from scorer import __version__, runtime
@@ -27,8 +27,13 @@ _CPU_FEATURES = (
 )
 
 
-def report(model: str | None, device_id: int, threads: int | None) -> Iterator[str]:
+def report(model: str | None, devices: Sequence[int], threads: int | None) -> Iterator[str]:
     """The lines of the report, each as soon as it is known.
+
+    Args:
+        model: the bundle's folder.
+        devices: the GPUs to look at.
+        threads: as for `Scorer`.
 
     Raises:
         BundleError: at the end, if the bundle cannot be loaded, or a precision that runs here fails its golden rows.
@@ -41,10 +46,12 @@ def report(model: str | None, device_id: int, threads: int | None) -> Iterator[s
     yield f"cpu features: {' '.join(cpu_features()) or 'unknown'}; usable cores: {usable_cores()}"
     usable = []
     for provider in runtime.PROVIDERS:
-        problem = runtime.provider_problem(provider, Gpu(device_id))
-        usable += [] if problem else [provider]
-        remark = None if problem else runtime.provider_remark(provider)
-        yield f"provider {provider}: {f'not usable: {problem}' if problem else '; '.join(filter(None, ('usable', remark)))}"
+        for device in devices if provider != "cpu" else devices[:1]:
+            name = provider if provider == "cpu" or len(devices) == 1 else f"{provider}, device {device}"
+            problem = runtime.provider_problem(provider, Gpu(device))
+            usable += [] if problem else [(provider, device, name)]
+            remark = None if problem else runtime.provider_remark(provider)
+            yield f"provider {name}: {f'not usable: {problem}' if problem else '; '.join(filter(None, ('usable', remark)))}"
     bundle = load_bundle(model)
     manifest = bundle.manifest
     yield f"bundle {manifest.name}: {bundle.path}"
@@ -56,17 +63,17 @@ def report(model: str | None, device_id: int, threads: int | None) -> Iterator[s
     )
     refused = []
     for precision in sorted(manifest.precisions):
-        for provider in usable:
+        for provider, device, name in usable:
             if (provider, precision) == ("cuda", "int8"):
                 continue
             try:
-                scorer = Scorer(bundle, provider=provider, precision=precision, device_id=device_id, threads=threads)
+                scorer = Scorer(bundle, provider=provider, precision=precision, device_id=device, threads=threads)
             except BundleError as error:
                 refused.append(str(error))
-                yield f"  golden rows, {precision} on {provider}: refused"
+                yield f"  golden rows, {precision} on {name}: refused"
             else:
                 yield (
-                    f"  golden rows, {precision} on {provider}: {len(manifest.golden)} checked, biggest difference of a "
+                    f"  golden rows, {precision} on {name}: {len(manifest.golden)} checked, biggest difference of a "
                     f"logit {scorer.golden_difference:.2g} (tolerance {manifest.precisions[precision].tolerance:.2g})"
                 )
     if refused:

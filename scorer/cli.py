@@ -145,6 +145,11 @@ from scorer.stores import refuse_credentials
 )
 @click.option("--device-id", type=click.IntRange(0), default=0, show_default=True, metavar="N", help="Which GPU.")
 @click.option(
+    "--devices",
+    metavar="LIST",
+    help="Several GPUs at once, as in 0,1,2: a process for each, the order of rows is kept.",
+)
+@click.option(
     "--batch-tokens",
     type=click.IntRange(1, 1 << 24),
     metavar="N",
@@ -251,7 +256,7 @@ def command(**options: object) -> int:
     if arguments.check:
         from scorer.check import report
 
-        return _print(report(arguments.model, arguments.device_id, arguments.threads))
+        return _print(report(arguments.model, arguments.gpus, arguments.threads))
     from scorer.job import run
 
     return run(arguments)

@@ -47,26 +47,50 @@ def given_up_on_error(pending: Pending) -> Iterator[None]:
         raise
 
 
-class Engine(Protocol):
-    """What turns token rows into logits.
+class Computing(Protocol):
+    """What gives rows' logits."""
+
+    def logits(self, rows: Sequence[np.ndarray]) -> np.ndarray:
+        """int64 token ids, one array of shape (sequence,) a row -> float32 (rows, logits)."""
+        ...
+
+
+class Engine(Computing, Protocol):
+    """What turns token rows into logits, now or while the caller does something else.
 
     Attributes:
         window_rows: how many rows it wants at a time, to order them by length.
         journal_rows: how many rows it is worth making durable: seconds of work to milliseconds of the disk's.
+        batch_tokens: padded tokens of a batch at most, as far as memory allowed; None where there are no batches.
+        padding: the share of all tokens computed that was padding; None where nothing is padded.
     """
 
     window_rows: int
     journal_rows: int
 
-    def submit(self, rows: Sequence[np.ndarray]) -> Pending:
-        """Begin with int64 token ids, one array of shape (sequence,) a row; the result is in the order given.
+    @property
+    def batch_tokens(self) -> int | None: ...
 
-        What was submitted first is computed first; while it is, the caller reads and tokenizes what comes next.
+    @property
+    def padding(self) -> float | None: ...
+
+    def warm_up(self, token: int) -> None:
+        """Meet what is short before the first row is computed.
+
+        Args:
+            token: any id that the model knows.
         """
         ...
 
-    def logits(self, rows: Sequence[np.ndarray]) -> np.ndarray:
-        """The same at once: float32 (rows, logits)."""
+    def remarks(self) -> list[str]:
+        """What is worth knowing of how it computed."""
+        ...
+
+    def submit(self, rows: Sequence[np.ndarray]) -> Pending:
+        """Begin with token ids, as for `logits`; the result is in the order given.
+
+        What was submitted first is computed first; while it is, the caller reads and tokenizes what comes next.
+        """
         ...
 
 
@@ -85,12 +109,20 @@ class RowEngine:
 
     window_rows = 256
     journal_rows = 256
+    batch_tokens = None
+    padding = None
 
     def __init__(self, session: Session, threads: int, output: str = "logits", phases: Phases | None = None) -> None:
         self._session = session
         self._phases = phases or Phases()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="score")
         self._output = output
+
+    def warm_up(self, token: int) -> None:
+        """A row alone needs no more memory than the largest one, which is tried anyway."""
+
+    def remarks(self) -> list[str]:
+        return []
 
     def submit(self, rows: Sequence[np.ndarray]) -> "_Rows":
         job = _Rows(self._run, rows)

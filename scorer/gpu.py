@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scorer.defaults import ARENA_STRATEGY
+from scorer.errors import UsageError
 
 _ARENA_STRATEGIES = {"same-as-requested": "kSameAsRequested", "next-power-of-two": "kNextPowerOfTwo"}
 
@@ -44,6 +45,24 @@ class Gpu:
             "use_tf32": "0",
         }
         return options | ({"gpu_mem_limit": str(self.mem_limit)} if self.mem_limit is not None else {})
+
+
+def parse_devices(given: str) -> tuple[int, ...]:
+    """``0,2`` as numbers.
+
+    Raises:
+        UsageError: it is no list of different numbers.
+
+    >>> parse_devices("0, 2")
+    (0, 2)
+    """
+    try:
+        found = tuple(int(number) for number in given.split(","))
+    except ValueError:
+        found = ()
+    if not found or min(found) < 0 or len(set(found)) < len(found):
+        raise UsageError(f"--devices takes the numbers of different GPUs, as in 0,1 for the first two, not {given!r}.")
+    return found
 
 
 def driver_problem(device_id: int, load: Any = ctypes.CDLL) -> str | None:

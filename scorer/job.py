@@ -162,7 +162,7 @@ def _scorer(arguments: Arguments, plan: Plan) -> Scorer:
         provider=arguments.provider,
         precision=arguments.precision,
         threads=arguments.threads,
-        device_id=arguments.device_id,
+        devices=arguments.gpus,
         batch_tokens=arguments.batch_tokens,
         gpu_mem_limit=arguments.gpu_mem_limit and arguments.gpu_mem_limit * 1_000_000,
         arena_strategy=arguments.arena_strategy,

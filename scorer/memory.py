@@ -8,6 +8,15 @@ from pathlib import Path
 _HELD = re.compile(r"^VmData:\s+(\d+) kB$", re.MULTILINE)
 
 
+def unlimited() -> None:
+    """In a process that was started while `limited` held: give it what the system gives."""
+    with contextlib.suppress(ImportError):
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+
+
 @contextlib.contextmanager
 def limited(more: int, status: Path = Path("/proc/self/status")) -> Iterator[None]:
     """Meanwhile allocations fail where this process would hold ``more`` bytes more than now; on Linux only."""

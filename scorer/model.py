@@ -2,20 +2,21 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from scorer import memory, runtime
-from scorer.batchengine import BatchEngine
 from scorer.batches import Lengths
 from scorer.bundle import TOKENIZER, Bundle, load_bundle
 from scorer.cores import usable_cores
 from scorer.decision import Decision
 from scorer.defaults import ARENA_STRATEGY, BATCH_TOKENS
-from scorer.engine import Engine, RowEngine, probabilities
+from scorer.devices import DeviceEngine
+from scorer.engine import Computing, Engine, probabilities
+from scorer.engines import EngineSpec
 from scorer.errors import BundleError, OutOfMemory, ProviderError, ScorerError, UsageError
 from scorer.gpu import Gpu
 from scorer.messages import hushed
@@ -29,9 +30,6 @@ _LOADING_TIMES = 8
 _LOADING_BYTES_A_CORE = 32 << 20
 # Room on a GPU beside the weights: buffers, and what a text alone needs.
 _LEAST_ON_GPU = 128_000_000
-
-# Batches under way on a GPU: one that is computed, one that is copied there or back.
-_LANES = 2
 
 _INT8_ON_CPU = "int8 arithmetic runs on cpu only"
 
@@ -78,6 +76,7 @@ class Scorer:
         precision: ``auto`` (what the bundle names for the provider) or one of the bundle's own.
         threads: rows computed at a time on CPU; None for every usable core.
         device_id: which GPU, of those that CUDA_VISIBLE_DEVICES leaves.
+        devices: several of them, each with a process of its own; instead of ``device_id``.
         batch_tokens: padded tokens of a batch on CUDA; None for what the bundle says. It is lowered where memory is short.
         gpu_mem_limit: bytes of the GPU that may be taken; None for all there is.
         arena_strategy: how memory on the GPU grows, see `scorer.gpu.Gpu`.
@@ -97,6 +96,7 @@ class Scorer:
         precision: str = "auto",
         threads: int | None = None,
         device_id: int = 0,
+        devices: Sequence[int] = (),
         batch_tokens: int | None = None,
         gpu_mem_limit: int | None = None,
         arena_strategy: str = ARENA_STRATEGY,
@@ -107,7 +107,7 @@ class Scorer:
         self.labels = self.manifest.labels
         decision.check(self.labels)
         self.decision = decision
-        gpu = Gpu(device_id, gpu_mem_limit, arena_strategy)
+        gpu = Gpu(devices[0] if devices else device_id, gpu_mem_limit, arena_strategy)
         self.choice = choose(self.bundle, provider, precision, gpu)
         _check_limit(self.bundle, self.choice, gpu_mem_limit)
         self.batch_tokens = batch_tokens or self.manifest.batch_tokens or BATCH_TOKENS
@@ -116,15 +116,32 @@ class Scorer:
         with _tried_out(self.bundle, self.choice, cores):
             with hushed():
                 self.tokenizer = Tokenizer(self.bundle.files[TOKENIZER], self.manifest.tokens_kept)
-            self.engine = _engine(self.bundle, self.choice, cores, gpu, self.batch_tokens, self.phases)
-            self.golden_difference = check_golden_rows(self.bundle, self.choice, self.tokenizer, self.engine)
-            check_largest_row(self.bundle, self.tokenizer, self.engine)
-            if isinstance(self.engine, BatchEngine):
-                self.engine.warm_up(self.tokenizer.highest_id)
+            self.engine = self._open_engine(gpu, cores, devices)
+            each: Sequence[Computing] = self.engine.workers if isinstance(self.engine, DeviceEngine) else [self.engine]
+            self.golden_difference = max(
+                check_golden_rows(self.bundle, self.choice, self.tokenizer, one) for one in each
+            )
+            for one in each:
+                check_largest_row(self.bundle, self.tokenizer, one)
+            self.engine.warm_up(self.tokenizer.highest_id)
         self.phases.clear()
         self._reuse = Reuse(self.engine)
         self.window_rows = self.engine.window_rows
         self.journal_rows = self.engine.journal_rows
+
+    def _open_engine(self, gpu: Gpu, cores: int, devices: Sequence[int]) -> Engine:
+        manifest, precision = self.manifest, self.choice.precision
+        spec = EngineSpec(
+            graph=self.bundle.graph(precision),
+            external=self.bundle.external(precision),
+            provider=self.choice.provider,
+            gpu=gpu,
+            cores=cores,
+            batch_tokens=self.batch_tokens,
+            lengths=Lengths(manifest.tokens_kept, manifest.max_length),
+            width=manifest.logit_count,
+        )
+        return DeviceEngine(spec, devices, self.phases) if len(devices) > 1 else spec.open(self.phases)
 
     def score(self, texts: Sequence[str]) -> Scores:
         """The label and the probabilities of each text, in order."""
@@ -149,11 +166,12 @@ class Scorer:
 
     def remarks(self) -> list[str]:
         """What is worth knowing of how it was computed: on CUDA how much of it was padding, and if memory was short."""
-        if not isinstance(self.engine, BatchEngine):
-            return []
-        lines = [f"{self.engine.padding:.1%} of all tokens computed were padding."]
-        if self.engine.batch_tokens < self.batch_tokens:
-            tokens = self.engine.batch_tokens
+        lines = self.engine.remarks()
+        padding, tokens = self.engine.padding, self.engine.batch_tokens
+        if padding is None or tokens is None:
+            return lines
+        lines.append(f"{padding:.1%} of all tokens computed were padding.")
+        if tokens < self.batch_tokens:
             lines.append(
                 f"Memory on the GPU was short: batches were cut down to {tokens:,} tokens (--batch-tokens {tokens} begins with that)."
             )
@@ -215,46 +233,6 @@ def choose(bundle: Bundle, provider: str, precision: str, gpu: Gpu = Gpu()) -> C
     return Choice(provider, precision, reason, runtime.provider_remark(provider))
 
 
-def _engine(bundle: Bundle, choice: Choice, cores: int, gpu: Gpu, batch_tokens: int, phases: Phases) -> Engine:
-    graph, external = bundle.graph(choice.precision), bundle.external(choice.precision)
-    if choice.provider == "cpu":
-        return RowEngine(runtime.Session(graph, "cpu", external=external), cores, phases=phases)
-    manifest = bundle.manifest
-    lengths = Lengths(manifest.tokens_kept, manifest.max_length)
-    return batch_engine(
-        lambda: runtime.Session(graph, choice.provider, gpu, external),
-        batch_tokens,
-        lengths,
-        manifest.logit_count,
-        phases,
-    )
-
-
-def batch_engine(
-    open_session: Callable[[], runtime.Session],
-    batch_tokens: int,
-    lengths: Lengths,
-    width: int,
-    phases: Phases,
-    lanes: int = _LANES,
-) -> BatchEngine:
-    """An engine with its lanes.
-
-    Args:
-        open_session: opens the session that all lanes share.
-        batch_tokens, lengths: as for `BatchEngine`.
-        width: logits of a row.
-        phases: where the seconds go that the lanes copy and compute.
-        lanes: batches under way at a time.
-    """
-
-    def open_lanes() -> list[runtime.Lane]:
-        session = open_session()
-        return [runtime.Lane(session, lengths.most_ids(batch_tokens), width, phases) for _ in range(lanes)]
-
-    return BatchEngine(open_lanes, batch_tokens, lengths)
-
-
 @contextlib.contextmanager
 def _tried_out(bundle: Bundle, choice: Choice, cores: int) -> Iterator[None]:
     """While a bundle is loaded and checked: errors name it, and it gets no more memory than a model of its size needs.
@@ -294,7 +272,7 @@ def _check_limit(bundle: Bundle, choice: Choice, limit: int | None) -> None:
         raise UsageError(f"--gpu-mem-limit is too small for this model: give {-(-least // 1_000_000)} MB or more.")
 
 
-def check_largest_row(bundle: Bundle, tokenizer: Tokenizer, engine: Engine) -> None:
+def check_largest_row(bundle: Bundle, tokenizer: Tokenizer, engine: Computing) -> None:
     """See that the graph takes as many tokens as the manifest says, and every id that the tokenizer may give.
 
     Otherwise the first long review, or the first rare word, would be where a run ends.
@@ -310,7 +288,7 @@ def check_largest_row(bundle: Bundle, tokenizer: Tokenizer, engine: Engine) -> N
         raise OutOfMemory(f"the device has no memory for a text of {tokenizer.max_length} tokens, not even alone.")
 
 
-def check_golden_rows(bundle: Bundle, choice: Choice, tokenizer: Tokenizer, engine: Engine) -> float:
+def check_golden_rows(bundle: Bundle, choice: Choice, tokenizer: Tokenizer, engine: Computing) -> float:
     """Score the golden rows; returns the biggest difference of a logit from where the bundle was made.
 
     Raises:

@@ -5,11 +5,14 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from scorer.errors import ScorerError, UsageError
 from scorer.rows.remote import opened_object
 from scorer.stores import WRITABLE, filesystem, information, scheme_of, store_errors
+
+if TYPE_CHECKING:
+    from fsspec.transaction import Transaction
 
 _LONGEST_NAME = 120
 _PART = 16 << 20
@@ -133,7 +136,16 @@ def _uploading(address: str, block: int, *, keep: bool = True) -> Iterator[Calla
             with store.open(address, "wb", block_size=block) as file:
                 yield file.write
         except BaseException:
-            transaction.complete(commit=False)
+            _give_up(transaction)
             raise
-        transaction.complete(commit=keep)
+        if keep:
+            transaction.complete()
+        else:
+            _give_up(transaction)
         store.invalidate_cache()
+
+
+def _give_up(transaction: "Transaction") -> None:
+    """Should the store not take even that: what is not complete is not seen, and is no reason to stop."""
+    with contextlib.suppress(Exception):
+        transaction.complete(commit=False)
