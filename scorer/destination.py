@@ -11,7 +11,7 @@ from typing import IO, BinaryIO, Protocol
 
 from scorer.content import Content
 from scorer.errors import ReaderGone, ScorerError, UsageError
-from scorer.publish import WORK, Convert, FileDestination, LocalPlace, cannot_be_written, is_work, sibling
+from scorer.publish import WORK, Convert, FileDestination, LocalPlace, Place, cannot_be_written, is_work, sibling
 from scorer.rows.compressed import compress
 from scorer.stores import is_address
 
@@ -204,11 +204,20 @@ def destination(path: str, convert: Convert | None = None, *, work_dir: str | No
             return StreamDestination(open(path, "wb", buffering=0), close=True, name=path, convert=convert)
         except OSError as error:
             raise cannot_be_written(Path(path), error) from error
-    if is_address(path):
-        from scorer.upload import ObjectPlace, work_folder  # what talks to stores takes a moment
+    return FileDestination(place_of(path, work_dir), convert)
 
-        return FileDestination(ObjectPlace(path, work_folder(work_dir)), convert)
-    return FileDestination(LocalPlace(path), convert)
+
+def place_of(path: str, work_dir: str | None = None) -> Place:
+    """A path or an address as where files become final.
+
+    Args:
+        path, work_dir: as for `destination`.
+    """
+    if not is_address(path):
+        return LocalPlace(path)
+    from scorer.upload import ObjectPlace, work_folder  # what talks to stores takes a moment
+
+    return ObjectPlace(path, work_folder(work_dir))
 
 
 def publish_text(path: str, text: str, work_dir: str | None = None) -> None:

@@ -4,11 +4,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scorer.histograms import Histogram, Reference
+
+if TYPE_CHECKING:
+    from scorer.summary import Summary
 
 MEASURES = {"score": "scores", "tokens": "lengths in tokens", "unknown": "shares of unknown word pieces"}
 """What is compared, and what it is called."""
@@ -52,6 +55,13 @@ def drifts(reference: Reference, found: Mapping[str, Histogram], different: int)
         index = psi(expected, np.array(found[name].counts))
         drift[name] = Drift(float(index), by_chance(tuple(expected.tolist()), different))
     return drift
+
+
+def drift_of(reference: Reference | None, summary: "Summary") -> dict[str, Drift] | None:
+    """What was counted against a model's test data, by measure; None where there is nothing to compare."""
+    if reference is None or not summary.rows_scored:
+        return None
+    return drifts(reference, summary.measures, summary.rows_scored - summary.duplicates)
 
 
 def passed(drift: Mapping[str, Drift], limit: float | None) -> list[str]:

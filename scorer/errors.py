@@ -18,6 +18,10 @@ class DeviceLost(ScorerError):
     """The device failed in a way that only a new process can mend. Exit code 1."""
 
 
+class Busy(ScorerError):
+    """Another run writes what this one was to write. Exit code 1."""
+
+
 class ReaderGone(ScorerError):
     """Whoever read our output has enough (``score ... | head``). Nothing to complain about. Exit code 141, as SIGPIPE."""
 

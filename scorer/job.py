@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 from scorer import signals
 from scorer.arguments import Arguments
+from scorer.bundle import Bundle
 from scorer.closing import hints, show_progress, tell_drift, tell_notes, tell_result
+from scorer.decision import Decision
 from scorer.destination import Destination, Packed, StreamDestination, destination, is_stream
 from scorer.errors import InputError, ScorerError, UsageError
 from scorer.fingerprint import fingerprint
@@ -41,7 +43,8 @@ def run(arguments: Arguments) -> int:
     record = RunRecord(arguments)
     check_record_places(arguments)
     try:
-        return _run(arguments, record)
+        plan = record.plan = make_plan(arguments)
+        return score_files(record, plan, lambda: open_scorer(arguments, plan.decision))
     except BaseException as error:
         try:
             record.write(*failure(error))
@@ -51,8 +54,17 @@ def run(arguments: Arguments) -> int:
         raise
 
 
-def _run(arguments: Arguments, record: RunRecord) -> int:
-    plan = record.plan = make_plan(arguments)
+def score_files(record: RunRecord, plan: Plan, scorer_of: Callable[[], Scorer]) -> int:
+    """Score and publish.
+
+    Args:
+        record: of the run; gets what is known of it.
+        plan: of the run.
+        scorer_of: gives what scores, once it is sure that no other run writes the output.
+
+    Returns, raises: as `run`.
+    """
+    arguments = record.arguments
     reader = record.reader = Reader(plan.inputs, plan.wanted, arguments.limit)
     work_dir = arguments.work_dir
     output = record.output = destination(plan.output, _conversion(plan.output_format), work_dir=work_dir)
@@ -61,7 +73,7 @@ def _run(arguments: Arguments, record: RunRecord) -> int:
     repeatable = all(map(is_repeatable, plan.inputs.files))
     with Work(output, rejects, repeatable=repeatable, work_dir=work_dir) as work:
         with record.phases.timed("load"):
-            scorer = record.scorer = _scorer(arguments, plan)
+            scorer = record.scorer = scorer_of()
         if arguments.max_drift is not None and scorer.manifest.reference is None:
             raise UsageError(
                 f"the bundle {scorer.manifest.name} says nothing of its test data, so --max-drift has nothing to compare with."
@@ -153,12 +165,22 @@ def _write_record(record: RunRecord, exit_code: int, output: str) -> None:
         ) from error
 
 
-def _scorer(arguments: Arguments, plan: Plan) -> Scorer:
+def open_scorer(arguments: Arguments, decision: Decision, bundle: Bundle | None = None) -> Scorer:
+    """What scores.
+
+    Args:
+        arguments: say how.
+        decision: how labels are chosen.
+        bundle: one that is loaded already; None for what the arguments name.
+
+    Raises:
+        BundleError, ProviderError, UsageError: as of `Scorer`.
+    """
     if arguments.threads is not None:
         # The tokenizer's threads are set when the first text is tokenized, and only so.
         os.environ.setdefault("RAYON_NUM_THREADS", str(arguments.threads))
     return Scorer(
-        arguments.model,
+        bundle or arguments.model,
         provider=arguments.provider,
         precision=arguments.precision,
         threads=arguments.threads,
@@ -166,7 +188,7 @@ def _scorer(arguments: Arguments, plan: Plan) -> Scorer:
         batch_tokens=arguments.batch_tokens,
         gpu_mem_limit=arguments.gpu_mem_limit and arguments.gpu_mem_limit * 1_000_000,
         arena_strategy=arguments.arena_strategy,
-        decision=plan.decision,
+        decision=decision,
     )
 
 

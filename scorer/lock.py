@@ -7,7 +7,7 @@ import os
 import stat
 from pathlib import Path
 
-from scorer.errors import ScorerError
+from scorer.errors import Busy, ScorerError
 from scorer.messages import say
 
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
@@ -75,7 +75,7 @@ def _lock(descriptor: int, path: Path, purpose: str) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise ScorerError(f"another run is writing {purpose}; wait for its end, or write to another file.") from error
+        raise Busy(f"another run is writing {purpose}; wait for its end, or write to another file.") from error
     except OSError as error:
         if error.errno not in _UNSUPPORTED:
             raise

@@ -114,6 +114,15 @@ def score_rows(
             summary.bytes_read = window.bytes_read
             summary.seconds = time.monotonic() - start
             on_window(summary)
+    check_limits(summary, limits)
+    if not summary.rows_scored:
+        output.write(_format(output_format, reader, model.labels, wanted)[0])
+    return summary
+
+
+def check_limits(summary: Summary, limits: Limits) -> None:
+    """Raise `RejectLimitPassed` if more of all records were rejected than may be."""
+    _check_limit(summary, limits)
     if summary.rows_in and not summary.rows_scored and not limits.all:
         raise RejectLimitPassed(f"every one of the {summary.rows_in} records was rejected ({reasons(summary)}).")
     if limits.ratio is not None and summary.rows_in and summary.rows_rejected / summary.rows_in > limits.ratio:
@@ -121,9 +130,6 @@ def score_rows(
             f"{summary.rows_rejected} of {summary.rows_in} records were rejected ({reasons(summary)}): "
             f"more than --max-reject-ratio {limits.ratio} allows."
         )
-    if not summary.rows_scored:
-        output.write(_format(output_format, reader, model.labels, wanted)[0])
-    return summary
 
 
 def _scored(

@@ -15,7 +15,7 @@ from scorer import __version__
 from scorer.arguments import Arguments
 from scorer.decision import Decision
 from scorer.destination import Destination, publish_text
-from scorer.drift import Drift, as_json, drifts, passed
+from scorer.drift import Drift, as_json, drift_of, passed
 from scorer.errors import ScorerError
 from scorer.histograms import Histogram
 from scorer.messages import visible
@@ -151,10 +151,7 @@ class RunRecord:
     @property
     def drift(self) -> dict[str, Drift] | None:
         """Against the model's test data, by measure; None where there is nothing to compare."""
-        reference = self.scorer.manifest.reference if self.scorer is not None else None
-        if reference is None or not self.summary.rows_scored:
-            return None
-        return drifts(reference, self.summary.measures, self.summary.rows_scored - self.summary.duplicates)
+        return drift_of(self.scorer.manifest.reference, self.summary) if self.scorer is not None else None
 
     @property
     def beyond(self) -> list[str]:

@@ -9,6 +9,18 @@ from scorer.histograms import SCORE_EDGES, TOKEN_EDGES, UNKNOWN_EDGES, Histogram
 
 _COUNTERS = ("rejected", "labels")
 _HISTOGRAMS = {"scores": SCORE_EDGES, "lengths": TOKEN_EDGES, "unknown": UNKNOWN_EDGES}
+_COUNTED = (
+    *_COUNTERS,
+    *_HISTOGRAMS,
+    "rows_in",
+    "rows_scored",
+    "tokens",
+    "rows_truncated",
+    "duplicates",
+    "score_sum",
+    "seconds",
+    "bytes_read",
+)
 # What belongs to one run and not to those that go on with it; and what the journal keeps by itself.
 _PASSING = ("seconds", "bytes_read", "examples")
 
@@ -64,6 +76,11 @@ class Summary:
         """Count a score, from 0 to 1."""
         self.scores.add(score)
         self.score_sum += score
+
+    def add(self, other: "Summary") -> None:
+        """Count the records of another input, too; of examples and hashes there is no sum."""
+        for name in _COUNTED:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def copy(self) -> Self:
         parts = {name: getattr(self, name).copy() for name in (*_COUNTERS, *_HISTOGRAMS, "examples")}

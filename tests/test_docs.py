@@ -11,6 +11,7 @@ import pytest
 
 from export.cli import command as score_model
 from scorer.cli import command as score
+from scorer.raycli import command as score_ray
 from scorer.rows.record import Reason
 
 ROOT = Path(__file__).parents[1]
@@ -18,16 +19,16 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def commands():
-    """Every `score` and `score-model` line of the README's code blocks."""
+    """Every `score`, `score-model` and `score-ray` line of the README's code blocks."""
     text = README.replace("\\\n", " ")
-    for line in re.findall(r"^    (?:.*\| )?(score(?:-model)? [^>#\n]*)", text, flags=re.MULTILINE):
+    for line in re.findall(r"^    (?:.*\| )?(score(?:-model|-ray)? [^>#\n]*)", text, flags=re.MULTILINE):
         yield line.strip()
 
 
 @pytest.mark.parametrize("line", list(commands()))
 def test_every_command_line_of_the_readme_has_options_that_exist(line):
     words = shlex.split(line)
-    command: click.Command = score if words[0] == "score" else score_model
+    command: click.Command = {"score": score, "score-ray": score_ray, "score-model": score_model}[words[0]]
     if isinstance(command, click.Group):
         command = command.commands[words[1]]
     known = {option for parameter in command.params for option in parameter.opts}
@@ -49,7 +50,7 @@ def test_the_picture_of_a_terminal_loads_nothing_and_shows_a_run_that_is_resumed
 
 
 def test_every_option_of_score_and_score_model_is_explained():
-    for name, command in {"score": score, **score_model.commands}.items():
+    for name, command in {"score": score, "score-ray": score_ray, **score_model.commands}.items():
         for parameter in command.params:
             if isinstance(parameter, click.Option):
                 assert parameter.help, f"{name} {parameter.opts[0]}"

@@ -34,7 +34,7 @@ NO_CODE = {
     "review_scorer_published{": "alerts for Prometheus",
     "PATH=/opt/scorer/bin": "a crontab; test_recipes.py",
 }
-PYTHON = "from scorer import"
+PYTHON = "from scorer"
 TOML = "model = "
 # These are the first thing that .ci/run does.
 CI = ("python3 -m venv .venv && .venv/bin/pip install .", ".venv/bin/pip install '.[test]'")
@@ -66,6 +66,12 @@ case "$*" in
   .*) "{python}" -m pip install --dry-run --no-deps --no-build-isolation "$@" > pip.log 2>&1; cat pip.log; ! grep -q WARNING pip.log;;
 esac""",
     "kubectl": 'test "$1 $2" = "apply -f" && exec "{python}" -m kubernetes_validate --strict "$3"',
+    # That the options are there; tests/test_cluster.py runs it, and the job, where Ray and Spark are.
+    "score-ray": """exec "{python}" -c "
+import sys; from scorer.raycli import command; command.make_context('score-ray', sys.argv[1:])
+" "$@" """,
+    "spark-submit": 'while test "${1#--}" != "$1"; do shift 2; done; test -f "$1"',
+    "ray": "true",
     "srun": 'shift; exec "$@"',
     "scontrol": "exit 1",
     "sbatch": """

@@ -57,7 +57,30 @@ def expand(inputs: Iterable[str]) -> list[str]:
     return files
 
 
+def found_files(folder: str) -> list[str]:
+    """What `expand` would take of a folder; nothing where it is not there.
+
+    Raises:
+        ScorerError: it cannot be looked into.
+    """
+    if is_address(folder):
+        return stores.files_of(folder)
+    return _walked(folder) if os.path.isdir(folder) else []
+
+
 def _part_files(folder: str) -> list[str]:
+    found = _walked(folder)
+    for name in found:
+        if not os.path.isfile(name):  # a pipe would be waited for, and a link that leads nowhere is a file that is lost
+            raise UsageError(
+                f"{name}, in the input folder {folder}, is no regular file; take it out, or name the files."
+            )
+    if not found:
+        raise UsageError(f"the input {folder} is a folder without any file; name one that holds the files to score.")
+    return found
+
+
+def _walked(folder: str) -> list[str]:
     found = []
     try:
         for path, folders, names in os.walk(folder, onerror=_raise, followlinks=True):
@@ -72,13 +95,6 @@ def _part_files(folder: str) -> list[str]:
             found += [os.path.join(path, name) for name in names if not name.startswith((".", "_"))]
     except OSError as error:
         raise ScorerError(f"the folder {error.filename} cannot be read: {error.strerror}.") from error
-    for name in found:
-        if not os.path.isfile(name):  # a pipe would be waited for, and a link that leads nowhere is a file that is lost
-            raise UsageError(
-                f"{name}, in the input folder {folder}, is no regular file; take it out, or name the files."
-            )
-    if not found:
-        raise UsageError(f"the input {folder} is a folder without any file; name one that holds the files to score.")
     return sorted(found)
 
 

@@ -1,0 +1,45 @@
+"""Part files on Spark: each Python worker holds one scorer, mapInPandas gives it parts, Spark does again what dies.
+
+spark-submit docs/recipes/spark_job.py lake/day=2026-11-23 scores
+"""
+
+import functools
+import sys
+from collections.abc import Iterable, Iterator
+
+import pandas as pd
+from pyspark.sql import SparkSession
+
+from scorer.parts import Part, check_folder, find_parts, mark_complete, mark_incomplete, part_scorer
+
+OPTIONS = {"output_format": "parquet", "threads": 1}  # those of `score`, by their long names; a core for each task
+
+
+def score_parts(batches: Iterable[pd.DataFrame], folder: str) -> Iterator[pd.DataFrame]:
+    """Parts (source, name) -> what became of each: source, output, exit_code, error."""
+    for batch in batches:
+        scorer = part_scorer(folder, **OPTIONS)
+        results = [scorer(Part(row.source, row.name)) for row in batch.itertuples(index=False)]
+        yield pd.DataFrame(
+            [(result.source, result.output, result.exit_code, result.error) for result in results],
+            columns=["source", "output", "exit_code", "error"],
+        )
+
+
+def main(source: str, folder: str) -> None:
+    parts = find_parts([source])
+    check_folder(folder, parts, [source], OPTIONS["output_format"])
+    mark_incomplete(folder)
+    with SparkSession.builder.appName("score").getOrCreate() as spark:
+        # A partition for each part: what a lost executor had not finished is done again, and nothing else.
+        frame = spark.createDataFrame(pd.DataFrame(parts)).repartitionByRange(len(parts), "source")
+        schema = "source string, output string, exit_code int, error string"
+        results = frame.mapInPandas(functools.partial(score_parts, folder=folder), schema).toPandas()
+    failed = results[~results.exit_code.isin([0, 3])]
+    if len(failed):
+        sys.exit(f"{len(failed)} of {len(parts)} parts failed:\n{failed.to_string()}")
+    mark_complete(folder)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,132 @@
+"""The command `score-ray`: a folder of part files to a folder of part files, on a Ray cluster."""
+
+from functools import partial
+from typing import Any, NoReturn
+
+import click
+
+from scorer import __version__
+from scorer.arguments import arguments_of, shared_options
+from scorer.cli import command as score
+from scorer.command import run_as_program
+from scorer.completion import files
+from scorer.config import OneRun, load, long_name, note, options_of
+from scorer.messages import say
+from scorer.options import Number
+from scorer.stores import refuse_credentials
+
+SHARED = (
+    "model",
+    "input_format",
+    "text",
+    "keep",
+    "threshold",
+    "uncertain",
+    "details",
+    "escape_formulas",
+    "delimiter",
+    "quote_char",
+    "escape_char",
+    "no_header",
+    "encoding",
+    "max_rejects",
+    "max_reject_ratio",
+    "strict",
+    "max_drift",
+    "max_record_bytes",
+    "work_dir",
+    "provider",
+    "precision",
+    "batch_tokens",
+    "gpu_mem_limit",
+    "arena_strategy",
+    "log_format",
+    "quiet",
+    "debug",
+)
+
+
+_OF_SCORE = {long_name(option) for option in options_of(score)} - {
+    long_name(option) for option in shared_options(SHARED)
+}
+
+
+@click.command(context_settings={"auto_envvar_prefix": "SCORE"})
+@click.argument("inputs", nargs=-1, shell_complete=files, metavar="INPUT...")
+@click.option(
+    "-o",
+    "--output",
+    cls=OneRun,
+    required=True,
+    metavar="FOLDER",
+    help="Where the parts go, each below its own name; a file _SUCCESS says that all are there.",
+)
+@click.option(
+    "--output-format", cls=OneRun, default="parquet", show_default=True, metavar="FORMAT", help="Of the parts."
+)
+@click.option(
+    "--workers", cls=OneRun, type=click.IntRange(1), default=1, show_default=True, metavar="N", help="How many score."
+)
+@click.option(
+    "--threads", type=click.IntRange(1), metavar="N", help="CPU cores of each worker; default: an equal share of all."
+)
+@click.option(
+    "--gpus-per-worker",
+    cls=OneRun,
+    type=Number(0),
+    default=0.0,
+    show_default=True,
+    metavar="N",
+    help="GPUs of each worker; it then computes on cuda.",
+)
+@click.option(
+    "--address",
+    cls=OneRun,
+    metavar="ADDRESS",
+    help="A Ray cluster that runs; default: the one of RAY_ADDRESS, else a new one on this machine.",
+)
+@click.option(
+    "--config",
+    is_eager=True,
+    expose_value=False,
+    callback=partial(load, left_aside=_OF_SCORE - {"threads"}),
+    shell_complete=files,
+    metavar="FILE",
+    help="Options from this TOML file, as for `score`; those that only `score` has are left aside.",
+)
+@click.version_option(__version__, "--version", prog_name="score-ray", allow_from_autoenv=False)
+@click.help_option("-h", "--help", allow_from_autoenv=False)
+def command(workers: int, gpus_per_worker: float, address: str | None, **options: Any) -> int:
+    """Score the INPUT files on a Ray cluster, each to a file of its own in the output folder.
+
+    \b
+    Examples:
+      score-ray lake/day=2026-11-23 -o scores --workers 2
+      score-ray 's3://reviews/*.parquet' -o s3://scores/today --workers 8 --gpus-per-worker 1 --address auto
+
+    Each part holds the rows of one file in their order, with the file's name in the column `source` and the number
+    within the file in `row`. Rejected records go to _rejects/ in the folder. The same command again does what is
+    missing: what was interrupted, what failed, and what has changed since.
+
+    Exit codes are those of `score`. _SUCCESS is there only where the code is 0 or 3.
+    """
+    if gpus_per_worker and options["provider"] == "auto":
+        options["provider"] = "cuda"  # which never falls back
+    options["output"] = options["output"].rstrip("/")
+    arguments = arguments_of(**options)
+    refuse_credentials([*arguments.inputs, *arguments.places])
+    from_file = note(click.get_current_context())
+    if from_file and not arguments.quiet:
+        say(from_file)
+    from scorer.distributed import run
+    from scorer.onray import Cluster
+
+    return run(arguments, Cluster(workers, arguments.threads, gpus_per_worker, address))
+
+
+command.params[-2:-2] = shared_options(SHARED)
+
+
+def main() -> NoReturn:
+    """The entry point of the command `score-ray`."""
+    run_as_program(command, name="score-ray", interrupted="finished parts are kept.")
