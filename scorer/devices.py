@@ -61,6 +61,8 @@ class DeviceEngine:
         self._spec = spec
         self.workers = [DeviceWorker(spec, device, len(devices), phases) for device in devices]
         for worker in self.workers:
+            worker.begin_to_open()
+        for worker in self.workers:
             worker.wait_until_open()
         self._free: SimpleQueue[tuple[DeviceWorker, Connection]] = SimpleQueue()
         for number in range(_CONNECTIONS):
@@ -82,6 +84,8 @@ class DeviceEngine:
     def warm_up(self, token: int) -> None:
         with ThreadPoolExecutor(len(self.workers)) as pool:
             list(pool.map(lambda worker: worker.warm_up(token), self.workers))
+        for worker in self.workers:  # what was computed so far was to try it
+            worker.rows = worker.tokens = worker.padded_tokens = 0
 
     def remarks(self) -> list[str]:
         """Which device computed how much."""
@@ -152,9 +156,12 @@ class DeviceWorker:
         for _, other in pairs:
             other.close()
         weakref.finalize(self, _end, self._process, self.connections).atexit = False
-        own_spec = replace(spec, gpu=replace(spec.gpu, device_id=device), cores=max(1, spec.cores // count))
+        self._spec = replace(spec, gpu=replace(spec.gpu, device_id=device), cores=max(1, spec.cores // count))
+
+    def begin_to_open(self) -> None:
+        """Send the engine, with all of its weights, once every process is starting."""
         with suppress(OSError):  # it is gone, as the answer will tell
-            self.connections[0].send(own_spec)
+            self.connections[0].send(self._spec)
 
     def wait_until_open(self) -> None:
         """Raise what went wrong in the other process, if anything did."""
