@@ -72,7 +72,7 @@ def work_file(address: str, folder: Path) -> Path:
     """The place in a work folder that stands for an address; no two addresses have the same.
 
     >>> work_file("s3://bucket/day/out.csv", Path("/work")).name
-    '1ab0bd41f0bc-out.csv'
+    '25d98058a4ed-out.csv'
     """
     name = address.rstrip("/").rpartition("/")[2]
     return folder / f"{sha256(address.encode(errors='surrogateescape')).hexdigest()[:12]}-{name[-_LONGEST_NAME:]}"
