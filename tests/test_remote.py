@@ -76,7 +76,10 @@ def test_a_folder_and_a_glob_are_their_objects_in_order(score, store):
 def test_a_missing_object_is_said(score, store):
     found = score("memory://lake/in.jsonl")
     assert found.code == 2
-    assert "Error: the input memory://lake/in.jsonl is not there; check the address" in found.err
+    assert (
+        "Error: the input memory://lake/in.jsonl is not there, or a folder without files; check the address"
+        in found.err
+    )
 
 
 def test_an_interrupted_run_goes_on_and_until_then_nothing_is_seen(score, store, interrupted, tmp_path, small_windows):
@@ -259,7 +262,7 @@ def test_web_addresses_are_read(score, web, tmp_path, name):
 def test_a_web_address_that_is_missing_or_does_not_answer_is_said(score, web):
     found = score(web("nothing.jsonl"))
     assert found.code == 2
-    assert "nothing.jsonl is not there; check the address" in found.err
+    assert "nothing.jsonl is not there, or a folder without files; check the address" in found.err
     found = score("http://127.0.0.1:9/in.jsonl")
     assert found.code == 1
     assert "http://127.0.0.1:9/in.jsonl cannot be read: " in found.err
