@@ -5,7 +5,9 @@ import json
 import logging
 import math
 import os
+import signal
 import socket
+import threading
 from collections import Counter
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
@@ -167,8 +169,11 @@ def _connect(ray: Any, cluster: Cluster) -> None:
         options = {"num_cpus": cores, "include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
     try:
         _check_reachable(address or "")
+        on_sigterm = signal.getsignal(signal.SIGTERM)
         with hushed():
             ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
+        if threading.current_thread() is threading.main_thread():  # Ray has put its own there, which ends with 15
+            signal.signal(signal.SIGTERM, on_sigterm)
     except Exception as error:  # what Ray raises here has no common kind
         where = f"at {address}" if address else "on this machine"
         raise ScorerError(f"no Ray cluster {where}: {_first_line(error)} See `ray status`, and --address.") from error

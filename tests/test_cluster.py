@@ -68,7 +68,12 @@ class Cluster:
         command = ["-c", "from scorer.raycli import main; main()", lake, "-o", out, "--output-format", "csv", *more]
         self.out = out
         self.process = subprocess.Popen(
-            [sys.executable, *map(str, command)], env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
+            [sys.executable, *map(str, command)],
+            env=ENVIRONMENT,
+            stderr=subprocess.PIPE,
+            text=True,
+            # Where the tests are run in the background SIGINT is ignored, and so it would be there.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def worker(self, name="", windows=1):
@@ -129,6 +134,20 @@ def test_two_workers_one_killed_on_the_way(lake, tmp_path):
     found = json.loads((tmp_path / "out" / "_SUCCESS").read_text())
     assert (found["parts"], found["rows_in"], found["rows_rejected"]) == (4, ROWS, REJECTED)
     print(f"killed {killed}; {err}")
+
+
+@pytest.mark.parametrize(("number", "word"), [(signal.SIGINT, "Interrupted"), (signal.SIGTERM, "Terminated")])
+def test_an_interrupted_run_ends_soon_and_says_what_is_done(lake, tmp_path, number, word):
+    run = Cluster(lake, tmp_path / "out", "--workers", 2)
+    assert run.worker()
+    start = time.monotonic()
+    run.process.send_signal(number)
+    code, err = run.end()
+    assert code == 128 + number, err
+    assert time.monotonic() - start < 20
+    assert f"{word}: " in err
+    assert " of 4 parts are done and kept: the same command does the others." in err
+    assert "Traceback" not in err
 
 
 def test_a_run_that_is_killed_as_a_whole_is_gone_on_with(lake, tmp_path):
