@@ -1,5 +1,6 @@
 """The process of one device: computes what `scorer.devices` sends, and ends when nobody is there to send any more."""
 
+import contextlib
 import os
 import threading
 from collections.abc import Sequence
@@ -101,10 +102,11 @@ def main(descriptors: Sequence[int]) -> None:
         engine = connections[0].recv().open(phases)
         memory.unlimited()  # the engine is there; what it computes needs no more than it would elsewhere
         connections[0].send(Reply())
-    except EOFError:
+    except (EOFError, OSError):  # nobody waits for it any more
         return
     except Exception as problem:
-        connections[0].send(Reply(error=_told(problem)))
+        with contextlib.suppress(OSError):
+            connections[0].send(Reply(error=_told(problem)))
         return
     server = _Server(engine, phases)
     for connection in connections[1:]:

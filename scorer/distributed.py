@@ -11,6 +11,7 @@ from scorer.arguments import Arguments
 from scorer.bundle import Bundle, load_bundle
 from scorer.closing import tell_drift
 from scorer.decision import decide
+from scorer.destination import check_place
 from scorer.drift import as_json, drift_of, passed
 from scorer.errors import BundleError, ProviderError, ScorerError, UsageError
 from scorer.lock import hold, let_go
@@ -22,6 +23,7 @@ from scorer.parts import (
     PartResult,
     check_folder,
     find_parts,
+    forget_others,
     make_folders,
     mark_complete,
     mark_incomplete,
@@ -31,7 +33,7 @@ from scorer.progress import Progress
 from scorer.rows.formats import format_of
 from scorer.rows.source import stored_size
 from scorer.signals import Interrupted
-from scorer.stores import is_address
+from scorer.stores import check_writable, is_address
 from scorer.summary import Summary, reasons
 
 _LOCK = ".score-ray.lock"
@@ -53,7 +55,6 @@ def run(arguments: Arguments, cluster: Cluster) -> int:
         raise UsageError(f"the bundle {bundle.manifest.name} says nothing of its test data; leave out --max-drift.")
     parts = _parts(arguments)
     with _locked(folder):
-        mark_incomplete(folder, arguments.work_dir)
         results = _score(parts, arguments, bundle, cluster)
         _check_all_there(parts, results)
         total = Summary()
@@ -63,6 +64,7 @@ def run(arguments: Arguments, cluster: Cluster) -> int:
         check_limits(total, Limits(limit, arguments.max_reject_ratio))
         drift = drift_of(bundle.manifest.reference, total)
         beyond = [] if arguments.max_drift is None else passed(drift or {}, arguments.max_drift)
+        forget_others(folder, parts, arguments.work_dir)
         mark_complete(folder, _content(parts, total, bundle, drift and as_json(drift)), arguments.work_dir)
     if not arguments.quiet:
         _tell(folder, results.values(), total)
@@ -77,11 +79,14 @@ def _parts(arguments: Arguments) -> list[Part]:
         raise UsageError("name an input, for instance: score-ray lake/day=2026-11-23 -o scores --workers 2")
     folder, extension = arguments.output, str(arguments.output_format)
     format_of(folder, extension, "--output-format")
+    if is_address(folder):
+        check_writable(folder, "--output")
     parts = find_parts(arguments.inputs)
     for part in parts:
         format_of(part.source, arguments.input_format, "--input-format")
     check_folder(folder, parts, arguments.inputs, extension)
     make_folders([f"{folder}/{SUCCESS}"])
+    check_place(f"{folder}/{SUCCESS}", [], "--output")
     return sorted(parts, key=lambda part: -(stored_size(part.source) or 0))
 
 
@@ -89,11 +94,17 @@ def _score(parts: Sequence[Part], arguments: Arguments, bundle: Bundle, cluster:
     """What came of each part that came to something, by its name."""
     results: dict[str, PartResult] = {}
     rows = 0
+    begun = []
+
+    def begin() -> None:
+        begun.append(True)
+        mark_incomplete(arguments.output, arguments.work_dir)
+
     try:
         with (
             contextlib.redirect_stdout(sys.stderr),  # where Ray tells of workers that died
             Progress("scoring", len(parts), quiet=arguments.quiet) as progress,
-            contextlib.closing(score_parts(parts, arguments.output, arguments, bundle, cluster)) as scored,
+            contextlib.closing(score_parts(parts, arguments.output, arguments, bundle, cluster, begin)) as scored,
         ):
             for result in scored:
                 _check_usable(result)
@@ -102,7 +113,7 @@ def _score(parts: Sequence[Part], arguments: Arguments, bundle: Bundle, cluster:
                 progress.show(len(results), f"{len(results):,} of {len(parts):,} parts, {rows:,} rows")
     except BaseException as error:
         done = sum(result.published for result in results.values())
-        if isinstance(error, Interrupted | ScorerError):
+        if begun and isinstance(error, Interrupted | ScorerError):
             error.add_note(f"{done:,} of {len(parts):,} parts are done and kept: the same command does the others.")
         raise
     return results
@@ -122,12 +133,18 @@ def _check_all_there(parts: Sequence[Part], results: dict[str, PartResult]) -> N
     failed = [result for result in results.values() if not result.published]
     if not failed:
         return
-    lines = [f"{result.source}: {result.error}" for result in failed[:_MOST_TOLD]]
+    lines = [_told(result) for result in failed[:_MOST_TOLD]]
     more = [f"and {len(failed) - _MOST_TOLD:,} more."] if len(failed) > _MOST_TOLD else []
     error = ScorerError("\n".join([f"{len(failed):,} of {len(parts):,} parts failed.", *lines, *more]))
     error.exit_code = failed[0].exit_code
-    error.add_note(f"The others are done and kept, without {SUCCESS}: the same command does what is missing.")
+    if len(failed) < len(parts):
+        error.add_note(f"The others are done and kept, without {SUCCESS}: the same command does what is missing.")
     raise error
+
+
+def _told(result: PartResult) -> str:
+    error = str(result.error)
+    return error if error.startswith(result.source) else f"{result.source}: {error}"
 
 
 def _content(parts: Sequence[Part], total: Summary, bundle: Bundle, drift: dict[str, Any] | None) -> str:

@@ -60,9 +60,20 @@ def parse_devices(given: str) -> tuple[int, ...]:
         found = tuple(int(number) for number in given.split(","))
     except ValueError:
         found = ()
-    if not found or min(found) < 0 or len(set(found)) < len(found):
+    if not found or not are_devices(found):
         raise UsageError(f"--devices takes the numbers of different GPUs, as in 0,1 for the first two, not {given!r}.")
     return found
+
+
+def are_devices(given: Any) -> bool:
+    """Whether these are the numbers of different GPUs.
+
+    >>> are_devices([0, 2]), are_devices([0, 0]), are_devices("01"), are_devices([True])
+    (True, False, False, False)
+    """
+    if not isinstance(given, list | tuple | range):
+        return False
+    return len(set(given)) == len(given) and all(type(one) is int and 0 <= one < 1 << 16 for one in given)
 
 
 def driver_problem(device_id: int, load: Any = ctypes.CDLL) -> str | None:

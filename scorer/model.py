@@ -18,7 +18,7 @@ from scorer.devices import DeviceEngine
 from scorer.engine import Computing, Engine, probabilities
 from scorer.engines import EngineSpec
 from scorer.errors import BundleError, OutOfMemory, ProviderError, ScorerError, UsageError
-from scorer.gpu import Gpu
+from scorer.gpu import Gpu, are_devices
 from scorer.messages import hushed
 from scorer.phases import Phases
 from scorer.reuse import PendingReuse, Reuse
@@ -107,6 +107,8 @@ class Scorer:
         self.labels = self.manifest.labels
         decision.check(self.labels)
         self.decision = decision
+        if not are_devices(devices):
+            raise UsageError(f"devices takes a list of the numbers of different GPUs, as in [0, 1], not {devices!r}.")
         gpu = Gpu(devices[0] if devices else device_id, gpu_mem_limit, arena_strategy)
         self.choice = choose(self.bundle, provider, precision, gpu)
         _check_limit(self.bundle, self.choice, gpu_mem_limit)

@@ -9,7 +9,7 @@ import signal
 import socket
 import threading
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -46,9 +46,16 @@ class Cluster:
 
 
 def score_parts(
-    parts: Sequence[Part], folder: str, arguments: Arguments, bundle: Bundle, cluster: Cluster
+    parts: Sequence[Part],
+    folder: str,
+    arguments: Arguments,
+    bundle: Bundle,
+    cluster: Cluster,
+    begin: Callable[[], None],
 ) -> Generator[PartResult, None, None]:
     """Score parts, the largest first as they were given; each one's result when it is there.
+
+    ``begin`` is called once it is sure that there are workers, before they begin.
 
     Raises:
         UsageError: Ray is not installed, or the cluster cannot hold the workers.
@@ -68,6 +75,7 @@ def score_parts(
     _connect(ray, cluster)
     try:
         threads = _threads(ray.cluster_resources(), cluster)
+        begin()
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)

@@ -20,7 +20,7 @@ from typing import Any
 from scorer.arguments import Arguments, arguments_of
 from scorer.bundle import Bundle, load_bundle
 from scorer.decision import decide
-from scorer.destination import place_of, publish_text
+from scorer.destination import place_of, publish_text, same_place
 from scorer.errors import Busy, ScorerError, UsageError
 from scorer.examples import Examples
 from scorer.fingerprint import differences, fingerprint
@@ -92,11 +92,15 @@ def find_parts(inputs: Sequence[str]) -> list[Part]:
         ScorerError: a folder or a store cannot be looked into.
     """
     parts: dict[str, Part] = {}
+    names: dict[str, str] = {}
     for given in inputs:
         for source in expand([given]):
             if source == "-" or not (is_address(source) or os.path.isfile(source)):
                 raise UsageError(f"{source} is a stream; parts are files, which can be read again where a worker dies.")
             name = _without_extension(_below(given, source))
+            before = names.setdefault(same_place(source), name)
+            if before != name:  # it would be there twice
+                raise UsageError(f"{source} is named twice, by {given} and by an input before; name it once.")
             other = parts.setdefault(name, Part(source, name))
             if other.source != source:
                 raise UsageError(
@@ -240,6 +244,15 @@ def mark_incomplete(folder: str, work_dir: str | None = None) -> None:
 def mark_complete(folder: str, text: str = "", work_dir: str | None = None) -> None:
     """Write ``_SUCCESS``: every part is there."""
     publish_text(f"{folder}/{SUCCESS}", text, work_dir)
+
+
+def forget_others(folder: str, parts: Iterable[Part], work_dir: str | None = None) -> None:
+    """Take away what earlier runs noted and rejected of parts that are no more: it is not of this folder's rows."""
+    names = {part.name for part in parts}
+    for kind, extension in ((_PARTS, ".json"), (_REJECTS, ".jsonl")):
+        for path in found_files(f"{folder}/{kind}"):
+            if path.removeprefix(f"{folder}/{kind}/").removesuffix(extension) not in names:
+                place_of(path, work_dir).remove()
 
 
 def make_folders(places: Iterable[str]) -> None:

@@ -11,6 +11,7 @@ from scorer.cli import command as score
 from scorer.command import run_as_program
 from scorer.completion import files
 from scorer.config import OneRun, load, long_name, note, options_of
+from scorer.errors import UsageError
 from scorer.messages import say
 from scorer.options import Number
 from scorer.stores import refuse_credentials
@@ -113,6 +114,8 @@ def command(workers: int, gpus_per_worker: float, address: str | None, **options
     if gpus_per_worker and options["provider"] == "auto":
         options["provider"] = "cuda"  # which never falls back
     options["output"] = options["output"].rstrip("/")
+    if not options["output"]:
+        raise UsageError("--output needs the name of a folder, and not the root's.")
     arguments = arguments_of(**options)
     refuse_credentials([*arguments.inputs, *arguments.places])
     from_file = note(click.get_current_context())

@@ -26,11 +26,12 @@ _SECRET = re.compile(
     r"(?i)(^|[-_.])(sig|signature|token|secret|password|passwd|key|apikey|credential|auth)$|accesskeyid"
 )
 _QUERY = re.compile(r"\?[^\s'\")>]+")
+_SETUP = re.compile("(?i)credential|endpoint|profile|signature")
 # By store, what says that an object is another one now.
 _TAGS = ("ETag", "etag", "generation", "Last-Modified", "created")
 
 _CREDENTIALS = {
-    "s3": "AWS_PROFILE, AWS_ACCESS_KEY_ID, ~/.aws or the machine's role; AWS_ENDPOINT_URL for another server than Amazon's",
+    "s3": "AWS_PROFILE, AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY, ~/.aws or the machine's role; AWS_ENDPOINT_URL for another server than Amazon's",
     "gs": "GOOGLE_APPLICATION_CREDENTIALS, `gcloud auth application-default login` or the machine's role",
 }
 
@@ -53,11 +54,23 @@ def scheme_of(address: str) -> str:
     found = _ADDRESS.match(address)
     scheme = found[1] if found is not None else ""
     if scheme not in SCHEMES:
-        advice = "give the path alone" if scheme.lower() == "file" else "copy it to where it can be read"
+        advice = {"file": "give the path alone", "s3a": "write s3://", "s3n": "write s3://", "gcs": "write gs://"}.get(
+            scheme.lower(),
+            f"write {scheme.lower()}://" if scheme.lower() in SCHEMES else "copy it to where it can be read",
+        )
         raise UsageError(
             f"{address}: {scheme}:// is not supported, {', '.join(one for one in SCHEMES if one != 'memory')} are; {advice}."
         )
+    if address == f"{scheme}://":
+        raise UsageError(f"{address} is the beginning of an address; what it names comes behind it.")
     return scheme
+
+
+def check_writable(address: str, option: str) -> None:
+    """Raise `UsageError` if nothing can be written to such an address."""
+    scheme = scheme_of(address)
+    if scheme not in WRITABLE:
+        raise UsageError(f"{option} {address}: nothing can be written to {scheme}://; write to a file, s3:// or gs://.")
 
 
 def refuse_credentials(names: Iterable[str | None]) -> None:
@@ -80,12 +93,16 @@ def refuse_credentials(names: Iterable[str | None]) -> None:
                 f"the address {scheme}://{host}{path} carries a credential "
                 f"({', '.join(secrets) if secrets else 'before the @'}), which would stand in logs and records. Leave it "
                 "out: credentials come from the environment or a profile file (for http the file ~/.netrc). What only a "
-                "signed address reaches: curl ADDRESS | score - --input-format jsonl"
+                "signed address reaches: curl ADDRESS | score - --input-format jsonl (or its own format)"
             )
 
 
-def filesystem(address: str) -> "AbstractFileSystem":
+def filesystem(address: str, done: str = "read") -> "AbstractFileSystem":
     """The store of an address, as fsspec has it.
+
+    Args:
+        address: the address.
+        done: what is going to be done with it, for messages: ``read`` or ``written``.
 
     Raises:
         UsageError: it is of no kind that is known, or its package is not installed.
@@ -96,7 +113,7 @@ def filesystem(address: str) -> "AbstractFileSystem":
         import fsspec  # only who reads from a store has to wait for it
 
         options: dict[str, Any] = {"client_kwargs": {"trust_env": True}} if scheme in WEB else {}  # ~/.netrc, proxies
-        with store_errors(address, "read"):
+        with store_errors(address, done):
             return fsspec.filesystem(scheme, **options)
     except ImportError as error:
         raise UsageError(f"{scheme}:// needs a package that is not here ({error.name or error}): {INSTALL}") from error
@@ -118,16 +135,16 @@ def store_errors(address: str, done: str) -> Iterator[None]:
         raise ScorerError(f"{address} cannot be {done}: {_reason(error)}{_advice(address, error)}") from error
 
 
-def information(address: str) -> dict[str, Any] | None:
+def information(address: str, done: str = "read") -> dict[str, Any] | None:
     """What a store says of an object or a folder, from the store itself; None where there is neither.
 
     Raises:
         ScorerError: it cannot be asked.
     """
-    store = filesystem(address)
+    store = filesystem(address, done)
     store.invalidate_cache()
     try:
-        with store_errors(address, "read"):
+        with store_errors(address, done):
             try:
                 return dict(store.info(address))
             except FileNotFoundError as error:
@@ -199,5 +216,5 @@ def _reason(error: Exception) -> str:
 
 def _advice(address: str, error: Exception) -> str:
     credentials = _CREDENTIALS.get(scheme_of(address))
-    denied = isinstance(error, PermissionError) or "redential" in f"{type(error).__name__} {error}"
-    return f" Credentials come from {credentials}." if denied and credentials else ""
+    setup = isinstance(error, PermissionError) or _SETUP.search(f"{type(error).__name__} {error}")
+    return f" Credentials come from {credentials}." if setup and credentials else ""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from scorer.errors import ScorerError, UsageError
 from scorer.rows.remote import opened_object
-from scorer.stores import WRITABLE, filesystem, information, scheme_of, store_errors
+from scorer.stores import check_writable, filesystem, information, is_address, scheme_of, store_errors
 
 if TYPE_CHECKING:
     from fsspec.transaction import Transaction
@@ -87,15 +87,18 @@ def work_folder(given: str | None) -> Path:
     Raises:
         ScorerError: it cannot be made.
     """
+    if given is not None and (not given or is_address(given)):
+        raise UsageError(
+            f"--work-dir is a folder of this machine, not {given!r}; what is in it has to be locked and cut."
+        )
+    folder = Path(given or "review-scorer")
     try:
-        if given is not None:
-            folder = Path(given)
-        else:
-            folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "review-scorer"
+        if given is None:
+            folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except (OSError, RuntimeError) as error:
         raise ScorerError(
-            f"the work folder {given or ''} cannot be made: {getattr(error, 'strerror', None) or error}. It keeps what is "
+            f"the work folder {folder} cannot be made: {getattr(error, 'strerror', None) or error}. It keeps what is "
             "done until it is uploaded; name another with --work-dir."
         ) from error
     return folder
@@ -109,13 +112,12 @@ def check_object(address: str, inputs: Sequence[str], option: str) -> None:
         ScorerError: the store does not take it; an upload is begun, and given up.
     """
     scheme, name = scheme_of(address), address.split("://", 1)[1]
-    if scheme not in WRITABLE:
-        raise UsageError(f"{option} {address}: nothing can be written to {scheme}://; write to a file, s3:// or gs://.")
+    check_writable(address, option)
     if name.endswith("/") or (scheme != "memory" and "/" not in name):
         raise UsageError(f"{option} {address} is no object; give one, for instance {address.rstrip('/')}/out.csv.")
     if address in inputs:
         raise UsageError(f"{option} {address} is an input too; write to another.")
-    if (information(address) or {}).get("type") == "directory":
+    if (information(address, "written") or {}).get("type") == "directory":
         raise UsageError(f"{option} {address} is a folder; give an object in it, for instance {address}/out.csv.")
     with _uploading(address, _PART, keep=False) as write:
         write(b"\n")
@@ -128,7 +130,7 @@ def _uploading(address: str, block: int, *, keep: bool = True) -> Iterator[Calla
     Raises:
         ScorerError: the store does not take it.
     """
-    store = filesystem(address)
+    store = filesystem(address, "written")
     with store_errors(address, "written"):
         transaction = store.transaction
         transaction.start()

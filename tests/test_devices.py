@@ -18,7 +18,7 @@ from scorer import runtime
 from scorer.batches import Lengths
 from scorer.devices import DeviceEngine
 from scorer.engine import RowEngine
-from scorer.errors import DeviceLost, OutOfMemory
+from scorer.errors import DeviceLost, OutOfMemory, UsageError
 from scorer.gpu import Gpu
 from scorer.model import Scorer
 from scorer.phases import Phases
@@ -177,6 +177,12 @@ def test_lists_that_mean_nothing_are_refused(score, source, arguments, message):
     found = score(source, *arguments)
     assert found.code == 2
     assert message in found.err
+
+
+@pytest.mark.parametrize("devices", ["0,1", [0, 0], [-1], ["a"], [True], 3])
+def test_the_class_refuses_lists_that_mean_nothing(bundle, devices):
+    with pytest.raises(UsageError, match="devices takes a list of the numbers of different GPUs"):
+        Scorer(bundle, provider="cpu", devices=devices)
 
 
 def test_the_check_looks_at_each_device(score):

@@ -9,6 +9,7 @@ from conftest import Result, reviews
 
 from scorer import distributed
 from scorer.command import run_command
+from scorer.errors import ScorerError
 from scorer.lock import hold, let_go
 from scorer.parts import PartScorer
 from scorer.raycli import command
@@ -32,7 +33,8 @@ def without_a_cluster(monkeypatch):
     """The parts' names in the order in which they are scored."""
     scored = []
 
-    def score_parts(parts, folder, arguments, bundle, cluster):
+    def score_parts(parts, folder, arguments, bundle, cluster, begin):
+        begin()
         scorer = PartScorer(folder, arguments, bundle)
         for part in parts:
             scored.append(part.name)
@@ -99,7 +101,7 @@ def test_a_part_that_fails_is_named_and_the_others_are_done(score_ray, without_a
     found = score_ray(lake, "-o", tmp_path / "out")
     assert found.code == 4
     assert "Error: 1 of 3 parts failed.\n" in found.err
-    assert f"{lake}/c.jsonl.gz: " in found.err
+    assert f"\n{lake}/c.jsonl.gz is cut short" in found.err
     assert "The others are done and kept, without _SUCCESS: the same command does what is missing." in found.err
     (lake / "c.jsonl.gz").unlink()
     without_a_cluster.clear()
@@ -148,6 +150,10 @@ def test_what_cannot_work_is_said_before_there_is_a_cluster(score_ray, lake, tmp
         ([lake, "-o", out, "--model", "none"], 5, "there is no bundle at none"),
         ([lake, "-o", out, "--max-drift", "0.1"], 2, "says nothing of its test data"),
         ([lake, "-o", out, "--workers", "0"], 2, "--workers"),
+        ([lake, "-o", ""], 2, "--output needs the name of a folder, and not the root's"),
+        ([lake, "-o", "/"], 2, "--output needs the name of a folder, and not the root's"),
+        ([lake, "-o", "http://localhost/out"], 2, "nothing can be written to http://"),
+        ([lake, lake / "a.jsonl", f"{lake.parent}/l*", "-o", out], 2, "a.jsonl is named twice, by"),
         (["-", "-o", out], 2, "- is a stream; parts are files"),
         ([f"s3://key:hush@bucket/{lake.name}", "-o", out], 2, "carries a credential"),
     ):
@@ -167,6 +173,33 @@ def _without_reference(load_bundle):
         return replace(bundle, manifest=replace(bundle.manifest, reference=None))
 
     return load
+
+
+def test_a_run_that_cannot_begin_leaves_a_complete_folder_complete(
+    score_ray, without_a_cluster, lake, tmp_path, monkeypatch
+):
+    assert score_ray(lake, "-o", tmp_path / "out").code == 3
+
+    def no_cluster(*arguments):
+        raise ScorerError("no Ray cluster at 127.0.0.1:9.")
+        yield
+
+    monkeypatch.setattr(distributed, "score_parts", no_cluster)
+    found = score_ray(lake, "-o", tmp_path / "out")
+    assert (found.code, found.err) == (1, "Error: no Ray cluster at 127.0.0.1:9.\n")
+    assert (tmp_path / "out" / "_SUCCESS").exists()
+
+
+def test_what_is_left_of_a_part_that_is_no_more_goes_away(score_ray, without_a_cluster, lake, tmp_path):
+    out = tmp_path / "out"
+    assert score_ray(lake, "-o", out).code == 3
+    (lake / "b.jsonl").unlink()
+    found = score_ray(lake, "-o", out)
+    assert found.code == 2
+    assert "b.parquet, which is none of the 1 parts of this run" in found.err
+    (out / "b.parquet").unlink()
+    assert score_ray(lake, "-o", out).code == 0
+    assert sorted(path.name for path in out.rglob("*") if path.is_file()) == ["_SUCCESS", "a.json", "a.parquet"]
 
 
 def test_two_runs_do_not_write_one_folder(score_ray, without_a_cluster, lake, tmp_path):

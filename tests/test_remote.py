@@ -174,6 +174,14 @@ def test_the_record_goes_to_a_store_too(score, store, tmp_path):
         (["-o", "http://localhost/out.csv"], "nothing can be written to http://"),
         (["-o", "ftp://localhost/out.csv"], "ftp:// is not supported, s3, gs, http, https are"),
         (["-o", "memory://lake/x.csv", "--rejects", "memory://lake/x.csv"], "--rejects and --output are the same file"),
+        (
+            ["-o", "memory://lake/x.csv", "--work-dir", "s3://b/w"],
+            "--work-dir is a folder of this machine, not 's3://b/w'",
+        ),
+        (["-o", "memory://lake/x.csv", "--work-dir", ""], "--work-dir is a folder of this machine, not ''"),
+        (["-o", "S3://bucket/x.csv"], "S3:// is not supported, s3, gs, http, https are; write s3://."),
+        (["-o", "s3a://bucket/x.csv"], "s3a:// is not supported, s3, gs, http, https are; write s3://."),
+        (["-o", "s3://"], "s3:// is the beginning of an address"),
         (["-o", "memory://lake/x.csv", "--work-dir", "/dev/null/x"], "the work folder /dev/null/x cannot be made"),
     ],
 )

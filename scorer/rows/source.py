@@ -37,9 +37,7 @@ def expand(inputs: Iterable[str]) -> list[str]:
         if is_address(name):
             found = stores.files_of(name)
             if not found:
-                raise UsageError(
-                    f"the input {name} is not there, or a folder without files; check the address, and what is beside it."
-                )
+                raise UsageError(f"the input {name} is not there, or a folder without files; check the address.")
             files += found
             continue
         if name == STDIN or os.path.exists(name):
