@@ -20,7 +20,6 @@ from scorer.onray import Cluster, score_parts
 from scorer.parts import (
     SUCCESS,
     Part,
-    PartResult,
     check_folder,
     find_parts,
     forget_others,
@@ -28,6 +27,7 @@ from scorer.parts import (
     mark_complete,
     mark_incomplete,
 )
+from scorer.partscorer import PartResult
 from scorer.pipeline import Limits, check_limits
 from scorer.progress import Progress
 from scorer.rows.formats import format_of
@@ -91,7 +91,7 @@ def _parts(arguments: Arguments) -> list[Part]:
 
 
 def _score(parts: Sequence[Part], arguments: Arguments, bundle: Bundle, cluster: Cluster) -> dict[str, PartResult]:
-    """What came of each part that came to something, by its name."""
+    """What came of each part, by its source."""
     results: dict[str, PartResult] = {}
     rows = 0
     begun = []
@@ -129,7 +129,8 @@ def _check_usable(result: PartResult) -> None:
 def _check_all_there(parts: Sequence[Part], results: dict[str, PartResult]) -> None:
     """Raise an error that names parts which were not published, with the exit code of the first of them."""
     missing = [part.source for part in parts if part.source not in results]
-    assert not missing, f"the cluster says nothing of {missing}"
+    if missing:
+        raise ScorerError(f"the cluster says nothing of {len(missing):,} parts, such as {missing[0]}; run it again.")
     failed = [result for result in results.values() if not result.published]
     if not failed:
         return

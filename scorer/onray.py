@@ -18,7 +18,8 @@ from scorer.bundle import Bundle
 from scorer.cores import usable_cores
 from scorer.errors import ScorerError, UsageError
 from scorer.messages import hushed
-from scorer.parts import Part, PartResult, PartScorer
+from scorer.parts import Part
+from scorer.partscorer import PartResult, PartScorer
 
 INSTALL = "pip install 'review-scorer[ray]'"
 _CONNECTING_SECONDS = 10

@@ -12,11 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import reviews
 
-from scorer import parts
+from scorer import partscorer
 from scorer.arguments import arguments_of
 from scorer.errors import InputError, ScorerError, UsageError
 from scorer.lock import hold, let_go
-from scorer.parts import PartScorer, check_folder, find_parts
+from scorer.parts import check_folder, find_parts
+from scorer.partscorer import PartScorer
 from scorer.pipeline import Limits, check_limits
 from scorer.signals import Interrupted
 from scorer.summary import Summary
@@ -149,13 +150,13 @@ def test_a_part_whose_worker_died_is_gone_on_with(part_scorer, lake, monkeypatch
 
 def test_a_part_that_a_worker_still_holds_is_waited_for(part_scorer, lake, tmp_path, monkeypatch):
     part = find_parts([str(lake)])[0]
-    monkeypatch.setattr(parts, "_PATIENCE_SECONDS", 6.0)
+    monkeypatch.setattr(partscorer, "_PATIENCE_SECONDS", 6.0)
     (tmp_path / "out" / "day=1").mkdir(parents=True)
     held = hold(tmp_path / "out" / "day=1" / ".part-0.parquet.score-journal", "the part")
     threading.Timer(0.5, let_go, [held]).start()
     assert part_scorer()(part).exit_code == 0
     held = hold(tmp_path / "out" / "day=1" / ".part-0.parquet.score-journal", "the part")
-    monkeypatch.setattr(parts, "_PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(partscorer, "_PATIENCE_SECONDS", 0.1)
     found = part_scorer(threshold=0.7)(part)
     let_go(held)
     assert found.exit_code == 1

@@ -11,7 +11,7 @@ from scorer import distributed
 from scorer.command import run_command
 from scorer.errors import ScorerError
 from scorer.lock import hold, let_go
-from scorer.parts import PartScorer
+from scorer.partscorer import PartScorer
 from scorer.raycli import command
 from scorer.signals import Interrupted
 
