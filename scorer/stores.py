@@ -23,7 +23,7 @@ SCHEMES = (*WRITABLE, *WEB)
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _SECRET = re.compile(
-    r"(?i)(^|[-_.])(sig|signature|token|secret|password|passwd|key|apikey|credential|auth)$|accesskeyid"
+    r"(?i)(^|[-_.])(sig|signature|token|secret|pw|pwd|pass|passwd|password|passphrase|key|apikey|credentials?|auth)$|accesskeyid"
 )
 _QUERY = re.compile(r"\?[^\s'\")>]+")
 _SETUP = re.compile("(?i)credential|endpoint|profile|signature")

@@ -208,6 +208,7 @@ def test_an_output_in_an_input_folder_is_refused(score, store):
         ("https://host/in.csv?X-Amz-Expires=60&X-Amz-Signature=hush", "hush"),
         ("https://host/in.csv?sv=1&sig=hush", "hush"),
         ("https://host/in.csv?access_token=hush", "hush"),
+        ("https://host/in.csv?user=me&pw=hush", "hush"),
         ("https://host/in.csv?AWSAccessKeyId=hush", "hush"),
     ],
 )
