@@ -1,6 +1,5 @@
 """What the command `score` was asked for."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +68,11 @@ class Arguments:
         return parse_devices(self.devices)
 
     @property
+    def most_rejects(self) -> int | None:
+        """How many records may be rejected; None for any number."""
+        return 0 if self.strict else self.max_rejects
+
+    @property
     def places(self) -> list[str | None]:
         """Where something is written to, option by option."""
         return [self.output, self.rejects, self.summary, self.metrics, self.report]
@@ -84,11 +88,3 @@ def arguments_of(**given: Any) -> Arguments:
 
     context = command.make_context("score", [], resilient_parsing=True, auto_envvar_prefix=None)
     return Arguments(**{**context.params, **given})
-
-
-def shared_options(names: Iterable[str]) -> list[Any]:
-    """Options of `score`, for another command that has the same: with their names, types and help."""
-    from scorer.cli import command
-
-    found = {parameter.name: parameter for parameter in command.params}
-    return [found[name] for name in names]

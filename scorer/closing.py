@@ -8,7 +8,7 @@ from scorer.messages import say
 from scorer.plan import Plan
 from scorer.progress import Progress, duration
 from scorer.rows.read import Reader
-from scorer.summary import Summary, reasons
+from scorer.summary import Summary, by_label, reasons
 
 
 def show_progress(progress: Progress, done: int, summary: Summary, before: Summary) -> None:
@@ -42,7 +42,7 @@ def tell_result(plan: Plan, summary: Summary, before: Summary) -> None:
     seconds = duration(summary.seconds)
     rows = summary.rows_in - before.rows_in
     how = f"to {place}, the last {rows:,} in {seconds}" if before.rows_in else f"in {seconds} to {place}"
-    labels = ", ".join(f"{count:,} {label}" for label, count in sorted(summary.labels.items()))
+    labels = by_label(summary)
     counts = {"event": "result", "rows_in": summary.rows_in, "rows_scored": summary.rows_scored}
     say(
         f"{summary.rows_scored:,} of {summary.rows_in:,} rows scored {how}" + (f": {labels}." if labels else "."),

@@ -256,6 +256,11 @@ def same_place(path: str) -> str:
     return path if is_address(path) else os.path.realpath(path)
 
 
+def lies_in(place: str, folder: str) -> bool:
+    """Whether a place is a folder, or within it, through whatever links."""
+    return f"{same_place(place).rstrip('/')}/".startswith(f"{same_place(folder).rstrip('/')}/")
+
+
 def check_place(path: str, inputs: list[str], option: str) -> None:
     """Refuse a place that cannot take output, before any work is done.
 

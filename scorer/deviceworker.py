@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from scorer import memory
 from scorer.batchengine import BatchEngine
-from scorer.errors import ScorerError
+from scorer.errors import ScorerError, known
 from scorer.phases import Phases
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class _Server:
             else:
                 logits = self._engine.logits([row.astype(np.int64) for row in request.rows])
         except Exception as problem:
-            error = _told(problem)
+            error = known(problem)
         with self._counting:
             seconds = self._phases.seconds
             self._phases.clear()
@@ -86,12 +86,6 @@ class _Server:
                 before = self._told if now >= self._told else (0, 0)
                 tokens, padded, self._told = now[0] - before[0], now[1] - before[1], now
         return Reply(logits, error, seconds, tokens, padded, batch_tokens)
-
-
-def _told(problem: Exception) -> ScorerError:
-    return (
-        problem if isinstance(problem, ScorerError) else ScorerError(f"unexpected {type(problem).__name__}: {problem}")
-    )
 
 
 def main(descriptors: Sequence[int]) -> None:
@@ -106,7 +100,7 @@ def main(descriptors: Sequence[int]) -> None:
         return
     except Exception as problem:
         with contextlib.suppress(OSError):
-            connections[0].send(Reply(error=_told(problem)))
+            connections[0].send(Reply(error=known(problem)))
         return
     server = _Server(engine, phases)
     for connection in connections[1:]:

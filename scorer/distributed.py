@@ -12,7 +12,7 @@ from scorer.bundle import Bundle, load_bundle
 from scorer.closing import tell_drift
 from scorer.decision import decide
 from scorer.destination import check_place
-from scorer.drift import as_json, drift_of, passed
+from scorer.drift import as_json, check_comparable, drift_of, passed
 from scorer.errors import BundleError, ProviderError, ScorerError, UsageError
 from scorer.lock import hold, let_go
 from scorer.messages import say
@@ -34,7 +34,7 @@ from scorer.rows.formats import format_of
 from scorer.rows.source import stored_size
 from scorer.signals import Interrupted
 from scorer.stores import check_writable, is_address
-from scorer.summary import Summary, reasons
+from scorer.summary import Summary, by_label, reasons
 
 _LOCK = ".score-ray.lock"
 _MOST_TOLD = 5
@@ -51,8 +51,7 @@ def run(arguments: Arguments, cluster: Cluster) -> int:
     """
     folder, bundle = arguments.output, load_bundle(arguments.model)
     decide(arguments.threshold, arguments.uncertain).check(bundle.manifest.labels)
-    if arguments.max_drift is not None and bundle.manifest.reference is None:
-        raise UsageError(f"the bundle {bundle.manifest.name} says nothing of its test data; leave out --max-drift.")
+    check_comparable(bundle.manifest, arguments.max_drift)
     parts = _parts(arguments)
     with _locked(folder):
         results = _score(parts, arguments, bundle, cluster)
@@ -60,10 +59,9 @@ def run(arguments: Arguments, cluster: Cluster) -> int:
         total = Summary()
         for result in results.values():
             total.add(result.counts)
-        limit = 0 if arguments.strict else arguments.max_rejects
-        check_limits(total, Limits(limit, arguments.max_reject_ratio))
+        check_limits(total, Limits(arguments.most_rejects, arguments.max_reject_ratio))
         drift = drift_of(bundle.manifest.reference, total)
-        beyond = [] if arguments.max_drift is None else passed(drift or {}, arguments.max_drift)
+        beyond = passed(drift or {}, arguments.max_drift)
         forget_others(folder, parts, arguments.work_dir)
         mark_complete(folder, _content(parts, total, bundle, drift and as_json(drift)), arguments.work_dir)
     if not arguments.quiet:
@@ -104,7 +102,7 @@ def _score(parts: Sequence[Part], arguments: Arguments, bundle: Bundle, cluster:
         with (
             contextlib.redirect_stdout(sys.stderr),  # where Ray tells of workers that died
             Progress("scoring", len(parts), quiet=arguments.quiet) as progress,
-            contextlib.closing(score_parts(parts, arguments.output, arguments, bundle, cluster, begin)) as scored,
+            contextlib.closing(score_parts(parts, arguments, bundle, cluster, begin)) as scored,
         ):
             for result in scored:
                 _check_usable(result)
@@ -168,7 +166,7 @@ def _tell(folder: str, results: Iterable[PartResult], total: Summary) -> None:
     results = list(results)
     before = sum(result.finished_before for result in results)
     earlier = f" ({before:,} of them before)" if before else ""
-    labels = ", ".join(f"{count:,} {label}" for label, count in sorted(total.labels.items()))
+    labels = by_label(total)
     say(
         f"{total.rows_scored:,} of {total.rows_in:,} rows in {len(results):,} parts{earlier} scored to {folder}"
         + (f": {labels}." if labels else "."),

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scorer.errors import UsageError
 from scorer.histograms import Histogram, Reference
 
 if TYPE_CHECKING:
+    from scorer.manifest import Manifest
     from scorer.summary import Summary
 
 MEASURES = {"score": "scores", "tokens": "lengths in tokens", "unknown": "shares of unknown word pieces"}
@@ -55,6 +57,14 @@ def drifts(reference: Reference, found: Mapping[str, Histogram], different: int)
         index = psi(expected, np.array(found[name].counts))
         drift[name] = Drift(float(index), by_chance(tuple(expected.tolist()), different))
     return drift
+
+
+def check_comparable(manifest: "Manifest", limit: float | None) -> None:
+    """Raise `UsageError` if there is a limit, and nothing that drift could be measured against."""
+    if limit is not None and manifest.reference is None:
+        raise UsageError(
+            f"the bundle {manifest.name} says nothing of its test data, so --max-drift has nothing to compare with."
+        )
 
 
 def drift_of(reference: Reference | None, summary: "Summary") -> dict[str, Drift] | None:

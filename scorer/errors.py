@@ -10,6 +10,16 @@ class ScorerError(Exception):
     exit_code = 1
 
 
+def known(problem: Exception) -> ScorerError:
+    """The same where it is ours; else one that says what it was, notes included."""
+    if isinstance(problem, ScorerError):
+        return problem
+    found = ScorerError(f"unexpected {type(problem).__name__}: {problem}")
+    for note in getattr(problem, "__notes__", []):
+        found.add_note(note)
+    return found
+
+
 class OutOfMemory(ScorerError):
     """The device has no memory for what it was asked to compute; less of it may fit. Exit code 1 where nothing does."""
 

@@ -10,7 +10,8 @@ from scorer.bundle import Bundle
 from scorer.closing import hints, show_progress, tell_drift, tell_notes, tell_result
 from scorer.decision import Decision
 from scorer.destination import Destination, Packed, StreamDestination, destination, is_stream
-from scorer.errors import InputError, ScorerError, UsageError
+from scorer.drift import check_comparable
+from scorer.errors import InputError, ScorerError
 from scorer.fingerprint import fingerprint
 from scorer.journal import Header
 from scorer.messages import say
@@ -20,8 +21,8 @@ from scorer.plan import STDERR, Plan, check_record_places, make_plan
 from scorer.progress import Progress
 from scorer.publish import Convert
 from scorer.rows.formats import PARQUET, Format, compression_of
-from scorer.rows.read import Inputs, Reader, rows_known
-from scorer.rows.source import is_repeatable, stored_size
+from scorer.rows.read import Reader, rows_known
+from scorer.rows.source import is_repeatable, size_in
 from scorer.runrecord import RunRecord, failure
 from scorer.summary import Summary
 from scorer.work import Work
@@ -74,10 +75,7 @@ def score_files(record: RunRecord, plan: Plan, scorer_of: Callable[[], Scorer]) 
     with Work(output, rejects, repeatable=repeatable, work_dir=work_dir) as work:
         with record.phases.timed("load"):
             scorer = record.scorer = scorer_of()
-        if arguments.max_drift is not None and scorer.manifest.reference is None:
-            raise UsageError(
-                f"the bundle {scorer.manifest.name} says nothing of its test data, so --max-drift has nothing to compare with."
-            )
+        check_comparable(scorer.manifest, arguments.max_drift)
         if arguments.provider == "auto":
             tell(f"Taking {scorer.choice.precision} on {scorer.choice.provider}: {scorer.choice.reason}.")
         if scorer.choice.remark:
@@ -92,7 +90,7 @@ def score_files(record: RunRecord, plan: Plan, scorer_of: Callable[[], Scorer]) 
             )
         before = record.before = done.copy()
         record.summary = done
-        with Progress("scoring", rows or _size(plan.inputs), quiet=arguments.quiet) as progress:
+        with Progress("scoring", rows or _size(reader), quiet=arguments.quiet) as progress:
             progress.show(before.rows_in if rows else reader.bytes_read, "")
             if plan.output_format.kind == PARQUET and reader.selection is not None:
                 reader.carried_fields(reader.selection.carried)  # types that do not go together are told at once
@@ -209,7 +207,7 @@ def _rejects_destination(place: str, work_dir: str | None) -> Destination:
     return StreamDestination(sys.stderr.buffer, close=False)
 
 
-def _size(inputs: Inputs) -> int | None:
-    """Bytes of all files as they are stored, where that is known."""
-    sizes = [stored_size(path) for path in inputs.files]
+def _size(reader: Reader) -> int | None:
+    """Bytes of all files as they were stored in the beginning, where that is known."""
+    sizes = [size_in(reader.stamps[path]) for path in reader.inputs.files]
     return None if None in sizes else sum(filter(None, sizes))

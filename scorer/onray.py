@@ -48,7 +48,6 @@ class Cluster:
 
 def score_parts(
     parts: Sequence[Part],
-    folder: str,
     arguments: Arguments,
     bundle: Bundle,
     cluster: Cluster,
@@ -80,7 +79,7 @@ def score_parts(
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
-        settings = _Settings(parts, folder, replace(arguments, threads=threads), bundle, os.getcwd())
+        settings = _Settings(parts, replace(arguments, threads=threads), bundle, os.getcwd())
         head = ray.remote(num_cpus=0)(_Head).remote(settings)
         indexes = ray.data.from_items([{"part": at} for at in range(len(parts))], override_num_blocks=len(parts))
         results = indexes.map_batches(
@@ -107,12 +106,11 @@ class _Settings(NamedTuple):
 
     Attributes:
         parts: all there are.
-        folder, arguments, bundle: as for `PartScorer`.
+        arguments, bundle: as for `PartScorer`.
         current: the folder that relative names start from.
     """
 
     parts: Sequence[Part]
-    folder: str
     arguments: Arguments
     bundle: Bundle
     current: str
@@ -148,7 +146,7 @@ class _Worker:
         with contextlib.suppress(OSError):  # on another machine it need not be there, for names that are whole
             os.chdir(settings.current)
         try:
-            self._scorer = PartScorer(settings.folder, settings.arguments, settings.bundle)
+            self._scorer = PartScorer(settings.arguments.output, settings.arguments, settings.bundle)
         except ScorerError as problem:
             self._problem = problem  # raised here, Ray would take it for a fault of its own and try again
 

@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from scorer.destination import place_of, publish_text, same_place
+from scorer.destination import lies_in, place_of, publish_text, same_place
 from scorer.errors import ScorerError, UsageError
 from scorer.rows.formats import COMPRESSIONS, FORMATS
 from scorer.rows.source import expand, found_files
@@ -68,8 +68,7 @@ def check_folder(folder: str, parts: Iterable[Part], inputs: Iterable[str], exte
         UsageError: it does, or lies in an input, or an input lies in it.
     """
     for given in inputs:
-        one, other = (name if is_address(name) else os.path.realpath(name) for name in (folder, given))
-        if f"{one}/".startswith(f"{other.rstrip('/')}/") or f"{other}/".startswith(f"{one.rstrip('/')}/"):
+        if lies_in(folder, given) or lies_in(given, folder):
             raise UsageError(f"--output {folder} and the input {given} lie in each other; write elsewhere.")
     expected = {f"{folder}/{part.name}.{extension}" for part in parts}
     others = [name for name in found_files(folder) if name not in expected]

@@ -10,7 +10,7 @@ from scorer.arguments import Arguments, arguments_of
 from scorer.bundle import Bundle, load_bundle
 from scorer.decision import decide
 from scorer.destination import publish_text
-from scorer.errors import Busy, ScorerError
+from scorer.errors import Busy, ScorerError, known
 from scorer.examples import Examples
 from scorer.fingerprint import differences, fingerprint
 from scorer.job import open_scorer, score_files
@@ -91,9 +91,7 @@ class PartScorer:
             plan = record.plan = replace(make_plan(arguments), limits=Limits(all=True))
             code, before = self._scored(part, record, plan)
         except Exception as problem:
-            code, error = failure(problem)
-            if not isinstance(problem, ScorerError):
-                error = f"unexpected {type(problem).__name__}: {error}"
+            code, error = failure(known(problem))
         return PartResult(
             part.source, arguments.output, code, error, before, record.summary.as_json(), time.monotonic() - start
         )

@@ -3,11 +3,10 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from scorer.arguments import Arguments
 from scorer.decision import Decision, decide
-from scorer.destination import STDOUT, check_place, is_stream, same_place
+from scorer.destination import STDOUT, check_place, is_stream, lies_in, same_place
 from scorer.errors import ScorerError, UsageError
 from scorer.pipeline import Limits
 from scorer.rows.columns import Wanted
@@ -91,7 +90,7 @@ def make_plan(arguments: Arguments) -> Plan:
         rejects,
         wanted,
         decide(arguments.threshold, arguments.uncertain),
-        Limits(0 if arguments.strict else arguments.max_rejects, arguments.max_reject_ratio, all=shard is not None),
+        Limits(arguments.most_rejects, arguments.max_reject_ratio, all=shard is not None),
         shard,
     )
 
@@ -122,16 +121,10 @@ def _check_place(place: str, arguments: Arguments, inputs: Sequence[str], option
     if is_stream(place):
         return
     for folder in arguments.inputs:
-        if _is_within(place, folder):
+        if (is_address(folder) or os.path.isdir(folder)) and lies_in(place, folder):
             raise UsageError(
                 f"{option} {place} is in the input folder {folder}, so the next run would read it; write elsewhere."
             )
-
-
-def _is_within(place: str, folder: str) -> bool:
-    if is_address(place) or is_address(folder):
-        return place.startswith(f"{folder.rstrip('/')}/")
-    return os.path.isdir(folder) and Path(os.path.realpath(place)).is_relative_to(os.path.realpath(folder))
 
 
 def _check_apart(places: dict[str, str]) -> None:

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 import click
 
 from scorer import __version__
-from scorer.arguments import arguments_of, shared_options
+from scorer.arguments import arguments_of
 from scorer.cli import command as score
 from scorer.command import run_as_program
 from scorer.completion import files
@@ -16,39 +16,23 @@ from scorer.messages import say
 from scorer.options import Number
 from scorer.stores import refuse_credentials
 
-SHARED = (
-    "model",
-    "input_format",
-    "text",
-    "keep",
-    "threshold",
-    "uncertain",
-    "details",
-    "escape_formulas",
-    "delimiter",
-    "quote_char",
-    "escape_char",
-    "no_header",
-    "encoding",
-    "max_rejects",
-    "max_reject_ratio",
-    "strict",
-    "max_drift",
-    "max_record_bytes",
-    "work_dir",
-    "provider",
-    "precision",
-    "batch_tokens",
-    "gpu_mem_limit",
-    "arena_strategy",
-    "log_format",
-    "quiet",
-    "debug",
+# What says which rows, which GPU, and what is written beside a single output; all else means the same here.
+_OF_ONE_OUTPUT = (
+    "rejects",
+    "source",
+    "limit",
+    "shard",
+    "restart",
+    "device_id",
+    "devices",
+    "check",
+    "show_config",
+    "summary",
+    "metrics",
+    "report",
 )
-
-
-_OF_SCORE = {long_name(option) for option in options_of(score)} - {
-    long_name(option) for option in shared_options(SHARED)
+_LEFT_ASIDE = {
+    long_name(option) for option in options_of(score) if option.name in (*_OF_ONE_OUTPUT, "output", "output_format")
 }
 
 
@@ -90,7 +74,7 @@ _OF_SCORE = {long_name(option) for option in options_of(score)} - {
     "--config",
     is_eager=True,
     expose_value=False,
-    callback=partial(load, left_aside=_OF_SCORE - {"threads"}),
+    callback=partial(load, left_aside=_LEFT_ASIDE),
     shell_complete=files,
     metavar="FILE",
     help="Options from this TOML file, as for `score`; those that only `score` has are left aside.",
@@ -127,7 +111,8 @@ def command(workers: int, gpus_per_worker: float, address: str | None, **options
     return run(arguments, Cluster(workers, arguments.threads, gpus_per_worker, address))
 
 
-command.params[-2:-2] = shared_options(SHARED)
+_OWN = [parameter.name for parameter in command.params]
+command.params[-2:-2] = [option for option in score.params if option.name not in (*_OWN, *_OF_ONE_OUTPUT)]
 
 
 def main() -> NoReturn:

@@ -109,19 +109,17 @@ def filesystem(address: str, done: str = "read") -> "AbstractFileSystem":
         ScorerError: it cannot be made ready, as where a profile is missing.
     """
     scheme = scheme_of(address)
-    try:
+    options: dict[str, Any] = {"client_kwargs": {"trust_env": True}} if scheme in WEB else {}  # ~/.netrc, proxies
+    with store_errors(address, done):
         import fsspec  # only who reads from a store has to wait for it
 
-        options: dict[str, Any] = {"client_kwargs": {"trust_env": True}} if scheme in WEB else {}  # ~/.netrc, proxies
-        with store_errors(address, done):
-            return fsspec.filesystem(scheme, **options)
-    except ImportError as error:
-        raise UsageError(f"{scheme}:// needs a package that is not here ({error.name or error}): {INSTALL}") from error
+        return fsspec.filesystem(scheme, **options)
 
 
 @contextlib.contextmanager
 def store_errors(address: str, done: str) -> Iterator[None]:
-    """Whatever goes wrong with a store meanwhile is a `ScorerError` that says what to look at.
+    """Whatever goes wrong with a store meanwhile is a `ScorerError` that says what to look at; `UsageError` where it is a
+    package that is missing.
 
     Args:
         address: what it is about.
@@ -129,8 +127,11 @@ def store_errors(address: str, done: str) -> Iterator[None]:
     """
     try:
         yield
-    except (ScorerError, ImportError):
+    except ScorerError:
         raise
+    except ImportError as error:  # some are looked for late
+        package = error.name or error
+        raise UsageError(f"{scheme_of(address)}:// needs a package that is not here ({package}): {INSTALL}") from error
     except Exception as error:  # botocore's, aiohttp's and google.auth's have no common kind
         raise ScorerError(f"{address} cannot be {done}: {_reason(error)}{_advice(address, error)}") from error
 
@@ -143,19 +144,17 @@ def information(address: str, done: str = "read") -> dict[str, Any] | None:
     """
     store = filesystem(address, done)
     store.invalidate_cache()
-    try:
-        with store_errors(address, done):
-            try:
-                return dict(store.info(address))
-            except FileNotFoundError as error:
-                # fsspec says so of a web server, too, that cannot be reached or will not answer.
-                if error.__cause__ is not None and getattr(error.__cause__, "status", 404) not in (404, 410):
-                    raise error.__cause__ from error
-                if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FileNotFoundError):
-                    raise error.__cause__ from error
-                return None
-    except ImportError as error:  # some packages are looked for late
-        raise UsageError(f"{address} needs a package that is not here ({error.name or error}): {INSTALL}") from error
+    with store_errors(address, done):
+        try:
+            return dict(store.info(address))
+        except FileNotFoundError as error:
+            # fsspec says so of a web server, too, that cannot be reached or will not answer.
+            cause = error.__cause__
+            refused = getattr(cause, "status", 404) not in (404, 410)
+            unreachable = isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError)
+            if cause is not None and (refused or unreachable):
+                raise cause from error
+            return None
 
 
 def stamp_of(address: str) -> list[Any] | None:

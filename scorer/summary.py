@@ -104,6 +104,11 @@ class Summary:
         return cls(**{**fields, **counters, **histograms, "examples": examples})
 
 
+def by_label(summary: Summary) -> str:
+    """Scored records by label: ``3 negative, 4 positive``."""
+    return ", ".join(f"{count:,} {label}" for label, count in sorted(summary.labels.items()))
+
+
 def reasons(summary: Summary) -> str:
     """Rejects by reason, most frequent first: ``2 empty_text, 1 invalid_json``."""
     return ", ".join(f"{count} {reason}" for reason, count in summary.rejected.most_common())

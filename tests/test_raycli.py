@@ -33,9 +33,9 @@ def without_a_cluster(monkeypatch):
     """The parts' names in the order in which they are scored."""
     scored = []
 
-    def score_parts(parts, folder, arguments, bundle, cluster, begin):
+    def score_parts(parts, arguments, bundle, cluster, begin):
         begin()
-        scorer = PartScorer(folder, arguments, bundle)
+        scorer = PartScorer(arguments.output, arguments, bundle)
         for part in parts:
             scored.append(part.name)
             yield scorer(part)

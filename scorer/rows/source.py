@@ -204,7 +204,11 @@ def stamp(path: str) -> Stamp | None:
 
 def stored_size(path: str) -> int | None:
     """Bytes of a file as it is stored; None of a stream, and where a server does not say."""
-    found = stamp(path)
+    return size_in(stamp(path))
+
+
+def size_in(found: Stamp | None) -> int | None:
+    """The bytes that a stamp tells."""
     return None if found is None else found[0]
 
 
