@@ -3,8 +3,8 @@
     python bench/cluster.py TEXTS.parquet --rows 3200 --parts 16 --workers 2 --rounds 3
 
 Each worker has one core. Seconds are of the whole command; those of a run that finds every part finished are the start of
-the cluster and of its workers, the same for any number of parts. `rows_per_second` is without them. Prints a table and,
-as its last line, one JSON object.
+the cluster and of its workers, and rows a second of `score-ray` are without them; those of `score` are with its start, which
+is some tenths of a second. Prints a table and, as its last line, one JSON object.
 """
 
 import argparse
