@@ -7,7 +7,7 @@ from setuptools import setup
 HERE = Path(__file__).parent
 VERSION = next(
     line.split('"')[1]
-    for line in (HERE / "scorer" / "__init__.py").read_text().splitlines()
+    for line in (HERE / "scorer" / "base" / "version.py").read_text().splitlines()
     if line.startswith("__version__")
 )
 
@@ -42,10 +42,14 @@ EXPORT = [
     "matplotlib>=3.10",
 ]
 
-# What bench/ compares with. onnxscript is what torch needs to export the plain model.
 REMOTE = ["s3fs>=2025.10", "gcsfs>=2025.10", "aiohttp>=3.12"]
 
+# What bench/ compares with. onnxscript is what torch needs to export the plain model.
 BENCH = [*EXPORT, "onnxscript>=0.6", "openvino>=2026.4", "nncf>=3.4", "ctranslate2>=4.8"]
+
+# Their order is that of docs/DEVELOPING.md: each room may import those before it.
+SCORER_ROOMS = ["base", "storage", "engine", "rows", "model", "report", "run", "cluster", "cli"]
+EXPORT_ROOMS = ["encoder", "classifier", "graph", "evaluation", "bundle", "training", "cli"]
 
 setup(
     name="review-scorer",
@@ -54,15 +58,21 @@ setup(
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    license_files=["LICENSE", "NOTICE", "scorer/report/vendor/LICENSE"],
+    license_files=["LICENSE", "NOTICE", "scorer/report/assets/vendor/LICENSE"],
     python_requires=">=3.11",
     # By name: a search would find tests and build/ too. The default bundle is installed as data of scorer.default.
-    packages=["scorer", "scorer.rows", "scorer.report", "scorer.default", "export"],
+    packages=[
+        "scorer",
+        *(f"scorer.{room}" for room in SCORER_ROOMS),
+        "scorer.default",
+        "export",
+        *(f"export.{room}" for room in EXPORT_ROOMS),
+    ],
     package_dir={"scorer.default": "models/default"},
     package_data={
         "scorer.default": ["*"],
-        "scorer": ["py.typed", "summary.schema.json"],
-        "scorer.report": ["*.html", "*.css", "*.js", "vendor/*"],
+        "scorer": ["py.typed"],
+        "scorer.report": ["summary.schema.json", "assets/*", "assets/vendor/*"],
     },
     install_requires=SCORING,
     extras_require={
@@ -87,7 +97,11 @@ setup(
         ],
     },
     entry_points={
-        "console_scripts": ["score=scorer.cli:main", "score-model=export.cli:main", "score-ray=scorer.raycli:main"]
+        "console_scripts": [
+            "score=scorer.cli.score:main",
+            "score-model=export.cli.score_model:main",
+            "score-ray=scorer.cli.score_ray:main",
+        ]
     },
     classifiers=[
         "Programming Language :: Python :: 3.11",

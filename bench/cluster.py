@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pyarrow.parquet
 
-RAY = [sys.executable, "-c", "from scorer.raycli import main; main()"]
+RAY = [sys.executable, "-c", "from scorer.cli.score_ray import main; main()"]
 SCORE = [sys.executable, "-m", "scorer"]
 
 

@@ -24,12 +24,12 @@ from plain import Rows, Score, TorchClassifier, batched, export_plain, feed
 from subject import Subject
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from export.graph import to_float32
-from export.quantize import to_int8
-from export.weights import encoder_weights
-from scorer.batches import by_length, pad, token_budget
-from scorer.engine import RowEngine
-from scorer.runtime import open_session
+from export.encoder.weights import encoder_weights
+from export.graph.fp32 import to_float32
+from export.graph.int8 import to_int8
+from scorer.engine.batches import by_length, pad, token_budget
+from scorer.engine.row_engine import RowEngine
+from scorer.engine.runtime import open_session
 
 # Padded tokens of a sorted batch: some nine reviews of the mean length. One figure for all, not tuned for each.
 SORTED_TOKENS = 2048

@@ -26,7 +26,7 @@ from contenders import Contender, contenders
 from report import say, spread
 from subject import Subject, full_flops, load_subject
 
-from scorer.cores import usable_cores
+from scorer.base.cores import usable_cores
 
 LIBRARIES = ("torch", "transformers", "openvino", "nncf", "ctranslate2", "onnx", "tokenizers", "numpy")
 

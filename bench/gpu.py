@@ -41,24 +41,24 @@ from subject import Subject, full_flops, make_subject, spared_flops
 from synthetic import synthetic_texts
 from tokenizers import Tokenizer
 
-from export.cuda import cuda_classifier
-from export.halves import half_logits
-from export.quantize import to_int8
-from export.weights import encoder_weights
-from scorer import gpu as nvidia
-from scorer import runtime
-from scorer.batchengine import BatchEngine
-from scorer.batches import Lengths
-from scorer.bundle import load_bundle
-from scorer.cores import usable_cores
-from scorer.defaults import BATCH_TOKENS
-from scorer.engine import probabilities
-from scorer.engines import batch_engine
-from scorer.model import Scorer
-from scorer.phases import Phases
-from scorer.pipeline import score_rows
+from export.encoder.weights import encoder_weights
+from export.graph.fp16 import cuda_classifier
+from export.graph.fp16_emulator import half_logits
+from export.graph.int8 import to_int8
+from scorer.base.cores import usable_cores
+from scorer.base.timing import Phases
+from scorer.engine import gpu as nvidia
+from scorer.engine import runtime
+from scorer.engine.batch_engine import BatchEngine
+from scorer.engine.batches import Lengths
+from scorer.engine.gpu import BATCH_TOKENS
+from scorer.engine.spec import batch_engine
+from scorer.model.bundle import load_bundle
+from scorer.model.decision import probabilities
+from scorer.model.scorer import Scorer
 from scorer.rows.columns import Wanted
-from scorer.rows.read import Inputs, Reader
+from scorer.rows.reader import Inputs, Reader
+from scorer.run.pipeline import score_rows
 
 VOCABULARY = Path(__file__).parents[1] / "models" / "default" / "tokenizer.json"
 LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "onnx")
@@ -336,7 +336,7 @@ def attention_kernels(graph: bytes, folder: Path, scale: Scale) -> dict[str, Any
     (folder / "attention.onnx").write_bytes(graph)
     script = (
         "import sys, numpy as np\n"
-        "from scorer import runtime\n"
+        "from scorer.engine import runtime\n"
         "session = runtime.open_session(open(sys.argv[1], 'rb').read(), sys.argv[2])\n"
         "for rows, tokens in ((80, 400), (128, 256), (512, 64)):\n"
         "    ids = np.full((rows, tokens), 1000)\n"

@@ -5,10 +5,10 @@ from pathlib import Path
 import onnx
 from subject import Subject
 
-from export.bundle import write_bundle
-from export.external import with_weights_files
-from export.golden import golden_rows, tolerances_of
-from scorer.manifest import Manifest, Precision
+from export.bundle.bundle import write_bundle
+from export.bundle.golden import golden_rows, tolerances_of
+from export.graph.weights_file import with_weights_files
+from scorer.model.manifest import Manifest, Precision
 
 
 def write_gpu_bundle(subject: Subject, model: onnx.ModelProto, folder: Path) -> None:

@@ -12,7 +12,7 @@ from plain import Score, TorchClassifier, batched, export_plain, feed
 from report import say
 from subject import Subject
 
-from scorer.defaults import BATCH_TOKENS
+from scorer.engine.gpu import BATCH_TOKENS
 
 
 @dataclass(frozen=True)

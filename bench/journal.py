@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pyarrow.parquet
 
-from scorer.cli import command
-from scorer.command import run_command
-from scorer.work import Work
+from scorer.cli.program import run_command
+from scorer.cli.score import command
+from scorer.run.checkpoint import Work
 
 
 def main() -> None:

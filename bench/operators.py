@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from subject import load_subject
 
-from export.graph import to_float32
-from export.quantize import to_int8
-from export.weights import encoder_weights
-from scorer import runtime
+from export.encoder.weights import encoder_weights
+from export.graph.fp32 import to_float32
+from export.graph.int8 import to_int8
+from scorer.engine import runtime
 
 RUNS = 20
 

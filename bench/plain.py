@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from export.head import LinearHead
-from scorer.batches import pad, token_budget
+from export.classifier.head import LinearHead
+from scorer.engine.batches import pad, token_budget
 
 Rows = Sequence[np.ndarray]
 Score = Callable[[Rows], np.ndarray]

@@ -8,9 +8,9 @@ import pyarrow.parquet
 import torch
 import transformers
 
-from export.classifier import Classifier
-from export.encoder import FrozenEncoder, freeze, load_encoder
-from export.head import LinearHead
+from export.classifier.classifier import Classifier
+from export.classifier.head import LinearHead
+from export.encoder.load import FrozenEncoder, freeze, load_encoder
 
 MAX_LENGTH = 400
 _TOKENIZER = Path(__file__).parents[1] / "models" / "default" / "tokenizer.json"

@@ -19,10 +19,10 @@ import torch
 from subject import Subject, load_subject
 from torch import nn
 
-from export.features import feature_engine
-from export.head import HeadSettings, train_head
-from scorer.batches import pad
-from scorer.cores import usable_cores
+from export.classifier.head import HeadSettings, train_head
+from export.training.features import feature_engine
+from scorer.base.cores import usable_cores
+from scorer.engine.batches import pad
 
 BATCH = 64
 

@@ -1,6 +1,6 @@
 """``python -m export`` is the command ``score-model``."""
 
-from export.cli import main
+from export.cli.score_model import main
 
 if __name__ == "__main__":
     main()

@@ -14,7 +14,7 @@ import pyarrow.parquet
 from export.errors import DatasetError
 from scorer.rows.columns import ID, Wanted, select
 from scorer.rows.formats import TEXT_FORMATS
-from scorer.rows.read import Inputs, Reader
+from scorer.rows.reader import Inputs, Reader
 from scorer.rows.record import Record, Reject, Value
 
 

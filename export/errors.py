@@ -1,6 +1,6 @@
 """What can go wrong while a model is trained and exported."""
 
-from scorer.errors import ScorerError
+from scorer.base.errors import ScorerError
 
 
 class ExportError(ScorerError):

@@ -3,16 +3,17 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scorer.model import Scorer, Scores
+    from scorer.model.scorer import Scorer, Scores
 
-__version__ = "0.1.0"
+from scorer.base.version import __version__
+
 __all__ = ["Scorer", "Scores", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
     # onnxruntime takes a second to import; `score --help` and the export stage's start should not pay for it.
     if name in ("Scorer", "Scores"):
-        from scorer import model
+        from scorer.model import scorer
 
-        return getattr(model, name)
+        return getattr(scorer, name)
     raise AttributeError(f"module 'scorer' has no attribute {name!r}")

@@ -5,13 +5,10 @@ import os
 import subprocess
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 
 import pyarrow
 import pyarrow.parquet
-from conftest import reviews
-
-ROOT = Path(__file__).parents[1]
+from factories import ROOT, reviews
 
 
 def test_the_benchmark_for_gpus_runs_from_end_to_end(tmp_path):

@@ -4,17 +4,16 @@ import csv
 import json
 import re
 import shlex
-from pathlib import Path
 
 import click
 import pytest
+from factories import ROOT
 
-from export.cli import command as score_model
-from scorer.cli import command as score
-from scorer.raycli import command as score_ray
+from export.cli.score_model import command as score_model
+from scorer.cli.score import command as score
+from scorer.cli.score_ray import command as score_ray
 from scorer.rows.record import Reason
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

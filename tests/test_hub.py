@@ -6,14 +6,14 @@ from pathlib import Path
 import huggingface_hub
 import numpy as np
 import pytest
-from conftest import Result
+from factories import Result
 
 from export.data import Dataset, LabelNames, load_hub
-from export.encoder import load_encoder
-from export.fit import FitSettings
-from export.train import Settings, train
-from scorer.cli import command
-from scorer.command import run_command
+from export.encoder.load import load_encoder
+from export.training.fit import FitSettings
+from export.training.train import Settings, train
+from scorer.cli.program import run_command
+from scorer.cli.score import command
 
 pytestmark = pytest.mark.hub
 

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet
 import pytest
+from factories import ROOT
 
 pytestmark = pytest.mark.real
 
-DATA = Path(os.environ.get("REVIEW_SCORER_DATA", Path(__file__).parents[2] / "shared")) / "imdb"
+DATA = Path(os.environ.get("REVIEW_SCORER_DATA", ROOT.parent / "shared")) / "imdb"
 
 
 def find_encoder() -> Path | None:
@@ -76,10 +77,10 @@ def test_a_model_trained_on_real_reviews_scores_real_reviews(samples: Path, enco
 
 
 def test_the_default_model_is_what_its_card_says(samples: Path) -> None:
-    evaluated = run("export", "evaluate", Path(__file__).parents[1] / "models" / "default", "--data", samples / "test.parquet",
+    evaluated = run("export", "evaluate", ROOT / "models" / "default", "--data", samples / "test.parquet",
                     "--label-names", "negative,positive", "--provider", "cpu", "--no-baseline")  # fmt: skip
     accuracy = float(evaluated.stdout.split(" | 500 | ")[1].split("%")[0]) / 100
-    manifest = json.loads((Path(__file__).parents[1] / "models" / "default" / "manifest.json").read_text())
+    manifest = json.loads((ROOT / "models" / "default" / "manifest.json").read_text())
     on_card = manifest["metrics"]["precisions"]["int8"]["accuracy"]
     # 500 of the 25,000 reviews: four standard errors.
     assert abs(accuracy - on_card) < 4 * np.sqrt(on_card * (1 - on_card) / 500)
@@ -100,7 +101,7 @@ def test_drift_beyond_a_tenth_tells_other_data_from_the_data_that_the_default_mo
     table = pyarrow.parquet.read_table(DATA / "test.parquet", columns=["text", "label"])
     texts, labels = table["text"].to_numpy(zero_copy_only=False), table["label"].to_numpy()
     sample = generator.choice(texts, 700, replace=False).tolist()
-    german = (Path(__file__).parent / "texts" / "german.txt").read_text(encoding="utf-8").splitlines()
+    german = (ROOT / "tests" / "texts" / "german.txt").read_text(encoding="utf-8").splitlines()
     files = {
         "the same data": (sample, []),
         "all negative": (generator.choice(texts[labels == 0], 400, replace=False).tolist(), ["score"]),
@@ -110,7 +111,7 @@ def test_drift_beyond_a_tenth_tells_other_data_from_the_data_that_the_default_mo
     for name, (rows, beyond) in files.items():
         (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": row}) + "\n" for row in rows))
         arguments = ["scorer", "in.jsonl", "-o", "out.csv", "--max-drift", "0.1", "--summary", "run.json"]
-        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "SCORE_PROVIDER": "cpu"}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "SCORE_PROVIDER": "cpu"}
         done = subprocess.run(
             [sys.executable, "-m", *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
         )  # fmt: skip

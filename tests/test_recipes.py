@@ -15,8 +15,8 @@ from pathlib import Path
 import kubernetes_validate
 import pytest
 import yaml
+from factories import ROOT
 
-ROOT = Path(__file__).parents[1]
 RECIPES = ROOT / "docs" / "recipes"
 CODES = (0, 1, 2, 3, 4, 5, 130, 137, 141, 143)
 DONE, AGAIN = (0, 3), (1, 4, 137)  # 143 is tried again where whoever ended it is not the scheduler itself

@@ -11,17 +11,15 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import s3fs
 import transformers
-from conftest import MAX_LENGTH, randomize, reviews, tiny_tokenizer
+from factories import MAX_LENGTH, ROOT, randomize, reviews, tiny_tokenizer
 from seaweedfs import BUCKET, seaweedfs
 
-ROOT = Path(__file__).parents[1]
 DOCS = sorted(
     str(path.relative_to(ROOT)) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/*/*.md"))
 )
@@ -66,9 +64,9 @@ case "$*" in
   .*) "{python}" -m pip install --dry-run --no-deps --no-build-isolation "$@" > pip.log 2>&1; cat pip.log; ! grep -q WARNING pip.log;;
 esac""",
     "kubectl": 'test "$1 $2" = "apply -f" && exec "{python}" -m kubernetes_validate --strict "$3"',
-    # That the options are there; tests/test_cluster.py runs it, and the job, where Ray and Spark are.
+    # That the options are there; tests/cluster/test_cluster.py runs it, and the job, where Ray and Spark are.
     "score-ray": """exec "{python}" -c "
-import sys; from scorer.raycli import command; command.make_context('score-ray', sys.argv[1:])
+import sys; from scorer.cli.score_ray import command; command.make_context('score-ray', sys.argv[1:])
 " "$@" """,
     "spark-submit": 'while test "${1#--}" != "$1"; do shift 2; done; test -f "$1"',
     "ray": "true",

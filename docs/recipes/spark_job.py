@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 import pandas as pd
 from pyspark.sql import SparkSession
 
-from scorer.parts import Part, check_folder, find_parts, mark_complete, mark_incomplete
-from scorer.partscorer import part_scorer
+from scorer.cluster.part_scorer import part_scorer
+from scorer.cluster.parts import Part, check_folder, find_parts, mark_complete, mark_incomplete
 
 OPTIONS = {"output_format": "parquet", "threads": 1}  # those of `score`, by their long names; a core for each task
 

@@ -1,1 +1,1 @@
-"""Pages to look at: of a run, and of two runs compared. One file each, which asks for nothing outside of itself."""
+"""A run in numbers and pages, and two outputs compared."""

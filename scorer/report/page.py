@@ -12,10 +12,9 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from scorer.messages import visible
-from scorer.progress import duration
+from scorer.base.text import duration, visible
 
-_HERE = Path(__file__).parent
+_ASSETS = Path(__file__).parent / "assets"
 # In this order: Plot draws with d3, charts.js says what.
 _SCRIPTS = ("vendor/d3-7.9.2.min.js", "vendor/plot-0.6.17.umd.min.js", "charts.js")
 
@@ -43,7 +42,7 @@ def render(template: str, charts: Mapping[str, Any], view: Mapping[str, Any]) ->
 @cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE),
+        loader=jinja2.FileSystemLoader(_ASSETS),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -96,7 +95,7 @@ def _size(count: int | None) -> str:
 
 @cache
 def _read(name: str) -> str:
-    return (_HERE / name).read_text(encoding="utf-8")
+    return (_ASSETS / name).read_text(encoding="utf-8")
 
 
 def _hash(script: str) -> str:

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from scorer.errors import UsageError
-from scorer.messages import meant
+from scorer.base.errors import UsageError
+from scorer.base.text import meant
 from scorer.rows.record import Parsed, Reason, Value
 
 TEXT_COLUMNS = ("text", "review", "content", "body", "comment")

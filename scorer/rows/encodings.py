@@ -5,8 +5,9 @@ Nothing is ever decoded by guessing. What is found out here goes into messages, 
 
 import codecs
 
-from scorer.errors import InputError, UsageError
+from scorer.base.errors import InputError, UsageError
 from scorer.rows.lines import Line
+from scorer.rows.record import Reason
 
 # Longest first: UTF-32's mark begins with UTF-16's.
 _MARKS = (
@@ -108,3 +109,20 @@ def check_beginning(source: str, first: Line, encoding: str, given: str) -> None
         raise InputError(f"{source} is not {given}. {_advised(name)}")
     if first.offset and encoding != "utf-8":
         raise InputError(f"{source} begins with the byte order mark of UTF-8: it is not {given}. Leave out --encoding.")
+
+
+def hint(reason: Reason, raw: bytes) -> str:
+    """One sentence or two for a person, or nothing.
+
+    >>> hint("invalid_json", b"[\\n")
+    "This looks like one JSON document; JSON Lines has an object a line: try `jq -c '.[]'` first."
+    """
+    if reason == "invalid_encoding":
+        return advice(raw)
+    if reason in ("invalid_json", "not_an_object") and (raw.strip() in (b"{", b"[") or raw.lstrip().startswith(b"[{")):
+        return "This looks like one JSON document; JSON Lines has an object a line: try `jq -c '.[]'` first."
+    if reason == "invalid_json" and raw.count(b"\r") > 1 and raw.count(b"\n") < 2:
+        return "This looks like lines that end in a carriage return alone: try `tr '\\r' '\\n'` first."
+    if reason == "column_count":
+        return "If fields hold the delimiter or line ends, check --delimiter, --quote-char and --escape-char."
+    return ""

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from urllib.parse import urlsplit
 
-from scorer.errors import UsageError
+from scorer.base.errors import UsageError
+from scorer.storage.inputs import STDIN
 
 TEXT_FORMATS = ("csv", "tsv", "jsonl", "ndjson")
 PARQUET = "parquet"
 FORMATS = (*TEXT_FORMATS, PARQUET)
 COMPRESSIONS = ("gz", "zst")
 DELIMITERS = {"csv": ",", "tsv": "\t"}
-STDIN = "-"
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,10 @@ import json
 import re
 from collections.abc import Iterator
 from json.decoder import scanstring  # type: ignore[attr-defined]
-from typing import NoReturn
 
+from scorer.base.text import refuse_constant
 from scorer.rows.lines import Line
 from scorer.rows.record import JsonValue, Parsed, Position, Reason
-
-
-def refuse_constant(constant: str) -> NoReturn:
-    """NaN and Infinity, which Python's parser takes unless it is told otherwise."""
-    raise ValueError(f"{constant} is not JSON")
-
 
 # Numbers stay as they are spelled: a float would turn 1.10 into 1.1, and 1E400 into infinity.
 _DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=refuse_constant)

@@ -8,6 +8,9 @@ from typing import NamedTuple, Protocol
 RAW_LIMIT = 64 * 1024
 """How much of an over-long record is kept for the rejects file."""
 
+MAX_RECORD_BYTES = 10_000_000
+"""A longer record is rejected."""
+
 _LINE = re.compile(rb"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 _TAIL = 64 * 1024  # tells whether the line's end is escaped, unless all of it were escape characters
 _PIECE = 1 << 16

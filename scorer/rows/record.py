@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, SupportsBytes, TypeAlias
 if TYPE_CHECKING:
     import pyarrow
 
-    from scorer.rows.arrowvalue import ArrowValue
+    from scorer.rows.arrow_value import ArrowValue
 
 Reason = Literal[
     "invalid_json",
@@ -47,6 +47,10 @@ class JsonValue(NamedTuple):
 
 Value: TypeAlias = "str | JsonValue | ArrowValue"
 """A field's value: a CSV cell as text, a JSON value, one of Parquet. Never type-inferred, never re-spelled."""
+
+
+Cell: TypeAlias = "Value | int | float | bool | None"
+"""A value to write: passed through, or one of the scorer's own. A float is a probability: 6 decimals."""
 
 
 def plain(value: "Value | None") -> str | None:
@@ -118,7 +122,7 @@ class Record:
         position: where it begins, for the case that it cannot be scored.
         raw: its bytes, for the same.
         length: of its bytes in the input.
-        duplicate: whether an earlier record has the same text; see `scorer.duplicates`.
+        duplicate: whether an earlier record has the same text; see `scorer.rows.duplicates`.
     """
 
     row: int

@@ -15,9 +15,9 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 
-from scorer.publish import sibling
-from scorer.rows.compressed import compress
 from scorer.rows.formats import COMPRESSIONS
+from scorer.storage.atomic import sibling
+from scorer.storage.compression import compress
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent

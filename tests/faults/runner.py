@@ -20,18 +20,18 @@ from types import SimpleNamespace
 
 import numpy as np
 
-import scorer.job
-import scorer.rows.parquetfile
-import scorer.rows.parquetout
-from scorer.cli import command, main
-from scorer.command import run_command
-from scorer.decision import Decision
-from scorer.engine import RowEngine
-from scorer.model import Choice, Scorer
-from scorer.phases import Phases
-from scorer.reuse import Reuse
-from scorer.signals import install
-from scorer.tokens import Tokens
+import scorer.rows.parquet_reader
+import scorer.rows.parquet_writer
+import scorer.run.score
+from scorer.base.signals import install
+from scorer.base.timing import Phases
+from scorer.cli.program import run_command
+from scorer.cli.score import command, main
+from scorer.engine.reuse import Reuse
+from scorer.engine.row_engine import RowEngine
+from scorer.model.decision import Decision
+from scorer.model.scorer import Choice, Scorer
+from scorer.model.tokenizer import Tokens
 
 # What can be asked to fail: the calls by which bytes come in and get out, are made durable, visible, and taken away.
 CALLS = ("read", "write", "fsync", "replace", "open", "ftruncate", "fchmod", "unlink")
@@ -88,7 +88,7 @@ class Calls:
         for call in CALLS:
             if call != "read":
                 setattr(os, call, lambda *a, call=call, **k: self.around(call, a[0], lambda: self.real[call](*a, **k)))
-        scorer.rows.source.open = scorer.journal.open = self.open
+        scorer.storage.inputs.open = scorer.run.journal.open = self.open
 
     def around(self, call, target, function):
         if self.call not in (call, "any") or not self.is_ours(target):
@@ -159,7 +159,7 @@ def serve():
 
 
 if __name__ == "__main__":
-    scorer.job.Scorer = Injected
+    scorer.run.score.Scorer = Injected
     if sys.argv[1:2] == ["--once"]:
         Injected.row_seconds = float(os.environ.get("ROW_SECONDS", "0"))
         del sys.argv[1]

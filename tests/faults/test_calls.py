@@ -118,7 +118,7 @@ def test_every_read_of_the_bundle_fails(score, tmp_path, monkeypatch, tally):
                 raise OSError(errno.EIO, "Input/output error")
             return super().read(size)
 
-    monkeypatch.setattr("scorer.bundle.open", Failing, raising=False)
+    monkeypatch.setattr("scorer.model.bundle.open", Failing, raising=False)
     while True:
         left[0] = len(held) + 1
         result = score(source, "-o", tmp_path / "out.csv")

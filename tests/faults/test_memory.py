@@ -4,7 +4,7 @@ import json
 import random
 
 import pytest
-from conftest import BAD, FILLER, GOOD, peak_memory
+from factories import BAD, FILLER, GOOD, peak_memory
 from harness import MARKS, counted
 
 pytestmark = MARKS

@@ -68,7 +68,7 @@ def test_the_first_signal_stops_the_run_and_keeps_what_is_done(tmp_path, tally, 
 
 SLOW_PUBLICATION = """
 import time
-from scorer.publish import FileDestination
+from scorer.storage.atomic import FileDestination
 publish = FileDestination.publish
 
 def slow(place):
@@ -77,9 +77,9 @@ def slow(place):
         time.sleep({seconds})
 
 FileDestination.publish = slow
-import runner, scorer.job
-scorer.job.Scorer = runner.Injected
-from scorer.cli import main
+import runner, scorer.run.score
+scorer.run.score.Scorer = runner.Injected
+from scorer.cli.score import main
 main()
 """
 

@@ -36,9 +36,9 @@ def pread(*arguments):
         os.kill(os.getpid(), signal.SIGKILL)
     return os.pread(*arguments)
 
-scorer.job.Scorer = Injected
-scorer.upload._PART = 5 << 20
-scorer.upload.os = SimpleNamespace(fstat=os.fstat, pread=pread)
+scorer.run.score.Scorer = Injected
+scorer.storage.upload._PART = 5 << 20
+scorer.storage.upload.os = SimpleNamespace(fstat=os.fstat, pread=pread)
 main()
 """
 

@@ -9,16 +9,16 @@ from dataclasses import dataclass, fields
 import numpy as np
 import reference
 
-import scorer.job
-from scorer.arguments import Arguments
-from scorer.cli import command
-from scorer.decision import Decision
-from scorer.engine import RowEngine
-from scorer.errors import ScorerError
-from scorer.model import Choice, Scorer
-from scorer.phases import Phases
-from scorer.reuse import Reuse
-from scorer.tokens import Tokens
+import scorer.run.score
+from scorer.base.errors import ScorerError
+from scorer.base.timing import Phases
+from scorer.cli.score import command
+from scorer.engine.reuse import Reuse
+from scorer.engine.row_engine import RowEngine
+from scorer.model.decision import Decision
+from scorer.model.scorer import Choice, Scorer
+from scorer.model.tokenizer import Tokens
+from scorer.run.options import Arguments
 
 _OPTIONS = command.make_context("score", ["in"]).params
 DEFAULTS = {field.name: _OPTIONS[field.name] for field in fields(Arguments)}
@@ -143,13 +143,13 @@ def _run(case, source, out, rejects):
             "details": case.details, "escape_formulas": case.escape_formulas and case.output_kind != "jsonl",
         }
     )  # fmt: skip
-    scorer.job.Scorer, real = Model, scorer.job.Scorer
+    scorer.run.score.Scorer, real = Model, scorer.run.score.Scorer
     try:
-        return scorer.job.run(arguments), None
+        return scorer.run.score.run(arguments), None
     except ScorerError as error:
         return error.exit_code, error
     finally:
-        scorer.job.Scorer = real
+        scorer.run.score.Scorer = real
 
 
 def _expected(case):

@@ -20,13 +20,13 @@ from collections import Counter
 from pathlib import Path
 
 from cases import Case, check
-from conftest import MAX_LENGTH, list_again, make_bundle, tiny_model, tiny_tokenizer
+from factories import MAX_LENGTH, list_again, make_bundle, tiny_model, tiny_tokenizer
 from test_properties import JSON_PIECES, PIECES
 
-from export.encoder import load_encoder
-from scorer.bundle import SUMS
-from scorer.errors import ProviderError, ScorerError
-from scorer.model import Scorer
+from export.encoder.load import load_encoder
+from scorer.base.errors import ProviderError, ScorerError
+from scorer.model.bundle import SUMS
+from scorer.model.scorer import Scorer
 
 HERE = Path(__file__).resolve().parent
 CASE_SECONDS = 20

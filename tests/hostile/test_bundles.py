@@ -8,20 +8,18 @@ import shutil
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-from conftest import list_again
+from factories import ROOT, list_again
 from onnx import TensorProto, helper, numpy_helper
 
-from scorer.bundle import SUMS, parse_sums
-from scorer.errors import BundleError, UsageError
-from scorer.model import Scorer
-from scorer.onnxfile import UnfitGraph, check_onnx
+from scorer.base.errors import BundleError, UsageError
+from scorer.model.bundle import SUMS, parse_sums
+from scorer.model.graph_check import UnfitGraph, check_onnx
+from scorer.model.scorer import Scorer
 
-ROOT = Path(__file__).parents[2]
 GRAPH = "model.fp32.onnx"
 SECRET = b"not for the model\n" * 1000
 

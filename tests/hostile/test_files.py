@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scorer.model import Scorer
+from scorer.model.scorer import Scorer
 
 HERE = Path(__file__).parent
 OUTCOMES = [json.loads(line) for line in (HERE / "outcomes.jsonl").read_text().splitlines()]

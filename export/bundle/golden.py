@@ -1,0 +1,71 @@
+"""Short texts, written for this project, whose logits travel with every bundle."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnx
+
+from export.classifier.classifier import Classifier
+from export.graph.fp32 import graph_logits
+from scorer.model.manifest import GoldenRow
+from scorer.model.tokenizer import Tokenizer
+
+TEXTS = (
+    "Loved every minute of it.",
+    "A dull, endless film; I walked out before the second act.",
+    "It was fine.",
+    "Not the masterpiece everyone promised, but the last scene alone is worth the ticket.",
+    "Why would anybody pay for this?",
+    "¡Qué película tan bonita! 10/10",
+    "The camera never rests, the actors never act, and the plot never arrives. Still, my daughter laughed from beginning "
+    "to end, and on the way home she told me the whole story again with all the voices, so perhaps it was not made for me.",
+    "ok",
+)
+
+# Room between the noise of instruction sets and what a wrong kernel gets wrong. The noise of fp32 is some 1e-5.
+_FP32_TOLERANCE = 1e-3
+# Measured (docs/PERFORMANCE.md): one rounding that turned moved a logit of an earlier default model by up to 1.1% of
+# the largest golden logit; 16-bit saturation, which CPUs without VNNI run into, moves one of today's by 5.5%.
+# That of fp16 is some ten times what float16 rounds (docs/PERFORMANCE.md).
+_SHARES = {"int8": 0.02, "fp16": 0.01}
+
+_LONGEST = 10_000  # characters, as a manifest has them at most
+
+
+def golden_rows(
+    graphs: Mapping[str, onnx.ModelProto], tokenizer: Tokenizer, classifier: Classifier
+) -> tuple[GoldenRow, ...]:
+    """Score the golden texts with each precision's graph, as the scorer will on CPU."""
+    texts = [*TEXTS]
+    if classifier.cut is not None:
+        texts.append(_longer_than(classifier.cut.length, tokenizer))
+    ids = tokenizer.encode(texts).ids
+    logits = {precision: graph_logits(graph, ids) for precision, graph in graphs.items()}
+    return tuple(
+        GoldenRow(text, {precision: tuple(map(float, logits[precision][row])) for precision in graphs})
+        for row, text in enumerate(texts)
+    )
+
+
+def _longer_than(length: int, tokenizer: Tokenizer) -> str:
+    """The golden texts one after the other, as often as it takes for the graph to have something to cut."""
+    text = " ".join(TEXTS)
+    while len(text) < _LONGEST and len(tokenizer.encode([text]).ids[0]) <= length:
+        text += " " + text
+    return text[:_LONGEST]
+
+
+def tolerances_of(golden: Sequence[GoldenRow], tokenizer: Tokenizer, classifier: Classifier) -> dict[str, float]:
+    """By how much golden rows' logits may differ on another machine, by precision.
+
+    In int8 and fp16 the last bit of a sum can turn a rounding, which then shows in the logit, the more so the larger the
+    encoder's part of logits is; the wide part is float32 in each of them.
+    """
+    ids = tokenizer.encode([row.text for row in golden]).ids
+    wide = 0 if classifier.wide is None else classifier.wide.logits(ids)
+    found = {}
+    for precision in golden[0].logits:
+        largest = np.abs(np.array([row.logits[precision] for row in golden]) - wide).max()
+        share = _SHARES.get(precision)
+        found[precision] = _FP32_TOLERANCE if share is None else round(share * max(1.0, float(largest)), 4)
+    return found

@@ -1,0 +1,78 @@
+"""`score-model parity`: a bundle that is there, against the PyTorch encoder it was made from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from export.bundle.bundle import load_classifier
+from export.classifier.head import predict
+from export.encoder.load import FrozenEncoder
+from export.errors import ExportError, ParityError
+from export.graph.parity import LEAST_AGREEMENT, TOLERANCE, Parity, compare, is_too_low, torch_logits
+from scorer.engine.batches import pad
+from scorer.engine.row_engine import RowEngine
+from scorer.engine.runtime import open_session
+from scorer.model.bundle import TOKENIZER, Bundle
+from scorer.model.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """A precision's logits, a row a run, against PyTorch's.
+
+    Attributes:
+        precision: of the bundle.
+        difference: the biggest absolute difference of a logit.
+        mean: the mean absolute difference.
+        labels: share of texts that get the same label.
+    """
+
+    precision: str
+    difference: float
+    mean: float
+    labels: float
+
+
+def check_bundle(
+    bundle: Bundle, encoder: FrozenEncoder, texts: Sequence[str], threads: int
+) -> tuple[Parity | None, list[Agreement]]:
+    """Compare every precision with PyTorch: fp32 in padded batches and a row a run, the others a row a run.
+
+    Raises:
+        ParityError: fp32 differs by more than `TOLERANCE`, or a precision agrees on too few labels, see `is_too_low`.
+        ExportError: this is another encoder than the bundle's.
+    """
+    if encoder.sha256 != bundle.manifest.encoder.get("sha256"):
+        where = " (the folder that --save-encoder wrote, for its blocks were trained)"
+        raise ExportError(
+            f"{encoder.name} is not the encoder that {bundle.path} was made with (its weights' sha256 differ). Name the "
+            f"right one with --encoder{where if bundle.manifest.encoder.get('unfrozen') else ''}."
+        )
+    classifier, manifest = load_classifier(bundle), bundle.manifest
+    rows = Tokenizer(bundle.files[TOKENIZER], manifest.tokens_kept).encode(texts).ids
+    sessions = {
+        name: open_session(bundle.graph(name), "cpu", external=bundle.external(name))
+        for name in sorted(bundle.manifest.precisions)
+    }
+    parity = None
+    longest = encoder.positions if classifier.cut is None else manifest.tokens_kept
+    if "fp32" in sessions:
+        parity = compare(sessions["fp32"], encoder, classifier, rows, longest=longest)
+    expected = np.concatenate([torch_logits(encoder, classifier, *pad([row])) for row in rows])
+    found = []
+    for precision, session in sessions.items():
+        logits = RowEngine(session, threads).logits(rows)
+        distance = np.abs(logits - expected)
+        same = float(np.mean(predict(logits) == predict(expected)))
+        found.append(Agreement(precision, float(distance.max()), float(distance.mean()), same))
+        if precision == "fp32" and not distance.max() <= TOLERANCE:
+            raise ParityError(
+                f"fp32 differs from PyTorch by {distance.max():.2g} in a logit; {TOLERANCE:.0e} is allowed."
+            )
+        if is_too_low(same, len(rows)):
+            raise ParityError(
+                f"{precision} gives the label of PyTorch for {same:.2%} of {len(rows)} texts; "
+                f"that is less than {LEAST_AGREEMENT:.0%}, and not by chance."
+            )
+    return parity, found

@@ -1,0 +1,1 @@
+"""The numerics trained on top of an encoder."""

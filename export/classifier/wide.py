@@ -1,0 +1,174 @@
+"""The wide part: weights of the pieces of a text and of its pairs of neighbours, beside the encoder's few vectors.
+
+What decides about a review is often said in two words, at whatever place, and linear models of word pairs are hard to
+beat on long texts (Wang and Manning 2012, "Baselines and Bigrams"). The sum is part of the graph: a look-up for each
+piece and pair, a thousandth of the encoder's work. It reads the whole text, also what the encoder has no room for.
+
+Each different piece or pair counts once, however often it is there: on texts about films of which none was trained on
+that is worth two points of accuracy (docs/ACCURACY.md).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.sparse
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from export.classifier.head import Step, loss, predict
+
+PAIRS = 1 << 20
+"""Weights for pairs: they share them by hash. With four times as many nothing is gained (docs/ACCURACY.md)."""
+
+MULTIPLIER = 2_654_435_761
+"""Of the pairs' hash: Knuth's, the prime next to 2^32 times the golden ratio; no sum passes 2^63."""
+
+
+Texts = tuple[Sequence[np.ndarray], np.ndarray]
+"""Token ids, (sequence,) each, and labels int64 (texts,)."""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Which weights a text takes.
+
+    Attributes:
+        pieces: of the vocabulary.
+        pairs: weights that the pairs share.
+    """
+
+    pieces: int
+    pairs: int
+
+    @property
+    def count(self) -> int:
+        return self.pieces + self.pairs
+
+    def of(self, ids: np.ndarray) -> np.ndarray:
+        """The different numbers, sorted, of a text's pieces and of its pairs; ids (sequence,)."""
+        pairs = self.pieces + (ids[:-1] * MULTIPLIER + ids[1:]) % self.pairs
+        return np.unique(np.concatenate([ids, pairs]))
+
+    def matrix(self, rows: Iterable[np.ndarray]) -> scipy.sparse.csr_matrix:
+        """float32 (texts, count): 1 where a text has it."""
+        keys = [self.of(ids) for ids in rows]
+        ends = np.cumsum([0, *map(len, keys)])
+        columns = np.concatenate(keys) if keys else np.empty(0, dtype=np.int64)
+        ones = np.ones(len(columns), dtype=np.float32)
+        return scipy.sparse.csr_matrix((ones, columns, ends), shape=(len(keys), self.count))
+
+
+@dataclass(frozen=True)
+class Wide:
+    """logits += the sum of the weights of a text's `Keys`.
+
+    Attributes:
+        keys: which.
+        weight: float16 (keys, logits).
+    """
+
+    keys: Keys
+    weight: np.ndarray
+
+    def logits(self, rows: Sequence[np.ndarray]) -> np.ndarray:
+        """float32 (texts, logits) of token ids, (sequence,) each."""
+        floats = self.weight.astype(np.float32)
+        return np.stack([floats[self.keys.of(ids)].sum(axis=0) for ids in rows])
+
+
+@dataclass(frozen=True)
+class WideSettings:
+    """How the wide part is trained.
+
+    Attributes:
+        pairs: weights that the pairs share.
+        l2: strengths of the penalty ``l2 / 2 * |weights|^2`` a text that are tried; validation chooses.
+    """
+
+    pairs: int = PAIRS
+    l2: tuple[float, ...] = (0.001, 0.0003, 0.0001)
+
+
+@dataclass(frozen=True)
+class WideTraining:
+    """A trained wide part, alone: not yet rounded, and with a bias of its own.
+
+    Attributes:
+        keys: of the texts.
+        weight: float32 (keys, logits).
+        bias: float32 (logits,).
+        steps: the penalties that were tried.
+        best: the one that was taken.
+    """
+
+    keys: Keys
+    weight: np.ndarray
+    bias: np.ndarray
+    steps: tuple[Step, ...]
+    best: Step
+
+    def logits(self, rows: Sequence[np.ndarray]) -> np.ndarray:
+        """float32 (texts, logits) of token ids, (sequence,) each."""
+        return np.asarray(self.keys.matrix(rows) @ self.weight + self.bias, dtype=np.float32)
+
+    def wide(self, share: float) -> Wide:
+        """The wide part with so much weight, without its bias, which belongs into the head's."""
+        return Wide(self.keys, (share * self.weight).astype(np.float16))
+
+    def on(self, texts: Texts) -> "WideTraining":
+        """Trained on other texts, with the penalty that was taken."""
+        weight, bias = _regression(self.keys.matrix(texts[0]), texts[1], self.weight.shape[1], self.best.number)
+        return replace(self, weight=weight, bias=bias)
+
+
+def train_wide(
+    train: Texts, validation: Texts, *, pieces: int, label_count: int, settings: WideSettings
+) -> WideTraining:
+    """Logistic regression on what texts hold, scaled by its naive Bayes log-count ratio (Wang and Manning 2012, 2.3).
+
+    The ratio makes the penalty cheap for what tells the labels apart already by counting. More than two labels are one
+    regression each against all others, for each has ratios of its own.
+
+    Args:
+        train: what is trained on.
+        validation: chooses the penalty.
+        pieces: of the vocabulary.
+        label_count: two give one logit, more give C.
+        settings: how.
+    """
+    keys = Keys(pieces, settings.pairs)
+    matrix, held_out = keys.matrix(train[0]), keys.matrix(validation[0])
+    steps: list[Step] = []
+    best: tuple[Step, np.ndarray, np.ndarray] | None = None
+    for l2 in settings.l2:
+        weight, bias = _regression(matrix, train[1], 1 if label_count == 2 else label_count, l2)
+        train_loss, validation_loss = (
+            loss(torch.from_numpy(x @ weight + bias), torch.from_numpy(labels)).item()
+            for x, labels in ((matrix, train[1]), (held_out, validation[1]))
+        )
+        accuracy = float(np.mean(predict(held_out @ weight + bias) == validation[1]))
+        step = Step(l2, train_loss, validation_loss, accuracy)
+        steps.append(step)
+        if best is None or step.validation_loss < best[0].validation_loss:
+            best = step, weight, bias
+    assert best is not None, "at least one is tried"
+    return WideTraining(keys, best[1], best[2], tuple(steps), best[0])
+
+
+def _regression(
+    matrix: scipy.sparse.csr_matrix, labels: np.ndarray, logits: int, l2: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """float32 weights (keys, logits) and biases (logits,)."""
+    targets = [1] if logits == 1 else list(range(logits))
+    fitted = [_one_against_others(matrix, labels == target, l2) for target in targets]
+    return np.stack([weight for weight, _ in fitted], axis=1), np.array([bias for _, bias in fitted], dtype=np.float32)
+
+
+def _one_against_others(matrix: scipy.sparse.csr_matrix, is_it: np.ndarray, l2: float) -> tuple[np.ndarray, float]:
+    """float32 weights (keys,) and bias of the logit of one label."""
+    inside, outside = (1 + np.asarray(matrix[rows].sum(axis=0)).ravel() for rows in (is_it, ~is_it))
+    ratio = np.log(inside / inside.sum()) - np.log(outside / outside.sum())
+    model = LogisticRegression(C=1 / (l2 * len(is_it)), max_iter=1000)
+    model.fit(matrix @ scipy.sparse.diags(ratio.astype(np.float32)), is_it)
+    return (ratio * model.coef_[0]).astype(np.float32), float(model.intercept_[0])

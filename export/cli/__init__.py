@@ -1,0 +1,1 @@
+"""The command `score-model`, one file a subcommand."""

@@ -1,0 +1,1 @@
+"""A pretrained encoder: weights, tokenizer, pooled vectors."""

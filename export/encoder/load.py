@@ -1,0 +1,188 @@
+"""Loading a pretrained encoder and its tokenizer, frozen."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import transformers
+from torch import nn
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig
+
+from export.errors import ExportError, UnsupportedEncoder
+from scorer.model.prefixes import BR_TAG
+from scorer.model.tokenizer import Tokenizer
+
+# Post-LayerNorm encoders that differ only in the names of their weights and in the first position: see export.graph.fp32.
+FAMILIES = ("distilbert", "bert", "roberta")
+
+_BR_TAG = {"type": "Replace", "pattern": {"Regex": BR_TAG}, "content": " "}
+
+
+@dataclass(frozen=True)
+class FrozenEncoder:
+    """A pretrained encoder that is only ever read.
+
+    Attributes:
+        name: as it was asked for; a folder's last part where it was a folder.
+        revision: the hub's commit, or None for a local folder.
+        model: the encoder in eval mode, no weight of it trainable.
+        tokenizer_json: the fast tokenizer's file, its own padding and truncation switched off.
+        tokenizer: the tokenizer built from that very file.
+        sha256: of the weights' names, shapes and bytes, whatever file format they were stored in.
+    """
+
+    name: str
+    revision: str | None
+    model: nn.Module
+    tokenizer_json: bytes
+    tokenizer: Tokenizer
+    sha256: str
+
+    @property
+    def config(self) -> PretrainedConfig:
+        config = self.model.config
+        assert isinstance(config, PretrainedConfig)
+        return config
+
+    @property
+    def hidden_size(self) -> int:
+        return int(self.config.hidden_size)
+
+    @property
+    def layers(self) -> int:
+        return int(self.config.num_hidden_layers)
+
+    @property
+    def positions(self) -> int:
+        """How many tokens it can read at most."""
+        return int(self.config.max_position_embeddings) - first_position(self.config)
+
+
+def load_encoder(
+    name: str,
+    *,
+    max_length: int,
+    max_tokens: int | None = None,
+    revision: str | None = None,
+    called: str | None = None,
+    clean_html: bool = False,
+) -> FrozenEncoder:
+    """Load an encoder by its hub name or from a local folder.
+
+    Args:
+        name: a hub name, or a folder with config.json, weights and tokenizer.json (or vocab files).
+        max_length: tokens of a text that the encoder will read at most, special tokens included.
+        max_tokens: tokens that its tokenizer keeps of a text; None for no more than that.
+        revision: the hub's branch, tag or commit.
+        called: what the bundle calls it; None for its name.
+        clean_html: let the tokenizer replace ``<br>`` tags by a space; it travels with the bundle.
+
+    Raises:
+        UnsupportedEncoder: it is none of `FAMILIES`, has no fast tokenizer, or has fewer positions than ``max_length``.
+        ExportError: it cannot be found or read.
+    """
+    # Its report of weights that are left out on purpose, and its bar for a second's work, would bury our own lines.
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        config = AutoConfig.from_pretrained(name, revision=revision)
+        check_supported(config, name)
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, use_fast=True)
+        # BERT and RoBERTa carry a pooling layer that the head never reads.
+        extra = {} if config.model_type == "distilbert" else {"add_pooling_layer": False}
+        # float32 whatever the file holds: parity is promised in float32.
+        model = AutoModel.from_pretrained(name, revision=revision, dtype=torch.float32, **extra)
+    except UnsupportedEncoder:
+        raise
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ExportError(
+            f"the encoder {name!r} cannot be loaded: {_first_line(error)}\n"
+            "Give a hub name (and reach the hub), or a local folder that holds config.json, the weights and the tokenizer."
+        ) from error
+    if not hasattr(tokenizer, "backend_tokenizer"):
+        raise UnsupportedEncoder(f"the encoder {name!r} has no fast tokenizer (tokenizer.json), which scoring needs.")
+    return freeze(
+        model,
+        tokenizer.backend_tokenizer.to_str(),
+        name=called or (Path(name).name if Path(name).is_dir() else name),
+        revision=getattr(config, "_commit_hash", None),
+        max_length=max_length,
+        max_tokens=max_tokens,
+        clean_html=clean_html,
+    )
+
+
+def freeze(
+    model: nn.Module,
+    tokenizer_json: str,
+    *,
+    name: str,
+    max_length: int,
+    max_tokens: int | None = None,
+    revision: str | None = None,
+    clean_html: bool = False,
+) -> FrozenEncoder:
+    """Make an encoder read-only: no gradients, no dropout; and its tokenizer free of settings of its own."""
+    check_supported(model.config, name)  # type: ignore[arg-type]
+    model.eval()
+    model.requires_grad_(False)
+    file = plain_tokenizer(tokenizer_json, clean_html=clean_html)
+    encoder = FrozenEncoder(
+        name, revision, model, file, Tokenizer(file, max_tokens or max_length), weights_sha256(model)
+    )
+    if max_length > encoder.positions:
+        raise UnsupportedEncoder(
+            f"the encoder {name!r} has {encoder.positions} positions; --max-length {max_length} is more."
+        )
+    return encoder
+
+
+def save(encoder: FrozenEncoder, folder: Path) -> None:
+    """Write it as `load_encoder` reads it; its tokenizer has the cleaning in it."""
+    encoder.model.save_pretrained(folder)  # type: ignore[operator]
+    (folder / "tokenizer.json").write_bytes(encoder.tokenizer_json)
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings) + "\n")
+
+
+def check_supported(config: PretrainedConfig, name: str) -> None:
+    """Raise `UnsupportedEncoder` unless the graph of this kind of encoder can be written exactly."""
+    if config.model_type not in FAMILIES:
+        raise UnsupportedEncoder(
+            f"the encoder {name!r} is of the kind {config.model_type!r}; "
+            f"supported are DistilBERT and the BERT family (BERT, MiniLM, RoBERTa): {', '.join(FAMILIES)}."
+        )
+    activation = config.activation if config.model_type == "distilbert" else config.hidden_act
+    if activation != "gelu":
+        raise UnsupportedEncoder(f"the encoder {name!r} uses the activation {activation!r}; only 'gelu' is supported.")
+    if getattr(config, "is_decoder", False) or getattr(config, "position_embedding_type", "absolute") != "absolute":
+        raise UnsupportedEncoder(f"the encoder {name!r} is a decoder or has relative positions; neither is supported.")
+
+
+def first_position(config: PretrainedConfig) -> int:
+    """The row of the position table that belongs to the first token: RoBERTa counts from its padding id + 1."""
+    return config.pad_token_id + 1 if config.model_type == "roberta" else 0
+
+
+def plain_tokenizer(tokenizer_json: str, *, clean_html: bool) -> bytes:
+    """The tokenizer's file without padding and truncation, with the cleaning of text put first in its normaliser."""
+    settings = json.loads(tokenizer_json)
+    settings["padding"] = settings["truncation"] = None
+    if clean_html:
+        steps = [_BR_TAG] + ([settings["normalizer"]] if settings["normalizer"] else [])
+        settings["normalizer"] = {"type": "Sequence", "normalizers": steps}
+    return json.dumps(settings, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def weights_sha256(model: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

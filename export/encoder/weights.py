@@ -1,0 +1,150 @@
+"""The weights of an encoder as arrays, in one shape for every supported family."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import PretrainedConfig
+
+from export.encoder.load import FrozenEncoder, first_position
+
+# Where each family keeps the parts of a post-LayerNorm block (Devlin et al. 2018, figure 1; Vaswani et al. 2017).
+_BERT_BLOCK = {
+    "query": "attention.self.query",
+    "key": "attention.self.key",
+    "value": "attention.self.value",
+    "attention_output": "attention.output.dense",
+    "attention_norm": "attention.output.LayerNorm",
+    "ffn_in": "intermediate.dense",
+    "ffn_out": "output.dense",
+    "ffn_norm": "output.LayerNorm",
+}
+_DISTILBERT_BLOCK = {
+    "query": "attention.q_lin",
+    "key": "attention.k_lin",
+    "value": "attention.v_lin",
+    "attention_output": "attention.out_lin",
+    "attention_norm": "sa_layer_norm",
+    "ffn_in": "ffn.lin1",
+    "ffn_out": "ffn.lin2",
+    "ffn_norm": "output_layer_norm",
+}
+_BLOCKS = {
+    "distilbert": ("transformer.layer", _DISTILBERT_BLOCK),
+    "bert": ("encoder.layer", _BERT_BLOCK),
+    "roberta": ("encoder.layer", _BERT_BLOCK),
+}
+
+
+@dataclass(frozen=True)
+class Linear:
+    """``x @ weight + bias``.
+
+    Attributes:
+        weight: float32 (in, out), the transpose of what PyTorch keeps.
+        bias: float32 (out,).
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray
+
+
+@dataclass(frozen=True)
+class Norm:
+    """A LayerNorm over the last axis: weight and bias float32 (hidden,)."""
+
+    weight: np.ndarray
+    bias: np.ndarray
+    epsilon: float
+
+
+@dataclass(frozen=True)
+class Block:
+    """One transformer block: self-attention and feed-forward, each added to its input and normalised."""
+
+    query: Linear
+    key: Linear
+    value: Linear
+    attention_output: Linear
+    attention_norm: Norm
+    ffn_in: Linear
+    ffn_out: Linear
+    ffn_norm: Norm
+
+
+@dataclass(frozen=True)
+class EncoderWeights:
+    """Embeddings and blocks of a post-LayerNorm encoder.
+
+    Attributes:
+        word: float32 (vocabulary, hidden).
+        positions: float32 (longest sequence, hidden), from the first token's on; the token type's vector is added.
+        embedding_norm: after the sum of both.
+        blocks: in order.
+        heads: of the attention.
+    """
+
+    word: np.ndarray
+    positions: np.ndarray
+    embedding_norm: Norm
+    blocks: tuple[Block, ...]
+    heads: int
+
+    @property
+    def hidden(self) -> int:
+        return self.word.shape[1]
+
+
+def encoder_weights(encoder: FrozenEncoder) -> EncoderWeights:
+    """The encoder's own tensors, transposed views where a product wants them so, not copies."""
+    model, config = encoder.model, encoder.config
+    positions = _array(model.get_parameter("embeddings.position_embeddings.weight"))[first_position(config) :]
+    if config.model_type != "distilbert":
+        # A single text is all of token type 0, so that type's vector belongs to every position.
+        positions = positions + _array(model.get_parameter("embeddings.token_type_embeddings.weight"))[0]
+    return EncoderWeights(
+        word=_array(model.get_parameter("embeddings.word_embeddings.weight")),
+        positions=positions,
+        embedding_norm=_norm(model.get_submodule("embeddings.LayerNorm")),
+        blocks=tuple(map(_block, block_modules(model, config))),
+        heads=int(config.num_attention_heads),
+    )
+
+
+def block_modules(model: nn.Module, config: PretrainedConfig) -> list[dict[str, nn.Module]]:
+    """The encoder's own modules, block by block, by the names of `Block`."""
+    layers, names = _BLOCKS[config.model_type]
+    return [
+        {part: layer.get_submodule(name) for part, name in names.items()}
+        for layer in model.get_submodule(layers).children()
+    ]
+
+
+def _block(parts: Mapping[str, nn.Module]) -> Block:
+    return Block(
+        query=_linear(parts["query"]),
+        key=_linear(parts["key"]),
+        value=_linear(parts["value"]),
+        attention_output=_linear(parts["attention_output"]),
+        attention_norm=_norm(parts["attention_norm"]),
+        ffn_in=_linear(parts["ffn_in"]),
+        ffn_out=_linear(parts["ffn_out"]),
+        ffn_norm=_norm(parts["ffn_norm"]),
+    )
+
+
+def _linear(module: nn.Module) -> Linear:
+    assert isinstance(module, nn.Linear)
+    return Linear(_array(module.weight).T, _array(module.bias))
+
+
+def _norm(module: nn.Module) -> Norm:
+    assert isinstance(module, nn.LayerNorm)
+    return Norm(_array(module.weight), _array(module.bias), float(module.eps))
+
+
+def _array(parameter: torch.Tensor) -> np.ndarray:
+    array: np.ndarray = parameter.detach().numpy()
+    return array

@@ -1,0 +1,1 @@
+"""Figures of a bundle: metrics, baselines, the model card."""

@@ -1,0 +1,165 @@
+"""Scoring labelled texts with a bundle, through the engine that will really score, and what comes of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from export.data import Row, Split, make_split, sort_labels
+from export.errors import DatasetError
+from export.evaluation.metrics import Metrics, losses, metrics, predictions
+from scorer.base.progress import Progress
+from scorer.model.decision import scores
+from scorer.model.reference import SCORE_EDGES, TOKEN_EDGES, UNKNOWN_EDGES, Histogram, Reference
+from scorer.model.scorer import Scorer
+from scorer.model.tokenizer import unknown_share
+
+_WINDOW = 1024
+
+# Where figures by length begin anew, in tokens; the length that the encoder reads is one more.
+_LENGTHS = (64, 128, 256, 512, 1024)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Labelled texts with what a bundle says of them.
+
+    Attributes:
+        split: the texts and the truth.
+        probabilities: float64 (texts, labels).
+        lengths: tokens that were fed, int64 (texts,).
+        truncated: whether there were more, bool (texts,).
+        unknown: share of the tokens that stand for what the vocabulary lacks, float64 (texts,).
+    """
+
+    split: Split
+    probabilities: np.ndarray
+    lengths: np.ndarray
+    truncated: np.ndarray
+    unknown: np.ndarray
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """Label numbers (texts,)."""
+        return predictions(self.probabilities)
+
+    @property
+    def metrics(self) -> Metrics:
+        return metrics(self.probabilities, self.split.labels)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The figures of some of the texts.
+
+    Attributes:
+        name: which.
+        metrics: theirs.
+    """
+
+    name: str
+    metrics: Metrics
+
+
+def score_split(scorer: Scorer, split: Split, *, quiet: bool = False) -> Scored:
+    """Score labelled texts with a bundle.
+
+    Args:
+        scorer: the bundle, ready to score.
+        split: texts, and numbers into ``scorer.labels``.
+        quiet: show no progress.
+    """
+    probabilities, lengths, truncated, unknown = [], [], [], []
+    with Progress(f"evaluating {scorer.choice.precision}", len(split), quiet=quiet) as progress:
+        progress.show(0, "")
+        for start in range(0, len(split), _WINDOW):
+            tokens = scorer.tokenizer.encode(split.texts[start : start + _WINDOW])
+            probabilities.append(scorer.score_tokens(tokens).probabilities)
+            lengths += [len(ids) for ids in tokens.ids]
+            truncated += tokens.truncated
+            unknown += [unknown_share(ids, scorer.tokenizer.unknown_id) for ids in tokens.ids]
+            progress.show(len(lengths), f"{len(lengths):,} texts")
+    return Scored(
+        split, np.concatenate(probabilities), np.array(lengths), np.array(truncated, dtype=bool), np.array(unknown)
+    )
+
+
+def by_length(scored: Scored, max_length: int) -> list[Group]:
+    """Figures by the number of tokens.
+
+    Args:
+        scored: the texts.
+        max_length: tokens that the encoder reads; what is longer begins a group.
+
+    Texts of which not all tokens are kept are a group of their own, for their length is not known.
+    """
+    most = int(scored.lengths.max(initial=0))
+    edges = sorted({*(edge for edge in _LENGTHS if edge < most), min(max_length, most), most})
+    found = []
+    for low, high in pairwise([0, *edges]):
+        here = (scored.lengths > low) & (scored.lengths <= high) & ~scored.truncated
+        found += _group(f"{low + 1:,} to {high:,} tokens" if low else f"up to {high:,} tokens", scored, here)
+    return found + _group(f"more than {most:,} tokens", scored, scored.truncated)
+
+
+def by_group(scored: Scored) -> list[Group]:
+    """Figures by the value of the column that they are given by, if there is one."""
+    groups = np.array(scored.split.groups)
+    return [one for name in sort_labels(set(scored.split.groups)) for one in _group(name, scored, groups == name)]
+
+
+def costliest(scored: Scored, most: int) -> list[int]:
+    """The wrongly labelled texts that cost most, -ln of what their true label was given; text numbers."""
+    cost = losses(scored.probabilities, scored.split.labels)
+    cost[scored.predicted == scored.split.labels] = -1
+    order = np.argsort(-cost, kind="stable")[:most]
+    return [int(text) for text in order if cost[text] >= 0]
+
+
+def number_labels(rows: Sequence[Row], labels: tuple[str, ...], names: tuple[str, ...] | None) -> Split:
+    """A file's rows as a split of a bundle's labels.
+
+    Args:
+        rows: texts with raw labels.
+        labels: the bundle's.
+        names: what the raw labels, sorted, are called; None if they are the bundle's labels already.
+
+    Raises:
+        DatasetError: a label is none of the bundle's.
+    """
+    raw = sort_labels({row.label for row in rows})
+    if names is not None and len(names) != len(raw):
+        raise DatasetError(f"--label-names gives {len(names)} names for the {len(raw)} labels {', '.join(raw)}.")
+    by_raw = dict(zip(raw, names or raw, strict=True))
+    unknown = sorted(set(by_raw.values()) - set(labels))
+    if unknown:
+        raise DatasetError(
+            f"the data has labels that the bundle lacks: {', '.join(unknown)}. The bundle has: {', '.join(labels)}; "
+            f"name the data's labels ({', '.join(raw)}) in this order with --label-names."
+        )
+    return make_split(rows, {label: labels.index(by_raw[label]) for label in raw})
+
+
+def _group(name: str, scored: Scored, here: np.ndarray) -> list[Group]:
+    if not here.any():
+        return []
+    return [Group(name, metrics(scored.probabilities[here], scored.split.labels[here]))]
+
+
+def reference(scored: Scored) -> Reference:
+    """Histograms of scores, lengths and unknown pieces, as they go into the manifest.
+
+    Args:
+        scored: the test texts.
+    """
+    return Reference(
+        len(scored.lengths),
+        score=_histogram(scores(scored.probabilities), SCORE_EDGES),
+        tokens=_histogram(scored.lengths, TOKEN_EDGES),
+        unknown=_histogram(scored.unknown, UNKNOWN_EDGES),
+    )
+
+
+def _histogram(values: np.ndarray, edges: tuple[float, ...]) -> Histogram:
+    return Histogram(edges, np.histogram(values, edges)[0].tolist())

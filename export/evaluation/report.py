@@ -1,0 +1,143 @@
+"""`score-model evaluate`: bundles side by side on labelled texts, in tables, figures, and a list of the costliest errors."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from export.data import Split
+from export.evaluation import baseline
+from export.evaluation.evaluate import Group, Scored, by_group, by_length, costliest
+from export.evaluation.figures import accuracy_bars, confusion_matrix, reliability_diagram
+from export.evaluation.metrics import Metrics, confusion, losses, metrics, reliability
+from export.evaluation.model_card import figures_of, table
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A bundle and what came out.
+
+    Attributes:
+        name: of the bundle, with its precision and provider.
+        labels: the bundle's.
+        max_length: tokens that its encoder reads.
+        scored: the texts.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    max_length: int
+    scored: Scored
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Texts by true and predicted label."""
+        return confusion(self.scored.split.labels, self.scored.predicted, len(self.labels))
+
+
+def baseline_row(split: Split, label_count: int, train: Split | None) -> tuple[str, Metrics]:
+    """The baseline's name and figures: trained on a file of its own, or cross-validated on the texts themselves.
+
+    Args:
+        split: the texts.
+        label_count: of all labels.
+        train: texts to train on, or None.
+    """
+    if train is not None:
+        found, how = baseline.trained_on(train.texts, train.labels, split.texts, label_count), "trained on --train-file"
+    else:
+        found, how = baseline.cross_validated(split.texts, split.labels, label_count), "five-fold on these texts"
+    return f"{baseline.NAME}, {how}", metrics(found, split.labels)
+
+
+def lines(evaluated: Sequence[Evaluated], compared: tuple[str, Metrics] | None) -> Iterator[str]:
+    """The report in Markdown, part by part."""
+    rows = [(one.name, one.scored.metrics) for one in evaluated] + ([compared] if compared else [])
+    yield table(
+        ("", "texts", "accuracy", "95% interval", "F1", "ROC AUC", "log loss", "calibration error"),
+        [(name, f"{found.texts:,}", *figures_of(asdict(found))) for name, found in rows],
+    )
+    for one in evaluated:
+        yield f"{one.name}: true labels down, predicted labels across"
+        yield table(
+            ("", *one.labels),
+            [
+                (label, *(f"{count:,}" for count in row))
+                for label, row in zip(one.labels, one.counts.tolist(), strict=True)
+            ],
+        )
+        for title, groups in _groups(one):
+            yield f"{one.name}, by {title}:"
+            yield table(
+                (title, "texts", "accuracy", "95% interval"),
+                [(group.name, f"{group.metrics.texts:,}", *figures_of(asdict(group.metrics))[:2]) for group in groups],
+            )
+    if compared is not None:
+        for one in evaluated:
+            if one.scored.metrics.accuracy <= compared[1].accuracy:
+                yield f"Note: {one.name} is no better than {baseline.NAME}, which needs no encoder."
+
+
+def write_errors(path: Path, evaluated: Sequence[Evaluated], most: int) -> int:
+    """Write the wrongly labelled texts that cost most, as JSON lines; returns how many.
+
+    The file holds the texts: it belongs where the data belongs.
+    """
+    written = [line for one in evaluated for line in _errors(one, most)]
+    path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in written), encoding="utf-8")
+    return len(written)
+
+
+def write_figures(folder: Path, evaluated: Sequence[Evaluated], compared: tuple[str, Metrics] | None) -> list[str]:
+    """Write the report's pictures and evaluation.json into a folder; returns the files' names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures = {
+        "reliability.png": reliability_diagram(
+            {one.name: reliability(one.scored.probabilities, one.scored.split.labels) for one in evaluated}
+        )
+    }
+    for number, one in enumerate(evaluated, start=1):
+        suffix = f"-{number}" if len(evaluated) > 1 else ""
+        pictures[f"confusion{suffix}.png"] = confusion_matrix(one.name, one.labels, one.counts)
+        for title, groups in _groups(one):
+            pictures[f"{title}{suffix}.png"] = accuracy_bars(f"{one.name}, by {title}", groups)
+    figures: dict[str, Any] = {one.name: _as_json(one) for one in evaluated}
+    if compared is not None:
+        figures[compared[0]] = asdict(compared[1])
+    files = {**pictures, "evaluation.json": (json.dumps(figures, indent=2, ensure_ascii=False) + "\n").encode()}
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    return list(files)
+
+
+def _groups(one: Evaluated) -> list[tuple[str, list[Group]]]:
+    found = [("length", by_length(one.scored, one.max_length)), ("group", by_group(one.scored))]
+    return [(title, groups) for title, groups in found if groups]
+
+
+def _as_json(one: Evaluated) -> dict[str, Any]:
+    return {
+        **asdict(one.scored.metrics),
+        "confusion": one.counts.tolist(),
+        "reliability": [asdict(bin) for bin in reliability(one.scored.probabilities, one.scored.split.labels)],
+        **{f"by_{title}": [{"name": g.name, **asdict(g.metrics)} for g in groups] for title, groups in _groups(one)},
+    }
+
+
+def _errors(one: Evaluated, most: int) -> Iterator[dict[str, Any]]:
+    scored, split = one.scored, one.scored.split
+    cost = losses(scored.probabilities, split.labels)
+    for row in costliest(scored, most):
+        yield {
+            "bundle": one.name,
+            "id": split.ids[row],
+            "label": one.labels[split.labels[row]],
+            "predicted": one.labels[scored.predicted[row]],
+            "probability": round(float(scored.probabilities[row].max()), 6),
+            "loss": round(float(cost[row]), 4),
+            "tokens": int(scored.lengths[row]),
+            "text": split.texts[row],
+        }

@@ -1,0 +1,1 @@
+"""The classifier in ONNX, and the parity gate."""

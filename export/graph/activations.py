@@ -1,0 +1,77 @@
+"""What goes into each product of a graph, observed on typical texts."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from export.encoder.weights import Linear
+from export.graph.fp32 import Float32
+from export.graph.writer import GraphWriter
+from scorer.engine.runtime import open_session
+
+
+@dataclass
+class Statistics:
+    """One activation over all tokens of the calibration texts.
+
+    Attributes:
+        low, high: each channel's smallest and largest value, (channels,).
+        mean: each channel's mean, (channels,).
+        moment: the uncentred second moment, E[x x^T], (channels, channels).
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    mean: np.ndarray
+    moment: np.ndarray
+
+
+class _Recorder(Float32):
+    """Remembers which activations go into products."""
+
+    def __init__(self) -> None:
+        self.inputs: dict[str, int] = {}
+
+    def linear(self, writer: GraphWriter, x: str, linear: Linear, name: str) -> str:
+        self.inputs[x] = len(linear.weight)
+        return super().linear(writer, x, linear, name)
+
+
+def observe(write: Callable[[Float32], onnx.ModelProto], rows: Sequence[np.ndarray]) -> dict[str, Statistics]:
+    """Run a float32 graph on token rows.
+
+    Args:
+        write: the graph, given how its products are to be written.
+        rows: token ids of typical texts.
+
+    Returns:
+        by name, the statistics of each activation that a weight is multiplied with.
+    """
+    recorder = _Recorder()
+    graph = write(recorder)
+    names = list(recorder.inputs)
+    graph.graph.output.extend(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names)
+    session = open_session(graph.SerializeToString(), "cpu")
+    found = {
+        name: Statistics(np.full(size, np.inf), np.full(size, -np.inf), np.zeros(size), np.zeros((size, size)))
+        for name, size in recorder.inputs.items()
+    }
+    tokens = dict.fromkeys(names, 0)
+    for row in rows:
+        ids = row[np.newaxis]
+        for name, value in zip(
+            names, session.run(names, {"input_ids": ids, "attention_mask": np.ones_like(ids)}), strict=True
+        ):
+            x, seen = value.reshape(-1, value.shape[-1]), found[name]
+            np.minimum(seen.low, x.min(axis=0), out=seen.low)
+            np.maximum(seen.high, x.max(axis=0), out=seen.high)
+            seen.mean += x.sum(axis=0, dtype=np.float64)
+            seen.moment += x.T @ x
+            tokens[name] += len(x)
+    for name, seen in found.items():
+        seen.mean /= tokens[name]
+        seen.moment /= tokens[name]
+    return found

@@ -1,0 +1,210 @@
+"""The int8 variant of the graph: weights in int8, activations in uint8 with one fixed scale each.
+
+One scale for a whole activation is what the fast kernels take, and what makes it hard: encoders have a few channels
+whose values are ten times those of all others, and if the scale has to span them, everything else is left with four
+or five bits. So the scale spans what most channels need. What an outlier channel has beyond that goes into extra
+channels of the same product, each a part of the excess, small enough for the scale, with a copy of the weights' row
+(the idea of Zhao et al. 2019, "Improving Neural Network Quantization without Retraining using Outlier Channel
+Splitting", applied to the excess). They are few, and their products are int8 like all others.
+
+The scales are fixed by calibration texts, so a row's score does not depend on its neighbours.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import scipy.linalg
+from onnx import TensorProto
+
+from export.classifier.classifier import Classifier
+from export.encoder.weights import EncoderWeights, Linear
+from export.graph.activations import Statistics, observe
+from export.graph.fp32 import Arithmetic, graph_logits, set_head_bias, to_float32
+from export.graph.writer import MICROSOFT, GraphWriter
+
+CALIBRATION_ROWS = 64
+
+# What an extra channel costs: it is taken if one per cent more channels narrow the span by more than ten per cent.
+# Measured on MiniLM (docs/PERFORMANCE.md): of the outliers most, of attention's outputs and of ordinary tails none.
+_PRICE = 10.0
+_MOST_EXTRA = 1 / 16
+# Added to the diagonal of the second moment, relative to its mean (Frantar et al. 2023, section 3.3).
+_DAMPING = 0.01
+_LARGEST = 127  # of an int8 weight; -128 is not used, so that the range is symmetric
+# Of a scale: with the 7 of a weight 11, which is what float16 has. So the weights that an int8 graph stands for are
+# exact in the float16 graph that reads them, too.
+_SCALE_BITS = 4
+
+
+def to_int8(weights: EncoderWeights, classifier: Classifier, calibration: Sequence[np.ndarray]) -> onnx.ModelProto:
+    """The classifier with its products in int8 and its word embeddings in int8 with a scale per word.
+
+    Attention, LayerNorm, GELU, pooling and head stay float32: a small part of the work, and the score hangs on them.
+
+    Args:
+        weights, classifier: as for `export.graph.fp32.to_float32`.
+        calibration: token ids of typical texts.
+    """
+    statistics = observe(lambda arithmetic: to_float32(weights, classifier, arithmetic), calibration)
+    quantized = to_float32(weights, classifier, Int8(statistics))
+    # Rounding errors do not average out to nothing; what is left of them would shift all scores the same way.
+    exact, rounded = (graph_logits(model, calibration) for model in (to_float32(weights, classifier), quantized))
+    set_head_bias(quantized, classifier.head.corrected(exact, rounded))
+    return quantized
+
+
+@dataclass(frozen=True)
+class Span:
+    """Which values of an activation the 256 steps of uint8 span, and how often each channel's excess is taken.
+
+    Attributes:
+        low, high: the span; it holds 0.
+        copies: extra channels of each channel, int (channels,); 0 where it stays within the span.
+    """
+
+    low: float
+    high: float
+    copies: np.ndarray
+
+    @property
+    def scale(self) -> np.float32:
+        return np.float32((self.high - self.low) / 255)
+
+    @property
+    def zero(self) -> np.uint8:
+        return np.uint8(np.rint(-self.low / self.scale))
+
+
+def choose_span(low: np.ndarray, high: np.ndarray) -> Span:
+    """The span that is worth its extra channels: the least log(width) + price * (share of extra channels).
+
+    Args:
+        low, high: each channel's smallest and largest value, (channels,).
+
+    >>> int(choose_span(np.full(48, -1.0), np.array([1.0] * 47 + [3.0])).copies[-1])
+    2
+    """
+    low, high = np.minimum(low, -1e-6), np.maximum(high, 1e-6)
+    lowest, highest = float(low.min()), float(high.max())
+    best, least_cost = Span(lowest, highest, np.zeros(len(low), dtype=np.int64)), np.log(highest - lowest)
+    for limit in np.linspace(max(-lowest, highest), 0, 400, endpoint=False):
+        span_low, span_high = max(lowest, -limit), min(highest, limit)
+        over, under = (high - span_high) / span_high, (span_low - low) / -span_low
+        copies = np.ceil(np.maximum(np.maximum(over, under), 0) - 1e-9).astype(np.int64)
+        extra = copies.sum() / len(low)
+        if extra > _MOST_EXTRA:
+            break
+        cost = np.log(span_high - span_low) + _PRICE * extra
+        if cost < least_cost:
+            best, least_cost = Span(float(span_low), float(span_high), copies), cost
+    return best
+
+
+def round_weights(weight: np.ndarray, moment: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Round weights to int8 with a scale for each output, so that the product's error on real inputs is small.
+
+    Row by row, the error that rounding a row makes is made up for in the rows that are still to be rounded, as far as
+    their inputs go together (Frantar et al. 2023, "GPTQ", section 3).
+
+    Args:
+        weight: (in, out).
+        moment: E[x x^T] of the inputs, (in, in).
+
+    Returns:
+        int8 (in, out), and float32 scales (out,).
+    """
+    scales = _scales(np.abs(weight).max(axis=0))
+    rows = len(weight)
+    order = np.argsort(-np.diag(moment), kind="stable")  # those that matter most first, while all others can still help
+    left = weight[order].astype(np.float64)
+    damped = moment[np.ix_(order, order)] + np.eye(rows) * (_DAMPING * np.mean(np.diag(moment)) + 1e-12)
+    factor = scipy.linalg.cholesky(scipy.linalg.inv(damped), lower=False)
+    rounded = np.empty(weight.shape, dtype=np.int8)
+    for start in range(0, rows, 64):  # in blocks, whose effect on all later rows is one matrix product
+        end = min(start + 64, rows)
+        errors = np.empty((end - start, weight.shape[1]))
+        for row in range(start, end):
+            steps = np.clip(np.rint(left[row] / scales), -_LARGEST, _LARGEST)
+            rounded[order[row]] = steps
+            errors[row - start] = (left[row] - steps * scales) / factor[row, row]
+            left[row + 1 : end] -= np.outer(factor[row, row + 1 : end], errors[row - start])
+        left[end:] -= factor[start:end, end:].T @ errors
+    return rounded, scales
+
+
+def _scales(largest: np.ndarray) -> np.ndarray:
+    """float32 scales that reach these values with `_LARGEST` steps, of `_SCALE_BITS` significant bits, rounded up.
+
+    >>> _scales(np.array([127.0, 130.0])).tolist()
+    [1.0, 1.125]
+    """
+    mantissa, exponent = np.frexp(np.maximum(largest / _LARGEST, np.finfo(np.float16).tiny))
+    steps = 2.0**_SCALE_BITS
+    return np.ldexp(np.ceil(mantissa * steps) / steps, exponent).astype(np.float32)
+
+
+class Int8(Arithmetic):
+    """Products of uint8 activations and int8 weights.
+
+    Args:
+        statistics: by name, of every activation that goes into a product.
+    """
+
+    def __init__(self, statistics: Mapping[str, Statistics]) -> None:
+        self._statistics = statistics
+        self._spans: dict[str, Span] = {}
+        self._quantized: dict[str, str] = {}
+
+    def look_up(self, writer: GraphWriter, table: np.ndarray, ids: str) -> str:
+        """onnxruntime's own quantization of Gather has one scale for the whole table, which its largest entry decides."""
+        scales = _scales(np.abs(table).max(axis=1, keepdims=True))
+        rounded = writer.constant("word", np.rint(table / scales).astype(np.int8))
+        rows = writer.node("Gather", rounded, ids, axis=0, name="word.rows")
+        rows = writer.node("Cast", rows, to=TensorProto.FLOAT, name="word.floats")
+        scale = writer.node("Gather", writer.constant("word.scale", scales), ids, axis=0, name="word.row_scales")
+        return writer.node("Mul", rows, scale, name="words")
+
+    def linear(self, writer: GraphWriter, x: str, linear: Linear, name: str) -> str:
+        seen = self._statistics[x]
+        if x not in self._quantized:  # query, key and value read the same activation
+            self._spans[x] = choose_span(seen.low, seen.high)
+            self._quantized[x] = _quantize(writer, x, self._spans[x])
+        rounded, scales = round_weights(linear.weight, seen.moment)
+        # The mean of what rounding changes belongs to the bias.
+        bias = linear.bias + seen.mean @ (linear.weight - rounded * scales)
+        copies = np.repeat(rounded, self._spans[x].copies, axis=0)
+        return writer.node(
+            "MatMulIntegerToFloat",
+            self._quantized[x],
+            writer.constant(f"{name}.weight", np.concatenate([rounded, copies])),
+            f"{x}.scale",
+            writer.constant(f"{name}.scale", scales),
+            f"{x}.zero",
+            "",
+            writer.constant(f"{name}.bias", bias.astype(np.float32)),
+            domain=MICROSOFT,
+            name=name,
+        )
+
+
+def _quantize(writer: GraphWriter, x: str, span: Span) -> str:
+    """(..., channels) float32 -> (..., channels + extra channels) uint8"""
+    scale, zero = writer.constant(f"{x}.scale", span.scale), writer.constant(f"{x}.zero", span.zero)
+    within = writer.node("QuantizeLinear", x, scale, zero, name=f"{x}.within")  # what is beyond the span is cut off
+    channels = np.repeat(np.arange(len(span.copies)), span.copies)
+    if not len(channels):
+        return within
+    outliers = writer.node("Gather", x, writer.constant(f"{x}.channels", channels), axis=-1, name=f"{x}.outliers")
+    cut = writer.node(
+        "Clip",
+        outliers,
+        writer.constant(f"{x}.low", np.float32(span.low)),
+        writer.constant(f"{x}.high", np.float32(span.high)),
+        name=f"{x}.cut",
+    )
+    share = writer.constant(f"{x}.share", (1 / span.copies[channels]).astype(np.float32))
+    excess = writer.node("Mul", writer.node("Sub", outliers, cut, name=f"{x}.excess"), share, name=f"{x}.shares")
+    excess = writer.node("QuantizeLinear", excess, scale, zero, name=f"{x}.beyond")
+    return writer.node("Concat", within, excess, axis=-1, name=f"{x}.quantized")

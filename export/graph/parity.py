@@ -1,0 +1,155 @@
+"""The parity gate: the exported graph against the PyTorch model, on real texts, at shapes other than the traced one."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import cycle, islice
+
+import numpy as np
+import scipy.stats
+import torch
+
+from export.classifier.classifier import Classifier
+from export.classifier.head import predict
+from export.encoder.load import FrozenEncoder
+from export.encoder.pooling import pooled
+from export.errors import ParityError
+from export.graph.fp16 import Half
+from export.graph.fp16_emulator import half_logits
+from export.graph.fp32 import graph_logits
+from scorer.engine.batches import pad
+from scorer.engine.protocols import Session
+from scorer.model.decision import probabilities
+
+TOLERANCE = 1e-4
+"""The biggest difference of an fp32 logit that is allowed."""
+
+LEAST_AGREEMENT = 0.99
+"""The share of labels on which the precisions of a bundle have to agree."""
+
+HALF_TOLERANCE = 5e-3
+"""The biggest difference of an fp16 probability that is allowed; 1e-3 is what is aimed at."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """What the gate found.
+
+    Attributes:
+        rows: compared.
+        shapes: (batch, sequence) of the batches compared, the fixed ones first.
+        difference: the biggest absolute difference of a logit.
+        tolerance: what was allowed.
+    """
+
+    rows: int
+    shapes: tuple[tuple[int, int], ...]
+    difference: float
+    tolerance: float = TOLERANCE
+
+
+@dataclass(frozen=True)
+class HalfParity:
+    """What float16 costs, against float32 with the same weights; emulated, see `export.graph.fp16_emulator`.
+
+    Attributes:
+        rows: compared.
+        difference: the biggest absolute difference of a probability.
+        mean: the mean one.
+        labels: share of texts that get the same label.
+    """
+
+    rows: int
+    difference: float
+    mean: float
+    labels: float
+
+    @property
+    def fits(self) -> bool:
+        return self.difference <= HALF_TOLERANCE  # a NaN does not
+
+
+def compare_half(half: Half, rows: Sequence[np.ndarray]) -> HalfParity:
+    """Compare the float16 graph with float32 on token rows."""
+    found, exact = half_logits(half.graph, rows), graph_logits(half.exact, rows)
+    distance = np.abs(probabilities(found) - probabilities(exact))
+    same = float(np.mean(predict(found) == predict(exact)))
+    return HalfParity(len(rows), float(distance.max()), float(distance.mean()), same)
+
+
+def is_too_low(share: float, rows: int) -> bool:
+    """Whether so few equal labels would come from a precision that keeps `LEAST_AGREEMENT` once in 1,000 times at most.
+
+    A sample of 60 texts says little: one label that differs is 1.7% of them already. One-sided binomial test.
+
+    >>> is_too_low(59 / 60, 60), is_too_low(54 / 60, 60), is_too_low(0.987, 25_000)
+    (False, True, True)
+    """
+    differing = round((1 - share) * rows)
+    return bool(scipy.stats.binom.sf(differing - 1, rows, 1 - LEAST_AGREEMENT) < 0.001)
+
+
+def torch_logits(
+    encoder: FrozenEncoder, classifier: Classifier, input_ids: np.ndarray, attention_mask: np.ndarray
+) -> np.ndarray:
+    """What PyTorch computes: transformers' own model, pooling, head, and numpy the wide part.
+
+    (batch, sequence), twice -> float32 (batch, logits)
+    """
+    rows = [ids[mask == 1] for ids, mask in zip(input_ids, attention_mask, strict=True)]
+    ids, mask = map(torch.from_numpy, pad([classifier.encoder_reads(row) for row in rows]))
+    with torch.inference_mode():
+        layers = encoder.model(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states[1:]
+        logits = classifier.head.logits(pooled(layers, mask, classifier.pooling, classifier.queries).numpy())
+    return logits if classifier.wide is None else logits + classifier.wide.logits(rows)
+
+
+def compare(
+    session: Session,
+    encoder: FrozenEncoder,
+    classifier: Classifier,
+    rows: Sequence[np.ndarray],
+    *,
+    longest: int,
+    tolerance: float = TOLERANCE,
+) -> Parity:
+    """Compare the graph with PyTorch on the fixed shapes and on every row.
+
+    Args:
+        session: of the fp32 graph.
+        encoder, classifier: the PyTorch side.
+        rows: token ids of real texts, two or more.
+        longest: the longest sequence that the graph can be given.
+        tolerance: the biggest difference of a logit that is allowed.
+
+    Raises:
+        ParityError: a logit differs by more, or is not a number.
+    """
+    shapes, biggest, count = [], 0.0, 0
+    for input_ids, attention_mask in batches(rows, longest):
+        expected = torch_logits(encoder, classifier, input_ids, attention_mask)
+        found = session.run(["logits"], {"input_ids": input_ids, "attention_mask": attention_mask})[0]
+        difference = float(np.abs(found - expected).max())
+        shapes.append(input_ids.shape)
+        if not difference <= tolerance:  # a NaN is no pass
+            raise ParityError(
+                f"the exported graph differs from PyTorch by {difference:.2g} in a logit at the shape {input_ids.shape}; "
+                f"{tolerance} is allowed. No bundle was written."
+            )
+        biggest, count = max(biggest, difference), count + len(input_ids)
+    return Parity(count, tuple((int(batch), int(sequence)) for batch, sequence in shapes), biggest, tolerance)
+
+
+def batches(rows: Sequence[np.ndarray], longest: int, batch_size: int = 16) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The batches of the gate: a text of one token, the longest there can be, an odd block, then every row as it comes.
+
+    The rows come unsorted, so short and long ones share a batch, most of them padded.
+    """
+    stream = np.concatenate(rows)
+    long = np.resize(stream, 7 * 33 + longest)
+    for shape in ((1, 1), (1, longest), (7, 33)):
+        input_ids = long[: shape[0] * shape[1]].reshape(shape)
+        yield input_ids, np.ones_like(input_ids)
+    # Lengths from one token up in one batch, whatever the texts are like.
+    yield pad([row[:length] for row, length in zip(islice(cycle(rows), 5), (1, 2, 9, 30, longest), strict=True)])
+    for start in range(0, len(rows), batch_size):
+        yield pad(rows[start : start + batch_size])

@@ -1,0 +1,51 @@
+"""The wide part in a graph; see `export.classifier.wide`."""
+
+import numpy as np
+from onnx import TensorProto
+
+from export.classifier.wide import MULTIPLIER, Wide
+from export.graph.writer import GraphWriter
+
+TABLE = "wide.weight"
+"""The constant of a graph that holds the weights, and one more that is 0."""
+
+
+def write_wide(writer: GraphWriter, wide: Wide) -> str:
+    """The wide part's logits of input_ids (batch, sequence): float32 (batch, logits).
+
+    Sorted, equal numbers are neighbours, and all but one of them can be left out. Where there is padding stands a
+    number behind all others, whose weight is 0.
+    """
+    keys = wide.keys
+    one, zero, end = writer.constant("one", [1]), writer.constant("zero", [0]), writer.constant("end", [1 << 31])
+    last = writer.constant("last", [-1])
+
+    def all_but_last(x: str, name: str) -> str:
+        return writer.node("Slice", x, zero, last, one, name=name)
+
+    def all_but_first(x: str, name: str) -> str:
+        return writer.node("Slice", x, one, end, one, name=name)
+
+    nothing = writer.constant("wide.nothing", np.int64(keys.count))
+    here = writer.node("Cast", "attention_mask", to=TensorProto.BOOL, name="wide.here")
+    pieces = writer.node("Where", here, "input_ids", nothing, name="wide.pieces")
+    left = all_but_last("input_ids", "wide.left")
+    right = all_but_first("input_ids", "wide.right")
+    product = writer.node("Mul", left, writer.constant("wide.multiplier", [MULTIPLIER]), name="wide.product")
+    hashed = writer.node("Add", product, right, name="wide.sum")
+    hashed = writer.node("Mod", hashed, writer.constant("wide.pairs", [keys.pairs]), name="wide.hashed")
+    pairs = writer.node("Add", hashed, writer.constant("wide.behind_pieces", [keys.pieces]), name="wide.all_pairs")
+    pairs = writer.node("Where", all_but_first(here, "wide.right_here"), pairs, nothing, name="wide.pairs_here")
+    # One number that stands for nothing is always there, so that each other one has a neighbour on its right.
+    column = writer.node("Slice", "input_ids", zero, one, one, name="wide.column")
+    column = writer.node("Max", column, nothing, name="wide.nothings")
+    numbers = writer.node("Concat", pieces, pairs, column, axis=1, name="wide.numbers")
+    count = writer.node("Shape", numbers, start=1, end=2, name="wide.count")
+    ordered = writer.node("TopK", numbers, count, axis=1, largest=0, sorted=1, more_outputs=1, name="wide.ordered")
+    left, right = all_but_last(ordered, "wide.each"), all_but_first(ordered, "wide.next")
+    again = writer.node("Equal", left, right, name="wide.again")
+    counted = writer.node("Where", again, nothing, left, name="wide.counted")
+    table = np.concatenate([wide.weight, np.zeros((1, wide.weight.shape[1]), dtype=np.float16)])
+    weights = writer.node("Gather", writer.constant(TABLE, table), counted, axis=0, name="wide.weights")
+    weights = writer.node("Cast", weights, to=TensorProto.FLOAT, name="wide.floats")  # (batch, numbers, logits)
+    return writer.node("ReduceSum", weights, one, keepdims=0, name="wide.logits")

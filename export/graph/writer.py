@@ -1,0 +1,67 @@
+"""Writing an ONNX graph node by node."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from export.errors import ExportError
+
+OPSET = 21
+MICROSOFT = "com.microsoft"
+"""The domain of the operators that onnxruntime adds to the standard's."""
+
+
+class GraphWriter:
+    """Collects nodes and constants. What a method returns is the name of a value, to be used as an input.
+
+    The standard's operators are ``writer.node("MatMul", x, w)``; names of nodes and of their outputs are the same.
+    """
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: dict[str, onnx.TensorProto] = {}
+
+    def constant(self, name: str, value: np.ndarray | np.generic | float | Sequence[int]) -> str:
+        """A weight or another constant; Python numbers are float32, sequences of integers int64.
+
+        Raises:
+            ValueError: the name belongs to another value already.
+        """
+        if isinstance(value, float):
+            value = np.float32(value)
+        tensor = numpy_helper.from_array(np.ascontiguousarray(value).reshape(np.shape(value)), name)
+        if self.constants.setdefault(name, tensor) != tensor:
+            raise ValueError(f"two different constants are called {name!r}")
+        return name
+
+    def node(
+        self, operator: str, *inputs: str, name: str, domain: str = "", more_outputs: int = 0, **attributes: Any
+    ) -> str:
+        """Append a node; returns its first output's name. Nobody reads the others that an operator may have."""
+        outputs = [name, *(f"{name}.{number}" for number in range(1, 1 + more_outputs))]
+        self.nodes.append(helper.make_node(operator, inputs, outputs, name=name, domain=domain, **attributes))
+        return name
+
+    def model(self, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]) -> onnx.ModelProto:
+        """The finished model."""
+        graph = helper.make_graph(self.nodes, "classifier", inputs, outputs, list(self.constants.values()))
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=10, producer_name="review-scorer")
+
+
+# Protocol buffers end here, and onnxruntime is given whole graphs while a bundle is made.
+_LARGEST_GRAPH = 2_000_000_000
+
+
+def graph_bytes(model: onnx.ModelProto) -> bytes:
+    """An ONNX graph as one file.
+
+    Raises:
+        ExportError: it is too large for that.
+    """
+    if model.ByteSize() > _LARGEST_GRAPH:
+        raise ExportError(f"the graph has {model.ByteSize():,} bytes; encoders over 2 GB are not supported.")
+    return model.SerializeToString()

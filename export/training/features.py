@@ -1,0 +1,180 @@
+"""What the encoder makes of every text: computed once, kept on disk, gone on with after an interruption.
+
+It is computed by the graph that a classifier is exported as, on onnxruntime, a text a run: that is the fastest exact
+way known (docs/PERFORMANCE.md), and the head is trained on what it will read.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from export.encoder.load import FrozenEncoder
+from export.encoder.pooling import NO_QUERIES, Queries, Vector, every_vector, vectors
+from export.encoder.weights import encoder_weights
+from export.graph.fp32 import feature_graph, hidden_graph
+from export.graph.writer import graph_bytes
+from export.training.cache import CachedArray, cache_key
+from scorer.base.cores import usable_cores
+from scorer.base.progress import Progress
+from scorer.engine.batches import by_length
+from scorer.engine.row_engine import RowEngine
+from scorer.engine.runtime import open_session
+
+# Texts between two records of what is done; a power cut costs the work on so many.
+_TEXTS_PER_SAVE = 256
+
+
+@dataclass(frozen=True)
+class Features:
+    """Pooled vectors of texts.
+
+    Attributes:
+        vectors: float32 (texts, vectors, hidden).
+        places: where among the vectors those of each name are.
+        computed: texts computed now; the others came from the cache.
+        seconds: that it took.
+    """
+
+    vectors: np.ndarray
+    places: Mapping[Vector, slice]
+    computed: int
+    seconds: float
+
+    def pooled(self, pooling: str) -> np.ndarray:
+        """What a head with this pooling reads, (texts, vectors of it * hidden)."""
+        layers = max(vector.layer for vector in self.places)
+        found = [self.vectors[:, self.places[vector]] for vector in vectors(pooling, layers)]
+        return np.concatenate(found, axis=1).reshape(len(self.vectors), -1)
+
+
+@dataclass(frozen=True)
+class HiddenStates:
+    """What a layer gives for every token of texts.
+
+    Attributes:
+        array: float16 (tokens, hidden), the texts end to end.
+        ends: where each text ends, int64 (texts,).
+    """
+
+    array: np.ndarray
+    ends: np.ndarray
+
+    def rows(self, texts: Sequence[int] | np.ndarray) -> list[np.ndarray]:
+        """float32 (sequence, hidden) of each of some texts."""
+        begins = self.ends - np.diff(self.ends, prepend=0)
+        return [self.array[begins[text] : self.ends[text]].astype(np.float32) for text in texts]
+
+
+def extract(
+    encoder: FrozenEncoder,
+    rows: Sequence[np.ndarray],
+    folder: Path,
+    *,
+    queries: Queries = NO_QUERIES,
+    name: str,
+    quiet: bool = False,
+) -> Features:
+    """Every vector of tokenized texts that a pooling can name, from the cache as far as they are there.
+
+    Args:
+        encoder: the encoder.
+        rows: the texts' token ids, those that it will read of them.
+        folder: the cache.
+        queries: of trained poolings, whose vectors are computed, too.
+        name: what the progress bar calls these texts.
+    """
+    places = _places(encoder.layers, queries)
+    shape = (len(rows), max(place.stop for place in places.values()), encoder.hidden_size)
+    cached = CachedArray(folder, features_key(encoder, rows, queries), shape, np.float32)
+
+    def store(texts: list[int], computed: np.ndarray) -> None:
+        cached.array[texts] = computed
+
+    start = time.monotonic()
+    engine = lambda: feature_engine(encoder, usable_cores(), queries)  # noqa: E731
+    count = _fill(cached, rows, engine, store, f"features of {name}", quiet)
+    return Features(np.asarray(cached.array), places, count, time.monotonic() - start)
+
+
+def hidden_states(
+    encoder: FrozenEncoder, rows: Sequence[np.ndarray], layer: int, folder: Path, *, name: str, quiet: bool = False
+) -> HiddenStates:
+    """What comes out of a layer, for every token; float16 is exact enough to train on, and half the size.
+
+    Args:
+        encoder: the encoder.
+        rows: the texts' token ids, those that it will read of them.
+        layer: counted from 1; 0 for the embeddings.
+        folder: the cache.
+        name: what the progress bar calls these texts.
+    """
+    ends = np.cumsum([len(ids) for ids in rows])
+    begins = ends - np.diff(ends, prepend=0)
+    key = cache_key(rows, "hidden states", 1, encoder.sha256, layer, _TEXTS_PER_SAVE)
+    cached = CachedArray(folder, key, (int(ends[-1]), encoder.hidden_size), np.float16)
+
+    def store(texts: list[int], computed: np.ndarray) -> None:
+        begin = 0
+        for text in texts:
+            length = ends[text] - begins[text]
+            cached.array[begins[text] : ends[text]] = computed[begin : begin + length]
+            begin += length
+
+    graph = graph_bytes(hidden_graph(encoder_weights(encoder), layer))
+    engine = lambda: RowEngine(open_session(graph, "cpu"), usable_cores(), output="hidden")  # noqa: E731
+    _fill(cached, rows, engine, store, f"layer {layer} of {name}", quiet)
+    return HiddenStates(cached.array, ends)
+
+
+def feature_engine(encoder: FrozenEncoder, threads: int, queries: Queries = NO_QUERIES) -> RowEngine:
+    """What computes features: token rows to float32 (rows, vectors, hidden)."""
+    graph = graph_bytes(feature_graph(encoder_weights(encoder), list(_places(encoder.layers, queries)), queries))
+    return RowEngine(open_session(graph, "cpu"), threads, output="features")
+
+
+def features_key(encoder: FrozenEncoder, rows: Sequence[np.ndarray], queries: Queries = NO_QUERIES) -> str:
+    """Encoder weights, trained poolings and token ids decide the features."""
+    own = [(layer, hashlib.sha256(some.tobytes()).hexdigest()) for layer, some in sorted(queries.items())]
+    return cache_key(rows, "features", 3, encoder.sha256, _TEXTS_PER_SAVE, *own)
+
+
+def _places(layers: int, queries: Queries) -> dict[Vector, slice]:
+    """Where each vector is among all that are computed; an attention pooling is as many as it has queries."""
+    wanted = [*every_vector(layers), *(Vector("attention", layer) for layer in sorted(queries))]
+    counts = [len(queries[vector.layer]) if vector.kind == "attention" else 1 for vector in wanted]
+    ends = np.cumsum(counts).tolist()
+    return {vector: slice(end - count, end) for vector, end, count in zip(wanted, ends, counts, strict=True)}
+
+
+def _fill(
+    cached: CachedArray,
+    rows: Sequence[np.ndarray],
+    open_engine: Callable[[], RowEngine],
+    store: Callable[[list[int], np.ndarray], None],
+    what: str,
+    quiet: bool,
+) -> int:
+    """Compute what is missing, longest texts first; returns the number of texts that were."""
+    lengths = [len(ids) for ids in rows]
+    order = by_length(lengths)
+    parts = [order[start : start + _TEXTS_PER_SAVE] for start in range(0, len(order), _TEXTS_PER_SAVE)]
+    if cached.done == len(parts):
+        return 0
+    # Work is counted in tokens: counted in texts, the long ones at the beginning would make the time left look long.
+    work = [sum(lengths[text] for text in part) for part in parts]
+    texts = before = sum(map(len, parts[: cached.done]))
+    worked = sum(work[: cached.done])
+    engine = open_engine()
+    with Progress(what, sum(work), quiet=quiet) as progress:
+        progress.show(worked, f"{texts:,} texts")
+        for number in range(cached.done, len(parts)):
+            store(parts[number], engine.logits([rows[text] for text in parts[number]]))
+            texts += len(parts[number])
+            worked += work[number]
+            progress.show(worked, f"{texts:,} texts")
+            cached.save(number + 1)
+    return texts - before

@@ -1,0 +1,344 @@
+"""Training the last blocks of an encoder (`--unfreeze`), or attention poolings, along with a head; what is before runs once.
+
+What goes into the first block or pooling is computed once, kept on disk, and read in every epoch. The texts of a batch
+are laid end to end instead of padded, and of the last block no more is computed than the head reads, as in the graph
+that is exported. A run that is interrupted goes on from its last checkpoint, to the same weights.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from export.classifier.head import Step, Training, loss, predict
+from export.classifier.wide import Texts
+from export.encoder.load import FrozenEncoder, weights_sha256
+from export.encoder.pooling import Queries, is_trained, vectors
+from export.encoder.weights import encoder_weights
+from export.errors import ExportError
+from export.training.cache import cache_key, replaced
+from export.training.features import hidden_states
+from export.training.network import Network
+from scorer.base.errors import UsageError
+from scorer.base.progress import Progress
+from scorer.engine.batches import by_length
+
+# Batches between two checkpoints; a power cut costs the work on so many.
+_BATCHES_PER_SAVE = 50
+# Texts whose hidden states tell their mean and deviation.
+_TEXTS_MEASURED = 64
+# So many batches' texts are sorted by length together, so that the texts of a batch are of similar length.
+_BATCHES_SORTED = 64
+_CLIP = 1.0  # of the gradient's norm
+
+HEAD_ALONE = 3e-3
+"""`TuneSettings.head_learning_rate` where no block is trained, so that nothing changes what the head reads."""
+
+
+@dataclass(frozen=True)
+class TuneSettings:
+    """How blocks are trained: AdamW (Loshchilov and Hutter 2019), its rate rising at first, then falling to nothing.
+
+    Attributes:
+        blocks: how many, from the last one on; 0 where only an attention pooling is trained along with the head.
+        epochs: passes over the training part.
+        learning_rate: of the last block, at its highest.
+        decay: the rate of each block before it, relative to the next one's (Howard and Ruder 2018, section 3.2).
+        head_learning_rate: of the head and of attention poolings, which begin from nothing.
+        batch_size: texts a step.
+        dropout: share of hidden values left out.
+        weight_decay: of the matrices.
+        warm_up: share of all steps in which the rate rises.
+        seed: of the head's start, the order of texts and dropout.
+    """
+
+    blocks: int
+    epochs: int = 2
+    learning_rate: float = 1e-4
+    decay: float = 0.8
+    head_learning_rate: float = 1e-3
+    batch_size: int = 32
+    dropout: float = 0.1
+    weight_decay: float = 0.01
+    warm_up: float = 0.06
+    seed: int = 0
+
+    def as_used(self) -> dict[str, Any]:
+        """Those that are looked at."""
+        unused = () if self.blocks else ("blocks", "learning_rate", "decay", "weight_decay")
+        return {name: value for name, value in asdict(self).items() if name not in unused}
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """An encoder with trained blocks, and the head and the poolings that were trained with them."""
+
+    encoder: FrozenEncoder
+    training: Training
+    queries: Queries = field(default_factory=dict)
+
+
+class Inputs(Protocol):
+    """What goes into the first block that is trained."""
+
+    def rows(self, texts: Sequence[int] | np.ndarray) -> list[np.ndarray]:
+        """float32 (sequence, hidden) of each of some texts."""
+        ...
+
+
+def tune(
+    encoder: FrozenEncoder,
+    train: Texts,
+    validation: Texts,
+    *,
+    pooling: str,
+    label_count: int,
+    settings: TuneSettings,
+    folder: Path,
+    quiet: bool = False,
+) -> Tuned:
+    """Train the last blocks, attention poolings and a head; the encoder that is given stays as it is.
+
+    Args:
+        encoder: to begin with.
+        train: what is trained on.
+        validation: evaluated after each epoch, and nothing else.
+        pooling: what the head reads.
+        label_count: two give one logit and binary cross entropy, more give C logits and cross entropy.
+        settings: how.
+        folder: where checkpoints and hidden states are kept.
+        quiet: show no progress.
+
+    Raises:
+        UsageError: see `check`.
+        ExportError: the loss is no number any more.
+    """
+    check(encoder, pooling, settings)
+    network = Network(
+        encoder, pooling, label_count, blocks=settings.blocks, dropout=settings.dropout, seed=settings.seed
+    )
+    inputs = [
+        _inputs(encoder, rows, network.first, folder, name, quiet)
+        for rows, name in ((train[0], "train"), (validation[0], "validation"))
+    ]
+    if network.attentions:
+        some = np.random.default_rng(settings.seed).permutation(len(train[0]))[:_TEXTS_MEASURED]
+        network.measure(inputs[0].rows(some))
+    order = _Order([len(row) for row in train[0]], settings)
+    key = cache_key(
+        [*train[0], *validation[0]], "tuned", 3, encoder.sha256, pooling, asdict(settings),
+        train[1].tolist(), validation[1].tolist(),
+    )  # fmt: skip
+    run = _Run(network, settings, settings.epochs * order.count, folder / f"{key}.pt")
+    with Progress("training", settings.epochs * order.tokens, quiet=quiet) as progress:
+        for epoch in range(run.epoch, settings.epochs):
+            batches = order.batches(epoch)
+            worked = epoch * order.tokens + sum(map(order.tokens_of, batches[: run.batch]))
+            progress.show(worked, f"epoch {epoch + 1}")
+            for number in range(run.batch, len(batches)):
+                batch = batches[number]
+                run.step(inputs[0].rows(batch), torch.from_numpy(train[1][batch]))
+                worked += order.tokens_of(batch)
+                progress.show(worked, f"epoch {epoch + 1}, loss {run.mean_loss:.4f}")
+                if (number + 1) % _BATCHES_PER_SAVE == 0:
+                    run.save(epoch, number + 1)
+            run.steps.append(_evaluated(network, inputs[1], validation, epoch + 1, run.mean_loss))
+            run.save(epoch + 1, 0)
+    training = Training(network.linear_head(), tuple(run.steps), run.steps[-1], "epoch")
+    tuned = replace(encoder, model=network.model, sha256=weights_sha256(network.model)) if settings.blocks else encoder
+    return Tuned(tuned, training, network.queries())
+
+
+def check(encoder: FrozenEncoder, pooling: str, settings: TuneSettings) -> None:
+    """Raise `UsageError` if there are not so many blocks, or the pooling reads a layer before them, or not the last.
+
+    Where no block is trained, it may read what it likes.
+    """
+    if settings.blocks == 0 and is_trained(pooling):
+        return
+    if not 0 < settings.blocks <= encoder.layers:
+        raise UsageError(f"--unfreeze {settings.blocks}: the encoder {encoder.name!r} has {encoder.layers} blocks.")
+    if all(vector.layer < encoder.layers for vector in vectors(pooling, encoder.layers)):
+        raise UsageError(
+            f"--pooling {pooling} does not read the last layer, so that --unfreeze would train nothing there: "
+            f"add cls, as in cls+{pooling}."
+        )
+    first = encoder.layers - settings.blocks
+    if any(vector.layer < max(1, first) for vector in vectors(pooling, encoder.layers)):
+        raise UsageError(
+            f"--pooling {pooling} reads a layer before those that --unfreeze {settings.blocks} trains and what goes into "
+            f"them: give layers from {max(1, first)} on, or unfreeze more blocks."
+        )
+
+
+class _Run:
+    """Where training is, and the file that it can be gone on with from.
+
+    Attributes:
+        epoch, batch: to begin with.
+        steps: the epochs that are done.
+
+    Args:
+        network: that is trained.
+        settings: how.
+        steps: of the whole run.
+        file: the checkpoint.
+    """
+
+    def __init__(self, network: Network, settings: TuneSettings, steps: int, file: Path) -> None:
+        self._network = network
+        self._file = file
+        self._optimizer = torch.optim.AdamW(_parameter_groups(network, settings), betas=(0.9, 0.98), eps=1e-6)
+        warm_up = max(1, round(settings.warm_up * steps))
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(
+            self._optimizer, lambda step: min((step + 1) / warm_up, max(0.0, (steps - step) / max(1, steps - warm_up)))
+        )
+        self.epoch = self.batch = 0
+        self.steps: list[Step] = []
+        self._losses: list[float] = []
+        torch.manual_seed(settings.seed)  # of dropout
+        self._load()
+
+    @property
+    def mean_loss(self) -> float:
+        """Of the texts of this epoch so far."""
+        return float(np.mean(self._losses))
+
+    def step(self, rows: Sequence[np.ndarray], labels: Tensor) -> None:
+        """One batch.
+
+        Raises:
+            ExportError: its loss is no number.
+        """
+        self._network.train()
+        found = loss(self._network(rows), labels)
+        if not math.isfinite(found.item()):
+            advice = "a lower --tune-learning-rate" if len(self._network.trained_blocks) else "another --pooling"
+            raise ExportError(f"the loss is no number any more; try {advice}. No bundle was written.")
+        self._optimizer.zero_grad()
+        found.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self._network.parameters(), _CLIP)
+        self._optimizer.step()
+        self._schedule.step()
+        self._losses += [found.item()] * len(rows)
+
+    def save(self, epoch: int, batch: int) -> None:
+        """Make durable what is done; the next step is this batch of this epoch."""
+        if batch == 0:
+            self._losses = []
+        self.epoch, self.batch = epoch, batch
+        state = {
+            "epoch": epoch,
+            "batch": batch,
+            "steps": [asdict(step) for step in self.steps],
+            "losses": self._losses,
+            "blocks": self._network.trained_blocks.state_dict(),
+            "poolings": self._network.attentions.state_dict(),
+            "head": self._network.head.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "random": torch.get_rng_state(),
+        }
+        with replaced(self._file) as file:
+            torch.save(state, file)
+
+    def _load(self) -> None:
+        try:
+            state: dict[str, Any] = torch.load(self._file, weights_only=True)
+        except FileNotFoundError:
+            return
+        except Exception as error:  # what is damaged is found in many ways
+            raise ExportError(
+                f"the checkpoint {self._file} is damaged ({type(error).__name__}). Remove it to begin anew."
+            ) from error
+        self.epoch, self.batch, self._losses = state["epoch"], state["batch"], state["losses"]
+        self.steps = [Step(**step) for step in state["steps"]]
+        self._network.trained_blocks.load_state_dict(state["blocks"])
+        self._network.attentions.load_state_dict(state["poolings"])
+        self._network.head.load_state_dict(state["head"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._schedule.load_state_dict(state["schedule"])
+        torch.set_rng_state(state["random"])
+
+
+class _Order:
+    """Which texts make a batch: random ones, but of similar length, so that no batch is much longer than others."""
+
+    def __init__(self, lengths: Sequence[int], settings: TuneSettings) -> None:
+        self._lengths = lengths
+        self._settings = settings
+        self.tokens = sum(lengths)
+        self.count = math.ceil(len(lengths) / settings.batch_size)
+
+    def batches(self, epoch: int) -> list[np.ndarray]:
+        """Those of one epoch."""
+        size = self._settings.batch_size
+        random = np.random.default_rng((self._settings.seed, epoch))
+        texts = random.permutation(len(self._lengths))
+        batches: list[np.ndarray] = []
+        for start in range(0, len(texts), size * _BATCHES_SORTED):
+            some = texts[start : start + size * _BATCHES_SORTED]
+            some = some[by_length([self._lengths[text] for text in some])]
+            batches += [some[begin : begin + size] for begin in range(0, len(some), size)]
+        return [batches[number] for number in random.permutation(len(batches))]
+
+    def tokens_of(self, batch: np.ndarray) -> int:
+        return sum(self._lengths[text] for text in batch)
+
+
+class _Embedded:
+    """The embeddings' output, as cheap to compute as to read."""
+
+    def __init__(self, encoder: FrozenEncoder, rows: Sequence[np.ndarray]) -> None:
+        self._weights = encoder_weights(encoder)
+        self._rows = rows
+
+    def rows(self, texts: Sequence[int] | np.ndarray) -> list[np.ndarray]:
+        return [self._row(self._rows[text]) for text in texts]
+
+    def _row(self, ids: np.ndarray) -> np.ndarray:
+        weights, norm = self._weights, self._weights.embedding_norm
+        x = torch.from_numpy(weights.word[ids] + weights.positions[: len(ids)])
+        weight, bias = torch.from_numpy(norm.weight), torch.from_numpy(norm.bias)
+        return functional.layer_norm(x, x.shape[-1:], weight, bias, norm.epsilon).numpy()
+
+
+def _inputs(
+    encoder: FrozenEncoder, rows: Sequence[np.ndarray], layer: int, folder: Path, name: str, quiet: bool
+) -> Inputs:
+    return hidden_states(encoder, rows, layer, folder, name=name, quiet=quiet) if layer else _Embedded(encoder, rows)
+
+
+def _evaluated(network: Network, inputs: Inputs, texts: Texts, epoch: int, train_loss: float) -> Step:
+    rows, labels = texts
+    network.eval()
+    order = by_length([len(ids) for ids in rows])
+    logits = np.empty((len(rows), network.head.out_features), dtype=np.float32)
+    with torch.no_grad():
+        for batch in _chunks(order, 32):
+            logits[batch] = network(inputs.rows(batch)).numpy()
+    validation_loss = loss(torch.from_numpy(logits), torch.from_numpy(labels)).item()
+    return Step(epoch, train_loss, validation_loss, float(np.mean(predict(logits) == labels)))
+
+
+def _parameter_groups(network: Network, settings: TuneSettings) -> list[dict[str, Any]]:
+    groups = []
+    for number, block in enumerate(network.trained_blocks):
+        rate = settings.learning_rate * settings.decay ** (settings.blocks - 1 - number)
+        for is_matrix in (True, False):
+            some = [one for one in block.parameters() if (one.dim() > 1) == is_matrix]
+            groups.append({"params": some, "lr": rate, "weight_decay": settings.weight_decay if is_matrix else 0.0})
+    anew = [*network.head.parameters(), *network.attentions.parameters()]
+    groups.append({"params": anew, "lr": settings.head_learning_rate, "weight_decay": 0.0})
+    return groups
+
+
+def _chunks(order: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    for start in range(0, len(order), size):
+        yield order[start : start + size]

@@ -1,0 +1,204 @@
+"""What is trained in PyTorch: the encoder's last blocks, attention poolings and the head, on texts that lie end to end."""
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from export.classifier.head import LinearHead
+from export.encoder.load import FrozenEncoder
+from export.encoder.pooling import QUERIES, Queries, Vector, vectors
+from export.encoder.weights import block_modules
+
+# Of a channel that is standardised, relative to the median of all.
+_LEAST_DEVIATION = 0.1
+
+
+class _Block(nn.Module):
+    """One of the encoder's blocks, its own modules, on texts that lie end to end.
+
+    Args:
+        parts: by the names of `export.encoder.weights.Block`.
+        heads: of the attention.
+        dropout: share of what is added to the residual that is left out in training.
+    """
+
+    def __init__(self, parts: Mapping[str, nn.Module], heads: int, dropout: float) -> None:
+        super().__init__()
+        self.parts = nn.ModuleDict(parts)
+        self._heads = heads
+        self._dropout = dropout
+
+    def forward(self, x: Tensor, lengths: list[int], *, first_only: bool) -> Tensor:
+        """(tokens, hidden) -> the same, or (texts, hidden) of each text's first token alone."""
+        parts = self.parts
+        asking = x[_begins(lengths)] if first_only else x
+        query, key, value = parts["query"](asking), parts["key"](x), parts["value"](x)
+        texts = zip(
+            torch.split(query, [1] * len(lengths) if first_only else lengths),
+            torch.split(key, lengths),
+            torch.split(value, lengths),
+            strict=True,
+        )
+        attended = self._dropped(parts["attention_output"](torch.cat([self._attention(*text) for text in texts])))
+        x = parts["attention_norm"](asking + attended)
+        fed = self._dropped(parts["ffn_out"](functional.gelu(parts["ffn_in"](x))))
+        return parts["ffn_norm"](x + fed)
+
+    def _attention(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """softmax(Q K^T / sqrt(head size)) V of one text: (queries, hidden)"""
+        by_head = (x.view(len(x), self._heads, -1).transpose(0, 1) for x in (query, key, value))
+        query, key, value = by_head  # (heads, sequence, head size)
+        return functional.scaled_dot_product_attention(query, key, value).transpose(0, 1).flatten(1)
+
+    def _dropped(self, x: Tensor) -> Tensor:
+        return functional.dropout(x, self._dropout, self.training)
+
+
+class _Attention(nn.Module):
+    """An attention pooling of hidden states that are standardised, which makes one learning rate do for all encoders.
+
+    Attributes:
+        mean, deviation: of the hidden states, (hidden,).
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, hidden: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self._queries = nn.Parameter(torch.empty(QUERIES, hidden).normal_(std=0.02, generator=generator))
+        self.register_buffer("mean", torch.zeros(hidden))
+        self.register_buffer("deviation", torch.ones(hidden))
+
+    def measure(self, x: Tensor) -> None:
+        """Standardise by these hidden states, (tokens, hidden), from now on.
+
+        What a channel that hardly ever changes shows is rounding, of the float16 that hidden states are kept in too; divided
+        by next to nothing, it would outweigh all others.
+        """
+        deviation = x.std(dim=0, correction=0)
+        least = max(1e-8, _LEAST_DEVIATION * deviation.median().item())
+        self.mean, self.deviation = x.mean(dim=0), deviation.clamp(min=least)
+
+    def forward(self, x: Tensor, lengths: list[int]) -> Tensor:
+        """(tokens, hidden) -> (texts, queries * hidden)"""
+        x = (x - self.mean) / self.deviation
+        shares = torch.split(x @ self._queries.T, lengths)
+        texts = zip(shares, torch.split(x, lengths), strict=True)
+        return torch.stack([(scores.softmax(dim=0).T @ text).flatten() for scores, text in texts])
+
+    def queries(self) -> np.ndarray:
+        """For hidden states as they are; what their mean adds is the same for all tokens, which softmax takes out."""
+        return (self._queries.detach() / self.deviation).numpy()
+
+
+class Network(nn.Module):
+    """The blocks and poolings that are trained and the head, of a copy of the encoder.
+
+    Attributes:
+        model: that copy.
+        first: the layer whose hidden states go in.
+        trained_blocks: the last of the blocks behind it.
+        attentions: the attention poolings, by layer.
+        head: on all vectors of the pooling.
+
+    Args:
+        encoder: that is copied.
+        pooling: what the head reads, see `export.encoder.pooling.vectors`.
+        label_count: two give one logit, more give so many.
+        blocks: how many are trained.
+        dropout: share of hidden values of trained blocks, and of what the head reads, that is left out in training.
+        seed: of what begins from nothing.
+    """
+
+    def __init__(
+        self, encoder: FrozenEncoder, pooling: str, label_count: int, *, blocks: int, dropout: float, seed: int
+    ) -> None:
+        super().__init__()
+        self.model = copy.deepcopy(encoder.model)
+        self._wanted = vectors(pooling, encoder.layers)
+        self._dropout = dropout
+        self._hidden = hidden = encoder.hidden_size
+        heads = int(encoder.config.num_attention_heads)
+        layers = [vector.layer for vector in self._wanted]
+        trained = encoder.layers - blocks  # those behind this layer
+        self.first = trained if blocks else min(layers)
+        modules = block_modules(self.model, encoder.config)
+        self._blocks = nn.ModuleList(
+            _Block(modules[layer], heads, dropout if layer >= trained else 0.0)
+            for layer in range(self.first, max(layers))
+        )
+        self.trained_blocks = self._blocks[trained - self.first :]
+        self.trained_blocks.requires_grad_(True)
+        own = [vector.layer for vector in self._wanted if vector.kind == "attention"]
+        self.head = nn.Linear((len(layers) + (QUERIES - 1) * len(own)) * hidden, 1 if label_count == 2 else label_count)
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            self.head.weight.normal_(std=0.02, generator=generator)
+            self.head.bias.zero_()
+        self.attentions = nn.ModuleDict({str(layer): _Attention(hidden, generator) for layer in own})
+
+    def measure(self, rows: Sequence[np.ndarray]) -> None:
+        """Let attention poolings standardise by the hidden states of some texts; what goes in, (sequence, hidden) a text."""
+        self.eval()
+        with torch.no_grad():
+            for layer, x, _ in self._states(rows):
+                if str(layer) in self.attentions:
+                    self._attention(layer).measure(x)
+
+    def forward(self, rows: Sequence[np.ndarray]) -> Tensor:
+        """What goes in, (sequence, hidden) a text -> logits (texts, logits)"""
+        found = {}
+        for layer, x, lengths in self._states(rows):
+            for vector in self._wanted:
+                if vector.layer == layer:
+                    found[vector] = self._pooled(vector, x, lengths)
+        features = torch.cat([found[vector] for vector in self._wanted], dim=1)
+        return self.head(functional.dropout(features, self._dropout, self.training))
+
+    def linear_head(self) -> LinearHead:
+        """For vectors of hidden states that are not standardised."""
+        head = LinearHead(self.head.weight.detach().numpy().copy(), self.head.bias.detach().numpy().copy())
+        means: list[np.ndarray] = []
+        deviations: list[np.ndarray] = []
+        for kind, layer in self._wanted:
+            own = self._attention(layer) if kind == "attention" else None
+            means += [np.zeros(self._hidden)] if own is None else [own.mean.numpy()] * QUERIES
+            deviations += [np.ones(self._hidden)] if own is None else [own.deviation.numpy()] * QUERIES
+        return head.unscaled(np.concatenate(means), np.concatenate(deviations))
+
+    def queries(self) -> Queries:
+        return {int(layer): self._attention(int(layer)).queries() for layer in self.attentions}
+
+    def _states(self, rows: Sequence[np.ndarray]) -> Iterator[tuple[int, Tensor, list[int]]]:
+        """Layer by layer its hidden states, (tokens, hidden), the texts end to end, and how many are each text's."""
+        lengths = [len(row) for row in rows]
+        x = torch.from_numpy(np.concatenate(rows))
+        yield self.first, x, lengths
+        for layer, block in enumerate(self._blocks, start=self.first + 1):
+            first_only = [vector.kind for vector in self._wanted if vector.layer == layer] == ["cls"]
+            x = block(x, lengths, first_only=first_only)
+            lengths = [1] * len(rows) if first_only else lengths
+            yield layer, x, lengths
+
+    def _pooled(self, vector: Vector, x: Tensor, lengths: list[int]) -> Tensor:
+        """One vector of each text, (texts, hidden), or those of an attention pooling side by side."""
+        if vector.kind == "cls":
+            return x[_begins(lengths)]
+        if vector.kind == "mean":
+            return torch.stack([text.mean(dim=0) for text in torch.split(x, lengths)])
+        found: Tensor = self._attention(vector.layer)(x, lengths)
+        return found
+
+    def _attention(self, layer: int) -> _Attention:
+        found = self.attentions[str(layer)]
+        assert isinstance(found, _Attention)
+        return found
+
+
+def _begins(lengths: list[int]) -> Tensor:
+    return torch.tensor([0, *np.cumsum(lengths)[:-1]])

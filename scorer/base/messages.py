@@ -1,0 +1,66 @@
+"""What people are told, on stderr; stdout carries data only."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Literal
+
+import click
+
+from scorer.base.text import visible
+
+Level = Literal["info", "warning", "error"]
+
+
+class _Form:
+    """How messages are written; of the whole process, as stderr is."""
+
+    as_json = False
+
+
+def write_json(wanted: bool) -> None:
+    """From now on messages are JSON lines, or text."""
+    _Form.as_json = wanted
+
+
+def is_json() -> bool:
+    return _Form.as_json
+
+
+def say(message: str, level: Level = "info", fields: Mapping[str, object] = MappingProxyType({})) -> None:
+    """Print a message on stderr. Where nobody listens (closed, disk full), the work itself must not fail for it.
+
+    Args:
+        message: some words, or lines of them.
+        level: how much it matters, for who reads JSON.
+        fields: the same as numbers and names, for who reads JSON.
+    """
+    text = visible(message)
+    with contextlib.suppress(OSError):
+        click.echo(_json_line(text.strip(), level, fields) if is_json() else text, err=True)
+
+
+def _json_line(text: str, level: Level, fields: Mapping[str, object]) -> str:
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return json.dumps({"time": now, "level": level, "message": text, **fields})
+
+
+@contextlib.contextmanager
+def hushed() -> Iterator[None]:
+    """Meanwhile what libraries print on stderr by themselves goes nowhere: the error that they raise says it, too."""
+    try:
+        stderr = os.dup(2)
+    except OSError:  # it is closed
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)

@@ -1,0 +1,76 @@
+"""How far a long job is, on stderr: a bar on a terminal, a line now and then in a log."""
+
+import sys
+import time
+from collections.abc import Mapping
+from types import MappingProxyType, TracebackType
+from typing import Self
+
+from tqdm import tqdm
+
+from scorer.base.messages import is_json, say
+from scorer.base.text import duration
+
+
+class Progress:
+    """Shows a share done, a note and the time left.
+
+    Args:
+        what: is being done.
+        total: of whatever `show` is told, or None where it is not known.
+        quiet: show nothing at all.
+        every: seconds between two lines in a log.
+    """
+
+    def __init__(self, what: str, total: int | None, *, quiet: bool, every: float = 30.0) -> None:
+        self._what = what
+        self._total = total
+        self._every = every
+        self._start = self._last = time.monotonic()
+        self._first: int | None = None
+        self._bar: tqdm | None = None
+        self._quiet = quiet
+        if not quiet and not is_json() and sys.stderr is not None and sys.stderr.isatty():
+            ending = "{percentage:3.0f}% |{bar}| {remaining} left{postfix}" if total else "{elapsed}{postfix}"
+            self._bar = tqdm(total=total, desc=what, bar_format="{desc} " + ending, leave=False, file=sys.stderr)
+
+    def show(self, done: int, note: str, fields: Mapping[str, object] = MappingProxyType({})) -> None:
+        """Tell how much is done; what the first call tells counts as done before, not as this run's speed.
+
+        Args:
+            done: of the total.
+            note: what else is worth knowing.
+            fields: the same, for who reads JSON.
+        """
+        now = time.monotonic()
+        if self._first is None:
+            self._first, self._start = done, now
+            if self._bar is not None:
+                self._bar.initial = done
+        if self._bar is not None:
+            self._bar.set_postfix_str(note, refresh=False)
+            self._bar.update(done - self._bar.n)
+        elif not self._quiet and now - self._last >= self._every:
+            self._last = now
+            share, left = self._share(done, now - self._start)
+            known = "" if left is None else f"{share:.0%}, {duration(left)} left, "
+            say(
+                f"{self._what}: {known}{note}",
+                fields={"event": "progress", **fields, "share": share, "seconds_left": left and round(left)},
+            )
+
+    def _share(self, done: int, seconds: float) -> tuple[float | None, float | None]:
+        """The share that is done, and the seconds that are left; None where nobody knows."""
+        if not self._total or self._first is None or done <= self._first:
+            return None, None
+        left = seconds * (self._total - done) / (done - self._first)
+        return round(done / self._total, 4), left
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()

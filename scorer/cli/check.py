@@ -1,0 +1,91 @@
+"""`score --check`: what this machine can do, and whether the bundle gives here what it gave where it was made."""
+
+import platform
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from scorer.base.cores import usable_cores
+from scorer.base.errors import BundleError
+from scorer.base.version import __version__
+from scorer.engine import runtime
+from scorer.engine.gpu import Gpu
+from scorer.model.bundle import load_bundle
+from scorer.model.scorer import Scorer
+
+# What onnxruntime's matrix kernels choose by.
+_CPU_FEATURES = (
+    "avx2",
+    "avx512f",
+    "avx512bw",
+    "avx_vnni",
+    "avx512_vnni",
+    "avx512_bf16",
+    "amx_int8",
+    "amx_bf16",
+    "asimd",
+    "asimddp",
+    "i8mm",
+)
+
+
+def report(model: str | None, devices: Sequence[int], threads: int | None) -> Iterator[str]:
+    """The lines of the report, each as soon as it is known.
+
+    Args:
+        model: the bundle's folder.
+        devices: the GPUs to look at.
+        threads: as for `Scorer`.
+
+    Raises:
+        BundleError: at the end, if the bundle cannot be loaded, or a precision that runs here fails its golden rows.
+    """
+    wheels = runtime.installed_wheels()
+    yield f"review-scorer {__version__}, Python {platform.python_version()}, {platform.platform()}"
+    yield f"onnxruntime {runtime.onnxruntime_version()} ({', '.join(wheels) or 'no wheel recorded'})"
+    if len(wheels) > 1:
+        yield "  both wheels are installed and overwrite each other: uninstall both, then install the one you want"
+    yield f"cpu features: {' '.join(cpu_features()) or 'unknown'}; usable cores: {usable_cores()}"
+    usable = []
+    for provider in runtime.PROVIDERS:
+        for device in devices if provider != "cpu" else devices[:1]:
+            name = provider if provider == "cpu" or len(devices) == 1 else f"{provider}, device {device}"
+            problem = runtime.provider_problem(provider, Gpu(device))
+            usable += [] if problem else [(provider, device, name)]
+            remark = None if problem else runtime.provider_remark(provider)
+            yield f"provider {name}: {f'not usable: {problem}' if problem else '; '.join(filter(None, ('usable', remark)))}"
+    bundle = load_bundle(model)
+    manifest = bundle.manifest
+    yield f"bundle {manifest.name}: {bundle.path}"
+    yield f"  id {bundle.id}"
+    yield f"  labels {', '.join(manifest.labels)}; precisions {', '.join(sorted(manifest.precisions))}"
+    yield (
+        f"  encoder {manifest.encoder.get('name', 'unknown')}, pooling {manifest.pooling}, "
+        f"reads {manifest.max_length} of at most {manifest.tokens_kept} tokens ({manifest.truncation})"
+    )
+    refused = []
+    for precision in sorted(manifest.precisions):
+        for provider, device, name in usable:
+            if (provider, precision) == ("cuda", "int8"):
+                continue
+            try:
+                scorer = Scorer(bundle, provider=provider, precision=precision, device_id=device, threads=threads)
+            except BundleError as error:
+                refused.append(str(error))
+                yield f"  golden rows, {precision} on {name}: refused"
+            else:
+                yield (
+                    f"  golden rows, {precision} on {name}: {len(manifest.golden)} checked, biggest difference of a "
+                    f"logit {scorer.golden_difference:.2g} (tolerance {manifest.precisions[precision].tolerance:.2g})"
+                )
+    if refused:
+        raise BundleError("\n".join(refused))
+
+
+def cpu_features(cpuinfo: Path = Path("/proc/cpuinfo")) -> list[str]:
+    """Those instruction sets of this CPU that decide which kernels run; empty where the system does not say."""
+    try:
+        lines = cpuinfo.read_text().splitlines()
+    except OSError:
+        return []
+    flags = {flag for line in lines if line.startswith(("flags", "Features")) for flag in line.split(":", 1)[1].split()}
+    return [feature for feature in _CPU_FEATURES if feature in flags]

@@ -1,0 +1,1 @@
+"""Part files on many machines."""

@@ -1,0 +1,202 @@
+"""The engine of GPUs: token rows to logits in padded batches of similar lengths, two batches under way at a time."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from queue import SimpleQueue
+
+import numpy as np
+
+from scorer.base.errors import OutOfMemory
+from scorer.engine.batches import LENGTH_STEP, Lengths, pad, padded_rows, token_budget
+from scorer.engine.protocols import Session, finite, given_up_on_error
+
+
+class BatchEngine:
+    """Rows sorted by length and cut into batches by padded tokens, longest first.
+
+    Each lane has buffers of its own on the device and a thread that fills them: while one lane's batch is computed, the
+    next one's ids are stacked and copied there, and the last one's logits back.
+
+    A batch that the GPU has no memory for is cut in halves, and those again; batches after it are cut smaller from the
+    start. A single row that it has no memory for, not even alone, gets logits that are NaN, and the session is made
+    anew, since the arena of the old one may be in pieces; once for rows of its length.
+
+    Args:
+        open_lanes: opens the lanes, all on one session on the GPU; each is used by one thread at a time.
+        batch_tokens: padded tokens of a batch at most, those that are computed.
+        lengths: of rows.
+    """
+
+    window_rows = 8192
+    journal_rows = 8192
+
+    def __init__(self, open_lanes: Callable[[], Sequence[Session]], batch_tokens: int, lengths: Lengths) -> None:
+        self._lanes = _Lanes(open_lanes)
+        self._lengths = lengths
+        self._width: int | None = None  # logits of a row, known from the first one computed
+        self._pool = ThreadPoolExecutor(self._lanes.count, thread_name_prefix="score")
+        self._too_long = lengths.longest + LENGTH_STEP  # padded length for which not even a new session has memory
+        self._counts = threading.Lock()
+        self.batch_tokens = batch_tokens
+        self.tokens = 0
+        self.padded_tokens = 0
+
+    @property
+    def padding(self) -> float | None:
+        return 1 - self.tokens / self.padded_tokens if self.padded_tokens else 0.0
+
+    def remarks(self) -> list[str]:
+        return []
+
+    def warm_up(self, token: int) -> None:
+        """Compute full batches on every lane, one of the longest rows and one of the shortest, which holds most tokens.
+
+        So memory that is short is met before the first window is cut, and the arena is as large as it will be.
+
+        Args:
+            token: any id that the model knows.
+        """
+        for length in (self._lengths.longest, self._lengths.padded(1)):
+            rows = [np.full(length, token, dtype=np.int64)] * max(1, self.batch_tokens // self._lengths.cost(length))
+            self.logits(rows * self._lanes.count)
+        self.tokens = self.padded_tokens = 0
+
+    def submit(self, rows: Sequence[np.ndarray]) -> "Batches":
+        job = Batches(len(rows))
+        costs = [self._lengths.cost(self._lengths.padded(len(row))) for row in rows]
+        with given_up_on_error(job):
+            for batch in token_budget(costs, self.batch_tokens):
+                held = [rows[row] for row in batch]
+                task = self._pool.submit(self._batch, held, job.cancelled)
+                job.parts.append((batch, task))
+        return job
+
+    def logits(self, rows: Sequence[np.ndarray]) -> np.ndarray:
+        return self.submit(rows).result()
+
+    def _batch(self, rows: Sequence[np.ndarray], cancelled: threading.Event) -> np.ndarray:
+        """float32 (rows, logits) of rows that are padded to one length."""
+        if cancelled.is_set():
+            raise CancelledError
+        length = self._lengths.padded(max(map(len, rows)))
+        cost = self._lengths.cost(length)
+        if len(rows) == 1 or len(rows) * cost <= self.batch_tokens:  # it may be less than when they were cut
+            logits = self._tried(rows, length)
+            if logits is not None:
+                return logits
+            if len(rows) == 1:
+                return self._alone(rows, length)
+            with self._counts:
+                self.batch_tokens = min(self.batch_tokens, max(len(rows) // 2 * cost, LENGTH_STEP))
+        half = len(rows) // 2
+        return np.concatenate([self._batch(part, cancelled) for part in (rows[:half], rows[half:])])
+
+    def _tried(self, rows: Sequence[np.ndarray], length: int) -> np.ndarray | None:
+        # Not in `_batch`, which would hold the lane, and so its session, while that is made anew.
+        with self._lanes.one() as lane:
+            return self._computed(lane, rows, length)
+
+    def _alone(self, rows: Sequence[np.ndarray], length: int) -> np.ndarray:
+        """A single row for which there was no memory beside other batches: tried alone, then on a new session."""
+        with self._lanes.all() as lanes:
+            logits = self._computed(lanes[0], rows, length) if self._lanes.count > 1 else None
+            if logits is None and length < self._too_long:
+                self._lanes.renew(lanes)
+                logits = self._computed(lanes[0], rows, length)
+                if logits is None:  # so it is not the old arena's pieces: none of its length needs to try that again
+                    self._too_long = length
+        return np.full((1, self._width or 1), np.nan, dtype=np.float32) if logits is None else logits
+
+    def _computed(self, lane: Session, rows: Sequence[np.ndarray], length: int) -> np.ndarray | None:
+        """Their logits; None if there is no memory for them."""
+        cost = self._lengths.cost(length)
+        input_ids, attention_mask = pad(rows, length, padded_rows(len(rows), self.batch_tokens // cost))
+        try:
+            (logits,) = lane.run(["logits"], {"input_ids": input_ids, "attention_mask": attention_mask})
+        except OutOfMemory:
+            if len(rows) == 1 and self._width is None:
+                raise
+            return None
+        self._width = logits.shape[1]
+        with self._counts:
+            self.tokens += sum(self._lengths.cost(len(row)) for row in rows)
+            self.padded_tokens += len(input_ids) * cost
+        return finite(logits[: len(rows)])
+
+
+class _Lanes:
+    """Sessions that are free, in the order in which they became so."""
+
+    def __init__(self, open_lanes: Callable[[], Sequence[Session]]) -> None:
+        self._open = open_lanes
+        self._taking_all = threading.Lock()
+        self._free: SimpleQueue[Session] = SimpleQueue()
+        lanes = open_lanes()
+        self.count = len(lanes)
+        for lane in lanes:
+            self._free.put(lane)
+
+    @contextlib.contextmanager
+    def one(self) -> Iterator[Session]:
+        lane = self._free.get()
+        try:
+            yield lane
+        finally:
+            self._free.put(lane)
+
+    @contextlib.contextmanager
+    def all(self) -> Iterator[list[Session]]:
+        """All of them, once no other thread has one; those that are in the list at the end are free then."""
+        with self._taking_all:
+            lanes = [self._free.get() for _ in range(self.count)]
+            try:
+                yield lanes
+            finally:
+                for lane in lanes:
+                    self._free.put(lane)
+
+    def renew(self, lanes: list[Session]) -> None:
+        """Let go of the lanes that `all` gave, and of their session, and put others in their place."""
+        lanes.clear()
+        try:
+            lanes += self._open()
+        except BaseException as error:
+            lanes += [_Broken(error)] * self.count
+            raise
+
+
+class _Broken:
+    """In the place of a lane that could not be opened again, for threads that wait for one."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def run(self, output_names: list[str] | None, input_feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        raise self._error
+
+
+class Batches:
+    """Rows that were cut into parts: each part's row numbers and logits on their way, and a way to give them up."""
+
+    def __init__(self, rows: int) -> None:
+        self.cancelled = threading.Event()
+        self.parts: list[tuple[list[int], Future[np.ndarray]]] = []
+        self._rows = rows
+        self._result: np.ndarray | None = None
+
+    def result(self) -> np.ndarray:
+        if self._result is None:  # it is asked for row by row, too
+            try:
+                parts = [(batch, task.result()) for batch, task in self.parts]
+            finally:
+                self.cancel()
+            result = np.empty((self._rows, parts[0][1].shape[1] if parts else 0), dtype=np.float32)
+            for batch, logits in parts:
+                result[batch] = logits
+            self._result = result
+        return self._result
+
+    def cancel(self) -> None:
+        self.cancelled.set()

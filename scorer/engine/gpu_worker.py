@@ -1,0 +1,108 @@
+"""The process of one device: computes what `scorer.engine.multi_gpu` sends, and ends when nobody is there to send any more."""
+
+import contextlib
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
+
+from scorer.base.errors import ScorerError, known
+from scorer.base.timing import Phases
+from scorer.engine import memory_limit
+from scorer.engine.batch_engine import BatchEngine
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from scorer.engine.protocols import Engine
+
+
+@dataclass(frozen=True)
+class Request:
+    """Rows to compute, int32 (sequence,) each; or a token to warm up with."""
+
+    rows: "Sequence[np.ndarray]" = ()
+    token: int | None = None
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came of a request, and what was counted since the last reply.
+
+    Attributes:
+        logits: float32 (rows, logits).
+        error: instead of them.
+        seconds: by phase.
+        tokens, padded_tokens: computed.
+        batch_tokens: of a batch, as far as memory allowed.
+    """
+
+    logits: "np.ndarray | None" = None
+    error: ScorerError | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    tokens: int = 0
+    padded_tokens: int = 0
+    batch_tokens: int | None = None
+
+
+class _Server:
+    """An engine for several connections at a time."""
+
+    def __init__(self, engine: "Engine", phases: Phases) -> None:
+        self._engine = engine
+        self._phases = phases
+        self._counting = threading.Lock()
+        self._told = (0, 0)
+
+    def serve(self, connection: Connection) -> None:
+        """Answer until the other end is gone; then the whole process ends, whatever the others compute."""
+        try:
+            while True:
+                connection.send(self._reply(connection.recv()))
+        except (EOFError, OSError):
+            os._exit(0)
+
+    def _reply(self, request: Request) -> Reply:
+        import numpy as np
+
+        logits, error = None, None
+        try:
+            if request.token is not None:
+                self._engine.warm_up(request.token)
+            else:
+                logits = self._engine.logits([row.astype(np.int64) for row in request.rows])
+        except Exception as problem:
+            error = known(problem)
+        with self._counting:
+            seconds = self._phases.seconds
+            self._phases.clear()
+            tokens, padded, batch_tokens = 0, 0, None
+            if isinstance(self._engine, BatchEngine):
+                batch_tokens = self._engine.batch_tokens
+                now = (self._engine.tokens, self._engine.padded_tokens)
+                # Warming up sets the engine's counts back to nothing.
+                before = self._told if now >= self._told else (0, 0)
+                tokens, padded, self._told = now[0] - before[0], now[1] - before[1], now
+        return Reply(logits, error, seconds, tokens, padded, batch_tokens)
+
+
+def main(descriptors: Sequence[int]) -> None:
+    """Serve on these descriptors; the first one brings the engine's `scorer.engine.spec.EngineSpec`."""
+    connections = [Connection(descriptor) for descriptor in descriptors]
+    phases = Phases()
+    try:
+        engine = connections[0].recv().open(phases)
+        memory_limit.unlimited()  # the engine is there; what it computes needs no more than it would elsewhere
+        connections[0].send(Reply())
+    except (EOFError, OSError):  # nobody waits for it any more
+        return
+    except Exception as problem:
+        with contextlib.suppress(OSError):
+            connections[0].send(Reply(error=known(problem)))
+        return
+    server = _Server(engine, phases)
+    for connection in connections[1:]:
+        threading.Thread(target=server.serve, args=(connection,), daemon=True).start()
+    server.serve(connections[0])

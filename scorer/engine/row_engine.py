@@ -1,0 +1,97 @@
+"""What engines are; that of CPUs, token rows to logits, a row a run; logits to probabilities."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+
+import numpy as np
+
+from scorer.base.timing import Phases
+from scorer.engine.batches import by_length
+from scorer.engine.protocols import Session, finite, given_up_on_error
+
+
+class RowEngine:
+    """A row a run: each row alone and unpadded, one caller thread a core, the session itself single-threaded.
+
+    No padding is computed, and a row's score cannot depend on its neighbours. Of what is submitted together the longest
+    rows go first, so that no long one is left for the end while the other cores idle.
+
+    Args:
+        session: a session with one thread of its own.
+        threads: how many rows are computed at a time.
+        output: the graph's output to take.
+        phases: where the seconds go that it computes.
+    """
+
+    window_rows = 256
+    journal_rows = 256
+    batch_tokens = None
+    padding = None
+
+    def __init__(self, session: Session, threads: int, output: str = "logits", phases: Phases | None = None) -> None:
+        self._session = session
+        self._phases = phases or Phases()
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="score")
+        self._output = output
+
+    def warm_up(self, token: int) -> None:
+        """A row alone needs no more memory than the largest one, which is tried anyway."""
+
+    def remarks(self) -> list[str]:
+        return []
+
+    def submit(self, rows: Sequence[np.ndarray]) -> "_Rows":
+        job = _Rows(self._run, rows)
+        with given_up_on_error(job):
+            for _ in rows:
+                job.tasks.append(self._pool.submit(job.one))
+        return job
+
+    def logits(self, rows: Sequence[np.ndarray]) -> np.ndarray:
+        return self.submit(rows).result()
+
+    def _run(self, row: np.ndarray) -> np.ndarray:
+        ids = row[np.newaxis]  # (1, sequence)
+        with self._phases.timed("compute"):
+            found = self._session.run([self._output], {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0]
+        return finite(found)
+
+
+class _Rows:
+    """Rows of a `RowEngine`: one task a row, each takes the longest row that is left."""
+
+    def __init__(self, run: Callable[[np.ndarray], np.ndarray], rows: Sequence[np.ndarray]) -> None:
+        self.tasks: list[Future[None]] = []
+        self._run = run
+        self._rows = rows
+        self._waiting = deque(by_length([len(row) for row in rows]))
+        self._done: list[np.ndarray | None] = [None] * len(rows)
+        self._result: np.ndarray | None = None
+
+    def one(self) -> None:
+        try:
+            row = self._waiting.popleft()
+        except IndexError:  # cancelled
+            return
+        try:
+            self._done[row] = self._run(self._rows[row])
+        except BaseException:
+            self.cancel()
+            raise
+
+    def result(self) -> np.ndarray:
+        if self._result is None:
+            try:
+                for task in self.tasks:
+                    task.result()
+            finally:
+                self.cancel()  # after an error or an interrupt the other threads stop with their row
+            done = [logits for logits in self._done if logits is not None]
+            if len(done) < len(self._rows):
+                raise CancelledError
+            self._result = np.concatenate(done) if done else np.empty((0, 0))
+        return self._result
+
+    def cancel(self) -> None:
+        self._waiting.clear()

@@ -1,0 +1,300 @@
+"""The one place that talks to onnxruntime: which providers can be used, and sessions that never fall back."""
+
+import contextlib
+import functools
+import os
+import re
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+# Since 1.29 the wheels report each session to their maker over the network unless this is set before the import, and
+# keep a data base for it in the user's home. A batch job calls nobody; whoever wants it to says so with 0.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import onnxruntime
+
+from scorer.base.errors import BundleError, DeviceLost, OutOfMemory, ProviderError, ScorerError
+from scorer.base.timing import Phases
+from scorer.engine import gpu as nvidia
+from scorer.engine.gpu import Gpu
+
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+# An Identity node, one float in and out: whether a provider really starts is found out by starting it.
+_IDENTITY = (
+    b'\x08\x08:7\n\x10\n\x01x\x12\x01y"\x08Identity\x12\x01gZ\x0f\n\x01x\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01'
+    b"b\x0f\n\x01y\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\r"
+)
+
+# Measured on CPU (docs/PERFORMANCE.md): the kernels of these fusions are slower than the operators that they replace,
+# and onnxruntime would fuse them while loading.
+_SLOWER_ON_CPU = ["SkipLayerNormFusion", "BiasGeluFusion"]
+
+# CPUs without VNNI add products of 8-bit numbers in pairs with 16-bit saturation, which gives wrong sums. With this
+# onnxruntime takes slower, exact products, on every CPU; so only where the fast ones are found to saturate.
+_EXACT_INT8 = ("session.x64quantprecision", "1")
+
+# A MatMulInteger of uint8 (8, 64) and int8 (64, 64): whether its sums saturate is found out by computing one.
+_PRODUCT = (
+    b'\x08\x08:\\\n\x18\n\x01x\n\x01w\x12\x01y"\rMatMulInteger\x12\x01gZ\x13\n\x01x\x12\x0e\n\x0c\x08\x02\x12\x08\n'
+    b"\x02\x08\x08\n\x02\x08@Z\x13\n\x01w\x12\x0e\n\x0c\x08\x03\x12\x08\n\x02\x08@\n\x02\x08@b\x13\n\x01y\x12\x0e\n"
+    b"\x0c\x08\x06\x12\x08\n\x02\x08\x08\n\x02\x08@B\x04\n\x00\x10\r"
+)
+
+# How onnxruntime's CUDA provider words what went wrong; its exceptions' classes do not tell one from the other.
+_NO_MEMORY = re.compile(
+    r"Failed to allocate memory|bad_alloc|out of memory|CU(BLAS|DNN)_STATUS_ALLOC_FAILED|DEVICE_ALLOCATION_FAILED"
+    r"|is smaller than requested bytes"  # beyond gpu_mem_limit
+)
+_DEVICE_FAULT = re.compile(r"\b(CUDA|CUBLAS|CUBLASLT|CUDNN|CUDNN_FE|CUFFT) (failure|error)\b|cudaError|CUDA_ERROR")
+
+_NONE: Mapping[str, bytes] = MappingProxyType({})
+
+# Errors reach the caller as exceptions; onnxruntime's own lines on stderr would only repeat them.
+onnxruntime.set_default_logger_severity(4)
+
+
+def onnxruntime_version() -> str:
+    return str(onnxruntime.__version__)
+
+
+def provider_problem(provider: str, gpu: Gpu = Gpu()) -> str | None:
+    """Why a provider cannot be used here, or None if it can.
+
+    "Listed" is not "usable": onnxruntime-gpu lists CUDA on a machine without a driver. So a session is started.
+    """
+    if PROVIDERS[provider] not in onnxruntime.get_available_providers():
+        return (
+            f"this onnxruntime {onnxruntime_version()} was built without {provider}; install the wheel onnxruntime-gpu"
+        )
+    if provider == "cuda" and (problem := nvidia.driver_problem(gpu.device_id)):
+        return problem
+    missing = list(nvidia.preload_libraries()) if provider == "cuda" else []
+    try:
+        _open(_IDENTITY, provider, gpu)
+    except Exception as error:  # ours, or whatever onnxruntime raises where CUDA fails before there is a session
+        said = str(error) if isinstance(error, ProviderError) else _not_starting(provider, gpu, _first_line(error))
+        missing += [] if nvidia.has_cudnn() else ["cuDNN"]
+        return f"{said}; missing: {', '.join(missing)} ({nvidia.INSTALL})" if missing else said
+    return None
+
+
+def _not_starting(provider: str, gpu: Gpu, why: str = "") -> str:
+    said = f"{PROVIDERS[provider]} does not start on this machine (device {gpu.device_id})"
+    return f"{said}: {why}" if why else said
+
+
+def provider_remark(provider: str) -> str | None:
+    """What is not as it should be where a provider can be used all the same; to be said, not to stop for."""
+    if provider == "cuda" and not nvidia.has_cudnn():
+        return f"cuDNN cannot be loaded, so attention takes slower kernels ({nvidia.INSTALL})"
+    return None
+
+
+def open_session(
+    graph: bytes,
+    provider: str,
+    gpu: Gpu = Gpu(),
+    options: onnxruntime.SessionOptions | None = None,
+    external: Mapping[str, bytes] = _NONE,
+) -> onnxruntime.InferenceSession:
+    """A session on exactly this provider, from a graph's bytes.
+
+    On CPU it computes with one thread: scorer.engine.row_engine runs one row a thread, which needs no padding and scales better.
+
+    Args:
+        graph: an ONNX model.
+        provider: ``cpu`` or ``cuda``.
+        gpu: which GPU, and how much of it.
+        options: `session_options`, for whoever wants to look inside, with a profile or the optimized graph.
+        external: the bytes of each file that the graph's external tensors lie in, by its name.
+
+    Raises:
+        ProviderError: the provider does not start here.
+        BundleError: onnxruntime refuses the graph.
+        OutOfMemory, DeviceLost: the device has no memory for the model, or fails.
+    """
+    if provider == "cuda":
+        nvidia.preload_libraries()
+    try:
+        return _open(graph, provider, gpu, _with_external(options or session_options(provider), external))
+    except ProviderError:
+        raise
+    except Exception as error:  # onnxruntime's exceptions share no base class
+        if provider != "cpu" and isinstance(
+            fault := device_fault(error, f"{provider} device {gpu.device_id}"), ScorerError
+        ):
+            raise fault from error
+        raise BundleError(f"onnxruntime {onnxruntime_version()} refuses the graph: {_first_line(error)}") from error
+
+
+class Session:
+    """A session whose errors have names.
+
+    Args:
+        graph, provider, gpu, external: see `open_session`.
+
+    Attributes:
+        place: where it computes, a device and its number as onnxruntime has them.
+    """
+
+    def __init__(self, graph: bytes, provider: str, gpu: Gpu = Gpu(), external: Mapping[str, bytes] = _NONE) -> None:
+        self._session = open_session(graph, provider, gpu, external=external)
+        self._device = None if provider == "cpu" else f"{provider} device {gpu.device_id}"
+        on_cpu = self._session.get_providers()[0] == PROVIDERS["cpu"]
+        self.place = ("cpu", 0) if on_cpu else (provider, gpu.device_id)
+
+    def run(self, output_names: list[str] | None, input_feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """As onnxruntime's own.
+
+        Raises:
+            OutOfMemory: there is no memory for this row, on a GPU for this batch.
+            BundleError: on CPU, the graph cannot be computed for it.
+            DeviceLost: the device or its driver failed; nothing more can be computed in this process.
+        """
+        with self.named_errors():
+            return list(self._session.run(output_names, input_feed))
+
+    def run_bound(self, binding: onnxruntime.IOBinding) -> None:
+        """The same with inputs and outputs in places that were bound before; they are written when it returns."""
+        with self.named_errors():
+            self._session.run_with_iobinding(binding)
+
+    @contextlib.contextmanager
+    def named_errors(self) -> Iterator[None]:
+        """What onnxruntime raises meanwhile gets a name, see `run`."""
+        try:
+            yield
+        except Exception as error:
+            raise (device_fault(error, self._device) if self._device else _cpu_fault(error)) from error
+
+    def io_binding(self) -> onnxruntime.IOBinding:
+        return self._session.io_binding()
+
+
+class Lane:
+    """A session's buffers for one thread: on the device for the inputs, here for the output; used over and over.
+
+    Args:
+        session: of a classifier; several lanes may have the same.
+        tokens: padded tokens of a batch at most.
+        width: logits of a row.
+        phases: where the seconds go that it copies and computes.
+    """
+
+    def __init__(self, session: Session, tokens: int, width: int, phases: Phases) -> None:
+        self._session = session
+        self._width = width
+        self._phases = phases
+        with session.named_errors():
+            self._binding = session.io_binding()
+            self._there = {
+                name: onnxruntime.OrtValue.ortvalue_from_shape_and_type([tokens], np.int64, *session.place)
+                for name in ("input_ids", "attention_mask")
+            }
+        self._ids = np.zeros(tokens, dtype=np.int64)
+        self._logits = np.empty(tokens * width, dtype=np.float32)
+
+    def run(self, output_names: list[str] | None, input_feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """As `Session.run`, for one output, the logits."""
+        (output,) = output_names or ["logits"]
+        rows = len(input_feed["input_ids"])
+        with self._phases.timed("copy"), self._session.named_errors():
+            for name, values in input_feed.items():
+                self._ids[: values.size] = values.ravel()
+                self._there[name].update_inplace(self._ids)
+                address = self._there[name].data_ptr()
+                self._binding.bind_input(name, *self._session.place, np.int64, values.shape, address)
+            shape, address = (rows, self._width), self._logits.ctypes.data
+            self._binding.bind_output(output, "cpu", 0, np.float32, shape, address)  # the copy is a part of the run
+        with self._phases.timed("compute"):
+            self._session.run_bound(self._binding)
+        return [self._logits[: rows * self._width].reshape(shape).copy()]
+
+
+def _cpu_fault(error: Exception) -> ScorerError:
+    if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
+        return OutOfMemory("there is not enough memory to compute even a single row.")
+    return BundleError(f"onnxruntime cannot compute the graph: {_first_line(error)}")
+
+
+def device_fault(error: Exception, device: str) -> Exception:
+    """The error that an onnxruntime error on a GPU amounts to; itself where it has nothing to do with the GPU.
+
+    >>> device_fault(RuntimeError("CUDA failure 2: out of memory ; GPU=0"), "cuda device 0")
+    OutOfMemory('cuda device 0 has no memory for the model, or not for a single row.')
+    """
+    said = str(error)
+    if _NO_MEMORY.search(said):
+        return OutOfMemory(f"{device} has no memory for the model, or not for a single row.")
+    if _DEVICE_FAULT.search(said):
+        return DeviceLost(f"{device} failed and cannot be used any more by this process: {_first_line(error)}")
+    return error
+
+
+def _first_line(error: Exception, most: int = 500) -> str:
+    """What an error says, without the stack that onnxruntime may put below, and not all that a graph may hold."""
+    return next(iter(str(error).splitlines()), type(error).__name__)[:most]
+
+
+def installed_wheels() -> list[str]:
+    """The onnxruntime distributions that are installed, with versions; two overwrite each other's files."""
+    found = []
+    for name in ("onnxruntime", "onnxruntime-gpu"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found.append(f"{name} {metadata.version(name)}")
+    return found
+
+
+def session_options(provider: str) -> onnxruntime.SessionOptions:
+    """How a session of this provider is set up, its optimizers aside."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    # Bytes that look like onnxruntime's own format would be read as that, past what was looked at.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    if provider == "cpu":
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        if int8_saturates():
+            options.add_session_config_entry(*_EXACT_INT8)
+    return options
+
+
+@functools.cache
+def int8_saturates() -> bool:
+    """Whether this CPU's fast products of 8-bit numbers give wrong sums."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(_PRODUCT, options, providers=[PROVIDERS["cpu"]], enable_fallback=0)
+    x, w = np.full((8, 64), 255, dtype=np.uint8), np.full((64, 64), 127, dtype=np.int8)
+    return bool((session.run(None, {"x": x, "w": w})[0] != 64 * 255 * 127).any())
+
+
+def _with_external(options: onnxruntime.SessionOptions, files: Mapping[str, bytes]) -> onnxruntime.SessionOptions:
+    if files:
+        options.add_external_initializers_from_files_in_memory(
+            list(files), list(files.values()), [len(data) for data in files.values()]
+        )
+    return options
+
+
+def _open(
+    graph: bytes, provider: str, gpu: Gpu, options: onnxruntime.SessionOptions | None = None
+) -> onnxruntime.InferenceSession:
+    options = options or session_options(provider)
+    name = PROVIDERS[provider]
+    if provider == "cpu":
+        session = onnxruntime.InferenceSession(
+            graph, options, providers=[name], disabled_optimizers=_SLOWER_ON_CPU, enable_fallback=0
+        )
+    else:
+        providers: list[Any] = [(name, gpu.provider_options())]
+        session = onnxruntime.InferenceSession(graph, options, providers=providers, enable_fallback=0)
+    if session.get_providers()[0] != name:
+        raise ProviderError(_not_starting(provider, gpu))
+    return session

@@ -1,0 +1,1 @@
+"""A verified bundle, ready to score."""

@@ -1,0 +1,163 @@
+"""A bundle on disk: found, read once, verified, and from then on used from memory.
+
+Each listed file is read into memory and hashed, and tokenizer and session are built from those very bytes. So it does
+not matter how the files are stored (hard links, symlinks of a cache), and nothing can change between check and use.
+"""
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from scorer.base.errors import BundleError
+from scorer.model.graph_check import UnfitGraph, check_onnx
+from scorer.model.manifest import Manifest, parse_manifest
+
+SUMS = "SHA256SUMS"
+MANIFEST = "manifest.json"
+TOKENIZER = "tokenizer.json"
+HEAD = "head.safetensors"
+
+# coreutils' text or binary form; a plain name, so nothing outside the folder can be meant.
+_SUMS_LINE = re.compile(rb"([0-9a-f]{64}) [ *]([A-Za-z0-9_][A-Za-z0-9._-]*)\n")
+
+# No file of an encoder is larger, in bytes: a protobuf ends at 2 GiB, a tokenizer of a million words has some 60 MB.
+_LARGEST = {SUMS: 1 << 16, MANIFEST: 1 << 24, TOKENIZER: 1 << 26}
+_LARGEST_OTHER = 1 << 31
+_LARGEST_SUM = 1 << 32
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle.
+
+    Attributes:
+        path: the folder it came from, for messages.
+        id: the sha256 of its SHA256SUMS, hexadecimal.
+        manifest: what it says of itself.
+        files: the bytes of every listed file, by name.
+        outside: by graph, the files that hold tensors of it which are not in the graph itself.
+    """
+
+    path: Path
+    id: str
+    manifest: Manifest
+    files: Mapping[str, bytes]
+    outside: Mapping[str, frozenset[str]]
+
+    def graph(self, precision: str) -> bytes:
+        """The bytes of one precision's ONNX graph."""
+        return self.files[self.manifest.precisions[precision].file]
+
+    def external(self, precision: str) -> dict[str, bytes]:
+        """The bytes of the files with its external tensors, by name."""
+        return {name: self.files[name] for name in self.outside[self.manifest.precisions[precision].file]}
+
+
+def default_bundle() -> Path:
+    """The bundle that came with the package: installed beside it, or the checkout's own."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "default"
+    return installed if installed.is_dir() else package.parent / "models" / "default"
+
+
+def load_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
+    """Read and verify a bundle.
+
+    Args:
+        path: its folder; None for the one that came with the package.
+
+    Raises:
+        BundleError: there is none, a file is missing or altered, or the manifest cannot be used.
+    """
+    folder = Path(path) if path is not None else default_bundle()
+    if not _is_folder(folder):
+        raise BundleError(
+            f"there is no bundle at {folder}. Give --model a folder written by `score-model train`, "
+            "or leave it out for the model that comes with the package."
+        )
+    sums = _read(folder, SUMS)
+    files: dict[str, bytes] = {}
+    for name, expected in parse_sums(sums, folder).items():
+        files[name] = _read(folder, name, _LARGEST_SUM - sum(map(len, files.values())))
+        if hashlib.sha256(files[name]).hexdigest() != expected:
+            raise BundleError(
+                f"{folder / name} is not the file that {SUMS} lists: it was damaged or changed. "
+                "Copy the bundle again from where it was made."
+            )
+    for required in (MANIFEST, TOKENIZER):
+        if required not in files:
+            raise BundleError(
+                f"{folder / SUMS} does not list {required}. Copy the bundle again from where it was made."
+            )
+    manifest = parse_manifest(files[MANIFEST], folder / MANIFEST)
+    return Bundle(folder, hashlib.sha256(sums).hexdigest(), manifest, files, check_graphs(folder, manifest, files))
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError) as error:  # a name that is too long or no name, a folder above it that is closed
+        raise BundleError(f"{str(path)[:200]!r} cannot be looked at: {error.args[-1]}.") from error
+
+
+def check_graphs(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> dict[str, frozenset[str]]:
+    """See that every graph may be given to onnxruntime; returns the files that hold tensors of each."""
+    sizes = {name: len(data) for name, data in files.items()}
+    outside = {}
+    for name in sorted({precision.file for precision in manifest.precisions.values()}):
+        if name not in files:
+            raise BundleError(f"{folder / MANIFEST} names the graph {name}, which {SUMS} does not list.")
+        try:
+            outside[name] = check_onnx(files[name], sizes)
+        except UnfitGraph as error:
+            raise BundleError(f"{folder / name} is refused: {error}. Use a bundle from someone you trust.") from error
+    return outside
+
+
+def parse_sums(data: bytes, folder: Path) -> dict[str, str]:
+    """The strict form of coreutils' sha256sum: name -> hexadecimal digest.
+
+    >>> parse_sums(b"0" * 64 + b"  manifest.json\\n", Path("m"))["manifest.json"][:4]
+    '0000'
+    """
+    digests: dict[str, str] = {}
+    for number, line in enumerate(data.splitlines(keepends=True), start=1):
+        match = _SUMS_LINE.fullmatch(line)
+        if match is None or match[2].decode() in digests:
+            raise BundleError(f"{folder / SUMS}, line {number}: not a sha256 and a plain file name, or listed twice.")
+        digests[match[2].decode()] = match[1].decode()
+    return digests
+
+
+def format_sums(files: Mapping[str, bytes]) -> bytes:
+    """SHA256SUMS of the given files, sorted by name; `sha256sum -c SHA256SUMS` checks it too.
+
+    >>> format_sums({"a.onnx": b""})[:16], format_sums({"a.onnx": b""})[-8:]
+    (b'e3b0c44298fc1c14', b' a.onnx\\n')
+    """
+    return b"".join(f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n".encode() for name in sorted(files))
+
+
+def _read(folder: Path, name: str, left: int = _LARGEST_SUM) -> bytes:
+    """A file's bytes, ``left`` at most. What is there may be anything: a pipe that never ends, a disk."""
+    path = folder / name
+    try:
+        # Without O_NONBLOCK a pipe would be waited for.
+        with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0)), "rb") as stream:
+            status = os.fstat(stream.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise BundleError(f"{path} is no regular file: {folder} is no bundle.")
+            largest = min(left, _LARGEST.get(name, _LARGEST_OTHER))
+            if status.st_size > largest:
+                raise BundleError(f"{path} has {status.st_size:,} bytes; at most {largest:,} are read.")
+            return stream.read(status.st_size)
+    except MemoryError as error:
+        raise BundleError(f"{path}: there is not enough memory to read it.") from error
+    except OSError as error:
+        raise BundleError(
+            f"{path} cannot be read ({error.strerror}): {folder} is no bundle, or not a whole one."
+        ) from error

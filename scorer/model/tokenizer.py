@@ -1,0 +1,152 @@
+"""Text to token ids, the same way when a model is trained, checked and used for scoring."""
+
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+import tokenizers
+
+from scorer.base.errors import BundleError
+from scorer.model.bundle import TOKENIZER
+from scorer.model.prefixes import beginnings, cutting
+
+# Of a longer text the beginning is tried first. English has four to five characters a token.
+_CHARACTERS_A_TOKEN = 12
+_REPLACEMENTS = 8
+# Texts tokenized at a time: enough for many cores, and what the tokenizers keep of each is some 30 KB.
+_CHUNK = 1024
+
+
+class Tokens(NamedTuple):
+    """Token ids of a list of texts.
+
+    Attributes:
+        ids: one int64 array of shape (sequence,) per text, special tokens included, never empty.
+        truncated: for each text, whether tokens beyond ``max_length`` were cut off.
+    """
+
+    ids: list[np.ndarray]
+    truncated: list[bool]
+
+
+def unknown_share(ids: np.ndarray, unknown_id: int) -> float:
+    """The share of a text's tokens that stand for what the vocabulary lacks.
+
+    >>> unknown_share(np.array([101, 100, 7, 102]), 100)
+    0.25
+    """
+    return int(np.count_nonzero(ids == unknown_id)) / len(ids)  # a mean takes three times as long
+
+
+def _tokens(encodings: Sequence[tokenizers.Encoding]) -> Tokens:
+    return Tokens(
+        ids=[np.array(encoding.ids, dtype=np.int64) for encoding in encodings],
+        truncated=[bool(encoding.overflowing) for encoding in encodings],
+    )
+
+
+@contextlib.contextmanager
+def _blamed_on_the_file(*errors: type[Exception]) -> Iterator[None]:
+    """What the file makes impossible is the bundle's fault: ``errors``, and those of the tokenizers themselves."""
+    try:
+        yield
+    except BaseException as error:
+        # They raise bare Exceptions; where they did not expect a case they panic, in a class that cannot be imported.
+        if not (type(error) is Exception or isinstance(error, errors) or type(error).__name__ == "PanicException"):
+            raise
+        raise BundleError(f"{TOKENIZER} cannot be used: {type(error).__name__}: {error}") from error
+
+
+def _check_replacements(normalizer: dict[str, Any] | None) -> None:
+    """Raise `ValueError` if a text could grow without measure: each of them can double it, and the next one that."""
+    steps, replacements = [normalizer], []
+    while steps:
+        step = steps.pop() or {}
+        steps += step.get("normalizers", [])
+        replacements += [step["content"]] if step.get("type") == "Replace" else []
+    if len(replacements) > _REPLACEMENTS or any(len(content) > 1 for content in replacements):
+        raise ValueError(f"more than {_REPLACEMENTS} Replace normalizers, or one with more than one character")
+
+
+class Tokenizer:
+    """A bundle's fast tokenizer; its file is the only description of how text is cleaned and split.
+
+    Args:
+        tokenizer_json: the bytes of ``tokenizer.json``.
+        max_length: tokens kept of a text, special tokens included; the end of a longer text is cut.
+
+    Attributes:
+        highest_id: of its vocabulary.
+        unknown_id: of the token that stands for what the vocabulary lacks; -1 where there is none.
+        special_tokens: put around a text.
+
+    Raises:
+        BundleError: the bytes are no tokenizer, or ``max_length`` leaves no room for a token of text.
+    """
+
+    def __init__(self, tokenizer_json: bytes, max_length: int) -> None:
+        with _blamed_on_the_file(ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            settings = json.loads(tokenizer_json)
+            _check_replacements(settings.get("normalizer"))
+            self._tokenizer = tokenizers.Tokenizer.from_buffer(tokenizer_json)
+            self._cutting = cutting(settings)
+            vocabulary = self._tokenizer.get_vocab()
+            self.highest_id = max(vocabulary.values(), default=0)
+            self.unknown_id = vocabulary.get(settings["model"].get("unk_token") or "", -1)
+        self.special_tokens = self._tokenizer.num_special_tokens_to_add(False)
+        if max_length <= self.special_tokens:
+            raise BundleError(
+                f"max_length {max_length} leaves no room for text beside {self.special_tokens} special tokens"
+            )
+        # The file's own settings are replaced: some published files cut at 128 tokens and pad to 128.
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(max_length)
+        self.max_length = max_length
+
+    def encode(self, texts: Sequence[str]) -> Tokens:
+        """Tokenize ``texts`` on all cores, without offsets, the GIL released.
+
+        Of a text that is far too long only a beginning is looked at, long enough to have the same first tokens.
+        """
+        chunks = [texts[start : start + _CHUNK] for start in range(0, len(texts), _CHUNK)]
+        if len(chunks) < 2:
+            return _tokens(self._encodings(texts))
+        # A chunk is tokenized while the ids of the one before become arrays, which one core does.
+        ids: list[np.ndarray] = []
+        truncated: list[bool] = []
+        with ThreadPoolExecutor(1, thread_name_prefix="tokenize") as ahead:
+            coming = ahead.submit(self._encodings, chunks[0])
+            for chunk in (*chunks[1:], None):
+                encodings = coming.result()
+                if chunk is not None:
+                    coming = ahead.submit(self._encodings, chunk)
+                found = _tokens(encodings)
+                ids += found.ids
+                truncated += found.truncated
+        return Tokens(ids, truncated)
+
+    def _encodings(self, texts: Sequence[str]) -> list[tokenizers.Encoding]:
+        longest = _CHARACTERS_A_TOKEN * self.max_length
+        long = [number for number, text in enumerate(texts) if len(text) > longest] if self._cutting.texts else []
+        tries = {number: beginnings(texts[number], longest, self._cutting.runs) for number in long}
+        tried = {number: next(tries[number]) for number in tries}
+        encodings = self._encode([tried[number].text if number in tried else text for number, text in enumerate(texts)])
+        while tried := {
+            number: next(tries[number])
+            for number, beginning in tried.items()
+            if not self._has_beyond(encodings[number], beginning.margin)
+        }:
+            for number, encoding in zip(tried, self._encode([one.text for one in tried.values()]), strict=True):
+                encodings[number] = encoding
+        return encodings
+
+    def _encode(self, texts: Sequence[str]) -> list[tokenizers.Encoding]:
+        with _blamed_on_the_file():
+            return list(self._tokenizer.encode_batch_fast(list(texts)))
+
+    def _has_beyond(self, encoding: tokenizers.Encoding, margin: int) -> bool:
+        """Whether there are so many tokens behind those that are kept."""
+        return sum(len(beyond.ids) - self.special_tokens for beyond in encoding.overflowing) >= margin

@@ -1,0 +1,135 @@
+"""Outputs of `score` read again, and their rows joined."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from scorer.base.errors import InputError, UsageError
+from scorer.report.examples import beginning
+from scorer.rows.columns import ID, TEXT_COLUMNS, Wanted
+from scorer.rows.reader import Inputs, Reader
+from scorer.rows.record import Reject, plain
+
+ROW = "row"
+_BY_ROW = " Join by row: --by row."
+
+
+class Scored(NamedTuple):
+    """A row of an output.
+
+    Attributes:
+        key: what it is joined by: its id, or its row number.
+        label, score: as they stand there.
+        text: the beginning of its text, where that was kept.
+    """
+
+    key: str
+    label: str
+    score: float
+    text: str | None
+
+
+class Output:
+    """An output of `score`, read by the reader of inputs: its label is the text that has to be there."""
+
+    def __init__(self, path: str, text: str | None) -> None:
+        self._path = path
+        self._text = text
+        kept = TEXT_COLUMNS if text is None else (text,)
+        self._reader = Reader(Inputs((path,)), Wanted(text="label", keep=(ROW, "score", *kept)))
+        try:
+            self._reader.peek()
+        except UsageError as error:
+            raise UsageError(
+                f"{path} is no output of score: that is a file *.csv, *.tsv, *.jsonl or *.parquet, perhaps compressed, "
+                "with the columns row, label and score, each once."
+            ) from error
+        self._columns = self._reader.selection.carried if self._reader.selection is not None else ()
+        for name in (ROW, "score", *([] if text is None else [text])):
+            if name in self._reader.absent:
+                raise UsageError(f"{path} has no column {name!r}.")
+        self.has_ids = ID in self._columns
+
+    def rows(self, by: str) -> Iterator[Scored]:
+        """The rows in their order.
+
+        Raises:
+            UsageError: they have no such key.
+            InputError: one is no row of an output.
+        """
+        if by == ID and not self.has_ids and self._columns:
+            raise UsageError(f"{self._path} has no ids.{_BY_ROW}")
+        for record in self._reader:
+            place = f"{self._path}, line {record.position.line}"
+            if isinstance(record, Reject):
+                raise InputError(f"{place} is no row of an output of score: {record.reason}.")
+            values = dict(zip(self._columns, map(plain, record.carried), strict=True))
+            key = values[by]
+            if not key:
+                raise InputError(f"{place} has no {by}.{_BY_ROW if by == ID else ''}")
+            shown = (values.get(name) for name in (TEXT_COLUMNS if self._text is None else (self._text,)))
+            kept = next(filter(None, shown), None)
+            yield Scored(key, record.text, _score(values["score"], place), kept and beginning(kept))
+
+
+def by_row(first: Iterator[Scored], second: Iterator[Scored]) -> Iterator[tuple[Scored | None, Scored | None]]:
+    """Both outputs are in the order of their rows, so that nothing needs to be kept."""
+    ahead, behind = _numbered(first), _numbered(second)
+    one, other = next(ahead, None), next(behind, None)
+    while one is not None or other is not None:
+        if other is None or (one is not None and one[0] < other[0]):
+            assert one is not None
+            yield one[1], None
+            one = next(ahead, None)
+        elif one is None or other[0] < one[0]:
+            yield None, other[1]
+            other = next(behind, None)
+        else:
+            yield one[1], other[1]
+            one, other = next(ahead, None), next(behind, None)
+
+
+def _numbered(rows: Iterator[Scored]) -> Iterator[tuple[int, Scored]]:
+    last = 0
+    for scored in rows:
+        number = int(scored.key) if scored.key.isdecimal() and len(scored.key) < 20 else 0
+        if number <= last:
+            raise InputError(f"row {scored.key} comes after row {last}: rows of an output are numbers, and ascend.")
+        last = number
+        yield number, scored
+
+
+def by_id(
+    first: Iterator[Scored], second: Iterator[Scored], names: tuple[str, str]
+) -> Iterator[tuple[Scored | None, Scored | None]]:
+    """In the order of the second output, then what only the first one has.
+
+    Args:
+        first, second: the outputs.
+        names: theirs.
+    """
+    waiting: dict[str, Scored] = {}
+    for scored in first:
+        if waiting.setdefault(scored.key, scored) is not scored:
+            raise _ambiguous(scored.key, names[0])
+    seen: set[str] = set()
+    for scored in second:
+        if scored.key in seen:
+            raise _ambiguous(scored.key, names[1])
+        seen.add(scored.key)
+        yield waiting.pop(scored.key, None), scored
+    for scored in waiting.values():
+        yield scored, None
+
+
+def _ambiguous(key: str, name: str) -> InputError:
+    return InputError(f"{name} has the id {key!r} more than once.{_BY_ROW}")
+
+
+def _score(value: str | None, place: str) -> float:
+    try:
+        score = float(value or "")
+    except ValueError:
+        score = -1.0
+    if not 0 <= score <= 1:
+        raise InputError(f"{place} has no score between 0 and 1, but {value!r}.")
+    return score

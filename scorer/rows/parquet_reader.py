@@ -1,0 +1,219 @@
+"""Parquet to parsed records: row groups streamed, only the needed columns read, every value with its type."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from scorer.base.errors import InputError, UsageError
+from scorer.rows.arrow_value import ArrowValue, bytes_of, is_bytes_type, is_string_type, is_text_type, json_text
+from scorer.rows.columns import Selection
+from scorer.rows.record import Header, Parsed, Position, Reason
+from scorer.storage.digest import Content
+from scorer.storage.inputs import opened_seekable
+
+if TYPE_CHECKING:
+    import hashlib
+
+# Values of rows that are decoded at a time, in bytes, and rows at most: how long a value in a dictionary is, is only
+# known when it is decoded, however often it comes.
+_BATCH_BYTES = 8 << 20
+_BATCH_ROWS = 64
+_PIECE = 1 << 20
+
+
+def parse(
+    source: str,
+    content: Content,
+    running: "hashlib._Hash",
+    selection: Callable[[], Selection],
+    limit: int,
+    *,
+    is_first: bool,
+) -> Iterator[Header | Parsed]:
+    """Parse a file: its column names first, then each row.
+
+    Args:
+        source: the file, ``-`` for stdin.
+        content: gets what the file holds, as far as row groups are read.
+        running: a hash that gets the same.
+        selection: says, once the columns' names were given, which of them are read.
+        limit: bytes of a text at most.
+        is_first: whether no file was read before; in later ones another type costs the records, not the run.
+
+    Raises:
+        InputError: it is no Parquet file, or damaged.
+        UsageError: the column to score holds no text.
+        ScorerError: it cannot be read.
+    """
+    with opened_seekable(source) as stream:
+        with reading(source):
+            file = open_parquet(stream)
+            schema, metadata = file.schema_arrow, file.metadata
+        yield Header(Position(source, 0, None), tuple(schema.names), schema)
+        selected = selection()
+        if is_first:
+            check_text(source, schema, selected.text)
+        # Without the text all is rejected, and whoever looks at the rejects wants to see what is there instead.
+        needed = {selected.text, *selected.carried} if selected.text in schema.names else set(schema.names)
+        unread = _Unread(stream, content, running)
+        before = 0
+        for group in range(metadata.num_row_groups):
+            unread.read_to(_end(metadata.row_group(group)))
+            rows = _batch_rows(metadata.row_group(group))
+            for batch in _batches(source, file, group, rows, [name for name in schema.names if name in needed]):
+                yield from _parsed(source, before, batch, selected.text, limit)
+                before += batch.num_rows
+        unread.read_to(None)
+
+
+@contextlib.contextmanager
+def reading(source: str) -> Iterator[None]:
+    """What pyarrow says against a file is about the file; what the system says passes."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise InputError(
+            f"{source} is no Parquet file, cut short or damaged: {str(error).rstrip('.')}. Get it again."
+        ) from error
+
+
+def open_parquet(stream: BinaryIO) -> pq.ParquetFile:
+    """Open a file whose pages are read as they are needed, and checked where they have checksums.
+
+    Raises:
+        ArrowInvalid, OSError: it is none, or its directory contradicts itself.
+    """
+    file = pq.ParquetFile(stream, buffer_size=_PIECE, pre_buffer=False, page_checksum_verification=True)
+    found = sum(file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups))
+    if found != file.metadata.num_rows:
+        raise pa.ArrowInvalid(f"its row groups have {found} rows, its directory says {file.metadata.num_rows}")
+    return file
+
+
+def check_text(source: str, schema: pa.Schema, column: str) -> None:
+    """Raise `UsageError` if a column holds no text."""
+    kind = schema.field(column).type
+    if not (is_text_type(kind) or pa.types.is_null(kind)):
+        texts = [repr(field.name) for field in schema if is_text_type(field.type)]
+        raise UsageError(
+            f"{source}: the column {column!r} holds no text but {kind}. "
+            + (f"Name another with --text; it has text in: {', '.join(texts)}." if texts else "It has no text column.")
+        )
+
+
+class _Unread:
+    """The file once more, from its beginning on, for its hash."""
+
+    def __init__(self, stream: BinaryIO, content: Content, running: "hashlib._Hash") -> None:
+        self._stream = stream
+        self._content = content
+        self._running = running
+
+    def read_to(self, end: int | None) -> None:
+        """Read to an offset, or to the end."""
+        before = self._stream.tell()
+        self._stream.seek(self._content.count)
+        while end is None or self._content.count < end:
+            data = self._stream.read(_PIECE if end is None else min(_PIECE, end - self._content.count))
+            self._content.add(data)
+            self._running.update(data)
+            if not data:
+                break
+        self._stream.seek(before)
+
+
+def _end(group: pq.RowGroupMetaData) -> int:
+    """Where a row group ends in its file."""
+    ends = [0]
+    for number in range(group.num_columns):
+        column = group.column(number)
+        first = column.data_page_offset
+        if column.dictionary_page_offset is not None:
+            first = min(first, column.dictionary_page_offset)
+        ends.append(first + column.total_compressed_size)
+    return max(ends)
+
+
+def _batch_rows(group: pq.RowGroupMetaData) -> int:
+    """Rows to decode at a time; from the file alone, so that every run cuts it alike."""
+    row_bytes = group.total_byte_size // max(1, group.num_rows)
+    return max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(1, row_bytes)))
+
+
+def _batches(source: str, file: pq.ParquetFile, group: int, rows: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    batches = file.iter_batches(rows, row_groups=[group], columns=columns, use_threads=False)
+    while True:
+        with reading(source):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        # By number: two columns that nobody needs may have one name.
+        yield batch.select([at for at, name in enumerate(batch.schema.names) if name in columns])
+
+
+def _parsed(source: str, before: int, batch: pa.RecordBatch, text: str, limit: int) -> Iterator[Parsed]:
+    """The rows of a batch, ``before`` rows from the file's beginning on."""
+    columns = {name: batch.column(at) for at, name in enumerate(batch.schema.names)}
+    problems = _undecodable(columns, text)
+    for row in _too_long(columns.get(text), limit):
+        problems[row] = "too_long"
+    length = max(1, bytes_of(batch) // batch.num_rows) if batch.num_rows else 0
+    for row in range(batch.num_rows):
+        problem = problems.get(row)
+        fields = {name: ArrowValue(column, row) for name, column in columns.items()} if problem is None else {}
+        yield Parsed(Position(source, before + row + 1, None), _Raw(batch, row), length, fields, frozenset(), problem)
+
+
+def _undecodable(columns: dict[str, pa.Array], text: str) -> dict[int, Reason]:
+    """Rows that hold text, or bytes to be scored, that are no UTF-8."""
+    found: dict[int, Reason] = {}
+    for name, column in columns.items():
+        values = column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column
+        nested = pa.types.is_nested(values.type)  # texts may be in there
+        if not (nested or is_string_type(values.type) or (name == text and is_text_type(values.type))):
+            continue
+        if not _is_utf8(values):  # a copy of each: a slice of a list would still have the others' texts
+            found |= {row: "invalid_encoding" for row in range(len(values)) if not _is_utf8(values.take([row]))}
+    return found
+
+
+def _is_utf8(values: pa.Array) -> bool:
+    try:
+        # Casting checks bytes; what says that it is text already is only taken at its word.
+        checked = values.cast(pa.large_string()) if is_bytes_type(values.type) else values
+        checked.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _too_long(column: pa.Array | None, limit: int) -> list[int]:
+    if column is None or not is_text_type(column.type):
+        return []
+    values = column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column
+    if pa.types.is_string_view(values.type):
+        values = values.cast(pa.large_string())
+    return pc.indices_nonzero(pc.greater(pc.binary_length(values), limit)).to_pylist()
+
+
+@dataclass(frozen=True, slots=True)
+class _Raw:
+    """A row, as a line of JSON once somebody asks for its bytes; of the columns that were read."""
+
+    batch: pa.RecordBatch
+    row: int
+
+    def __bytes__(self) -> bytes:
+        names = self.batch.schema.names
+        pairs = (
+            f"{json_text(pa.scalar(name))}:{json_text(self.batch.column(at)[self.row])}"
+            for at, name in enumerate(names)
+        )
+        return ("{" + ",".join(pairs) + "}\n").encode(errors="surrogateescape")

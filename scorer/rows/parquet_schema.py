@@ -1,0 +1,85 @@
+"""The types of passed-through columns in a Parquet output: those of the inputs, where they agree."""
+
+from collections.abc import Mapping, Sequence
+
+import pyarrow as pa
+
+from scorer.base.errors import UsageError
+from scorer.rows.arrow_value import is_string_type
+from scorer.rows.parquet_reader import open_parquet, reading
+from scorer.storage.inputs import opened_file
+
+
+def schema_of(path: str) -> pa.Schema:
+    """The columns of a Parquet file, as it is read.
+
+    Raises:
+        InputError: it is none.
+        ScorerError: it cannot be read.
+    """
+    with opened_file(path) as stream, reading(path):
+        return open_parquet(stream).schema_arrow
+
+
+def rows_of(path: str) -> int:
+    """How many rows a Parquet file says it has; raises as `schema_of`."""
+    with opened_file(path) as stream, reading(path):
+        return int(open_parquet(stream).metadata.num_rows)
+
+
+def carried_fields(files: Sequence[str], schemas: Mapping[str, pa.Schema], names: Sequence[str]) -> dict[str, pa.Field]:
+    """The type of each passed-through column.
+
+    A column that only some files have may be null. Values of CSV and JSONL are text.
+
+    Args:
+        files: of the input.
+        schemas: the columns of those that are Parquet.
+        names: of the columns.
+
+    Raises:
+        UsageError: two files have a column with types that no common one holds exactly.
+    """
+    found: dict[str, pa.Field] = {}
+    where: dict[str, str] = {}
+    missing: set[str] = set()
+    for path in files:
+        schema = schemas.get(path)
+        for name in names:
+            if schema is not None and name not in schema.names:
+                missing.add(name)
+                continue
+            field = schema.field(name) if schema is not None else pa.field(name, pa.string())
+            before = found.get(name)
+            kind = field.type if before is None else _common(before.type, field.type)
+            if kind is None:
+                one = f"{path} has the column {name!r} as {field.type}"
+                one = one if schema is not None else f"values of {path} are text, so its {name!r} would be, too"
+                raise UsageError(
+                    f"{one}; {where[name]} has it as {found[name].type}, and a Parquet column has one type. Write CSV or JSONL instead, or score the files one by one."
+                )
+            nullable = field.nullable or (before is not None and before.nullable)
+            found[name] = pa.field(name, kind, nullable, (before or field).metadata)
+            where.setdefault(name, path)
+    return {
+        name: found[name].with_nullable(found[name].nullable or name in missing)
+        if name in found
+        else pa.field(name, pa.string())
+        for name in names
+    }
+
+
+def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
+    """A type that holds the values of both exactly, or None.
+
+    >>> _common(pa.null(), pa.int8()), _common(pa.string(), pa.large_string()), _common(pa.int8(), pa.int16())
+    (DataType(int8), DataType(large_string), None)
+    """
+    if one == other or pa.types.is_null(other):
+        return one
+    if pa.types.is_null(one):
+        return other
+    values = [kind.value_type if pa.types.is_dictionary(kind) else kind for kind in (one, other)]
+    if not all(map(is_string_type, values)):
+        return None
+    return pa.large_string() if pa.large_string() in values else pa.string()

@@ -1,0 +1,169 @@
+"""Scored rows to Parquet: gathered as an Arrow stream, which can grow and be cut, and converted when it is complete."""
+
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import IO, TYPE_CHECKING, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from scorer.rows.arrow_value import ArrowValue, bytes_of
+from scorer.rows.record import plain
+
+if TYPE_CHECKING:
+    from scorer.rows.record import Cell
+
+# A row group: as many rows as fit, so that memory is bounded and readers have something to skip.
+_GROUP_ROWS = 1 << 17
+_GROUP_BYTES = 32 << 20
+_PIECE = 1 << 20
+_OWN_TYPES = {"row": pa.int64(), "source": pa.string(), "label": pa.string(), "score": pa.float64()}
+_DETAIL_TYPES = {"tokens": pa.int64(), "truncated": pa.bool_()}
+
+_Part = TypeVar("_Part")
+
+
+def stream_formatter(
+    columns: Sequence[str], carried: Mapping[int, pa.Field]
+) -> tuple[bytes, Callable[[Iterable[Sequence["Cell"]]], bytes]]:
+    """What an Arrow stream begins with, and the function that formats rows: messages that do not depend on earlier ones.
+
+    Args:
+        columns: their names.
+        carried: the types of those that are passed through, by their place.
+    """
+    schema = pa.schema(
+        [carried[at].with_name(name) if at in carried else _own(name) for at, name in enumerate(columns)]
+    )
+    head = schema.serialize().to_pybytes()
+
+    def messages(rows: Iterable[Sequence["Cell"]]) -> bytes:
+        given = list(rows)
+        cells = list(zip(*given, strict=True)) or [()] * len(schema)
+        out = pa.BufferOutputStream()
+        writer = pa.ipc.new_stream(out, schema)
+        for batch in _split_where_needed(lambda start, end: _batch(schema, carried, cells, start, end), 0, len(given)):
+            writer.write_batch(batch)
+        # Not closed, which would end the stream; a new writer for each call, so that dictionaries come with their rows.
+        return out.getvalue().to_pybytes()[len(head) :]
+
+    return head, messages
+
+
+def to_parquet(stream: IO[bytes], write: Callable[[bytes], None]) -> None:
+    """Convert an Arrow stream; the same stream gives the same bytes."""
+    reader = pa.ipc.open_stream(stream)
+    sink = io.BufferedWriter(_Sink(write), _PIECE)  # type: ignore[type-var]
+    with sink, pq.ParquetWriter(sink, reader.schema, compression="zstd", write_page_checksum=True) as writer:
+        for batches in _groups(reader):
+
+            def table(start: int, end: int, batches: list[pa.RecordBatch] = batches) -> pa.Table:
+                return pa.Table.from_batches(batches[start:end], reader.schema).unify_dictionaries()
+
+            for part in _split_where_needed(table, 0, len(batches)):
+                writer.write_table(part, row_group_size=max(1, part.num_rows))
+
+
+def _own(name: str) -> pa.Field:
+    return pa.field(name, _OWN_TYPES.get(name) or _DETAIL_TYPES.get(name, pa.float64()))
+
+
+def _batch(
+    schema: pa.Schema, carried: Mapping[int, pa.Field], cells: Sequence[Sequence["Cell"]], start: int, end: int
+) -> pa.RecordBatch:
+    arrays = []
+    for at, field in enumerate(schema):
+        given = cells[at][start:end]
+        if at in carried:
+            arrays.append(_carried(given, field.type))
+        elif pa.types.is_floating(field.type):
+            arrays.append(pa.array([round(float(cell), 6) for cell in given], field.type))  # type: ignore[arg-type]
+        else:
+            arrays.append(pa.array(given, field.type))
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _split_where_needed(make: Callable[[int, int], _Part], start: int, end: int) -> Iterator[_Part]:
+    """One part, or more where their dictionaries together have more values than the type of their indices can tell."""
+    try:
+        part = make(start, end)
+    except pa.ArrowInvalid:
+        if end - start < 2:
+            raise
+        middle = (start + end) // 2
+        yield from _split_where_needed(make, start, middle)
+        yield from _split_where_needed(make, middle, end)
+    else:
+        yield part
+
+
+def _carried(cells: Sequence["Cell"], kind: pa.DataType) -> pa.Array:
+    """Passed-through values as one array; those that come from Parquet are copied as they are."""
+    pieces = [
+        piece
+        if piece.type == kind
+        else pa.nulls(len(piece), kind)
+        if pa.types.is_null(piece.type)
+        else piece.cast(kind)
+        for piece in _pieces(cells)
+    ]
+    joined = pa.concat_arrays(pieces) if pieces else pa.array([], kind)
+    return _compact(joined) if isinstance(joined, pa.DictionaryArray) else joined
+
+
+def _pieces(cells: Sequence["Cell"]) -> Iterator[pa.Array]:
+    """Neighbours from one array as a slice of it; cells of CSV and JSON as text."""
+    at = 0
+    while at < len(cells):
+        first, start = cells[at], at
+        at += 1
+        if isinstance(first, ArrowValue):
+            while at < len(cells) and _follows(cells[at], first, at - start):
+                at += 1
+            yield first.array.slice(first.index, at - start)
+        else:
+            while at < len(cells) and not isinstance(cells[at], ArrowValue):
+                at += 1
+            texts = [plain(cell) for cell in cells[start:at]]  # type: ignore[arg-type]
+            yield pa.array(texts, pa.null() if not any(text is not None for text in texts) else pa.string())
+
+
+def _follows(cell: "Cell", first: ArrowValue, distance: int) -> bool:
+    return isinstance(cell, ArrowValue) and cell.array is first.array and cell.index == first.index + distance
+
+
+def _compact(array: pa.DictionaryArray) -> pa.DictionaryArray:
+    """Without unused values, in their order, where a window's rows would come with a dictionary much longer than they."""
+    if len(array.dictionary) <= 2 * len(array):
+        return array
+    used = pc.unique(array.indices.drop_null()).sort()
+    indices = pc.index_in(array.indices, used).cast(array.type.index_type)
+    return pa.DictionaryArray.from_arrays(indices, array.dictionary.take(used), ordered=array.type.ordered)
+
+
+def _groups(reader: pa.RecordBatchReader) -> Iterator[list[pa.RecordBatch]]:
+    group: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in reader:
+        group.append(batch)
+        rows, size = rows + batch.num_rows, size + bytes_of(batch)
+        if rows >= _GROUP_ROWS or size >= _GROUP_BYTES:
+            yield group
+            group, rows, size = [], 0, 0
+    if group:
+        yield group
+
+
+class _Sink(io.RawIOBase):
+    """Gives on what is written to it; errors of that pass through pyarrow as they are."""
+
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self._write = write
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        self._write(bytes(data))
+        return len(data)

@@ -1,0 +1,46 @@
+"""A rejected record as a line of JSON, complete enough to be mended and sent again."""
+
+import base64
+from typing import Any
+
+import orjson
+
+from scorer.base.text import shown_source
+from scorer.rows.lines import RAW_LIMIT
+from scorer.rows.record import Reject
+
+
+def format_reject(reject: Reject) -> bytes:
+    """One JSON line: row, source, line, offset, reason, raw, length, raw_truncated.
+
+    ``raw`` is the beginning of the record, at most 64 KiB; bytes that are no UTF-8 stand under ``raw_base64`` instead.
+
+    >>> from scorer.rows.record import Position
+    >>> format_reject(Reject(3, Position("a.csv", 4, 120), "empty_text", b"7,\\n", 3))
+    b'{"row":3,"source":"a.csv","line":4,"offset":120,"reason":"empty_text","raw":"7,\\\\n","length":3,"raw_truncated":false}\\n'
+    """
+    raw = reject.raw[:RAW_LIMIT]
+    truncated = reject.length > len(raw)
+    record: dict[str, Any] = {
+        "row": reject.row,
+        "source": shown_source(reject.position.source),
+        "line": reject.position.line,
+        "offset": reject.position.offset,
+        "reason": reject.reason,
+    }
+    try:
+        record["raw"] = _decode(raw, truncated)
+    except UnicodeDecodeError:
+        record["raw_base64"] = base64.b64encode(raw).decode()
+    record |= {"length": reject.length, "raw_truncated": truncated}
+    return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _decode(raw: bytes, truncated: bool) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        # The cut at the limit may have hit the middle of a character.
+        if truncated and error.start >= len(raw) - 3:
+            return raw[: error.start].decode()
+        raise

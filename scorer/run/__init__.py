@@ -1,0 +1,1 @@
+"""One `score`: options to published files."""

@@ -1,0 +1,85 @@
+"""What people are told about a run: how far it is, and when it is over what came of it."""
+
+from collections.abc import Mapping, Sequence
+
+from scorer.base.messages import say
+from scorer.base.progress import Progress
+from scorer.base.text import duration
+from scorer.report.drift import MEASURES, Drift, passed
+from scorer.report.summary import Summary, by_label, reasons
+from scorer.rows.reader import Reader
+from scorer.run.resolve import Plan
+from scorer.storage.output import STDOUT
+
+
+def show_progress(progress: Progress, done: int, summary: Summary, before: Summary) -> None:
+    """How far the work is, and how fast this run of it goes.
+
+    Args:
+        progress: where it is shown.
+        done: rows or bytes, whatever its total is in.
+        summary: of all rows so far.
+        before: of those that an earlier run did.
+    """
+    seconds = max(summary.seconds, 1e-9)
+    rows = (summary.rows_in - before.rows_in) / seconds
+    tokens = (summary.tokens - before.tokens) / seconds
+    progress.show(
+        done,
+        f"{summary.rows_in:,} rows, {rows:,.0f} rows/s, {tokens:,.0f} tokens/s",
+        {"rows_in": summary.rows_in, "rows_per_second": round(rows, 1), "tokens_per_second": round(tokens)},
+    )
+
+
+def tell_result(plan: Plan, summary: Summary, before: Summary) -> None:
+    """What was scored, and what was not.
+
+    Args:
+        plan: of the run.
+        summary: of all rows.
+        before: of those that an earlier run did.
+    """
+    place = "stdout" if plan.output == STDOUT else plan.output
+    seconds = duration(summary.seconds)
+    rows = summary.rows_in - before.rows_in
+    how = f"to {place}, the last {rows:,} in {seconds}" if before.rows_in else f"in {seconds} to {place}"
+    labels = by_label(summary)
+    counts = {"event": "result", "rows_in": summary.rows_in, "rows_scored": summary.rows_scored}
+    say(
+        f"{summary.rows_scored:,} of {summary.rows_in:,} rows scored {how}" + (f": {labels}." if labels else "."),
+        fields={**counts, "rows_rejected": summary.rows_rejected},
+    )
+    if summary.rows_truncated:
+        say(f"{summary.rows_truncated:,} texts were longer than the model takes; their ends did not count.")
+    if summary.rows_rejected:
+        say(f"{summary.rows_rejected:,} rejected ({reasons(summary)}): see {plan.rejects}.", "warning")
+
+
+def tell_drift(drift: Mapping[str, Drift], limit: float) -> None:
+    """What is beyond the limit, if anything is."""
+    beyond = [
+        f"{MEASURES[name]} {drift[name].psi:.3f} (chance alone: up to {drift[name].by_chance:.3f})"
+        for name in passed(drift, limit)
+    ]
+    if beyond:
+        say(f"Drift beyond --max-drift {limit:g}, against the model's test data: {', '.join(beyond)}.", "warning")
+
+
+def tell_notes(reader: Reader, remarks: Sequence[str]) -> None:
+    """What was odd about the input, and what else there is to say about it."""
+    for name in reader.absent:
+        _note(f"the first record has no column {name!r} (--keep); it is empty wherever a record lacks it.")
+    if reader.dropped:
+        names = ", ".join(map(repr, sorted(reader.dropped)))
+        _note(f"later records have {names}, which the first lacks, so the output does too; name them with --keep.")
+    for line in (*hints(reader), *remarks):
+        _note(line)
+
+
+def hints(reader: Reader) -> list[str]:
+    """What to try with records that were rejected."""
+    return [f"{reason}: {hint}" for reason, hint in reader.hints.items() if hint]
+
+
+def _note(message: str) -> None:
+    say(f"Note: {message}", "warning")

@@ -1,0 +1,1 @@
+"""Bytes in and out: files, folders and objects, complete or absent."""

@@ -1,0 +1,360 @@
+"""The one place that renames files: output appears complete, or not at all."""
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import IO, BinaryIO, Protocol
+
+from scorer.base.errors import ScorerError
+from scorer.storage.digest import Content
+from scorer.storage.lock import hold, let_go
+
+WORK = ("partial", "journal", "copy")
+"""The kinds of work in progress."""
+
+_PIECE = 1 << 20
+
+Convert = Callable[[IO[bytes], Callable[[bytes], None]], None]
+"""Reads one file and writes another."""
+
+
+def sibling(place: Path, kind: str) -> Path:
+    """The name of work in progress beside its place: the same folder, so that it can be moved there.
+
+    >>> sibling(Path("/data/out.csv"), "partial")
+    PosixPath('/data/.out.csv.score-partial')
+    """
+    return place.with_name(f".{place.name}.score-{kind}")
+
+
+def is_work(path: Path) -> bool:
+    """Whether a name is one that `sibling` gives."""
+    return path.name.startswith(".") and path.name.endswith(tuple(f".score-{kind}" for kind in WORK))
+
+
+class Place(Protocol):
+    """Where a complete file becomes final.
+
+    Attributes:
+        name: for messages.
+        work: the file beside which work is in progress.
+    """
+
+    name: str
+    work: Path
+
+    def put(self, descriptor: int, path: Path) -> None:
+        """Make a complete file durable, then visible; ``path``, where it was open, is nothing's name any more."""
+        ...
+
+    def remove(self) -> None:
+        """Take away what is there, if anything is."""
+        ...
+
+    def opened(self) -> AbstractContextManager[BinaryIO | None]:
+        """What is there, or None."""
+        ...
+
+
+class LocalPlace:
+    """A regular file; work on it is in its folder, so that it can be moved.
+
+    Args:
+        path: of the file; a symlink's target is what gets replaced.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.work = Path(os.path.realpath(path))
+        self.name = str(self.work)
+
+    def put(self, descriptor: int, path: Path) -> None:
+        """fsync, rename, fsync of the folder."""
+        os.fchmod(descriptor, _mode(self.work))
+        os.fsync(descriptor)
+        os.replace(path, self.work)
+        sync_folder(self.work.parent)
+
+    def remove(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self.work.unlink()
+            sync_folder(self.work.parent)
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[BinaryIO | None]:
+        if not self.work.is_file():
+            yield None
+            return
+        with open(self.work, "rb") as file:
+            yield file
+
+
+class FileDestination:
+    """A file that appears in its place when it is complete: written to another one, which is moved or uploaded then.
+
+    The file in progress is locked, has mode 0600, and outlives the process unless it is published or discarded.
+
+    Args:
+        place: where it will be.
+        convert: makes what is published of what was written, for formats that cannot grow: it is given the file in
+            progress and a function that takes bytes. None where both are the same.
+
+    Attributes:
+        place: where it will be.
+        length: bytes written so far, an earlier run's included where it is gone on with.
+        published: how many bytes were published, and their sha256, hexadecimal; None before.
+    """
+
+    def __init__(self, place: Place, convert: Convert | None = None) -> None:
+        self.published: tuple[int, str] | None = None
+        self._convert = convert
+        self.place = place
+        self.length = 0
+        self._partial = sibling(place.work, "partial")
+        self._hash = hashlib.sha256()
+        self._descriptor: int | None = None
+        self._begun = False
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of what was written so far, hexadecimal."""
+        return self._hash.hexdigest()
+
+    def reserve(self) -> None:
+        """Lock the file in progress, so that no other run can have it; what is in it stays.
+
+        Raises:
+            ScorerError: the folder or the file cannot be written, or another run writes it.
+        """
+        self._descriptor = hold(self._partial, self.place.name)
+
+    def is_new(self) -> bool:
+        """Whether nothing is in the reserved file."""
+        with self._writing():
+            return os.fstat(self._held()).st_size == 0
+
+    def begin(self) -> None:
+        """Begin with nothing, whatever an earlier run left."""
+        self._cut(0, hashlib.sha256())
+
+    def resume(self, length: int, digest: str) -> bool:
+        """Go on after the first ``length`` bytes that an earlier run wrote; False where they are not there."""
+        found = self._hash_of(self._held(), length)
+        if found is None or found.hexdigest() != digest:
+            return False
+        self._cut(length, found)
+        return True
+
+    def take_back(self, length: int, digest: str) -> None:
+        """Undo `publish` for a run that was killed right after it, if that is what is there: by a copy."""
+        if not self.is_new():
+            return
+        with self._writing(), self.place.opened() as published:
+            if published is None:
+                return
+            self.begin()
+            while self.length <= length and (piece := published.read(_PIECE)):
+                self.write(piece)
+        if (self.length, self.digest) != (length, digest):
+            self._cut(0, hashlib.sha256())
+
+    def write(self, data: bytes) -> None:
+        with self._writing():
+            write_all(self._held(), data)
+        self.length += len(data)
+        self._hash.update(data)
+
+    def sync(self) -> None:
+        """Make durable what was written. After an error nobody can say what is, so it must not be tried again."""
+        with self._writing():
+            os.fsync(self._held())
+
+    def sync_name(self) -> None:
+        """Make durable that the file in progress is there."""
+        with self._writing():
+            sync_folder(self.place.work.parent)
+
+    def publish(self) -> None:
+        """Make the file final."""
+        if self._convert is not None:
+            with self._writing():
+                self.published = self._publish_converted(self._convert)
+            self.discard()
+            return
+        with self._writing():
+            self.place.put(self._held(), self._partial)
+        self.published = (self.length, self.digest)
+        self.close()
+
+    def _publish_converted(self, convert: Convert) -> tuple[int, str]:
+        """The file in progress stays until the other one is in its place: should this fail, the next run goes on."""
+        published = Content()
+        with self._beside() as (copy, path), open(os.dup(self._held()), "rb") as written:
+            written.seek(0)
+
+            def write(data: bytes) -> None:
+                write_all(copy, data)
+                published.add(data)
+
+            convert(written, write)
+            self.place.put(copy, path)
+        return published.count, published.digest
+
+    def publish_nothing(self) -> None:
+        """Throw the file in progress away, and the stale one at its place, lest it be taken for this run's."""
+        self.discard()
+        with self._writing():
+            self.place.remove()
+
+    def publish_copy(self) -> None:
+        """`publish` with a copy, so that this file can still be gone on with."""
+        with self._writing(), self._beside() as (copy, path):
+            for at in range(0, self.length, _PIECE):
+                write_all(copy, os.pread(self._held(), _PIECE, at))
+            self.place.put(copy, path)
+        self.published = (self.length, self.digest)
+
+    def discard(self) -> None:
+        """Throw the file in progress away."""
+        if self._descriptor is not None:
+            with contextlib.suppress(OSError):
+                self._partial.unlink()
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the file in progress as it is; one that was reserved for nothing goes."""
+        if self._descriptor is not None:
+            descriptor, self._descriptor = self._descriptor, None
+            with contextlib.suppress(OSError):
+                if not self._begun and not os.fstat(descriptor).st_size:
+                    self._partial.unlink()
+            let_go(descriptor)
+
+    @contextlib.contextmanager
+    def _beside(self) -> Iterator[tuple[int, Path]]:
+        """Another new file beside the one in progress, to be moved to the place; should that fail, it is taken away."""
+        path = sibling(self.place.work, "copy")
+        copy = hold(path, self.place.name)
+        try:
+            os.ftruncate(copy, 0)
+            yield copy, path
+        except BaseException:
+            with contextlib.suppress(OSError):
+                path.unlink()
+            raise
+        finally:
+            let_go(copy)
+
+    def _cut(self, length: int, running: "hashlib._Hash") -> None:
+        with self._writing():
+            os.ftruncate(self._held(), length)
+            os.fchmod(self._held(), 0o600)  # a publication that failed may have given it its final mode
+            os.lseek(self._held(), length, os.SEEK_SET)
+        self.length, self._hash, self._begun = length, running, True
+
+    def _hash_of(self, descriptor: int, length: int) -> "hashlib._Hash | None":
+        """The sha256 of a file's first bytes, or None if there are fewer."""
+        running = hashlib.sha256()
+        with self._writing():
+            for at in range(0, length, _PIECE):
+                piece = os.pread(descriptor, min(_PIECE, length - at), at)
+                if len(piece) < min(_PIECE, length - at):
+                    return None
+                running.update(piece)
+        return running
+
+    def _held(self) -> int:
+        assert self._descriptor is not None, "a file is reserved first, and published or discarded once"
+        return self._descriptor
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise cannot_be_written(self.place.name, error) from error
+
+
+def publish_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write a folder of files beside its place and move it there when it is complete and durable.
+
+    A folder that is there is moved aside first and removed afterwards; should the move fail, it is put back.
+
+    Raises:
+        ScorerError: something cannot be written.
+    """
+    place = Path(os.path.realpath(folder))
+    try:
+        partial = Path(tempfile.mkdtemp(prefix=f".{place.name}.", suffix=".partial", dir=place.parent))
+        try:
+            for name, data in files.items():
+                with open(partial / name, "wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+            sync_folder(partial)
+            partial.chmod(0o777 & ~_umask())
+            _exchange(partial, place)
+            sync_folder(place.parent)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    except OSError as error:
+        raise cannot_be_written(place, error) from error
+
+
+def _exchange(partial: Path, place: Path) -> None:
+    """Move a folder to its place; one that is there ends up, to be removed, where the new one was."""
+    if not place.exists():
+        os.rename(partial, place)
+        return
+    aside = partial.with_suffix(".old")
+    os.rename(place, aside)
+    try:
+        os.rename(partial, place)
+    except BaseException:  # an interrupt, too, must not leave the place empty
+        os.rename(aside, place)
+        raise
+    os.rename(aside, partial)
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of it; the system may take a part at a time."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename durable: it is the folder's content that changed."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems have no such operation
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _mode(path: Path) -> int:
+    """The mode of the file that is replaced, or what a new file of this user gets."""
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        return 0o666 & ~_umask()
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
+
+
+def cannot_be_written(path: str | Path, error: OSError) -> ScorerError:
+    return ScorerError(f"{path} cannot be written: {error.strerror or error}.")

@@ -1,0 +1,291 @@
+"""Inputs by name: found, and opened as streams of bytes."""
+
+import glob
+import hashlib
+import io
+import os
+import stat
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from scorer.base.errors import InputError, ScorerError, UsageError
+from scorer.base.text import meant
+from scorer.storage import object_store
+from scorer.storage.address import is_address
+from scorer.storage.compression import decompressed
+from scorer.storage.digest import Content
+
+STDIN = "-"
+
+_PIECE = 1 << 17
+
+
+def expand(inputs: Iterable[str]) -> list[str]:
+    """Paths, globs and folders to files that are there, in argument order; of a glob or a folder sorted.
+
+    A literal path wins over a glob, so a file called ``a[1].csv`` can be named. Of a folder all files are taken, those
+    of its folders too, but what is hidden or begins with ``_``, as other programs call what is no data (``_SUCCESS``).
+
+    Raises:
+        UsageError: one is missing or matches nothing; or stdin stands beside other inputs.
+    """
+    files: list[str] = []
+    for name in inputs:
+        if is_address(name):
+            found = object_store.files_of(name)
+            if not found:
+                raise UsageError(f"the input {name} is not there, or a folder without files; check the address.")
+            files += found
+            continue
+        if name == STDIN or os.path.exists(name):
+            files += _part_files(name) if name != STDIN and os.path.isdir(name) else [name]
+            continue
+        matches = sorted(filter(os.path.exists, glob.glob(name, recursive=True)))
+        if not matches:
+            raise UsageError(f"the input {name} is not there{_advice(name)}")
+        recursive = "**" in name  # which finds a folder's files by itself
+        for match in matches:
+            if not os.path.isdir(match):
+                files.append(match)
+            elif not recursive:
+                files += _part_files(match)
+    if STDIN in files and len(files) > 1:
+        raise UsageError("stdin (-) can only be the one input; it cannot stand beside other files.")
+    return files
+
+
+def found_files(folder: str) -> list[str]:
+    """What `expand` would take of a folder; nothing where it is not there.
+
+    Raises:
+        ScorerError: it cannot be looked into.
+    """
+    if is_address(folder):
+        return object_store.files_of(folder)
+    return _walked(folder) if os.path.isdir(folder) else []
+
+
+def _part_files(folder: str) -> list[str]:
+    found = _walked(folder)
+    for name in found:
+        if not os.path.isfile(name):  # a pipe would be waited for, and a link that leads nowhere is a file that is lost
+            raise UsageError(
+                f"{name}, in the input folder {folder}, is no regular file; take it out, or name the files."
+            )
+    if not found:
+        raise UsageError(f"the input {folder} is a folder without any file; name one that holds the files to score.")
+    return found
+
+
+def _walked(folder: str) -> list[str]:
+    found = []
+    try:
+        for path, folders, names in os.walk(folder, onerror=_raise, followlinks=True):
+            # A link to a folder that this one is in leads round in circles, and to nothing new.
+            inside = Path(os.path.realpath(path))
+            folders[:] = [
+                name
+                for name in folders
+                if not name.startswith((".", "_"))
+                and not inside.is_relative_to(os.path.realpath(os.path.join(path, name)))
+            ]
+            found += [os.path.join(path, name) for name in names if not name.startswith((".", "_"))]
+    except OSError as error:
+        raise ScorerError(f"the folder {error.filename} cannot be read: {error.strerror}.") from error
+    return sorted(found)
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+@contextmanager
+def opened(path: str, compression: str | None, encoding: str, content: Content) -> Iterator[tuple[BinaryIO, str]]:
+    """Open an input as bytes whose line ends are ASCII; gives the stream and the encoding it now has.
+
+    UTF-16 and UTF-32 come as UTF-8, so offsets and raw bytes of rejects are those of the UTF-8 form; and those of
+    compressed files are of what they hold.
+
+    Raises:
+        ScorerError: it cannot be opened or read.
+        InputError: it is UTF-16 or UTF-32 and does not decode, or does not decompress.
+    """
+    with opened_file(path) as file:
+        stream = cast(BinaryIO, io.BufferedReader(_Watched(file, content), _PIECE))
+        if compression is not None:
+            stream = decompressed(stream, compression, path)
+        if "\n".encode(encoding) == b"\n":
+            yield stream, encoding
+        else:
+            recoded = io.BufferedReader(_ToUtf8(stream, path, encoding))  # type: ignore[type-var]
+            yield cast(BinaryIO, recoded), "utf-8"
+
+
+@contextmanager
+def opened_file(path: str) -> Iterator[BinaryIO]:
+    """Open an input as it is stored.
+
+    Raises:
+        ScorerError: it cannot be opened, or meanwhile it cannot be read.
+    """
+    try:
+        if path == STDIN:
+            if sys.stdin is None:
+                raise ScorerError("stdin is closed; name an input file.")
+            yield sys.stdin.buffer
+        elif is_address(path):
+            from scorer.storage.object_store import opened_object  # what talks to stores takes a moment
+
+            with opened_object(path) as stream:
+                yield stream
+        else:
+            with open(path, "rb") as file:
+                yield file
+    except OSError as error:
+        raise ScorerError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+@contextmanager
+def opened_seekable(path: str) -> Iterator[BinaryIO]:
+    """The same for who has to go back and forth in it; of a stream, and of an object that would be fetched twice, a
+    copy is made, that nobody else sees.
+
+    Raises:
+        ScorerError: as `opened_file`.
+    """
+    with opened_file(path) as file:
+        if file.seekable() and not is_address(path):
+            yield file
+            return
+        with tempfile.TemporaryFile() as copy:
+            while data := file.read(_PIECE):
+                try:
+                    copy.write(data)
+                    copy.flush()
+                except OSError as error:
+                    raise ScorerError(
+                        f"{tempfile.gettempdir()} (TMPDIR) cannot be written: {error.strerror}."
+                    ) from error
+            copy.seek(0)
+            yield copy
+
+
+def is_repeatable(path: str) -> bool:
+    """Whether an input gives the same bytes when it is read again; stdin and FIFOs do not."""
+    return is_address(path) or (path != STDIN and os.path.isfile(path))
+
+
+Stamp = list[Any]
+"""A file's size in bytes and its modification time in nanoseconds, or an object's tag; a list, as JSON gives it back."""
+
+
+def stamp(path: str) -> Stamp | None:
+    """What changes when a file's content does, or None of an input that has no such thing.
+
+    Raises:
+        InputError: it is gone.
+    """
+    if path == STDIN:
+        return None
+    if is_address(path):
+        found = object_store.stamp_of(path)
+        if found is None:
+            raise InputError(f"{path} cannot be read any more: it is not there.")
+        return found
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read any more: {error.strerror}.") from error
+    return [status.st_size, status.st_mtime_ns] if stat.S_ISREG(status.st_mode) else None
+
+
+def stored_size(path: str) -> int | None:
+    """Bytes of a file as it is stored; None of a stream, and where a server does not say."""
+    return size_in(stamp(path))
+
+
+def size_in(found: Stamp | None) -> int | None:
+    """The bytes that a stamp tells."""
+    return None if found is None else found[0]
+
+
+class Hashed:
+    """A stream that keeps the sha256 of what was read from it.
+
+    Args:
+        stream: what is read.
+        running: the hash to go on with.
+    """
+
+    def __init__(self, stream: BinaryIO, running: "hashlib._Hash") -> None:
+        self._stream = stream
+        self._running = running
+
+    def readline(self, limit: int) -> bytes:
+        data = self._stream.readline(limit)
+        self._running.update(data)
+        return data
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.read(size)
+        self._running.update(data)
+        return data
+
+
+class _Watched(io.RawIOBase):
+    """Reads a stream and tells what it read."""
+
+    def __init__(self, stream: BinaryIO, content: Content) -> None:
+        self._stream = stream
+        self._content = content
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+        data = self._stream.read1(len(buffer))  # type: ignore[attr-defined]  # what a pipe has; not to wait for more
+        self._content.add(data)
+        buffer[: len(data)] = data
+        return len(data)
+
+
+class _ToUtf8(io.RawIOBase):
+    """Reads a stream whose line ends are no single byte (UTF-16, UTF-32) as UTF-8."""
+
+    def __init__(self, stream: BinaryIO, path: str, encoding: str) -> None:
+        # Half of a surrogate pair becomes bytes that are no UTF-8, which costs its record and no other.
+        self._text = io.TextIOWrapper(stream, encoding=encoding, errors="surrogatepass", newline="")
+        self._path = path
+        self._waiting = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+        if not self._waiting:
+            try:
+                self._waiting = self._text.read(1 << 16).encode(errors="surrogatepass")
+            except UnicodeError as error:
+                raise InputError(
+                    f"{self._path} is not {self._text.encoding}, or not the whole file: {error}. Check --encoding."
+                ) from error
+        count = min(len(buffer), len(self._waiting))
+        buffer[:count], self._waiting = self._waiting[:count], self._waiting[count:]
+        return count
+
+
+def _advice(name: str) -> str:
+    """What to do about an input that is missing."""
+    if glob.has_magic(name):
+        return " (no file matches); see with ls what does."
+    folder, base = os.path.split(name)
+    try:
+        with os.scandir(folder or ".") as entries:
+            files = (entry.name for entry in entries if entry.is_file())
+            return f"; {meant(base, files, 'check its name and its folder.')}"
+    except OSError:
+        return ", nor can its folder be looked into; check the name."

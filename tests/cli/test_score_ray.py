@@ -1,0 +1,256 @@
+"""score-ray, with one worker in this process in the place of a cluster; a real one is in cluster/test_cluster.py."""
+
+import builtins
+import json
+import signal
+
+import pytest
+from factories import Result, reviews
+
+from scorer.base.errors import ScorerError
+from scorer.base.signals import Interrupted
+from scorer.cli.program import run_command
+from scorer.cli.score_ray import command
+from scorer.cluster import score_parts as distributed
+from scorer.cluster.part_scorer import PartScorer
+from scorer.storage.lock import hold, let_go
+
+TEXTS = reviews(60, 2, 8).texts
+
+
+@pytest.fixture
+def lake(tmp_path):
+    """Two parts, the second of which has a reject."""
+    folder = tmp_path / "lake"
+    folder.mkdir()
+    (folder / "a.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS[:40]))
+    (folder / "b.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in ["", *TEXTS[40:]]))
+    return folder
+
+
+@pytest.fixture
+def without_a_cluster(monkeypatch):
+    """The parts' names in the order in which they are scored."""
+    scored = []
+
+    def score_parts(parts, arguments, bundle, cluster, begin):
+        begin()
+        scorer = PartScorer(arguments.output, arguments, bundle)
+        for part in parts:
+            scored.append(part.name)
+            yield scorer(part)
+
+    monkeypatch.setattr(distributed, "score_parts", score_parts)
+    return scored
+
+
+@pytest.fixture
+def score_ray(bundle, capfd, monkeypatch):
+    monkeypatch.setenv("SCORE_MODEL", str(bundle.path))
+    monkeypatch.setenv("SCORE_PROVIDER", "cpu")
+
+    def run(*arguments):
+        capfd.readouterr()
+        code = run_command(command, list(map(str, arguments)), name="score-ray", interrupted="finished parts are kept.")
+        return Result(code, *capfd.readouterr())
+
+    return run
+
+
+def test_success_is_the_last_file_and_says_what_there_is(score_ray, without_a_cluster, lake, tmp_path, bundle):
+    found = score_ray(lake, "-o", f"{tmp_path}/out/", "--output-format", "jsonl")
+    assert found.code == 3
+    assert found.out == ""
+    assert found.err.startswith(f"60 of 61 rows in 2 parts scored to {tmp_path}/out: ")
+    assert f"1 rejected (1 empty_text): see {tmp_path}/out/_rejects." in found.err
+    success = json.loads((tmp_path / "out" / "_SUCCESS").read_text())
+    assert (success["parts"], success["rows_in"], success["rows_scored"]) == (2, 61, 60)
+    assert success["rows_rejected_by_reason"] == {"empty_text": 1}
+    assert success["bundle"]["id"] == bundle.id
+    files = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert files == ["_SUCCESS", "_parts/a.json", "_parts/b.json", "_rejects/b.jsonl", "a.jsonl", "b.jsonl"]
+    assert without_a_cluster == ["a", "b"]  # the larger one first
+    again = score_ray(lake, "-o", tmp_path / "out", "--output-format", "jsonl")
+    assert "in 2 parts (2 of them before) scored to" in again.err
+    assert json.loads((tmp_path / "out" / "_SUCCESS").read_text()) == success
+
+
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [
+        (["--strict"], "1 of the first 61 records were rejected (1 empty_text): none is allowed"),
+        (["--max-reject-ratio", "0.01"], "more than --max-reject-ratio 0.01 allows"),
+    ],
+)
+def test_limits_are_those_of_all_parts_and_without_them_nothing_is_complete(
+    score_ray, without_a_cluster, lake, tmp_path, limit, message
+):
+    out = tmp_path / "out"
+    assert score_ray(lake, "-o", out).code == 3
+    found = score_ray(lake, "-o", out, *limit)
+    assert found.code == 4
+    assert message in found.err
+    assert not (out / "_SUCCESS").exists()
+    assert (out / "b.parquet").exists()
+    assert score_ray(lake, "-o", out, "--max-rejects", 1).code == 3
+    assert (out / "_SUCCESS").exists()
+
+
+def test_a_part_that_fails_is_named_and_the_others_are_done(score_ray, without_a_cluster, lake, tmp_path):
+    (lake / "c.jsonl.gz").write_bytes(b"no archive")
+    found = score_ray(lake, "-o", tmp_path / "out")
+    assert found.code == 4
+    assert "Error: 1 of 3 parts failed.\n" in found.err
+    assert f"\n{lake}/c.jsonl.gz is cut short" in found.err
+    assert "The others are done and kept, without _SUCCESS: the same command does what is missing." in found.err
+    (lake / "c.jsonl.gz").unlink()
+    without_a_cluster.clear()
+    again = score_ray(lake, "-o", tmp_path / "out")
+    assert again.code == 3
+    assert "(2 of them before)" in again.err
+
+
+def test_an_interrupted_run_says_what_is_done(score_ray, without_a_cluster, lake, tmp_path, monkeypatch):
+    score_parts = distributed.score_parts
+
+    def interrupted(*arguments):
+        yield next(score_parts(*arguments))
+        raise Interrupted(signal.SIGTERM)
+
+    monkeypatch.setattr(distributed, "score_parts", interrupted)
+    found = score_ray(lake, "-o", tmp_path / "out")
+    assert found.code == 143
+    assert "Terminated: 1 of 2 parts are done and kept: the same command does the others." in found.err
+    assert not (tmp_path / "out" / "_SUCCESS").exists()
+
+
+def test_a_worker_that_cannot_compute_stops_the_run(score_ray, monkeypatch, lake, tmp_path, without_a_cluster):
+    call = PartScorer.__call__
+
+    def refused(scorer, part):
+        result = call(scorer, part)
+        return type(result)(**{**vars(result), "exit_code": 5, "error": "no driver."})
+
+    monkeypatch.setattr(PartScorer, "__call__", refused)
+    found = score_ray(lake, "-o", tmp_path / "out")
+    assert found.code == 5
+    assert "Error: a worker cannot score: no driver.\n" in found.err
+    assert len(without_a_cluster) == 1
+
+
+def test_what_cannot_work_is_said_before_there_is_a_cluster(score_ray, lake, tmp_path, monkeypatch):
+    monkeypatch.setattr(distributed, "score_parts", None)
+    out = tmp_path / "out"
+    for arguments, code, message in (
+        ([lake], 2, "Missing option '-o' / '--output'"),
+        (["-o", out], 2, "name an input, for instance: score-ray lake/day=2026-11-23 -o scores --workers 2"),
+        ([tmp_path / "none", "-o", out], 2, "the input"),
+        ([lake, "-o", lake / "out"], 2, "lie in each other; write elsewhere"),
+        ([lake, "-o", out, "--output-format", "txt"], 2, "--output-format 'txt' is no format"),
+        ([lake, "-o", out, "--model", "none"], 5, "there is no bundle at none"),
+        ([lake, "-o", out, "--max-drift", "0.1"], 2, "says nothing of its test data"),
+        ([lake, "-o", out, "--workers", "0"], 2, "--workers"),
+        ([lake, "-o", ""], 2, "--output needs the name of a folder, and not the root's"),
+        ([lake, "-o", "/"], 2, "--output needs the name of a folder, and not the root's"),
+        ([lake, "-o", "http://localhost/out"], 2, "nothing can be written to http://"),
+        ([lake, lake / "a.jsonl", f"{lake.parent}/l*", "-o", out], 2, "a.jsonl is named twice, by"),
+        (["-", "-o", out], 2, "- is a stream; parts are files"),
+        ([f"s3://key:hush@bucket/{lake.name}", "-o", out], 2, "carries a credential"),
+    ):
+        if "--max-drift" in arguments:
+            monkeypatch.setattr(distributed, "load_bundle", _without_reference(distributed.load_bundle))
+        found = score_ray(*arguments)
+        assert found.code == code, found.err
+        assert message in found.err
+        assert not out.exists()
+
+
+def _without_reference(load_bundle):
+    def load(path):
+        from dataclasses import replace
+
+        bundle = load_bundle(path)
+        return replace(bundle, manifest=replace(bundle.manifest, reference=None))
+
+    return load
+
+
+def test_a_run_that_cannot_begin_leaves_a_complete_folder_complete(
+    score_ray, without_a_cluster, lake, tmp_path, monkeypatch
+):
+    assert score_ray(lake, "-o", tmp_path / "out").code == 3
+
+    def no_cluster(*arguments):
+        raise ScorerError("no Ray cluster at 127.0.0.1:9.")
+        yield
+
+    monkeypatch.setattr(distributed, "score_parts", no_cluster)
+    found = score_ray(lake, "-o", tmp_path / "out")
+    assert (found.code, found.err) == (1, "Error: no Ray cluster at 127.0.0.1:9.\n")
+    assert (tmp_path / "out" / "_SUCCESS").exists()
+
+
+def test_what_is_left_of_a_part_that_is_no_more_goes_away(score_ray, without_a_cluster, lake, tmp_path):
+    out = tmp_path / "out"
+    assert score_ray(lake, "-o", out).code == 3
+    (lake / "b.jsonl").unlink()
+    found = score_ray(lake, "-o", out)
+    assert found.code == 2
+    assert "b.parquet, which is none of the 1 parts of this run" in found.err
+    (out / "b.parquet").unlink()
+    assert score_ray(lake, "-o", out).code == 0
+    assert sorted(path.name for path in out.rglob("*") if path.is_file()) == ["_SUCCESS", "a.json", "a.parquet"]
+
+
+def test_two_runs_do_not_write_one_folder(score_ray, without_a_cluster, lake, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    held = hold(out / ".score-ray.lock", str(out))
+    found = score_ray(lake, "-o", out)
+    let_go(held)
+    assert found.code == 1
+    assert f"another run is writing {out}; wait for its end" in found.err
+    assert score_ray(lake, "-o", out).code == 3
+    assert not (out / ".score-ray.lock").exists()
+
+
+def test_score_toml_sets_what_both_commands_have(score_ray, without_a_cluster, lake, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "score.toml").write_text('details = true\nsummary = "run.json"\noutput = "x.csv"\nthreads = 1\n')
+    found = score_ray("lake", "-o", "out", "--output-format", "csv")
+    assert found.code == 3, found.err
+    assert "Options from score.toml: " in found.err
+    assert "summary" not in found.err
+    assert (tmp_path / "out" / "a.csv").read_text().startswith("row,source,label,score,tokens,truncated")
+    assert "lake/a.jsonl" in (tmp_path / "out" / "a.csv").read_text()
+    (tmp_path / "score.toml").write_text("workers = 2\n")
+    assert "'workers' is for the command line only" in score_ray("lake", "-o", "out").err
+    (tmp_path / "score.toml").write_text("detials = true\n")
+    assert "there is no option 'detials'; did you mean 'details'?" in score_ray("lake", "-o", "out").err
+
+
+def test_without_ray_it_is_said_how_to_get_it(score_ray, lake, tmp_path, monkeypatch):
+    imported = builtins.__import__
+
+    def missing(name, *more):
+        if name.partition(".")[0] == "ray":
+            raise ImportError("No module named 'ray'", name="ray")
+        return imported(name, *more)
+
+    monkeypatch.setattr(builtins, "__import__", missing)
+    found = score_ray(lake, "-o", tmp_path / "out")
+    assert found.code == 2
+    assert "Error: Ray Data is not installed (ray): pip install 'review-scorer[ray]'" in found.err
+
+
+def test_it_has_the_options_of_score_with_their_help():
+    from scorer.cli.score import command as score
+
+    of_score = {parameter.name: parameter for parameter in score.params}
+    shared = [parameter for parameter in command.params if parameter is of_score.get(parameter.name)]
+    assert {"text", "keep", "model", "provider", "max_drift"} <= {parameter.name for parameter in shared}
+    # What is one run's own: its files, its part of the rows, its GPU.
+    assert set(of_score) - {parameter.name for parameter in command.params} == {
+        "rejects", "source", "limit", "shard", "restart", "device_id", "devices", "check", "show_config", "summary",
+        "metrics", "report",
+    }  # fmt: skip

@@ -1,0 +1,244 @@
+"""Part files to part files, without a cluster: what each worker of one does."""
+
+import json
+import os
+import signal
+import threading
+from collections import Counter
+from pathlib import Path
+
+import fsspec
+import pyarrow.parquet as pq
+import pytest
+from factories import reviews
+
+from scorer.base.errors import InputError, ScorerError, UsageError
+from scorer.base.signals import Interrupted
+from scorer.cluster.part_scorer import PartScorer
+from scorer.cluster.parts import check_folder, find_parts
+from scorer.report.summary import Summary
+from scorer.run.checkpoint import Work
+from scorer.run.limits import Limits, check_limits
+from scorer.run.options import arguments_of
+from scorer.storage.lock import hold, let_go
+
+TEXTS = reviews(90, 2, 8).texts
+
+
+@pytest.fixture
+def lake(tmp_path):
+    """Three parts in two folders, one with rejects, and what is no data."""
+    folder = tmp_path / "lake"
+    for day in (1, 2):
+        (folder / f"day={day}").mkdir(parents=True)
+    rows = [{"id": f"r{row}", "text": text} for row, text in enumerate(TEXTS)]
+    pq.write_table(pq.read_table(_parquet(tmp_path, rows[:30])), folder / "day=1" / "part-0.parquet")
+    broken = [*rows[30:40], {"id": "x", "text": ""}, *rows[40:60]]
+    (folder / "day=1" / "part-1.jsonl").write_text("".join(json.dumps(row) + "\n" for row in broken))
+    lines = [f"{row['id']},{row['text']}" for row in rows[60:]]
+    (folder / "day=2" / "part-0.csv").write_text(
+        "\n".join(["id,text", *(line if line.count(",") == 1 else '"' for line in lines)]) + "\n"
+    )
+    (folder / "_SUCCESS").touch()
+    return folder
+
+
+def _parquet(folder, rows):
+    import pyarrow
+
+    path = folder / "rows.parquet"
+    pq.write_table(pyarrow.Table.from_pylist(rows), path)
+    return path
+
+
+@pytest.fixture
+def part_scorer(bundle, tmp_path):
+    def make(folder=None, **options):
+        return PartScorer(str(folder or tmp_path / "out"), model=str(bundle.path), provider="cpu", **options)
+
+    return make
+
+
+def test_a_part_has_the_bytes_that_score_gives_its_file(score, part_scorer, lake, tmp_path):
+    found = [part_scorer(output_format="csv", details=True)(part) for part in find_parts([str(lake)])]
+    assert [result.exit_code for result in found][:2] == [0, 3]
+    for result in found:
+        alone = score(result.source, "-o", tmp_path / "alone.csv", "--source", "--details")
+        assert alone.code == result.exit_code
+        assert Path(result.output).read_bytes() == (tmp_path / "alone.csv").read_bytes()
+        rejects = (
+            tmp_path / "out" / "_rejects" / Path(result.output).relative_to(tmp_path / "out").with_suffix(".jsonl")
+        )
+        assert rejects.exists() == (result.exit_code == 3)
+        if rejects.exists():
+            assert rejects.read_bytes() == (tmp_path / "alone.csv.rejects.jsonl").read_bytes()
+    assert sum(result.counts.rows_in for result in found) == 91
+
+
+def test_source_and_row_name_every_row_once(part_scorer, lake, tmp_path):
+    results = [part_scorer()(part) for part in find_parts([str(lake)])]
+    seen = Counter()
+    for result in results:
+        table = pq.read_table(result.output)
+        assert table["row"].to_pylist() == sorted(table["row"].to_pylist())
+        seen.update(zip(table["source"].to_pylist(), table["row"].to_pylist(), strict=True))
+        for line in (tmp_path / "out" / "_rejects").rglob("*.jsonl"):
+            rejected = map(json.loads, line.read_text().splitlines())
+            seen.update({(row["source"], row["row"]): 1 for row in rejected if row["source"] == result.source})
+    assert len(seen) == seen.total() == 91
+
+
+def test_names_are_kept_below_what_was_given(lake):
+    names = ["day=1/part-0", "day=1/part-1", "day=2/part-0"]
+    assert [part.name for part in find_parts([str(lake)])] == names
+    assert [part.name for part in find_parts([f"{lake}/"])] == names
+    assert [part.name for part in find_parts([f"{lake}/day=*/part-0*"])] == ["day=1/part-0", "day=2/part-0"]
+    assert [part.name for part in find_parts([f"{lake}/day=2/part-0.csv"])] == ["part-0"]
+
+
+def test_two_files_for_one_name_are_refused(lake):
+    with pytest.raises(UsageError, match=r"part-0.csv would both become part-0; score them into different folders"):
+        find_parts([f"{lake}/day=1", f"{lake}/day=2/part-0.csv"])
+
+
+def test_a_finished_part_is_skipped_until_something_of_it_changes(part_scorer, lake, tmp_path):
+    part = find_parts([str(lake)])[1]
+    first = part_scorer()(part)
+    assert not first.finished_before
+    before = os.stat(first.output)
+    again = part_scorer()(part)
+    assert again.finished_before
+    assert (again.exit_code, again.counts) == (3, first.counts)
+    assert os.stat(first.output).st_mtime_ns == before.st_mtime_ns
+    assert not part_scorer(threshold=0.7)(part).finished_before
+    assert not part_scorer()(part).finished_before  # the other threshold's output was there
+    with open(part.source, "a") as file:
+        file.write('{"text": "good"}\n')
+    changed = part_scorer()(part)
+    assert not changed.finished_before
+    assert changed.counts.rows_in == first.counts.rows_in + 1
+    (tmp_path / "out" / "_rejects" / "day=1" / "part-1.jsonl").unlink()
+    assert not part_scorer()(part).finished_before
+    Path(changed.output).write_bytes(b"")
+    assert not part_scorer()(part).finished_before
+
+
+def test_a_part_whose_worker_died_is_gone_on_with(part_scorer, lake, monkeypatch, small_windows, tmp_path):
+    part = find_parts([str(lake)])[0]
+    whole = part_scorer(tmp_path / "whole")(part)
+    commit = Work.commit
+    with monkeypatch.context() as patched:
+
+        def dying(work: Work, summary: Summary, *, complete: bool = False) -> None:
+            commit(work, summary, complete=complete)
+            if summary.rows_in >= 16:
+                raise Interrupted(signal.SIGTERM)
+
+        patched.setattr(Work, "commit", dying)
+        with pytest.raises(Interrupted):
+            part_scorer()(part)
+    computed = []
+    again = part_scorer()
+    submit = again._scorer.submit
+    monkeypatch.setattr(again._scorer, "submit", lambda tokens: computed.extend(tokens.ids) or submit(tokens))
+    result = again(part)
+    assert len(computed) == 14
+    assert Path(result.output).read_bytes() == Path(whole.output).read_bytes()
+    assert result.counts == whole.counts
+
+
+def test_a_part_that_a_worker_still_holds_is_waited_for(part_scorer, lake, tmp_path, monkeypatch):
+    part = find_parts([str(lake)])[0]
+    monkeypatch.setattr("scorer.cluster.part_scorer._PATIENCE_SECONDS", 6.0)
+    (tmp_path / "out" / "day=1").mkdir(parents=True)
+    held = hold(tmp_path / "out" / "day=1" / ".part-0.parquet.score-journal", "the part")
+    threading.Timer(0.5, let_go, [held]).start()
+    assert part_scorer()(part).exit_code == 0
+    held = hold(tmp_path / "out" / "day=1" / ".part-0.parquet.score-journal", "the part")
+    monkeypatch.setattr("scorer.cluster.part_scorer._PATIENCE_SECONDS", 0.1)
+    found = part_scorer(threshold=0.7)(part)
+    let_go(held)
+    assert found.exit_code == 1
+    assert "another run is writing" in found.error
+
+
+def test_a_part_with_nothing_but_rejects_and_one_without_rows_are_parts(part_scorer, tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": ""}\n')
+    (tmp_path / "b.csv").write_text("text\n")
+    found = [part_scorer()(part) for part in find_parts([f"{tmp_path}/a.jsonl", f"{tmp_path}/b.csv"])]
+    assert [result.exit_code for result in found] == [3, 0]
+    assert [pq.read_table(result.output).num_rows for result in found] == [0, 0]
+
+
+def test_what_goes_wrong_with_a_part_is_in_its_result(part_scorer, lake):
+    source = lake / "day=1" / "part-0.parquet"
+    source.write_bytes(source.read_bytes()[:-10])
+    found = [part_scorer()(part) for part in find_parts([str(lake)])]
+    assert [result.published for result in found] == [False, True, True]
+    assert found[0].exit_code == 4
+    assert "is no Parquet file, cut short or damaged" in found[0].error
+    assert not Path(found[0].output).exists()
+
+
+def test_a_folder_with_other_files_or_within_the_input_is_refused(lake, tmp_path):
+    parts = find_parts([str(lake)])
+    check_folder(str(tmp_path / "out"), parts, [str(lake)], "csv")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old.csv").touch()
+    with pytest.raises(UsageError, match=r"holds .*old.csv, which is none of the 3 parts of this run"):
+        check_folder(str(tmp_path / "out"), parts, [str(lake)], "csv")
+    for folder in (lake / "scores", tmp_path, lake):
+        with pytest.raises(UsageError, match="lie in each other; write elsewhere"):
+            check_folder(str(folder), parts, [str(lake)], "csv")
+
+
+def test_parts_in_a_store(part_scorer, lake, tmp_path):
+    store = fsspec.filesystem("memory")
+    store.store.clear()
+    try:
+        for source in lake.rglob("part*"):
+            store.pipe_file(f"/lake/{source.relative_to(lake)}", source.read_bytes())
+        parts = find_parts(["memory://lake"])
+        options = {"work_dir": str(tmp_path / "work"), "output_format": "csv"}
+        found = [part_scorer("memory://out", **options)(part) for part in parts]
+        assert found[0].output == "memory://out/day=1/part-0.csv"
+        local = [part_scorer(output_format="csv")(part) for part in find_parts([str(lake)])]
+        for there, here in zip(found, local, strict=True):
+            expected = Path(here.output).read_bytes().replace(str(lake).encode(), b"memory://lake")
+            assert store.cat(there.output) == expected
+        assert store.exists("/out/_rejects/day=1/part-1.jsonl")
+        assert all(part_scorer("memory://out", **options)(part).finished_before for part in parts)
+        check_folder("memory://out", parts, ["memory://lake"], "csv")
+    finally:
+        store.store.clear()
+
+
+def test_limits_hold_for_all_parts_together():
+    counted = Summary(rows_in=100, rows_scored=97, rejected=Counter(empty_text=3))
+    check_limits(counted, Limits(3, 0.03))
+    with pytest.raises(InputError, match=r"more than --max-reject-ratio 0\.02 allows"):
+        check_limits(counted, Limits(None, 0.02))
+    with pytest.raises(InputError, match="more than --max-rejects 2 allows"):
+        check_limits(counted, Limits(2))
+
+
+def test_arguments_by_name_are_those_of_an_empty_command_line(monkeypatch, tmp_path):
+    monkeypatch.setenv("SCORE_TEXT", "body")
+    (tmp_path / "score.toml").write_text("details = true\n")
+    monkeypatch.chdir(tmp_path)
+    arguments = arguments_of(keep=("stars",))
+    assert (arguments.text, arguments.details, arguments.keep) == (None, False, ("stars",))
+    assert (arguments.quote_char, arguments.output, arguments.inputs) == ('"', "-", ())
+    with pytest.raises(TypeError):
+        arguments_of(no_such_option=1)
+
+
+def test_a_summary_is_the_sum_of_those_of_its_parts(part_scorer, lake):
+    results = [part_scorer()(part) for part in find_parts([str(lake)])]
+    total = Summary()
+    for result in results:
+        total.add(result.counts)
+    assert total.rows_in == total.rows_scored + total.rows_rejected == 91
+    assert total.scores.total == total.labels.total() == total.rows_scored
+    with pytest.raises(ScorerError):
+        check_limits(total, Limits(0))

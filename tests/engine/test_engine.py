@@ -1,0 +1,392 @@
+"""A row's score depends on its text and the bundle, and on nothing else."""
+
+import gc
+import threading
+import weakref
+
+import numpy as np
+import pytest
+from factories import MAX_LENGTH, reviews
+
+from scorer.base.errors import BundleError, DeviceLost, OutOfMemory
+from scorer.base.timing import Phases
+from scorer.engine import runtime
+from scorer.engine.batch_engine import BatchEngine
+from scorer.engine.batches import LENGTH_STEP, Lengths, pad, padded_rows, token_budget
+from scorer.engine.reuse import Reuse
+from scorer.engine.row_engine import RowEngine
+from scorer.engine.runtime import Lane, device_fault, open_session
+from scorer.model.decision import probabilities
+from scorer.model.scorer import Scorer
+
+
+@pytest.fixture(scope="module")
+def rows(bundle):
+    return Scorer(bundle, provider="cpu").tokenizer.encode(reviews(60, 2, 21).texts).ids
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_scores_are_bit_equal_for_any_threads_order_and_neighbours(bundle, rows, precision):
+    session = open_session(bundle.graph(precision), "cpu", external=bundle.external(precision))
+    expected = RowEngine(session, 1).logits(rows)
+    assert (RowEngine(session, 4).logits(rows) == expected).all()
+    assert (RowEngine(session, 2).logits(rows[::-1]) == expected[::-1]).all()
+    assert all((RowEngine(session, 1).logits([row]) == expected[at]).all() for at, row in enumerate(rows))
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-5), ("fp16", 2e-2)])
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_padded_batches_give_the_scores_of_single_rows(bundle, rows, precision, tolerance, lanes):
+    """Through the very buffers that a GPU's batches go through, on the CPU as the device."""
+    session = runtime.Session(bundle.graph(precision), "cpu", external=bundle.external(precision))
+    expected = RowEngine(session, 1).logits(rows)
+    for budget in (1, 50, 200, 10_000):
+        opened = [Lane(session, max(budget, MAX_LENGTH), 1, Phases()) for _ in range(lanes)]
+        engine = BatchEngine(opened.copy, budget, Lengths(MAX_LENGTH))
+        engine.warm_up(7)
+        np.testing.assert_allclose(engine.logits(rows), expected, atol=tolerance)
+        np.testing.assert_allclose(engine.logits(rows[:7]), expected[:7], atol=tolerance)
+        assert engine.tokens == sum(map(len, rows + rows[:7]))
+        assert 0 <= engine.padding < 1
+
+
+def test_what_a_lane_held_before_is_not_seen_again(bundle, rows):
+    session = runtime.Session(bundle.graph("fp16"), "cpu", external=bundle.external("fp16"))
+    lane = Lane(session, 16 * MAX_LENGTH, 1, Phases())
+    long, short = (sorted(rows, key=len)[at] for at in (-1, 0))
+
+    def logits(*together):
+        ids, mask = pad(together, MAX_LENGTH)
+        return lane.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
+
+    first = logits(short)
+    kept = first.copy()
+    logits(*[long] * 16)
+    assert (first == kept).all()  # what was given out before stays as it was
+    assert (logits(short) == first).all()
+
+
+def test_batches_hold_every_row_once_and_no_more_tokens_than_the_budget():
+    lengths = [int(length) for length in np.random.default_rng(0).integers(1, 60, size=200)]
+    batches = token_budget(lengths, 128)
+    assert sorted(row for batch in batches for row in batch) == list(range(200))
+    assert all(len(batch) * max(lengths[row] for row in batch) <= 128 for batch in batches)
+
+
+class Sums:
+    """A session whose logits are the sums of the rows' tokens; remembers the shapes that it was given."""
+
+    def __init__(self):
+        self.shapes = []
+
+    def run(self, names, feed):
+        assert feed["attention_mask"][:, 0].all()  # a row without any token has no attention
+        self.shapes.append(feed["input_ids"].shape)
+        return [(feed["input_ids"] * feed["attention_mask"]).sum(axis=1, keepdims=True).astype(np.float32)]
+
+
+def test_windows_of_any_rows_come_in_few_shapes_longest_first_within_the_budget():
+    random, session = np.random.default_rng(5), Sums()
+    engine = BatchEngine(lambda: [session], 2000, Lengths(100))
+    for count in (1, 2, 30, 301, 302, 303, 999):
+        rows = [np.ones(length, dtype=np.int64) for length in random.integers(1, 101, size=count)]
+        seen = len(session.shapes)
+        assert engine.logits(rows).ravel().tolist() == [len(row) for row in rows]
+        lengths = [length for _, length in session.shapes[seen:]]
+        assert lengths == sorted(lengths, reverse=True)
+    assert all(rows * length <= 2000 for rows, length in session.shapes)
+    assert {length for _, length in session.shapes} <= {*range(LENGTH_STEP, 100, LENGTH_STEP), 100}
+    assert all(len({rows for rows, length in session.shapes if length == one}) <= 10 for one in range(101))
+    assert engine.padding < 0.2
+
+
+def test_a_batch_is_padded_to_no_more_than_the_model_reads_and_filled_to_no_more_than_fits():
+    assert [Lengths(100).padded(length) for length in (1, 16, 17, 97, 100)] == [16, 16, 32, 100, 100]
+    assert all(rows <= padded_rows(rows, 83) <= 83 for rows in range(1, 84))
+    assert len({padded_rows(rows, 83) for rows in range(1, 84)}) == 10
+
+
+def test_two_batches_are_under_way_at_a_time_each_on_a_lane_of_its_own():
+    together = threading.Barrier(2, timeout=20)
+
+    class Waits(Sums):
+        def run(self, names, feed):
+            together.wait()  # breaks unless two batches are in work at once
+            return super().run(names, feed)
+
+    lanes = [Waits(), Waits()]
+    engine = BatchEngine(lambda: lanes, 64, Lengths(64))
+    engine.logits([np.ones(64, dtype=np.int64)] * 8)
+    assert [len(lane.shapes) for lane in lanes] == [4, 4]
+
+
+def test_an_error_on_one_lane_reaches_the_caller_and_what_was_not_begun_is_given_up():
+    class Broken(Sums):
+        def run(self, names, feed):
+            super().run(names, feed)
+            raise RuntimeError("no luck")
+
+    session = Broken()
+    engine = BatchEngine(lambda: [session], 64, Lengths(64))
+    with pytest.raises(RuntimeError, match="no luck"):
+        engine.logits([np.ones(64, dtype=np.int64)] * 500)
+    engine.submit([]).result()
+    assert len(session.shapes) < 500
+
+
+def test_an_error_in_one_thread_reaches_the_caller_and_stops_the_others():
+    ran = []
+
+    class Broken:
+        def run(self, names, feed):
+            ran.append(feed["input_ids"].shape)
+            raise RuntimeError("no luck")
+
+    with pytest.raises(RuntimeError, match="no luck"):
+        RowEngine(Broken(), 2).logits([np.ones(3, dtype=np.int64)] * 500)
+    assert len(ran) <= 2
+
+
+def test_rows_run_at_the_same_time_on_as_many_threads_as_asked_for():
+    together = threading.Barrier(3, timeout=20)
+
+    class Waits:
+        def run(self, names, feed):
+            together.wait()  # breaks unless three rows are in work at once
+            return [np.zeros((1, 1), dtype=np.float32)]
+
+    assert RowEngine(Waits(), 3).logits([np.ones(2, dtype=np.int64)] * 6).shape == (6, 1)
+
+
+def test_a_logit_that_is_not_a_number_is_an_error_and_never_a_score():
+    class Overflows:
+        def run(self, names, feed):
+            return [np.full((len(feed["input_ids"]), 1), np.nan, dtype=np.float32)]
+
+    for engine in (RowEngine(Overflows(), 1), BatchEngine(lambda: [Overflows()], 100, Lengths(10))):
+        with pytest.raises(BundleError, match="not a number"):
+            engine.logits([np.ones(2, dtype=np.int64)])
+
+
+def test_probabilities_of_extreme_logits_do_not_overflow():
+    assert probabilities(np.array([[1000.0], [-1000.0]])).tolist() == [[0, 1], [1, 0]]
+    np.testing.assert_allclose(probabilities(np.array([[1000.0, 0.0, 1000.0]])), [[0.5, 0, 0.5]])
+
+
+def test_the_python_interface_gives_labels_and_probabilities(bundle, bundle_of_three):
+    known = reviews(60, 2, 22)
+    labels, found = Scorer(bundle.path, provider="cpu").score(known.texts)
+    assert found.shape == (60, 2)
+    np.testing.assert_allclose(found.sum(axis=1), 1)
+    assert labels == ["positive" if positive >= 0.5 else "negative" for positive in found[:, 1]]
+    truth = [("negative", "positive")[label] for label in known.labels]
+    assert np.mean([label == true for label, true in zip(labels, truth, strict=True)]) > 0.7
+    labels, found = Scorer(str(bundle_of_three.path), provider="cpu").score(known.texts)
+    assert found.shape == (60, 3)
+    assert labels == [("bad", "good", "mixed")[best] for best in found.argmax(axis=1)]
+    assert Scorer(bundle, provider="cpu").score([]).labels == []
+    with pytest.raises(TypeError, match="takes a list of texts"):
+        Scorer(bundle, provider="cpu").score("a single text")
+
+
+def test_padding_is_masked():
+    input_ids, mask = pad([np.array([5]), np.array([6, 7])])
+    assert input_ids.tolist() == [[5, 0], [6, 7]]
+    assert mask.tolist() == [[1, 0], [1, 1]]
+
+
+NO_MEMORY = "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : BFCArena::AllocateRawInternal Failed to allocate memory for requested buffer of size 939524096"
+
+
+class Small(Sums):
+    """The same on a GPU whose memory holds so many padded tokens."""
+
+    def __init__(self, tokens, shapes=None):
+        self.tokens = tokens
+        self.shapes = [] if shapes is None else shapes
+
+    def run(self, names, feed):
+        logits = super().run(names, feed)
+        if feed["input_ids"].size > self.tokens:
+            raise device_fault(RuntimeError(NO_MEMORY), "cuda device 0")
+        return logits
+
+
+def test_without_memory_for_a_batch_it_is_halved_down_to_a_row_which_gets_no_logits():
+    rows = [np.full(length, 1, dtype=np.int64) for length in (3, 5, 4, 70, 2, 5, 1)]
+    sessions, shapes = [], []
+
+    def open_lanes():
+        gc.disable()  # counted references alone must let go of the session before, or its memory would be missing now
+        assert all(session() is None for session in sessions)
+        gc.enable()
+        session = Small(48, shapes)
+        sessions.append(weakref.ref(session))
+        return [session]
+
+    engine = BatchEngine(open_lanes, 1000, Lengths(100))
+    assert engine.logits(rows[4:5]).tolist() == [[2]]  # as the golden rows, which run first
+    logits = engine.logits(rows)
+    assert np.isnan(logits[3]).all()
+    assert np.delete(logits, 3).tolist() == [3, 5, 4, 2, 5, 1]
+    assert shapes[1:4] == [(7, 80), (3, 80), (1, 80)]
+    assert len(sessions) == 2  # made anew after the row that did not fit
+    assert engine.logits(rows[:3]).tolist() == [[3], [5], [4]]
+
+
+def test_where_memory_is_short_the_batches_after_are_cut_smaller_from_the_start():
+    session = Small(200)
+    engine = BatchEngine(lambda: [session], 1600, Lengths(16))
+    rows = [np.ones(16, dtype=np.int64)] * 100
+    assert (engine.logits(rows) == 16).all()
+    assert engine.batch_tokens <= 200
+    failed = [rows for rows, length in session.shapes if rows * length > 200]
+    assert failed == [100, 50, 25]
+    session.shapes.clear()
+    assert (engine.logits(rows) == 16).all()
+    assert max(rows * length for rows, length in session.shapes) <= 200
+
+
+def test_a_row_that_only_fits_alone_waits_for_the_other_lanes_and_gets_its_score():
+    alone, busy = threading.Event(), threading.Event()
+
+    class Crowded(Sums):
+        """Has no memory for the long row while the other lane computes."""
+
+        def run(self, names, feed):
+            length = feed["input_ids"].shape[1]
+            if length == 16 and not busy.is_set():
+                busy.set()
+                alone.wait(20)
+            elif length == 64 and not alone.is_set():
+                busy.wait(20)
+                alone.set()
+                raise device_fault(RuntimeError(NO_MEMORY), "cuda device 0")
+            return super().run(names, feed)
+
+    opened = []
+
+    def open_lanes():
+        opened.append(1)
+        return [Crowded(), Crowded()]
+
+    engine = BatchEngine(open_lanes, 64, Lengths(64))
+    busy.set()
+    engine.logits([np.ones(16, dtype=np.int64)])
+    busy.clear()
+    rows = [np.ones(64, dtype=np.int64), np.ones(10, dtype=np.int64)]
+    assert engine.logits(rows).tolist() == [[64], [10]]
+    assert len(opened) == 1
+
+
+def test_a_session_that_cannot_be_opened_again_is_an_error_for_all_lanes_and_no_endless_wait():
+    sessions = iter([[Small(16), Small(16)]])
+
+    def open_lanes():
+        try:
+            return next(sessions)
+        except StopIteration:
+            raise DeviceLost("gone") from None
+
+    engine = BatchEngine(open_lanes, 64, Lengths(64))
+    engine.logits([np.ones(3, dtype=np.int64)])
+    for _ in range(2):
+        with pytest.raises(DeviceLost, match="gone"):
+            engine.logits([np.ones(64, dtype=np.int64)] * 4)
+
+
+def test_a_row_for_which_no_new_session_has_memory_is_not_tried_on_ever_more_of_them():
+    opened = []
+
+    def open_lanes():
+        opened.append(1)
+        return [Small(48)]
+
+    engine = BatchEngine(open_lanes, 64, Lengths(100))
+    engine.logits([np.ones(2, dtype=np.int64)])
+    rows = [np.ones(length, dtype=np.int64) for length in (90, 80, 80, 70, 40)]
+    assert np.isnan(engine.logits(rows)).ravel().tolist() == [True, True, True, True, False]
+    assert len(opened) == 3  # for a length of 96, then for 80, never again
+
+
+def test_a_row_that_fits_on_a_new_session_gets_its_score():
+    opened = []
+
+    def open_lanes():
+        opened.append(1)
+        return [Small(48 if len(opened) == 1 else 100)]
+
+    engine = BatchEngine(open_lanes, 64, Lengths(100))
+    engine.logits([np.ones(2, dtype=np.int64)])
+    assert engine.logits([np.ones(90, dtype=np.int64)]).tolist() == [[90]]
+    assert len(opened) == 2
+
+
+def test_the_result_of_a_window_is_put_together_once_however_often_it_is_asked_for(monkeypatch):
+    reuse = Reuse(BatchEngine(lambda: [Sums()], 4096, Lengths(64)))
+    made = []
+    empty = np.empty
+    monkeypatch.setattr("scorer.engine.batch_engine.np.empty", lambda *a, **k: made.append(1) or empty(*a, **k))
+    rows = [np.full(1 + number % 60, 1 + number, dtype=np.int64) for number in range(1000)]
+    found = reuse.submit(rows).result()
+    assert found.ravel().tolist() == [float(row.sum()) for row in rows]
+    assert len(made) == 1
+
+
+def test_the_first_batches_are_full_ones_of_the_longest_rows_and_of_the_shortest():
+    session = Sums()
+    BatchEngine(lambda: [session, session], 640, Lengths(100)).warm_up(3)
+    assert sorted(session.shapes) == [(6, 100), (6, 100), (40, 16), (40, 16)]
+
+
+def test_without_memory_for_any_row_the_error_says_so():
+    with pytest.raises(OutOfMemory, match="cuda device 0 has no memory for the model, or not for a single row"):
+        BatchEngine(lambda: [Small(1)], 1000, Lengths(100)).logits([np.ones(5, dtype=np.int64)] * 4)
+
+
+def test_a_row_that_found_no_memory_is_computed_when_it_comes_again():
+    session = Small(16)
+    reuse = Reuse(BatchEngine(lambda: [session], 1000, Lengths(100)))
+    row = np.ones(17, dtype=np.int64)
+    assert reuse.submit([row[:2]]).result().tolist() == [[2]]
+    assert np.isnan(reuse.submit([row, row]).result()).all()
+    session.tokens = 32
+    assert reuse.submit([row]).result().tolist() == [[17]]
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        (NO_MEMORY, OutOfMemory),
+        ("BFCArena::AllocateRawInternal Available memory of 7 is smaller than requested bytes of 9", OutOfMemory),
+        ("CUDA failure 2: out of memory ; GPU=0 ; expr=cudaMalloc", OutOfMemory),
+        ("CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED ; GPU=0", OutOfMemory),
+        ("CUDNN failure 5003: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED", OutOfMemory),
+        ("CUDA failure 719: unspecified launch failure ; GPU=0 ; expr=cudaMemcpyAsync(...)", DeviceLost),
+        ("CUDA failure 700: an illegal memory access was encountered", DeviceLost),
+        ("CUBLAS failure 14: CUBLAS_STATUS_INTERNAL_ERROR", DeviceLost),
+        ("CUDA error cudaErrorECCUncorrectable:uncorrectable ECC error encountered", DeviceLost),
+        ("[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Got invalid dimensions for input: input_ids", RuntimeError),
+    ],
+)
+def test_faults_of_a_gpu_are_told_apart_by_what_onnxruntime_says(said, kind):
+    assert type(device_fault(RuntimeError(said), "cuda device 0")) is kind
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("CUDA failure 2: out of memory ; GPU=0", OutOfMemory),
+        ("CUDA failure 46: CUDA-capable device(s) is/are busy or unavailable", DeviceLost),
+        ("[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : Protobuf parsing failed.", BundleError),
+    ],
+)
+def test_faults_of_a_gpu_while_the_session_opens_are_told_from_a_graph_that_is_refused(monkeypatch, said, kind):
+    def fails(*arguments):
+        raise RuntimeError(said)
+
+    monkeypatch.setattr(runtime, "_open", fails)
+    monkeypatch.setattr("scorer.engine.gpu.preload_libraries", lambda: [])
+    with pytest.raises(kind) as caught:
+        runtime.Session(b"", "cuda")
+    assert type(caught.value) is kind

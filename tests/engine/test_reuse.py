@@ -1,0 +1,142 @@
+"""Equal rows are computed once, as long as they are remembered, and a failed row is not remembered."""
+
+import threading
+from concurrent.futures import CancelledError
+
+import numpy as np
+import pytest
+
+from scorer.engine.batch_engine import BatchEngine
+from scorer.engine.batches import Lengths
+from scorer.engine.reuse import Reuse
+from scorer.engine.row_engine import RowEngine
+
+
+class Counting:
+    """A session whose logit is the sum of the ids, and that counts."""
+
+    def __init__(self):
+        self.ran = []
+        self.fail = False
+
+    def run(self, names, feed):
+        if self.fail:
+            raise RuntimeError("no luck")
+        self.ran.append(tuple(feed["input_ids"][0].tolist()))
+        return [feed["input_ids"].sum(axis=1, keepdims=True).astype(np.float32)]
+
+
+def rows(*values):
+    return [np.array(value, dtype=np.int64) for value in values]
+
+
+def test_equal_rows_are_computed_once_in_a_window_and_across_windows():
+    session = Counting()
+    reuse = Reuse(RowEngine(session, 2))
+    first = reuse.submit(rows([1, 2], [3], [1, 2]))
+    second = reuse.submit(rows([3], [4], [1, 2]))
+    assert second.result().tolist() == [[3], [4], [3]]
+    assert first.result().tolist() == [[3], [3], [3]]
+    assert sorted(session.ran) == [(1, 2), (3,), (4,)]
+
+
+def test_only_the_latest_rows_are_remembered():
+    session = Counting()
+    reuse = Reuse(RowEngine(session, 1), remembered=2)
+    for row in ([1], [2], [1], [3], [2]):
+        assert reuse.submit(rows(row)).result().tolist() == [row]
+    assert session.ran == [(1,), (2,), (3,), (2,)]  # [2] was the longest unused when [3] came
+
+
+def test_a_window_with_more_rows_than_are_remembered_is_whole():
+    reuse = Reuse(RowEngine(Counting(), 2), remembered=3)
+    assert reuse.submit(rows(*([number] for number in range(50)))).result().tolist() == [[n] for n in range(50)]
+
+
+def test_a_row_that_failed_is_computed_when_it_comes_again():
+    session = Counting()
+    reuse = Reuse(RowEngine(session, 1))
+    session.fail = True
+    with pytest.raises(RuntimeError, match="no luck"):
+        reuse.submit(rows([5])).result()
+    session.fail = False
+    assert reuse.submit(rows([5])).result().tolist() == [[5]]
+
+
+class Blocked(Counting):
+    """Waits in its first row until it is told to go on."""
+
+    def __init__(self):
+        super().__init__()
+        self.began, self.go_on = threading.Event(), threading.Event()
+
+    def run(self, names, feed):
+        self.began.set()
+        assert self.go_on.wait(20)
+        return super().run(names, feed)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda session: RowEngine(session, 1), lambda session: BatchEngine(lambda: [session], 1, Lengths(10))]
+)
+def test_rows_that_another_call_gave_up_are_computed_all_the_same(make):
+    session = Blocked()
+    reuse = Reuse(make(session))
+    first = reuse.submit(rows([20], [50], [1, 1, 1], [7]))
+    session.began.wait(20)
+    second = reuse.submit(rows([50], [20], [7], [8]))
+    first.cancel()
+    session.go_on.set()
+    assert second.result().tolist() == [[50], [20], [7], [8]]
+    with pytest.raises(CancelledError):
+        first.result()
+    assert reuse.submit(rows([20], [50])).result().tolist() == [[20], [50]]
+
+
+def test_another_calls_bad_row_is_nobody_elses_error():
+    class Bad(Counting):
+        def run(self, names, feed):
+            if 9 in feed["input_ids"]:
+                raise RuntimeError("bad row")
+            return super().run(names, feed)
+
+    reuse = Reuse(RowEngine(Bad(), 1))
+    bad = reuse.submit(rows([9], [4]))
+    assert reuse.submit(rows([4])).result().tolist() == [[4]]
+    with pytest.raises(RuntimeError, match="bad row"):
+        bad.result()
+    assert reuse.submit(rows([4])).result().tolist() == [[4]]
+
+
+def test_an_interrupt_while_submitting_leaves_nothing_behind(monkeypatch):
+    engine = RowEngine(Counting(), 1)
+    reuse = Reuse(engine)
+
+    def interrupted(rows):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "submit", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            reuse.submit(rows([3]))
+    assert reuse.submit(rows([3])).result().tolist() == [[3]]
+
+
+def test_several_threads_may_ask_at_once():
+    reuse = Reuse(RowEngine(Counting(), 2), remembered=20)
+    wrong = []
+
+    def ask(seed):
+        generator = np.random.default_rng(seed)
+        for _ in range(50):
+            values = generator.integers(0, 40, size=8)
+            found = reuse.submit(rows(*([value] for value in values))).result()
+            if found[:, 0].tolist() != values.tolist():
+                wrong.append(values)
+
+    threads = [threading.Thread(target=ask, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong

@@ -1,0 +1,287 @@
+"""Figures about models: right ones, side by side, and against a bag of words."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from factories import Result, reviews
+from sklearn.metrics import log_loss
+
+from export.classifier.stacking import stack
+from export.cli.score_model import command
+from export.data import Split
+from export.errors import ExportError
+from export.evaluation import baseline
+from export.evaluation.evaluate import Scored, by_group, by_length, costliest, reference
+from export.evaluation.figures import accuracy_bars, confusion_matrix
+from export.evaluation.metrics import calibration_error, metrics, reliability
+from export.training.fit import FitSettings, split_rows
+from scorer.cli.program import run_command
+from scorer.model.decision import probabilities
+
+
+def scored(positive, labels, lengths=None, groups=()):
+    positive = np.array(positive)
+    split = Split(
+        [f"text {row}" for row in range(len(labels))], np.array(labels), tuple("abcdefgh"[: len(labels)]), groups
+    )
+    lengths = np.array(lengths or [3] * len(labels))
+    return Scored(split, np.stack([1 - positive, positive], axis=1), lengths, lengths > 1000, np.zeros(len(labels)))
+
+
+def test_figures_are_those_of_the_definitions():
+    found = scored([0.9, 0.8, 0.6, 0.3, 0.1, 0.7], [1, 1, 0, 0, 0, 1]).metrics
+    assert (found.texts, found.accuracy) == (6, 5 / 6)
+    assert found.f1 == pytest.approx(2 * 3 / (2 * 3 + 1 + 0))
+    assert found.roc_auc == 1.0
+    assert found.log_loss == pytest.approx(-np.log([0.9, 0.8, 0.4, 0.7, 0.9, 0.7]).mean())
+    low, high = found.interval  # Wilson 1927, with z = 1.96
+    z, n, p = 1.959964, 6, 5 / 6
+    middle, half = (
+        (p + z * z / (2 * n)) / (1 + z * z / n),
+        z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)),
+    )
+    assert (low, high) == (pytest.approx(middle - half, abs=1e-6), pytest.approx(middle + half, abs=1e-6))
+
+
+def test_more_than_two_labels_have_figures_too():
+    random = np.random.default_rng(0)
+    found = probabilities(random.normal(size=(90, 3)))
+    labels = random.integers(0, 3, size=90)
+    figures = metrics(found, labels)
+    assert figures.log_loss == pytest.approx(log_loss(labels, found))
+    assert 0 < figures.roc_auc < 1
+    assert metrics(found[:5], np.zeros(5, dtype=np.int64)).roc_auc is None
+
+
+def test_calibration_error_is_the_mean_distance_of_sure_and_right():
+    found = scored([0.75] * 4, [1, 1, 1, 0])
+    assert found.metrics.ece == pytest.approx(0)
+    assert scored([0.95] * 4, [1, 1, 1, 0]).metrics.ece == pytest.approx(0.2)
+    bins = reliability(scored([0.95, 0.95, 0.55], [1, 0, 1]).probabilities, np.array([1, 0, 1]))
+    assert [one.texts for one in bins] == [1, 2]
+    assert calibration_error(bins) == pytest.approx((0.45 + 2 * 0.45) / 3)
+
+
+def test_the_costliest_errors_are_errors_and_the_costliest_first():
+    found = scored([0.9, 0.99, 0.6, 0.2, 0.4], [0, 0, 1, 1, 0])
+    assert costliest(found, 10) == [1, 0, 3]
+    assert costliest(found, 1) == [1]
+
+
+def test_groups_by_length_and_by_value_hold_every_text_once():
+    found = scored([0.9] * 6, [1, 0, 1, 1, 1, 1], [3, 64, 65, 400, 401, 1024], ("10", "2", "2", "1", "10", "10"))
+    lengths = by_length(found, 400)
+    assert [one.name for one in lengths] == [
+        "up to 64 tokens", "65 to 128 tokens", "257 to 400 tokens", "401 to 512 tokens", "more than 1,024 tokens",
+    ]  # fmt: skip
+    assert sum(one.metrics.texts for one in lengths) == 6
+    assert [(one.name, one.metrics.texts) for one in by_group(found)] == [("1", 1), ("2", 2), ("10", 3)]
+    assert by_group(scored([0.9], [1])) == []
+    short = by_length(scored([0.9] * 2, [1, 0], [3, 70]), 400)
+    assert [one.name for one in short] == ["up to 64 tokens", "65 to 70 tokens"]
+
+
+def test_reference_histograms_count_every_text():
+    found = reference(scored([0.0, 0.5, 1.0], [1, 0, 1], [1, 400, 30_000]))
+    for name in ("score", "tokens", "unknown"):
+        assert getattr(found, name).total == found.texts == 3
+    assert found.score.counts[-1] == 1
+    assert found.tokens.counts[0] == found.tokens.counts[-1] == 1
+
+
+# What is held out, put together, and calibrated
+
+
+def test_validation_rows_are_runs_of_neighbours_all_over_the_file():
+    labels = np.array([0] * 5000 + [1] * 5000)
+    train, validation = split_rows(labels, FitSettings())
+    assert len(validation) == 1000
+    assert sorted([*train, *validation]) == list(range(10_000))
+    runs = np.split(validation, np.flatnonzero(np.diff(validation) > 1) + 1)
+    assert [len(run) for run in runs] == [40] * 25
+    assert labels[validation].mean() == pytest.approx(0.5, abs=0.05)
+    assert (split_rows(labels, FitSettings(seed=1))[1] != validation).any()
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    ("labels", "held_out"),
+    [
+        ([0, 1] * 200, [20, 20]),  # as they alternate in many files
+        ([0, 1, 2, 3, 4] * 50, [5] * 5),
+        ([0] * 10_000 + [1] * 300 + [2] * 10_000, [972, 30, 1053]),
+        ([0] * 30 + [1] * 30, None),
+        ([0] * 400 + [1], [40, 0]),
+        ([0] * 200 + [1, 1] + [0] * 200, None),
+    ],
+    ids=["alternating", "rotating", "sorted", "small", "single", "pair"],
+)
+def test_every_label_is_held_out_and_trained_on(labels, held_out, seed):
+    labels = np.array(labels)
+    train, validation = split_rows(labels, FitSettings(seed=seed))
+    assert sorted([*train, *validation]) == list(range(len(labels)))
+    counts = np.bincount(labels[validation], minlength=labels.max() + 1)
+    many = np.bincount(labels) > 1
+    assert (np.bincount(labels[train], minlength=labels.max() + 1) > 0).all()
+    assert (counts[many] > 0).all()
+    assert (counts[~many] == 0).all()
+    assert held_out is None or np.abs(counts - held_out).max() <= 0.05 * len(labels) / 10 + 1
+    assert len(labels) / 10 - 1 <= len(validation) <= len(labels) / 10 * 1.05 + 3
+
+
+def test_two_texts_are_too_few_to_hold_out_one():
+    with pytest.raises(ExportError, match="2 training texts are too few"):
+        split_rows(np.array([0, 1]), FitSettings())
+
+
+def test_nothing_of_the_share_to_be_held_out_is_lost_in_rounding():
+    assert len(split_rows(np.arange(490) % 2, FitSettings())[1]) == 49
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 5, 10, 20, 40, 60, 101])
+def test_the_baseline_on_the_texts_themselves_scores_each_of_them(count):
+    labels = np.arange(count) % 3
+    found = baseline.cross_validated([f"word{label} and more" for label in labels], labels, 3)
+    np.testing.assert_allclose(found.sum(axis=1), 1)
+    if count >= 40:
+        assert (found.argmax(axis=1) == labels).all()
+    assert metrics(found, labels).texts == count
+
+
+def test_where_no_word_is_in_two_texts_the_baseline_gives_the_labels_shares():
+    texts = [chr(0x4E00 + 3 * row) + chr(0x4E01 + 3 * row) for row in range(120)]
+    found = baseline.trained_on(texts, np.array([0, 1, 1] * 40), ["?"], 2)
+    np.testing.assert_allclose(found, [[1 / 3, 2 / 3]])
+
+
+def test_labels_with_dollar_signs_can_be_drawn():
+    found = scored([0.9, 0.1], [1, 1], groups=("$", "$$"))
+    assert confusion_matrix("$", ("$", "$$"), np.array([[1, 0], [0, 1]])).startswith(b"\x89PNG")
+    assert accuracy_bars("by price", by_group(found)).startswith(b"\x89PNG")
+
+
+def test_temperature_brings_sureness_down_to_what_is_right():
+    random = np.random.default_rng(0)
+    truth = random.normal(size=(20_000, 1)).astype(np.float32)
+    labels = (random.random(20_000) < 1 / (1 + np.exp(-truth[:, 0]))).astype(np.int64)
+    found = stack(3 * truth, None, labels)
+    assert found.temperature == pytest.approx(3, rel=0.05)
+    assert (found.share, found.bias.tolist()) == (0, [0])
+    before, after = (reliability(probabilities(3 * truth, t), labels) for t in (1, found.temperature))
+    assert calibration_error(before) > 0.1 > 0.02 > calibration_error(after)
+
+
+@pytest.mark.parametrize("labels", [2, 3])
+def test_stacking_weighs_two_parts_by_what_they_know(labels):
+    random = np.random.default_rng(0)
+    width = 1 if labels == 2 else 3
+    parts = random.normal(size=(2, 20_000, width)).astype(np.float32)
+    logits = parts[0] + 2 * parts[1] + 0.5 * np.arange(width, dtype=np.float32)
+    chances = probabilities(logits)
+    truth = (random.random((20_000, 1)) > chances.cumsum(axis=1)).sum(axis=1)
+    found = stack(parts[0], parts[1], truth)
+    assert found.share == pytest.approx(2, rel=0.1)
+    assert found.temperature == pytest.approx(1, rel=0.1)
+    assert metrics(probabilities(found.logits(*parts), found.temperature), truth).ece < 0.02
+
+
+def test_a_few_texts_that_are_all_right_do_not_make_it_sure_beyond_measure():
+    logits = np.array([[4.0], [-4.0]] * 10, dtype=np.float32)
+    found = stack(logits, logits, np.array([1, 0] * 10))
+    assert 0.2 < found.temperature < 5
+
+
+# The command
+
+
+@pytest.fixture
+def score_model(capfd):
+    def run(*arguments):
+        capfd.readouterr()
+        code = run_command(command, [str(one) for one in arguments], name="score-model", interrupted="stopped.")
+        return Result(code, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    split = reviews(90, 2, 3)
+    lines = [
+        {"id": f"r{row}", "text": text, "label": ("negative", "positive")[label], "rating": 1 + row % 5}
+        for row, (text, label) in enumerate(zip(split.texts, split.labels.tolist(), strict=True))
+    ]
+    path = tmp_path / "labelled.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def test_bundles_stand_side_by_side_with_the_baseline(bundle, labelled, score_model, tmp_path):
+    other = shutil.copytree(bundle.path, tmp_path / "other")
+    result = score_model(
+        "evaluate", bundle.path, other, "--data", labelled, "--provider", "cpu", "-q",
+        "-o", tmp_path / "figures", "--errors", tmp_path / "errors.jsonl", "--most-errors", 3,
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    lines = result.out.splitlines()
+    assert lines[0] == "|  | texts | accuracy | 95% interval | F1 | ROC AUC | log loss | calibration error |"
+    assert [line.split(" | ")[0] for line in lines[2:5]] == [
+        f"| {bundle.path} (int8, cpu)", f"| {other} (int8, cpu)", "| TF-IDF + logistic regression, five-fold on these texts",
+    ]  # fmt: skip
+    assert f"{other} (int8, cpu), by length:" in lines
+    assert f"{other} (int8, cpu), by group:" in lines
+    assert any(line.startswith("| 5 | 18 | ") for line in lines)
+    names = sorted(path.name for path in (tmp_path / "figures").iterdir())
+    assert names == [
+        "confusion-1.png", "confusion-2.png", "evaluation.json", "group-1.png", "group-2.png", "length-1.png",
+        "length-2.png", "reliability.png",
+    ]  # fmt: skip
+    found = json.loads((tmp_path / "figures" / "evaluation.json").read_text())
+    assert sum(map(sum, found[f"{other} (int8, cpu)"]["confusion"])) == 90
+    assert len(found) == 3
+    errors = [json.loads(line) for line in (tmp_path / "errors.jsonl").read_text().splitlines()]
+    assert all(error["label"] != error["predicted"] and error["text"] for error in errors)
+    assert [error["loss"] for error in errors[:3]] == sorted((error["loss"] for error in errors[:3]), reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--no-baseline", "--train-file", "DATA"], "--train-file does something only with --baseline."),
+        (["--most-errors", "3"], "--most-errors does something only with --errors."),
+        (["--errors", "nowhere/errors.jsonl"], "nowhere/errors.jsonl cannot be written: No such file or directory."),
+    ],
+)
+def test_what_evaluate_cannot_do_is_said_before_anything_is_scored(bundle, labelled, score_model, options, message):
+    options = [labelled if option == "DATA" else option for option in options]
+    result = score_model("evaluate", bundle.path, "--data", labelled, "--provider", "cpu", *options)
+    assert (result.code, result.err, result.out) == (2, f"Error: {message}\n", "")
+
+
+def test_a_model_below_a_bag_of_words_is_told_so(bundle, labelled, score_model, tmp_path):
+    """The same labels the other way round: the bundle is wrong on what a bag of words learns from the train file."""
+    turned = tmp_path / "turned.jsonl"
+    lines = [json.loads(line) for line in labelled.read_text().splitlines()]
+    other = {"negative": "positive", "positive": "negative"}
+    turned.write_text("".join(json.dumps({**line, "label": other[line["label"]]}) + "\n" for line in lines))
+    result = score_model("evaluate", bundle.path, "--data", turned, "--train-file", turned, "--provider", "cpu", "-q")
+    assert (
+        "Note: tiny (int8, cpu) is no better than TF-IDF + logistic regression, which needs no encoder." in result.out
+    )
+    assert "| TF-IDF + logistic regression, trained on --train-file | 90 | " in result.out
+    assert (
+        "TF-IDF"
+        not in score_model("evaluate", bundle.path, "--data", turned, "--no-baseline", "--provider", "cpu", "-q").out
+    )
+
+
+def test_the_baseline_learns_words_and_is_tested_on_none_that_it_was_trained_on():
+    split = reviews(200, 2, 1)
+    found = baseline.cross_validated(split.texts, split.labels, 2)
+    assert np.mean(found.argmax(axis=1) == split.labels) > 0.95
+    random = np.random.default_rng(0).permutation(split.labels)
+    assert np.mean(baseline.cross_validated(split.texts, random, 2).argmax(axis=1) == random) < 0.65
+    other = reviews(50, 2, 2)
+    assert np.mean(baseline.trained_on(split.texts, split.labels, other.texts, 2).argmax(axis=1) == other.labels) > 0.95

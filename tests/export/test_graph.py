@@ -1,0 +1,105 @@
+"""The graph: which operators run, on the outside what every reader of ONNX expects, and exact for every family."""
+
+from collections import Counter
+
+import numpy as np
+import onnx
+import pytest
+from factories import POSITIONS, reviews
+
+from export.classifier.classifier import Classifier
+from export.classifier.head import LinearHead
+from export.encoder.pooling import vectors
+from export.encoder.weights import encoder_weights
+from export.graph.fp32 import feature_graph, to_float32
+from export.graph.int8 import to_int8
+from scorer.engine import runtime
+from scorer.engine.batches import pad
+
+FAMILIES = ("distilbert", "bert", "roberta")
+HEAD = LinearHead(np.random.default_rng(3).normal(size=(1, 32)).astype(np.float32), np.ones(1, dtype=np.float32))
+
+# What onnxruntime runs of a classifier of two blocks, with [CLS] pooling and with mean pooling. Chosen by measurement
+# (docs/PERFORMANCE.md): no fused LayerNormalization or GELU, int8 products with the scale and the bias inside them,
+# attention in one kernel. Another release that fuses otherwise has to be measured again.
+FP32 = {
+    "cls": {"MatMul": 9, "FusedMatMul": 1, "Gemm": 5, "If": 1, "MultiHeadAttention": 2, "Softmax": 1, "Gelu": 2,
+            "LayerNormalization": 5, "Add": 12},
+    "mean": {"MatMul": 13, "Gemm": 1, "If": 2, "MultiHeadAttention": 4, "Gelu": 2, "LayerNormalization": 5, "Add": 17},
+}  # fmt: skip
+INT8 = {
+    "cls": {"MatMulIntegerToFloat": 10, "MatMul": 3, "FusedMatMul": 1, "Gemm": 1, "If": 1, "MultiHeadAttention": 2,
+            "Softmax": 1, "Gelu": 2, "LayerNormalization": 5, "Add": 6},
+    "mean": {"MatMulIntegerToFloat": 12, "MatMul": 1, "Gemm": 1, "If": 2, "MultiHeadAttention": 4, "Gelu": 2,
+             "LayerNormalization": 5, "Add": 5},
+}  # fmt: skip
+COUNTED = {*FP32["cls"], *INT8["cls"], "SkipLayerNormalization", "EmbedLayerNormalization", "BiasGelu", "FastGelu",
+           "QuickGelu", "Attention", "QAttention", "DynamicQuantizeMatMul", "DynamicQuantizeLinear", "MatMulInteger",
+           "FusedGemm"}  # fmt: skip
+
+
+def operators(graph: onnx.GraphProto) -> Counter[str]:
+    """All nodes by operator, those inside of the branches of an If too."""
+    found: Counter[str] = Counter()
+    for node in graph.node:
+        found[node.op_type] += 1
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                found += operators(attribute.g)
+    return found
+
+
+def optimized(model: onnx.ModelProto, path) -> Counter[str]:
+    """What onnxruntime makes of a graph on CPU, with the scorer's own settings."""
+    options = runtime.session_options("cpu")
+    options.optimized_model_filepath = str(path)
+    runtime.open_session(model.SerializeToString(), "cpu", options=options)
+    return operators(onnx.load(path).graph)
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_cpu_runs_exactly_the_operators_that_were_chosen(encoder, tmp_path, family, pooling):
+    frozen = encoder(family)
+    weights = encoder_weights(frozen)
+    rows = frozen.tokenizer.encode(reviews(20, 2, 3).texts).ids
+    for model, expected in (
+        (to_float32(weights, Classifier(HEAD, pooling)), FP32[pooling]),
+        (to_int8(weights, Classifier(HEAD, pooling), rows), INT8[pooling]),
+    ):
+        found = optimized(model, tmp_path / "optimized.onnx")
+        assert {name: count for name, count in found.items() if name in COUNTED} == expected
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_graph_for_cuda_has_one_attention_kernel_a_block(encoder, family):
+    """As exported: what a GPU's session fuses beyond that can only be seen where there is one."""
+    found = operators(to_float32(encoder_weights(encoder(family)), Classifier(HEAD, "mean")).graph)
+    assert {name: found[name] for name in ("If", "MultiHeadAttention", "Softmax", "LayerNormalization", "Gelu")} == {
+        "If": 2, "MultiHeadAttention": 4, "Softmax": 0, "LayerNormalization": 5, "Gelu": 2,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_block_for_the_first_token_alone_is_exact(encoder, family):
+    """Against the same graph with a whole last block, which reads the first token afterwards."""
+    weights = encoder_weights(encoder(family))
+    whole = runtime.open_session(feature_graph(weights, vectors("cls+mean", 2)).SerializeToString(), "cpu")
+    short = runtime.open_session(to_float32(weights, Classifier(HEAD, "cls")).SerializeToString(), "cpu")
+    generator = np.random.default_rng(0)
+    for lengths in ((1,), (POSITIONS,), (3, 17, 1, 40), (33,) * 7):
+        ids, mask = pad([generator.integers(5, 30, size=length) for length in lengths])
+        feed = {"input_ids": ids, "attention_mask": mask}
+        expected = HEAD.logits(whole.run(None, feed)[0][:, 0])
+        np.testing.assert_allclose(short.run(None, feed)[0], expected, atol=1e-5)
+
+
+def test_inputs_and_outputs_have_the_usual_names_and_dynamic_axes(encoder):
+    graph = to_float32(encoder_weights(encoder("bert")), Classifier(HEAD, "cls")).graph
+    shapes = {
+        value.name: [axis.dim_param or axis.dim_value for axis in value.type.tensor_type.shape.dim]
+        for value in (*graph.input, *graph.output)
+    }
+    assert shapes == {
+        "input_ids": ["batch", "sequence"], "attention_mask": ["batch", "sequence"], "logits": ["batch", 1],
+    }  # fmt: skip

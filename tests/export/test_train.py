@@ -1,0 +1,572 @@
+"""Training: the encoder stays frozen, features are computed once, and the command says what it did."""
+
+import csv
+import dataclasses
+import errno
+import json
+import os
+import re
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+import torch
+import transformers
+from factories import MAX_LENGTH, Result, make_bundle, reviews, tiny_tokenizer
+
+from export.classifier.head import HeadSettings, predict, train_head
+from export.cli.score_model import command
+from export.data import Columns, Dataset, LabelNames, Row, load_files, make_dataset, read_rows, sort_labels
+from export.encoder.load import load_encoder
+from export.encoder.pooling import every_vector, pool
+from export.errors import DatasetError, ExportError, UnsupportedEncoder
+from export.training import features
+from export.training.cache import CachedArray
+from export.training.features import extract
+from export.training.fit import FitSettings
+from export.training.train import Settings, train
+from scorer.cli.program import run_command
+from scorer.engine.row_engine import RowEngine
+
+
+@pytest.fixture
+def score_model(capfd):
+    def run(*arguments):
+        capfd.readouterr()
+        code = run_command(
+            command, [str(argument) for argument in arguments], name="score-model", interrupted="stopped."
+        )
+        return Result(code, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A train and a test file of each format, labels neg and pos."""
+    for name, count, seed in (("train", 200, 1), ("test", 60, 2)):
+        split = reviews(count, 2, seed)
+        labels = [("neg", "pos")[label] for label in split.labels]
+        rows = list(zip(split.texts, labels, strict=True))
+        with open(tmp_path / f"{name}.csv", "w", newline="") as file:
+            csv.writer(file).writerows([("review", "label"), *rows])
+        (tmp_path / f"{name}.jsonl").write_text(
+            "".join(json.dumps({"review": t, "label": lb}) + "\n" for t, lb in rows)
+        )
+        pyarrow.parquet.write_table(
+            pyarrow.table({"review": split.texts, "label": labels}), tmp_path / f"{name}.parquet"
+        )
+    return tmp_path
+
+
+# Encoder and features
+
+
+def test_every_weight_is_frozen_and_dropout_is_off(encoder):
+    for family in ("distilbert", "bert", "roberta"):
+        model = encoder(family).model
+        assert not any(weight.requires_grad for weight in model.parameters())
+        assert not any(module.training for module in model.modules())
+
+
+def test_training_changes_no_weight_of_the_encoder(encoder, tmp_path):
+    from export.encoder.load import weights_sha256
+
+    frozen = encoder("bert")
+    make_bundle(frozen, tmp_path / "b", precisions=("fp32",))
+    assert weights_sha256(frozen.model) == frozen.sha256
+
+
+@pytest.mark.parametrize("family", ["distilbert", "bert", "roberta"])
+def test_features_are_what_pytorch_computes(encoder, family):
+    frozen = encoder(family)
+    rows = frozen.tokenizer.encode(["good", "bad plot " * 10, "so"]).ids
+    queries = np.random.default_rng(1).normal(size=(3, 32)).astype(np.float32)
+    found = features.feature_engine(frozen, 2, {1: queries}).logits(rows)
+    for row, vectors in zip(rows, found, strict=True):
+        ids = torch.from_numpy(row[np.newaxis])
+        mask = torch.ones_like(ids)
+        layers = frozen.model(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states[1:]
+        expected = [pool(layers[layer - 1], mask, kind)[0].detach() for kind, layer in every_vector(2)]
+        expected += pool(layers[0], mask, "attention", torch.from_numpy(queries))[0].detach().split(32)
+        np.testing.assert_allclose(vectors, torch.stack(expected), atol=1e-5)
+
+
+def test_pooling_leaves_padding_out():
+    hidden = torch.tensor([[[2.0], [4.0], [99.0]]])
+    assert pool(hidden, torch.tensor([[1, 1, 0]]), "mean").tolist() == [[3.0]]
+    assert pool(hidden, torch.tensor([[1, 1, 0]]), "cls").tolist() == [[2.0]]
+    # The first query gives both tokens the same weight, the second e^2 times as much to the one that is greater by 2.
+    queries, share = torch.tensor([[0.0], [1.0]]), np.exp(2) / (1 + np.exp(2))
+    found = pool(hidden, torch.tensor([[1, 1, 0]]), "attention", queries)
+    np.testing.assert_allclose(found, [[3.0, 2 + 2 * share]], rtol=1e-6)
+
+
+def test_an_interrupted_extraction_goes_on_where_it_stopped(encoder, tmp_path, monkeypatch):
+    frozen = encoder("distilbert")
+    tokens = frozen.tokenizer.encode(reviews(200, 2, 4).texts).ids
+    monkeypatch.setattr(features, "_TEXTS_PER_SAVE", 9)
+    whole = extract(frozen, tokens, tmp_path / "whole", name="train", quiet=True)
+    assert whole.computed == 200
+    original, calls = RowEngine.logits, []
+
+    def interrupted(engine, rows):
+        calls.append(len(rows))
+        if len(calls) == 18:
+            raise KeyboardInterrupt
+        return original(engine, rows)
+
+    monkeypatch.setattr(RowEngine, "logits", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        extract(frozen, tokens, tmp_path / "parts", name="train", quiet=True)
+    rest = extract(frozen, tokens, tmp_path / "parts", name="train", quiet=True)
+    assert rest.computed == 200 - 17 * 9
+    assert (rest.vectors == whole.vectors).all()
+    again = extract(frozen, tokens, tmp_path / "parts", name="train", quiet=True)
+    assert again.computed == 0
+    assert (again.vectors == whole.vectors).all()
+
+
+def test_other_texts_weights_or_lengths_have_features_of_their_own(encoder, encoder_folder):
+    frozen = encoder("distilbert")
+    texts = reviews(5, 2, 4).texts
+    keys = {
+        features.features_key(frozen, frozen.tokenizer.encode(texts).ids),
+        features.features_key(frozen, frozen.tokenizer.encode(texts[:4]).ids),
+        features.features_key(frozen, frozen.tokenizer.encode([*texts[:4], "other"]).ids),
+        features.features_key(frozen, frozen.tokenizer.encode(texts).ids, {1: np.zeros((4, 32), dtype=np.float32)}),
+        features.features_key(frozen, frozen.tokenizer.encode(texts).ids, {2: np.zeros((4, 32), dtype=np.float32)}),
+        features.features_key(frozen, frozen.tokenizer.encode(texts).ids, {2: np.ones((4, 32), dtype=np.float32)}),
+        features.features_key(encoder("bert"), frozen.tokenizer.encode(texts).ids),
+        features.features_key(
+            frozen, load_encoder(str(encoder_folder("distilbert")), max_length=4).tokenizer.encode(texts).ids
+        ),
+    }
+    assert len(keys) == 8
+
+
+def test_an_encoder_of_another_kind_is_a_clear_error(tmp_path, score_model, files):
+    tokenizer = tiny_tokenizer("bert")
+    tokenizer.save_pretrained(tmp_path / "electra")
+    config = transformers.ElectraConfig(
+        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=1, num_attention_heads=4, intermediate_size=32
+    )
+    transformers.ElectraModel(config).save_pretrained(tmp_path / "electra")
+    result = score_model(
+        "train", "--encoder", tmp_path / "electra", "--train-file", files / "train.csv", "--test-file", files / "test.csv", "-o", tmp_path / "b"
+    )  # fmt: skip
+    assert result.code == 2
+    assert result.err == (
+        f"Error: the encoder '{tmp_path / 'electra'}' is of the kind 'electra'; supported are DistilBERT and the BERT "
+        "family (BERT, MiniLM, RoBERTa): distilbert, bert, roberta.\n"
+    )
+
+
+def test_more_tokens_than_the_encoder_has_positions_is_an_error(encoder_folder):
+    with pytest.raises(UnsupportedEncoder, match="has 64 positions; --max-length 65 is more"):
+        load_encoder(str(encoder_folder("roberta")), max_length=65)
+
+
+def test_an_encoder_that_is_not_there_is_an_error_that_says_what_to_give(tmp_path):
+    with pytest.raises(ExportError, match=r"Give a hub name .* or a local folder"):
+        load_encoder(str(tmp_path), max_length=8)
+
+
+def test_break_tags_are_cleaned_by_the_tokenizer_if_asked(encoder_folder):
+    folder = str(encoder_folder("bert"))
+    plain = load_encoder(folder, max_length=MAX_LENGTH).tokenizer
+    clean = load_encoder(folder, max_length=MAX_LENGTH, clean_html=True).tokenizer
+    dirty, tidy = "good<br /><br/>film<BR>", "good  film "
+    assert (
+        clean.encode([dirty]).ids[0].tolist()
+        == plain.encode([tidy]).ids[0].tolist()
+        != plain.encode([dirty]).ids[0].tolist()
+    )
+
+
+# Head
+
+
+def separable(count, labels, seed):
+    generator = np.random.default_rng(seed)
+    numbers = generator.integers(0, labels, size=count)
+    vectors = generator.normal(size=(count, 6)) * [1, 10, 100, 0.1, 1, 0] + 50
+    vectors[:, 0] += 6 * numbers
+    return vectors.astype(np.float32), numbers
+
+
+@pytest.mark.parametrize("solver", ["newton", "adam"])
+@pytest.mark.parametrize("labels", [2, 3])
+def test_the_folded_head_classifies_raw_features_of_any_scale(labels, solver):
+    training = train_head(
+        separable(2000, labels, 0),
+        separable(200, labels, 1),
+        label_count=labels,
+        settings=HeadSettings(solver=solver, epochs=30, learning_rate=0.01),
+    )
+    vectors, truth = separable(500, labels, 2)
+    assert training.head.weight.shape == (1 if labels == 2 else labels, 6)
+    assert np.mean(predict(training.head.logits(vectors)) == truth) > 0.95
+
+
+def test_the_epoch_with_the_lowest_validation_loss_is_kept():
+    train_part, other = separable(60, 2, 0), separable(60, 2, 1)
+    shuffled = (other[0], np.random.default_rng(0).permutation(other[1]))  # nothing to be learnt: later epochs overfit
+    training = train_head(
+        train_part, shuffled, label_count=2, settings=HeadSettings(solver="adam", epochs=20, learning_rate=0.05)
+    )
+    assert training.best == min(training.steps, key=lambda step: step.validation_loss)
+    assert training.best.number < 20
+
+
+def test_training_is_repeatable():
+    first, second = (
+        train_head(separable(300, 2, 0), separable(50, 2, 1), label_count=2, settings=HeadSettings(solver="adam"))
+        for _ in range(2)
+    )
+    assert (first.head.weight == second.head.weight).all()
+
+
+# Data
+
+
+def test_labels_are_sorted_named_and_the_positive_one_is_last():
+    rows = [Row("a", "0"), Row("b", "1")]
+    assert make_dataset("d", rows, rows, LabelNames()).labels == ("0", "1")
+    assert make_dataset("d", rows, rows, LabelNames(("neg", "pos"))).train.labels.tolist() == [0, 1]
+    turned = make_dataset("d", rows, rows, LabelNames(("neg", "pos"), "neg"))
+    assert (turned.labels, turned.train.labels.tolist()) == (("pos", "neg"), [1, 0])
+    ten = [Row(str(n), str(n)) for n in range(1, 12)]
+    assert make_dataset("d", ten, ten, LabelNames()).labels == tuple(str(n) for n in range(1, 12))
+
+
+@pytest.mark.parametrize(
+    ("train_rows", "test_rows", "names", "message"),
+    [
+        (
+            [("a", "x")],
+            [("a", "x")],
+            LabelNames(),
+            "the training split has 1 different labels; two or more are needed.",
+        ),
+        (
+            [("a", "x"), ("b", "y")],
+            [("a", "z")],
+            LabelNames(),
+            "the test split has labels that the training split lacks: z.",
+        ),
+        (
+            [("a", "x"), ("b", "y")],
+            [("a", "x")],
+            LabelNames(("n",)),
+            "--label-names gives 1 names (n) for 2 labels (x, y).",
+        ),
+        (
+            [("a", "x"), ("b", "y")],
+            [("a", "x")],
+            LabelNames(None, "z"),
+            "--positive-label 'z' is none of the labels: x, y.",
+        ),
+        (
+            [("a", "x"), ("b", "y"), ("c", "z")],
+            [("a", "x")],
+            LabelNames(None, "z"),
+            "--positive-label is for two labels; there are 3: x, y, z.",
+        ),
+        (
+            [("a", "x"), ("b", "y")],
+            [("a", "x")],
+            LabelNames(("n", "")),
+            "a label is empty or cannot be printed; name the labels with --label-names: 'n', ''",
+        ),
+    ],
+)
+def test_labels_that_do_not_fit_are_an_error(train_rows, test_rows, names, message):
+    with pytest.raises(DatasetError) as caught:
+        make_dataset("d", *([Row(*row) for row in rows] for rows in (train_rows, test_rows)), names)
+    assert str(caught.value) == message
+
+
+def test_every_format_gives_the_same_dataset(files):
+    found = [
+        load_files(
+            files / f"train.{kind}",
+            files / f"test.{kind}",
+            columns=Columns(),
+            label_names=LabelNames(),
+        )
+        for kind in ("csv", "jsonl", "parquet")
+    ]
+    assert found[0].labels == ("neg", "pos")
+    assert len(found[0].train) == 200
+    for other in found[1:]:
+        assert other.train.texts == found[0].train.texts
+        assert (other.test.labels == found[0].test.labels).all()
+
+
+def test_a_training_record_that_cannot_be_used_is_named_and_never_left_out(tmp_path):
+    (tmp_path / "a.csv").write_text("text,label\ngood,1\n,0\n")
+    with pytest.raises(DatasetError, match=r"a\.csv, line 3: empty_text"):
+        load_files(tmp_path / "a.csv", tmp_path / "a.csv", columns=Columns(), label_names=LabelNames())
+    (tmp_path / "b.csv").write_text("text,label\ngood,\n")
+    with pytest.raises(DatasetError, match="record 1 has no value in the column 'label'"):
+        load_files(tmp_path / "b.csv", tmp_path / "b.csv", columns=Columns(), label_names=LabelNames())
+
+
+@pytest.mark.parametrize("label", [None, "", float("nan")])
+def test_what_other_tools_write_for_no_label_is_none(tmp_path, label):
+    columns = {"text": ["good", "bad"], "label": ["1", label] if isinstance(label, str) else [1.0, label]}
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
+    with pytest.raises(DatasetError, match="record 2 has an empty text or no label"):
+        read_rows(tmp_path / "a.parquet", Columns())
+    lines = (json.dumps({"text": text, "label": label}) for text, label in zip(*columns.values(), strict=True))
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    with pytest.raises(DatasetError, match=r"record 2 has no value in the column 'label'|line 2: "):
+        read_rows(tmp_path / "a.jsonl", Columns())
+
+
+def test_labels_have_one_order_even_if_one_is_called_nan():
+    assert sort_labels(["nan", "10", "b", "2"]) == sort_labels(["b", "2", "nan", "10"]) == ["2", "10", "b", "nan"]
+
+
+def test_an_id_of_0_is_an_id(tmp_path):
+    pyarrow.parquet.write_table(
+        pyarrow.table({"id": [0, 1], "text": ["a", "b"], "label": [1, 2]}), tmp_path / "a.parquet"
+    )
+    assert [row.id for row in read_rows(tmp_path / "a.parquet", Columns())] == ["0", "1"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_a_rating_that_is_the_label_is_no_group(tmp_path, kind):
+    table = pyarrow.table({"text": ["a", "b"], "rating": [1, 2]})
+    if kind == "parquet":
+        pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    elif kind == "csv":
+        (tmp_path / "a.csv").write_text("text,rating\na,1\nb,2\n")
+    else:
+        (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
+    rows = read_rows(tmp_path / f"a.{kind}", Columns(label="rating"))
+    assert [(row.label, row.group) for row in rows] == [("1", ""), ("2", "")]
+    assert [row.group for row in read_rows(tmp_path / f"a.{kind}", Columns(label="rating", group="rating"))] == [
+        "1",
+        "2",
+    ]
+
+
+def test_a_damaged_record_of_the_cache_is_computed_anew(tmp_path):
+    CachedArray(tmp_path, "k", (4,), np.float32).save(2)
+    assert CachedArray(tmp_path, "k", (4,), np.float32).done == 2
+    (tmp_path / "k.json").write_text("")
+    assert CachedArray(tmp_path, "k", (4,), np.float32).done == 0
+
+
+def test_a_disk_without_room_is_said_at_once(tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(ExportError, match=r"cannot take 0\.0 GB: No space left on device. Give another folder"):
+        CachedArray(tmp_path, "k", (4,), np.float32)
+    assert list(tmp_path.iterdir()) == []
+
+
+# The command
+
+
+def test_train_evaluate_parity_and_score_go_together(files, encoder_folder, score_model, score):
+    folder = encoder_folder("roberta")
+    (files / "probes.csv").write_text(
+        "text,label,kind\ngood film,pos,plain\nawful,neg,one word\ngreat,neg,wrong on purpose\n"
+    )
+    result = score_model(
+        "train", "--encoder", folder, "--train-file", files / "train.csv", "--test-file", files / "test.parquet",
+        "--max-length", 24, "--pooling", "mean", "--solver", "adam", "--epochs", 5, "--wide-pairs", 512,
+        "--probes", files / "probes.csv", "--cache-dir", files / "cache", "-o", files / "b", "-q",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    lines = result.out.splitlines()
+    assert lines[0] == "train.csv (tested on test.parquet): 200 training and 60 test texts; labels neg, pos"
+    assert re.fullmatch(r"features of train: 200 texts in \d+ s, [\d.]+ a second", lines[1])
+    assert lines[2].startswith("epoch 1: training loss 0.")
+    assert any(line.startswith("wide part: L2 0.00") for line in lines)
+    assert any(line.startswith("validation accuracy: encoder ") for line in lines)
+    assert any(line.startswith("baseline (TF-IDF + logistic regression): test accuracy ") for line in lines)
+    assert any(line.startswith("parity: biggest difference of a logit from PyTorch ") for line in lines)
+    assert lines[-1].startswith(f"wrote {files / 'b'} (")
+    manifest = json.loads((files / "b" / "manifest.json").read_text())
+    metrics = manifest["metrics"]
+    assert len(metrics["head"]["steps"]) == 5
+    assert (manifest["max_length"], manifest["max_tokens"]) == (24, 1024)
+    assert manifest["parity"]["difference"] <= 1e-4
+    card = (files / "b" / "README.md").read_text()
+    assert "3 short texts of our own, of which it labels 2 as we do." in card
+    assert "| wrong on purpose | great | pos |" in card
+    assert f"| fp32, PyTorch | {metrics['test']['accuracy']:.2%} |" in card
+
+    evaluated = score_model(
+        "evaluate", files / "b", "--data", files / "test.jsonl", "--precision", "fp32", "--provider", "cpu", "-q"
+    )
+    assert f"| b (fp32, cpu) | 60 | {metrics['test']['accuracy']:.2%} |" in evaluated.out
+
+    compared = score_model("parity", files / "b", "--data", files / "test.csv", "--encoder", folder, "--rows", 50)
+    assert compared.code == 0, compared.err
+    assert compared.out.startswith("fp32, padded batches ((1, 1), (1, 1024), (7, 33), (5, ")
+    assert compared.out.splitlines()[1].endswith("same label 100.00% of 50 texts")
+
+    scored = score(
+        files / "test.csv", "-o", files / "out.csv", "--model", files / "b", "--precision", "fp32", "--keep", "label"
+    )
+    assert scored.code == 0
+    with open(files / "out.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert np.mean([row["input_label"] == row["label"] for row in rows]) == pytest.approx(metrics["test"]["accuracy"])
+
+    refused = score_model(
+        "train",
+        "--encoder",
+        folder,
+        "--train-file",
+        files / "train.csv",
+        "--test-file",
+        files / "test.csv",
+        "-o",
+        files / "b",
+    )
+    assert (refused.code, refused.err) == (
+        1,
+        f"Error: {files / 'b'} is there already; give --overwrite to replace it, or another --output.\n",
+    )
+
+
+def test_overwrite_replaces_bundles_only(files, encoder_folder, score_model):
+    (files / "precious").mkdir()
+    (files / "precious" / "thesis.txt").write_text("years of work")
+    result = score_model(
+        "train", "--encoder", encoder_folder("bert"), "--train-file", files / "train.csv", "--test-file", files / "test.csv",
+        "-o", files / "precious", "--overwrite",
+    )  # fmt: skip
+    assert (result.code, result.err) == (
+        1, f"Error: {files / 'precious'} is there already and is no bundle; --overwrite replaces bundles only.\n",
+    )  # fmt: skip
+    assert (files / "precious" / "thesis.txt").exists()
+
+
+def test_int8_that_disagrees_is_left_out(encoder, tmp_path, monkeypatch):
+    told = iter([True, False, True, True])  # int8 and fp32 of the first, int8 of the others
+    monkeypatch.setattr("export.training.train.is_too_low", lambda share, rows: next(told))
+    split = reviews(80, 2, 1)
+    said = []
+    dataset = Dataset("d", ("n", "p"), split, reviews(40, 2, 2))
+    of_fit = FitSettings(cache=tmp_path / "f", wide=None, quiet=True)
+    settings = Settings(tmp_path / "b", "b", of_fit, max_length=MAX_LENGTH, parity_rows=4, baseline=False, quiet=True)
+    bundle = train(dataset, encoder("bert"), settings, said.append)
+    assert sorted(bundle.manifest.precisions) == ["fp16", "fp32"]
+    assert bundle.manifest.providers == {"cpu": "fp32", "cuda": "fp16"}
+    assert not {"model.int8.onnx", "weights.int8.bin"} & set(bundle.files)
+    assert "int8 is left out: 99% is needed. The bundle scores in fp32 on CPU." in said
+    assert bundle.manifest.metrics["precisions"].keys() == {"fp32"}
+    card = (bundle.path / "README.md").read_text()
+    assert "| fp32, as scored on CPU |" in card
+    assert "int8 is not in the bundle: it gave the label of PyTorch for " in card
+    for precisions in (("int8",), ("fp16", "int8")):  # fp16 would have int8's weights
+        with pytest.raises(ExportError, match="No bundle was written"):
+            make_bundle(encoder("bert"), tmp_path / "int8", precisions=precisions)
+        assert not (tmp_path / "int8").exists()
+
+
+def test_fp16_that_is_too_far_from_float32_is_left_out(encoder, tmp_path, monkeypatch):
+    monkeypatch.setattr("export.graph.parity.HALF_TOLERANCE", 0.0)
+    said = []
+    dataset = Dataset("d", ("n", "p"), reviews(80, 2, 1), reviews(40, 2, 2))
+    of_fit = FitSettings(cache=tmp_path / "f", wide=None, quiet=True)
+    settings = Settings(tmp_path / "b", "b", of_fit, max_length=MAX_LENGTH, parity_rows=4, baseline=False, quiet=True)
+    bundle = train(dataset, encoder("bert"), settings, said.append)
+    assert bundle.manifest.providers == {"cpu": "int8", "cuda": "fp32"}
+    assert "fp16 is left out: 5e-03 is allowed." in said
+    assert "fp16" not in bundle.manifest.parity
+    with pytest.raises(ExportError, match="no precision is left"):
+        train(dataset, encoder("bert"), dataclasses.replace(settings, precisions=("fp16",)), said.append)
+
+
+def test_evaluate_wants_the_labels_of_the_bundle(bundle, files, score_model):
+    result = score_model("evaluate", bundle.path, "--data", files / "test.csv", "--provider", "cpu")
+    assert result.code == 2
+    assert result.err == (
+        "Error: the data has labels that the bundle lacks: neg, pos. The bundle has: negative, positive; "
+        "name the data's labels (neg, pos) in this order with --label-names.\n"
+    )
+    named = score_model(
+        "evaluate", bundle.path, "--data", files / "test.csv", "--provider", "cpu", "--label-names", "negative,positive"
+    )
+    assert named.code == 0
+    assert "\n| tiny (int8, cpu) | 60 | " in named.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--train-file", "train.csv"], "--train-file and --test-file belong together."),
+        (
+            ["--train-file", "odd.txt", "--test-file", "odd.txt"],
+            "odd.txt: labelled data is read from .csv, .tsv, .jsonl, .ndjson and .parquet files.",
+        ),
+        (["--train-file", "none.csv", "--test-file", "test.csv"], "none.csv has no record."),
+        (
+            ["--train-file", "other.csv", "--test-file", "test.csv"],
+            "other.csv has no column called text, review, content, body or comment. It has: 'a', 'label'. Name the one to use with --text-column.",
+        ),
+        (
+            ["--precisions", "fp8"],
+            "--precisions takes one or more of fp32, fp16 and int8, separated by commas, not 'fp8'.",
+        ),
+        (["--no-wide", "--wide-pairs", "9"], "--wide-pairs does something only with --wide."),
+        (["--epochs", "20"], "--epochs does something only with --solver adam."),
+        (
+            ["--unfreeze", "1", "--solver", "adam"],
+            "--solver does something only without --unfreeze and --pooling attention.",
+        ),
+        (
+            ["--pooling", "attention", "--solver", "adam"],
+            "--solver does something only without --unfreeze and --pooling attention.",
+        ),
+        (
+            ["--batch-size", "20"],
+            "--batch-size does something only with --solver adam, --unfreeze or --pooling attention.",
+        ),
+        (["--tune-epochs", "3"], "--tune-epochs does something only with --unfreeze or --pooling attention."),
+        (
+            ["--pooling", "attention", "--tune-learning-rate", "1"],
+            "--tune-learning-rate does something only with --unfreeze.",
+        ),
+        (["--save-encoder", "e"], "--save-encoder does something only with --unfreeze."),
+        (
+            ["--train-file", "train.csv", "--test-file", "test.csv", "--dataset", "imdb"],
+            "--dataset does something only without --train-file.",
+        ),
+        (
+            ["--train-file", "train.csv", "--test-file", "test.csv", "--no-wide", "--max-tokens", "30"],
+            "with --no-wide nothing reads the tokens beyond --max-length: leave --max-tokens out, or choose a --truncation.",
+        ),
+        (
+            ["--train-file", "train.csv", "--test-file", "test.csv", "--unfreeze", "1", "--pooling", "mean1"],
+            "--pooling mean1 does not read the last layer, so that --unfreeze would train nothing there: add cls, as in cls+mean1.",
+        ),
+        (
+            ["--train-file", "train.csv", "--test-file", "test.csv", "--text-column", "body"],
+            "train.csv has no column 'body'; name the one to use with --text-column. It has: 'review', 'label'.",
+        ),
+        (
+            ["--train-file", "train.csv", "--test-file", "test.csv", "--label-column", "stars"],
+            "train.csv has no column 'stars'.",
+        ),
+    ],
+)
+def test_what_train_cannot_do_is_said(files, encoder_folder, score_model, monkeypatch, arguments, message):
+    monkeypatch.chdir(files)
+    (files / "odd.txt").touch()
+    (files / "none.csv").write_text("text,label\n")
+    (files / "other.csv").write_text("a,label\n1,2\n")
+    result = score_model("train", "--encoder", encoder_folder("bert"), "--max-length", 24, "-o", "b", *arguments)
+    assert (result.code, result.err) == (2, f"Error: {message}\n")
+    assert not (files / "b").exists()

@@ -1,0 +1,224 @@
+"""Tiny encoders, tokenizers and bundles, made here: no network, no download, no real data; and processes of `score`."""
+
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tokenizers
+import torch
+import transformers
+from tokenizers import models, normalizers, pre_tokenizers, processors
+
+from export.classifier.head import HeadSettings
+from export.data import Dataset, Split
+from export.encoder.load import FrozenEncoder
+from export.training.fit import FitSettings
+from export.training.train import PRECISIONS, Settings, train
+from scorer.model.bundle import SUMS, Bundle, format_sums, parse_sums
+
+ROOT = Path(__file__).parents[1]
+"""The checkout."""
+
+GOOD = ("good", "great", "lovely", "fine", "superb", "warm")
+
+
+BAD = ("bad", "awful", "dull", "poor", "stale", "cold")
+
+
+FILLER = (
+    "the",
+    "film",
+    "was",
+    "a",
+    "and",
+    "it",
+    "plot",
+    "actor",
+    "scene",
+    "very",
+    "so",
+    "##s",
+    "##ly",
+    ".",
+    ",",
+    "!",
+    "café",
+)
+
+
+MAX_LENGTH = 24
+
+
+POSITIONS = 64
+
+
+WINDOW = 8
+
+
+def tiny_tokenizer(family: str) -> transformers.PreTrainedTokenizerFast:
+    """A WordPiece tokenizer with the family's special tokens, and with padding and truncation set as some files have."""
+    if family == "roberta":
+        special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+        names = {
+            "bos_token": "<s>",
+            "pad_token": "<pad>",
+            "eos_token": "</s>",
+            "unk_token": "<unk>",
+            "mask_token": "<mask>",
+        }
+        begin, end = "<s>", "</s>"
+    else:
+        special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+        names = {
+            "pad_token": "[PAD]",
+            "unk_token": "[UNK]",
+            "cls_token": "[CLS]",
+            "sep_token": "[SEP]",
+            "mask_token": "[MASK]",
+        }
+        begin, end = "[CLS]", "[SEP]"
+    vocabulary = {token: number for number, token in enumerate([*special, *GOOD, *BAD, *FILLER, *"abcdefghi"])}
+    tokenizer = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token=names["unk_token"]))
+    tokenizer.normalizer = normalizers.BertNormalizer(strip_accents=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{begin} $A {end}", special_tokens=[(begin, vocabulary[begin]), (end, vocabulary[end])]
+    )
+    tokenizer.enable_truncation(8)
+    tokenizer.enable_padding(length=8)
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)
+
+
+def tiny_model(family: str, vocabulary: int) -> transformers.PreTrainedModel:
+    """An encoder of the family's architecture with weights large enough that every part of it matters."""
+    if family == "distilbert":
+        config = transformers.DistilBertConfig(
+            vocab_size=vocabulary, max_position_embeddings=POSITIONS, dim=32, n_layers=2, n_heads=4, hidden_dim=64
+        )
+        model: transformers.PreTrainedModel = transformers.DistilBertModel(config)
+    else:
+        settings = {
+            "vocab_size": vocabulary,
+            "hidden_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "intermediate_size": 64,
+        }
+        if family == "roberta":
+            model = transformers.RobertaModel(
+                transformers.RobertaConfig(
+                    max_position_embeddings=POSITIONS + 2, type_vocab_size=1, pad_token_id=1, **settings
+                )
+            )
+        else:
+            model = transformers.BertModel(transformers.BertConfig(max_position_embeddings=POSITIONS, **settings))
+    randomize(model)
+    return model
+
+
+def randomize(model: transformers.PreTrainedModel) -> None:
+    """Weights as large as those of a trained model: of smaller ones LayerNorm makes rounding errors large."""
+    generator = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "LayerNorm" in name or "layer_norm" in name:
+                weight.add_(torch.empty_like(weight).uniform_(-0.3, 0.3, generator=generator))
+            else:
+                weight.normal_(std=0.25, generator=generator)
+
+
+def reviews(count: int, labels: int, seed: int) -> Split:
+    """Texts whose label can be told from their words: bad, good, or (for three labels) both."""
+    random_words = random.Random(seed)
+    texts, numbers = [], []
+    for row in range(count):
+        number = row % labels
+        telling = {0: [BAD], 1: [GOOD], 2: [GOOD, BAD]}[number]
+        words = random_words.choices([word for word in FILLER if word.isalpha()], k=random_words.randint(0, 6))
+        words += [random_words.choice(group) for group in telling for _ in range(3)]
+        random_words.shuffle(words)
+        texts.append(" ".join(words))
+        numbers.append(number)
+    return Split(texts, np.array(numbers))
+
+
+# A penalty that keeps the weights of a head on random vectors small, so that int8's error turns few labels.
+_TINY_FIT = {"pooling": "cls+mean1", "wide": None, "head": HeadSettings(l2=(0.1,))}
+
+
+def make_bundle(
+    encoder: FrozenEncoder,
+    folder: Path,
+    labels: Sequence[str] = ("negative", "positive"),
+    *,
+    precisions: Sequence[str] = PRECISIONS,
+    max_length: int | None = None,
+    truncation: str = "head",
+    save_encoder: Path | None = None,
+    **fit: object,
+) -> Bundle:
+    """Train a bundle on synthetic texts; without a wide part unless ``wide`` is given."""
+    dataset = Dataset("synthetic", tuple(labels), reviews(400, len(labels), 1), reviews(120, len(labels), 2))
+    of_fit = FitSettings(cache=folder.parent / "features", quiet=True, **{**_TINY_FIT, **fit})  # type: ignore[arg-type]
+    settings = Settings(
+        folder,
+        folder.name,
+        fit=of_fit,
+        max_length=max_length or encoder.tokenizer.max_length,
+        truncation=truncation,
+        precisions=tuple(precisions),
+        parity_rows=40,
+        baseline=False,
+        save_encoder=save_encoder,
+        quiet=True,
+    )
+    return train(dataset, encoder, settings, lambda line: None)
+
+
+@dataclass
+class Result:
+    """What a user of the command sees."""
+
+    code: int
+    out: str
+    err: str
+
+
+def list_again(folder: Path, *more: str) -> None:
+    """Make a bundle's SHA256SUMS right for what is there, and for ``more``: hashes do not help against its maker."""
+    names = [*parse_sums((folder / SUMS).read_bytes(), folder), *more]
+    (folder / SUMS).write_bytes(format_sums({name: (folder / name).read_bytes() for name in names}))
+
+
+def start(bundle, *arguments, environment=None):
+    """The command in a process of its own, where streams and signals matter."""
+    environment = {**os.environ, "SCORE_MODEL": str(bundle.path), "SCORE_PROVIDER": "cpu", **(environment or {})}
+    return subprocess.Popen(
+        [sys.executable, "-m", "scorer", *map(str, arguments)],
+        env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+# What the system counts from exec on; a child's ru_maxrss begins with what its parent had.
+_MEASURED = """
+import atexit, re, sys
+from pathlib import Path
+found = lambda: re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]
+atexit.register(lambda: print(found(), file=sys.stderr))
+from scorer.cli.score import main
+main()
+"""
+
+
+def peak_memory(bundle: Bundle, source: Path, output: Path) -> float:
+    """Peak memory of a run of `score` on CPU in a process of its own, in MB; on Linux only."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1", "SCORE_PROVIDER": "cpu"}
+    arguments = [sys.executable, "-c", _MEASURED, source, "-o", output, "--model", bundle.path, "-q"]
+    run = subprocess.run(arguments, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode in (0, 3), run.stderr
+    return int(run.stderr.split()[-1]) / 1024

@@ -1,0 +1,148 @@
+"""A long text's beginning has the tokens of the whole text, and costs no more than a beginning."""
+
+import json
+import tracemalloc
+
+import pytest
+import tokenizers
+from factories import tiny_tokenizer
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from tokenizers import models, pre_tokenizers, processors
+
+from export.encoder.load import plain_tokenizer
+from scorer.base.errors import BundleError
+from scorer.model.prefixes import cutting
+from scorer.model.tokenizer import Tokenizer
+
+LENGTH = 12
+
+
+def wordpiece(clean_html: bool = True) -> bytes:
+    return plain_tokenizer(tiny_tokenizer("bert").backend_tokenizer.to_str(), clean_html=clean_html)
+
+
+def byte_level() -> bytes:
+    """A tokenizer of RoBERTa's kind, untrained: every byte is a token."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {"<s>": 0, "</s>": 1} | {letter: number for number, letter in enumerate(alphabet, 2)}
+    tokenizer = tokenizers.Tokenizer(models.BPE(vocabulary, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 1), ("<s>", 0))
+    return tokenizer.to_str().encode()
+
+
+@pytest.fixture(scope="module", params=["wordpiece", "byte level"])
+def pair(request):
+    """The tokenizer, and the library's own on whole texts."""
+    data = wordpiece() if request.param == "wordpiece" else byte_level()
+    whole = tokenizers.Tokenizer.from_buffer(data)
+    whole.no_padding()
+    whole.enable_truncation(LENGTH)
+    return Tokenizer(data, LENGTH), whole
+
+
+PIECES = st.sampled_from(
+    ["good", "film", " ", " ", " ", "\n", "\t", "\u00a0", "\u3000", "<br />", "<br", "br", "/>", ">", "<", "!", ",", "é",
+     "e\u0301", "\u0301", "電", "影", "x" * 40, "a" * 300, " " * 300, "🎬", "\u200b", "\x00", "[SEP]", "'s", "\u1680", "ß"]
+)  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(PIECES, min_size=1, max_size=120).map("".join))
+@example("<br" + " " * 400 + "/>" + " good film" * 60)
+@example("good " * 9 + "<br" + " " * 400 + "/>" + " film" * 60)
+@example("x" * 3000 + " good" * 50)
+@example("good film " * 300)
+@example("\n" * 5000 + "good")
+@example("!" * 9000)
+@example("電影" * 3000 + "good")
+@example("good," * 2000)
+@example("e\u0301!" * 3000)
+@example("!" * 290 + "<br" + " " * 600 + "/>" + "!" * 3000)
+@example(("x" * 99 + "!") * 200)
+@example("!" * 287 + "\u0301" * 3000 + "!" * 3000)
+def test_the_tokens_are_those_of_the_whole_text(pair, text):
+    ours, whole = pair
+    expected = whole.encode(text)
+    found = ours.encode([text])
+    assert found.ids[0].tolist() == expected.ids
+    assert found.truncated == [bool(expected.overflowing)]
+
+
+@pytest.mark.parametrize("count", [0, 1, 4, 5, 19, 20])
+def test_many_texts_are_tokenized_in_chunks_with_the_same_tokens_in_order(pair, monkeypatch, count):
+    tokenizer, whole = pair
+    monkeypatch.setattr("scorer.model.tokenizer._CHUNK", 4)
+    texts = [f"good {'film ' * (7 * number % 30)}{number}" for number in range(count)]
+    found = tokenizer.encode(texts)
+    expected = [whole.encode(text) for text in texts]
+    assert [row.tolist() for row in found.ids] == [encoding.ids for encoding in expected]
+    assert found.truncated == [bool(encoding.overflowing) for encoding in expected]
+
+
+def test_an_error_in_a_later_chunk_is_the_bundles(monkeypatch):
+    tokenizer = Tokenizer(wordpiece(), LENGTH)
+    monkeypatch.setattr("scorer.model.tokenizer._CHUNK", 2)
+    encode = Tokenizer._encodings
+
+    def fails(self, texts):
+        if "bad" in texts:
+            raise BundleError("tokenizer.json cannot be used")
+        return encode(self, texts)
+
+    monkeypatch.setattr(Tokenizer, "_encodings", fails)
+    with pytest.raises(BundleError, match="cannot be used"):
+        tokenizer.encode(["good"] * 5 + ["bad"])
+
+
+def test_only_a_beginning_of_a_long_text_is_looked_at(monkeypatch):
+    seen = []
+    original = Tokenizer._encode
+    monkeypatch.setattr(Tokenizer, "_encode", lambda self, texts: seen.extend(map(len, texts)) or original(self, texts))
+    tokenizer = Tokenizer(wordpiece(), LENGTH)
+    for text in (
+        "good film " * 1_000_000, "x" * 10_000_000, "good" + " " * 10_000_000, "a,b" * 30_000 + " z", "!" * 10_000_000,
+        "電影" * 1_500_000,
+    ):  # fmt: skip
+        seen.clear()
+        assert tokenizer.encode([text]).ids[0].tolist() == tokenizer.encode([text[:4000]]).ids[0].tolist()
+        assert sum(seen) < 20_000
+
+
+def test_a_long_text_costs_no_memory_beyond_itself():
+    tokenizer = Tokenizer(wordpiece(), LENGTH)
+    text = "good film " * 1_000_000
+    tracemalloc.start()
+    tokenizer.encode([text])
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    tracemalloc.stop()
+
+
+def test_tokenizers_that_are_not_known_to_be_local_get_whole_texts():
+    known = json.loads(wordpiece())
+    assert cutting(known) == (True, True)
+    assert cutting(json.loads(byte_level())) == (True, False)
+    replace = {"type": "Replace", "pattern": {"Regex": "a.*b"}, "content": ""}
+    for change in (
+        {"normalizer": replace},
+        {"normalizer": {"type": "Sequence", "normalizers": [replace, known["normalizer"]]}},
+        {"pre_tokenizer": None},
+        {"pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": False}},
+        {"model": {"type": "Unigram", "unk_id": 0, "vocab": []}},
+        {"added_tokens": [{"content": "two words"}]},
+        {"added_tokens": [{"content": "good<br/>film"}]},
+    ):
+        assert cutting({**known, **change}) == (False, False)
+    for content in ("word", "don't", "a\u0301", "C++"):
+        for normalized in (True, False):
+            added = {"added_tokens": [{"content": content, "normalized": normalized}]}
+            assert cutting({**known, **added}) == (True, False)
+    assert cutting({**known, "added_tokens": [{"content": "[X]", "normalized": False}]}) == (
+        True,
+        True,
+    )
+    byte_pieces = {"pre_tokenizer": {"type": "ByteLevel", "use_regex": True}}
+    assert cutting({**known, **byte_pieces}) == (False, False)
+    for missing in ("normalizer", "pre_tokenizer", "model"):
+        cutting({name: value for name, value in known.items() if name != missing})

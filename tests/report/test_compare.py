@@ -1,0 +1,189 @@
+"""`score-model compare`: two outputs of `score`, joined, and what differs between them."""
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from factories import reviews
+from hypothesis import given
+from hypothesis import strategies as st
+from test_run_page import Page
+
+from export.cli.score_model import command
+from scorer.cli.program import run_command
+from scorer.report.compare import MOVE_EDGES, compare
+
+
+@pytest.fixture
+def run(capfd):
+    def compared(*arguments):
+        capfd.readouterr()
+        code = run_command(command, ["compare", *map(str, arguments)], name="score-model", interrupted="")
+        out, err = capfd.readouterr()
+        return code, out, err
+
+    return compared
+
+
+def output(path, rows, columns="row,id,label,score"):
+    path.write_text("\n".join([columns, *rows]) + "\n")
+    return path
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """Row 2 flips, row 3 moves, row 4 stays, row 1 and 5 are in one of them."""
+    before = output(tmp_path / "a.csv", ["1,k,no,0.100000", "2,l,no,0.400000", "3,m,yes,0.700000", "4,n,yes,0.900000"])
+    after = output(tmp_path / "b.csv", ["2,l,yes,0.650000", "3,m,yes,0.600000", "4,n,yes,0.900000", "5,o,no,0.000000"])
+    return before, after
+
+
+@pytest.mark.parametrize(("by", "keys"), [("auto", "id k o l m"), ("id", "id k o l m"), ("row", "row 1 5 2 3")])
+def test_rows_are_joined_and_what_differs_is_told(run, pair, by, keys):
+    before, after = pair
+    code, out, err = run(before, after, "--by", by)
+    name, only_before, only_after, flipped, moved = keys.split()
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        f"3 rows in both, by {name}",
+        f"1 in {before} only: {name} {only_before}",
+        f"1 in {after} only: {name} {only_after}",
+        "labels: 1 flipped (33.33%): 1 no to yes",
+        "scores: moved by 0.1167 on average (mean +0.0500); half of the rows by 0.1000 or less, 95% by 0.2350, "
+        "99% by 0.2470, the farthest by 0.2500",
+        "moved most:",
+        f"  {name} {flipped}: no 0.400, yes 0.650 (+0.250)",
+        f"  {name} {moved}: yes 0.700, yes 0.600 (-0.100)",
+    ]
+
+
+def test_the_same_file_twice_moves_nothing(run, pair):
+    code, out, _ = run(pair[0], pair[0], "--max-flips", "0")
+    assert code == 0
+    assert "labels: 0 flipped (0.00%)\n" in out
+    assert "moved most" not in out
+
+
+def test_too_many_flips_end_with_3_and_the_page_is_there(run, pair, tmp_path):
+    code, _, err = run(*pair, "--max-flips", "0.3", "-o", tmp_path / "c.html")
+    assert (code, err) == (3, "33.33% of the labels flipped: more than --max-flips 0.3 allows.\n")
+    assert (tmp_path / "c.html").exists()
+    assert run(*pair, "--max-flips", "0.34")[0] == 0
+
+
+def test_outputs_of_every_format_are_read_and_text_is_shown_where_it_was_kept(run, score, tmp_path):
+    texts = reviews(40, 2, 3).texts
+    records = [{"id": f"r{row}", "text": text} for row, text in enumerate(texts)]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    for name, more in (
+        ("a.csv.gz", ()),
+        ("b.jsonl", ("--keep", "text")),
+        ("c.parquet", ("--keep", "text", "--precision", "fp32")),
+    ):
+        assert score(tmp_path / "in.jsonl", "-o", tmp_path / name, *more).code == 0
+    _, out, _ = run(tmp_path / "a.csv.gz", tmp_path / "b.jsonl")
+    assert out.startswith("40 rows in both, by id\nlabels: 0 flipped (0.00%)\nscores: moved by 0.0000 on average")
+    _, out, _ = run(tmp_path / "b.jsonl", tmp_path / "c.parquet", "--most", "3")
+    assert out.startswith("40 rows in both, by id\n")
+    shown = re.findall(r"^  id r(\d+): .*?\)  (.*)$", out, re.MULTILINE)
+    assert len(shown) == 3
+    assert all(texts[int(row)] == text for row, text in shown)
+
+
+def test_of_all_rows_those_that_moved_most_are_found(tmp_path):
+    generator = np.random.default_rng(0)
+    scores = generator.random((2, 500)).round(6)
+    files = [
+        output(tmp_path / f"{name}.csv", [f"{row},{'ny'[int(score >= 0.5)]},{score:.6f}" for row, score in enumerate(column, start=1)], "row,label,score")
+        for name, column in zip("ab", scores, strict=True)
+    ]  # fmt: skip
+    found = compare(*map(str, files), most=7)
+    moves = scores[1] - scores[0]
+    assert [int(one.after.key) for one in found.moved] == (np.argsort(-np.abs(moves), kind="stable")[:7] + 1).tolist()
+    assert found.flipped == int(((scores[0] >= 0.5) != (scores[1] >= 0.5)).sum())
+    assert found.distances.percentile_95 == pytest.approx(np.quantile(np.abs(moves), 0.95))
+    assert found.moves().counts == np.histogram(moves, MOVE_EDGES)[0].tolist()
+    assert sum(found.together.values()) == found.rows == 500
+
+
+@given(st.sets(st.integers(1, 60)), st.sets(st.integers(1, 60)))
+def test_whatever_rows_there_are_each_is_in_both_or_in_one(tmp_path_factory, one, other):
+    folder = tmp_path_factory.mktemp("joined")
+    files = [
+        str(output(folder / f"{name}.csv", [f"{row},{90 - row},no,0.25" for row in sorted(rows)]))
+        for name, rows in (("a", one), ("b", other))
+    ]
+    if not one & other:
+        return
+    for by in ("row", "id"):
+        found = compare(*files, by=by)
+        assert (found.rows, found.only_before.rows, found.only_after.rows) == (
+            len(one & other), len(one - other), len(other - one),
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "arguments", "code", "words"),
+    [
+        (["1,a,yes,0.5"], "row,id,name,score", [], 2, "bad.csv is no output of score: that is"),
+        (["1,a,yes,0.5"], "row,id,label,points", [], 2, "has no column 'score'"),
+        (["a,yes,0.5"], "id,label,score", [], 2, "has no column 'row'"),
+        (["1,a,yes,0.5"], "row,id,label,score", ["--text", "words"], 2, "has no column 'words'"),
+        (["1,yes,0.5"], "row,label,score", ["--by", "id"], 2, "has no ids. Join by row: --by row"),
+        (["1,a,yes,high"], "row,id,label,score", [], 4, "line 2 has no score between 0 and 1, but 'high'"),
+        (["1,a,yes,1.5"], "row,id,label,score", [], 4, "but '1.5'"),
+        (["1,a,yes,nan"], "row,id,label,score", [], 4, "but 'nan'"),
+        (["1,a,,0.5"], "row,id,label,score", [], 4, "line 2 is no row of an output of score: empty_text"),
+        (["1,,yes,0.5"], "row,id,label,score", [], 4, "line 2 has no id"),
+        (["1,a,yes,0.5", "2,a,yes,0.5"], "row,id,label,score", [], 4, "bad.csv has the id 'a' more than once"),
+        (["2,a,yes,0.5", "1,b,yes,0.5"], "row,id,label,score", ["--by", "row"], 4, "row 1 comes after row 2"),
+        (["x,a,yes,0.5"], "row,id,label,score", ["--by", "row"], 4, "row x comes after row 0"),
+        (["9,z,yes,0.5"], "row,id,label,score", [], 4, "is in"),
+        ([], "row,id,label,score", [], 4, "nothing to compare"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("swapped", [False, True])
+def test_what_is_no_output_is_refused_and_told(run, tmp_path, rows, columns, arguments, code, words, swapped):
+    good = output(tmp_path / "good.csv", ["1,a,yes,0.5", "2,b,yes,0.5"])
+    bad = output(tmp_path / "bad.csv", rows, columns)
+    found = run(*((good, bad) if swapped else (bad, good)), *arguments)
+    assert found[0] == code
+    assert words in found[2]
+    assert "Traceback" not in found[2]
+
+
+def test_a_missing_file_and_a_page_in_the_place_of_an_output_are_refused(run, pair, tmp_path):
+    before, after = pair
+    assert run(before, tmp_path / "none.csv")[0] == 2
+    assert run(before, after, "-o", "-")[0] == 2
+    assert "is no regular file" in run(tmp_path, after)[2]
+    code, _, err = run(before, after, "-o", before)
+    assert (code, "--output" in err) == (2, True)
+    assert before.read_text().startswith("row,")
+
+
+def test_the_page_says_what_the_command_says_and_texts_stay_texts(run, tmp_path):
+    text = '"<script>alert(1)</script><b onclick=x>so</b>"'
+    before = output(tmp_path / "<a>.csv", [f"1,<i>,no,0.4,{text}", "2,l,no,0.2,x"], "row,id,label,score,text")
+    after = output(tmp_path / "b.csv", [f"1,<i>,<u>yes,0.9,{text}", "2,l,no,0.2,x"], "row,id,label,score,text")
+    assert run(before, after, "-o", tmp_path / "c.html")[0] == 0
+    page = Page((tmp_path / "c.html").read_text())
+    assert "50.0% of the labels flipped" in page.text
+    assert "id <i> · no 0.400 → <u>yes 0.900 · +0.500 <script>alert(1)</script><b onclick=x>so</b>" in page.text
+    assert not [tag for tag, attributes in page.elements if tag in ("i", "u", "a") or "onclick" in attributes]
+    assert page.charts["flips"]["bars"] == [{"name": "no → <u>yes", "rows": 1}]
+    assert sum(page.charts["moves"]["counts"]) == sum(cell["rows"] for cell in page.charts["together"]["cells"]) == 2
+    figures = {attributes["data-chart"] for tag, attributes in page.elements if tag == "figure"}
+    assert figures == page.charts.keys()
+
+
+def test_comparing_needs_nothing_of_training(pair):
+    code = (
+        "import sys; from export.cli.score_model import command; from scorer.cli.program import run_command\n"
+        f"assert run_command(command, ['compare', *{[str(path) for path in pair]!r}], name='', interrupted='') == 0\n"
+        "sys.exit(bool({'torch', 'sklearn', 'matplotlib', 'onnxruntime', 'tokenizers'} & sys.modules.keys()))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0

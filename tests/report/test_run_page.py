@@ -1,0 +1,248 @@
+"""`score --report`: one page that holds all it needs, and in which the texts of rows are nothing but text."""
+
+import base64
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import pytest
+from factories import reviews
+
+from scorer.report.throughput import Pace
+
+HOSTILE = [
+    '</script><script>window.harmed = 1</script> good',
+    '<img src="https://example.com/x.png" onerror="window.harmed = 1"> bad',
+    "<!--<script> good </td></table><style>*{display:none}</style>",
+    "{{ 7 * 7 }} {% raw %} good",
+    '" onmouseover="window.harmed = 1 bad',
+    "\u202egood\u2066 \x07 bad &lt;b&gt;",
+]  # fmt: skip
+
+
+class Page(HTMLParser):
+    """What a browser would find: elements with their attributes, the text, and what is in scripts."""
+
+    def __init__(self, html):
+        super().__init__(convert_charrefs=True)
+        self.elements, self.texts, self.scripts, self.inside = [], [], [], ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        self.inside = tag
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_endtag(self, tag):
+        self.inside = ""
+
+    def handle_data(self, data):
+        if self.inside == "script":
+            self.scripts[-1] += data
+        elif self.inside != "style":
+            self.texts.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.texts).split())
+
+    @property
+    def charts(self):
+        return json.loads(self.scripts[0])
+
+
+@pytest.fixture
+def report(score, tmp_path):
+    """Run `score` and read its page."""
+
+    def run(records, *arguments, of=score):
+        lines = [record if isinstance(record, str) else json.dumps(record) for record in records]
+        (tmp_path / "in.jsonl").write_text("".join(f"{line}\n" for line in lines))
+        result = of(tmp_path / "in.jsonl", "-o", tmp_path / "out.csv", "--report", tmp_path / "run.html", *arguments)
+        return result, Page((tmp_path / "run.html").read_text())
+
+    return run
+
+
+def records(texts):
+    return [{"text": text} for text in texts]
+
+
+def test_the_page_says_what_the_record_says(report, tmp_path):
+    texts = [*reviews(60, 2, 3).texts, "", "so " * 100]
+    result, page = report([*records(texts), "broken"], "--summary", tmp_path / "run.json")
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert result.code == 3
+    assert "Published, but look: records were rejected" in page.text
+    for words in ("rows read 63", "scored 61", "rejected, 3.2% 2", "longer than the model reads 1"):
+        assert words in page.text
+    assert page.charts["score"]["counts"] == record["score_histogram"]["counts"]
+    assert page.charts["tokens"]["counts"] == record["token_histogram"]["counts"]
+    assert page.charts["unknown"]["counts"] == record["unknown_histogram"]["counts"]
+    assert sum(page.charts["score"]["expected"]) == pytest.approx(61)
+    assert {bar["name"]: bar["rows"] for bar in page.charts["labels"]["bars"]} == record["labels"]
+    assert page.charts["rejects"]["bars"] == [{"name": "empty_text", "rows": 1}, {"name": "invalid_json", "rows": 1}]
+    assert page.charts["score"]["rules"] == [0.5]
+    for measure in ("score", "tokens", "unknown"):
+        assert f"{record['drift'][measure]['psi']:.3f}" in page.text
+    for place in (record["output"], record["rejects"], *record["inputs"]):
+        assert place["sha256"] in page.text
+    figures = {attributes["data-chart"] for tag, attributes in page.elements if tag == "figure"}
+    assert figures == page.charts.keys() == {"score", "tokens", "unknown", "labels", "rejects", "pace"}
+
+
+def test_the_page_asks_for_nothing_outside_and_runs_no_script_but_its_own(report):
+    _, page = report(records(HOSTILE * 3))
+    for tag, attributes in page.elements:
+        assert not attributes.keys() & {"src", "srcset", "action", "data", "poster", "background"}, tag
+        assert attributes.get("href", "data:,") == "data:,"
+        assert not [name for name in attributes if name.startswith("on")]
+        assert tag not in ("iframe", "object", "embed", "base", "form", "img", "a")
+    policy = next(element[1]["content"] for element in page.elements if element[1].get("http-equiv"))
+    assert policy.startswith("default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-")
+    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in page.scripts[1:]]
+    assert policy.split("script-src ")[1].split() == [f"'sha256-{one}'" for one in hashes]
+    assert [element for element in page.elements if element[0] == "script"] == [
+        ("script", {"type": "application/json", "id": "charts"}), ("script", {}), ("script", {}), ("script", {}),
+    ]  # fmt: skip
+
+
+def test_the_text_of_a_row_stays_text(report, tmp_path):
+    _, page = report(records(HOSTILE))
+    assert not any("harmed" in script for script in page.scripts)
+    for text in HOSTILE[:5]:
+        assert " ".join(text.split()) in page.text
+    assert r"\x07 bad &lt;b&gt;" in page.text
+    isolated = [attributes for tag, attributes in page.elements if attributes.get("class") == "text"]
+    assert len(isolated) >= 6
+    assert all(attributes["dir"] == "auto" for attributes in isolated)  # so that it cannot turn what is around it
+
+
+def test_names_of_files_and_columns_stay_text_too(score, tmp_path):
+    folder = tmp_path / "<b>&amp;"
+    folder.mkdir()
+    source = folder / "<script>alert(1)<\\script>\udcff.jsonl"
+    source.write_text('{"text": "good", "<i>": 1}\n')
+    assert score(source, "-o", folder / "<u>.csv", "--keep", "<i>", "--report", tmp_path / "run.html").code == 0
+    page = Page((tmp_path / "run.html").read_text())
+    assert r"<script>alert(1)<\script>\xff.jsonl" in page.text
+    assert "<u>.csv" in page.text
+    assert not [tag for tag, _ in page.elements if tag in ("i", "u")]
+
+
+# The rows to look at
+
+
+def example_rows(page):
+    """Row numbers by the card's heading."""
+    cards = re.split(
+        r"(?=Nearest to another label|Most certain)", page.text.split("Rows to look at")[1].split("Speed")[0]
+    )
+    return {card.split(" row ")[0]: [int(row) for row in re.findall(r"row (\d+) of", card)] for card in cards[1:]}
+
+
+def test_the_rows_nearest_the_threshold_and_the_surest_are_shown(report, tmp_path):
+    texts = reviews(80, 2, 3).texts
+    _, page = report(records([*texts, *texts]), "--threshold", "0.7", "--details")
+    scores = [float(line.split(",")[2]) for line in (tmp_path / "out.csv").read_text().splitlines()[1:]]
+    first = {text: row for row, text in reversed(list(enumerate(texts)))}  # each text once, the first of its rows
+    found = example_rows(page)
+    nearest = sorted(first.values(), key=lambda row: abs(scores[row] - 0.7))[:6]
+    assert sorted(found["Nearest to another label Scores nearest to 0.7"]) == sorted(row + 1 for row in nearest)
+    for label, order in (("negative", scores.__getitem__), ("positive", lambda row: -scores[row])):
+        rows = [row for row in first.values() if (scores[row] >= 0.7) == (label == "positive")]
+        surest = found[f"Most certain: {label} What is wrong here is wrong with confidence"]
+        assert [scores[row - 1] for row in surest] == [scores[row] for row in sorted(rows, key=order)[:3]]
+
+
+def test_with_a_band_the_rows_nearest_to_its_edges_are_shown(report):
+    _, page = report(records(reviews(60, 2, 3).texts), "--uncertain", "0.3,0.6")
+    assert "Scores nearest to 0.3 and 0.6" in page.text
+    assert page.charts["score"]["rules"] == [0.3, 0.6]
+    assert not any(heading.startswith("Most certain: uncertain") for heading in example_rows(page))
+
+
+def test_of_three_labels_the_rows_with_hardly_a_likeliest_one_are_shown(report, tmp_path, bundle_of_three):
+    texts = list(dict.fromkeys(reviews(90, 3, 3).texts))
+    _, page = report(records(texts), "--model", str(bundle_of_three.path), "--details")
+    rows = [
+        sorted(map(float, line.split(",")[-3:])) for line in (tmp_path / "out.csv").read_text().splitlines()[1:]
+    ]  # fmt: skip
+    closest = sorted(range(len(rows)), key=lambda row: rows[row][2] - rows[row][1])[:6]
+    found = example_rows(page)
+    shown = next(
+        found[heading] for heading in found if heading.startswith("Nearest to another label The likeliest label")
+    )
+    assert sorted(shown) == sorted(row + 1 for row in closest)
+    assert page.charts["score"]["rules"] == []
+    assert "Probability of the label that was given" in page.text
+
+
+@pytest.mark.usefixtures("small_windows")
+def test_the_page_of_a_resumed_run_shows_the_rows_of_all_of_it(report, interrupted, tmp_path):
+    texts = reviews(120, 2, 5).texts
+    _, whole = report(records(texts))
+    (tmp_path / "out.csv").unlink()
+    stopped, page = report(records(texts), of=lambda *arguments: interrupted(5, *arguments))
+    assert stopped.code == 143
+    assert "Nothing was published" in page.text
+    assert "Terminated" in page.text
+    _, resumed = report(records(texts))
+    assert "went on at row" in resumed.text
+    assert example_rows(resumed) == example_rows(whole)
+    for name in ("score", "tokens", "unknown", "labels"):
+        assert resumed.charts[name] == whole.charts[name]
+
+
+# Other ends of a run
+
+
+@pytest.mark.parametrize(
+    ("lines", "arguments", "code", "words"),
+    [
+        ([], [], 0, "There was no record to score"),
+        (["broken"], [], 4, "every one of the 1 records was rejected"),
+        (records(["good", ""]), ["--strict"], 4, "none is allowed"),
+        (records(["good"]), ["--model", "nowhere"], 5, "Nothing was published"),
+        (records(["good"]), ["--text", "<b>body</b>"], 2, "has no column '<b>body</b>'"),
+    ],
+)
+def test_there_is_a_page_whatever_became_of_the_run(report, lines, arguments, code, words):
+    result, page = report(lines, *arguments)
+    assert result.code == code
+    assert words in page.text
+    assert not [tag for tag, _ in page.elements if tag == "b"]
+
+
+def test_a_page_that_would_take_the_place_of_another_file_is_refused(score, tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"text": "good"}\n')
+    result = score(tmp_path / "in.jsonl", "-o", tmp_path / "out.csv", "--report", tmp_path / "out.csv")
+    assert result.code == 2
+    assert "--report" in result.err
+    assert "same file" in result.err
+
+
+def test_drift_beyond_its_limit_is_marked(report):
+    result, page = report(records([f"{text} xxxxx" for text in reviews(120, 2, 2).texts]), "--max-drift", "0.2")
+    assert result.code == 3
+    assert "Published, but look: the data has drifted" in page.text
+    assert "beyond the limit of 0.2" in page.text
+
+
+# How fast it went
+
+
+def test_a_long_run_is_shown_in_few_stretches_that_leave_nothing_out():
+    pace = Pace()
+    for moment in range(1, 10_001):
+        pace.add(moment / 10, moment * 7, moment * 700)
+    found = pace.stretches
+    assert 100 <= len(found) <= 240
+    assert found[0].begin == 0
+    assert found[-1].end > 990
+    assert all(before.end == after.begin for before, after in pairwise(found))
+    assert all(one.rows_per_second == pytest.approx(70) for one in found)

@@ -1,0 +1,195 @@
+"""The row pipeline reads and tokenizes ahead of the engine, and what comes out does not depend on how it is cut."""
+
+import json
+import threading
+
+import numpy as np
+import pytest
+from factories import reviews
+
+from scorer.base.errors import BundleError, InputError
+from scorer.base.timing import Phases
+from scorer.engine.row_engine import RowEngine
+from scorer.model.decision import Decision
+from scorer.model.scorer import Scores
+from scorer.model.tokenizer import Tokens
+from scorer.rows.columns import Wanted
+from scorer.rows.record import Position, Record, Reject
+from scorer.run.chunks import windows
+from scorer.run.limits import Limits, RejectLimitPassed
+from scorer.run.pipeline import score_rows
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_the_output_is_the_same_for_any_threads_and_any_window(score, tmp_path, monkeypatch, precision):
+    texts = [*reviews(70, 2, 14).texts, "", "good", "good", *reviews(30, 2, 14).texts]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    outputs = set()
+    for threads, window in ((1, 256), (4, 256), (2, 1), (3, 7)):
+        monkeypatch.setattr(RowEngine, "window_rows", window)
+        arguments = (tmp_path / "in.jsonl", "-o", tmp_path / "out.csv", "--precision", precision, "--details")
+        assert score(*arguments, "--threads", threads).code == 3  # the empty text is rejected
+        outputs.add((tmp_path / "out.csv").read_bytes() + (tmp_path / "out.csv.rejects.jsonl").read_bytes())
+    assert len(outputs) == 1
+
+
+class Words:
+    """A tokenizer and a model in one; writes down which windows were tokenized, and which were given up."""
+
+    labels = ("no", "yes")
+    window_rows = 2
+
+    def __init__(self, log):
+        self.log = log
+        self.tokenizer = self
+        self.decision, self.unknown_id = Decision(), -1
+        self.phases = Phases()
+        self.tokenized, self.cancelled = [], []
+
+    def encode(self, texts):
+        self.tokenized.append(" ".join(texts))
+        return Tokens([np.array([len(text)]) for text in texts], [False] * len(texts))
+
+    def submit(self, tokens):
+        return Later(self, len(tokens.ids), len(self.tokenized))
+
+
+class Later:
+    def __init__(self, model, rows, number):
+        self.model, self.rows, self.number = model, rows, number
+
+    def result(self):
+        self.model.log.append(f"result {self.number}")
+        return Scores(["yes"] * self.rows, np.full((self.rows, 2), 0.5))
+
+    def cancel(self):
+        self.model.cancelled.append(self.number)
+
+
+class Reading:
+    selection = None
+    input_hash = "of what was read"
+    bytes_read = 0
+
+    def __init__(self, items, log=None):
+        self.items, self.log = items, [] if log is None else log
+
+    def __iter__(self):
+        for item in self.items:
+            self.log.append(f"read {item.row}")
+            yield item
+
+
+class Memory:
+    def __init__(self):
+        self.data = b""
+
+    def write(self, data):
+        self.data += data
+
+
+def record(row):
+    return Record(row=row, text=f"t{row}", carried=(), position=Position("in", row, 0), raw=b"{}", length=2)
+
+
+NO_LIMITS = Limits()
+
+
+def run(items, limits=NO_LIMITS):
+    """The model, what the caller's thread read and waited for, the output, and the summary or None."""
+    log, output, rejects = [], Memory(), Memory()
+    model = Words(log)
+    try:
+        summary = score_rows(
+            Reading(items, log), model, output, rejects, output_format="csv", wanted=Wanted(), limits=limits
+        )
+    except RejectLimitPassed:
+        summary = None
+    for thread in threading.enumerate():
+        if thread.name.startswith("tokenize"):
+            thread.join(20)
+    return model, log, output.data, summary
+
+
+def test_three_windows_are_on_their_way_while_the_next_is_read():
+    model, log, output, summary = run([record(row) for row in range(1, 13)])
+    assert log == [
+        *(f"read {row}" for row in range(1, 9)), "result 1", "read 9", "read 10", "result 2", "read 11", "read 12",
+        "result 3", "result 4", "result 5", "result 6",
+    ]  # fmt: skip
+    assert model.tokenized == ["t1 t2", "t3 t4", "t5 t6", "t7 t8", "t9 t10", "t11 t12"]
+    assert summary.rows_in == summary.rows_scored == 12
+    assert [int(line.split(b",")[0]) for line in output.splitlines()[1:]] == list(range(1, 13))
+    assert model.phases.seconds.keys() == {"read", "tokenize", "write"}
+
+
+def test_the_next_window_is_read_and_the_last_one_is_written_while_one_is_tokenized():
+    reached, model = threading.Event(), Words([])
+
+    class Slow(Reading):
+        def __iter__(self):
+            for item in self.items:
+                if item.row == 5:
+                    reached.set()
+                yield item
+
+    def encode(texts):
+        assert reached.wait(20)  # two windows on: that is read meanwhile
+        return Words.encode(model, texts)
+
+    model.encode = encode
+    rows = [record(row) for row in range(1, 9)]
+    summary = score_rows(Slow(rows), model, Memory(), Memory(), output_format="csv", wanted=Wanted())
+    assert summary.rows_scored == 8
+
+
+def test_an_error_of_the_tokenizer_reaches_the_caller_behind_the_rows_before_it():
+    output, model = Memory(), Words([])
+
+    def encode(texts):
+        if "t5" in texts:
+            raise BundleError("the tokenizer cannot be used.")
+        return Words.encode(model, texts)
+
+    model.encode = encode
+    rows = [record(row) for row in range(1, 9)]
+    with pytest.raises(BundleError, match="cannot be used"):
+        score_rows(Reading(rows), model, output, Memory(), output_format="csv", wanted=Wanted())
+    assert len(output.data.splitlines()) == 5
+
+
+def test_when_too_much_is_rejected_what_waits_in_the_engine_is_given_up():
+    reject = Reject(row=2, position=Position("in", 2, 0), reason="empty_text", raw=b"{}", length=2)
+    model, log, _, summary = run([record(1), reject, *(record(row) for row in range(3, 13))], Limits(rejects=0))
+    assert summary is None
+    assert log == [f"read {row}" for row in range(1, 9)]
+    assert model.tokenized == ["t1", "t3 t4", "t5 t6", "t7 t8"][: len(model.tokenized)]
+    assert sorted(model.cancelled) == list(range(1, len(model.tokenized) + 1))
+
+
+@pytest.mark.parametrize("most", [256, 1000, 8192])
+def test_windows_begin_small_and_end_where_the_input_alone_says(most):
+    rows = [record(row) for row in range(1, 40_001)]
+    cut = list(windows(rows, most))
+    assert [item for window in cut for item in window] == rows
+    assert len(cut[0]) == min(1024, most)
+    assert max(map(len, cut)) == most
+    ends = [window[-1].row for window in cut]
+    for begin in (4097, 8193, 10_241):  # as where a run was resumed
+        assert [window[-1].row for window in windows(rows[begin - 1 :], most)] == [end for end in ends if end >= begin]
+    assert {8192, 16_384, 24_576} <= set(ends) or most == 1000
+
+
+def test_where_the_input_breaks_off_what_was_read_before_is_still_written():
+    def broken():
+        yield from (record(row) for row in range(1, 6))  # the third window is not full
+        raise InputError("the archive ends too early.")
+
+    class Broken(Reading):
+        def __iter__(self):
+            return broken()
+
+    output = Memory()
+    with pytest.raises(InputError, match="too early"):
+        score_rows(Broken([]), Words([]), output, Memory(), output_format="csv", wanted=Wanted())
+    assert len(output.data.splitlines()) == 6
