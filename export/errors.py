@@ -1,25 +1,25 @@
 """What can go wrong while a model is trained and exported."""
 
-from scorer.base.errors import ScorerError
+from scorer.base.errors import ExitCode, ScorerError
 
 
 class ExportError(ScorerError):
-    """Training or export stopped and no bundle was written. Exit code 1."""
+    """Training or export stopped and no bundle was written."""
 
 
 class UnsupportedEncoder(ExportError):
-    """The encoder is of a kind whose graph this project cannot write. Exit code 2."""
+    """The encoder is of a kind whose graph this project cannot write."""
 
-    exit_code = 2
+    exit_code = ExitCode.USAGE
 
 
 class DatasetError(ExportError):
-    """The labelled data cannot be used as it is. Exit code 2."""
+    """The labelled data cannot be used as it is."""
 
-    exit_code = 2
+    exit_code = ExitCode.USAGE
 
 
 class ParityError(ExportError):
-    """The exported graph does not compute what the PyTorch model computes. Exit code 5."""
+    """The exported graph does not compute what the PyTorch model computes."""
 
-    exit_code = 5
+    exit_code = ExitCode.REFUSED

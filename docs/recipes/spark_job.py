@@ -10,8 +10,7 @@ from collections.abc import Iterable, Iterator
 import pandas as pd
 from pyspark.sql import SparkSession
 
-from scorer.cluster.part_scorer import part_scorer
-from scorer.cluster.parts import Part, check_folder, find_parts, mark_complete, mark_incomplete
+from scorer.cluster import Part, check_folder, find_parts, mark_complete, mark_incomplete, shared_part_scorer
 
 OPTIONS = {"output_format": "parquet", "threads": 1}  # those of `score`, by their long names; a core for each task
 
@@ -19,7 +18,7 @@ OPTIONS = {"output_format": "parquet", "threads": 1}  # those of `score`, by the
 def score_parts(batches: Iterable[pd.DataFrame], folder: str) -> Iterator[pd.DataFrame]:
     """Parts (source, name) -> what became of each: source, output, exit_code, error."""
     for batch in batches:
-        scorer = part_scorer(folder, **OPTIONS)
+        scorer = shared_part_scorer(folder, **OPTIONS)
         results = [scorer(Part(row.source, row.name)) for row in batch.itertuples(index=False)]
         yield pd.DataFrame(
             [(result.source, result.output, result.exit_code, result.error) for result in results],

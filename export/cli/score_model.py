@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 from click.core import ParameterSource
 
-from scorer.base.errors import UsageError
+from scorer.base.errors import UsageError, exit_code_of
 from scorer.base.messages import say
 from scorer.base.text import visible
 
@@ -581,9 +581,9 @@ def compare(
         publish_text(output, comparison_page(found, before, after))
     share = found.flipped / found.rows
     if max_flips is None or share <= max_flips:
-        return 0
+        return exit_code_of()
     say(f"{share:.2%} of the labels flipped: more than --max-flips {max_flips:g} allows.", "warning")
-    return 3
+    return exit_code_of(look=True)
 
 
 def main() -> NoReturn:

@@ -5,6 +5,8 @@ import signal
 from collections.abc import Iterator
 from types import FrameType
 
+from scorer.base.errors import ExitCode
+
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 _deferred = False
 _received: int | None = None
@@ -20,7 +22,7 @@ class Interrupted(BaseException):
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
-        self.exit_code = 128 + number
+        self.exit_code = ExitCode(128 + number)
         self.word = "Interrupted" if number == signal.SIGINT else "Terminated"
 
 

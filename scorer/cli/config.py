@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 import click
 from click.core import ParameterSource
@@ -11,6 +11,7 @@ from click.core import ParameterSource
 from scorer.base.errors import UsageError
 from scorer.base.text import meant, visible
 from scorer.cli.options import OneRun
+from scorer.run.options import spelled
 
 CONFIG = "score.toml"
 USED = f"{__name__}.used"  # where the context keeps the name of the file
@@ -18,13 +19,13 @@ _NOT_IN_TOML = re.compile(r"[\x7f-\x9f]")  # of what JSON leaves as it is, what 
 
 
 def load(
-    context: click.Context, parameter: click.Parameter, given: str | None, *, left_aside: Collection[str] = ()
+    context: click.Context, parameter: click.Parameter, given: str | None, *, shared_with: click.Command | None = None
 ) -> None:
     """Make what the file sets the defaults of the command: the callback of `--config`.
 
     Args:
         context, parameter, given: click's.
-        left_aside: options that the file may set for another command.
+        shared_with: another command that reads the same file; options that only it has are ignored.
 
     Raises:
         UsageError: the file that was given is missing, or one that is there is not what it should be.
@@ -34,7 +35,8 @@ def load(
         return
     path = CONFIG if given is None else given
     context.meta[USED] = path
-    options = {name: value for name, value in read(path).items() if name not in left_aside}
+    ignored = set() if shared_with is None else names(shared_with) - names(context.command)
+    options = {name: value for name, value in read(path).items() if name not in ignored}
     context.default_map = defaults(context, path, options)
 
 
@@ -91,9 +93,9 @@ def defaults(context: click.Context, path: str, options: dict[str, object]) -> d
 
 def note(context: click.Context) -> str | None:
     """Which options a file decides, for a message; None where it decides nothing."""
-    names = {option.name: long_name(option) for option in options_of(context.command)}
+    called = {option.name: long_name(option) for option in options_of(context.command)}
     set_here = [
-        names[name]
+        called[name]
         for name in context.default_map or {}
         if context.get_parameter_source(name) is ParameterSource.DEFAULT_MAP
     ]
@@ -115,6 +117,11 @@ def options_of(command: click.Command) -> Iterator[click.Option]:
         # What is not handed on to the command is about the command line itself: --help, --config.
         if isinstance(option, click.Option) and option.expose_value and not isinstance(option, OneRun):
             yield option
+
+
+def names(command: click.Command) -> set[str]:
+    """The options that have a place in a file, as the file calls them."""
+    return {long_name(option) for option in options_of(command)}
 
 
 def _takes(option: click.Option) -> tuple[str, str, tuple[type, ...]]:
@@ -167,7 +174,7 @@ def show(context: click.Context) -> Iterator[str]:
                 ParameterSource.DEFAULT_MAP: context.meta.get(USED, CONFIG),
             }.get(source or ParameterSource.DEFAULT, "default")
         ).replace("\n", " ")
-        line = f"{name} = {toml(value)}"
+        line = f"{name} = {toml(spelled(value))}"
         if isinstance(option, OneRun):
             yield f"# {line}  # {origin}; has no place in a file"
         elif not _is_text(line):

@@ -12,7 +12,7 @@ from typing import NoReturn
 import click
 from click.core import ParameterSource
 
-from scorer.base.errors import ReaderGone, ScorerError
+from scorer.base.errors import ExitCode, ReaderGone, ScorerError, exit_code_of
 from scorer.base.messages import is_json, say, write_json
 from scorer.base.signals import Interrupted, defer, install
 
@@ -72,19 +72,18 @@ def run_command(command: click.Command, arguments: Sequence[str], *, name: str, 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return error.exit_code
     except ScorerError as error:
-        _explain(str(error), error, debug.wanted, error.exit_code)
-        return error.exit_code
+        return _explain(str(error), error, debug.wanted)
     except Interrupted as error:
         message = f"\n{error.word}: {' '.join(_notes(error)) or interrupted}"
         say(message, "error", {"exit_code": error.exit_code})
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        say(f"\nInterrupted: {interrupted}", "error", {"exit_code": 130})
-        return 130
+        code = exit_code_of(KeyboardInterrupt())
+        say(f"\nInterrupted: {interrupted}", "error", {"exit_code": code})
+        return code
     except Exception as error:
         what = f"unexpected {type(error).__name__}: {error}\nRun again with --debug for a traceback."
-        _explain(what, error, debug.wanted, 1)
-        return 1
+        return _explain(what, error, debug.wanted)
 
 
 def run_as_program(command: click.Command, *, name: str, interrupted: str) -> NoReturn:
@@ -108,13 +107,16 @@ def _asks_for_json(arguments: Sequence[str], prefix: str | None) -> bool:
     return asked or "--log-format json" in given
 
 
-def _explain(message: str, error: Exception, debug: bool, exit_code: int) -> None:
-    fields: dict[str, object] = {"exit_code": exit_code}
+def _explain(message: str, error: Exception, debug: bool) -> ExitCode:
+    """Print what went wrong; returns the exit code that belongs to it."""
+    code = exit_code_of(error)
+    fields: dict[str, object] = {"exit_code": code}
     if debug and is_json():
         fields["traceback"] = traceback.format_exc()
     elif debug:
         traceback.print_exc()
     say("\n".join([f"Error: {message}", *_notes(error)]), "error", fields)
+    return code
 
 
 def _notes(error: BaseException) -> list[str]:

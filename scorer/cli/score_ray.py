@@ -8,31 +8,23 @@ import click
 from scorer.base.errors import UsageError
 from scorer.base.messages import say
 from scorer.base.version import __version__
-from scorer.cli.config import load, long_name, note, options_of
-from scorer.cli.options import Number, OneRun, files
+from scorer.cli.config import load, note
+from scorer.cli.options import (
+    COLUMNS,
+    DIALECT,
+    GPU_MEMORY,
+    LIMITS,
+    MESSAGES,
+    MODEL_AND_INPUT,
+    PROVIDER,
+    Number,
+    OneRun,
+    files,
+)
 from scorer.cli.program import run_as_program
 from scorer.cli.score import command as score
-from scorer.run.options import arguments_of
+from scorer.run.options import ScoreOptions
 from scorer.storage.address import refuse_credentials
-
-# What says which rows, which GPU, and what is written beside a single output; all else means the same here.
-_OF_ONE_OUTPUT = (
-    "rejects",
-    "source",
-    "limit",
-    "shard",
-    "restart",
-    "device_id",
-    "devices",
-    "check",
-    "show_config",
-    "summary",
-    "metrics",
-    "report",
-)
-_LEFT_ASIDE = {
-    long_name(option) for option in options_of(score) if option.name in (*_OF_ONE_OUTPUT, "output", "output_format")
-}
 
 
 @click.command(context_settings={"auto_envvar_prefix": "SCORE"})
@@ -73,11 +65,18 @@ _LEFT_ASIDE = {
     "--config",
     is_eager=True,
     expose_value=False,
-    callback=partial(load, left_aside=_LEFT_ASIDE),
+    callback=partial(load, shared_with=score),
     shell_complete=files,
     metavar="FILE",
     help="Options from this TOML file, as for `score`; those that only `score` has are left aside.",
 )
+@MODEL_AND_INPUT
+@COLUMNS
+@DIALECT
+@LIMITS
+@PROVIDER
+@GPU_MEMORY
+@MESSAGES
 @click.version_option(__version__, "--version", prog_name="score-ray", allow_from_autoenv=False)
 @click.help_option("-h", "--help", allow_from_autoenv=False)
 def command(workers: int, gpus_per_worker: float, address: str | None, **options: Any) -> int:
@@ -99,19 +98,15 @@ def command(workers: int, gpus_per_worker: float, address: str | None, **options
     options["output"] = options["output"].rstrip("/")
     if not options["output"]:
         raise UsageError("--output needs the name of a folder, and not the root's.")
-    arguments = arguments_of(**options)
-    refuse_credentials([*arguments.inputs, *arguments.places])
+    wanted = ScoreOptions(**options)
+    refuse_credentials([*wanted.inputs, *wanted.places])
     from_file = note(click.get_current_context())
-    if from_file and not arguments.quiet:
+    if from_file and not wanted.quiet:
         say(from_file)
     from scorer.cluster.ray_backend import Cluster
     from scorer.cluster.score_parts import run
 
-    return run(arguments, Cluster(workers, arguments.threads, gpus_per_worker, address))
-
-
-_OWN = [parameter.name for parameter in command.params]
-command.params[-2:-2] = [option for option in score.params if option.name not in (*_OWN, *_OF_ONE_OUTPUT)]
+    return run(wanted, Cluster(workers, wanted.threads, gpus_per_worker, address))
 
 
 def main() -> NoReturn:

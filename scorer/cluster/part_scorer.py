@@ -6,18 +6,17 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-from scorer.base.errors import Busy, ScorerError, known
+from scorer.base.errors import Busy, ExitCode, ScorerError, known
 from scorer.cluster.parts import NOTES, REJECTS, Part, make_folders
 from scorer.model.bundle import Bundle, load_bundle
-from scorer.model.decision import decide
 from scorer.report.examples import Examples
-from scorer.report.summary import Summary
+from scorer.report.summary import Counts, Summary
 from scorer.run.fingerprint import differences, fingerprint
 from scorer.run.limits import Limits
-from scorer.run.options import Arguments, arguments_of
-from scorer.run.record import RunRecord, failure
+from scorer.run.options import ScoreOptions
+from scorer.run.record import failure
 from scorer.run.resolve import Plan, make_plan
-from scorer.run.score import open_scorer, score_files
+from scorer.run.score import Run, open_scorer
 from scorer.storage.inputs import opened_file, stamp, stored_size
 from scorer.storage.output import publish_text
 
@@ -27,12 +26,12 @@ _PATIENCE_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class PartResult:
-    """What became of a part.
+    """What became of a part; plain values, that every cluster can carry.
 
     Attributes:
         source: the part's.
         output: where its rows are.
-        exit_code: as of `score`: 0 and 3 are published, others are not.
+        exit_code: as of `score`.
         error: what went wrong, or None.
         finished_before: whether an earlier run had done it, of the same input in the same way.
         summary: what was counted, as `scorer.report.summary.Summary.as_json` has it.
@@ -49,11 +48,11 @@ class PartResult:
 
     @property
     def published(self) -> bool:
-        return self.exit_code in (0, 3)
+        return ExitCode(self.exit_code).published
 
     @property
-    def counts(self) -> Summary:
-        return Summary.from_json(self.summary, Examples())
+    def counts(self) -> Counts:
+        return Counts.from_json(self.summary)
 
 
 class PartScorer:
@@ -63,63 +62,61 @@ class PartScorer:
 
     Args:
         folder: where the parts go; an address, too.
-        arguments: how they are scored, as `score` is told; or give its options by their names.
-        bundle: the model where it is loaded already; None for what the arguments name.
+        wanted: how they are scored, as the options of `score`; or give them by their names.
+        bundle: the model where it is loaded already; None for what the options name.
 
     Raises:
         ScorerError: as of `Scorer`.
     """
 
     def __init__(
-        self, folder: str, arguments: Arguments | None = None, bundle: Bundle | None = None, **options: Any
+        self, folder: str, wanted: ScoreOptions | None = None, bundle: Bundle | None = None, **options: Any
     ) -> None:
         self._folder = folder
-        arguments = arguments or arguments_of(**{"output_format": "parquet", **options})
+        wanted = wanted or ScoreOptions(**{"output_format": "parquet", **options})
         # Files are told apart by name: rows are numbered in each.
-        self._arguments = replace(arguments, source=True, quiet=True)
-        decision = decide(arguments.threshold, arguments.uncertain)
-        self._scorer = open_scorer(self._arguments, decision, bundle or load_bundle(arguments.model))
+        self._options = replace(wanted, source=True, quiet=True)
+        self._scorer = open_scorer(self._options, wanted.decision, bundle or load_bundle(wanted.model))
 
     def __call__(self, part: Part) -> PartResult:
         """Score a part and publish it, unless that was done before; what goes wrong is in the result."""
         start = time.monotonic()
-        arguments = self._of(part)
-        record = RunRecord(arguments)
-        code, error, before = 0, None, False
+        options = self._of(part)
+        counted = Summary()
+        code, error, before = ExitCode.DONE, None, False
         try:
-            make_folders([arguments.output, str(arguments.rejects), self._note(part)])
-            plan = record.plan = replace(make_plan(arguments), limits=Limits(all=True))
-            code, before = self._scored(part, record, plan)
+            make_folders([options.output, str(options.rejects), self._note(part)])
+            plan = replace(make_plan(options), limits=Limits(all=True))
+            code, counted, before = self._scored(part, options, plan)
         except Exception as problem:
             code, error = failure(known(problem))
-        return PartResult(
-            part.source, arguments.output, code, error, before, record.summary.as_json(), time.monotonic() - start
-        )
+        seconds = time.monotonic() - start
+        return PartResult(part.source, options.output, int(code), error, before, counted.as_json(), seconds)
 
-    def _scored(self, part: Part, record: RunRecord, plan: Plan) -> tuple[int, bool]:
-        """The exit code, and whether that was an earlier run's."""
-        header = self._header(record.arguments, plan)
+    def _scored(self, part: Part, options: ScoreOptions, plan: Plan) -> tuple[ExitCode, Summary, bool]:
+        """The exit code, what was counted, and whether that was an earlier run's."""
+        header = self._header(options, plan)
         patience = time.monotonic() + _PATIENCE_SECONDS
         while True:
-            finished = self._finished(part, record.arguments, header)
+            finished = self._finished(part, options, header)
             if finished is not None:
-                code, record.summary = finished
-                return code, True
+                return *finished, True
+            run = Run(options)
             try:
                 self._scorer.phases.clear()
-                code = score_files(record, plan, lambda: self._scorer)
+                code = run.carry_out(plan, lambda: self._scorer)
             except Busy:
                 if time.monotonic() > patience:
                     raise
                 time.sleep(_PATIENCE_SECONDS / 60)
             else:
-                self._write(part, record.arguments, header, code, record.summary)
-                return code, False
+                self._write(part, options, header, code, run.summary)
+                return code, run.summary, False
 
-    def _of(self, part: Part) -> Arguments:
-        extension = str(self._arguments.output_format)
+    def _of(self, part: Part) -> ScoreOptions:
+        extension = str(self._options.output_format)
         return replace(
-            self._arguments,
+            self._options,
             inputs=(part.source,),
             output=f"{self._folder}/{part.name}.{extension}",
             rejects=f"{self._folder}/{REJECTS}/{part.name}.jsonl",
@@ -128,35 +125,37 @@ class PartScorer:
     def _note(self, part: Part) -> str:
         return f"{self._folder}/{NOTES}/{part.name}.json"
 
-    def _header(self, arguments: Arguments, plan: Plan) -> dict[str, Any]:
+    def _header(self, options: ScoreOptions, plan: Plan) -> dict[str, Any]:
         """What a part is made of: if all of it is as it was, it is the same part."""
-        made_of = fingerprint(arguments, self._scorer, plan)
+        made_of = fingerprint(options, self._scorer, plan)
         return {"fingerprint": made_of, "inputs": {path: stamp(path) for path in plan.inputs.files}}
 
-    def _finished(self, part: Part, arguments: Arguments, header: dict[str, Any]) -> tuple[int, Summary] | None:
+    def _finished(self, part: Part, options: ScoreOptions, header: dict[str, Any]) -> tuple[ExitCode, Summary] | None:
         """What an earlier run wrote down, if the part is as it left it."""
         found = _read_note(self._note(part))
         if found is None or differences(found["header"], header):
             return None
-        if _size_of(arguments.output) != found["bytes"]:
+        if _size_of(options.output) != found["bytes"]:
             return None
         summary = Summary.from_json(found["summary"], Examples())
-        if summary.rows_rejected and _size_of(str(arguments.rejects)) is None:
+        if summary.counts.rows_rejected and _size_of(str(options.rejects)) is None:
             return None
-        return found["exit_code"], summary
+        return ExitCode(found["exit_code"]), summary
 
-    def _write(self, part: Part, arguments: Arguments, header: dict[str, Any], code: int, summary: Summary) -> None:
+    def _write(
+        self, part: Part, options: ScoreOptions, header: dict[str, Any], code: ExitCode, summary: Summary
+    ) -> None:
         note = {
             "header": header,
-            "bytes": stored_size(arguments.output),
+            "bytes": stored_size(options.output),
             "exit_code": code,
             "summary": summary.as_json(),
         }
-        publish_text(self._note(part), json.dumps(note) + "\n", arguments.work_dir)
+        publish_text(self._note(part), json.dumps(note) + "\n", options.work_dir)
 
 
 @functools.cache
-def part_scorer(folder: str, **options: Any) -> PartScorer:
+def shared_part_scorer(folder: str, **options: Any) -> PartScorer:
     """The `PartScorer` of these options, made once: for workers that are kept from task to task, as Spark's are."""
     return PartScorer(folder, **options)
 

@@ -19,7 +19,7 @@ from scorer.base.messages import hushed
 from scorer.cluster.part_scorer import PartResult, PartScorer
 from scorer.cluster.parts import Part
 from scorer.model.bundle import Bundle
-from scorer.run.options import Arguments
+from scorer.run.options import ScoreOptions
 
 INSTALL = "pip install 'review-scorer[ray]'"
 _CONNECTING_SECONDS = 10
@@ -48,7 +48,7 @@ class Cluster:
 
 def score_parts(
     parts: Sequence[Part],
-    arguments: Arguments,
+    options: ScoreOptions,
     bundle: Bundle,
     cluster: Cluster,
     begin: Callable[[], None],
@@ -79,7 +79,7 @@ def score_parts(
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
-        settings = _Settings(parts, replace(arguments, threads=threads), bundle, os.getcwd())
+        settings = _Settings(parts, replace(options, threads=threads), bundle, os.getcwd())
         head = ray.remote(num_cpus=0)(_Head).remote(settings)
         indexes = ray.data.from_items([{"part": at} for at in range(len(parts))], override_num_blocks=len(parts))
         results = indexes.map_batches(
@@ -106,12 +106,12 @@ class _Settings(NamedTuple):
 
     Attributes:
         parts: all there are.
-        arguments, bundle: as for `PartScorer`.
+        options, bundle: as for `PartScorer`.
         current: the folder that relative names start from.
     """
 
     parts: Sequence[Part]
-    arguments: Arguments
+    options: ScoreOptions
     bundle: Bundle
     current: str
 
@@ -146,7 +146,7 @@ class _Worker:
         with contextlib.suppress(OSError):  # on another machine it need not be there, for names that are whole
             os.chdir(settings.current)
         try:
-            self._scorer = PartScorer(settings.arguments.output, settings.arguments, settings.bundle)
+            self._scorer = PartScorer(settings.options.output, settings.options, settings.bundle)
         except ScorerError as problem:
             self._problem = problem  # raised here, Ray would take it for a fault of its own and try again
 
@@ -165,7 +165,7 @@ class _Worker:
 
 
 def _unscored(part: Part, problem: ScorerError) -> PartResult:
-    return PartResult(part.source, "", problem.exit_code, str(problem), False, {}, 0.0)
+    return PartResult(part.source, "", int(problem.exit_code), str(problem), False, {}, 0.0)
 
 
 def _connect(ray: Any, cluster: Cluster) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from scorer.base.errors import BundleError, ProviderError, ScorerError, UsageError
+from scorer.base.errors import BundleError, ExitCode, ProviderError, ScorerError, UsageError, exit_code_of
 from scorer.base.messages import say
 from scorer.base.progress import Progress
 from scorer.base.signals import Interrupted
@@ -24,13 +24,12 @@ from scorer.cluster.parts import (
 )
 from scorer.cluster.ray_backend import Cluster, score_parts
 from scorer.model.bundle import Bundle, load_bundle
-from scorer.model.decision import decide
 from scorer.report.drift import as_json, check_comparable, drift_of, passed
-from scorer.report.summary import Summary, by_label, reasons
+from scorer.report.summary import Counts, by_label, reasons
 from scorer.rows.formats import format_of
 from scorer.run.console import tell_drift
-from scorer.run.limits import Limits, check_limits
-from scorer.run.options import Arguments
+from scorer.run.limits import Limits
+from scorer.run.options import ScoreOptions
 from scorer.storage.address import check_writable, is_address
 from scorer.storage.inputs import stored_size
 from scorer.storage.lock import hold, let_go
@@ -40,55 +39,65 @@ _LOCK = ".score-ray.lock"
 _MOST_TOLD = 5
 
 
-def run(arguments: Arguments, cluster: Cluster) -> int:
+class PartsFailed(ScorerError):
+    """Parts were not published.
+
+    Args:
+        exit_code: of the first of them.
+    """
+
+    def __init__(self, message: str, exit_code: ExitCode) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def run(options: ScoreOptions, cluster: Cluster) -> ExitCode:
     """Score all parts that are not finished, and say in ``_SUCCESS`` that all are.
 
     Returns:
-        0, or 3 if records were rejected or the drift is beyond its limit.
+        `ExitCode.DONE`, or `ExitCode.LOOK` if records were rejected or the drift is beyond its limit.
 
     Raises:
         ScorerError: a part is missing, or too much was rejected; finished parts stay, ``_SUCCESS`` is not there.
     """
-    folder, bundle = arguments.output, load_bundle(arguments.model)
-    decide(arguments.threshold, arguments.uncertain).check(bundle.manifest.labels)
-    check_comparable(bundle.manifest, arguments.max_drift)
-    parts = _parts(arguments)
+    folder, bundle = options.output, load_bundle(options.model)
+    options.decision.check(bundle.manifest.labels)
+    check_comparable(bundle.manifest, options.max_drift)
+    parts = _parts(options)
     with _locked(folder):
-        results = _score(parts, arguments, bundle, cluster)
+        results = _score(parts, options, bundle, cluster)
         _check_all_there(parts, results)
-        total = Summary()
-        for result in results.values():
-            total.add(result.counts)
-        check_limits(total, Limits(arguments.most_rejects, arguments.max_reject_ratio))
+        total = sum((result.counts for result in results.values()), Counts())
+        Limits(options.most_rejects, options.max_reject_ratio).check(total)
         drift = drift_of(bundle.manifest.reference, total)
-        beyond = passed(drift or {}, arguments.max_drift)
-        forget_others(folder, parts, arguments.work_dir)
-        mark_complete(folder, _content(parts, total, bundle, drift and as_json(drift)), arguments.work_dir)
-    if not arguments.quiet:
+        beyond = passed(drift or {}, options.max_drift)
+        forget_others(folder, parts, options.work_dir)
+        mark_complete(folder, _content(parts, total, bundle, drift and as_json(drift)), options.work_dir)
+    if not options.quiet:
         _tell(folder, results.values(), total)
-        if arguments.max_drift is not None:
-            tell_drift(drift or {}, arguments.max_drift)
-    return 3 if total.rows_rejected or beyond else 0
+        if options.max_drift is not None:
+            tell_drift(drift or {}, options.max_drift)
+    return exit_code_of(look=bool(total.rows_rejected or beyond))
 
 
-def _parts(arguments: Arguments) -> list[Part]:
+def _parts(options: ScoreOptions) -> list[Part]:
     """The parts, the largest first: so that none is left for the end while other workers idle."""
-    if not arguments.inputs:
+    if not options.inputs:
         raise UsageError("name an input, for instance: score-ray lake/day=2026-11-23 -o scores --workers 2")
-    folder, extension = arguments.output, str(arguments.output_format)
+    folder, extension = options.output, str(options.output_format)
     format_of(folder, extension, "--output-format")
     if is_address(folder):
         check_writable(folder, "--output")
-    parts = find_parts(arguments.inputs)
+    parts = find_parts(options.inputs)
     for part in parts:
-        format_of(part.source, arguments.input_format, "--input-format")
-    check_folder(folder, parts, arguments.inputs, extension)
+        format_of(part.source, options.input_format, "--input-format")
+    check_folder(folder, parts, options.inputs, extension)
     make_folders([f"{folder}/{SUCCESS}"])
     check_place(f"{folder}/{SUCCESS}", [], "--output")
     return sorted(parts, key=lambda part: -(stored_size(part.source) or 0))
 
 
-def _score(parts: Sequence[Part], arguments: Arguments, bundle: Bundle, cluster: Cluster) -> dict[str, PartResult]:
+def _score(parts: Sequence[Part], options: ScoreOptions, bundle: Bundle, cluster: Cluster) -> dict[str, PartResult]:
     """What came of each part, by its source."""
     results: dict[str, PartResult] = {}
     rows = 0
@@ -96,13 +105,13 @@ def _score(parts: Sequence[Part], arguments: Arguments, bundle: Bundle, cluster:
 
     def begin() -> None:
         begun.append(True)
-        mark_incomplete(arguments.output, arguments.work_dir)
+        mark_incomplete(options.output, options.work_dir)
 
     try:
         with (
             contextlib.redirect_stdout(sys.stderr),  # where Ray tells of workers that died
-            Progress("scoring", len(parts), quiet=arguments.quiet) as progress,
-            contextlib.closing(score_parts(parts, arguments, bundle, cluster, begin)) as scored,
+            Progress("scoring", len(parts), quiet=options.quiet) as progress,
+            contextlib.closing(score_parts(parts, options, bundle, cluster, begin)) as scored,
         ):
             for result in scored:
                 _check_usable(result)
@@ -134,8 +143,8 @@ def _check_all_there(parts: Sequence[Part], results: dict[str, PartResult]) -> N
         return
     lines = [_told(result) for result in failed[:_MOST_TOLD]]
     more = [f"and {len(failed) - _MOST_TOLD:,} more."] if len(failed) > _MOST_TOLD else []
-    error = ScorerError("\n".join([f"{len(failed):,} of {len(parts):,} parts failed.", *lines, *more]))
-    error.exit_code = failed[0].exit_code
+    message = "\n".join([f"{len(failed):,} of {len(parts):,} parts failed.", *lines, *more])
+    error = PartsFailed(message, ExitCode(failed[0].exit_code))
     if len(failed) < len(parts):
         error.add_note(f"The others are done and kept, without {SUCCESS}: the same command does what is missing.")
     raise error
@@ -146,7 +155,7 @@ def _told(result: PartResult) -> str:
     return error if error.startswith(result.source) else f"{result.source}: {error}"
 
 
-def _content(parts: Sequence[Part], total: Summary, bundle: Bundle, drift: dict[str, Any] | None) -> str:
+def _content(parts: Sequence[Part], total: Counts, bundle: Bundle, drift: dict[str, Any] | None) -> str:
     found = {
         "parts": len(parts),
         "rows_in": total.rows_in,
@@ -162,7 +171,7 @@ def _content(parts: Sequence[Part], total: Summary, bundle: Bundle, drift: dict[
     return json.dumps(found, indent=2) + "\n"
 
 
-def _tell(folder: str, results: Iterable[PartResult], total: Summary) -> None:
+def _tell(folder: str, results: Iterable[PartResult], total: Counts) -> None:
     results = list(results)
     before = sum(result.finished_before for result in results)
     earlier = f" ({before:,} of them before)" if before else ""

@@ -10,8 +10,6 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from scorer.base.errors import UsageError
-
 BATCH_TOKENS = 32768
 """Padded tokens of a batch on CUDA, where neither the command line nor the bundle says otherwise."""
 
@@ -50,24 +48,6 @@ class Gpu:
             "use_tf32": "0",
         }
         return options | ({"gpu_mem_limit": str(self.mem_limit)} if self.mem_limit is not None else {})
-
-
-def parse_devices(given: str) -> tuple[int, ...]:
-    """``0,2`` as numbers.
-
-    Raises:
-        UsageError: it is no list of different numbers.
-
-    >>> parse_devices("0, 2")
-    (0, 2)
-    """
-    try:
-        found = tuple(int(number) for number in given.split(","))
-    except ValueError:
-        found = ()
-    if not found or not are_devices(found):
-        raise UsageError(f"--devices takes the numbers of different GPUs, as in 0,1 for the first two, not {given!r}.")
-    return found
 
 
 def are_devices(given: Any) -> bool:

@@ -11,22 +11,6 @@ UNCERTAIN = "uncertain"
 """The label of texts within --uncertain."""
 
 
-def parse_band(given: str) -> tuple[float, float]:
-    """``LOW,HIGH`` as numbers.
-
-    Raises:
-        UsageError: it is not that.
-
-    >>> parse_band("0.4,0.6")
-    (0.4, 0.6)
-    """
-    try:
-        low, high = map(float, given.split(","))
-    except ValueError as error:
-        raise UsageError(f"--uncertain takes LOW,HIGH, as in 0.4,0.6, not {given!r}.") from error
-    return low, high
-
-
 def scores(probabilities: np.ndarray) -> np.ndarray:
     """The score of each text, (texts,): of two labels the second one's probability, of more the likeliest one's.
 
@@ -112,17 +96,6 @@ class Decision:
             return np.asarray(best[:, 1] - best[:, 0])
         edges = np.array(self.uncertain or [0.5 if self.threshold is None else self.threshold])
         return np.asarray(np.abs(probabilities[:, 1:] - edges).min(axis=1))
-
-
-def decide(threshold: float | None, uncertain: str | None) -> Decision:
-    """What --threshold and --uncertain ask for, as far as it can be checked without a model.
-
-    Raises:
-        UsageError: they are not what they should be, or do not fit together.
-    """
-    decision = Decision(threshold, None if uncertain is None else parse_band(uncertain))
-    decision.check(())
-    return decision
 
 
 def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:

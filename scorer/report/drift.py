@@ -13,7 +13,7 @@ from scorer.model.reference import Histogram, Reference
 
 if TYPE_CHECKING:
     from scorer.model.manifest import Manifest
-    from scorer.report.summary import Summary
+    from scorer.report.summary import Counts
 
 MEASURES = {"score": "scores", "tokens": "lengths in tokens", "unknown": "shares of unknown word pieces"}
 """What is compared, and what it is called."""
@@ -67,11 +67,11 @@ def check_comparable(manifest: "Manifest", limit: float | None) -> None:
         )
 
 
-def drift_of(reference: Reference | None, summary: "Summary") -> dict[str, Drift] | None:
+def drift_of(reference: Reference | None, counts: "Counts") -> dict[str, Drift] | None:
     """What was counted against a model's test data, by measure; None where there is nothing to compare."""
-    if reference is None or not summary.rows_scored:
+    if reference is None or not counts.rows_scored:
         return None
-    return drifts(reference, summary.measures, summary.rows_scored - summary.duplicates)
+    return drifts(reference, counts.measures, counts.rows_scored - counts.duplicates)
 
 
 def passed(drift: Mapping[str, Drift], limit: float | None) -> list[str]:

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from scorer.base.errors import ExitCode
 from scorer.model.decision import Decision
 from scorer.model.reference import Reference
 from scorer.report.drift import MEASURES
 from scorer.report.examples import Examples
 from scorer.report.page import render, share
-from scorer.report.throughput import Pace
+from scorer.report.throughput import Throughput
 
 # Of the population stability index; by these everybody who uses it speaks of none, some, and much.
 _SOME, _MUCH = 0.1, 0.25
@@ -21,14 +22,14 @@ class Details:
 
     Attributes:
         examples: rows that are worth a look.
-        pace: of this run.
+        throughput: of this run.
         reference: the model's test data, if the bundle says something of it.
         decision: how labels were chosen.
         labels: the model's.
     """
 
     examples: Examples
-    pace: Pace
+    throughput: Throughput
     reference: Reference | None
     decision: Decision
     labels: Sequence[str]
@@ -63,8 +64,8 @@ def _charts(record: Mapping[str, Any], details: Details) -> dict[str, Any]:
         found["labels"] = _bars(record["labels"], {label: place for place, label in enumerate(details.labels)})
     if record["rows_rejected_by_reason"]:
         found["rejects"] = _bars(record["rows_rejected_by_reason"], {})
-    if details.pace.stretches:
-        found["pace"] = {"kind": "pace", "stretches": [stretch._asdict() for stretch in details.pace.stretches]}
+    if details.throughput.stretches:
+        found["pace"] = {"kind": "pace", "stretches": [stretch._asdict() for stretch in details.throughput.stretches]}
     return found
 
 
@@ -101,7 +102,7 @@ def _status(record: Mapping[str, Any], beyond: bool, *, much: bool) -> dict[str,
     """In a word, and how good that is: ``good``, ``look`` or ``bad``."""
     if not record["published"]:
         return {"level": "bad", "words": "Nothing was published"}
-    if record["exit_code"] not in (0, 3):
+    if not ExitCode(record["exit_code"]).published:
         return {"level": "bad", "words": "Published, but the run failed"}
     looks = [
         *(["records were rejected"] if record["rows_rejected"] else []),

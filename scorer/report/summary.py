@@ -1,33 +1,16 @@
 """What a run did, in numbers and examples."""
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 from scorer.model.reference import SCORE_EDGES, TOKEN_EDGES, UNKNOWN_EDGES, Histogram
 from scorer.report.examples import Examples
 
-_COUNTERS = ("rejected", "labels")
-_HISTOGRAMS = {"scores": SCORE_EDGES, "lengths": TOKEN_EDGES, "unknown": UNKNOWN_EDGES}
-_COUNTED = (
-    *_COUNTERS,
-    *_HISTOGRAMS,
-    "rows_in",
-    "rows_scored",
-    "tokens",
-    "rows_truncated",
-    "duplicates",
-    "score_sum",
-    "seconds",
-    "bytes_read",
-)
-# What belongs to one run and not to those that go on with it; and what the journal keeps by itself.
-_PASSING = ("seconds", "bytes_read", "examples")
-
 
 @dataclass
-class Summary:
-    """Counts over all records of the input, those of an interrupted run that was gone on with included.
+class Counts:
+    """Counts over records; those of several inputs can be added.
 
     Attributes:
         rows_in: records read; always rows_scored + rows_rejected.
@@ -41,10 +24,6 @@ class Summary:
         score_sum: of all scores.
         lengths: of scored records, in tokens.
         unknown: of scored records, shares of tokens that stand for what the vocabulary lacks.
-        examples: of scored records.
-        input_hash: sha256 of the raw input as far as it was read for these records, hexadecimal.
-        seconds: of this run, from its first record read to the last one written.
-        bytes_read: of the input in this run, as it is stored.
     """
 
     rows_in: int = 0
@@ -58,10 +37,6 @@ class Summary:
     score_sum: float = 0.0
     lengths: Histogram = field(default_factory=lambda: Histogram.empty(TOKEN_EDGES))
     unknown: Histogram = field(default_factory=lambda: Histogram.empty(UNKNOWN_EDGES))
-    examples: Examples = field(default_factory=Examples)
-    input_hash: str = ""
-    seconds: float = 0.0
-    bytes_read: int = 0
 
     @property
     def rows_rejected(self) -> int:
@@ -69,7 +44,7 @@ class Summary:
 
     @property
     def measures(self) -> dict[str, Histogram]:
-        """What `scorer.report.drift` compares."""
+        """Histograms that `scorer.report.drift` compares."""
         return {"score": self.scores, "tokens": self.lengths, "unknown": self.unknown}
 
     def add_score(self, score: float) -> None:
@@ -77,38 +52,76 @@ class Summary:
         self.scores.add(score)
         self.score_sum += score
 
-    def add(self, other: "Summary") -> None:
-        """Count the records of another input, too; of examples and hashes there is no sum."""
-        for name in _COUNTED:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+    def __add__(self, other: Self) -> Self:
+        """Both together, sharing nothing with either."""
+        return type(self)(**{one.name: getattr(self, one.name) + getattr(other, one.name) for one in fields(self)})
 
     def copy(self) -> Self:
-        parts = {name: getattr(self, name).copy() for name in (*_COUNTERS, *_HISTOGRAMS, "examples")}
-        return replace(self, **parts)
+        return self + type(self)()
+
+    def as_json(self) -> dict[str, Any]:
+        """Each field's value; of a histogram its counts."""
+        return {name: value.counts if isinstance(value, Histogram) else value for name, value in vars(self).items()}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """The opposite of `as_json`; what is no field is ignored.
+
+        >>> counts = Counts(rows_in=2, rows_scored=1, rejected=Counter(too_long=1))
+        >>> Counts.from_json(counts.as_json()) == counts
+        True
+        """
+        return cls(**{name: _restored(empty, values[name]) for name, empty in vars(cls()).items()})
+
+
+@dataclass
+class Summary:
+    """What a run has done so far, what an interrupted run did before it included.
+
+    Attributes:
+        counts: over all records.
+        examples: of scored records.
+        input_hash: sha256 of the raw input as far as it was read for these records, hexadecimal.
+        seconds: of this run alone, from its first record read to the last one written.
+        bytes_read: of the input in this run alone, as it is stored.
+    """
+
+    counts: Counts = field(default_factory=Counts)
+    examples: Examples = field(default_factory=Examples)
+    input_hash: str = ""
+    seconds: float = 0.0
+    bytes_read: int = 0
+
+    def copy(self) -> Self:
+        return replace(self, counts=self.counts.copy(), examples=self.examples.copy())
 
     def as_json(self) -> dict[str, Any]:
         """What lasts from one run to the next, but for the examples, which have a form of their own."""
-        lasting = {name: value for name, value in vars(self).items() if name not in _PASSING}
-        return {**lasting, **{name: getattr(self, name).counts for name in _HISTOGRAMS}}
+        return {**self.counts.as_json(), "input_hash": self.input_hash}
 
     @classmethod
-    def from_json(cls, fields: dict[str, Any], examples: Examples) -> Self:
+    def from_json(cls, values: dict[str, Any], examples: Examples) -> Self:
         """The opposite of `as_json`.
 
-        >>> summary = Summary(rows_in=2, rows_scored=1, rejected=Counter(too_long=1))
+        >>> summary = Summary(Counts(rows_in=2, rows_scored=2), input_hash="e3b0")
         >>> Summary.from_json(summary.as_json(), Examples()) == summary
         True
         """
-        counters = {name: Counter(fields[name]) for name in _COUNTERS}
-        histograms = {name: Histogram(edges, fields[name]) for name, edges in _HISTOGRAMS.items()}
-        return cls(**{**fields, **counters, **histograms, "examples": examples})
+        return cls(Counts.from_json(values), examples, values["input_hash"])
 
 
-def by_label(summary: Summary) -> str:
+def by_label(counts: Counts) -> str:
     """Scored records by label: ``3 negative, 4 positive``."""
-    return ", ".join(f"{count:,} {label}" for label, count in sorted(summary.labels.items()))
+    return ", ".join(f"{count:,} {label}" for label, count in sorted(counts.labels.items()))
 
 
-def reasons(summary: Summary) -> str:
+def reasons(counts: Counts) -> str:
     """Rejects by reason, most frequent first: ``2 empty_text, 1 invalid_json``."""
-    return ", ".join(f"{count} {reason}" for reason, count in summary.rejected.most_common())
+    return ", ".join(f"{count} {reason}" for reason, count in counts.rejected.most_common())
+
+
+def _restored(empty: Any, value: Any) -> Any:
+    """A field's value from JSON, of the type of an empty one."""
+    if isinstance(empty, Histogram):
+        return Histogram(empty.edges, value)
+    return Counter(value) if isinstance(empty, Counter) else value

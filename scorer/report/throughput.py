@@ -34,7 +34,7 @@ class _Moment(NamedTuple):
 
 
 @dataclass
-class Pace:
+class Throughput:
     """What was done by when; of a long run every second moment is forgotten, again and again."""
 
     _moments: list[_Moment] = field(default_factory=lambda: [_Moment(0.0, 0, 0)])
@@ -56,9 +56,9 @@ class Pace:
     def stretches(self) -> list[Stretch]:
         """From one moment to the next.
 
-        >>> pace = Pace()
-        >>> pace.add(2.0, 100, 5000)
-        >>> pace.stretches
+        >>> throughput = Throughput()
+        >>> throughput.add(2.0, 100, 5000)
+        >>> throughput.stretches
         [Stretch(begin=0.0, end=2.0, rows_per_second=50.0, tokens_per_second=2500.0)]
         """
         return [before.until(later) for before, later in pairwise(self._moments)]

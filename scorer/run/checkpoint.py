@@ -90,7 +90,7 @@ class Work:
             reason = self._resume(entry, header, reader)
             if reason is None:
                 self._begun = True
-                tell(f"Resuming at row {before + entry.summary.rows_in + 1:,}: the rows before it are done.")
+                tell(f"Resuming at row {before + entry.summary.counts.rows_in + 1:,}: the rows before it are done.")
                 return entry.summary.copy()
             reader.rewind()
         elif self._journal is not None and self._journal.foreign:
@@ -106,7 +106,7 @@ class Work:
         if (
             self._journal is None
             or not self._repeatable
-            or ((self._before + summary.rows_in) % self._every and not complete)
+            or ((self._before + summary.counts.rows_in) % self._every and not complete)
         ):
             return
         last = self._journal.last
@@ -124,7 +124,7 @@ class Work:
         """Make everything final: the rejects, the output, which is the commit point, and no journal any more."""
         defer()
         self.commit(summary, complete=True)
-        if summary.rows_rejected:
+        if summary.counts.rows_rejected:
             self.rejects.publish()
         else:
             self.rejects.publish_nothing()
@@ -139,7 +139,7 @@ class Work:
     def _interrupted(self) -> Entry | None:
         """How far an earlier run had come, if it was not done. One that was killed after the commit point was."""
         last = self._journal.last if self._journal is not None else None
-        if last is None or not last.summary.rows_scored:  # there is nothing to lose
+        if last is None or not last.summary.counts.rows_scored:  # there is nothing to lose
             return None
         done = last.complete and isinstance(self.output, FileDestination) and self.output.is_new()
         return None if done else last
@@ -159,13 +159,13 @@ class Work:
             self.rejects.take_back(*entry.rejects)
         if not self.rejects.resume(*entry.rejects):
             return "its rejects are gone or have changed"
-        if not reader.skip(entry.summary.rows_in):
+        if not reader.skip(entry.summary.counts.rows_in):
             return "it did more rows than there are now"
         if reader.input_hash == entry.summary.input_hash:
             return None
         if header.inputs == self._journal.header.inputs:
             raise InputError(
-                f"the input is not what it was: its first {entry.summary.rows_in:,} rows are done, and they have changed "
+                f"the input is not what it was: its first {entry.summary.counts.rows_in:,} rows are done, and they have changed "
                 "although the files' sizes and times have not. Nothing was published; use --restart to score it anew."
             )
         return "the input has changed"
@@ -232,8 +232,8 @@ class Work:
     def _advice(self, kept: Entry | None, error: BaseException) -> str | None:
         """How to go on; None where that has nothing to do with the rows."""
         if kept is not None and self._begun:
-            rows = f"{kept.summary.rows_in:,} rows are done and kept"
-            resumes = f"{self._command} resumes at row {self._before + kept.summary.rows_in + 1:,}."
+            rows = f"{kept.summary.counts.rows_in:,} rows are done and kept"
+            resumes = f"{self._command} resumes at row {self._before + kept.summary.counts.rows_in + 1:,}."
             # Whether the input still begins with them, or will when it is mended, the next run finds out.
             return (
                 f"{rows}; if the input still begins with them, {resumes}"

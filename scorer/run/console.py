@@ -6,13 +6,13 @@ from scorer.base.messages import say
 from scorer.base.progress import Progress
 from scorer.base.text import duration
 from scorer.report.drift import MEASURES, Drift, passed
-from scorer.report.summary import Summary, by_label, reasons
+from scorer.report.summary import Counts, Summary, by_label, reasons
 from scorer.rows.reader import Reader
 from scorer.run.resolve import Plan
 from scorer.storage.output import STDOUT
 
 
-def show_progress(progress: Progress, done: int, summary: Summary, before: Summary) -> None:
+def show_progress(progress: Progress, done: int, summary: Summary, before: Counts) -> None:
     """How far the work is, and how fast this run of it goes.
 
     Args:
@@ -22,16 +22,17 @@ def show_progress(progress: Progress, done: int, summary: Summary, before: Summa
         before: of those that an earlier run did.
     """
     seconds = max(summary.seconds, 1e-9)
-    rows = (summary.rows_in - before.rows_in) / seconds
-    tokens = (summary.tokens - before.tokens) / seconds
+    rows_in = summary.counts.rows_in
+    rows = (rows_in - before.rows_in) / seconds
+    tokens = (summary.counts.tokens - before.tokens) / seconds
     progress.show(
         done,
-        f"{summary.rows_in:,} rows, {rows:,.0f} rows/s, {tokens:,.0f} tokens/s",
-        {"rows_in": summary.rows_in, "rows_per_second": round(rows, 1), "tokens_per_second": round(tokens)},
+        f"{rows_in:,} rows, {rows:,.0f} rows/s, {tokens:,.0f} tokens/s",
+        {"rows_in": rows_in, "rows_per_second": round(rows, 1), "tokens_per_second": round(tokens)},
     )
 
 
-def tell_result(plan: Plan, summary: Summary, before: Summary) -> None:
+def tell_result(plan: Plan, summary: Summary, before: Counts) -> None:
     """What was scored, and what was not.
 
     Args:
@@ -39,20 +40,21 @@ def tell_result(plan: Plan, summary: Summary, before: Summary) -> None:
         summary: of all rows.
         before: of those that an earlier run did.
     """
+    counts = summary.counts
     place = "stdout" if plan.output == STDOUT else plan.output
     seconds = duration(summary.seconds)
-    rows = summary.rows_in - before.rows_in
+    rows = counts.rows_in - before.rows_in
     how = f"to {place}, the last {rows:,} in {seconds}" if before.rows_in else f"in {seconds} to {place}"
-    labels = by_label(summary)
-    counts = {"event": "result", "rows_in": summary.rows_in, "rows_scored": summary.rows_scored}
+    labels = by_label(counts)
+    found = {"event": "result", "rows_in": counts.rows_in, "rows_scored": counts.rows_scored}
     say(
-        f"{summary.rows_scored:,} of {summary.rows_in:,} rows scored {how}" + (f": {labels}." if labels else "."),
-        fields={**counts, "rows_rejected": summary.rows_rejected},
+        f"{counts.rows_scored:,} of {counts.rows_in:,} rows scored {how}" + (f": {labels}." if labels else "."),
+        fields={**found, "rows_rejected": counts.rows_rejected},
     )
-    if summary.rows_truncated:
-        say(f"{summary.rows_truncated:,} texts were longer than the model takes; their ends did not count.")
-    if summary.rows_rejected:
-        say(f"{summary.rows_rejected:,} rejected ({reasons(summary)}): see {plan.rejects}.", "warning")
+    if counts.rows_truncated:
+        say(f"{counts.rows_truncated:,} texts were longer than the model takes; their ends did not count.")
+    if counts.rows_rejected:
+        say(f"{counts.rows_rejected:,} rejected ({reasons(counts)}): see {plan.rejects}.", "warning")
 
 
 def tell_drift(drift: Mapping[str, Drift], limit: float) -> None:

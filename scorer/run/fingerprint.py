@@ -11,50 +11,33 @@ from scorer.base.version import __version__
 from scorer.engine.runtime import onnxruntime_version
 from scorer.model.scorer import Scorer
 from scorer.rows.formats import PARQUET
-from scorer.run.options import Arguments
+from scorer.run.options import ScoreOptions
 from scorer.run.resolve import Plan
 from scorer.storage.output import same_place
 
 REJECTS = "the rejects file"
-# Not --threads, which change nothing; not the limits, which may be changed to go on: what was done stays done.
-_SHAPING = (
-    "input_format",
-    "output_format",
-    "text",
-    "keep",
-    "threshold",
-    "uncertain",
-    "details",
-    "source",
-    "escape_formulas",
-    "delimiter",
-    "quote_char",
-    "escape_char",
-    "no_header",
-    "encoding",
-    "max_record_bytes",
-    "shard",
-)
 
 
 def fingerprint(
-    arguments: Arguments, scorer: Scorer, plan: Plan, rows: tuple[int, int] | None = None
+    options: ScoreOptions, scorer: Scorer, plan: Plan, rows: tuple[int, int] | None = None
 ) -> dict[str, Any]:
     """Everything that shapes the output but the input's content, by the name that messages give it.
 
+    Not threads, which change nothing; not the limits, which may be changed to go on: what was done stays done.
+
     Args:
-        arguments: the command's.
+        options: the command's.
         scorer: what scores.
-        plan: what the arguments mean.
+        plan: what the options mean.
         rows: the first and the last row, of a shard; where more rows came in the meantime, it has others.
     """
-    options = {f"--{name.replace('_', '-')}": getattr(arguments, name) for name in _SHAPING}
+    shaping = options.shaping()
     if scorer.choice.provider != "cpu":
-        options["--batch-tokens"] = scorer.batch_tokens
+        shaping["--batch-tokens"] = scorer.batch_tokens
     if rows is not None:
-        options["the shard's rows"] = list(rows)
+        shaping["the shard's rows"] = list(rows)
     if plan.output_format.kind == PARQUET:  # the same rows are other bytes with another writer
-        options["pyarrow"] = version("pyarrow")
+        shaping["pyarrow"] = version("pyarrow")
     return {
         "review-scorer": __version__,
         "onnxruntime": onnxruntime_version(),
@@ -62,9 +45,9 @@ def fingerprint(
         "the model": f"{scorer.manifest.name}, id {scorer.bundle.id}",
         "--provider": scorer.choice.provider,
         "--precision": scorer.choice.precision,
-        "the inputs": list(arguments.inputs),
+        "the inputs": list(options.inputs),
         REJECTS: same_place(plan.rejects),
-        **options,
+        **shaping,
     }
 
 

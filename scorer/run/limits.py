@@ -3,7 +3,11 @@
 from dataclasses import dataclass
 
 from scorer.base.errors import InputError
-from scorer.report.summary import Summary, reasons
+from scorer.report.summary import Counts, reasons
+
+
+class RejectLimitPassed(InputError):
+    """More records were rejected than allowed; the rejects are published, the output is not."""
 
 
 @dataclass(frozen=True)
@@ -20,34 +24,33 @@ class Limits:
     ratio: float | None = None
     all: bool = False
 
+    def passed(self, rejected: int) -> bool:
+        """Whether so many records are more than may be rejected.
 
-class RejectLimitPassed(InputError):
-    """More records were rejected than allowed; the rejects are published, the output is not."""
+        >>> Limits(rejects=2).passed(2), Limits(rejects=2).passed(3), Limits().passed(3)
+        (False, True, False)
+        """
+        return self.rejects is not None and rejected > self.rejects
 
-
-def check_limits(summary: Summary, limits: Limits) -> None:
-    """Raise `RejectLimitPassed` if more of all records were rejected than may be."""
-    _check_limit(summary, limits)
-    if summary.rows_in and not summary.rows_scored and not limits.all:
-        raise RejectLimitPassed(f"every one of the {summary.rows_in} records was rejected ({reasons(summary)}).")
-    if limits.ratio is not None and summary.rows_in and summary.rows_rejected / summary.rows_in > limits.ratio:
-        raise RejectLimitPassed(
-            f"{summary.rows_rejected} of {summary.rows_in} records were rejected ({reasons(summary)}): "
-            f"more than --max-reject-ratio {limits.ratio} allows."
-        )
-
-
-def _limit_passed(rejected: int, limits: Limits) -> bool:
-    return limits.rejects is not None and rejected > limits.rejects
-
-
-def _check_limit(summary: Summary, limits: Limits) -> None:
-    if _limit_passed(summary.rows_rejected, limits):
-        raise RejectLimitPassed(
-            f"{summary.rows_rejected} of the first {summary.rows_in} records were rejected ({reasons(summary)}): "
-            + (
-                f"more than --max-rejects {limits.rejects} allows."
-                if limits.rejects
-                else "none is allowed (--strict or --max-rejects 0)."
+    def check_so_far(self, counts: Counts) -> None:
+        """Raise `RejectLimitPassed` if more records were rejected than may be, whatever comes after them."""
+        if self.passed(counts.rows_rejected):
+            raise RejectLimitPassed(
+                f"{counts.rows_rejected} of the first {counts.rows_in} records were rejected ({reasons(counts)}): "
+                + (
+                    f"more than --max-rejects {self.rejects} allows."
+                    if self.rejects
+                    else "none is allowed (--strict or --max-rejects 0)."
+                )
             )
-        )
+
+    def check(self, counts: Counts) -> None:
+        """Raise `RejectLimitPassed` if more of all records were rejected than may be."""
+        self.check_so_far(counts)
+        if counts.rows_in and not counts.rows_scored and not self.all:
+            raise RejectLimitPassed(f"every one of the {counts.rows_in} records was rejected ({reasons(counts)}).")
+        if self.ratio is not None and counts.rows_in and counts.rows_rejected / counts.rows_in > self.ratio:
+            raise RejectLimitPassed(
+                f"{counts.rows_rejected} of {counts.rows_in} records were rejected ({reasons(counts)}): "
+                f"more than --max-reject-ratio {self.ratio} allows."
+            )

@@ -1,99 +1,33 @@
-"""What the command `score` was asked for."""
+"""What one `score` was asked for: every option with its default, and whether it shapes the output."""
 
-import re
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scorer.base.errors import UsageError
-from scorer.engine.gpu import parse_devices
+from scorer.engine.gpu import ARENA_STRATEGY
+from scorer.rows.lines import MAX_RECORD_BYTES
+
+if TYPE_CHECKING:
+    from scorer.model.decision import Decision
 
 
-@dataclass(frozen=True)
-class Arguments:
-    """The command line, one field an option; see ``score --help``."""
+class Band(NamedTuple):
+    """Probabilities from ``low`` on and below ``high``.
 
-    inputs: tuple[str, ...]
-    output: str
-    model: str | None
-    input_format: str | None
-    output_format: str | None
-    text: str | None
-    keep: tuple[str, ...]
-    threshold: float | None
-    uncertain: str | None
-    details: bool
-    source: bool
-    escape_formulas: bool
-    delimiter: str | None
-    quote_char: str
-    escape_char: str
-    no_header: bool
-    encoding: str
-    rejects: str | None
-    max_rejects: int | None
-    max_reject_ratio: float | None
-    strict: bool
-    max_drift: float | None
-    max_record_bytes: int
-    limit: int | None
-    shard: str | None
-    restart: bool
-    work_dir: str | None
-    provider: str
-    precision: str
-    threads: int | None
-    device_id: int
-    devices: str | None
-    batch_tokens: int | None
-    gpu_mem_limit: int | None
-    arena_strategy: str
-    check: bool
-    summary: str | None
-    metrics: str | None
-    report: str | None
-    log_format: str
-    quiet: bool
-    debug: bool
-
-    @property
-    def gpus(self) -> tuple[int, ...]:
-        """The numbers of the GPUs to use.
-
-        Raises:
-            UsageError: --devices is no list of them, or stands beside --device-id.
-        """
-        if self.devices is None:
-            return (self.device_id,)
-        if self.device_id:
-            raise UsageError("--devices and --device-id both say which GPU; leave one out.")
-        return parse_devices(self.devices)
-
-    @property
-    def most_rejects(self) -> int | None:
-        """How many records may be rejected; None for any number."""
-        return 0 if self.strict else self.max_rejects
-
-    @property
-    def places(self) -> list[str | None]:
-        """Where something is written to, option by option."""
-        return [self.output, self.rejects, self.summary, self.metrics, self.report]
-
-
-def arguments_of(**given: Any) -> Arguments:
-    """The arguments of a `score` command that has only these; the environment and score.toml have no say.
-
-    >>> arguments_of(inputs=("a.csv",), text="body").provider
-    'auto'
+    >>> str(Band(0.4, 1.0))
+    '0.4,1'
     """
-    from scorer.cli.score import command  # which imports this module
 
-    context = command.make_context("score", [], resilient_parsing=True, auto_envvar_prefix=None)
-    return Arguments(**{**context.params, **given})
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return ",".join(repr(edge).removesuffix(".0") for edge in self)
 
 
 @dataclass(frozen=True)
 class Shard:
-    """The ``index``-th of ``count`` ranges of rows, from 1."""
+    """The ``index``-th of ``count`` ranges of rows, from 1: for schedulers that start the same command N times."""
 
     index: int
     count: int
@@ -108,23 +42,135 @@ class Shard:
         """
         return (self.index - 1) * total // self.count + 1, self.index * total // self.count
 
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
 
-def parse_shard(given: str) -> Shard:
-    """``I/N`` as a shard.
 
-    Raises:
-        UsageError: it is none.
+class Devices(tuple[int, ...]):
+    """Numbers of GPUs.
 
-    >>> parse_shard("2/8")
-    Shard(index=2, count=8)
+    >>> str(Devices([0, 2]))
+    '0,2'
     """
-    match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", given)
-    if match is None:
-        raise UsageError(f"--shard takes I/N, as in 1/8 for the first of eight, not {given!r}.")
-    shard = Shard(int(match[1]), int(match[2]))
-    if not 1 <= shard.index <= shard.count:
-        raise UsageError(
-            f"--shard {given}: I goes from 1 to N. A scheduler that counts from 0 needs one more: "
-            "--shard $((SLURM_ARRAY_TASK_ID + 1))/$SLURM_ARRAY_TASK_COUNT"
-        )
-    return shard
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self))
+
+
+# An option that shapes the output as it was given: an interrupted run with another value is not resumed.
+_SHAPING = {"shapes_output": True}
+# One that does not, or that `scorer.run.fingerprint` resolves first: inputs, rejects, model, provider, precision, GPUs.
+_OTHER = {"shapes_output": False}
+
+
+@dataclass(frozen=True)
+class ScoreOptions:
+    """The options of one run, by their long names; see ``score --help``.
+
+    >>> ScoreOptions(inputs=("a.csv",), text="body").provider
+    'auto'
+    """
+
+    inputs: tuple[str, ...] = field(default=(), metadata=_OTHER)
+    output: str = field(default="-", metadata=_OTHER)
+    model: str | None = field(default=None, metadata=_OTHER)
+    input_format: str | None = field(default=None, metadata=_SHAPING)
+    output_format: str | None = field(default=None, metadata=_SHAPING)
+    text: str | None = field(default=None, metadata=_SHAPING)
+    keep: tuple[str, ...] = field(default=(), metadata=_SHAPING)
+    threshold: float | None = field(default=None, metadata=_SHAPING)
+    uncertain: Band | None = field(default=None, metadata=_SHAPING)
+    details: bool = field(default=False, metadata=_SHAPING)
+    source: bool = field(default=False, metadata=_SHAPING)
+    escape_formulas: bool = field(default=False, metadata=_SHAPING)
+    delimiter: str | None = field(default=None, metadata=_SHAPING)
+    quote_char: str = field(default='"', metadata=_SHAPING)
+    escape_char: str = field(default="", metadata=_SHAPING)
+    no_header: bool = field(default=False, metadata=_SHAPING)
+    encoding: str = field(default="utf-8", metadata=_SHAPING)
+    rejects: str | None = field(default=None, metadata=_OTHER)
+    max_rejects: int | None = field(default=None, metadata=_OTHER)
+    max_reject_ratio: float | None = field(default=None, metadata=_OTHER)
+    strict: bool = field(default=False, metadata=_OTHER)
+    max_drift: float | None = field(default=None, metadata=_OTHER)
+    max_record_bytes: int = field(default=MAX_RECORD_BYTES, metadata=_SHAPING)
+    limit: int | None = field(default=None, metadata=_OTHER)
+    shard: Shard | None = field(default=None, metadata=_SHAPING)
+    restart: bool = field(default=False, metadata=_OTHER)
+    work_dir: str | None = field(default=None, metadata=_OTHER)
+    provider: str = field(default="auto", metadata=_OTHER)
+    precision: str = field(default="auto", metadata=_OTHER)
+    threads: int | None = field(default=None, metadata=_OTHER)
+    device_id: int = field(default=0, metadata=_OTHER)
+    devices: Devices | None = field(default=None, metadata=_OTHER)
+    batch_tokens: int | None = field(default=None, metadata=_OTHER)
+    gpu_mem_limit: int | None = field(default=None, metadata=_OTHER)
+    arena_strategy: str = field(default=ARENA_STRATEGY, metadata=_OTHER)
+    check: bool = field(default=False, metadata=_OTHER)
+    summary: str | None = field(default=None, metadata=_OTHER)
+    metrics: str | None = field(default=None, metadata=_OTHER)
+    report: str | None = field(default=None, metadata=_OTHER)
+    log_format: str = field(default="text", metadata=_OTHER)
+    quiet: bool = field(default=False, metadata=_OTHER)
+    debug: bool = field(default=False, metadata=_OTHER)
+
+    @property
+    def gpus(self) -> tuple[int, ...]:
+        """The numbers of the GPUs to use.
+
+        Raises:
+            UsageError: --devices stands beside --device-id.
+        """
+        if self.devices is None:
+            return (self.device_id,)
+        if self.device_id:
+            raise UsageError("--devices and --device-id both say which GPU; leave one out.")
+        return self.devices
+
+    @property
+    def decision(self) -> "Decision":
+        """How labels are chosen, as far as it can be checked without a model.
+
+        Raises:
+            UsageError: --threshold and --uncertain do not fit together.
+        """
+        from scorer.model.decision import Decision  # numpy takes a moment that `score --help` need not wait for
+
+        decision = Decision(self.threshold, self.uncertain)
+        decision.check(())
+        return decision
+
+    @property
+    def most_rejects(self) -> int | None:
+        """How many records may be rejected; None for any number."""
+        return 0 if self.strict else self.max_rejects
+
+    @property
+    def places(self) -> list[str | None]:
+        """Where something is written to, option by option."""
+        return [self.output, self.rejects, self.summary, self.metrics, self.report]
+
+    def as_json(self) -> dict[str, Any]:
+        """Every option by its field's name, its value as JSON has it."""
+        return {one.name: spelled(getattr(self, one.name)) for one in fields(self)}
+
+    def shaping(self) -> dict[str, Any]:
+        """The options that shape the output as they were given, ``--name`` to value."""
+        values = self.as_json()
+        return {
+            f"--{one.name.replace('_', '-')}": values[one.name] for one in fields(self) if one.metadata["shapes_output"]
+        }
+
+
+def spelled(value: object) -> object:
+    """An option's value as JSON and TOML have it: what is more than a list, a number or text as the command line has it.
+
+    >>> spelled(("a", "b")), spelled(Band(0.4, 0.6)), spelled(None)
+    (['a', 'b'], '0.4,0.6', None)
+    """
+    if type(value) is tuple:
+        return list(value)
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+DEFAULTS = ScoreOptions()

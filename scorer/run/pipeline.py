@@ -18,7 +18,7 @@ from scorer.rows.rejects import format_reject
 from scorer.rows.writer import Formatter, formatter
 from scorer.run import chunks
 from scorer.run.chunks import Model, Window, scored_ahead
-from scorer.run.limits import Limits, _check_limit, _limit_passed, check_limits
+from scorer.run.limits import Limits
 
 if TYPE_CHECKING:
     import pyarrow
@@ -68,16 +68,17 @@ def score_rows(
         InputError: every record was rejected, or the input cannot be read as a whole.
     """
     summary = done or Summary()
+    counts = summary.counts
     start = time.monotonic()
     formats: tuple[bytes, Formatter] | None = None
-    _check_limit(summary, limits)
+    limits.check_so_far(counts)
     with contextlib.closing(scored_ahead(reader, model)) as ahead:
         for window in ahead:
-            passed = _limit_passed(summary.rows_rejected + len(window.rejects), limits)
+            passed = limits.passed(counts.rows_rejected + len(window.rejects))
             # Waited for before anything is counted: counts that an interrupt finds go together.
             found = None if passed else window.result()
-            summary.rows_in += len(window.rejects) + len(window.records)
-            summary.rejected.update(reject.reason for reject in window.rejects)
+            counts.rows_in += len(window.rejects) + len(window.records)
+            counts.rejected.update(reject.reason for reject in window.rejects)
             rejected = window.rejects
             rows: list[tuple[Cell, ...]] = []
             if found is not None:
@@ -85,18 +86,18 @@ def score_rows(
                 rejected = sorted([*rejected, *unscored], key=lambda reject: reject.row) if unscored else rejected
             if rejected:
                 rejects.write(b"".join(map(format_reject, rejected)))
-            _check_limit(summary, limits)
+            limits.check_so_far(counts)
             with model.phases.timed("write"):
                 if rows:
                     head, format_rows = formats = formats or _format(output_format, reader, model.labels, wanted)
                     # Rows that were written before stand below a head.
-                    output.write((head if summary.rows_scored == len(rows) else b"") + format_rows(rows))
+                    output.write((head if counts.rows_scored == len(rows) else b"") + format_rows(rows))
             summary.input_hash = window.input_hash
             summary.bytes_read = window.bytes_read
             summary.seconds = time.monotonic() - start
             on_window(summary)
-    check_limits(summary, limits)
-    if not summary.rows_scored:
+    limits.check(counts)
+    if not counts.rows_scored:
         output.write(_format(output_format, reader, model.labels, wanted)[0])
     return summary
 
@@ -106,6 +107,7 @@ def _scored(
 ) -> tuple[list[tuple[Cell, ...]], list[Reject]]:
     """The output's rows of a window, and what the device had no memory for; counts both."""
     tokens, found = result
+    counts = summary.counts
     unknown_id = model.tokenizer.unknown_id
     rows: list[tuple[Cell, ...]] = []
     unscored: list[Reject] = []
@@ -117,16 +119,16 @@ def _scored(
         source = (shown_source(record.position.source),) if wanted.source else ()
         extra = (len(ids), truncated, *map(float, probabilities)) if wanted.details else ()
         rows.append((record.row, *source, *record.carried, label, score, *extra))
-        summary.add_score(score)
-        summary.duplicates += record.duplicate
-        summary.labels[label] += 1
-        summary.tokens += len(ids)
-        summary.lengths.add(len(ids))
-        summary.unknown.add(unknown_share(ids, unknown_id))
-        summary.rows_truncated += truncated
+        counts.add_score(score)
+        counts.duplicates += record.duplicate
+        counts.labels[label] += 1
+        counts.tokens += len(ids)
+        counts.lengths.add(len(ids))
+        counts.unknown.add(unknown_share(ids, unknown_id))
+        counts.rows_truncated += truncated
     summary.examples.add(window.records, *found, names=model.labels, decision=model.decision)
-    summary.rows_scored += len(rows)
-    summary.rejected.update(reject.reason for reject in unscored)
+    counts.rows_scored += len(rows)
+    counts.rejected.update(reject.reason for reject in unscored)
     return rows, unscored
 
 

@@ -1,26 +1,26 @@
-"""What a run is going to do: the arguments, checked as far as that takes neither the model nor a record."""
+"""Options to a plan of the run, checked as far as that takes neither the model nor a record."""
 
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scorer.base.errors import ScorerError, UsageError
-from scorer.model.decision import Decision, decide
+from scorer.model.decision import Decision
 from scorer.rows.columns import Wanted
 from scorer.rows.csv_reader import Dialect
 from scorer.rows.encodings import check_encoding
 from scorer.rows.formats import DELIMITERS, Format, format_of
 from scorer.rows.reader import Inputs
 from scorer.run.limits import Limits
-from scorer.run.options import Arguments, Shard, parse_shard
+from scorer.run.options import DEFAULTS, ScoreOptions
 from scorer.storage.address import is_address
 from scorer.storage.inputs import expand, is_repeatable
 from scorer.storage.output import STDOUT, check_place, is_stream, lies_in, same_place
 
 STDERR = "<stderr>"
 
-# Options that mean something for CSV alone, and what they are where nobody gave them.
-_OF_CSV = {"delimiter": None, "quote_char": '"', "escape_char": "", "no_header": False}
+# Options that mean something for CSV alone.
+_OF_CSV = ("delimiter", "quote_char", "escape_char", "no_header")
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,6 @@ class Plan:
         wanted: the columns.
         decision: how labels are chosen.
         limits: on rejects.
-        shard: which part of the input; None for all of it.
     """
 
     inputs: Inputs
@@ -45,81 +44,78 @@ class Plan:
     wanted: Wanted
     decision: Decision
     limits: Limits
-    shard: Shard | None
 
-    def remarks(self, arguments: Arguments) -> list[str]:
+    def remarks(self, options: ScoreOptions) -> list[str]:
         """What was asked for and means nothing."""
         kinds = {self.inputs.format_of(path).kind for path in self.inputs.files}
-        given = [f"--{name.replace('_', '-')}" for name, unset in _OF_CSV.items() if getattr(arguments, name) != unset]
+        given = [f"--{name.replace('_', '-')}" for name in _OF_CSV if getattr(options, name) != getattr(DEFAULTS, name)]
         if not given or kinds & DELIMITERS.keys():
             return []
         return [f"{', '.join(given)}: for CSV and TSV input, which there is none of; left aside."]
 
 
-def make_plan(arguments: Arguments) -> Plan:
-    """Check the arguments.
+def make_plan(options: ScoreOptions) -> Plan:
+    """Check the options.
 
     Raises:
         UsageError: something that was asked for cannot be done.
         ScorerError: a place for a file cannot be written.
     """
-    _check_texts(arguments)
-    inputs, output_format = _inputs(arguments), _output_format(arguments)
-    rejects = _rejects_place(arguments)
-    _check_place(arguments.output, arguments, inputs.files, "--output")
+    _check_texts(options)
+    inputs, output_format = _inputs(options), _output_format(options)
+    rejects = _rejects_place(options)
+    _check_place(options.output, options, inputs.files, "--output")
     if rejects != STDERR:
-        _check_place(rejects, arguments, inputs.files, "--rejects")
-    _check_apart({"--output": arguments.output, "--rejects": rejects})
-    if arguments.escape_formulas and output_format.kind not in DELIMITERS:
+        _check_place(rejects, options, inputs.files, "--rejects")
+    _check_apart({"--output": options.output, "--rejects": rejects})
+    if options.escape_formulas and output_format.kind not in DELIMITERS:
         raise UsageError("--escape-formulas is for CSV and TSV output: nothing else is taken for formulas.")
-    shard = None if arguments.shard is None else parse_shard(arguments.shard)
-    if shard is not None and not all(map(is_repeatable, inputs.files)):
+    if options.shard is not None and not all(map(is_repeatable, inputs.files)):
         raise UsageError("--shard needs files: each shard counts all rows first, and a stream can be read only once.")
     wanted = Wanted(
-        arguments.text,
-        arguments.keep,
-        arguments.details,
-        source=arguments.source,
-        escape_formulas=arguments.escape_formulas,
+        options.text,
+        options.keep,
+        options.details,
+        source=options.source,
+        escape_formulas=options.escape_formulas,
     )
     return Plan(
         inputs,
-        arguments.output,
+        options.output,
         output_format,
         rejects,
         wanted,
-        decide(arguments.threshold, arguments.uncertain),
-        Limits(arguments.most_rejects, arguments.max_reject_ratio, all=shard is not None),
-        shard,
+        options.decision,
+        Limits(options.most_rejects, options.max_reject_ratio, all=options.shard is not None),
     )
 
 
-def check_record_places(arguments: Arguments) -> None:
+def check_record_places(options: ScoreOptions) -> None:
     """Check where the record of the run goes, before anything else: what is wrong later is written there.
 
     Raises:
         UsageError: it would take the place of an input, or of another file of the run.
         ScorerError: it cannot be written.
     """
-    places = {"--summary": arguments.summary, "--metrics": arguments.metrics, "--report": arguments.report}
+    places = {"--summary": options.summary, "--metrics": options.metrics, "--report": options.report}
     given = {option: place for option, place in places.items() if place is not None}
     if not given:
         return
     try:
-        inputs = expand(arguments.inputs)
+        inputs = expand(options.inputs)
     except ScorerError:  # which is still to be told, and recorded
-        inputs = [path for path in arguments.inputs if is_address(path) or os.path.exists(path)]
+        inputs = [path for path in options.inputs if is_address(path) or os.path.exists(path)]
     for option, place in given.items():
-        _check_place(place, arguments, inputs, option)
-    _check_apart({"--output": arguments.output, "--rejects": _rejects_place(arguments), **given})
+        _check_place(place, options, inputs, option)
+    _check_apart({"--output": options.output, "--rejects": _rejects_place(options), **given})
 
 
-def _check_place(place: str, arguments: Arguments, inputs: Sequence[str], option: str) -> None:
+def _check_place(place: str, options: ScoreOptions, inputs: Sequence[str], option: str) -> None:
     """`check_place`, and that the next run of the command will not find the file among its inputs."""
     check_place(place, list(inputs), option)
     if is_stream(place):
         return
-    for folder in arguments.inputs:
+    for folder in options.inputs:
         if (is_address(folder) or os.path.isdir(folder)) and lies_in(place, folder):
             raise UsageError(
                 f"{option} {place} is in the input folder {folder}, so the next run would read it; write elsewhere."
@@ -137,10 +133,10 @@ def _check_apart(places: dict[str, str]) -> None:
             raise UsageError(f"{option} and {before} are the same file; name another for one of them.")
 
 
-def _check_texts(arguments: Arguments) -> None:
+def _check_texts(options: ScoreOptions) -> None:
     """Names and characters are compared with decoded text; bytes that are none can never be found in it."""
     for option in ("text", "delimiter", "quote_char", "escape_char", "keep"):
-        given = getattr(arguments, option)
+        given = getattr(options, option)
         for text in given if isinstance(given, tuple) else [given or ""]:
             try:
                 text.encode()
@@ -148,29 +144,29 @@ def _check_texts(arguments: Arguments) -> None:
                 raise UsageError(f"--{option.replace('_', '-')} is no text in this terminal's encoding.") from error
 
 
-def _inputs(arguments: Arguments) -> Inputs:
-    if not arguments.inputs:
+def _inputs(options: ScoreOptions) -> Inputs:
+    if not options.inputs:
         raise UsageError("name an input, for instance: score reviews.jsonl -o out.csv")
-    files = expand(arguments.inputs)
+    files = expand(options.inputs)
     for path in files:
-        format_of(path, arguments.input_format, "--input-format")
+        format_of(path, options.input_format, "--input-format")
     dialect = Dialect(
-        delimiter="\t" if arguments.delimiter == r"\t" else arguments.delimiter,  # a shell does not make it a tab
-        quote_char=arguments.quote_char,
-        escape_char=arguments.escape_char,
-        header=not arguments.no_header,
-        encoding=check_encoding(arguments.encoding),
+        delimiter="\t" if options.delimiter == r"\t" else options.delimiter,  # a shell does not make it a tab
+        quote_char=options.quote_char,
+        escape_char=options.escape_char,
+        header=not options.no_header,
+        encoding=check_encoding(options.encoding),
     )
-    return Inputs(tuple(files), arguments.input_format, dialect, arguments.max_record_bytes)
+    return Inputs(tuple(files), options.input_format, dialect, options.max_record_bytes)
 
 
-def _output_format(arguments: Arguments) -> Format:
-    if arguments.output == STDOUT and arguments.output_format is None:
+def _output_format(options: ScoreOptions) -> Format:
+    if options.output == STDOUT and options.output_format is None:
         return Format("csv")
-    return format_of(arguments.output, arguments.output_format, "--output-format")
+    return format_of(options.output, options.output_format, "--output-format")
 
 
-def _rejects_place(arguments: Arguments) -> str:
-    if arguments.rejects is not None:
-        return arguments.rejects
-    return STDERR if is_stream(arguments.output) else f"{arguments.output}.rejects.jsonl"
+def _rejects_place(options: ScoreOptions) -> str:
+    if options.rejects is not None:
+        return options.rejects
+    return STDERR if is_stream(options.output) else f"{options.output}.rejects.jsonl"

@@ -1,18 +1,21 @@
-"""One `score` command from its checked arguments to its exit code."""
+"""One `score` from its options to its exit code."""
 
 import os
 import sys
+import time
 from collections.abc import Callable
 
 from scorer.base import signals
-from scorer.base.errors import InputError, ScorerError
+from scorer.base.errors import ExitCode, InputError, ScorerError, exit_code_of
 from scorer.base.messages import say
 from scorer.base.progress import Progress
+from scorer.base.timing import Phases
 from scorer.model.bundle import Bundle
 from scorer.model.decision import Decision
 from scorer.model.scorer import Scorer
 from scorer.report.drift import check_comparable
-from scorer.report.summary import Summary
+from scorer.report.summary import Counts, Summary
+from scorer.report.throughput import Throughput
 from scorer.rows.formats import PARQUET, Format, compression_of
 from scorer.rows.reader import Reader, rows_known
 from scorer.run.checkpoint import Work
@@ -20,9 +23,9 @@ from scorer.run.console import hints, show_progress, tell_drift, tell_notes, tel
 from scorer.run.fingerprint import fingerprint
 from scorer.run.journal import Header
 from scorer.run.limits import RejectLimitPassed
-from scorer.run.options import Arguments
+from scorer.run.options import ScoreOptions
 from scorer.run.pipeline import score_rows
-from scorer.run.record import RunRecord, failure
+from scorer.run.record import RunRecord, ShardRows, failure
 from scorer.run.resolve import STDERR, Plan, check_record_places, make_plan
 from scorer.storage.atomic import Convert
 from scorer.storage.inputs import is_repeatable, size_in
@@ -30,69 +33,147 @@ from scorer.storage.output import Destination, Packed, StreamDestination, destin
 
 
 class RecordMissing(ScorerError):
-    """The output is there, and what was to be written about it is not. Exit code 1."""
+    """The output is published, but what was to be written about it is not."""
 
 
-def run(arguments: Arguments) -> int:
+def run(options: ScoreOptions) -> ExitCode:
     """Check what can be checked without the model, then score and publish; the record is written whatever happens.
 
     Returns:
-        0, or 3 if records were rejected or the drift is beyond its limit.
+        `ExitCode.DONE`, or `ExitCode.LOOK` if records were rejected or the drift is beyond its limit.
 
     Raises:
         ScorerError: with the exit code of what went wrong; nothing was published but rejects.
     """
-    record = RunRecord(arguments)
-    check_record_places(arguments)
+    check_record_places(options)
+    this = Run(options)
     try:
-        plan = record.plan = make_plan(arguments)
-        return score_files(record, plan, lambda: open_scorer(arguments, plan.decision))
+        plan = this.plan = make_plan(options)
+        return this.carry_out(plan, lambda: open_scorer(options, plan.decision))
     except BaseException as error:
         try:
-            record.write(*failure(error))
+            this.record().write(*failure(error))
         except Exception as also:  # what went wrong first is what has to be told
             if not isinstance(error, RecordMissing):
                 error.add_note(f"The record of the run is missing: {also}")
         raise
 
 
-def score_files(record: RunRecord, plan: Plan, scorer_of: Callable[[], Scorer]) -> int:
-    """Score and publish.
+class Run:
+    """One run. Its steps are `open`, `load`, `resume`, `score` and `publish`, in this order.
+
+    What a step has made stays here, so that the record can say it whatever becomes of the next one.
 
     Args:
-        record: of the run; gets what is known of it.
-        plan: of the run.
-        scorer_of: gives what scores, once it is sure that no other run writes the output.
+        options: of the command.
 
-    Returns, raises: as `run`.
+    Attributes:
+        plan: what the options mean; None until they are checked.
+        summary: of all rows that are done.
+        before: counts of the rows that an earlier run did.
     """
-    arguments = record.arguments
-    reader = record.reader = Reader(plan.inputs, plan.wanted, arguments.limit)
-    work_dir = arguments.work_dir
-    output = record.output = destination(plan.output, _conversion(plan.output_format), work_dir=work_dir)
-    rejects = record.rejects = _rejects_destination(plan.rejects, work_dir)
-    tell: Callable[[str], None] = (lambda message: None) if arguments.quiet else say
-    repeatable = all(map(is_repeatable, plan.inputs.files))
-    with Work(output, rejects, repeatable=repeatable, work_dir=work_dir) as work:
-        with record.phases.timed("load"):
-            scorer = record.scorer = scorer_of()
-        check_comparable(scorer.manifest, arguments.max_drift)
-        if arguments.provider == "auto":
-            tell(f"Taking {scorer.choice.precision} on {scorer.choice.provider}: {scorer.choice.reason}.")
+
+    def __init__(self, options: ScoreOptions) -> None:
+        self.options = options
+        self.plan: Plan | None = None
+        self.summary = Summary()
+        self.before = Counts()
+        self._started, self._clock = time.time(), time.monotonic()
+        self._phases = Phases()
+        self._throughput = Throughput()
+        self._reader: Reader | None = None
+        self._output: Destination | None = None
+        self._rejects: Destination | None = None
+        self._scorer: Scorer | None = None
+        self._shard_rows: ShardRows | None = None
+
+    def carry_out(self, plan: Plan, scorer_of: Callable[[], Scorer]) -> ExitCode:
+        """Score and publish.
+
+        Args:
+            plan: of the run.
+            scorer_of: gives what scores, once it is sure that no other run writes the output.
+
+        Returns, raises: as `run`.
+        """
+        self.plan = plan
+        reader, work = self.open(plan)
+        with work:
+            scorer = self.load(scorer_of)
+            rows = self.count(plan, reader)
+            self.resume(plan, reader, scorer, work)
+            self.score(plan, reader, scorer, work, rows)
+            self.publish(work)
+            record = self.record()
+            code = exit_code_of(look=bool(self.summary.counts.rows_rejected or record.beyond))
+            _write(record, code, plan.output)
+        if not self.options.quiet:
+            self._tell(plan, reader, scorer, record)
+        return code
+
+    def open(self, plan: Plan) -> tuple[Reader, Work]:
+        """Open the input and the places of the output; nothing of them is read, locked or changed yet."""
+        work_dir = self.options.work_dir
+        self._reader = Reader(plan.inputs, plan.wanted, self.options.limit)
+        self._output = destination(plan.output, _conversion(plan.output_format), work_dir=work_dir)
+        self._rejects = _rejects_destination(plan.rejects, work_dir)
+        repeatable = all(map(is_repeatable, plan.inputs.files))
+        return self._reader, Work(self._output, self._rejects, repeatable=repeatable, work_dir=work_dir)
+
+    def load(self, scorer_of: Callable[[], Scorer]) -> Scorer:
+        """Get what scores, and say what was chosen."""
+        with self._phases.timed("load"):
+            scorer = self._scorer = scorer_of()
+        check_comparable(scorer.manifest, self.options.max_drift)
+        if self.options.provider == "auto":
+            self._say(f"Taking {scorer.choice.precision} on {scorer.choice.provider}: {scorer.choice.reason}.")
         if scorer.choice.remark:
-            tell(f"Note: {scorer.choice.remark}.")
-        with record.phases.timed("count"):
-            rows = _count(plan, record, arguments.limit)
-        header = Header(fingerprint(arguments, scorer, plan, record.rows), reader.stamps)
-        with record.phases.timed("skip"):
-            first = record.rows[0] if record.rows is not None else 1
-            done = work.begin(
-                header, reader, scorer.journal_rows, restart=arguments.restart, tell=tell, before=first - 1
+            self._say(f"Note: {scorer.choice.remark}.")
+        return scorer
+
+    def count(self, plan: Plan, reader: Reader) -> int | None:
+        """Count the rows to score, where the files say it; for a shard count all records, and restrict the reader.
+
+        Raises:
+            InputError, UsageError, ScorerError: as reading the input does.
+        """
+        with self._phases.timed("count"):
+            known = rows_known(plan.inputs)
+            if known is not None and self.options.limit is not None:
+                known = min(known, self.options.limit)
+            if self.options.shard is None:
+                return known
+            total = reader.count() if known is None else known
+            first, last = self.options.shard.rows(total)
+            self._shard_rows = ShardRows(total, first, last)
+            reader.restrict(first, last)
+            return last - first + 1
+
+    def resume(self, plan: Plan, reader: Reader, scorer: Scorer, work: Work) -> None:
+        """Take up what an interrupted run of the same command left, or start over."""
+        rows = self._shard_rows
+        first_and_last = (rows.first, rows.last) if rows is not None else None
+        header = Header(fingerprint(self.options, scorer, plan, first_and_last), reader.stamps)
+        with self._phases.timed("skip"):
+            self.summary = work.begin(
+                header,
+                reader,
+                scorer.journal_rows,
+                restart=self.options.restart,
+                tell=self._say,
+                before=rows.first - 1 if rows is not None else 0,
             )
-        before = record.before = done.copy()
-        record.summary = done
-        with Progress("scoring", rows or _size(reader), quiet=arguments.quiet) as progress:
-            progress.show(before.rows_in if rows else reader.bytes_read, "")
+        self.before = self.summary.counts.copy()
+
+    def score(self, plan: Plan, reader: Reader, scorer: Scorer, work: Work, rows: int | None) -> None:
+        """Score the records that are left, window by window made durable.
+
+        Raises:
+            RejectLimitPassed: more were rejected than may be; the rejects are published.
+            InputError: the input changed meanwhile, or has other rows than it said.
+        """
+        with Progress("scoring", rows or _size(reader), quiet=self.options.quiet) as progress:
+            progress.show(self.before.rows_in if rows else reader.bytes_read, "")
             if plan.output_format.kind == PARQUET and reader.selection is not None:
                 reader.carried_fields(reader.selection.carried)  # types that do not go together are told at once
 
@@ -100,19 +181,20 @@ def score_files(record: RunRecord, plan: Plan, scorer_of: Callable[[], Scorer]) 
                 signals.check()
                 reader.check_unchanged()
                 work.commit(summary)
-                record.pace.add(summary.seconds, summary.rows_in - before.rows_in, summary.tokens - before.tokens)
-                show_progress(progress, summary.rows_in if rows else summary.bytes_read, summary, before)
+                counts, before = summary.counts, self.before
+                self._throughput.add(summary.seconds, counts.rows_in - before.rows_in, counts.tokens - before.tokens)
+                show_progress(progress, counts.rows_in if rows else summary.bytes_read, summary, before)
 
             try:
-                summary = score_rows(
+                score_rows(
                     reader,
                     scorer,
-                    Packed(output, plan.output_format.compression),
-                    Packed(rejects, compression_of(plan.rejects)),
+                    Packed(work.output, plan.output_format.compression),
+                    Packed(work.rejects, compression_of(plan.rejects)),
                     output_format=plan.output_format.kind,
                     wanted=plan.wanted,
                     limits=plan.limits,
-                    done=done,
+                    done=self.summary,
                     on_window=on_window,
                 )
             except RejectLimitPassed as error:
@@ -121,72 +203,78 @@ def score_files(record: RunRecord, plan: Plan, scorer_of: Callable[[], Scorer]) 
                 message = [str(error), f"{what}; the rejects are in {plan.rejects}.", *hints(reader)]
                 raise RejectLimitPassed("\n".join(message)) from error
         reader.check_unchanged(all_files=True)
-        if rows is not None and summary.rows_in != rows:
-            raise InputError(f"{summary.rows_in:,} rows were read where the input said it has {rows:,}: it is damaged.")
-        with record.phases.timed("publish"):
-            work.publish(summary)
-        exit_code = 3 if summary.rows_rejected or record.beyond else 0
-        _write_record(record, exit_code, plan.output)
-    if not arguments.quiet:
-        tell_result(plan, summary, before)
-        if arguments.max_drift is not None:
-            tell_drift(record.drift or {}, arguments.max_drift)
+        read = self.summary.counts.rows_in
+        if rows is not None and read != rows:
+            raise InputError(f"{read:,} rows were read where the input said it has {rows:,}: it is damaged.")
+
+    def publish(self, work: Work) -> None:
+        """Make rejects and output final."""
+        with self._phases.timed("publish"):
+            work.publish(self.summary)
+
+    def record(self) -> RunRecord:
+        """What is known of the run by now."""
+        return RunRecord(
+            options=self.options,
+            plan=self.plan,
+            reader=self._reader,
+            scorer=self._scorer,
+            output=self._output,
+            rejects=self._rejects,
+            summary=self.summary,
+            before=self.before,
+            shard_rows=self._shard_rows,
+            seconds_by_phase=self._phases.seconds,
+            throughput=self._throughput,
+            started=self._started,
+            seconds=time.monotonic() - self._clock,
+        )
+
+    def _tell(self, plan: Plan, reader: Reader, scorer: Scorer, record: RunRecord) -> None:
+        tell_result(plan, self.summary, self.before)
+        if self.options.max_drift is not None:
+            tell_drift(record.drift or {}, self.options.max_drift)
         for line in scorer.remarks():
             say(line)
-        tell_notes(reader, plan.remarks(arguments))
-    return exit_code
+        tell_notes(reader, plan.remarks(self.options))
+
+    def _say(self, message: str) -> None:
+        if not self.options.quiet:
+            say(message)
 
 
-def _count(plan: Plan, record: RunRecord, limit: int | None) -> int | None:
-    """How many rows there are to score, where that is known; of a shard it is found out, and the reader told.
-
-    Raises:
-        InputError, UsageError, ScorerError: as reading the input does.
-    """
-    assert record.reader is not None
-    known = rows_known(plan.inputs)
-    if known is not None and limit is not None:
-        known = min(known, limit)
-    if plan.shard is None:
-        return known
-    record.total = record.reader.count() if known is None else known
-    first, last = record.rows = plan.shard.rows(record.total)
-    record.reader.restrict(first, last)
-    return last - first + 1
-
-
-def _write_record(record: RunRecord, exit_code: int, output: str) -> None:
+def _write(record: RunRecord, code: ExitCode, output: str) -> None:
     try:
-        record.write(exit_code)
+        record.write(code)
     except Exception as error:
         raise RecordMissing(
             f"{output} is published and complete, but not all of the record of the run: {error}"
         ) from error
 
 
-def open_scorer(arguments: Arguments, decision: Decision, bundle: Bundle | None = None) -> Scorer:
-    """What scores.
+def open_scorer(options: ScoreOptions, decision: Decision, bundle: Bundle | None = None) -> Scorer:
+    """Load what scores.
 
     Args:
-        arguments: say how.
+        options: say how.
         decision: how labels are chosen.
-        bundle: one that is loaded already; None for what the arguments name.
+        bundle: one that is loaded already; None for what the options name.
 
     Raises:
         BundleError, ProviderError, UsageError: as of `Scorer`.
     """
-    if arguments.threads is not None:
+    if options.threads is not None:
         # The tokenizer's threads are set when the first text is tokenized, and only so.
-        os.environ.setdefault("RAYON_NUM_THREADS", str(arguments.threads))
+        os.environ.setdefault("RAYON_NUM_THREADS", str(options.threads))
     return Scorer(
-        bundle or arguments.model,
-        provider=arguments.provider,
-        precision=arguments.precision,
-        threads=arguments.threads,
-        devices=arguments.gpus,
-        batch_tokens=arguments.batch_tokens,
-        gpu_mem_limit=arguments.gpu_mem_limit and arguments.gpu_mem_limit * 1_000_000,
-        arena_strategy=arguments.arena_strategy,
+        bundle or options.model,
+        provider=options.provider,
+        precision=options.precision,
+        threads=options.threads,
+        devices=options.gpus,
+        batch_tokens=options.batch_tokens,
+        gpu_mem_limit=options.gpu_mem_limit and options.gpu_mem_limit * 1_000_000,
+        arena_strategy=options.arena_strategy,
         decision=decision,
     )
 

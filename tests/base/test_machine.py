@@ -38,7 +38,7 @@ class Absent:
 sys.meta_path.insert(0, Absent())
 import scorer
 assert scorer.Scorer.__name__ == "Scorer"
-from scorer.cli import main
+from scorer.cli.score import main
 main()
 """
 

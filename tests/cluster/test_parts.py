@@ -16,10 +16,10 @@ from scorer.base.errors import InputError, ScorerError, UsageError
 from scorer.base.signals import Interrupted
 from scorer.cluster.part_scorer import PartScorer
 from scorer.cluster.parts import check_folder, find_parts
-from scorer.report.summary import Summary
+from scorer.report.summary import Counts, Summary
 from scorer.run.checkpoint import Work
-from scorer.run.limits import Limits, check_limits
-from scorer.run.options import arguments_of
+from scorer.run.limits import Limits
+from scorer.run.options import ScoreOptions
 from scorer.storage.lock import hold, let_go
 
 TEXTS = reviews(90, 2, 8).texts
@@ -131,7 +131,7 @@ def test_a_part_whose_worker_died_is_gone_on_with(part_scorer, lake, monkeypatch
 
         def dying(work: Work, summary: Summary, *, complete: bool = False) -> None:
             commit(work, summary, complete=complete)
-            if summary.rows_in >= 16:
+            if summary.counts.rows_in >= 16:
                 raise Interrupted(signal.SIGTERM)
 
         patched.setattr(Work, "commit", dying)
@@ -214,31 +214,29 @@ def test_parts_in_a_store(part_scorer, lake, tmp_path):
 
 
 def test_limits_hold_for_all_parts_together():
-    counted = Summary(rows_in=100, rows_scored=97, rejected=Counter(empty_text=3))
-    check_limits(counted, Limits(3, 0.03))
+    counted = Counts(rows_in=100, rows_scored=97, rejected=Counter(empty_text=3))
+    Limits(3, 0.03).check(counted)
     with pytest.raises(InputError, match=r"more than --max-reject-ratio 0\.02 allows"):
-        check_limits(counted, Limits(None, 0.02))
+        Limits(None, 0.02).check(counted)
     with pytest.raises(InputError, match="more than --max-rejects 2 allows"):
-        check_limits(counted, Limits(2))
+        Limits(2).check(counted)
 
 
-def test_arguments_by_name_are_those_of_an_empty_command_line(monkeypatch, tmp_path):
+def test_options_by_name_are_those_of_an_empty_command_line(monkeypatch, tmp_path):
     monkeypatch.setenv("SCORE_TEXT", "body")
     (tmp_path / "score.toml").write_text("details = true\n")
     monkeypatch.chdir(tmp_path)
-    arguments = arguments_of(keep=("stars",))
-    assert (arguments.text, arguments.details, arguments.keep) == (None, False, ("stars",))
-    assert (arguments.quote_char, arguments.output, arguments.inputs) == ('"', "-", ())
+    options = ScoreOptions(keep=("stars",))
+    assert (options.text, options.details, options.keep) == (None, False, ("stars",))
+    assert (options.quote_char, options.output, options.inputs) == ('"', "-", ())
     with pytest.raises(TypeError):
-        arguments_of(no_such_option=1)
+        ScoreOptions(no_such_option=1)
 
 
 def test_a_summary_is_the_sum_of_those_of_its_parts(part_scorer, lake):
     results = [part_scorer()(part) for part in find_parts([str(lake)])]
-    total = Summary()
-    for result in results:
-        total.add(result.counts)
+    total = sum((result.counts for result in results), Counts())
     assert total.rows_in == total.rows_scored + total.rows_rejected == 91
     assert total.scores.total == total.labels.total() == total.rows_scored
     with pytest.raises(ScorerError):
-        check_limits(total, Limits(0))
+        Limits(0).check(total)

@@ -4,7 +4,7 @@ import base64
 import csv
 import io
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import reference
@@ -12,16 +12,12 @@ import reference
 import scorer.run.score
 from scorer.base.errors import ScorerError
 from scorer.base.timing import Phases
-from scorer.cli.score import command
 from scorer.engine.reuse import Reuse
 from scorer.engine.row_engine import RowEngine
 from scorer.model.decision import Decision
 from scorer.model.scorer import Choice, Scorer
 from scorer.model.tokenizer import Tokens
-from scorer.run.options import Arguments
-
-_OPTIONS = command.make_context("score", ["in"]).params
-DEFAULTS = {field.name: _OPTIONS[field.name] for field in fields(Arguments)}
+from scorer.run.options import ScoreOptions
 
 
 @dataclass(frozen=True)
@@ -134,18 +130,15 @@ def check(case, folder):
 
 
 def _run(case, source, out, rejects):
-    arguments = Arguments(
-        **DEFAULTS
-        | {
-            "inputs": (str(source),), "output": str(out), "rejects": str(rejects), "quiet": True, "provider": "cpu",
-            "delimiter": case.delimiter, "quote_char": case.quote_char, "escape_char": case.escape_char,
-            "no_header": case.no_header, "text": case.text, "max_record_bytes": case.limit, "keep": case.keep,
-            "details": case.details, "escape_formulas": case.escape_formulas and case.output_kind != "jsonl",
-        }
+    options = ScoreOptions(
+        inputs=(str(source),), output=str(out), rejects=str(rejects), quiet=True, provider="cpu",
+        delimiter=case.delimiter, quote_char=case.quote_char, escape_char=case.escape_char,
+        no_header=case.no_header, text=case.text, max_record_bytes=case.limit, keep=case.keep,
+        details=case.details, escape_formulas=case.escape_formulas and case.output_kind != "jsonl",
     )  # fmt: skip
     scorer.run.score.Scorer, real = Model, scorer.run.score.Scorer
     try:
-        return scorer.run.score.run(arguments), None
+        return scorer.run.score.run(options), None
     except ScorerError as error:
         return error.exit_code, error
     finally:

@@ -84,10 +84,9 @@ def test_more_than_two_labels_have_no_threshold(bundle_of_three, source, score, 
 
 
 def test_another_threshold_does_not_go_on_with_a_run(bundle, source, score, tmp_path):
-    from scorer.run.fingerprint import _SHAPING
-    from scorer.run.options import Arguments
+    from scorer.run.options import ScoreOptions
 
-    assert {"threshold", "uncertain"} <= set(_SHAPING) <= set(Arguments.__dataclass_fields__)
+    assert {"--threshold", "--uncertain"} <= set(ScoreOptions().shaping())
 
 
 def test_the_scorer_decides_in_python_too(bundle):

@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 from factories import reviews
 
-from scorer.report.throughput import Pace
+from scorer.report.throughput import Throughput
 
 HOSTILE = [
     '</script><script>window.harmed = 1</script> good',
@@ -237,7 +237,7 @@ def test_drift_beyond_its_limit_is_marked(report):
 
 
 def test_a_long_run_is_shown_in_few_stretches_that_leave_nothing_out():
-    pace = Pace()
+    pace = Throughput()
     for moment in range(1, 10_001):
         pace.add(moment / 10, moment * 7, moment * 700)
     found = pace.stretches

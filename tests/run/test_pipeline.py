@@ -118,7 +118,7 @@ def test_three_windows_are_on_their_way_while_the_next_is_read():
         "result 3", "result 4", "result 5", "result 6",
     ]  # fmt: skip
     assert model.tokenized == ["t1 t2", "t3 t4", "t5 t6", "t7 t8", "t9 t10", "t11 t12"]
-    assert summary.rows_in == summary.rows_scored == 12
+    assert summary.counts.rows_in == summary.counts.rows_scored == 12
     assert [int(line.split(b",")[0]) for line in output.splitlines()[1:]] == list(range(1, 13))
     assert model.phases.seconds.keys() == {"read", "tokenize", "write"}
 
@@ -140,7 +140,7 @@ def test_the_next_window_is_read_and_the_last_one_is_written_while_one_is_tokeni
     model.encode = encode
     rows = [record(row) for row in range(1, 9)]
     summary = score_rows(Slow(rows), model, Memory(), Memory(), output_format="csv", wanted=Wanted())
-    assert summary.rows_scored == 8
+    assert summary.counts.rows_scored == 8
 
 
 def test_an_error_of_the_tokenizer_reaches_the_caller_behind_the_rows_before_it():

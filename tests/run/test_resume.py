@@ -17,7 +17,7 @@ from scorer.base.errors import DeviceLost
 from scorer.base.signals import Interrupted
 from scorer.engine.row_engine import RowEngine
 from scorer.report.examples import Example, Examples
-from scorer.report.summary import Summary
+from scorer.report.summary import Counts, Summary
 from scorer.run.checkpoint import Work
 from scorer.run.chunks import windows
 from scorer.run.journal import Entry, Header, Journal, Part
@@ -431,12 +431,14 @@ def test_examples_are_in_the_journal_where_they_changed_and_the_last_ones_count(
     part = Part(0, "")
     first, second = (Example(0.1, row, "in.csv", "positive", 0.6, 'so "examples": so') for row in (1, 2))
     for rows, best in enumerate(([first], [first], [first, second], [first, second]), start=1):
-        journal.append(Entry(Summary(rows_in=rows, rows_scored=rows, examples=Examples(best)), part, part, False))
+        journal.append(
+            Entry(Summary(Counts(rows_in=rows, rows_scored=rows), examples=Examples(best)), part, part, False)
+        )
     journal.close(keep=True)
     lines = (tmp_path / ".out.csv.score-journal").read_text().splitlines()
     assert ['"examples": ' in line for line in lines[1:]] == [True, False, True, False]
     again = Journal(LocalPlace(tmp_path / "out.csv"))
-    assert again.last.summary == Summary(rows_in=4, rows_scored=4, examples=Examples([first, second]))
+    assert again.last.summary == Summary(Counts(rows_in=4, rows_scored=4), examples=Examples([first, second]))
     again.close(keep=False)
 
 

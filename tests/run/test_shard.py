@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scorer.base.errors import UsageError
-from scorer.run.options import Shard, parse_shard
+from scorer.cli.options import ShardType
+from scorer.run.options import Shard
 
 pytestmark = pytest.mark.usefixtures("small_windows")
 
@@ -144,4 +145,4 @@ def test_stdin_and_what_is_no_shard_are_refused(score, bundle, folder):
         result = take(wrong)
         assert (result.code, "--shard" in result.err) == (2, True)
     with pytest.raises(UsageError):
-        parse_shard("1 /2")
+        ShardType().convert("1 /2", None, None)
