@@ -73,14 +73,21 @@ def test_the_examples_are_valid_and_the_same(score, tmp_path):
     assert (tmp_path / "reviews.jsonl.csv").read_bytes() == (tmp_path / "reviews.csv.csv").read_bytes()
 
 
-def test_the_files_that_the_readme_lists_are_there():
-    tree = README.split("## What is where")[1]
-    folder = ""
-    for line in re.findall(r"^    ( *\S.*?)  ", tree, flags=re.MULTILINE):
-        for name in line.split():
-            if not line.startswith("  "):
-                folder = name
-            assert (ROOT / (name if not line.startswith("  ") else folder + name)).exists(), name
+@pytest.mark.parametrize("package", ["scorer", "export"])
+def test_the_rooms_and_modules_that_the_docs_list_are_those_there_are(package):
+    assert "docs/DEVELOPING.md" in README
+    text = (ROOT / "docs" / "DEVELOPING.md").read_text(encoding="utf-8")
+    table = text.split(f"| {package}/ | purpose | modules |")[1].split("\n\n")[0]
+    listed = {}
+    for room, _, modules in re.findall(r"^\| (\S+) \| (.*?) \| (.*) \|$", table, flags=re.MULTILINE):
+        names = re.sub(r"\([^)]*\)", "", modules).split(";")[0]
+        listed[room] = {name.strip() for one in names.split(",") for name in one.split(" and ")}
+    there = {}
+    for path in (ROOT / package).glob("*/*.py"):
+        there.setdefault(path.parent.name, set()).add(path.stem)
+    there["(root)"] = {path.stem for path in (ROOT / package).glob("*.py")} - {"__main__"}
+    there = {room: names - {"__init__"} for room, names in there.items() if names - {"__init__"}}
+    assert listed == there
 
 
 def test_the_probes_are_labelled_as_the_default_model_labels():

@@ -26,7 +26,6 @@ DOCS = sorted(
 
 # Blocks by how they begin.
 NO_CODE = {
-    "scorer/          scoring": "the files there are; test_docs.py",
     "out.csv.rejects.jsonl    ": "files beside an output",
     "ftruncate .out.csv": "calls that strace saw; tests/faults/test_order.py",
     "review_scorer_published{": "alerts for Prometheus",

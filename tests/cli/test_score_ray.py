@@ -247,7 +247,11 @@ def test_it_has_the_options_of_score_with_their_help():
     from scorer.cli.score import command as score
 
     of_score = {parameter.name: parameter for parameter in score.params}
-    shared = [parameter for parameter in command.params if parameter is of_score.get(parameter.name)]
+    shared = [
+        parameter
+        for parameter in command.params
+        if parameter.name in of_score and parameter.to_info_dict() == of_score[parameter.name].to_info_dict()
+    ]
     assert {"text", "keep", "model", "provider", "max_drift"} <= {parameter.name for parameter in shared}
     # What is one run's own: its files, its part of the rows, its GPU.
     assert set(of_score) - {parameter.name for parameter in command.params} == {
