@@ -80,7 +80,7 @@ def score(bundle: Bundle, capfd: pytest.CaptureFixture[str], monkeypatch: pytest
 @pytest.fixture
 def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Windows of so few rows that a few records are many of them."""
-    monkeypatch.setattr(RowEngine, "window_rows", WINDOW)
+    monkeypatch.setattr(RowEngine, "chunk_rows", WINDOW)
     monkeypatch.setattr(RowEngine, "journal_rows", WINDOW)
 
 

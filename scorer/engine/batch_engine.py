@@ -3,14 +3,15 @@
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
 from queue import SimpleQueue
 
 import numpy as np
 
 from scorer.base.errors import OutOfMemory
 from scorer.engine.batches import LENGTH_STEP, Lengths, pad, padded_rows, token_budget
-from scorer.engine.protocols import Session, finite, given_up_on_error
+from scorer.engine.pending import Pending, given_up_on_error
+from scorer.engine.protocols import Session, finite
 
 
 class BatchEngine:
@@ -29,7 +30,7 @@ class BatchEngine:
         lengths: of rows.
     """
 
-    window_rows = 8192
+    chunk_rows = 8192
     journal_rows = 8192
 
     def __init__(self, open_lanes: Callable[[], Sequence[Session]], batch_tokens: int, lengths: Lengths) -> None:
@@ -53,7 +54,7 @@ class BatchEngine:
     def warm_up(self, token: int) -> None:
         """Compute full batches on every lane, one of the longest rows and one of the shortest, which holds most tokens.
 
-        So memory that is short is met before the first window is cut, and the arena is as large as it will be.
+        So running out of memory fails before the first row, and the arena is as large as it will be.
 
         Args:
             token: any id that the model knows.
@@ -63,15 +64,9 @@ class BatchEngine:
             self.logits(rows * self._lanes.count)
         self.tokens = self.padded_tokens = 0
 
-    def submit(self, rows: Sequence[np.ndarray]) -> "Batches":
-        job = Batches(len(rows))
+    def submit(self, rows: Sequence[np.ndarray]) -> Pending[np.ndarray]:
         costs = [self._lengths.cost(self._lengths.padded(len(row))) for row in rows]
-        with given_up_on_error(job):
-            for batch in token_budget(costs, self.batch_tokens):
-                held = [rows[row] for row in batch]
-                task = self._pool.submit(self._batch, held, job.cancelled)
-                job.parts.append((batch, task))
-        return job
+        return begin_batches(self._pool, self._batch, rows, token_budget(costs, self.batch_tokens))
 
     def logits(self, rows: Sequence[np.ndarray]) -> np.ndarray:
         return self.submit(rows).result()
@@ -177,26 +172,31 @@ class _Broken:
         raise self._error
 
 
-class Batches:
-    """Rows that were cut into parts: each part's row numbers and logits on their way, and a way to give them up."""
+def begin_batches(
+    pool: Executor,
+    compute: Callable[[Sequence[np.ndarray], threading.Event], np.ndarray],
+    rows: Sequence[np.ndarray],
+    batches: Sequence[Sequence[int]],
+) -> Pending[np.ndarray]:
+    """Compute rows batch by batch on the threads of a pool; the result is in the order of the rows.
 
-    def __init__(self, rows: int) -> None:
-        self.cancelled = threading.Event()
-        self.parts: list[tuple[list[int], Future[np.ndarray]]] = []
-        self._rows = rows
-        self._result: np.ndarray | None = None
+    Args:
+        pool: threads, each computes one batch at a time.
+        compute: gives a batch's logits, float32 (batch, logits); raises `CancelledError` once the event is set.
+        rows: token ids, (sequence,) each.
+        batches: row numbers, every row once.
+    """
+    cancelled = threading.Event()
+    tasks: list[Future[np.ndarray]] = []
 
-    def result(self) -> np.ndarray:
-        if self._result is None:  # it is asked for row by row, too
-            try:
-                parts = [(batch, task.result()) for batch, task in self.parts]
-            finally:
-                self.cancel()
-            result = np.empty((self._rows, parts[0][1].shape[1] if parts else 0), dtype=np.float32)
-            for batch, logits in parts:
-                result[batch] = logits
-            self._result = result
-        return self._result
+    def collect() -> np.ndarray:
+        found = [task.result() for task in tasks]
+        logits = np.empty((len(rows), found[0].shape[1] if found else 0), dtype=np.float32)
+        for batch, computed in zip(batches, found, strict=True):
+            logits[batch] = computed
+        return logits
 
-    def cancel(self) -> None:
-        self.cancelled.set()
+    pending = Pending(collect, cancelled.set)
+    with given_up_on_error(pending):
+        tasks.extend(pool.submit(compute, [rows[row] for row in batch], cancelled) for batch in batches)
+    return pending

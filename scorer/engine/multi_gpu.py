@@ -19,15 +19,15 @@ import numpy as np
 
 from scorer.base.errors import DeviceLost
 from scorer.base.timing import Phases
-from scorer.engine.batch_engine import Batches
+from scorer.engine.batch_engine import begin_batches
 from scorer.engine.batches import token_budget
 from scorer.engine.gpu_worker import Reply, Request
-from scorer.engine.protocols import given_up_on_error
+from scorer.engine.pending import Pending
 from scorer.engine.spec import EngineSpec
 
 # Pieces that wait in a process behind the one that it computes, so that its device never waits for this process.
 _CONNECTIONS = 2
-# Pieces of a window for each device: who is quicker takes more of them.
+# Pieces of a chunk for each device: the quicker one takes more of them.
 _PIECES = 4
 # Signals are for the process that started it. The path is that process's, however it came to it.
 _PROGRAM = """
@@ -56,7 +56,7 @@ class DeviceEngine:
     """
 
     def __init__(self, spec: EngineSpec, devices: Sequence[int], phases: Phases) -> None:
-        self.window_rows = spec.kind.window_rows
+        self.chunk_rows = spec.kind.chunk_rows
         self.journal_rows = spec.kind.journal_rows
         self._spec = spec
         self.workers = [DeviceWorker(spec, device, len(devices), phases) for device in devices]
@@ -93,13 +93,8 @@ class DeviceEngine:
         shares = [f"device {worker.device} {worker.rows / rows:.0%}" for worker in self.workers] if rows else []
         return [f"Of the rows computed {', '.join(shares)}."] if shares else []
 
-    def submit(self, rows: Sequence[np.ndarray]) -> Batches:
-        job = Batches(len(rows))
-        with given_up_on_error(job):
-            for piece in self._pieces(rows):
-                task = self._pool.submit(self._computed, [rows[row] for row in piece], job.cancelled)
-                job.parts.append((piece, task))
-        return job
+    def submit(self, rows: Sequence[np.ndarray]) -> Pending[np.ndarray]:
+        return begin_batches(self._pool, self._computed, rows, self._pieces(rows))
 
     def logits(self, rows: Sequence[np.ndarray]) -> np.ndarray:
         return self.submit(rows).result()

@@ -1,46 +1,18 @@
-"""What engines are: token rows in, logits out, now or while the caller does something else."""
+"""Interfaces of the engine room: token rows in, logits out, now or while the caller does something else."""
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 
 from scorer.base.errors import BundleError
+from scorer.engine.pending import Pending
 
 
 class Session(Protocol):
     """The part of onnxruntime.InferenceSession that an engine uses."""
 
     def run(self, output_names: list[str] | None, input_feed: dict[str, np.ndarray]) -> list[np.ndarray]: ...
-
-
-class Pending(Protocol):
-    """Rows that are being computed, or wait for it."""
-
-    def result(self) -> np.ndarray:
-        """Wait for the rows' logits; an error in any of them is raised, and the others are given up.
-
-        NaN are the logits of a row for which the device has no memory, and of no other.
-
-        Raises:
-            CancelledError: rows were given up.
-        """
-        ...
-
-    def cancel(self) -> None:
-        """Give up the rows that no thread has begun yet."""
-        ...
-
-
-@contextlib.contextmanager
-def given_up_on_error(pending: Pending) -> Iterator[None]:
-    """After an error or an interrupt nobody would ever wait for these rows."""
-    try:
-        yield
-    except BaseException:
-        pending.cancel()
-        raise
 
 
 class Computing(Protocol):
@@ -55,13 +27,13 @@ class Engine(Computing, Protocol):
     """What turns token rows into logits, now or while the caller does something else.
 
     Attributes:
-        window_rows: how many rows it wants at a time, to order them by length.
+        chunk_rows: how many rows it wants at a time, to order them by length.
         journal_rows: how many rows it is worth making durable: seconds of work to milliseconds of the disk's.
         batch_tokens: padded tokens of a batch at most, as far as memory allowed; None where there are no batches.
         padding: the share of all tokens computed that was padding; None where nothing is padded.
     """
 
-    window_rows: int
+    chunk_rows: int
     journal_rows: int
 
     @property
@@ -71,7 +43,7 @@ class Engine(Computing, Protocol):
     def padding(self) -> float | None: ...
 
     def warm_up(self, token: int) -> None:
-        """Meet what is short before the first row is computed.
+        """Compute what needs the most memory, so that running out of it fails before the first row.
 
         Args:
             token: any id that the model knows.
@@ -82,10 +54,11 @@ class Engine(Computing, Protocol):
         """What is worth knowing of how it computed."""
         ...
 
-    def submit(self, rows: Sequence[np.ndarray]) -> Pending:
+    def submit(self, rows: Sequence[np.ndarray]) -> Pending[np.ndarray]:
         """Begin with token ids, as for `logits`; the result is in the order given.
 
         What was submitted first is computed first; while it is, the caller reads and tokenizes what comes next.
+        NaN are the logits of a row for which the device has no memory, and of no other.
         """
         ...
 

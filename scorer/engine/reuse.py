@@ -7,7 +7,8 @@ from hashlib import blake2b
 
 import numpy as np
 
-from scorer.engine.protocols import Engine, Pending, given_up_on_error
+from scorer.engine.pending import Pending
+from scorer.engine.protocols import Engine
 
 # Some 350 bytes each: a key of 16 bytes, a few logits, and what Python adds.
 _REMEMBERED = 8_192
@@ -27,8 +28,11 @@ class Reuse:
         self._known: OrderedDict[bytes, _Slot] = OrderedDict()
         self._lock = threading.Lock()
 
-    def submit(self, rows: Sequence[np.ndarray]) -> "PendingReuse":
-        """As `scorer.engine.protocols.Engine.submit`; rows that are still being computed for another call are waited for."""
+    def submit(self, rows: Sequence[np.ndarray]) -> Pending[np.ndarray]:
+        """As `scorer.engine.protocols.Engine.submit`, for at least one row.
+
+        Rows that are still being computed for another call are waited for.
+        """
         slots: list[_Slot] = []
         new: dict[bytes, _Slot] = {}
         new_rows: list[np.ndarray] = []
@@ -48,52 +52,32 @@ class Reuse:
             self._known.update(new)
             while len(self._known) > self._remembered:
                 self._known.popitem(last=False)
-        return PendingReuse(self, computing, new, list(zip(rows, slots, strict=True)))
 
-    def forget(self, slots: "dict[bytes, _Slot]") -> None:
-        """Rows that came to nothing have to be computed when they are asked for again."""
-        with self._lock:
-            for key, slot in slots.items():
-                if self._known.get(key) is slot:
-                    del self._known[key]
+        def collect() -> np.ndarray:
+            computing.result()
+            logits = np.stack([self._logits(row, slot) for row, slot in zip(rows, slots, strict=True)])
+            if np.isnan(logits).any():  # there may be memory for such a row another time
+                self._forget(new)
+            return logits
 
-    def compute(self, rows: Sequence[np.ndarray]) -> np.ndarray:
-        """The rows' logits, whatever is remembered."""
-        return self._engine.logits(rows)
+        def cancel() -> None:
+            computing.cancel()
+            self._forget(new)
 
-
-class PendingReuse:
-    """Rows on their way; see `scorer.engine.protocols.Pending`."""
-
-    def __init__(
-        self,
-        reuse: Reuse,
-        computing: Pending,
-        own: "dict[bytes, _Slot]",
-        rows: "list[tuple[np.ndarray, _Slot]]",
-    ) -> None:
-        self._reuse = reuse
-        self._computing = computing
-        self._own = own
-        self._rows = rows
-
-    def result(self) -> np.ndarray:
-        with given_up_on_error(self):
-            self._computing.result()
-            logits = np.stack([self._logits(row, slot) for row, slot in self._rows])
-        if np.isnan(logits).any():  # there may be memory for such a row another time
-            self._reuse.forget(self._own)
-        return logits
-
-    def cancel(self) -> None:
-        self._computing.cancel()
-        self._reuse.forget(self._own)
+        return Pending(collect, cancel)
 
     def _logits(self, row: np.ndarray, slot: "_Slot") -> np.ndarray:
         try:
             return slot.logits()
         except Exception:  # another call's rows failed or were given up, which says nothing about this one
-            return np.asarray(self._reuse.compute([row])[0])
+            return np.asarray(self._engine.logits([row])[0])
+
+    def _forget(self, slots: "dict[bytes, _Slot]") -> None:
+        """Compute these rows anew when they are asked for again: they failed, or were given up."""
+        with self._lock:
+            for key, slot in slots.items():
+                if self._known.get(key) is slot:
+                    del self._known[key]
 
 
 class _Slot:
@@ -104,13 +88,13 @@ class _Slot:
     def __init__(self, index: int) -> None:
         self._index = index
         self._logits: np.ndarray | None = None
-        self.computing: Pending | None = None
+        self.computing: Pending[np.ndarray] | None = None
 
     def logits(self) -> np.ndarray:
         """(logits,); raises what computing them raised."""
         computing = self.computing
         if self._logits is None and computing is not None:
             self._logits = computing.result()[self._index].copy()
-            self.computing = None  # let go of the window's other rows
+            self.computing = None  # let go of the other rows that were submitted with it
         assert self._logits is not None
         return self._logits

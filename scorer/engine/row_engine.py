@@ -1,4 +1,4 @@
-"""What engines are; that of CPUs, token rows to logits, a row a run; logits to probabilities."""
+"""The engine of CPUs: token rows to logits, a row a run."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -8,7 +8,8 @@ import numpy as np
 
 from scorer.base.timing import Phases
 from scorer.engine.batches import by_length
-from scorer.engine.protocols import Session, finite, given_up_on_error
+from scorer.engine.pending import Pending, given_up_on_error
+from scorer.engine.protocols import Session, finite
 
 
 class RowEngine:
@@ -24,7 +25,7 @@ class RowEngine:
         phases: where the seconds go that it computes.
     """
 
-    window_rows = 256
+    chunk_rows = 256
     journal_rows = 256
     batch_tokens = None
     padding = None
@@ -41,12 +42,13 @@ class RowEngine:
     def remarks(self) -> list[str]:
         return []
 
-    def submit(self, rows: Sequence[np.ndarray]) -> "_Rows":
+    def submit(self, rows: Sequence[np.ndarray]) -> Pending[np.ndarray]:
         job = _Rows(self._run, rows)
-        with given_up_on_error(job):
+        pending = Pending(job.logits, job.cancel)
+        with given_up_on_error(pending):
             for _ in rows:
                 job.tasks.append(self._pool.submit(job.one))
-        return job
+        return pending
 
     def logits(self, rows: Sequence[np.ndarray]) -> np.ndarray:
         return self.submit(rows).result()
@@ -67,7 +69,6 @@ class _Rows:
         self._rows = rows
         self._waiting = deque(by_length([len(row) for row in rows]))
         self._done: list[np.ndarray | None] = [None] * len(rows)
-        self._result: np.ndarray | None = None
 
     def one(self) -> None:
         try:
@@ -80,18 +81,14 @@ class _Rows:
             self.cancel()
             raise
 
-    def result(self) -> np.ndarray:
-        if self._result is None:
-            try:
-                for task in self.tasks:
-                    task.result()
-            finally:
-                self.cancel()  # after an error or an interrupt the other threads stop with their row
-            done = [logits for logits in self._done if logits is not None]
-            if len(done) < len(self._rows):
-                raise CancelledError
-            self._result = np.concatenate(done) if done else np.empty((0, 0))
-        return self._result
+    def logits(self) -> np.ndarray:
+        for task in self.tasks:
+            task.result()
+        done = [logits for logits in self._done if logits is not None]
+        if len(done) < len(self._rows):
+            raise CancelledError
+        return np.concatenate(done) if done else np.empty((0, 0))
 
     def cancel(self) -> None:
+        """Leave the threads no row but those that they have."""
         self._waiting.clear()

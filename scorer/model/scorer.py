@@ -16,8 +16,9 @@ from scorer.engine import memory_limit, runtime
 from scorer.engine.batches import Lengths
 from scorer.engine.gpu import ARENA_STRATEGY, BATCH_TOKENS, Gpu, are_devices
 from scorer.engine.multi_gpu import DeviceEngine
+from scorer.engine.pending import Pending
 from scorer.engine.protocols import Computing, Engine
-from scorer.engine.reuse import PendingReuse, Reuse
+from scorer.engine.reuse import Reuse
 from scorer.engine.spec import EngineSpec
 from scorer.model.bundle import TOKENIZER, Bundle, load_bundle
 from scorer.model.decision import Decision, probabilities
@@ -127,7 +128,7 @@ class Scorer:
             self.engine.warm_up(self.tokenizer.highest_id)
         self.phases.clear()
         self._reuse = Reuse(self.engine)
-        self.window_rows = self.engine.window_rows
+        self.chunk_rows = self.engine.chunk_rows
         self.journal_rows = self.engine.journal_rows
 
     def _open_engine(self, gpu: Gpu, cores: int, devices: Sequence[int]) -> Engine:
@@ -161,9 +162,11 @@ class Scorer:
             raise OutOfMemory("the device has no memory for one of the texts, not even alone.")
         return scores
 
-    def submit(self, tokens: Tokens) -> "PendingScores":
+    def submit(self, tokens: Tokens) -> Pending[Scores]:
         """Begin to score token ids; meanwhile the next ones can be read and tokenized. First come, first served."""
-        return PendingScores(self, self._reuse.submit(tokens.ids) if tokens.ids else None)
+        if not tokens.ids:
+            return Pending(lambda: Scores([], np.empty((0, len(self.labels)))))
+        return self._reuse.submit(tokens.ids).map(self.scores)
 
     def remarks(self) -> list[str]:
         """What is worth knowing of how it was computed: on CUDA how much of it was padding, and if memory was short."""
@@ -184,25 +187,6 @@ class Scorer:
         if found.shape[1] != len(self.labels):
             raise BundleError(f"the graph gives {found.shape[1]} scores for {len(self.labels)} labels.")
         return Scores(self.decision.labels(found, self.labels), found)
-
-
-@dataclass(frozen=True)
-class PendingScores:
-    """Texts that are being scored; their tokens were given to `Scorer.submit`."""
-
-    scorer: Scorer
-    logits: PendingReuse | None
-
-    def result(self) -> Scores:
-        """Wait for the scores."""
-        if self.logits is None:
-            return Scores([], np.empty((0, len(self.scorer.labels))))
-        return self.scorer.scores(self.logits.result())
-
-    def cancel(self) -> None:
-        """Give up what no thread has begun yet."""
-        if self.logits is not None:
-            self.logits.cancel()
 
 
 def choose(bundle: Bundle, provider: str, precision: str, gpu: Gpu = Gpu()) -> Choice:

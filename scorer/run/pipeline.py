@@ -17,7 +17,7 @@ from scorer.rows.record import Cell, Reject
 from scorer.rows.rejects import format_reject
 from scorer.rows.writer import Formatter, formatter
 from scorer.run import chunks
-from scorer.run.chunks import Model, Window, scored_ahead
+from scorer.run.chunks import Chunk, Model, scored_ahead
 from scorer.run.limits import Limits
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def score_rows(
         for window in ahead:
             passed = limits.passed(counts.rows_rejected + len(window.rejects))
             # Waited for before anything is counted: counts that an interrupt finds go together.
-            found = None if passed else window.result()
+            found = None if passed else window.scored.result()
             counts.rows_in += len(window.rejects) + len(window.records)
             counts.rejected.update(reject.reason for reject in window.rejects)
             rejected = window.rejects
@@ -103,7 +103,7 @@ def score_rows(
 
 
 def _scored(
-    window: Window, result: tuple[Tokens, Scores], model: Model, summary: Summary, wanted: Wanted
+    window: Chunk, result: tuple[Tokens, Scores], model: Model, summary: Summary, wanted: Wanted
 ) -> tuple[list[tuple[Cell, ...]], list[Reject]]:
     """The output's rows of a window, and what the device had no memory for; counts both."""
     tokens, found = result

@@ -85,7 +85,7 @@ class Sums:
         return [(feed["input_ids"] * feed["attention_mask"]).sum(axis=1, keepdims=True).astype(np.float32)]
 
 
-def test_windows_of_any_rows_come_in_few_shapes_longest_first_within_the_budget():
+def test_chunks_of_any_rows_come_in_few_shapes_longest_first_within_the_budget():
     random, session = np.random.default_rng(5), Sums()
     engine = BatchEngine(lambda: [session], 2000, Lengths(100))
     for count in (1, 2, 30, 301, 302, 303, 999):
@@ -322,7 +322,7 @@ def test_a_row_that_fits_on_a_new_session_gets_its_score():
     assert len(opened) == 2
 
 
-def test_the_result_of_a_window_is_put_together_once_however_often_it_is_asked_for(monkeypatch):
+def test_the_result_of_a_chunk_is_put_together_once_however_often_it_is_asked_for(monkeypatch):
     reuse = Reuse(BatchEngine(lambda: [Sums()], 4096, Lengths(64)))
     made = []
     empty = np.empty

@@ -30,7 +30,7 @@ def rows(*values):
     return [np.array(value, dtype=np.int64) for value in values]
 
 
-def test_equal_rows_are_computed_once_in_a_window_and_across_windows():
+def test_equal_rows_are_computed_once_in_a_chunk_and_across_chunks():
     session = Counting()
     reuse = Reuse(RowEngine(session, 2))
     first = reuse.submit(rows([1, 2], [3], [1, 2]))
@@ -48,7 +48,7 @@ def test_only_the_latest_rows_are_remembered():
     assert session.ran == [(1,), (2,), (3,), (2,)]  # [2] was the longest unused when [3] came
 
 
-def test_a_window_with_more_rows_than_are_remembered_is_whole():
+def test_a_chunk_with_more_rows_than_are_remembered_is_whole():
     reuse = Reuse(RowEngine(Counting(), 2), remembered=3)
     assert reuse.submit(rows(*([number] for number in range(50)))).result().tolist() == [[n] for n in range(50)]
 

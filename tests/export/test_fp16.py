@@ -224,7 +224,7 @@ def scores(path):
 
 
 def test_the_way_through_cuda_gives_every_row_its_score_in_order(score, many, cpu_as_gpu, monkeypatch):
-    monkeypatch.setattr(BatchEngine, "window_rows", 256)
+    monkeypatch.setattr(BatchEngine, "chunk_rows", 256)
     score(many / "in.jsonl", "-o", many / "cpu.csv", "--precision", "fp32")
     result = score(many / "in.jsonl", "-o", many / "cuda.csv", "--provider", "cuda", "--batch-tokens", 700)
     assert result.code == 3

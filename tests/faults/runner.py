@@ -55,7 +55,7 @@ class Injected(Scorer):
         self.tokenizer, self.unknown_id = self, -1
         self.engine = RowEngine(self, 2)
         self._reuse = Reuse(self.engine)
-        self.window_rows = self.journal_rows = self.window
+        self.chunk_rows = self.journal_rows = self.window
 
     def encode(self, texts):
         return Tokens([np.frombuffer(text.encode(), np.uint8).astype(np.int64) for text in texts], [False] * len(texts))

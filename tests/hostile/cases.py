@@ -55,7 +55,7 @@ class Model(Scorer):
         self.engine, self.decision = _SHARED, Decision()
         self.phases, self.unknown_id = Phases(), -1
         self._reuse = Reuse(self.engine)
-        self.window_rows = self.journal_rows = 8
+        self.chunk_rows = self.journal_rows = 8
 
     def encode(self, texts):
         codes = [np.array([*text.encode("utf-8", "surrogatepass"), 0], dtype=np.int64) for text in texts]

@@ -9,24 +9,25 @@ from factories import reviews
 
 from scorer.base.errors import BundleError, InputError
 from scorer.base.timing import Phases
+from scorer.engine.pending import Pending
 from scorer.engine.row_engine import RowEngine
 from scorer.model.decision import Decision
 from scorer.model.scorer import Scores
 from scorer.model.tokenizer import Tokens
 from scorer.rows.columns import Wanted
 from scorer.rows.record import Position, Record, Reject
-from scorer.run.chunks import windows
+from scorer.run.chunks import chunks
 from scorer.run.limits import Limits, RejectLimitPassed
 from scorer.run.pipeline import score_rows
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_the_output_is_the_same_for_any_threads_and_any_window(score, tmp_path, monkeypatch, precision):
+def test_the_output_is_the_same_for_any_threads_and_any_chunk(score, tmp_path, monkeypatch, precision):
     texts = [*reviews(70, 2, 14).texts, "", "good", "good", *reviews(30, 2, 14).texts]
     (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     outputs = set()
-    for threads, window in ((1, 256), (4, 256), (2, 1), (3, 7)):
-        monkeypatch.setattr(RowEngine, "window_rows", window)
+    for threads, rows in ((1, 256), (4, 256), (2, 1), (3, 7)):
+        monkeypatch.setattr(RowEngine, "chunk_rows", rows)
         arguments = (tmp_path / "in.jsonl", "-o", tmp_path / "out.csv", "--precision", precision, "--details")
         assert score(*arguments, "--threads", threads).code == 3  # the empty text is rejected
         outputs.add((tmp_path / "out.csv").read_bytes() + (tmp_path / "out.csv.rejects.jsonl").read_bytes())
@@ -34,10 +35,10 @@ def test_the_output_is_the_same_for_any_threads_and_any_window(score, tmp_path, 
 
 
 class Words:
-    """A tokenizer and a model in one; writes down which windows were tokenized, and which were given up."""
+    """A tokenizer and a model in one; writes down which chunks were tokenized, and which were given up."""
 
     labels = ("no", "yes")
-    window_rows = 2
+    chunk_rows = 2
 
     def __init__(self, log):
         self.log = log
@@ -51,19 +52,13 @@ class Words:
         return Tokens([np.array([len(text)]) for text in texts], [False] * len(texts))
 
     def submit(self, tokens):
-        return Later(self, len(tokens.ids), len(self.tokenized))
+        rows, number = len(tokens.ids), len(self.tokenized)
 
+        def collect():
+            self.log.append(f"result {number}")
+            return Scores(["yes"] * rows, np.full((rows, 2), 0.5))
 
-class Later:
-    def __init__(self, model, rows, number):
-        self.model, self.rows, self.number = model, rows, number
-
-    def result(self):
-        self.model.log.append(f"result {self.number}")
-        return Scores(["yes"] * self.rows, np.full((self.rows, 2), 0.5))
-
-    def cancel(self):
-        self.model.cancelled.append(self.number)
+        return Pending(collect, lambda: self.cancelled.append(number))
 
 
 class Reading:
@@ -111,7 +106,7 @@ def run(items, limits=NO_LIMITS):
     return model, log, output.data, summary
 
 
-def test_three_windows_are_on_their_way_while_the_next_is_read():
+def test_three_chunks_are_on_their_way_while_the_next_is_read():
     model, log, output, summary = run([record(row) for row in range(1, 13)])
     assert log == [
         *(f"read {row}" for row in range(1, 9)), "result 1", "read 9", "read 10", "result 2", "read 11", "read 12",
@@ -123,7 +118,7 @@ def test_three_windows_are_on_their_way_while_the_next_is_read():
     assert model.phases.seconds.keys() == {"read", "tokenize", "write"}
 
 
-def test_the_next_window_is_read_and_the_last_one_is_written_while_one_is_tokenized():
+def test_the_next_chunk_is_read_and_the_last_one_is_written_while_one_is_tokenized():
     reached, model = threading.Event(), Words([])
 
     class Slow(Reading):
@@ -134,7 +129,7 @@ def test_the_next_window_is_read_and_the_last_one_is_written_while_one_is_tokeni
                 yield item
 
     def encode(texts):
-        assert reached.wait(20)  # two windows on: that is read meanwhile
+        assert reached.wait(20)  # two chunks on: that is read meanwhile
         return Words.encode(model, texts)
 
     model.encode = encode
@@ -168,21 +163,21 @@ def test_when_too_much_is_rejected_what_waits_in_the_engine_is_given_up():
 
 
 @pytest.mark.parametrize("most", [256, 1000, 8192])
-def test_windows_begin_small_and_end_where_the_input_alone_says(most):
+def test_chunks_begin_small_and_end_where_the_input_alone_says(most):
     rows = [record(row) for row in range(1, 40_001)]
-    cut = list(windows(rows, most))
-    assert [item for window in cut for item in window] == rows
+    cut = list(chunks(rows, most))
+    assert [item for chunk in cut for item in chunk] == rows
     assert len(cut[0]) == min(1024, most)
     assert max(map(len, cut)) == most
-    ends = [window[-1].row for window in cut]
+    ends = [chunk[-1].row for chunk in cut]
     for begin in (4097, 8193, 10_241):  # as where a run was resumed
-        assert [window[-1].row for window in windows(rows[begin - 1 :], most)] == [end for end in ends if end >= begin]
+        assert [chunk[-1].row for chunk in chunks(rows[begin - 1 :], most)] == [end for end in ends if end >= begin]
     assert {8192, 16_384, 24_576} <= set(ends) or most == 1000
 
 
 def test_where_the_input_breaks_off_what_was_read_before_is_still_written():
     def broken():
-        yield from (record(row) for row in range(1, 6))  # the third window is not full
+        yield from (record(row) for row in range(1, 6))  # the third chunk is not full
         raise InputError("the archive ends too early.")
 
     class Broken(Reading):

@@ -19,7 +19,7 @@ from scorer.engine.row_engine import RowEngine
 from scorer.report.examples import Example, Examples
 from scorer.report.summary import Counts, Summary
 from scorer.run.checkpoint import Work
-from scorer.run.chunks import windows
+from scorer.run.chunks import chunks
 from scorer.run.journal import Entry, Header, Journal, Part
 from scorer.storage.atomic import LocalPlace, sibling
 from scorer.storage.lock import hold, let_go
@@ -253,7 +253,7 @@ def test_after_a_restart_that_was_interrupted_the_advice_is_without_it(score, fo
 def test_windows_are_of_a_fixed_number_of_records_however_large_they_are(
     score, folder, interrupted, monkeypatch, calls
 ):
-    monkeypatch.setattr("scorer.run.chunks.windows", partial(windows, size=200))  # some three records
+    monkeypatch.setattr("scorer.run.chunks.chunks", partial(chunks, size=200))  # some three records
     result = interrupted(calls, folder / "in.jsonl", "-o", folder / "out.csv")
     found = re.search(r"(\d+) rows are done", result.err)
     assert found is not None
