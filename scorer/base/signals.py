@@ -51,6 +51,13 @@ def held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def ignore() -> None:
+    """Ignore both from now on, and what came while this process was started within `held`."""
+    for number in _STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+
+
 def check() -> None:
     """Raise `Interrupted` again, should it have come where Python drops exceptions, as in a finalizer."""
     if _received is not None and not _deferred:

@@ -1,56 +1,30 @@
-"""The process of one device: computes what `scorer.engine.multi_gpu` sends, and ends when nobody is there to send any more."""
+"""The process of one device: computes what `scorer.engine.multi_gpu` sends, and ends when nobody is there to send any more.
+
+``python -m scorer.engine.gpu_worker DESCRIPTOR...``: each descriptor is one end of a connection.
+"""
 
 import contextlib
 import os
+import sys
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING
 
-from scorer.base.errors import ScorerError, known
+import numpy as np
+
+from scorer.base import signals
+from scorer.base.errors import known
 from scorer.base.timing import Phases
 from scorer.engine import memory_limit
 from scorer.engine.batch_engine import BatchEngine
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from scorer.engine.protocols import Engine
-
-
-@dataclass(frozen=True)
-class Request:
-    """Rows to compute, int32 (sequence,) each; or a token to warm up with."""
-
-    rows: "Sequence[np.ndarray]" = ()
-    token: int | None = None
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What came of a request, and what was counted since the last reply.
-
-    Attributes:
-        logits: float32 (rows, logits).
-        error: instead of them.
-        seconds: by phase.
-        tokens, padded_tokens: computed.
-        batch_tokens: of a batch, as far as memory allowed.
-    """
-
-    logits: "np.ndarray | None" = None
-    error: ScorerError | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
-    tokens: int = 0
-    padded_tokens: int = 0
-    batch_tokens: int | None = None
+from scorer.engine.device_messages import Reply, Request
+from scorer.engine.protocols import Engine
 
 
 class _Server:
     """An engine for several connections at a time."""
 
-    def __init__(self, engine: "Engine", phases: Phases) -> None:
+    def __init__(self, engine: Engine, phases: Phases) -> None:
         self._engine = engine
         self._phases = phases
         self._counting = threading.Lock()
@@ -65,8 +39,6 @@ class _Server:
             os._exit(0)
 
     def _reply(self, request: Request) -> Reply:
-        import numpy as np
-
         logits, error = None, None
         try:
             if request.token is not None:
@@ -90,6 +62,7 @@ class _Server:
 
 def main(descriptors: Sequence[int]) -> None:
     """Serve on these descriptors; the first one brings the engine's `scorer.engine.spec.EngineSpec`."""
+    signals.ignore()  # they are for the process that started this one
     connections = [Connection(descriptor) for descriptor in descriptors]
     phases = Phases()
     try:
@@ -106,3 +79,7 @@ def main(descriptors: Sequence[int]) -> None:
     for connection in connections[1:]:
         threading.Thread(target=server.serve, args=(connection,), daemon=True).start()
     server.serve(connections[0])
+
+
+if __name__ == "__main__":
+    main([int(descriptor) for descriptor in sys.argv[1:]])

@@ -1,5 +1,6 @@
 """Several GPUs at once: a process each, and one engine here that gives them what they compute."""
 
+import os
 import pickle
 import signal
 import subprocess
@@ -17,11 +18,13 @@ from queue import SimpleQueue
 
 import numpy as np
 
+from scorer.base import signals
 from scorer.base.errors import DeviceLost
 from scorer.base.timing import Phases
+from scorer.engine import gpu_worker
 from scorer.engine.batch_engine import begin_batches
 from scorer.engine.batches import token_budget
-from scorer.engine.gpu_worker import Reply, Request
+from scorer.engine.device_messages import Reply, Request
 from scorer.engine.pending import Pending
 from scorer.engine.spec import EngineSpec
 
@@ -29,15 +32,6 @@ from scorer.engine.spec import EngineSpec
 _CONNECTIONS = 2
 # Pieces of a chunk for each device: the quicker one takes more of them.
 _PIECES = 4
-# Signals are for the process that started it. The path is that process's, however it came to it.
-_PROGRAM = """
-import signal, sys
-signal.signal(signal.SIGINT, signal.SIG_IGN)
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
-sys.path[:] = {path!r}
-from scorer.engine.gpu_worker import main
-main({descriptors!r})
-"""
 
 
 class DeviceEngine:
@@ -58,10 +52,11 @@ class DeviceEngine:
     def __init__(self, spec: EngineSpec, devices: Sequence[int], phases: Phases) -> None:
         self.chunk_rows = spec.kind.chunk_rows
         self.journal_rows = spec.kind.journal_rows
-        self._spec = spec
-        self.workers = [DeviceWorker(spec, device, len(devices), phases) for device in devices]
+        self._lengths = None if spec.provider == "cpu" else spec.lengths  # of rows that are padded
+        self.workers = [DeviceWorker(spec, device, phases) for device in devices]
+        cores = max(1, spec.cores // len(devices))
         for worker in self.workers:
-            worker.begin_to_open()
+            worker.begin_to_open(replace(spec, gpu=replace(spec.gpu, device_id=worker.device), cores=cores))
         for worker in self.workers:
             worker.wait_until_open()
         self._free: SimpleQueue[tuple[DeviceWorker, Connection]] = SimpleQueue()
@@ -102,10 +97,10 @@ class DeviceEngine:
     def _pieces(self, rows: Sequence[np.ndarray]) -> list[list[int]]:
         """Row numbers, longest rows first; on CUDA whole batches, since a device fills the batches of a piece up."""
         wanted = _PIECES * len(self.workers)
-        if self._spec.provider == "cpu":
+        lengths = self._lengths
+        if lengths is None:
             costs = [len(row) for row in rows]
             return token_budget(costs, max(1, sum(costs) // wanted))
-        lengths = self._spec.lengths
         batches = token_budget([lengths.cost(lengths.padded(len(row))) for row in rows], self.batch_tokens)
         together = max(1, len(batches) // wanted)
         return [list(chain(*batches[at : at + together])) for at in range(0, len(batches), together)]
@@ -130,7 +125,7 @@ class DeviceWorker:
         batch_tokens: padded tokens of a batch, as far as its memory allowed.
     """
 
-    def __init__(self, spec: EngineSpec, device: int, count: int, phases: Phases) -> None:
+    def __init__(self, spec: EngineSpec, device: int, phases: Phases) -> None:
         self.device = device
         self.rows = self.tokens = self.padded_tokens = 0
         self.batch_tokens = spec.batch_tokens
@@ -141,22 +136,24 @@ class DeviceWorker:
         self.connections = [own for own, _ in pairs]
         theirs = [other.fileno() for _, other in pairs]
         # Not forked, which CUDA does not survive; nor by multiprocessing, which would import the caller's program again.
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM.format(path=sys.path, descriptors=theirs)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,  # libraries print there
-            pass_fds=theirs,
-            start_new_session=True,  # Ctrl-C is for this process alone
-        )
+        with signals.held():  # the process inherits that, until it ignores them
+            self._process = subprocess.Popen(
+                # -P: the current folder is looked through only where it is in this process's own path.
+                [sys.executable, "-P", "-m", gpu_worker.__name__, *map(str, theirs)],
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,  # libraries print there
+                pass_fds=theirs,
+                start_new_session=True,  # Ctrl-C is for this process alone
+            )
         for _, other in pairs:
             other.close()
         weakref.finalize(self, _end, self._process, self.connections).atexit = False
-        self._spec = replace(spec, gpu=replace(spec.gpu, device_id=device), cores=max(1, spec.cores // count))
 
-    def begin_to_open(self) -> None:
-        """Send the engine, with all of its weights, once every process is starting."""
+    def begin_to_open(self, spec: EngineSpec) -> None:
+        """Send the engine, with all of its weights, once every process is starting; they are not kept here."""
         with suppress(OSError):  # it is gone, as the answer will tell
-            self.connections[0].send(self._spec)
+            self.connections[0].send(spec)
 
     def wait_until_open(self) -> None:
         """Raise what went wrong in the other process, if anything did."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from scorer.base.timing import Phases
 from scorer.engine import runtime
 from scorer.engine.batches import Lengths
 from scorer.engine.gpu import Gpu
-from scorer.engine.multi_gpu import DeviceEngine
+from scorer.engine.multi_gpu import DeviceEngine, DeviceWorker
 from scorer.engine.row_engine import RowEngine
 from scorer.model.scorer import Scorer
 
@@ -161,6 +162,58 @@ def test_the_processes_end_with_the_one_that_started_them(bundle, tmp_path, numb
     while (left := [pid for pid in workers if Path(f"/proc/{pid}").exists()]) and time.monotonic() < end:
         time.sleep(0.05)
     assert not left
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_process_leaves_signals_to_the_one_that_started_it_from_its_very_beginning(bundle, rows, number):
+    spec = batches_on_cpu(bundle)
+    worker = DeviceWorker(spec, 0, Phases())
+    for seconds in (0.01, 0.1, 1):  # as it starts, imports, waits
+        os.kill(worker._process.pid, number)
+        time.sleep(seconds)
+    worker.begin_to_open(spec)
+    worker.wait_until_open()
+    os.kill(worker._process.pid, number)
+    assert (worker.logits(rows[:3]) == spec.open(Phases()).logits(rows[:3])).all()
+
+
+_FAILS_ON_TWO = """
+import sys
+sys.path.insert(0, sys.argv[1])  # as a program does that keeps its modules elsewhere
+from devicespecs import Failing
+from scorer.base.errors import OutOfMemory
+from scorer.base.timing import Phases
+from scorer.engine.batches import Lengths
+from scorer.engine.gpu import Gpu
+from scorer.engine.multi_gpu import DeviceEngine
+
+try:
+    DeviceEngine(Failing(b"", {}, "cpu", Gpu(), 2, 1, Lengths(8), 1), [0, 1], Phases())
+except OutOfMemory as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("current", ["is not searched", "is searched"])
+def test_a_process_finds_the_modules_of_the_one_that_started_it_and_no_others(tmp_path, current):
+    modules, program = ROOT / "tests" / "engine", tmp_path / "program.py"
+    (tmp_path / "current").mkdir()
+    if current == "is searched":
+        shutil.copy(modules / "devicespecs.py", tmp_path / "current")
+        command = ["-c", _FAILS_ON_TWO, ""]
+    else:
+        (tmp_path / "current" / "devicespecs.py").write_text("raise SystemExit('of the current folder')")
+        program.write_text(_FAILS_ON_TWO)
+        command = [program, modules]
+    found = subprocess.run(
+        [sys.executable, *command],
+        cwd=tmp_path / "current",
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (found.stdout, found.stderr) == ("the device has no memory for the model.\n", "")
 
 
 @pytest.mark.parametrize(
