@@ -40,6 +40,11 @@ class EngineSpec:
     width: int
 
     @property
+    def size(self) -> int:
+        """Bytes of the graph and its weights."""
+        return len(self.graph) + sum(map(len, self.external.values()))
+
+    @property
     def kind(self) -> type[RowEngine] | type[BatchEngine]:
         return RowEngine if self.provider == "cpu" else BatchEngine
 

@@ -42,7 +42,7 @@ def fingerprint(
         "review-scorer": __version__,
         "onnxruntime": onnxruntime_version(),
         "tokenizers": tokenizers.__version__,
-        "the model": f"{scorer.manifest.name}, id {scorer.bundle.id}",
+        "the model": f"{scorer.manifest.name}, id {scorer.bundle_id}",
         "--provider": scorer.choice.provider,
         "--precision": scorer.choice.precision,
         "the inputs": list(options.inputs),

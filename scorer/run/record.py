@@ -185,8 +185,8 @@ class RunRecord:
     def _bundle(self) -> dict[str, Any] | None:
         if self.scorer is None:
             return None
-        bundle = self.scorer.bundle
-        return {"name": self.scorer.manifest.name, "id": bundle.id, "path": _text(str(bundle.path))}
+        scorer = self.scorer
+        return {"name": scorer.manifest.name, "id": scorer.bundle_id, "path": _text(str(scorer.bundle_path))}
 
     def _shard(self) -> dict[str, int] | None:
         shard, rows = self.options.shard, self.shard_rows

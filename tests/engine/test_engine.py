@@ -1,5 +1,6 @@
 """A row's score depends on its text and the bundle, and on nothing else."""
 
+import ctypes
 import gc
 import threading
 import weakref
@@ -71,6 +72,18 @@ def test_batches_hold_every_row_once_and_no_more_tokens_than_the_budget():
     batches = token_budget(lengths, 128)
     assert sorted(row for batch in batches for row in batch) == list(range(200))
     assert all(len(batch) * max(lengths[row] for row in batch) <= 128 for batch in batches)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_a_session_does_not_need_the_weights_files_once_it_is_open(bundle, rows, precision):
+    """They are let go of then: a session that read them later would compute with whatever is there by that time."""
+    weights = {name: bytes(bytearray(data)) for name, data in bundle.external(precision).items()}
+    engine = RowEngine(runtime.Session(bundle.graph(precision), "cpu", external=weights), 1)
+    expected = engine.logits(rows)
+    for data in weights.values():
+        ctypes.memset(id(data) + bytes.__basicsize__ - 1, 0x5A, len(data))
+        assert set(data) == {0x5A}
+    assert (engine.logits(rows) == expected).all()
 
 
 class Sums:

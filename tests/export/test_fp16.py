@@ -296,7 +296,7 @@ def test_a_gpu_that_cannot_compute_the_longest_text_is_known_at_the_start(score,
     monkeypatch.setattr(runtime, "Lane", Narrow)
     monkeypatch.setattr(
         "scorer.model.scorer.check_golden_rows",
-        lambda bundle, choice, tokenizer, engine: engine.logits([np.ones(3, int)]),
+        lambda path, manifest, choice, tokenizer, engine: engine.logits([np.ones(3, int)]),
     )
     result = score(many / "in.jsonl", "-o", many / "o.csv", "--provider", "cuda")
     assert result.code == 1

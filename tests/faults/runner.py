@@ -29,8 +29,9 @@ from scorer.cli.program import run_command
 from scorer.cli.score import command, main
 from scorer.engine.reuse import Reuse
 from scorer.engine.row_engine import RowEngine
+from scorer.model.choice import Choice
 from scorer.model.decision import Decision
-from scorer.model.scorer import Choice, Scorer
+from scorer.model.scorer import Scorer
 from scorer.model.tokenizer import Tokens
 
 # What can be asked to fail: the calls by which bytes come in and get out, are made durable, visible, and taken away.
@@ -46,7 +47,7 @@ class Injected(Scorer):
 
     def __init__(self, *arguments, **options):
         time.sleep(self.load_seconds)
-        self.bundle = SimpleNamespace(id="injected", path="injected")
+        self.bundle_id = self.bundle_path = "injected"
         self.manifest = SimpleNamespace(name="injected", temperature=1.0, reference=None)
         self.decision = Decision()
         self.labels = ("negative", "positive")

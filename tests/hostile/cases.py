@@ -14,8 +14,9 @@ from scorer.base.errors import ScorerError
 from scorer.base.timing import Phases
 from scorer.engine.reuse import Reuse
 from scorer.engine.row_engine import RowEngine
+from scorer.model.choice import Choice
 from scorer.model.decision import Decision
-from scorer.model.scorer import Choice, Scorer
+from scorer.model.scorer import Scorer
 from scorer.model.tokenizer import Tokens
 from scorer.run.options import ScoreOptions
 
@@ -46,11 +47,8 @@ class Model(Scorer):
         name = "none"
         reference = None
 
-    class Bundle:
-        id = "none"
-
     def __init__(self, *arguments, **options):
-        self.bundle, self.manifest, self.labels = self.Bundle, self.Manifest, ("negative", "positive")
+        self.bundle_id, self.manifest, self.labels = "none", self.Manifest, ("negative", "positive")
         self.choice, self.tokenizer = Choice("cpu", "fp32", "as asked"), self
         self.engine, self.decision = _SHARED, Decision()
         self.phases, self.unknown_id = Phases(), -1

@@ -11,8 +11,9 @@ from factories import list_again
 
 from scorer.base.errors import BundleError, ProviderError, UsageError
 from scorer.model.bundle import SUMS, load_bundle
+from scorer.model.choice import Choice, choose
 from scorer.model.manifest import Manifest, parse_manifest
-from scorer.model.scorer import Choice, Scorer, choose
+from scorer.model.scorer import Scorer
 
 
 @pytest.fixture
@@ -174,21 +175,21 @@ def test_the_tokenizers_own_padding_and_truncation_are_off_in_the_file(bundle):
 def test_int8_is_never_run_on_cuda_and_a_bundle_without_a_graph_for_cuda_says_so(bundle, monkeypatch):
     monkeypatch.setattr("scorer.engine.runtime.provider_problem", lambda provider, gpu=None: None)
     monkeypatch.setattr("scorer.engine.runtime.provider_remark", lambda provider: None)
-    assert choose(bundle, "auto", "auto").provider == "cuda"
-    assert (choose(bundle, "cuda", "auto").precision, choose(bundle, "cpu", "auto").precision) == ("fp16", "int8")
-    assert choose(bundle, "auto", "int8") == Choice("cpu", "int8", "int8 arithmetic runs on cpu only")
+    manifest = bundle.manifest
+    assert choose(manifest, "auto", "auto").provider == "cuda"
+    assert (choose(manifest, "cuda", "auto").precision, choose(manifest, "cpu", "auto").precision) == ("fp16", "int8")
+    assert choose(manifest, "auto", "int8") == Choice("cpu", "int8", "int8 arithmetic runs on cpu only")
     with pytest.raises(ProviderError) as caught:
-        choose(bundle, "cuda", "int8")
+        choose(manifest, "cuda", "int8")
     assert str(caught.value) == (
         "int8 arithmetic runs on cpu only; use --precision fp16 (or none) with cuda, or --provider cpu."
     )
-    small = dataclasses.replace(bundle.manifest, providers={"cpu": "int8"})
-    only_cpu = dataclasses.replace(bundle, manifest=small)
+    only_cpu = dataclasses.replace(manifest, providers={"cpu": "int8"})
     assert choose(only_cpu, "auto", "auto").reason == "the bundle tiny has no graph for cuda"
     with pytest.raises(ProviderError, match="has no precision for cuda"):
         choose(only_cpu, "cuda", "auto")
     with pytest.raises(UsageError, match="has no precision 'fp64'"):
-        choose(bundle, "cpu", "fp64")
+        choose(manifest, "cpu", "fp64")
 
 
 def test_every_product_with_a_weight_and_the_word_table_are_int8(bundle):

@@ -1,0 +1,105 @@
+"""Checks of a bundle while it is loaded: its memory, its golden rows, the longest row that it promises."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from scorer.base.errors import BundleError, OutOfMemory, ScorerError, UsageError
+from scorer.base.messages import hushed
+from scorer.engine import memory_limit
+from scorer.engine.protocols import Computing
+from scorer.engine.spec import EngineSpec
+from scorer.model.choice import Choice
+from scorer.model.manifest import Manifest
+from scorer.model.tokenizer import Tokenizer
+
+# Room to load a model, in bytes: its graph parsed, optimized and laid out for the kernels, and the golden rows' work.
+_LOADING_BYTES = 1 << 30
+_LOADING_TIMES = 8
+_LOADING_BYTES_A_CORE = 32 << 20
+# Room on a GPU beside the weights: buffers, and what a text alone needs.
+_LEAST_ON_GPU = 128_000_000
+
+
+@contextlib.contextmanager
+def tried_out(path: Path, precision: str, spec: EngineSpec) -> Iterator[None]:
+    """Name the bundle in errors while it is loaded and checked, and give it no more memory than its size needs.
+
+    The limit on memory is for CPU only; a GPU's driver reserves address space as it likes.
+
+    Args:
+        path: the bundle's folder.
+        precision: of the graph.
+        spec: of the engine that is opened meanwhile.
+    """
+    more = _LOADING_BYTES + _LOADING_TIMES * spec.size + _LOADING_BYTES_A_CORE * spec.cores
+    try:
+        with memory_limit.limited(more) if spec.provider == "cpu" else contextlib.nullcontext():
+            yield
+    except (OutOfMemory, MemoryError) as error:
+        if spec.provider != "cpu":
+            raise
+        raise BundleError(
+            f"{path} is refused: {precision} needs more than {more / 1e9:.1f} GB to be loaded, or there "
+            "is not that much memory."
+        ) from error
+    except BundleError as error:
+        if str(path) in str(error):
+            raise
+        raise BundleError(f"{path} is refused: {error}") from error
+    except ScorerError:
+        raise
+    except Exception as error:  # of onnxruntime's on a GPU that has nothing to do with the GPU
+        raise BundleError(f"{path} is refused: {error}") from error
+
+
+def check_gpu_limit(spec: EngineSpec) -> None:
+    """Raise `UsageError` if the GPU may not even hold the weights: onnxruntime would then take all it likes."""
+    least, limit = _LEAST_ON_GPU + 2 * spec.size, spec.gpu.mem_limit  # int8 becomes float16
+    if spec.provider == "cuda" and limit is not None and limit < least:
+        raise UsageError(f"--gpu-mem-limit is too small for this model: give {-(-least // 1_000_000)} MB or more.")
+
+
+def check_largest_row(tokenizer: Tokenizer, engine: Computing) -> None:
+    """See that the graph takes as many tokens as the manifest says, and every id that the tokenizer may give.
+
+    Otherwise the first long review, or the first rare word, would be where a run ends.
+    """
+    try:
+        logits = engine.logits([np.full(tokenizer.max_length, tokenizer.highest_id)])
+    except BundleError as error:
+        raise BundleError(
+            f"the graph cannot compute {tokenizer.max_length} tokens with id {tokenizer.highest_id} (the "
+            f"tokenizer's highest), so graph, manifest and tokenizer are not of one model: {error}"
+        ) from error
+    if np.isnan(logits).any():
+        raise OutOfMemory(f"the device has no memory for a text of {tokenizer.max_length} tokens, not even alone.")
+
+
+def check_golden_rows(path: Path, manifest: Manifest, choice: Choice, tokenizer: Tokenizer, engine: Computing) -> float:
+    """Score the golden rows; returns the biggest difference of a logit from where the bundle was made.
+
+    Raises:
+        BundleError: it is beyond the precision's tolerance.
+    """
+    rows = [row for row in manifest.golden if choice.precision in row.logits]
+    if not rows:
+        raise BundleError(f"{path} has no golden rows for {choice.precision}; export it again.")
+    expected = np.array([row.logits[choice.precision] for row in rows])
+    with hushed():
+        ids = tokenizer.encode([row.text for row in rows]).ids
+    found = engine.logits(ids)
+    if found.shape != expected.shape:
+        raise BundleError(f"{path}: the graph gives {found.shape[1]} logits, the manifest says {expected.shape[1]}.")
+    difference = float(np.abs(found - expected).max())
+    tolerance = manifest.precisions[choice.precision].tolerance
+    if not difference <= tolerance:
+        others = [one for one in ("fp32", "int8", "fp16") if one in manifest.precisions and one != choice.precision]
+        raise BundleError(
+            f"{path}: {choice.precision} on {choice.provider} gives logits up to {difference:.4f} away from those of the "
+            f"machine that made the bundle (tolerance {tolerance}), so its scores cannot be trusted here."
+            + (f" Try --precision {others[0]}." if others else " Export the bundle again with another precision.")
+        )
+    return difference

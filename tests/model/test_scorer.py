@@ -1,0 +1,43 @@
+"""A scorer holds what it uses of a bundle, not the bundle's files."""
+
+import sys
+import weakref
+
+import pytest
+
+from scorer.model.bundle import load_bundle
+from scorer.model.checks import check_golden_rows
+from scorer.model.scorer import Scorer
+
+
+@pytest.mark.parametrize("devices", [(), (0, 1)])
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_the_files_of_a_bundle_are_its_callers_alone(bundle, precision, devices):
+    loaded = load_bundle(bundle.path)
+    holders, before = sys.getrefcount(loaded), {name: sys.getrefcount(data) for name, data in loaded.files.items()}
+    scorer = Scorer(loaded, provider="cpu", precision=precision, devices=devices)
+    kept = {name for name, data in loaded.files.items() if sys.getrefcount(data) != before[name]}
+    # onnxruntime keeps the bytes of the graph that it was given; the weights, nearly all of it, lie beside the graph.
+    assert kept <= {f"model.{precision}.onnx"}
+    assert not (kept and devices)
+    assert sys.getrefcount(loaded) == holders
+    assert (scorer.bundle_id, scorer.bundle_path) == (bundle.id, bundle.path)
+    assert len(scorer.score(["good", "bad"]).labels) == 2
+
+
+def test_a_bundle_that_the_scorer_read_itself_is_gone_before_its_golden_rows_are_scored(bundle, monkeypatch):
+    read, scored = [], []
+
+    def reading(path):
+        loaded = load_bundle(path)
+        read.append(weakref.ref(loaded))
+        return loaded
+
+    def checking(*arguments):
+        scored.append([one() for one in read])
+        return check_golden_rows(*arguments)
+
+    monkeypatch.setattr("scorer.model.scorer.load_bundle", reading)
+    monkeypatch.setattr("scorer.model.scorer.check_golden_rows", checking)
+    assert Scorer(bundle.path, provider="cpu").golden_difference >= 0
+    assert scored == [[None]]
