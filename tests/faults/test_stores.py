@@ -27,7 +27,7 @@ from types import SimpleNamespace
 sys.path.insert(0, {str(HERE)!r})
 import scorer.job, scorer.upload
 from runner import Injected
-from scorer.cli import main
+from scorer.cli.score import main
 
 handed_over = []
 def pread(*arguments):
