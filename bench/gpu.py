@@ -42,7 +42,7 @@ from synthetic import synthetic_texts
 from tokenizers import Tokenizer
 
 from export.encoder.weights import encoder_weights
-from export.graph.fp16 import cuda_classifier
+from export.graph.fp16 import to_float16
 from export.graph.fp16_emulator import half_logits
 from export.graph.int8 import to_int8
 from scorer.base.cores import usable_cores
@@ -177,7 +177,7 @@ def measure_shape(sections: Sections, shape: str, texts: list[str], folder: Path
 
     def prepared() -> tuple[Subject, onnx.ModelProto, BatchEngine]:
         subject = make_subject(shape, texts[: scale.reviews], texts[-64:], usable_cores())
-        model = cuda_classifier(encoder_weights(subject.encoder), subject.classifier())
+        model = to_float16(encoder_weights(subject.encoder), subject.classifier())
         return subject, model, make_engine(model.SerializeToString(), subject, scale)
 
     ready = sections.run(f"{shape} subject", 60, prepared, keep=False)

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 
 from export.classifier.classifier import Classifier
-from export.graph.fp32 import graph_logits
+from export.graph.classifier import graph_logits
 from scorer.model.manifest import GoldenRow
 from scorer.model.tokenizer import Tokenizer
 

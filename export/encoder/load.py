@@ -10,12 +10,10 @@ import transformers
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig
 
+from export.encoder.families import Family, family_of
 from export.errors import ExportError, UnsupportedEncoder
 from scorer.model.prefixes import BR_TAG
 from scorer.model.tokenizer import Tokenizer
-
-# Post-LayerNorm encoders that differ only in the names of their weights and in the first position: see export.graph.fp32.
-FAMILIES = ("distilbert", "bert", "roberta")
 
 _BR_TAG = {"type": "Replace", "pattern": {"Regex": BR_TAG}, "content": " "}
 
@@ -27,6 +25,7 @@ class FrozenEncoder:
     Attributes:
         name: as it was asked for; a folder's last part where it was a folder.
         revision: the hub's commit, or None for a local folder.
+        family: of the model.
         model: the encoder in eval mode, no weight of it trainable.
         tokenizer_json: the fast tokenizer's file, its own padding and truncation switched off.
         tokenizer: the tokenizer built from that very file.
@@ -35,6 +34,7 @@ class FrozenEncoder:
 
     name: str
     revision: str | None
+    family: Family
     model: nn.Module
     tokenizer_json: bytes
     tokenizer: Tokenizer
@@ -57,7 +57,7 @@ class FrozenEncoder:
     @property
     def positions(self) -> int:
         """How many tokens it can read at most."""
-        return int(self.config.max_position_embeddings) - first_position(self.config)
+        return int(self.config.max_position_embeddings) - self.family.first_position(self.config)
 
 
 def load_encoder(
@@ -80,7 +80,7 @@ def load_encoder(
         clean_html: let the tokenizer replace ``<br>`` tags by a space; it travels with the bundle.
 
     Raises:
-        UnsupportedEncoder: it is none of `FAMILIES`, has no fast tokenizer, or has fewer positions than ``max_length``.
+        UnsupportedEncoder: it is of no supported family, has no fast tokenizer, or has fewer positions than ``max_length``.
         ExportError: it cannot be found or read.
     """
     # Its report of weights that are left out on purpose, and its bar for a second's work, would bury our own lines.
@@ -88,10 +88,9 @@ def load_encoder(
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         config = AutoConfig.from_pretrained(name, revision=revision)
-        check_supported(config, name)
+        family = family_of(config, name)
         tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, use_fast=True)
-        # BERT and RoBERTa carry a pooling layer that the head never reads.
-        extra = {} if config.model_type == "distilbert" else {"add_pooling_layer": False}
+        extra = {"add_pooling_layer": False} if family.pooling_layer else {}
         # float32 whatever the file holds: parity is promised in float32.
         model = AutoModel.from_pretrained(name, revision=revision, dtype=torch.float32, **extra)
     except UnsupportedEncoder:
@@ -125,12 +124,12 @@ def freeze(
     clean_html: bool = False,
 ) -> FrozenEncoder:
     """Make an encoder read-only: no gradients, no dropout; and its tokenizer free of settings of its own."""
-    check_supported(model.config, name)  # type: ignore[arg-type]
+    family = family_of(model.config, name)  # type: ignore[arg-type]
     model.eval()
     model.requires_grad_(False)
     file = plain_tokenizer(tokenizer_json, clean_html=clean_html)
     encoder = FrozenEncoder(
-        name, revision, model, file, Tokenizer(file, max_tokens or max_length), weights_sha256(model)
+        name, revision, family, model, file, Tokenizer(file, max_tokens or max_length), weights_sha256(model)
     )
     if max_length > encoder.positions:
         raise UnsupportedEncoder(
@@ -145,25 +144,6 @@ def save(encoder: FrozenEncoder, folder: Path) -> None:
     (folder / "tokenizer.json").write_bytes(encoder.tokenizer_json)
     settings = {"tokenizer_class": "PreTrainedTokenizerFast"}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings) + "\n")
-
-
-def check_supported(config: PretrainedConfig, name: str) -> None:
-    """Raise `UnsupportedEncoder` unless the graph of this kind of encoder can be written exactly."""
-    if config.model_type not in FAMILIES:
-        raise UnsupportedEncoder(
-            f"the encoder {name!r} is of the kind {config.model_type!r}; "
-            f"supported are DistilBERT and the BERT family (BERT, MiniLM, RoBERTa): {', '.join(FAMILIES)}."
-        )
-    activation = config.activation if config.model_type == "distilbert" else config.hidden_act
-    if activation != "gelu":
-        raise UnsupportedEncoder(f"the encoder {name!r} uses the activation {activation!r}; only 'gelu' is supported.")
-    if getattr(config, "is_decoder", False) or getattr(config, "position_embedding_type", "absolute") != "absolute":
-        raise UnsupportedEncoder(f"the encoder {name!r} is a decoder or has relative positions; neither is supported.")
-
-
-def first_position(config: PretrainedConfig) -> int:
-    """The row of the position table that belongs to the first token: RoBERTa counts from its padding id + 1."""
-    return config.pad_token_id + 1 if config.model_type == "roberta" else 0
 
 
 def plain_tokenizer(tokenizer_json: str, *, clean_html: bool) -> bytes:

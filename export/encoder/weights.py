@@ -6,36 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import nn
-from transformers import PretrainedConfig
 
-from export.encoder.load import FrozenEncoder, first_position
-
-# Where each family keeps the parts of a post-LayerNorm block (Devlin et al. 2018, figure 1; Vaswani et al. 2017).
-_BERT_BLOCK = {
-    "query": "attention.self.query",
-    "key": "attention.self.key",
-    "value": "attention.self.value",
-    "attention_output": "attention.output.dense",
-    "attention_norm": "attention.output.LayerNorm",
-    "ffn_in": "intermediate.dense",
-    "ffn_out": "output.dense",
-    "ffn_norm": "output.LayerNorm",
-}
-_DISTILBERT_BLOCK = {
-    "query": "attention.q_lin",
-    "key": "attention.k_lin",
-    "value": "attention.v_lin",
-    "attention_output": "attention.out_lin",
-    "attention_norm": "sa_layer_norm",
-    "ffn_in": "ffn.lin1",
-    "ffn_out": "ffn.lin2",
-    "ffn_norm": "output_layer_norm",
-}
-_BLOCKS = {
-    "distilbert": ("transformer.layer", _DISTILBERT_BLOCK),
-    "bert": ("encoder.layer", _BERT_BLOCK),
-    "roberta": ("encoder.layer", _BERT_BLOCK),
-}
+from export.encoder.families import Family
+from export.encoder.load import FrozenEncoder
 
 
 @dataclass(frozen=True)
@@ -99,26 +72,25 @@ class EncoderWeights:
 
 def encoder_weights(encoder: FrozenEncoder) -> EncoderWeights:
     """The encoder's own tensors, transposed views where a product wants them so, not copies."""
-    model, config = encoder.model, encoder.config
-    positions = _array(model.get_parameter("embeddings.position_embeddings.weight"))[first_position(config) :]
-    if config.model_type != "distilbert":
+    model, config, family = encoder.model, encoder.config, encoder.family
+    positions = _array(model.get_parameter("embeddings.position_embeddings.weight"))[family.first_position(config) :]
+    if family.token_types:
         # A single text is all of token type 0, so that type's vector belongs to every position.
         positions = positions + _array(model.get_parameter("embeddings.token_type_embeddings.weight"))[0]
     return EncoderWeights(
         word=_array(model.get_parameter("embeddings.word_embeddings.weight")),
         positions=positions,
         embedding_norm=_norm(model.get_submodule("embeddings.LayerNorm")),
-        blocks=tuple(map(_block, block_modules(model, config))),
+        blocks=tuple(map(_block, block_modules(model, family))),
         heads=int(config.num_attention_heads),
     )
 
 
-def block_modules(model: nn.Module, config: PretrainedConfig) -> list[dict[str, nn.Module]]:
-    """The encoder's own modules, block by block, by the names of `Block`."""
-    layers, names = _BLOCKS[config.model_type]
+def block_modules(model: nn.Module, family: Family) -> list[dict[str, nn.Module]]:
+    """Return the encoder's own modules, block by block, by the names of `Block`."""
     return [
-        {part: layer.get_submodule(name) for part, name in names.items()}
-        for layer in model.get_submodule(layers).children()
+        {part: block.get_submodule(path) for part, path in family.parts.items()}
+        for block in model.get_submodule(family.layers).children()
     ]
 
 

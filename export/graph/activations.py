@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import onnx
 from onnx import helper
 
-from export.encoder.weights import Linear
+from export.graph.encoder import Affine
 from export.graph.fp32 import Float32
 from export.graph.writer import GraphWriter
 from scorer.engine.runtime import open_session
@@ -30,34 +31,42 @@ class Statistics:
 
 
 class _Recorder(Float32):
-    """Remembers which activations go into products."""
+    """Operators of `Float32` that remember which activations go into products.
 
-    def __init__(self) -> None:
-        self.inputs: dict[str, int] = {}
+    Args:
+        inputs: channels of each activation, by name; filled on the way.
+        writer, attention_mask: as for `Float32`.
+    """
 
-    def linear(self, writer: GraphWriter, x: str, linear: Linear, name: str) -> str:
-        self.inputs[x] = len(linear.weight)
-        return super().linear(writer, x, linear, name)
+    def __init__(self, inputs: dict[str, int], writer: GraphWriter, attention_mask: str) -> None:
+        super().__init__(writer, attention_mask)
+        self._inputs = inputs
+
+    def linear(self, affine: Affine) -> str:
+        self._inputs[affine.x] = len(affine.linear.weight)
+        return super().linear(affine)
 
 
-def observe(write: Callable[[Float32], onnx.ModelProto], rows: Sequence[np.ndarray]) -> dict[str, Statistics]:
+def observe(
+    write: Callable[[Callable[[GraphWriter, str], Float32]], onnx.ModelProto], rows: Sequence[np.ndarray]
+) -> dict[str, Statistics]:
     """Run a float32 graph on token rows.
 
     Args:
-        write: the graph, given how its products are to be written.
+        write: function that writes the graph, given the constructor of its operators.
         rows: token ids of typical texts.
 
     Returns:
         by name, the statistics of each activation that a weight is multiplied with.
     """
-    recorder = _Recorder()
-    graph = write(recorder)
-    names = list(recorder.inputs)
+    inputs: dict[str, int] = {}
+    graph = write(partial(_Recorder, inputs))
+    names = list(inputs)
     graph.graph.output.extend(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names)
     session = open_session(graph.SerializeToString(), "cpu")
     found = {
         name: Statistics(np.full(size, np.inf), np.full(size, -np.inf), np.zeros(size), np.zeros((size, size)))
-        for name, size in recorder.inputs.items()
+        for name, size in inputs.items()
     }
     tokens = dict.fromkeys(names, 0)
     for row in rows:

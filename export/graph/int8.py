@@ -12,6 +12,7 @@ The scales are fixed by calibration texts, so a row's score does not depend on i
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import onnx
@@ -19,9 +20,11 @@ import scipy.linalg
 from onnx import TensorProto
 
 from export.classifier.classifier import Classifier
-from export.encoder.weights import EncoderWeights, Linear
+from export.encoder.weights import EncoderWeights
 from export.graph.activations import Statistics, observe
-from export.graph.fp32 import Arithmetic, graph_logits, set_head_bias, to_float32
+from export.graph.classifier import classifier_graph, graph_logits, set_head_bias
+from export.graph.encoder import Affine
+from export.graph.fp32 import Float32, to_float32
 from export.graph.writer import MICROSOFT, GraphWriter
 
 CALIBRATION_ROWS = 64
@@ -44,11 +47,11 @@ def to_int8(weights: EncoderWeights, classifier: Classifier, calibration: Sequen
     Attention, LayerNorm, GELU, pooling and head stay float32: a small part of the work, and the score hangs on them.
 
     Args:
-        weights, classifier: as for `export.graph.fp32.to_float32`.
+        weights, classifier: as for `export.graph.classifier.classifier_graph`.
         calibration: token ids of typical texts.
     """
-    statistics = observe(lambda arithmetic: to_float32(weights, classifier, arithmetic), calibration)
-    quantized = to_float32(weights, classifier, Int8(statistics))
+    statistics = observe(partial(classifier_graph, weights, classifier), calibration)
+    quantized = classifier_graph(weights, classifier, partial(Int8, statistics))
     # Rounding errors do not average out to nothing; what is left of them would shift all scores the same way.
     exact, rounded = (graph_logits(model, calibration) for model in (to_float32(weights, classifier), quantized))
     set_head_bias(quantized, classifier.head.corrected(exact, rounded))
@@ -145,20 +148,23 @@ def _scales(largest: np.ndarray) -> np.ndarray:
     return np.ldexp(np.ceil(mantissa * steps) / steps, exponent).astype(np.float32)
 
 
-class Int8(Arithmetic):
-    """Products of uint8 activations and int8 weights.
+class Int8(Float32):
+    """Operators of `Float32` whose products are of uint8 activations and int8 weights.
 
     Args:
-        statistics: by name, of every activation that goes into a product.
+        statistics: of every activation that goes into a product, by name.
+        writer, attention_mask: as for `Float32`.
     """
 
-    def __init__(self, statistics: Mapping[str, Statistics]) -> None:
+    def __init__(self, statistics: Mapping[str, Statistics], writer: GraphWriter, attention_mask: str) -> None:
+        super().__init__(writer, attention_mask)
         self._statistics = statistics
         self._spans: dict[str, Span] = {}
         self._quantized: dict[str, str] = {}
 
-    def look_up(self, writer: GraphWriter, table: np.ndarray, ids: str) -> str:
+    def look_up(self, table: np.ndarray, ids: str) -> str:
         """onnxruntime's own quantization of Gather has one scale for the whole table, which its largest entry decides."""
+        writer = self.writer
         scales = _scales(np.abs(table).max(axis=1, keepdims=True))
         rounded = writer.constant("word", np.rint(table / scales).astype(np.int8))
         rows = writer.node("Gather", rounded, ids, axis=0, name="word.rows")
@@ -166,7 +172,8 @@ class Int8(Arithmetic):
         scale = writer.node("Gather", writer.constant("word.scale", scales), ids, axis=0, name="word.row_scales")
         return writer.node("Mul", rows, scale, name="words")
 
-    def linear(self, writer: GraphWriter, x: str, linear: Linear, name: str) -> str:
+    def linear(self, affine: Affine) -> str:
+        (x, linear, name), writer = affine, self.writer
         seen = self._statistics[x]
         if x not in self._quantized:  # query, key and value read the same activation
             self._spans[x] = choose_span(seen.low, seen.high)

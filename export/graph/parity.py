@@ -13,9 +13,9 @@ from export.classifier.head import predict
 from export.encoder.load import FrozenEncoder
 from export.encoder.pooling import pooled
 from export.errors import ParityError
+from export.graph.classifier import graph_logits
 from export.graph.fp16 import Half
 from export.graph.fp16_emulator import half_logits
-from export.graph.fp32 import graph_logits
 from scorer.engine.batches import pad
 from scorer.engine.protocols import Session
 from scorer.model.decision import probabilities

@@ -1,11 +1,11 @@
 """Writing an ONNX graph node by node."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from export.errors import ExportError
 
@@ -45,11 +45,39 @@ class GraphWriter:
         self.nodes.append(helper.make_node(operator, inputs, outputs, name=name, domain=domain, **attributes))
         return name
 
-    def model(self, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]) -> onnx.ModelProto:
-        """The finished model."""
-        graph = helper.make_graph(self.nodes, "classifier", inputs, outputs, list(self.constants.values()))
+    def model(self, outputs: Mapping[str, Sequence[str | int]]) -> onnx.ModelProto:
+        """Return the finished model: input_ids, attention_mask -> float32 outputs.
+
+        Args:
+            outputs: shape of each output, by name.
+
+        Raises:
+            ExportError: the graph is malformed.
+        """
+        inputs = [
+            helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "sequence"])
+            for name in ("input_ids", "attention_mask")
+        ]
+        values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()]
+        graph = helper.make_graph(self.nodes, "classifier", inputs, values, list(self.constants.values()))
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
-        return helper.make_model(graph, opset_imports=opsets, ir_version=10, producer_name="review-scorer")
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=10, producer_name="review-scorer")
+        check_graph(model)
+        return model
+
+
+def check_graph(model: onnx.ModelProto) -> None:
+    """Raise `ExportError` unless the graph is well formed and its batch and sequence axes are symbolic."""
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportError(f"the exported graph is malformed: {error}") from error
+    axes = {}
+    for value in model.graph.input:
+        axes[value.name] = [axis.dim_param for axis in value.type.tensor_type.shape.dim]
+    expected = {"input_ids": ["batch", "sequence"], "attention_mask": ["batch", "sequence"]}
+    if axes != expected:
+        raise ExportError(f"the exported graph's axes are {axes}, not {expected}.")
 
 
 # Protocol buffers end here, and onnxruntime is given whole graphs while a bundle is made.

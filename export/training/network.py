@@ -127,7 +127,7 @@ class Network(nn.Module):
         layers = [vector.layer for vector in self._wanted]
         trained = encoder.layers - blocks  # those behind this layer
         self.first = trained if blocks else min(layers)
-        modules = block_modules(self.model, encoder.config)
+        modules = block_modules(self.model, encoder.family)
         self._blocks = nn.ModuleList(
             _Block(modules[layer], heads, dropout if layer >= trained else 0.0)
             for layer in range(self.first, max(layers))

@@ -72,7 +72,7 @@ def test_only_the_last_blocks_are_trained_and_pytorch_computes_what_was_validate
     assert all((tensor == before[name]).all() for name, tensor in frozen.model.state_dict().items())
     assert weights_sha256(found.encoder.model) == found.encoder.sha256
     assert (found.encoder.sha256 != frozen.sha256) == (blocks > 0)
-    modules = block_modules(found.encoder.model, frozen.config), block_modules(frozen.model, frozen.config)
+    modules = block_modules(found.encoder.model, frozen.family), block_modules(frozen.model, frozen.family)
     changed = [
         any(
             (new != old).any()

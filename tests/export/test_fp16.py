@@ -14,9 +14,10 @@ from factories import MAX_LENGTH, POSITIONS, make_bundle, reviews
 from export.classifier.classifier import Classifier
 from export.classifier.head import LinearHead
 from export.encoder.weights import encoder_weights
-from export.graph.fp16 import FromInt8, constants, cuda_classifier, dequantized, to_half
+from export.graph.classifier import graph_logits
+from export.graph.fp16 import constants, dequantized, to_float16, to_half
 from export.graph.fp16_emulator import Emulated, half_logits
-from export.graph.fp32 import graph_logits, to_float32
+from export.graph.fp32 import to_float32
 from export.graph.int8 import to_int8
 from export.graph.weights_file import WeightsFile, with_weights_files
 from scorer.base.errors import BundleError
@@ -73,7 +74,7 @@ def half_of(subject, source):
 
 def test_the_graph_for_cuda_has_exactly_the_operators_that_were_chosen(subject):
     weights, pooling, _ = subject
-    found = Counter(node.op_type for node in cuda_classifier(weights, classifier(pooling)).graph.node)
+    found = Counter(node.op_type for node in to_float16(weights, classifier(pooling)).graph.node)
     assert {name: count for name, count in found.items() if name not in OTHER_NODES} == NODES[pooling]
 
 
@@ -92,13 +93,13 @@ def test_weights_become_float16_once_while_the_session_is_made(subject, source, 
 def test_without_rounding_the_graph_for_cuda_is_the_graph_for_cpu(subject, source, monkeypatch):
     """Same function, other nodes: with float32 in place of float16 nothing but the last bits may differ."""
     weights, pooling, rows = subject
-    halves = None
+    rounded = {}
     if source == "int8":
         rounded = constants(to_int8(weights, classifier(pooling), rows[:20]))
-        weights, halves = dequantized(weights, rounded), FromInt8(rounded)
+        weights = dequantized(weights, rounded)
     monkeypatch.setattr("export.graph.fp16_emulator._rounded", lambda value: value)
     graph, expected = (
-        cuda_classifier(weights, classifier(pooling), halves),
+        to_float16(weights, classifier(pooling), rounded),
         to_float32(weights, classifier(pooling)),
     )
     np.testing.assert_allclose(half_logits(graph, rows), graph_logits(expected, rows), atol=1e-4)
@@ -143,7 +144,7 @@ def test_what_overflows_float16_is_no_number_and_so_no_score(encoder, pooling):
     weights = dataclasses.replace(weights, blocks=(dataclasses.replace(block, ffn_in=huge), *weights.blocks[1:]))
     rows = [np.array([5, 6, 7])]
     assert np.isfinite(graph_logits(to_float32(weights, classifier(pooling)), rows)).all()
-    graph = cuda_classifier(weights, classifier(pooling))
+    graph = to_float16(weights, classifier(pooling))
     assert not np.isfinite(half_logits(graph, rows)).any()
     with pytest.raises(BundleError, match=r"not a number.*Perhaps another --precision can"):
         graph_logits(graph, rows)
@@ -190,7 +191,7 @@ def test_a_constant_that_is_the_beginning_of_another_of_its_name_is_kept_once():
 def test_graphs_and_files_are_those_of_the_precisions(encoder):
     weights = encoder_weights(encoder("bert"))
     fp32 = to_float32(weights, classifier("cls"))
-    graphs, files = with_weights_files({"fp16": cuda_classifier(weights, classifier("cls")), "fp32": fp32})
+    graphs, files = with_weights_files({"fp16": to_float16(weights, classifier("cls")), "fp32": fp32})
     assert graphs.keys() == {"fp16", "fp32"}
     assert files.keys() == {"weights.fp32.bin"}
     assert all(tensor.raw_data for tensor in fp32.graph.initializer)  # the graph that was given is as it was

@@ -19,8 +19,9 @@ from export.classifier.head import LinearHead
 from export.encoder.load import freeze
 from export.encoder.weights import encoder_weights
 from export.errors import ExportError, ParityError
-from export.graph.fp32 import check_graph, to_float32
+from export.graph.fp32 import to_float32
 from export.graph.parity import compare, torch_logits
+from export.graph.writer import check_graph
 from scorer.engine.row_engine import RowEngine
 from scorer.engine.runtime import open_session
 from scorer.model.bundle import load_bundle

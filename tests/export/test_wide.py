@@ -19,9 +19,10 @@ from export.classifier.wide import Keys, Wide, WideSettings, train_wide
 from export.encoder.load import load_encoder
 from export.encoder.pooling import vectors
 from export.encoder.weights import encoder_weights
-from export.graph.fp16 import cuda_classifier, to_half
+from export.graph.classifier import graph_logits
+from export.graph.fp16 import to_float16, to_half
 from export.graph.fp16_emulator import half_logits
-from export.graph.fp32 import graph_logits, to_float32
+from export.graph.fp32 import to_float32
 from export.graph.int8 import to_int8
 from export.graph.parity import compare, torch_logits
 from export.training.train import cut_for
@@ -83,7 +84,7 @@ def test_padding_and_neighbours_change_no_sum(long_encoder, rows):
     model = classifier(2, int(long_encoder.config.vocab_size), "cls+mean1+attention1", "head+tail", 1)
     for graph in (
         to_float32(encoder_weights(long_encoder), model),
-        cuda_classifier(encoder_weights(long_encoder), model),
+        to_float16(encoder_weights(long_encoder), model),
     ):
         session = open_session(graph.SerializeToString(), "cpu")
         ids, mask = pad(rows, MOST + 9)

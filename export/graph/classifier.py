@@ -1,0 +1,64 @@
+"""A classifier in a graph: the encoder, and the head and the wide part on top of it.
+
+The graph is written node by node, not traced through transformers' modelling code or an exporter: it stays what is
+written here, whatever their releases do. Every operator in it was chosen by measurement (docs/PERFORMANCE.md). The
+parity gate compares it with transformers' own model.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from export.classifier.classifier import Classifier
+from export.classifier.head import LinearHead
+from export.encoder.pooling import vectors
+from export.encoder.weights import EncoderWeights
+from export.graph.encoder import EncoderWriter, Operators
+from export.graph.truncation import write_cut
+from export.graph.wide import write_wide
+from export.graph.writer import GraphWriter
+from scorer.engine.row_engine import RowEngine
+from scorer.engine.runtime import open_session
+
+
+def classifier_graph(
+    weights: EncoderWeights, classifier: Classifier, operators: Callable[[GraphWriter, str], Operators]
+) -> onnx.ModelProto:
+    """Write input_ids, attention_mask -> logits, batch and sequence both dynamic; the head is float32.
+
+    Args:
+        weights: of the encoder.
+        classifier: the head, its pooling, and all else on top of the encoder. No block is written that the pooling does
+            not need, and the last one for the first token alone if the pooling reads no other.
+        operators: constructor of the precision's operators, given the writer and the name of the attention mask.
+
+    Raises:
+        ExportError: the graph is malformed.
+    """
+    writer = GraphWriter()
+    cut, head = classifier.cut, classifier.head
+    ids, attention_mask = ("input_ids", "attention_mask") if cut is None else write_cut(writer, cut)
+    encoder = EncoderWriter(operators(writer, attention_mask), weights, ids)
+    pooled = encoder.vectors(vectors(classifier.pooling, len(weights.blocks)), classifier.queries)
+    features = pooled[0] if len(pooled) == 1 else writer.node("Concat", *pooled, axis=1, name="features")
+    product = writer.node("MatMul", features, writer.constant("head.weight", head.weight.T), name="head.product")
+    bias = writer.constant("head.bias", head.bias)
+    if classifier.wide is None:
+        writer.node("Add", product, bias, name="logits")
+    else:
+        deep = writer.node("Add", product, bias, name="head.logits")
+        writer.node("Add", deep, write_wide(writer, classifier.wide), name="logits")
+    return writer.model({"logits": ["batch", len(head.bias)]})
+
+
+def set_head_bias(model: onnx.ModelProto, head: LinearHead) -> None:
+    """Give a classifier's graph the bias of another head."""
+    (bias,) = (tensor for tensor in model.graph.initializer if tensor.name == "head.bias")
+    bias.CopyFrom(numpy_helper.from_array(head.bias, bias.name))
+
+
+def graph_logits(model: onnx.ModelProto, rows: Sequence[np.ndarray]) -> np.ndarray:
+    """Compute a graph's logits of token rows on CPU, a row a run: float32 (rows, logits)."""
+    return RowEngine(open_session(model.SerializeToString(), "cpu"), threads=1).logits(rows)

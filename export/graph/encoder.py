@@ -1,0 +1,242 @@
+"""An encoder in a graph: one walk over its blocks, for every precision.
+
+`EncoderWriter` holds the mathematics of a post-LayerNorm encoder. `Operators` compute and name each step in one
+precision: `export.graph.fp32.Float32`, `export.graph.int8.Int8` and `export.graph.fp16.Float16`.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from onnx import TensorProto
+
+from export.encoder.pooling import Queries, Vector
+from export.encoder.weights import Block, EncoderWeights, Linear, Norm
+from export.graph.writer import GraphWriter
+
+
+class Affine(NamedTuple):
+    """``x @ weight + bias``, not written yet: a precision may have one node for it and the step behind it.
+
+    Attributes:
+        x: name of a value, (..., in).
+        linear: weight and bias.
+        name: of weight and bias in the graph.
+    """
+
+    x: str
+    linear: Linear
+    name: str
+
+
+class Operators(Protocol):
+    """Steps of an encoder in one precision, for one graph and its attention mask.
+
+    A step takes and returns names of values. Its ``name`` is the name of what it returns, or of the block or vector that
+    it belongs to; ``sum_name`` is the name of the sum, for a precision that has a node for it.
+    """
+
+    writer: GraphWriter
+
+    def weight(self, name: str, value: np.ndarray) -> str:
+        """Write a weight in the type that x has."""
+        ...
+
+    def look_up(self, table: np.ndarray, ids: str) -> str:
+        """Look up word embeddings: (batch, sequence) -> (batch, sequence, hidden)"""
+        ...
+
+    def normed_sum(self, x: str, y: str, norm: Norm, name: str, sum_name: str) -> str:
+        """Write LayerNorm(x + y)."""
+        ...
+
+    def normed_residual(self, x: str, added: Affine, norm: Norm, name: str, sum_name: str) -> str:
+        """Write LayerNorm(x + added)."""
+        ...
+
+    def gelu(self, x: Affine, name: str) -> str:
+        """Write GELU(x)."""
+        ...
+
+    def attention(self, x: str, block: Block, heads: int, name: str) -> str:
+        """Write softmax(Q K^T / sqrt(head size)) V for each head: (batch, sequence, hidden) -> the same."""
+        ...
+
+    def reach(self, query: Affine, key: np.ndarray, name: str) -> str:
+        """Multiply per head: (batch, hidden) with (heads, head size, hidden) -> (batch, heads, hidden)"""
+        ...
+
+    def scores(self, reach: str, x: str, name: str) -> str:
+        """Write U X^T, with scores of padding that softmax makes 0.
+
+        (batch or 1, n, hidden) and (batch, sequence, hidden) -> (batch, n, sequence)
+        """
+        ...
+
+    def values(self, gathered: str, value: np.ndarray, name: str) -> str:
+        """Multiply per head: (batch, heads, hidden) with (heads, hidden, head size) -> (batch, hidden)"""
+        ...
+
+    @property
+    def averaging(self) -> tuple[str, str]:
+        """A mean over tokens: the row that sums them, (batch, 1, sequence), and the divisor, float32 (batch, 1)."""
+        ...
+
+    def floats(self, x: str, name: str) -> str:
+        """Convert to float32, which the head reads."""
+        ...
+
+
+class EncoderWriter:
+    """An encoder, written as far as it is read.
+
+    Args:
+        operators: of the precision.
+        weights: of the encoder.
+        ids: name of the token ids, (batch, sequence).
+    """
+
+    def __init__(self, operators: Operators, weights: EncoderWeights, ids: str) -> None:
+        self._operators = operators
+        self._writer = operators.writer
+        self._weights = weights
+        self._ids = ids
+
+    def vectors(self, wanted: Sequence[Vector], queries: Queries) -> list[str]:
+        """Write pooled vectors, and no block that they do not need.
+
+        Args:
+            wanted: the vectors.
+            queries: of attention poolings.
+
+        Returns:
+            names in the order of ``wanted``: float32 (batch, hidden), for attention (batch, queries * hidden)
+        """
+        last = max(vector.layer for vector in wanted)
+        first_only = [vector.kind for vector in wanted if vector.layer == last] == ["cls"]
+        found: dict[Vector, str] = {}
+        x = ""
+        for layer, x in enumerate(self._layers(last - 1 if first_only else last)):
+            for vector in wanted:
+                if vector.layer == layer:
+                    found[vector] = self._pooled(x, vector, queries)
+        if first_only:
+            first = self._first_token_block(x, self._weights.blocks[last - 1], f"block.{last - 1}")
+            found[Vector("cls", last)] = self._operators.floats(first, "pooled")
+        return [found[vector] for vector in wanted]
+
+    def hidden(self, layer: int) -> str:
+        """Write a layer's hidden states, (batch, sequence, hidden); layer 0 is the embeddings."""
+        *_, x = self._layers(layer)
+        return x
+
+    def _layers(self, last: int) -> Iterator[str]:
+        """Write one layer after another, (batch, sequence, hidden), from the embeddings to the last that is wanted.
+
+        Lazy, so that the nodes that read a layer stand before those of the next one.
+        """
+        x = self._embeddings()
+        yield x
+        for number, block in enumerate(self._weights.blocks[:last]):
+            x = self._block(x, block, f"block.{number}")
+            yield x
+
+    def _pooled(self, x: str, vector: Vector, queries: Queries) -> str:
+        """Pool a layer, (batch, sequence, hidden) -> float32 (batch, hidden) or (batch, queries * hidden)"""
+        if vector.kind == "cls":
+            return self._operators.floats(self._first(x, "first"), "pooled")
+        if vector.kind == "mean":
+            return self._mean(x, vector.name)
+        return self._attention_pooled(x, queries[vector.layer], vector.name)
+
+    def _mean(self, x: str, name: str) -> str:
+        row, count = self._operators.averaging
+        sums = self._writer.node("MatMul", row, x, name=f"{name}.sums")
+        total = self._writer.node("Squeeze", sums, self._writer.constant("one", [1]), name=f"{name}.total")
+        return self._writer.node("Div", self._operators.floats(total, f"{name}.floats"), count, name=name)
+
+    def _attention_pooled(self, x: str, queries: np.ndarray, name: str) -> str:
+        """Write softmax(Q X^T) X, the rows of each text side by side."""
+        gathered = self._gathered(x, self._operators.weight(f"{name}.queries", queries[np.newaxis]), name)
+        gathered = self._operators.floats(gathered, f"{name}.floats")
+        side_by_side = self._writer.constant("side_by_side", [0, queries.size])
+        return self._writer.node("Reshape", gathered, side_by_side, name=name)
+
+    def _gathered(self, x: str, reach: str, name: str) -> str:
+        """Write softmax(U X^T) X without padding.
+
+        (batch, sequence, hidden) and (batch or 1, n, hidden) -> (batch, n, hidden)
+        """
+        scores = self._operators.scores(reach, x, name)
+        shares = self._writer.node("Softmax", scores, axis=-1, name=f"{name}.shares")  # (batch, n, sequence)
+        return self._writer.node("MatMul", shares, x, name=f"{name}.gathered")
+
+    def _embeddings(self) -> str:
+        words = self._operators.look_up(self._weights.word, self._ids)
+        length = self._writer.node("Shape", self._ids, start=1, end=2, name="sequence")
+        table = self._operators.weight("position", self._weights.positions)
+        positions = self._writer.node("Slice", table, self._writer.constant("zero", [0]), length, name="positions")
+        return self._operators.normed_sum(words, positions, self._weights.embedding_norm, "embeddings", "embedded")
+
+    def _block(self, x: str, block: Block, name: str) -> str:
+        """Write a whole block: (batch, sequence, hidden) -> the same."""
+        context = self._operators.attention(x, block, self._weights.heads, name)
+        return self._after_attention(x, context, block, name)
+
+    def _first_token_block(self, x: str, block: Block, name: str) -> str:
+        """Write a block for the first token alone: (batch, sequence, hidden) -> (batch, hidden).
+
+        One query row is needed, and neither keys nor values of the other tokens have to be formed. With x0 the first row
+        of X, and for each head: q = Wq x0 + bq; u = Wk^T q; a = softmax(X u / sqrt(head size)); context = Wv (X^T a).
+        """
+        heads = self._weights.heads
+        block = fold_biases(block)
+        hidden = len(block.query.bias)
+        size = hidden // heads
+        root = math.sqrt(size)
+        first = self._first(x, f"{name}.first")
+        query = Affine(first, Linear(block.query.weight / root, block.query.bias / root), f"{name}.query")
+        reach = self._operators.reach(query, block.key.weight.T.reshape(heads, size, hidden), name)
+        gathered = self._gathered(x, reach, name)  # (batch, heads, hidden)
+        value = block.value.weight.reshape(hidden, heads, size).transpose(1, 0, 2)
+        context = self._operators.values(gathered, value, name)
+        return self._after_attention(first, context, block, name)
+
+    def _after_attention(self, x: str, context: str, block: Block, name: str) -> str:
+        """Write the rest of a block, for the tokens that x and context hold: (..., hidden), twice -> (..., hidden)."""
+        attended = Affine(context, block.attention_output, f"{name}.attention_output")
+        x = self._operators.normed_residual(
+            x, attended, block.attention_norm, f"{name}.attention_norm", f"{name}.attended"
+        )
+        inner = self._operators.gelu(Affine(x, block.ffn_in, f"{name}.ffn_in"), f"{name}.gelu")
+        outer = Affine(inner, block.ffn_out, f"{name}.ffn_out")
+        return self._operators.normed_residual(x, outer, block.ffn_norm, f"{name}.ffn_norm", f"{name}.fed")
+
+    def _first(self, x: str, name: str) -> str:
+        """Take the first token: (batch, sequence, hidden) -> (batch, hidden)"""
+        return self._writer.node("Gather", x, self._writer.constant("first_token", np.int64(0)), axis=1, name=name)
+
+
+def fold_biases(block: Block) -> Block:
+    """Return the same function with the query's bias alone: those of keys and values are 0.
+
+    The keys' bias adds the same to every score of a row, so softmax takes it out again. The shares of a row sum to 1, so
+    the values' bias comes through as it is, and through the projection into its bias.
+    """
+    projection = block.attention_output
+    bias = block.value.bias.astype(np.float64) @ projection.weight + projection.bias
+    return replace(
+        block,
+        key=Linear(block.key.weight, np.zeros_like(block.key.bias)),
+        value=Linear(block.value.weight, np.zeros_like(block.value.bias)),
+        attention_output=Linear(projection.weight, bias.astype(np.float32)),
+    )
+
+
+def padding_bias(writer: GraphWriter, attention_mask: str, nothing: str, lowest: str) -> str:
+    """Write what scores are masked by: (batch, 1, sequence), ``nothing`` for a token and ``lowest`` for padding."""
+    here = writer.node("Cast", attention_mask, to=TensorProto.BOOL, name="mask.here")
+    row = writer.node("Where", here, nothing, lowest, name="mask.row")
+    return writer.node("Unsqueeze", row, writer.constant("one", [1]), name="mask.bias")
