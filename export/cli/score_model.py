@@ -1,6 +1,5 @@
 """The command `score-model`: trains, checks and evaluates bundles; parses and delegates."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -9,12 +8,10 @@ import click
 from click.core import ParameterSource
 
 from scorer.base.errors import UsageError
-from scorer.base.messages import say
-from scorer.base.text import visible
 
 # Nothing heavy is imported up here: `score-model --help` has to be quick.
 from scorer.base.version import __version__
-from scorer.cli.options import SHARE, files
+from scorer.cli.compare import compare
 from scorer.cli.program import note_debug, run_as_program
 from scorer.model.manifest import MAX_LENGTH, TRUNCATIONS
 
@@ -32,12 +29,6 @@ EVALUATE_EXAMPLES = """\b
 Examples:
   score-model evaluate models/stars --data other.csv --label-column stars
   score-model evaluate models/old models/new --data test.parquet -o figures --errors errors.jsonl
-"""
-
-COMPARE_EXAMPLES = """\b
-Examples:
-  score-model compare last-night.csv tonight.csv
-  score-model compare int8.parquet fp32.parquet --by row --max-flips 0.01 -o compared.html
 """
 
 DEFAULT_MAX_TOKENS = 1024
@@ -516,74 +507,7 @@ def parity(
         )
 
 
-@command.command(epilog=COMPARE_EXAMPLES)
-@click.argument("before", shell_complete=files, metavar="A")
-@click.argument("after", shell_complete=files, metavar="B")
-@click.option(
-    "--by",
-    type=click.Choice(["auto", "id", "row"]),
-    default="auto",
-    show_default=True,
-    help="What rows are joined by; auto: id where both have one.",
-)
-@click.option(
-    "--text",
-    metavar="COLUMN",
-    help="A kept column to show with the rows that moved most; default: one called text, review, content, body or comment.",
-)
-@click.option(
-    "--most",
-    type=click.IntRange(0, 1000),
-    default=10,
-    show_default=True,
-    metavar="N",
-    help="Rows that moved most to show.",
-)
-@click.option(
-    "--max-flips",
-    type=SHARE,
-    metavar="R",
-    help="End with exit code 3 if the labels of a larger share of the rows differ.",
-)
-@click.option("-o", "--output", shell_complete=files, metavar="FILE", help="Write a page with figures, too; *.html.")
-@_debug
-def compare(
-    before: str,
-    after: str,
-    by: str,
-    text: str | None,
-    most: int,
-    max_flips: float | None,
-    output: str | None,
-    debug: bool,
-) -> int:
-    """Compare two outputs of `score`: labels that flipped, scores that moved, rows that moved most.
-
-    A and B are CSV, TSV, JSONL or Parquet: last night's output and tonight's, int8 and fp32, of the old bundle and the
-    new one, for the same rows. With more than two labels the score is that of the label given: look at the flips first.
-    """
-    from scorer.report.compare import compare as run
-    from scorer.report.compare import lines
-    from scorer.storage.output import STDOUT, check_place, publish_text
-
-    for path in (before, after):
-        if not os.path.isfile(path):
-            raise UsageError(f"{path} is {'no regular file' if os.path.exists(path) else 'not there'}.")
-    if output == STDOUT:
-        raise UsageError("the page needs a file: on stdout is what the command says.")
-    if output is not None:
-        check_place(output, [before, after], "--output")
-    found = run(before, after, by=by, text=text, most=most)
-    click.echo("\n".join(map(visible, lines(found, before, after))))
-    if output is not None:
-        from scorer.report.compare_page import comparison_page
-
-        publish_text(output, comparison_page(found, before, after))
-    share = found.flipped / found.rows
-    if max_flips is None or share <= max_flips:
-        return 0
-    say(f"{share:.2%} of the labels flipped: more than --max-flips {max_flips:g} allows.", "warning")
-    return 3
+command.add_command(compare)
 
 
 def main() -> NoReturn:
