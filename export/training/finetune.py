@@ -25,6 +25,7 @@ from export.errors import ExportError
 from export.training.cache import cache_key, replaced
 from export.training.features import hidden_states
 from export.training.network import Network
+from export.training.settings import TuneSettings
 from scorer.base.errors import UsageError
 from scorer.base.progress import Progress
 from scorer.engine.batches import by_length
@@ -36,43 +37,6 @@ _TEXTS_MEASURED = 64
 # So many batches' texts are sorted by length together, so that the texts of a batch are of similar length.
 _BATCHES_SORTED = 64
 _CLIP = 1.0  # of the gradient's norm
-
-HEAD_ALONE = 3e-3
-"""`TuneSettings.head_learning_rate` where no block is trained, so that nothing changes what the head reads."""
-
-
-@dataclass(frozen=True)
-class TuneSettings:
-    """How blocks are trained: AdamW (Loshchilov and Hutter 2019), its rate rising at first, then falling to nothing.
-
-    Attributes:
-        blocks: how many, from the last one on; 0 where only an attention pooling is trained along with the head.
-        epochs: passes over the training part.
-        learning_rate: of the last block, at its highest.
-        decay: the rate of each block before it, relative to the next one's (Howard and Ruder 2018, section 3.2).
-        head_learning_rate: of the head and of attention poolings, which begin from nothing.
-        batch_size: texts a step.
-        dropout: share of hidden values left out.
-        weight_decay: of the matrices.
-        warm_up: share of all steps in which the rate rises.
-        seed: of the head's start, the order of texts and dropout.
-    """
-
-    blocks: int
-    epochs: int = 2
-    learning_rate: float = 1e-4
-    decay: float = 0.8
-    head_learning_rate: float = 1e-3
-    batch_size: int = 32
-    dropout: float = 0.1
-    weight_decay: float = 0.01
-    warm_up: float = 0.06
-    seed: int = 0
-
-    def as_used(self) -> dict[str, Any]:
-        """Those that are looked at."""
-        unused = () if self.blocks else ("blocks", "learning_rate", "decay", "weight_decay")
-        return {name: value for name, value in asdict(self).items() if name not in unused}
 
 
 @dataclass(frozen=True)

@@ -1,25 +1,23 @@
 """From texts to a classifier: the encoder's part, the wide part, and both as one; before it becomes a graph."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from export.classifier.classifier import Classifier
-from export.classifier.head import HeadSettings, Part, Training, loss, predict, train_head
+from export.classifier.head import Part, Training, loss, predict, train_head
 from export.classifier.stacking import Stack, stack
-from export.classifier.truncation import Cut
-from export.classifier.wide import WideSettings, WideTraining, train_wide
+from export.classifier.wide import WideTraining, train_wide
 from export.data import Dataset
 from export.encoder.load import FrozenEncoder
 from export.encoder.pooling import NO_QUERIES, Queries, is_trained, vectors
 from export.errors import ExportError
 from export.evaluation.metrics import calibration_error, reliability
-from export.training.cache import cache_folder
 from export.training.features import Features, extract
-from export.training.finetune import Tuned, TuneSettings, tune
+from export.training.finetune import Tuned, tune
+from export.training.settings import FitSettings
 from scorer.base.errors import UsageError
 from scorer.base.text import duration
 from scorer.model.decision import probabilities
@@ -27,33 +25,6 @@ from scorer.model.decision import probabilities
 # Runs of neighbours that are held out: enough that every region of a file is there, if that leaves each so many texts.
 _RUNS = 25
 _RUN_LENGTH = 10
-
-
-@dataclass(frozen=True)
-class FitSettings:
-    """How a classifier is trained.
-
-    Attributes:
-        pooling: what the head reads, see `export.encoder.pooling.vectors`.
-        cut: which tokens of a long text the encoder reads; None where it is given no more than it reads.
-        head: how the head is trained on a frozen encoder.
-        tune: how the encoder's last blocks and attention poolings are trained along with it; None where there are none.
-        wide: how the wide part is trained, or None for no such part.
-        validation_share: of the training split, held out for what is chosen and calibrated.
-        seed: of the validation split.
-        cache: where features are kept.
-        quiet: show no progress.
-    """
-
-    pooling: str = "cls"
-    cut: Cut | None = None
-    head: HeadSettings = field(default_factory=HeadSettings)
-    tune: TuneSettings | None = None
-    wide: WideSettings | None = field(default_factory=WideSettings)
-    validation_share: float = 0.1
-    seed: int = 0
-    cache: Path = field(default_factory=cache_folder)
-    quiet: bool = False
 
 
 @dataclass(frozen=True)

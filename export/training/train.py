@@ -1,8 +1,7 @@
 """`score-model train`, stage by stage: tokens, training, graphs, parity gate, evaluation, bundle."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from export.bundle.golden import golden_rows, tolerances_of
 from export.classifier.classifier import Classifier
 from export.classifier.head import Step, predict
 from export.classifier.truncation import Cut, cut_of
-from export.data import Dataset, Split
+from export.data import Dataset
 from export.encoder.load import FrozenEncoder, save
 from export.encoder.pooling import vectors
 from export.encoder.weights import encoder_weights
@@ -30,7 +29,8 @@ from export.graph.parity import HALF_TOLERANCE, LEAST_AGREEMENT, HalfParity, Par
 from export.graph.weights_file import with_weights_files
 from export.graph.writer import graph_bytes
 from export.training.finetune import check as check_tuning
-from export.training.fit import Fit, FitSettings, features_of, fit
+from export.training.fit import Fit, features_of, fit
+from export.training.settings import Settings
 from scorer.base.errors import UsageError
 from scorer.engine.runtime import open_session
 from scorer.model.bundle import MANIFEST, TOKENIZER, Bundle, check_graphs, load_bundle
@@ -39,42 +39,7 @@ from scorer.model.manifest import TRUNCATIONS, Manifest, Precision
 from scorer.model.scorer import Scorer
 from scorer.model.tokenizer import Tokens
 
-PRECISIONS = ("fp32", "fp16", "int8")
-
 _COSTLIEST = 10  # errors whose ids the card names
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a bundle is made.
-
-    Attributes:
-        output: its folder.
-        name: of the bundle, for people.
-        fit: how the classifier is trained.
-        max_length: tokens of a text that the encoder reads at most, special tokens included.
-        truncation: which ones of a longer text, one of `scorer.model.manifest.TRUNCATIONS`.
-        precisions: graphs to put in, of `PRECISIONS`.
-        parity_rows: test texts that the parity gate compares.
-        baseline: whether a bag of words is trained, too, to compare the bundle with.
-        probes: texts of one's own that the card has figures about, by their group; or None.
-        notes: Markdown for the model card.
-        save_encoder: a folder for an encoder whose blocks were trained, or None.
-        quiet: say nothing.
-    """
-
-    output: Path
-    name: str
-    fit: FitSettings = field(default_factory=FitSettings)
-    max_length: int = 400
-    truncation: str = "head"
-    precisions: tuple[str, ...] = PRECISIONS
-    parity_rows: int = 128
-    baseline: bool = True
-    probes: Split | None = None
-    notes: str = ""
-    save_encoder: Path | None = None
-    quiet: bool = False
 
 
 def train(dataset: Dataset, encoder: FrozenEncoder, settings: Settings, say: Callable[[str], None]) -> Bundle:

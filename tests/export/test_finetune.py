@@ -11,7 +11,8 @@ from factories import BAD, FILLER, GOOD, make_bundle, reviews
 from export.bundle.bundle import load_classifier
 from export.bundle.parity_check import check_bundle
 from export.classifier.classifier import Classifier
-from export.classifier.head import HeadSettings, loss, predict, train_head
+from export.classifier.head import loss, predict, train_head
+from export.classifier.settings import HeadSettings
 from export.encoder.load import load_encoder, weights_sha256
 from export.encoder.pooling import vectors
 from export.encoder.weights import block_modules
@@ -19,7 +20,8 @@ from export.errors import ExportError
 from export.graph.parity import torch_logits
 from export.training import finetune
 from export.training.features import extract
-from export.training.finetune import HEAD_ALONE, TuneSettings, tune
+from export.training.finetune import tune
+from export.training.settings import HEAD_ALONE, TuneSettings
 from scorer.base.errors import UsageError
 from scorer.engine.batches import pad
 
