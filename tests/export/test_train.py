@@ -456,7 +456,7 @@ def test_overwrite_replaces_bundles_only(files, encoder_folder, score_model):
 
 def test_int8_that_disagrees_is_left_out(encoder, tmp_path, monkeypatch):
     told = iter([True, False, True, True])  # int8 and fp32 of the first, int8 of the others
-    monkeypatch.setattr("export.training.train.is_too_low", lambda share, rows: next(told))
+    monkeypatch.setattr("export.training.scoring.is_too_low", lambda share, rows: next(told))
     split = reviews(80, 2, 1)
     said = []
     dataset = Dataset("d", ("n", "p"), split, reviews(40, 2, 2))

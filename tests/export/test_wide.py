@@ -25,7 +25,7 @@ from export.graph.fp16_emulator import half_logits
 from export.graph.fp32 import graph_logits, to_float32
 from export.graph.int8 import to_int8
 from export.graph.parity import compare, torch_logits
-from export.training.train import cut_for
+from export.training.checks import cut_for
 from scorer.base.errors import UsageError
 from scorer.engine.batches import pad
 from scorer.engine.runtime import open_session
