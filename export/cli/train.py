@@ -110,12 +110,15 @@ def _tune_settings(options: Options) -> TuneSettings:
     )
 
 
+def _encoder_settings(options: Options) -> EncoderSettings:
+    names = {"name": "encoder", "revision": "encoder_revision", "called": "encoder_name"}
+    return fill(EncoderSettings, options, names)
+
+
 def _load_encoder(options: Options, settings: Settings) -> "FrozenEncoder":
     from export.encoder.load import load_encoder
 
-    encoder = fill(
-        EncoderSettings, options, {"name": "encoder", "revision": "encoder_revision", "called": "encoder_name"}
-    )
+    encoder = _encoder_settings(options)
     return load_encoder(
         encoder.name,
         max_length=settings.max_length,

@@ -22,6 +22,7 @@ from export.training import finetune
 from export.training.features import extract
 from export.training.finetune import tune
 from export.training.settings import HEAD_ALONE, TuneSettings
+from export.training.tuning_run import TuningRun
 from scorer.base.errors import UsageError
 from scorer.engine.batches import pad
 
@@ -148,7 +149,7 @@ def test_an_attention_pooling_that_nobody_trains_is_refused(encoder, tmp_path):
 def test_an_interrupted_run_ends_with_the_same_weights(encoder, tmp_path, monkeypatch, pooling):
     monkeypatch.setattr(finetune, "_BATCHES_PER_SAVE", 3)
     whole = tuned(encoder("bert"), tmp_path / "whole", pooling=pooling)
-    step, calls = finetune._Run.step, []
+    step, calls = TuningRun.step, []
 
     def interrupted(run, *arguments):
         calls.append(1)
@@ -156,7 +157,7 @@ def test_an_interrupted_run_ends_with_the_same_weights(encoder, tmp_path, monkey
             raise KeyboardInterrupt
         step(run, *arguments)
 
-    monkeypatch.setattr(finetune._Run, "step", interrupted)
+    monkeypatch.setattr(TuningRun, "step", interrupted)
     for _ in range(3):
         with pytest.raises(KeyboardInterrupt):
             tuned(encoder("bert"), tmp_path / "parts", pooling=pooling)
