@@ -15,7 +15,7 @@ from scorer.cli.program import note_debug
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-    Settings = TypeVar("Settings", bound=DataclassInstance)
+    Kind = TypeVar("Kind", bound=DataclassInstance)
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -53,8 +53,8 @@ LABELLED_COLUMNS = in_order(TEXT_COLUMN, LABEL_COLUMN, LABEL_NAMES, GROUP_COLUMN
 
 
 def fill(
-    kind: "type[Settings]", options: Mapping[str, Any], names: Mapping[str, str] | None = None, /, **given: Any
-) -> "Settings":
+    kind: "type[Kind]", options: Mapping[str, Any], names: Mapping[str, str] | None = None, /, **given: Any
+) -> "Kind":
     """Fill the fields of a settings dataclass from the options of the same names.
 
     Args:

@@ -58,7 +58,7 @@ def train(**options: Any) -> None:
 
 
 def _conditions(options: Options) -> tuple[Condition, ...]:
-    """Return what each option that does nothing alone needs."""
+    """Return the conditions of all options that do nothing without another."""
     tuned = _is_tuned(options)
     adam = options["solver"] == "adam" and not tuned
     return (
@@ -73,7 +73,7 @@ def _conditions(options: Options) -> tuple[Condition, ...]:
 
 
 def _is_tuned(options: Options) -> bool:
-    """Tell if something beside the head is trained: blocks, or a pooling of its own."""
+    """Return True if blocks or a pooling are trained along with the head."""
     from export.encoder.pooling import is_trained
 
     return options["unfreeze"] > 0 or is_trained(options["pooling"])

@@ -30,15 +30,15 @@ class Fit:
     """A trained classifier, and how it came about.
 
     Attributes:
-        encoder: that it is on: the one given, or with blocks that were trained.
+        encoder: the encoder, with its trained blocks if there are any.
         classifier: head, pooling and wide part.
-        stack: how they were put together; its temperature is the classifier's.
-        training: of the head.
-        wide: of the wide part, if there is one.
-        validation: share of the validation texts that each part alone and the whole label right, by name.
-        poolings: the same for other poolings of a frozen encoder, for comparison.
-        calibration: of the validation texts, the calibration error and the loss before and after.
-        train_rows, validation_rows: of the training split.
+        stack: share of the wide part, and the temperature.
+        training: training of the head.
+        wide: training of the wide part, if there is one.
+        validation: accuracy on the validation texts, of each part alone and of the whole, by name.
+        poolings: validation accuracy of other poolings of a frozen encoder, for comparison.
+        calibration: calibration error and loss of the validation texts, before and after.
+        train_rows, validation_rows: rows of the training split.
     """
 
     encoder: FrozenEncoder
@@ -83,7 +83,7 @@ def fit(dataset: Dataset, encoder: FrozenEncoder, ids: Sequence[np.ndarray], set
     accuracies = _accuracies(logits, side, whole, truth)
     say("validation accuracy: " + ", ".join(f"{name} {share:.2%}" for name, share in accuracies.items()))
     if wide is not None:
-        # All has been chosen: what the validation texts say of rare words and pairs need not be lost.
+        # All choices are made: rare words and pairs of the validation texts need not be lost.
         wide = wide.on(texts.every)
     head, kept = stacked.parts(deep.training.head, wide)
     classifier = Classifier(head, settings.pooling, settings.cut, kept, deep.tuned.queries)
@@ -107,9 +107,9 @@ class _Deep:
     """The encoder's part.
 
     Attributes:
-        tuned: the encoder, a head on it, and what else was trained with the head.
+        tuned: the encoder, a head on it, and all that was trained with the head.
         held_out: features of the validation texts.
-        poolings: other poolings' validation accuracy.
+        poolings: validation accuracy of other poolings.
     """
 
     tuned: Tuned
@@ -165,7 +165,7 @@ def _on_frozen(encoder: FrozenEncoder, texts: Divided, settings: FitSettings, sa
 
 
 def _comparable(layers: int) -> list[str]:
-    """Return poolings that are worth a look on any encoder: the usual two, and what costs as little as the first."""
+    """Return poolings to compare on any encoder: the usual two, and two more that cost as little as ``cls``."""
     before = [f"mean{layer}" for layer in range(max(1, layers - 3), layers)]
     return ["cls", "mean", *([before[-1], "cls+" + "+".join(before)] if before else [])]
 

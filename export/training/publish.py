@@ -28,7 +28,7 @@ def publish(run: Run, fitted: Fit, bundle: Bundle, logits: np.ndarray, scored: S
     settings, manifest = run.settings, bundle.manifest
     probes = None if settings.probes is None else score_split(scorer_on_cpu(bundle), settings.probes, quiet=True)
     graphs: dict[str, bytes] = {}
-    for precision, one in manifest.precisions.items():  # those that are kept, and no file but theirs
+    for precision, one in manifest.precisions.items():  # the kept ones, and no other files
         graphs |= {one.file: bundle.graph(precision), **bundle.external(precision)}
     write_bundle(
         settings.output,
@@ -64,7 +64,7 @@ def _read_back(run: Run) -> Bundle:
     written = load_bundle(output)
     precisions = written.manifest.precisions
     for precision in precisions:
-        Scorer(written, provider="cpu", precision=precision)  # checks the golden rows of what is on disk now
+        Scorer(written, provider="cpu", precision=precision)  # checks the golden rows of the files on disk
     size = sum(map(len, written.files.values()))
     run.say(f"wrote {output} ({size / 1e6:.1f} MB, {', '.join(sorted(precisions))}), id {written.id[:12]}")
     return written

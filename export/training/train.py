@@ -46,7 +46,7 @@ def train(dataset: Dataset, encoder: FrozenEncoder, settings: Settings, say: Cal
     bundle = unpublished(run, fitted, export_graphs(run, fitted))
     logits = torch_logits(run, fitted)
     bundle, scored = score_test(run, bundle, logits)
-    # The scorer that was evaluated is of the same precisions and labels; what is added now is for people.
+    # The evaluated scorer has the same precisions and labels; the rest of the manifest is for people.
     bundle = with_metrics(bundle, figures_of(run, fitted, logits, scored))
     bundle = replace(bundle, manifest=replace(bundle.manifest, reference=reference(scored)))
     return publish(run, fitted, bundle, logits, scored)

@@ -71,7 +71,7 @@ class TuningRun:
         self._losses += [found.item()] * len(rows)
 
     def save(self, epoch: int, batch: int) -> None:
-        """Make durable what is done; the next step is this batch of this epoch."""
+        """Write a checkpoint, from which training resumes with this batch of this epoch."""
         if batch == 0:
             self._losses = []
         self.epoch, self.batch = epoch, batch
