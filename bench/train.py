@@ -19,7 +19,8 @@ import torch
 from subject import Subject, load_subject
 from torch import nn
 
-from export.classifier.head import HeadSettings, train_head
+from export.classifier.head import train_head
+from export.classifier.settings import HeadSettings
 from export.training.features import feature_engine
 from scorer.base.cores import usable_cores
 from scorer.engine.batches import pad

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +11,9 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
+from export.data_source import Columns, DataSource, LabelNames
 from export.errors import DatasetError
+from scorer.base.errors import UsageError
 from scorer.rows.columns import ID, Wanted, select
 from scorer.rows.formats import TEXT_FORMATS
 from scorer.rows.reader import Inputs, Reader
@@ -53,34 +55,6 @@ class Dataset:
     test: Split
 
 
-@dataclass(frozen=True)
-class LabelNames:
-    """How raw labels become names.
-
-    Attributes:
-        names: names for the raw labels in sorted order, or None to keep the raw ones.
-        positive: for two labels the one whose probability is the score, or None for the last in sorted order.
-    """
-
-    names: tuple[str, ...] | None = None
-    positive: str | None = None
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Where a file has what is needed of it.
-
-    Attributes:
-        text: None for the one called text, review, content, body or comment.
-        label: of the raw labels.
-        group: whose values figures are given by, such as stars; None for `RATING` where there is one.
-    """
-
-    text: str | None = None
-    label: str = "label"
-    group: str | None = None
-
-
 RATING = "rating"
 
 
@@ -91,6 +65,23 @@ class Row(NamedTuple):
     label: str
     id: str = ""
     group: str = ""
+
+
+def load(source: DataSource) -> Dataset:
+    """Load a source's dataset or files.
+
+    Raises:
+        UsageError: one of the two files is missing.
+        DatasetError: see `load_hub` and `load_files`.
+    """
+    train, test, columns, label_names = source.train_file, source.test_file, source.columns, source.label_names
+    if (train is None) != (test is None):
+        raise UsageError("--train-file and --test-file belong together.")
+    if train is not None and test is not None:
+        dataset = load_files(train, test, columns=columns, label_names=label_names)
+    else:
+        dataset = load_hub(source.dataset, columns=columns, label_names=label_names, revision=source.revision)
+    return replace(dataset, name=source.name) if source.name else dataset
 
 
 def load_hub(name: str, *, columns: Columns, label_names: LabelNames, revision: str | None = None) -> Dataset:

@@ -14,11 +14,11 @@ import torch
 import transformers
 from tokenizers import models, normalizers, pre_tokenizers, processors
 
-from export.classifier.head import HeadSettings
+from export.classifier.settings import HeadSettings
 from export.data import Dataset, Split
 from export.encoder.load import FrozenEncoder
-from export.training.fit import FitSettings
-from export.training.train import PRECISIONS, Settings, train
+from export.training.settings import PRECISIONS, FitSettings, Settings
+from export.training.train import train
 from scorer.model.bundle import SUMS, Bundle, format_sums, parse_sums
 
 ROOT = Path(__file__).parents[1]

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from factories import Result
 
-from export.data import Dataset, LabelNames, load_hub
+from export.data import Dataset, load_hub
+from export.data_source import Columns, LabelNames
 from export.encoder.load import load_encoder
-from export.training.fit import FitSettings
-from export.training.train import Settings, train
+from export.training.settings import FitSettings, Settings
+from export.training.train import train
 from scorer.cli.program import run_command
 from scorer.cli.score import command
 
@@ -24,7 +25,7 @@ def dataset() -> Dataset:
         huggingface_hub.HfApi().model_info("distilbert-base-uncased", timeout=10)
     except Exception as error:  # the library's network errors share no base class
         pytest.skip(f"no hub can be reached: {type(error).__name__}")
-    whole = load_hub("stanfordnlp/imdb", text_column="text", label_column="label", label_names=LabelNames())
+    whole = load_hub("stanfordnlp/imdb", columns=Columns(), label_names=LabelNames())
     generator = np.random.default_rng(0)
     parts = {
         name: split.take(generator.choice(len(split), 200, replace=False))

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 from torch.nn import functional
+
+from export.classifier.settings import HeadSettings
 
 
 @dataclass(frozen=True)
@@ -35,32 +36,6 @@ class LinearHead:
     def logits(self, features: np.ndarray) -> np.ndarray:
         """float32 (texts, hidden) -> float32 (texts, logits)"""
         return features @ self.weight.T + self.bias
-
-
-@dataclass(frozen=True)
-class HeadSettings:
-    """How the head is trained.
-
-    Attributes:
-        solver: ``newton`` finds the optimum of the regularised loss, ``adam`` goes towards that of the plain one.
-        l2: strengths of the penalty ``l2 / 2 * |weights|^2`` a text that ``newton`` tries; validation chooses.
-        epochs: passes of ``adam`` over the training part; the one with the lowest validation loss is kept.
-        learning_rate: Adam's.
-        batch_size: texts a step of Adam's.
-        seed: of Adam's start and of the order of its batches.
-    """
-
-    solver: str = "newton"
-    l2: tuple[float, ...] = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
-    epochs: int = 10
-    learning_rate: float = 1e-3
-    batch_size: int = 64
-    seed: int = 0
-
-    def as_used(self) -> dict[str, Any]:
-        """Those that the solver looks at."""
-        used = ("solver", "l2") if self.solver == "newton" else ("solver", "epochs", "learning_rate", "batch_size")
-        return {name: getattr(self, name) for name in used}
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from export.classifier.head import Step, loss, predict
-
-PAIRS = 1 << 20
-"""Weights for pairs: they share them by hash. With four times as many nothing is gained (docs/ACCURACY.md)."""
+from export.classifier.settings import WideSettings
 
 MULTIPLIER = 2_654_435_761
 """Of the pairs' hash: Knuth's, the prime next to 2^32 times the golden ratio; no sum passes 2^63."""
@@ -75,19 +73,6 @@ class Wide:
         """float32 (texts, logits) of token ids, (sequence,) each."""
         floats = self.weight.astype(np.float32)
         return np.stack([floats[self.keys.of(ids)].sum(axis=0) for ids in rows])
-
-
-@dataclass(frozen=True)
-class WideSettings:
-    """How the wide part is trained.
-
-    Attributes:
-        pairs: weights that the pairs share.
-        l2: strengths of the penalty ``l2 / 2 * |weights|^2`` a text that are tried; validation chooses.
-    """
-
-    pairs: int = PAIRS
-    l2: tuple[float, ...] = (0.001, 0.0003, 0.0001)
 
 
 @dataclass(frozen=True)

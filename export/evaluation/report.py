@@ -10,10 +10,11 @@ import numpy as np
 
 from export.data import Split
 from export.evaluation import baseline
-from export.evaluation.evaluate import Group, Scored, by_group, by_length, costliest
+from export.evaluation.evaluate import Group, Scored, by_group, by_length, costliest, score_split
 from export.evaluation.figures import accuracy_bars, confusion_matrix, reliability_diagram
 from export.evaluation.metrics import Metrics, confusion, losses, metrics, reliability
 from export.evaluation.model_card import figures_of, table
+from scorer.model.scorer import Scorer
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,28 @@ class Evaluated:
     def counts(self) -> np.ndarray:
         """Texts by true and predicted label."""
         return confusion(self.scored.split.labels, self.scored.predicted, len(self.labels))
+
+
+def evaluate(
+    bundles: Sequence[str], scorers: Sequence[Scorer], splits: Sequence[Split], *, quiet: bool
+) -> list[Evaluated]:
+    """Score each bundle's split; a bundle that shares its name with another is called by its folder.
+
+    Args:
+        bundles: folders of the bundles.
+        scorers: their scorers.
+        splits: the same texts for each, numbered by its labels.
+        quiet: show no progress.
+    """
+    names = [scorer.manifest.name for scorer in scorers]
+    evaluated = []
+    for bundle, scorer, split in zip(bundles, scorers, splits, strict=True):
+        manifest, choice = scorer.manifest, scorer.choice
+        name = manifest.name if names.count(manifest.name) == 1 else bundle
+        title = f"{name} ({choice.precision}, {choice.provider})"
+        scored = score_split(scorer, split, quiet=quiet)
+        evaluated.append(Evaluated(title, scorer.labels, manifest.max_length, scored))
+    return evaluated
 
 
 def baseline_row(split: Split, label_count: int, train: Split | None) -> tuple[str, Metrics]:

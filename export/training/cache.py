@@ -14,11 +14,6 @@ import numpy as np
 from export.errors import ExportError
 
 
-def cache_folder() -> Path:
-    """Where it is kept unless --cache-dir says otherwise."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "review-scorer" / "features"
-
-
 def cache_key(rows: Iterable[np.ndarray], *what: object) -> str:
     """A name for what is computed of token rows; texts, tokenizer and what is cut are in the ids.
 

@@ -9,11 +9,10 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 from torch.nn import functional
 
 from export.classifier.head import Step, Training, loss, predict
@@ -21,10 +20,11 @@ from export.classifier.wide import Texts
 from export.encoder.load import FrozenEncoder, weights_sha256
 from export.encoder.pooling import Queries, is_trained, vectors
 from export.encoder.weights import encoder_weights
-from export.errors import ExportError
-from export.training.cache import cache_key, replaced
+from export.training.cache import cache_key
 from export.training.features import hidden_states
 from export.training.network import Network
+from export.training.settings import TuneSettings
+from export.training.tuning_run import TuningRun
 from scorer.base.errors import UsageError
 from scorer.base.progress import Progress
 from scorer.engine.batches import by_length
@@ -35,44 +35,6 @@ _BATCHES_PER_SAVE = 50
 _TEXTS_MEASURED = 64
 # So many batches' texts are sorted by length together, so that the texts of a batch are of similar length.
 _BATCHES_SORTED = 64
-_CLIP = 1.0  # of the gradient's norm
-
-HEAD_ALONE = 3e-3
-"""`TuneSettings.head_learning_rate` where no block is trained, so that nothing changes what the head reads."""
-
-
-@dataclass(frozen=True)
-class TuneSettings:
-    """How blocks are trained: AdamW (Loshchilov and Hutter 2019), its rate rising at first, then falling to nothing.
-
-    Attributes:
-        blocks: how many, from the last one on; 0 where only an attention pooling is trained along with the head.
-        epochs: passes over the training part.
-        learning_rate: of the last block, at its highest.
-        decay: the rate of each block before it, relative to the next one's (Howard and Ruder 2018, section 3.2).
-        head_learning_rate: of the head and of attention poolings, which begin from nothing.
-        batch_size: texts a step.
-        dropout: share of hidden values left out.
-        weight_decay: of the matrices.
-        warm_up: share of all steps in which the rate rises.
-        seed: of the head's start, the order of texts and dropout.
-    """
-
-    blocks: int
-    epochs: int = 2
-    learning_rate: float = 1e-4
-    decay: float = 0.8
-    head_learning_rate: float = 1e-3
-    batch_size: int = 32
-    dropout: float = 0.1
-    weight_decay: float = 0.01
-    warm_up: float = 0.06
-    seed: int = 0
-
-    def as_used(self) -> dict[str, Any]:
-        """Those that are looked at."""
-        unused = () if self.blocks else ("blocks", "learning_rate", "decay", "weight_decay")
-        return {name: value for name, value in asdict(self).items() if name not in unused}
 
 
 @dataclass(frozen=True)
@@ -135,19 +97,10 @@ def tune(
         [*train[0], *validation[0]], "tuned", 3, encoder.sha256, pooling, asdict(settings),
         train[1].tolist(), validation[1].tolist(),
     )  # fmt: skip
-    run = _Run(network, settings, settings.epochs * order.count, folder / f"{key}.pt")
+    run = TuningRun(network, settings, settings.epochs * order.count, folder / f"{key}.pt")
     with Progress("training", settings.epochs * order.tokens, quiet=quiet) as progress:
         for epoch in range(run.epoch, settings.epochs):
-            batches = order.batches(epoch)
-            worked = epoch * order.tokens + sum(map(order.tokens_of, batches[: run.batch]))
-            progress.show(worked, f"epoch {epoch + 1}")
-            for number in range(run.batch, len(batches)):
-                batch = batches[number]
-                run.step(inputs[0].rows(batch), torch.from_numpy(train[1][batch]))
-                worked += order.tokens_of(batch)
-                progress.show(worked, f"epoch {epoch + 1}, loss {run.mean_loss:.4f}")
-                if (number + 1) % _BATCHES_PER_SAVE == 0:
-                    run.save(epoch, number + 1)
+            _train_epoch(run, epoch, order, inputs[0], train[1], progress)
             run.steps.append(_evaluated(network, inputs[1], validation, epoch + 1, run.mean_loss))
             run.save(epoch + 1, 0)
     training = Training(network.linear_head(), tuple(run.steps), run.steps[-1], "epoch")
@@ -177,94 +130,20 @@ def check(encoder: FrozenEncoder, pooling: str, settings: TuneSettings) -> None:
         )
 
 
-class _Run:
-    """Where training is, and the file that it can be gone on with from.
-
-    Attributes:
-        epoch, batch: to begin with.
-        steps: the epochs that are done.
-
-    Args:
-        network: that is trained.
-        settings: how.
-        steps: of the whole run.
-        file: the checkpoint.
-    """
-
-    def __init__(self, network: Network, settings: TuneSettings, steps: int, file: Path) -> None:
-        self._network = network
-        self._file = file
-        self._optimizer = torch.optim.AdamW(_parameter_groups(network, settings), betas=(0.9, 0.98), eps=1e-6)
-        warm_up = max(1, round(settings.warm_up * steps))
-        self._schedule = torch.optim.lr_scheduler.LambdaLR(
-            self._optimizer, lambda step: min((step + 1) / warm_up, max(0.0, (steps - step) / max(1, steps - warm_up)))
-        )
-        self.epoch = self.batch = 0
-        self.steps: list[Step] = []
-        self._losses: list[float] = []
-        torch.manual_seed(settings.seed)  # of dropout
-        self._load()
-
-    @property
-    def mean_loss(self) -> float:
-        """Of the texts of this epoch so far."""
-        return float(np.mean(self._losses))
-
-    def step(self, rows: Sequence[np.ndarray], labels: Tensor) -> None:
-        """One batch.
-
-        Raises:
-            ExportError: its loss is no number.
-        """
-        self._network.train()
-        found = loss(self._network(rows), labels)
-        if not math.isfinite(found.item()):
-            advice = "a lower --tune-learning-rate" if len(self._network.trained_blocks) else "another --pooling"
-            raise ExportError(f"the loss is no number any more; try {advice}. No bundle was written.")
-        self._optimizer.zero_grad()
-        found.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self._network.parameters(), _CLIP)
-        self._optimizer.step()
-        self._schedule.step()
-        self._losses += [found.item()] * len(rows)
-
-    def save(self, epoch: int, batch: int) -> None:
-        """Make durable what is done; the next step is this batch of this epoch."""
-        if batch == 0:
-            self._losses = []
-        self.epoch, self.batch = epoch, batch
-        state = {
-            "epoch": epoch,
-            "batch": batch,
-            "steps": [asdict(step) for step in self.steps],
-            "losses": self._losses,
-            "blocks": self._network.trained_blocks.state_dict(),
-            "poolings": self._network.attentions.state_dict(),
-            "head": self._network.head.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-            "schedule": self._schedule.state_dict(),
-            "random": torch.get_rng_state(),
-        }
-        with replaced(self._file) as file:
-            torch.save(state, file)
-
-    def _load(self) -> None:
-        try:
-            state: dict[str, Any] = torch.load(self._file, weights_only=True)
-        except FileNotFoundError:
-            return
-        except Exception as error:  # what is damaged is found in many ways
-            raise ExportError(
-                f"the checkpoint {self._file} is damaged ({type(error).__name__}). Remove it to begin anew."
-            ) from error
-        self.epoch, self.batch, self._losses = state["epoch"], state["batch"], state["losses"]
-        self.steps = [Step(**step) for step in state["steps"]]
-        self._network.trained_blocks.load_state_dict(state["blocks"])
-        self._network.attentions.load_state_dict(state["poolings"])
-        self._network.head.load_state_dict(state["head"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self._schedule.load_state_dict(state["schedule"])
-        torch.set_rng_state(state["random"])
+def _train_epoch(
+    run: TuningRun, epoch: int, order: "_Order", inputs: Inputs, labels: np.ndarray, progress: Progress
+) -> None:
+    """Train on the batches of an epoch that are not done."""
+    batches = order.batches(epoch)
+    worked = epoch * order.tokens + sum(map(order.tokens_of, batches[: run.batch]))
+    progress.show(worked, f"epoch {epoch + 1}")
+    for number in range(run.batch, len(batches)):
+        batch = batches[number]
+        run.step(inputs.rows(batch), torch.from_numpy(labels[batch]))
+        worked += order.tokens_of(batch)
+        progress.show(worked, f"epoch {epoch + 1}, loss {run.mean_loss:.4f}")
+        if (number + 1) % _BATCHES_PER_SAVE == 0:
+            run.save(epoch, number + 1)
 
 
 class _Order:
@@ -325,18 +204,6 @@ def _evaluated(network: Network, inputs: Inputs, texts: Texts, epoch: int, train
             logits[batch] = network(inputs.rows(batch)).numpy()
     validation_loss = loss(torch.from_numpy(logits), torch.from_numpy(labels)).item()
     return Step(epoch, train_loss, validation_loss, float(np.mean(predict(logits) == labels)))
-
-
-def _parameter_groups(network: Network, settings: TuneSettings) -> list[dict[str, Any]]:
-    groups = []
-    for number, block in enumerate(network.trained_blocks):
-        rate = settings.learning_rate * settings.decay ** (settings.blocks - 1 - number)
-        for is_matrix in (True, False):
-            some = [one for one in block.parameters() if (one.dim() > 1) == is_matrix]
-            groups.append({"params": some, "lr": rate, "weight_decay": settings.weight_decay if is_matrix else 0.0})
-    anew = [*network.head.parameters(), *network.attentions.parameters()]
-    groups.append({"params": anew, "lr": settings.head_learning_rate, "weight_decay": 0.0})
-    return groups
 
 
 def _chunks(order: Sequence[int], size: int) -> Iterator[Sequence[int]]:

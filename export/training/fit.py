@@ -1,59 +1,28 @@
 """From texts to a classifier: the encoder's part, the wide part, and both as one; before it becomes a graph."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from export.classifier.classifier import Classifier
-from export.classifier.head import HeadSettings, Part, Training, loss, predict, train_head
+from export.classifier.head import Part, Training, loss, predict, train_head
 from export.classifier.stacking import Stack, stack
-from export.classifier.truncation import Cut
-from export.classifier.wide import WideSettings, WideTraining, train_wide
+from export.classifier.wide import WideTraining, train_wide
 from export.data import Dataset
 from export.encoder.load import FrozenEncoder
 from export.encoder.pooling import NO_QUERIES, Queries, is_trained, vectors
-from export.errors import ExportError
 from export.evaluation.metrics import calibration_error, reliability
-from export.training.cache import cache_folder
 from export.training.features import Features, extract
-from export.training.finetune import Tuned, TuneSettings, tune
+from export.training.finetune import Tuned, tune
+from export.training.holdout import Divided, divide
+from export.training.settings import FitSettings, TuneSettings
 from scorer.base.errors import UsageError
 from scorer.base.text import duration
 from scorer.model.decision import probabilities
 
-# Runs of neighbours that are held out: enough that every region of a file is there, if that leaves each so many texts.
-_RUNS = 25
-_RUN_LENGTH = 10
-
-
-@dataclass(frozen=True)
-class FitSettings:
-    """How a classifier is trained.
-
-    Attributes:
-        pooling: what the head reads, see `export.encoder.pooling.vectors`.
-        cut: which tokens of a long text the encoder reads; None where it is given no more than it reads.
-        head: how the head is trained on a frozen encoder.
-        tune: how the encoder's last blocks and attention poolings are trained along with it; None where there are none.
-        wide: how the wide part is trained, or None for no such part.
-        validation_share: of the training split, held out for what is chosen and calibrated.
-        seed: of the validation split.
-        cache: where features are kept.
-        quiet: show no progress.
-    """
-
-    pooling: str = "cls"
-    cut: Cut | None = None
-    head: HeadSettings = field(default_factory=HeadSettings)
-    tune: TuneSettings | None = None
-    wide: WideSettings | None = field(default_factory=WideSettings)
-    validation_share: float = 0.1
-    seed: int = 0
-    cache: Path = field(default_factory=cache_folder)
-    quiet: bool = False
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -61,15 +30,15 @@ class Fit:
     """A trained classifier, and how it came about.
 
     Attributes:
-        encoder: that it is on: the one given, or with blocks that were trained.
+        encoder: the encoder, with its trained blocks if there are any.
         classifier: head, pooling and wide part.
-        stack: how they were put together; its temperature is the classifier's.
-        training: of the head.
-        wide: of the wide part, if there is one.
-        validation: share of the validation texts that each part alone and the whole label right, by name.
-        poolings: the same for other poolings of a frozen encoder, for comparison.
-        calibration: of the validation texts, the calibration error and the loss before and after.
-        train_rows, validation_rows: of the training split.
+        stack: share of the wide part, and the temperature.
+        training: training of the head.
+        wide: training of the wide part, if there is one.
+        validation: accuracy on the validation texts, of each part alone and of the whole, by name.
+        poolings: validation accuracy of other poolings of a frozen encoder, for comparison.
+        calibration: calibration error and loss of the validation texts, before and after.
+        train_rows, validation_rows: rows of the training split.
     """
 
     encoder: FrozenEncoder
@@ -83,98 +52,54 @@ class Fit:
     train_rows: np.ndarray
     validation_rows: np.ndarray
 
+    def calibrated(self, logits: np.ndarray) -> np.ndarray:
+        """Return probabilities (texts, labels) of logits (texts, logits), at the classifier's temperature."""
+        return probabilities(logits / np.float32(self.stack.temperature))
 
-def fit(
-    dataset: Dataset,
-    encoder: FrozenEncoder,
-    ids: list[np.ndarray],
-    settings: FitSettings,
-    say: Callable[[str], None],
-) -> Fit:
+
+def fit(dataset: Dataset, encoder: FrozenEncoder, ids: Sequence[np.ndarray], settings: FitSettings, say: Say) -> Fit:
     """Train a classifier on the training split; the test split is not looked at.
 
     Args:
         dataset: labelled texts.
-        encoder: to begin with.
+        encoder: encoder to begin with.
         ids: token ids of the training texts, (sequence,) each.
-        settings: how.
+        settings: settings of the training.
         say: is given each line of the report.
 
     Raises:
         ExportError: there are too few texts, or the loss is no number any more.
         UsageError: the settings do not fit the encoder.
     """
+    _check_pooling(encoder, settings)
+    texts = divide(ids, dataset.train.labels, len(dataset.labels), settings)
+    deep = _deep(encoder, texts.shortened(settings.cut), settings, say)
+    wide = _wide(encoder, texts, settings, say)
+    held_out, truth = texts.validation
+    logits = deep.training.head.logits(deep.held_out.pooled(settings.pooling))
+    side = None if wide is None else wide.logits(held_out)
+    stacked = stack(logits, side, truth)
+    whole = stacked.logits(logits, side)
+    accuracies = _accuracies(logits, side, whole, truth)
+    say("validation accuracy: " + ", ".join(f"{name} {share:.2%}" for name, share in accuracies.items()))
+    if wide is not None:
+        # All choices are made: rare words and pairs of the validation texts need not be lost.
+        wide = wide.on(texts.every)
+    head, kept = stacked.parts(deep.training.head, wide)
+    classifier = Classifier(head, settings.pooling, settings.cut, kept, deep.tuned.queries)
+    calibration = _calibration(whole, stacked.temperature, truth, say)
+    return Fit(
+        deep.tuned.encoder, classifier, stacked, deep.training, wide, accuracies, deep.poolings, calibration,
+        texts.train_rows, texts.validation_rows,
+    )  # fmt: skip
+
+
+def _check_pooling(encoder: FrozenEncoder, settings: FitSettings) -> None:
     vectors(settings.pooling, encoder.layers)
     if is_trained(settings.pooling) and settings.tune is None:
         raise UsageError(
             f"--pooling {settings.pooling} has weights of its own: say in FitSettings.tune how to train them."
         )
-    labels = dataset.train.labels
-    train_rows, validation_rows = split_rows(labels, settings)
-    rows = [ids[row] if settings.cut is None else settings.cut.apply(ids[row]) for row in range(len(ids))]
-    deep = _deep(dataset, encoder, rows, train_rows, validation_rows, settings, say)
-    training, truth = deep.tuned.training, labels[validation_rows]
-    logits = training.head.logits(deep.held_out.pooled(settings.pooling))
-    wide = _wide(dataset, encoder, ids, train_rows, validation_rows, settings, say)
-    side = None if wide is None else wide.logits([ids[row] for row in validation_rows])
-    stacked = stack(logits, side, truth)
-    whole = stacked.logits(logits, side)
-    found = {"encoder": float(np.mean(predict(logits) == truth))}
-    if side is not None:
-        found |= {"wide": float(np.mean(predict(side) == truth)), "together": float(np.mean(predict(whole) == truth))}
-    say("validation accuracy: " + ", ".join(f"{name} {share:.2%}" for name, share in found.items()))
-    if wide is not None:
-        # All has been chosen: what the validation texts say of rare words and pairs need not be lost.
-        wide = wide.on((ids, labels))
-    head, kept = stacked.parts(training.head, wide)
-    classifier = Classifier(head, settings.pooling, settings.cut, kept, deep.tuned.queries)
-    calibration = {
-        f"{what}_{when}": value
-        for when, temperature in (("before", 1.0), ("after", stacked.temperature))
-        for what, value in _calibration(whole / np.float32(temperature), truth).items()
-    }
-    say(
-        f"temperature {stacked.temperature:.3f}: calibration error on validation {calibration['ece_before']:.2%} before, "
-        f"{calibration['ece_after']:.2%} after"
-    )
-    return Fit(
-        deep.tuned.encoder, classifier, stacked, training, wide, found, deep.poolings, calibration, train_rows, validation_rows
-    )  # fmt: skip
-
-
-def split_rows(labels: np.ndarray, settings: FitSettings) -> tuple[np.ndarray, np.ndarray]:
-    """Rows to train on and rows held out, the latter in runs of neighbours spread evenly over the file.
-
-    Every label is among both; one that the runs have missed, or have to the last text, is held out in a run of its own
-    texts, and one with a single text is trained on.
-
-    Neighbours often belong together: reviews of one film, messages of one day. Were single rows held out, others of
-    their kind would be trained on, and validation would promise what no new text keeps: on IMDb two points
-    of accuracy (docs/ACCURACY.md).
-
-    Raises:
-        ExportError: there are too few rows.
-    """
-    count, share = len(labels), settings.validation_share
-    held_out = max(1, round(count * share))
-    random = np.random.default_rng(settings.seed)
-    runs = min(_RUNS, max(1, held_out // _RUN_LENGTH))
-    starts = np.arange(runs) * count // runs
-    sizes = held_out // runs + (np.arange(runs) < held_out % runs)
-    phase = int(random.integers(max(1, count // runs - sizes.max() + 1)))
-    validation = np.concatenate(
-        [np.arange(start, start + size) + phase for start, size in zip(starts, sizes, strict=True)]
-    )
-    validation = validation[validation < count]
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
-        if np.isin(rows, validation).sum() in (0, len(rows)):
-            some = min(len(rows) - 1, max(1, round(len(rows) * share)))
-            start = int(random.integers(len(rows) - some + 1))
-            validation = np.union1d(np.setdiff1d(validation, rows), rows[start : start + some])
-    if not len(validation):
-        raise ExportError(f"{count} training texts are too few to hold out a validation part.")
-    return np.setdiff1d(np.arange(count), validation), validation
 
 
 @dataclass(frozen=True)
@@ -182,48 +107,52 @@ class _Deep:
     """The encoder's part.
 
     Attributes:
-        tuned: the encoder, a head on it, and what else was trained with the head.
+        tuned: the encoder, a head on it, and all that was trained with the head.
         held_out: features of the validation texts.
-        poolings: other poolings' validation accuracy.
+        poolings: validation accuracy of other poolings.
     """
 
     tuned: Tuned
     held_out: Features
     poolings: Mapping[str, float]
 
+    @property
+    def training(self) -> Training:
+        return self.tuned.training
 
-def _deep(
-    dataset: Dataset,
-    encoder: FrozenEncoder,
-    rows: list[np.ndarray],
-    train_rows: np.ndarray,
-    validation_rows: np.ndarray,
-    settings: FitSettings,
-    say: Callable[[str], None],
-) -> _Deep:
-    labels, label_count = dataset.train.labels, len(dataset.labels)
-    held_out_rows = [rows[row] for row in validation_rows]
-    if settings.tune is not None:
-        tuned = tune(
-            encoder,
-            ([rows[row] for row in train_rows], labels[train_rows]),
-            (held_out_rows, labels[validation_rows]),
-            pooling=settings.pooling,
-            label_count=label_count,
-            settings=settings.tune,
-            folder=settings.cache,
-            quiet=settings.quiet,
-        )
-        _say_steps(tuned.training, say)
-        features = features_of(tuned.encoder, held_out_rows, "validation", settings, say, tuned.queries)
-        return _Deep(tuned, features, {})
-    features = features_of(encoder, rows, "train", settings, say)
-    held_out = replace(features, vectors=features.vectors[validation_rows])
+
+def _deep(encoder: FrozenEncoder, texts: Divided, settings: FitSettings, say: Say) -> _Deep:
+    if settings.tune is None:
+        return _on_frozen(encoder, texts, settings, say)
+    return _with_blocks(encoder, texts, settings, settings.tune, say)
+
+
+def _with_blocks(encoder: FrozenEncoder, texts: Divided, settings: FitSettings, how: TuneSettings, say: Say) -> _Deep:
+    """Train a head along with blocks or attention poolings."""
+    tuned = tune(
+        encoder,
+        texts.train,
+        texts.validation,
+        pooling=settings.pooling,
+        label_count=texts.label_count,
+        settings=how,
+        folder=settings.cache,
+        quiet=settings.quiet,
+    )
+    _say_steps(tuned.training, say)
+    features = features_of(tuned.encoder, texts.validation[0], "validation", settings, say, tuned.queries)
+    return _Deep(tuned, features, {})
+
+
+def _on_frozen(encoder: FrozenEncoder, texts: Divided, settings: FitSettings, say: Say) -> _Deep:
+    """Train a head on the encoder as it is, and one on each other pooling, for comparison."""
+    features = features_of(encoder, texts.ids, "train", settings, say)
+    held_out = replace(features, vectors=features.vectors[texts.validation_rows])
 
     def trained(pooling: str) -> Training:
         vectors = features.pooled(pooling)
-        parts: list[Part] = [(vectors[some], labels[some]) for some in (train_rows, validation_rows)]
-        return train_head(*parts, label_count=label_count, settings=settings.head)
+        parts: list[Part] = [(vectors[rows], texts.labels[rows]) for rows in (texts.train_rows, texts.validation_rows)]
+        return train_head(*parts, label_count=texts.label_count, settings=settings.head)
 
     training = trained(settings.pooling)
     _say_steps(training, say)
@@ -236,20 +165,20 @@ def _deep(
 
 
 def _comparable(layers: int) -> list[str]:
-    """Poolings that are worth a look on any encoder: the usual two, and what costs as little as the first."""
+    """Return poolings to compare on any encoder: the usual two, and two more that cost as little as ``cls``."""
     before = [f"mean{layer}" for layer in range(max(1, layers - 3), layers)]
     return ["cls", "mean", *([before[-1], "cls+" + "+".join(before)] if before else [])]
 
 
 def features_of(
     encoder: FrozenEncoder,
-    rows: list[np.ndarray],
+    rows: Sequence[np.ndarray],
     name: str,
     settings: FitSettings,
-    say: Callable[[str], None],
+    say: Say,
     queries: Queries = NO_QUERIES,
 ) -> Features:
-    """`export.training.features.extract`, and a line about it."""
+    """Call `export.training.features.extract`, and report the time it took."""
     features = extract(encoder, rows, settings.cache, queries=queries, name=name, quiet=settings.quiet)
     if features.computed:
         rate = features.computed / features.seconds
@@ -259,30 +188,21 @@ def features_of(
     return features
 
 
-def _wide(
-    dataset: Dataset,
-    encoder: FrozenEncoder,
-    ids: list[np.ndarray],
-    train_rows: np.ndarray,
-    validation_rows: np.ndarray,
-    settings: FitSettings,
-    say: Callable[[str], None],
-) -> WideTraining | None:
+def _wide(encoder: FrozenEncoder, texts: Divided, settings: FitSettings, say: Say) -> WideTraining | None:
     if settings.wide is None:
         return None
-    labels = dataset.train.labels
     training = train_wide(
-        ([ids[row] for row in train_rows], labels[train_rows]),
-        ([ids[row] for row in validation_rows], labels[validation_rows]),
+        texts.train,
+        texts.validation,
         pieces=int(encoder.config.vocab_size),
-        label_count=len(dataset.labels),
+        label_count=texts.label_count,
         settings=settings.wide,
     )
     say(f"wide part: L2 {training.best.number:g}, validation accuracy {training.best.validation_accuracy:.2%}")
     return training
 
 
-def _say_steps(training: Training, say: Callable[[str], None]) -> None:
+def _say_steps(training: Training, say: Say) -> None:
     for step in training.steps:
         say(
             f"{training.by} {step.number:g}: training loss {step.train_loss:.4f}, validation loss {step.validation_loss:.4f}, "
@@ -290,8 +210,21 @@ def _say_steps(training: Training, say: Callable[[str], None]) -> None:
         )
 
 
-def _calibration(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    return {
-        "ece": calibration_error(reliability(probabilities(logits), labels)),
-        "loss": loss(torch.from_numpy(logits), torch.from_numpy(labels)).item(),
-    }
+def _accuracies(logits: np.ndarray, side: np.ndarray | None, whole: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """Return the share of texts that each part alone and the whole label right, by name."""
+    parts = {"encoder": logits, **({} if side is None else {"wide": side, "together": whole})}
+    return {name: float(np.mean(predict(part) == truth)) for name, part in parts.items()}
+
+
+def _calibration(whole: np.ndarray, temperature: float, truth: np.ndarray, say: Say) -> dict[str, float]:
+    """Return the calibration error and the loss, before and after the logits are divided by the temperature."""
+    found = {}
+    for when, divisor in (("before", 1.0), ("after", temperature)):
+        logits = whole / np.float32(divisor)
+        found[f"ece_{when}"] = calibration_error(reliability(probabilities(logits), truth))
+        found[f"loss_{when}"] = loss(torch.from_numpy(logits), torch.from_numpy(truth)).item()
+    say(
+        f"temperature {temperature:.3f}: calibration error on validation {found['ece_before']:.2%} before, "
+        f"{found['ece_after']:.2%} after"
+    )
+    return found

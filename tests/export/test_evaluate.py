@@ -16,7 +16,8 @@ from export.evaluation import baseline
 from export.evaluation.evaluate import Scored, by_group, by_length, costliest, reference
 from export.evaluation.figures import accuracy_bars, confusion_matrix
 from export.evaluation.metrics import calibration_error, metrics, reliability
-from export.training.fit import FitSettings, split_rows
+from export.training.holdout import split_rows
+from export.training.settings import FitSettings
 from scorer.cli.program import run_command
 from scorer.model.decision import probabilities
 

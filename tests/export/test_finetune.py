@@ -11,7 +11,8 @@ from factories import BAD, FILLER, GOOD, make_bundle, reviews
 from export.bundle.bundle import load_classifier
 from export.bundle.parity_check import check_bundle
 from export.classifier.classifier import Classifier
-from export.classifier.head import HeadSettings, loss, predict, train_head
+from export.classifier.head import loss, predict, train_head
+from export.classifier.settings import HeadSettings
 from export.encoder.load import load_encoder, weights_sha256
 from export.encoder.pooling import vectors
 from export.encoder.weights import block_modules
@@ -19,7 +20,9 @@ from export.errors import ExportError
 from export.graph.parity import torch_logits
 from export.training import finetune
 from export.training.features import extract
-from export.training.finetune import HEAD_ALONE, TuneSettings, tune
+from export.training.finetune import tune
+from export.training.settings import HEAD_ALONE, TuneSettings
+from export.training.tuning_run import TuningRun
 from scorer.base.errors import UsageError
 from scorer.engine.batches import pad
 
@@ -146,7 +149,7 @@ def test_an_attention_pooling_that_nobody_trains_is_refused(encoder, tmp_path):
 def test_an_interrupted_run_ends_with_the_same_weights(encoder, tmp_path, monkeypatch, pooling):
     monkeypatch.setattr(finetune, "_BATCHES_PER_SAVE", 3)
     whole = tuned(encoder("bert"), tmp_path / "whole", pooling=pooling)
-    step, calls = finetune._Run.step, []
+    step, calls = TuningRun.step, []
 
     def interrupted(run, *arguments):
         calls.append(1)
@@ -154,7 +157,7 @@ def test_an_interrupted_run_ends_with_the_same_weights(encoder, tmp_path, monkey
             raise KeyboardInterrupt
         step(run, *arguments)
 
-    monkeypatch.setattr(finetune._Run, "step", interrupted)
+    monkeypatch.setattr(TuningRun, "step", interrupted)
     for _ in range(3):
         with pytest.raises(KeyboardInterrupt):
             tuned(encoder("bert"), tmp_path / "parts", pooling=pooling)

@@ -15,17 +15,19 @@ import torch
 import transformers
 from factories import MAX_LENGTH, Result, make_bundle, reviews, tiny_tokenizer
 
-from export.classifier.head import HeadSettings, predict, train_head
+from export.classifier.head import predict, train_head
+from export.classifier.settings import HeadSettings
 from export.cli.score_model import command
-from export.data import Columns, Dataset, LabelNames, Row, load_files, make_dataset, read_rows, sort_labels
+from export.data import Dataset, Row, load_files, make_dataset, read_rows, sort_labels
+from export.data_source import Columns, LabelNames
 from export.encoder.load import load_encoder
 from export.encoder.pooling import every_vector, pool
 from export.errors import DatasetError, ExportError, UnsupportedEncoder
 from export.training import features
 from export.training.cache import CachedArray
 from export.training.features import extract
-from export.training.fit import FitSettings
-from export.training.train import Settings, train
+from export.training.settings import FitSettings, Settings
+from export.training.train import train
 from scorer.cli.program import run_command
 from scorer.engine.row_engine import RowEngine
 
@@ -454,7 +456,7 @@ def test_overwrite_replaces_bundles_only(files, encoder_folder, score_model):
 
 def test_int8_that_disagrees_is_left_out(encoder, tmp_path, monkeypatch):
     told = iter([True, False, True, True])  # int8 and fp32 of the first, int8 of the others
-    monkeypatch.setattr("export.training.train.is_too_low", lambda share, rows: next(told))
+    monkeypatch.setattr("export.training.scoring.is_too_low", lambda share, rows: next(told))
     split = reviews(80, 2, 1)
     said = []
     dataset = Dataset("d", ("n", "p"), split, reviews(40, 2, 2))

@@ -13,9 +13,10 @@ from export.bundle.bundle import load_classifier
 from export.bundle.golden import tolerances_of
 from export.classifier.classifier import Classifier
 from export.classifier.head import LinearHead
+from export.classifier.settings import WideSettings
 from export.classifier.stacking import stack
 from export.classifier.truncation import Cut, cut_of
-from export.classifier.wide import Keys, Wide, WideSettings, train_wide
+from export.classifier.wide import Keys, Wide, train_wide
 from export.encoder.load import load_encoder
 from export.encoder.pooling import vectors
 from export.encoder.weights import encoder_weights
@@ -25,7 +26,7 @@ from export.graph.fp16_emulator import half_logits
 from export.graph.fp32 import to_float32
 from export.graph.int8 import to_int8
 from export.graph.parity import compare, torch_logits
-from export.training.train import cut_for
+from export.training.checks import cut_for
 from scorer.base.errors import UsageError
 from scorer.engine.batches import pad
 from scorer.engine.runtime import open_session
@@ -234,7 +235,7 @@ def test_what_the_encoder_skips_still_counts_for_the_wide_part(encoder_folder, t
     ],
 )
 def test_lengths_that_do_not_go_together_are_an_error(encoder_folder, tmp_path, lengths, truncation, message):
-    from export.training.train import Settings
+    from export.training.settings import Settings
 
     encoder = load_encoder(str(encoder_folder("bert")), max_length=24, max_tokens=lengths[1])
     with pytest.raises(UsageError) as caught:

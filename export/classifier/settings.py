@@ -1,0 +1,43 @@
+"""Settings of the classifier's training; no heavy import, so that `score-model --help` reads the defaults quickly."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class HeadSettings:
+    """Settings of the head's training on a frozen encoder.
+
+    Attributes:
+        solver: ``newton`` finds the optimum of the regularised loss, ``adam`` approaches that of the plain loss.
+        l2: strengths of the penalty ``l2 / 2 * |weights|^2`` a text that ``newton`` tries; validation chooses.
+        epochs: passes of ``adam`` over the training part; the one with the lowest validation loss is kept.
+        learning_rate: Adam's rate.
+        batch_size: texts a step of Adam's.
+        seed: seed of Adam's start and of the order of its batches.
+    """
+
+    solver: str = "newton"
+    l2: tuple[float, ...] = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
+    epochs: int = 10
+    learning_rate: float = 1e-3
+    batch_size: int = 64
+    seed: int = 0
+
+    def as_used(self) -> dict[str, Any]:
+        """Return the settings that the solver reads, by name."""
+        used = ("solver", "l2") if self.solver == "newton" else ("solver", "epochs", "learning_rate", "batch_size")
+        return {name: getattr(self, name) for name in used}
+
+
+@dataclass(frozen=True)
+class WideSettings:
+    """Settings of the wide part's training.
+
+    Attributes:
+        pairs: weights that the pairs share by hash; four times as many gain nothing (docs/ACCURACY.md).
+        l2: strengths of the penalty ``l2 / 2 * |weights|^2`` a text; validation chooses.
+    """
+
+    pairs: int = 1 << 20
+    l2: tuple[float, ...] = (0.001, 0.0003, 0.0001)

@@ -1,0 +1,114 @@
+"""`score-model evaluate`: bundles side by side on labelled texts; parses and delegates."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from export.cli.options import (
+    DEBUG,
+    FILE,
+    LABELLED_COLUMNS,
+    QUIET,
+    THREADS,
+    Condition,
+    columns_of,
+    refuse_unused,
+    split_names,
+)
+from scorer.base.errors import UsageError
+
+EXAMPLES = """\b
+Examples:
+  score-model evaluate models/stars --data other.csv --label-column stars
+  score-model evaluate models/old models/new --data test.parquet -o figures --errors errors.jsonl
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("bundles", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="BUNDLE...")
+@click.option("--data", required=True, type=FILE, metavar="FILE", help="CSV, TSV, JSONL or Parquet with labels.")
+@LABELLED_COLUMNS
+@click.option(
+    "--baseline/--no-baseline",
+    default=True,
+    show_default=True,
+    help="Compare with TF-IDF + logistic regression: trained on --train-file, else five-fold on the texts themselves.",
+)
+@click.option("--train-file", type=FILE, metavar="FILE", help="Labelled texts to train that baseline on.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Draw the figures there, and write evaluation.json.",
+)
+@click.option(
+    "--errors",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the costliest errors there, with their texts, as JSON lines.",
+)
+@click.option(
+    "--most-errors", type=click.IntRange(1), default=100, show_default=True, metavar="N", help="So many of a bundle."
+)
+@click.option(
+    "--provider",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="What computes; as in `score`.",
+)
+@click.option("--precision", default="auto", show_default=True, metavar="NAME", help="As in `score`.")
+@THREADS
+@QUIET
+@DEBUG
+def evaluate(bundles: tuple[Path, ...], output: Path | None, errors: Path | None, **options: Any) -> None:
+    """How good each BUNDLE is on labelled texts, through the engine that `score` uses: figures, by length and group too."""
+    refuse_unused(
+        (
+            Condition(options["baseline"], "with --baseline", ("train_file",)),
+            Condition(errors is not None, "with --errors", ("most_errors",)),
+        )
+    )
+    from export.data import read_rows
+    from export.evaluation import report
+    from export.evaluation.evaluate import number_labels
+    from scorer.model.scorer import Scorer
+
+    columns, names = columns_of(options), split_names(options["label_names"])
+    rows = read_rows(options["data"], columns)
+    train_rows = read_rows(options["train_file"], columns) if options["train_file"] else None
+    # Load every bundle and try every output first, so that an error in one comes before the first is scored.
+    scorers = [
+        Scorer(bundle, provider=options["provider"], precision=options["precision"], threads=options["threads"])
+        for bundle in bundles
+    ]
+    splits = [number_labels(rows, scorer.labels, names) for scorer in scorers]
+    train_split = number_labels(train_rows, scorers[0].labels, names) if train_rows else None
+    _check_writable(errors, output)
+    evaluated = report.evaluate(list(map(str, bundles)), scorers, splits, quiet=options["quiet"])
+    compared = None
+    if options["baseline"]:
+        compared = report.baseline_row(splits[0], len(scorers[0].labels), train_split)
+    click.echo("\n\n".join(report.lines(evaluated, compared)))
+    if output is not None:
+        click.echo(f"\nwrote {', '.join(report.write_figures(output, evaluated, compared))} to {output}")
+    if errors is not None:
+        count = report.write_errors(errors, evaluated, options["most_errors"])
+        click.echo(f"\nwrote {count:,} errors to {errors}; it holds the texts")
+
+
+def _check_writable(file: Path | None, folder: Path | None) -> None:
+    """Make a file and a folder.
+
+    Raises:
+        UsageError: one of them cannot be written.
+    """
+    try:
+        if file is not None:
+            file.touch()
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{error.filename} cannot be written: {error.strerror}.") from error

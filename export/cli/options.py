@@ -1,0 +1,127 @@
+"""Options that several commands share, and settings dataclasses filled from options by field name."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from export.data_source import Columns
+from scorer.base.errors import UsageError
+from scorer.cli.program import note_debug
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    Kind = TypeVar("Kind", bound=DataclassInstance)
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+DEBUG = click.option("--debug", is_flag=True, callback=note_debug, help="Show a traceback with an error.")
+QUIET = click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
+THREADS = click.option(
+    "--threads", type=click.IntRange(1), metavar="N", help="Default: every core this process may use."
+)
+TEXT_COLUMN = click.option(
+    "--text-column", metavar="COLUMN", help="Default: the one called text, review, content, body or comment."
+)
+LABEL_COLUMN = click.option(
+    "--label-column", default=Columns.label, show_default=True, metavar="COLUMN", help="The column of the labels."
+)
+LABEL_NAMES = click.option("--label-names", metavar="A,B,...", help="Names for the raw labels, in their sorted order.")
+GROUP_COLUMN = click.option(
+    "--group-column", metavar="COLUMN", help="Give figures by its values, too; default: rating where there is one."
+)
+
+
+def in_order(*options: Decorator) -> Decorator:
+    """Return one decorator that adds several options, listed by --help in this order."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+LABELLED_COLUMNS = in_order(TEXT_COLUMN, LABEL_COLUMN, LABEL_NAMES, GROUP_COLUMN)
+
+
+def fill(
+    kind: "type[Kind]", options: Mapping[str, Any], names: Mapping[str, str] | None = None, /, **given: Any
+) -> "Kind":
+    """Fill the fields of a settings dataclass from the options of the same names.
+
+    Args:
+        kind: the dataclass.
+        options: values by option; None keeps the field's default.
+        names: options of other names, by field.
+        given: values of fields that no option holds.
+
+    >>> fill(Columns, {"text": "body", "label": None, "stars": 5, "quiet": True}, {"group": "stars"})
+    Columns(text='body', label='label', group=5)
+    """
+    by_field = {one.name: one.name for one in fields(kind) if one.name in options} | dict(names or {})
+    found = {field: options[option] for field, option in by_field.items() if options[option] is not None}
+    return kind(**(found | given))
+
+
+def columns_of(options: Mapping[str, Any]) -> Columns:
+    """Return the columns that --text-column, --label-column and --group-column name."""
+    return fill(Columns, options, {"text": "text_column", "label": "label_column", "group": "group_column"})
+
+
+def split_names(given: str | None) -> tuple[str, ...] | None:
+    """Split names at commas.
+
+    >>> split_names("bad, good")
+    ('bad', 'good')
+    """
+    return tuple(name.strip() for name in given.split(",")) if given is not None else None
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A condition without which some options do nothing.
+
+    Attributes:
+        met: the condition holds.
+        words: the condition in words, as in "with --wide".
+        options: names of these options' parameters.
+    """
+
+    met: bool
+    words: str
+    options: tuple[str, ...]
+
+
+def refuse_unused(conditions: Iterable[Condition]) -> None:
+    """Refuse options on the command line that would do nothing.
+
+    Raises:
+        UsageError: the first option whose condition is not met.
+    """
+    context = click.get_current_context()
+    for condition in conditions:
+        given = [
+            name
+            for name in condition.options
+            if context.get_parameter_source(name) is ParameterSource.COMMANDLINE and not condition.met
+        ]
+        if given:
+            option = next(one for one in context.command.params if one.name == given[0]).opts[0]
+            raise UsageError(f"{option} does something only {condition.words}.")
+
+
+def use_threads(threads: int | None) -> None:
+    """Set the number of PyTorch's threads; None for every usable core."""
+    import torch
+
+    from scorer.base.cores import usable_cores
+
+    torch.set_num_threads(threads or usable_cores())

@@ -1,0 +1,66 @@
+"""`score-model parity`: a bundle, compared with its PyTorch model; parses and delegates."""
+
+from pathlib import Path
+
+import click
+
+from export.cli.options import DEBUG, TEXT_COLUMN, THREADS, use_threads
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(exists=True, path_type=str),
+    metavar="FILE",
+    help="Texts: CSV, TSV, JSONL or Parquet.",
+)
+@TEXT_COLUMN
+@click.option(
+    "--rows",
+    type=click.IntRange(2),
+    default=200,
+    show_default=True,
+    metavar="N",
+    help="Texts to compare, evenly spread over the file.",
+)
+@click.option(
+    "--encoder",
+    metavar="NAME",
+    help="The bundle's encoder, a hub name or a local folder; default: the bundle's own name for it, which does for the hub only.",
+)
+@THREADS
+@DEBUG
+def parity(
+    bundle: Path, data: str, text_column: str | None, rows: int, encoder: str | None, threads: int | None, debug: bool
+) -> None:
+    """Compare BUNDLE with the PyTorch model it was made from, on real texts.
+
+    fp32 logits may differ by 1e-4; the other precisions have to give the same label for 99% of the texts, chance
+    allowed for.
+    """
+    from export.bundle.parity_check import check_bundle
+    from export.data import read_texts
+    from export.encoder.load import load_encoder
+    from scorer.base.cores import usable_cores
+    from scorer.model.bundle import load_bundle
+
+    loaded = load_bundle(bundle)
+    use_threads(threads)
+    name = encoder or str(loaded.manifest.encoder["name"])
+    model = load_encoder(
+        name, max_length=loaded.manifest.max_length, revision=None if encoder else loaded.manifest.encoder["revision"]
+    )
+    texts = read_texts(Path(data), text_column, rows)
+    found, agreements = check_bundle(loaded, model, texts, threads or usable_cores())
+    if found is not None:
+        shapes = ", ".join(map(str, found.shapes[:4]))
+        click.echo(
+            f"fp32, padded batches ({shapes}, ...): biggest difference of a logit {found.difference:.1e} over {found.rows} rows"
+        )
+    for one in agreements:
+        click.echo(
+            f"{one.precision}, a row a run: biggest difference {one.difference:.1e}, mean {one.mean:.1e}, "
+            f"same label {one.labels:.2%} of {len(texts)} texts"
+        )

@@ -1,0 +1,147 @@
+"""`score-model train`: a bundle from labelled texts and an encoder; parses and delegates."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from export.classifier.settings import HeadSettings, WideSettings
+from export.cli import train_options
+from export.cli.options import Condition, columns_of, fill, refuse_unused, split_names, use_threads
+from export.data_source import Columns, DataSource, LabelNames
+from export.training.settings import HEAD_ALONE, PRECISIONS, EncoderSettings, FitSettings, Settings, TuneSettings
+from scorer.base.errors import UsageError
+
+if TYPE_CHECKING:
+    from export.data import Dataset, Split
+    from export.encoder.load import FrozenEncoder
+
+EXAMPLES = """\b
+Examples:
+  score-model train -o models/imdb
+  score-model train --train-file train.csv --test-file test.csv --label-column stars -o models/stars
+  score-model train --encoder ./MiniLM --pooling mean --dataset stanfordnlp/imdb -o models/small
+"""
+
+Options = Mapping[str, Any]
+"""Values of the command line, by parameter."""
+
+
+@click.command(epilog=EXAMPLES)
+@train_options.ALL
+def train(**options: Any) -> None:
+    """Train a classifier on an encoder and write the bundle that `score` takes.
+
+    The encoder stays frozen unless --unfreeze is given: it runs once over every text, and its vectors are kept on disk,
+    so another head takes seconds, and an interrupted run goes on where it stopped. Beside it stand weights of the
+    text's word pieces and pairs of them (--no-wide leaves them out).
+    """
+    refuse_unused(_conditions(options))
+    precisions = _precisions(options["precisions"])
+    from export.bundle.bundle import check_free
+    from export.data import load
+    from export.training.train import train as run
+
+    check_free(options["output"], overwrite=options["overwrite"])
+    use_threads(options["threads"])
+    dataset = load(_source(options))
+    settings = fill(
+        Settings,
+        options,
+        name=options["name"] or options["output"].resolve().name,
+        fit=_fit_settings(options),
+        precisions=precisions,
+        probes=_probes(options, dataset),
+        notes=options["notes"].read_text(encoding="utf-8") if options["notes"] else "",
+    )
+    run(dataset, _load_encoder(options, settings), settings, click.echo)
+
+
+def _conditions(options: Options) -> tuple[Condition, ...]:
+    """Return the conditions of all options that do nothing without another."""
+    tuned = _is_tuned(options)
+    adam = options["solver"] == "adam" and not tuned
+    return (
+        Condition(not tuned, "without --unfreeze and --pooling attention", ("solver",)),
+        Condition(adam, "with --solver adam", ("epochs", "learning_rate")),
+        Condition(adam or tuned, "with --solver adam, --unfreeze or --pooling attention", ("batch_size",)),
+        Condition(tuned, "with --unfreeze or --pooling attention", ("tune_epochs",)),
+        Condition(options["unfreeze"] > 0, "with --unfreeze", ("tune_learning_rate", "save_encoder")),
+        Condition(options["wide"], "with --wide", ("wide_pairs",)),
+        Condition(options["train_file"] is None, "without --train-file", ("dataset", "dataset_revision")),
+    )
+
+
+def _is_tuned(options: Options) -> bool:
+    """Return True if blocks or a pooling are trained along with the head."""
+    from export.encoder.pooling import is_trained
+
+    return options["unfreeze"] > 0 or is_trained(options["pooling"])
+
+
+def _source(options: Options) -> DataSource:
+    names = fill(LabelNames, options, {"positive": "positive_label"}, names=split_names(options["label_names"]))
+    return fill(
+        DataSource,
+        options,
+        {"name": "dataset_name", "revision": "dataset_revision"},
+        columns=columns_of(options),
+        label_names=names,
+    )
+
+
+def _fit_settings(options: Options) -> FitSettings:
+    return fill(
+        FitSettings,
+        options,
+        {"cache": "cache_dir"},
+        head=fill(HeadSettings, options),
+        tune=_tune_settings(options) if _is_tuned(options) else None,
+        wide=fill(WideSettings, options, {"pairs": "wide_pairs"}) if options["wide"] else None,
+    )
+
+
+def _tune_settings(options: Options) -> TuneSettings:
+    return fill(
+        TuneSettings,
+        options,
+        {"blocks": "unfreeze", "epochs": "tune_epochs", "learning_rate": "tune_learning_rate"},
+        head_learning_rate=TuneSettings.head_learning_rate if options["unfreeze"] else HEAD_ALONE,
+    )
+
+
+def _encoder_settings(options: Options) -> EncoderSettings:
+    names = {"name": "encoder", "revision": "encoder_revision", "called": "encoder_name"}
+    return fill(EncoderSettings, options, names)
+
+
+def _load_encoder(options: Options, settings: Settings) -> "FrozenEncoder":
+    from export.encoder.load import load_encoder
+
+    encoder = _encoder_settings(options)
+    return load_encoder(
+        encoder.name,
+        max_length=settings.max_length,
+        max_tokens=encoder.tokens_kept(settings),
+        revision=encoder.revision,
+        called=encoder.called,
+        clean_html=encoder.clean_html,
+    )
+
+
+def _probes(options: Options, dataset: "Dataset") -> "Split | None":
+    """Read texts to try the model with: columns text, label (the model's own), and kind."""
+    from export.data import read_rows
+    from export.evaluation.evaluate import number_labels
+
+    if options["probes"] is None:
+        return None
+    return number_labels(read_rows(options["probes"], Columns(group="kind")), dataset.labels, None)
+
+
+def _precisions(given: str) -> tuple[str, ...]:
+    chosen = split_names(given) or ()
+    unknown = [name for name in chosen if name not in PRECISIONS]
+    if unknown or len(set(chosen)) != len(chosen):
+        raise UsageError(f"--precisions takes one or more of fp32, fp16 and int8, separated by commas, not {given!r}.")
+    return chosen

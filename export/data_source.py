@@ -1,0 +1,54 @@
+"""Names of labelled data to load; no heavy import, so that `score-model --help` reads the defaults quickly."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names of a file's columns.
+
+    Attributes:
+        text: column of the texts; None for the one called text, review, content, body or comment.
+        label: column of the raw labels.
+        group: column whose values figures are given by, such as stars; None for `export.data.RATING` if it exists.
+    """
+
+    text: str | None = None
+    label: str = "label"
+    group: str | None = None
+
+
+@dataclass(frozen=True)
+class LabelNames:
+    """Names for raw labels.
+
+    Attributes:
+        names: names for the raw labels in sorted order; None keeps the raw ones.
+        positive: of two labels, the one whose probability is the score; None for the last in sorted order.
+    """
+
+    names: tuple[str, ...] | None = None
+    positive: str | None = None
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """A dataset of the hub, or a file to train on and a file to test on.
+
+    Attributes:
+        dataset: hub name of a dataset with the splits train and test.
+        revision: the hub's branch, tag or commit.
+        train_file, test_file: labelled files that replace the dataset; both or neither.
+        name: name in the manifest and the model card; None for the dataset's or the files' names.
+        columns: names of the columns.
+        label_names: names for the raw labels.
+    """
+
+    dataset: str = "stanfordnlp/imdb"
+    revision: str | None = None
+    train_file: Path | None = None
+    test_file: Path | None = None
+    name: str | None = None
+    columns: Columns = Columns()
+    label_names: LabelNames = LabelNames()

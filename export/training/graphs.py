@@ -1,0 +1,93 @@
+"""The trained classifier in every precision: fp32 held to PyTorch, fp16 to float32."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+
+from export.encoder.weights import encoder_weights
+from export.errors import ExportError
+from export.graph.fp16 import Half, to_half
+from export.graph.fp32 import to_float32
+from export.graph.int8 import CALIBRATION_ROWS, to_int8
+from export.graph.parity import HALF_TOLERANCE, HalfParity, Parity, compare, compare_half
+from export.graph.writer import graph_bytes
+from export.training.fit import Fit
+from export.training.run import Run
+from scorer.engine.runtime import open_session
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The classifier's graphs, and their distance from PyTorch.
+
+    Attributes:
+        graphs: graphs by precision, in the order of the settings.
+        parity: distance of fp32 from PyTorch, also if fp32 is not among the graphs.
+        half: distance of fp16 from float32, if fp16 is among the graphs.
+    """
+
+    graphs: dict[str, onnx.ModelProto]
+    parity: Parity
+    half: HalfParity | None
+
+
+def export_graphs(run: Run, fitted: Fit) -> Exported:
+    """Export every precision, and compare fp32 with PyTorch and fp16 with float32.
+
+    Raises:
+        ParityError: fp32 does not compute what PyTorch computes.
+        ExportError: no precision is left.
+    """
+    settings, classifier = run.settings, fitted.classifier
+    weights, seed, precisions = encoder_weights(fitted.encoder), settings.fit.seed, settings.precisions
+    test, train = run.tokens["test"].ids, run.tokens["train"].ids
+    compared = _at_random(test, np.arange(len(test)), settings.parity_rows, seed)
+    calibration = _at_random(train, fitted.train_rows, CALIBRATION_ROWS, seed)
+    graphs = {"fp32": to_float32(weights, classifier)}
+    parity = _compare_fp32(graphs["fp32"], fitted, compared, run.say)
+    if "int8" in precisions:
+        graphs["int8"] = to_int8(weights, classifier, calibration)
+    half_parity = None
+    if "fp16" in precisions:
+        # fp16 reads the weights of fp32, or of int8 in a bundle without fp32.
+        half = to_half(weights, classifier, calibration, None if "fp32" in precisions else graphs.get("int8"))
+        half_parity = _compare_fp16(half, compared, run.say)
+        if half_parity is not None:
+            graphs["fp16"] = half.graph
+    chosen = {precision: graphs[precision] for precision in precisions if precision in graphs}
+    if not chosen:
+        raise ExportError("no precision is left. No bundle was written; add fp32 or int8 to --precisions.")
+    return Exported(chosen, parity, half_parity)
+
+
+def _at_random(ids: Sequence[np.ndarray], rows: np.ndarray, most: int, seed: int) -> list[np.ndarray]:
+    """Return the token ids of at most so many of the rows, in random order."""
+    return [ids[row] for row in np.random.default_rng(seed).permutation(rows)[:most]]
+
+
+def _compare_fp32(
+    graph: onnx.ModelProto, fitted: Fit, compared: Sequence[np.ndarray], say: Callable[[str], None]
+) -> Parity:
+    encoder, classifier = fitted.encoder, fitted.classifier
+    session = open_session(graph_bytes(graph), "cpu")
+    longest = encoder.positions if classifier.cut is None else encoder.tokenizer.max_length
+    parity = compare(session, encoder, classifier, compared, longest=longest)
+    say(
+        f"parity: biggest difference of a logit from PyTorch {parity.difference:.1e} over {parity.rows} texts ({parity.tolerance:.0e} allowed)"
+    )
+    return parity
+
+
+def _compare_fp16(half: Half, compared: Sequence[np.ndarray], say: Callable[[str], None]) -> HalfParity | None:
+    """Return the distance of fp16 from float32; None if it is too far."""
+    parity = compare_half(half, compared)
+    say(
+        f"fp16: biggest difference of a probability from float32 with the same weights {parity.difference:.1e}, "
+        f"mean {parity.mean:.1e}, over {parity.rows} texts (emulated)"
+    )
+    if parity.fits:
+        return parity
+    say(f"fp16 is left out: {HALF_TOLERANCE:.0e} is allowed.")
+    return None

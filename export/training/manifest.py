@@ -1,0 +1,141 @@
+"""The manifest of a trained classifier, and the bundle in memory, before it is evaluated and published."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from export.bundle.bundle import library_versions
+from export.bundle.golden import golden_rows, tolerances_of
+from export.classifier.classifier import Classifier
+from export.classifier.head import Step
+from export.encoder.load import FrozenEncoder
+from export.graph.weights_file import with_weights_files
+from export.training.fit import Fit
+from export.training.graphs import Exported
+from export.training.run import Run
+from export.training.settings import FitSettings
+from scorer.model.bundle import MANIFEST, TOKENIZER, Bundle, check_graphs
+from scorer.model.manifest import Manifest, Precision
+
+
+def unpublished(run: Run, fitted: Fit, exported: Exported) -> Bundle:
+    """Return the bundle in memory, so that the scorer's own engine can evaluate it before it is published."""
+    output = run.settings.output
+    manifest = _manifest(run, fitted, exported)
+    graphs, weights_files = with_weights_files(exported.graphs)
+    files = {MANIFEST: manifest.to_json(), TOKENIZER: fitted.encoder.tokenizer_json, **weights_files}
+    files |= {manifest.precisions[precision].file: graph for precision, graph in graphs.items()}
+    return Bundle(output, "not published yet", manifest, files, check_graphs(output, manifest, files))
+
+
+def providers(precisions: Mapping[str, Any]) -> dict[str, str]:
+    """Return the precision of each provider: on CPU int8 before fp32, on CUDA fp16 before fp32.
+
+    >>> providers({"fp32": b"", "int8": b""}), providers({"fp16": b""})
+    ({'cpu': 'int8', 'cuda': 'fp32'}, {'cuda': 'fp16'})
+    """
+    orders = {"cpu": ("int8", "fp32"), "cuda": ("fp16", "fp32")}
+    found = {provider: [one for one in order if one in precisions] for provider, order in orders.items()}
+    return {provider: one[0] for provider, one in found.items() if one}
+
+
+def _manifest(run: Run, fitted: Fit, exported: Exported) -> Manifest:
+    dataset, settings = run.dataset, run.settings
+    encoder, classifier = fitted.encoder, fitted.classifier
+    golden = golden_rows(exported.graphs, encoder.tokenizer, classifier)
+    tolerances = tolerances_of(golden, encoder.tokenizer, classifier)
+    return Manifest(
+        name=settings.name,
+        labels=dataset.labels,
+        positive_label=dataset.labels[1] if len(dataset.labels) == 2 else None,
+        max_length=settings.max_length,
+        max_tokens=encoder.tokenizer.max_length if classifier.cut else None,
+        truncation=settings.truncation,
+        pooling=classifier.pooling,
+        precisions={
+            precision: Precision(f"model.{precision}.onnx", tolerances[precision]) for precision in exported.graphs
+        },
+        providers=providers(exported.graphs),
+        golden=golden,
+        encoder=_encoder(encoder, settings.fit),
+        head=_head(classifier),
+        calibration={
+            "temperature": fitted.stack.temperature,
+            "texts": len(fitted.validation_rows),
+            **fitted.calibration,
+        },
+        training=_training(dataset.name, settings.fit),
+        metrics=_metrics(fitted, len(dataset.test)),
+        parity=_parity(exported),
+        versions=library_versions(),
+    )
+
+
+def _encoder(encoder: FrozenEncoder, settings: FitSettings) -> dict[str, Any]:
+    config = encoder.config
+    return {
+        "name": encoder.name,
+        "revision": encoder.revision,
+        "sha256": encoder.sha256,
+        "unfrozen": settings.tune.blocks if settings.tune else 0,
+        "architecture": config.model_type,
+        "layers": config.num_hidden_layers,
+        "hidden": config.hidden_size,
+        "heads": config.num_attention_heads,
+        "vocabulary": config.vocab_size,
+    }
+
+
+def _head(classifier: Classifier) -> dict[str, Any]:
+    cut, wide = classifier.cut, classifier.wide
+    return {
+        "kind": "linear" if wide is None else "linear + wide",
+        "logits": len(classifier.head.bias),
+        "features": classifier.pooling,
+        **({"cut_head": cut.head} if cut else {}),
+        **({"wide_pairs": wide.keys.pairs} if wide else {}),
+    }
+
+
+def _training(dataset: str, settings: FitSettings) -> dict[str, Any]:
+    """Return the settings that training read, by name."""
+    tune = settings.tune
+    trained = {"head": settings.head.as_used()}
+    if tune is not None:
+        trained = {"unfrozen" if tune.blocks else "attention": tune.as_used()}
+    return {
+        "dataset": dataset,
+        "seed": settings.seed,
+        "validation_share": settings.validation_share,
+        **trained,
+        **({"wide": asdict(settings.wide)} if settings.wide else {}),
+    }
+
+
+def _metrics(fitted: Fit, test_texts: int) -> dict[str, Any]:
+    """Return what training found; the figures of the test texts come later."""
+    training, wide = fitted.training, fitted.wide
+    return {
+        "train_texts": len(fitted.train_rows),
+        "validation_texts": len(fitted.validation_rows),
+        "test_texts": test_texts,
+        "validation": dict(fitted.validation),
+        "poolings": dict(fitted.poolings),
+        "head": {"by": training.by, "kept": training.best.number, "steps": _steps(training.steps)},
+        **({"wide": {"kept": wide.best.number, "steps": _steps(wide.steps)}} if wide else {}),
+    }
+
+
+def _steps(steps: tuple[Step, ...]) -> list[dict[str, float]]:
+    return [asdict(step) for step in steps]
+
+
+def _parity(exported: Exported) -> dict[str, Any]:
+    parity = exported.parity
+    return {
+        "difference": parity.difference,
+        "tolerance": parity.tolerance,
+        "rows": parity.rows,
+        "batches": len(parity.shapes),
+        **({"fp16": asdict(exported.half)} if exported.half else {}),
+    }

@@ -1,0 +1,125 @@
+"""The unpublished bundle on the test texts: the gate of its labels, and every figure that its manifest gives."""
+
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+
+from export.classifier.head import predict
+from export.errors import ExportError
+from export.evaluation import baseline
+from export.evaluation.evaluate import Group, Scored, by_group, by_length, costliest, score_split
+from export.evaluation.metrics import Metrics, metrics
+from export.graph.parity import LEAST_AGREEMENT, is_too_low
+from export.training.fit import Fit, features_of
+from export.training.manifest import providers
+from export.training.run import Run
+from scorer.model.bundle import Bundle
+from scorer.model.decision import probabilities
+from scorer.model.scorer import Scorer
+
+_COSTLIEST = 10  # errors whose ids the card names
+
+
+def torch_logits(run: Run, fitted: Fit) -> np.ndarray:
+    """Return PyTorch's logits of the test texts, float32 (texts, logits); see `export.graph.parity`."""
+    classifier, rows = fitted.classifier, run.tokens["test"].ids
+    read = [classifier.encoder_reads(ids) for ids in rows]
+    features = features_of(fitted.encoder, read, "test", run.settings.fit, run.say, classifier.queries)
+    return classifier.logits(features.pooled(classifier.pooling), rows)
+
+
+def scorer_on_cpu(bundle: Bundle) -> Scorer:
+    """Return a scorer with the precision that CPU takes; with fp16 if it takes none."""
+    return Scorer(bundle, provider="cpu", precision=bundle.manifest.providers.get("cpu", "fp16"))
+
+
+def score_test(run: Run, bundle: Bundle, expected: np.ndarray) -> tuple[Bundle, Scored]:
+    """Score the test texts in the precision that CPU will take, and leave int8 out if it does not agree.
+
+    Args:
+        run: the run.
+        bundle: the bundle in memory.
+        expected: PyTorch's logits, float32 (texts, logits).
+
+    Raises:
+        ExportError: the settings name no other precision.
+    """
+    scorer, dataset = scorer_on_cpu(bundle), run.dataset
+    precision = scorer.choice.precision
+    scored = score_split(scorer, dataset.test, quiet=run.settings.quiet)
+    agreement = float(np.mean(scored.predicted == predict(expected)))
+    run.say(
+        f"{precision} on CPU: test accuracy {scored.metrics.accuracy:.2%}, the label of PyTorch on {agreement:.2%} of the texts"
+    )
+    if not is_too_low(agreement, len(dataset.test)):
+        figures = {precision: {**asdict(scored.metrics), "agreement": agreement}}
+        return with_metrics(bundle, {"precisions": figures}), scored
+    if precision != "int8" or "fp32" not in bundle.manifest.precisions:
+        raise ExportError(
+            f"{precision} agrees with PyTorch on {agreement:.2%} of the labels; {LEAST_AGREEMENT:.0%} is needed. "
+            "No bundle was written; with fp32 in --precisions there would be one without int8."
+        )
+    run.say(f"{precision} is left out: {LEAST_AGREEMENT:.0%} is needed. The bundle scores in fp32 on CPU.")
+    return score_test(run, with_metrics(_without(bundle, precision), {"left_out": {precision: agreement}}), expected)
+
+
+def with_metrics(bundle: Bundle, more: dict[str, Any]) -> Bundle:
+    """Return the bundle with more metrics in its manifest."""
+    manifest = bundle.manifest
+    return replace(bundle, manifest=replace(manifest, metrics={**manifest.metrics, **more}))
+
+
+def _without(bundle: Bundle, precision: str) -> Bundle:
+    kept = {name: value for name, value in bundle.manifest.precisions.items() if name != precision}
+    return replace(bundle, manifest=replace(bundle.manifest, precisions=kept, providers=providers(kept)))
+
+
+def figures_of(run: Run, fitted: Fit, logits: np.ndarray, scored: Scored) -> dict[str, Any]:
+    """Return all figures about the test texts, as the manifest gives them.
+
+    Args:
+        run: the run.
+        fitted: the classifier.
+        logits: PyTorch's, float32 (texts, logits).
+        scored: the test texts, scored by the bundle.
+    """
+    test, known, max_length = run.dataset.test, set(run.dataset.train.texts), run.settings.max_length
+    tokens = run.tokens["test"]
+    whole = metrics(fitted.calibrated(logits), test.labels)
+    uncalibrated = metrics(probabilities(logits), test.labels)
+    run.say(
+        f"test accuracy {whole.accuracy:.2%} (95%: {whole.interval[0]:.2%} to {whole.interval[1]:.2%}), calibration error "
+        f"{uncalibrated.ece:.2%} before and {whole.ece:.2%} after"
+    )
+    return {
+        "test": asdict(whole),
+        "test_uncalibrated": {"ece": uncalibrated.ece, "log_loss": uncalibrated.log_loss},
+        "test_truncated": float(np.mean(tokens.truncated)),
+        "test_cut": float(np.mean([len(ids) > max_length for ids in tokens.ids])),
+        "test_in_train": sum(text in known for text in test.texts),
+        "by_length": _groups(by_length(scored, max_length)),
+        "by_group": _groups(by_group(scored)),
+        "costliest": [test.ids[row] for row in costliest(scored, _COSTLIEST)] if test.ids else [],
+        **({"baseline": asdict(_baseline(run, whole))} if run.settings.baseline else {}),
+    }
+
+
+def _baseline(run: Run, whole: Metrics) -> Metrics:
+    """Return the baseline's figures, and report if the classifier is no better."""
+    train, test, settings = run.dataset.train, run.dataset.test, run.settings.fit
+    label_count = len(run.dataset.labels)
+    found = metrics(baseline.trained_on(train.texts, train.labels, test.texts, label_count), test.labels)
+    run.say(f"baseline ({baseline.NAME}): test accuracy {found.accuracy:.2%}")
+    if found.accuracy >= whole.accuracy:
+        tune = settings.tune
+        untried = [*([] if tune and tune.blocks else ["--unfreeze"]), *([] if settings.wide else ["--wide"])]
+        run.say(
+            f"This bundle is no better than {baseline.NAME}, which needs no encoder. Try "
+            f"{', '.join([*untried, 'another --pooling'])} or another --encoder."
+        )
+    return found
+
+
+def _groups(groups: list[Group]) -> list[dict[str, Any]]:
+    return [{"name": one.name, **asdict(one.metrics)} for one in groups]

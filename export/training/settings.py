@@ -1,0 +1,152 @@
+"""Settings of a training run; no heavy import, so that `score-model --help` reads the defaults quickly."""
+
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from export.classifier.settings import HeadSettings, WideSettings
+
+if TYPE_CHECKING:
+    from export.classifier.truncation import Cut
+    from export.data import Split
+
+PRECISIONS = ("fp32", "fp16", "int8")
+
+DEFAULT_MAX_TOKENS = 1024
+"""Tokens kept of a text if something reads more of it than the encoder's `Settings.max_length`."""
+
+HEAD_ALONE = 3e-3
+"""`TuneSettings.head_learning_rate` without trained blocks, so that nothing changes the head's input."""
+
+
+def cache_folder() -> Path:
+    """Return the folder of features and checkpoints, unless --cache-dir names another."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "review-scorer" / "features"
+
+
+@dataclass(frozen=True)
+class TuneSettings:
+    """Settings of block training: AdamW (Loshchilov and Hutter 2019), its rate rising at first, then falling to 0.
+
+    Attributes:
+        blocks: number of blocks, counted from the last; 0 trains only an attention pooling along with the head.
+        epochs: passes over the training part.
+        learning_rate: highest rate of the last block.
+        decay: rate of each block before it, relative to the next one's (Howard and Ruder 2018, section 3.2).
+        head_learning_rate: rate of the head and of attention poolings, which begin from nothing.
+        batch_size: texts a step.
+        dropout: share of hidden values left out.
+        weight_decay: weight decay of the matrices.
+        warm_up: share of all steps in which the rate rises.
+        seed: seed of the head's start, the order of texts and dropout.
+    """
+
+    blocks: int
+    epochs: int = 2
+    learning_rate: float = 1e-4
+    decay: float = 0.8
+    head_learning_rate: float = 1e-3
+    batch_size: int = 32
+    dropout: float = 0.1
+    weight_decay: float = 0.01
+    warm_up: float = 0.06
+    seed: int = 0
+
+    def as_used(self) -> dict[str, Any]:
+        """Return the settings that training reads, by name."""
+        unused = () if self.blocks else ("blocks", "learning_rate", "decay", "weight_decay")
+        return {name: value for name, value in asdict(self).items() if name not in unused}
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """Settings of a classifier's training.
+
+    Attributes:
+        pooling: vectors that the head reads, see `export.encoder.pooling.vectors`.
+        cut: tokens of a long text that the encoder reads; None if its tokenizer gives no more than it reads.
+        head: settings of a head on a frozen encoder.
+        tune: settings of the encoder's last blocks and of attention poolings; None trains neither.
+        wide: settings of the wide part; None for no such part.
+        validation_share: share of the training split, held out for choices and calibration.
+        seed: seed of the validation split.
+        cache: folder of features and checkpoints.
+        quiet: show no progress.
+    """
+
+    pooling: str = "cls"
+    cut: "Cut | None" = None
+    head: HeadSettings = HeadSettings()
+    tune: TuneSettings | None = None
+    wide: WideSettings | None = WideSettings()
+    validation_share: float = 0.1
+    seed: int = 0
+    cache: Path = field(default_factory=cache_folder)
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of a bundle.
+
+    Attributes:
+        output: folder of the bundle.
+        name: name of the bundle, for people.
+        fit: settings of the classifier.
+        max_length: tokens of a text that the encoder reads at most, special tokens included.
+        truncation: choice of them in a longer text, one of `scorer.model.manifest.TRUNCATIONS`.
+        precisions: graphs to put in, of `PRECISIONS`.
+        parity_rows: test texts that the parity gate compares.
+        baseline: train a bag of words too, to compare the bundle with.
+        probes: texts of one's own that the model card has figures about, by their group; or None.
+        notes: Markdown for the model card.
+        save_encoder: folder for an encoder whose blocks were trained, or None.
+        quiet: show no progress.
+    """
+
+    output: Path
+    name: str
+    fit: FitSettings = field(default_factory=FitSettings)
+    max_length: int = 400
+    truncation: str = "head"
+    precisions: tuple[str, ...] = PRECISIONS
+    parity_rows: int = 128
+    baseline: bool = True
+    probes: "Split | None" = None
+    notes: str = ""
+    save_encoder: Path | None = None
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class EncoderSettings:
+    """An encoder to load; see `export.encoder.load.load_encoder`.
+
+    Attributes:
+        name: hub name or local folder.
+        revision: the hub's branch, tag or commit.
+        called: name in the manifest and the model card; None for `name`, of a folder its last part.
+        max_tokens: tokens that the tokenizer keeps of a text; None for those that something reads.
+        clean_html: let the tokenizer replace ``<br>`` tags by a space.
+    """
+
+    name: str = "distilbert-base-uncased"
+    revision: str | None = None
+    called: str | None = None
+    max_tokens: int | None = None
+    clean_html: bool = False
+
+    def tokens_kept(self, settings: Settings) -> int:
+        """Return the tokens that the tokenizer keeps of a text.
+
+        >>> EncoderSettings().tokens_kept(Settings(Path("imdb"), "imdb"))
+        1024
+        >>> EncoderSettings().tokens_kept(Settings(Path("imdb"), "imdb", FitSettings(wide=None)))
+        400
+        """
+        if self.max_tokens is not None:
+            return self.max_tokens
+        if settings.fit.wide is None and settings.truncation == "head":
+            return settings.max_length
+        return max(DEFAULT_MAX_TOKENS, settings.max_length)

@@ -1,0 +1,121 @@
+"""Steps of AdamW over blocks, attention poolings and a head, with checkpoints that resume to the same weights."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from export.classifier.head import Step, loss
+from export.errors import ExportError
+from export.training.cache import replaced
+from export.training.network import Network
+from export.training.settings import TuneSettings
+
+_CLIP = 1.0  # of the gradient's norm
+
+
+class TuningRun:
+    """Progress of block training, and the checkpoint that resumes it.
+
+    Attributes:
+        epoch, batch: numbers of the epoch and its batch to begin with.
+        steps: epochs that are done.
+
+    Args:
+        network: network to train.
+        settings: settings of the training.
+        steps: number of batches of the whole run.
+        file: file of the checkpoint.
+    """
+
+    def __init__(self, network: Network, settings: TuneSettings, steps: int, file: Path) -> None:
+        self._network = network
+        self._file = file
+        self._optimizer = torch.optim.AdamW(_parameter_groups(network, settings), betas=(0.9, 0.98), eps=1e-6)
+        warm_up = max(1, round(settings.warm_up * steps))
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(
+            self._optimizer, lambda step: min((step + 1) / warm_up, max(0.0, (steps - step) / max(1, steps - warm_up)))
+        )
+        self.epoch = self.batch = 0
+        self.steps: list[Step] = []
+        self._losses: list[float] = []
+        torch.manual_seed(settings.seed)  # of dropout
+        self._load()
+
+    @property
+    def mean_loss(self) -> float:
+        """Mean loss of this epoch's texts so far."""
+        return float(np.mean(self._losses))
+
+    def step(self, rows: Sequence[np.ndarray], labels: Tensor) -> None:
+        """Train on one batch.
+
+        Raises:
+            ExportError: its loss is no number.
+        """
+        self._network.train()
+        found = loss(self._network(rows), labels)
+        if not math.isfinite(found.item()):
+            advice = "a lower --tune-learning-rate" if len(self._network.trained_blocks) else "another --pooling"
+            raise ExportError(f"the loss is no number any more; try {advice}. No bundle was written.")
+        self._optimizer.zero_grad()
+        found.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self._network.parameters(), _CLIP)
+        self._optimizer.step()
+        self._schedule.step()
+        self._losses += [found.item()] * len(rows)
+
+    def save(self, epoch: int, batch: int) -> None:
+        """Write a checkpoint, from which training resumes with this batch of this epoch."""
+        if batch == 0:
+            self._losses = []
+        self.epoch, self.batch = epoch, batch
+        state = {
+            "epoch": epoch,
+            "batch": batch,
+            "steps": [asdict(step) for step in self.steps],
+            "losses": self._losses,
+            "blocks": self._network.trained_blocks.state_dict(),
+            "poolings": self._network.attentions.state_dict(),
+            "head": self._network.head.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "random": torch.get_rng_state(),
+        }
+        with replaced(self._file) as file:
+            torch.save(state, file)
+
+    def _load(self) -> None:
+        try:
+            state: dict[str, Any] = torch.load(self._file, weights_only=True)
+        except FileNotFoundError:
+            return
+        except Exception as error:  # what is damaged is found in many ways
+            raise ExportError(
+                f"the checkpoint {self._file} is damaged ({type(error).__name__}). Remove it to begin anew."
+            ) from error
+        self.epoch, self.batch, self._losses = state["epoch"], state["batch"], state["losses"]
+        self.steps = [Step(**step) for step in state["steps"]]
+        self._network.trained_blocks.load_state_dict(state["blocks"])
+        self._network.attentions.load_state_dict(state["poolings"])
+        self._network.head.load_state_dict(state["head"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._schedule.load_state_dict(state["schedule"])
+        torch.set_rng_state(state["random"])
+
+
+def _parameter_groups(network: Network, settings: TuneSettings) -> list[dict[str, Any]]:
+    groups = []
+    for number, block in enumerate(network.trained_blocks):
+        rate = settings.learning_rate * settings.decay ** (settings.blocks - 1 - number)
+        for is_matrix in (True, False):
+            some = [one for one in block.parameters() if (one.dim() > 1) == is_matrix]
+            groups.append({"params": some, "lr": rate, "weight_decay": settings.weight_decay if is_matrix else 0.0})
+    anew = [*network.head.parameters(), *network.attentions.parameters()]
+    groups.append({"params": anew, "lr": settings.head_learning_rate, "weight_decay": 0.0})
+    return groups

@@ -1,0 +1,106 @@
+"""The options of `score-model train`, and the settings that they fill."""
+
+from pathlib import Path
+
+import click
+import pytest
+
+from export.classifier.settings import HeadSettings, WideSettings
+from export.cli.options import fill
+from export.cli.train import _encoder_settings, _fit_settings, _source, train
+from export.data_source import Columns, DataSource, LabelNames
+from export.training.settings import HEAD_ALONE, EncoderSettings, FitSettings, Settings, TuneSettings
+
+
+def options(*given: str) -> dict:
+    """The command's parameters, as click reads them."""
+    return train.make_context("train", ["-o", "b", *given]).params
+
+
+def test_without_options_everything_is_as_the_settings_say():
+    plain = options()
+    assert _source(plain) == DataSource()
+    assert _encoder_settings(plain) == EncoderSettings()
+    assert _fit_settings(plain) == FitSettings()
+    assert fill(Settings, {**plain, "probes": None, "notes": None}, name="b", precisions=Settings.precisions) == Settings(
+        Path("b"), "b"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [DataSource, EncoderSettings, FitSettings, HeadSettings, Settings, WideSettings])
+def test_settings_that_no_option_names_keep_their_defaults(kind):
+    given = {"output": Path("b"), "name": "b"} if kind is Settings else {}
+    assert fill(kind, {}, **given) == kind(**given)
+
+
+def test_each_option_reaches_its_setting():
+    found = _fit_settings(
+        options(
+            *("--solver", "adam", "--epochs", "3", "--learning-rate", "0.5", "--batch-size", "7", "--seed", "9"),
+            *("--pooling", "mean", "--wide-pairs", "64", "--validation-share", "0.2", "--cache-dir", "c", "-q"),
+        )
+    )
+    assert found == FitSettings(
+        pooling="mean",
+        head=HeadSettings(solver="adam", epochs=3, learning_rate=0.5, batch_size=7, seed=9),
+        wide=WideSettings(pairs=64),
+        validation_share=0.2,
+        seed=9,
+        cache=Path("c"),
+        quiet=True,
+    )
+    names = ("--text-column", "t", "--label-column", "l", "--group-column", "g", "--label-names", "a, b")
+    data = ("--dataset", "d", "--dataset-revision", "r", "--dataset-name", "n", "--positive-label", "a")
+    assert _source(options(*names, *data)) == DataSource(
+        "d", "r", name="n", columns=Columns("t", "l", "g"), label_names=LabelNames(("a", "b"), "a")
+    )
+    encoder = options(
+        "--encoder", "e", "--encoder-revision", "r", "--encoder-name", "n", "--max-tokens", "9", "--clean-html"
+    )
+    assert _encoder_settings(encoder) == EncoderSettings("e", "r", "n", 9, True)
+
+
+def test_epochs_and_rates_of_tuning_are_not_those_of_the_head():
+    tune = ("--tune-epochs", "5", "--tune-learning-rate", "0.5", "--batch-size", "7", "--seed", "9")
+    found = _fit_settings(options("--unfreeze", "2", "--no-wide", *tune))
+    assert found.tune == TuneSettings(2, epochs=5, learning_rate=0.5, batch_size=7, seed=9)
+    assert found.wide is None
+    assert _fit_settings(options("--unfreeze", "1")).tune == TuneSettings(1)
+    assert _fit_settings(options("--pooling", "attention")).tune == TuneSettings(0, head_learning_rate=HEAD_ALONE)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [((), 1024), (("--max-length", "2000"), 2000), (("--no-wide",), 400), (("--no-wide", "--truncation", "tail"), 1024),
+     (("--max-tokens", "500"), 500)],
+)  # fmt: skip
+def test_tokens_are_kept_for_what_reads_them(given, kept):
+    found = options(*given)
+    settings = Settings(
+        Path("b"), "b", _fit_settings(found), max_length=found["max_length"], truncation=found["truncation"]
+    )
+    assert _encoder_settings(found).tokens_kept(settings) == kept
+
+
+def test_every_option_with_a_default_takes_it_from_the_settings():
+    shown = {one.name: one.default for one in train.params if isinstance(one, click.Option) and one.show_default}
+    assert shown == {
+        "encoder": EncoderSettings.name,
+        "dataset": DataSource.dataset,
+        "label_column": Columns.label,
+        "max_length": Settings.max_length,
+        "truncation": Settings.truncation,
+        "pooling": FitSettings.pooling,
+        "wide": True,
+        "wide_pairs": WideSettings.pairs,
+        "unfreeze": 0,
+        "tune_epochs": TuneSettings.epochs,
+        "tune_learning_rate": TuneSettings.learning_rate,
+        "solver": HeadSettings.solver,
+        "epochs": HeadSettings.epochs,
+        "learning_rate": HeadSettings.learning_rate,
+        "validation_share": FitSettings.validation_share,
+        "seed": FitSettings.seed,
+        "baseline": Settings.baseline,
+        "precisions": ",".join(Settings.precisions),
+    }
