@@ -1,6 +1,6 @@
 """Options that several commands share, and settings dataclasses filled from options by field name."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,14 +10,13 @@ from click.core import ParameterSource
 
 from export.data_source import Columns
 from scorer.base.errors import UsageError
+from scorer.cli.options import together
 from scorer.cli.program import note_debug
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
     Kind = TypeVar("Kind", bound=DataclassInstance)
-
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -38,18 +37,7 @@ GROUP_COLUMN = click.option(
 )
 
 
-def in_order(*options: Decorator) -> Decorator:
-    """Return one decorator that adds several options, listed by --help in this order."""
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
-
-
-LABELLED_COLUMNS = in_order(TEXT_COLUMN, LABEL_COLUMN, LABEL_NAMES, GROUP_COLUMN)
+LABELLED_COLUMNS = together(TEXT_COLUMN, LABEL_COLUMN, LABEL_NAMES, GROUP_COLUMN)
 
 
 def fill(

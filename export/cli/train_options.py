@@ -5,12 +5,13 @@ from pathlib import Path
 import click
 
 from export.classifier.settings import HeadSettings, WideSettings
-from export.cli.options import DEBUG, FILE, LABELLED_COLUMNS, QUIET, THREADS, in_order
+from export.cli.options import DEBUG, FILE, LABELLED_COLUMNS, QUIET, THREADS
 from export.data_source import DataSource
 from export.training.settings import DEFAULT_MAX_TOKENS, EncoderSettings, FitSettings, Settings, TuneSettings
+from scorer.cli.options import together
 from scorer.model.manifest import MAX_LENGTH, TRUNCATIONS
 
-BUNDLE = in_order(
+BUNDLE = together(
     click.option(
         "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="The bundle to write."
     ),
@@ -18,7 +19,7 @@ BUNDLE = in_order(
     click.option("--name", metavar="NAME", help="Of the bundle; default: the folder's name."),
 )
 
-ENCODER = in_order(
+ENCODER = together(
     click.option(
         "--encoder",
         default=EncoderSettings.name,
@@ -34,7 +35,7 @@ ENCODER = in_order(
     ),
 )
 
-DATA = in_order(
+DATA = together(
     click.option(
         "--dataset",
         default=DataSource.dataset,
@@ -58,7 +59,7 @@ DATA = in_order(
     ),
 )
 
-TOKENS = in_order(
+TOKENS = together(
     click.option(
         "--max-length",
         type=click.IntRange(3, MAX_LENGTH),
@@ -83,7 +84,7 @@ TOKENS = in_order(
     click.option("--clean-html", is_flag=True, help="Let the tokenizer replace <br> tags by a space."),
 )
 
-MODEL = in_order(
+MODEL = together(
     click.option(
         "--pooling",
         default=FitSettings.pooling,
@@ -107,7 +108,7 @@ MODEL = in_order(
     ),
 )
 
-TUNING = in_order(
+TUNING = together(
     click.option(
         "--unfreeze",
         type=click.IntRange(0),
@@ -134,7 +135,7 @@ TUNING = in_order(
     ),
 )
 
-HEAD = in_order(
+HEAD = together(
     click.option(
         "--solver",
         type=click.Choice(["newton", "adam"]),
@@ -166,7 +167,7 @@ HEAD = in_order(
     ),
 )
 
-RUN = in_order(
+RUN = together(
     click.option(
         "--validation-share",
         type=click.FloatRange(0, 1, min_open=True, max_open=True),
@@ -220,4 +221,4 @@ RUN = in_order(
     DEBUG,
 )
 
-ALL = in_order(BUNDLE, ENCODER, DATA, TOKENS, MODEL, TUNING, HEAD, RUN)
+ALL = together(BUNDLE, ENCODER, DATA, TOKENS, MODEL, TUNING, HEAD, RUN)
