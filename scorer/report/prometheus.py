@@ -1,7 +1,7 @@
 """A run's record in Prometheus' text format, for the textfile collector of node_exporter."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,20 @@ def prometheus(record: Mapping[str, Any], place: str) -> str:
         place: the metrics file.
     """
     run = {"run": shown_source(Path(place).stem)}
-    ended = datetime.fromisoformat(record["ended"]).timestamp()
+    lines: list[str] = []
+    for name, explained, values in (*_counts(record), *_drift(record["drift"])):
+        known = [(labels, value) for labels, value in values if value is not None]
+        if known:
+            lines += _head(name, "gauge", explained)
+            lines += [_sample(name, {**run, **labels}, value) for labels, value in known]
+    return "\n".join([*lines, *_histogram(record["score_histogram"], run)]) + "\n"
+
+
+_Gauge = tuple[str, str, list[tuple[Mapping[str, str], float | None]]]
+"""A metric's name, what it is, and its values by their labels; None where there is none."""
+
+
+def _counts(record: Mapping[str, Any]) -> Iterator[_Gauge]:
     bundle = record["bundle"] or {}
     info = {
         "bundle": bundle.get("name") or "",
@@ -31,63 +44,40 @@ def prometheus(record: Mapping[str, Any], place: str) -> str:
         "precision": record["precision"] or "",
         "version": record["versions"]["review-scorer"],
     }
-    rejected = record["rows_rejected_by_reason"].items()
-    gauges: list[tuple[str, str, list[tuple[Mapping[str, str], float | None]]]] = [
-        ("info", "What scored; always 1.", [(info, 1)]),
-        ("exit_code", "Exit code of the last run; 0 and 3 published an output.", [({}, record["exit_code"])]),
-        ("published", "Whether the last run published an output.", [({}, int(record["published"]))]),
-        ("end_timestamp_seconds", "When the last run ended, in seconds since 1970.", [({}, ended)]),
-        ("duration_seconds", "Seconds the last run took.", [({}, record["seconds"])]),
-        ("rows_in", "Rows read.", [({}, record["rows_in"])]),
-        ("rows_scored", "Rows scored.", [({}, record["rows_scored"])]),
-        ("rows_rejected", "Rows rejected.", [({}, record["rows_rejected"])]),
-        (
-            "rows_rejected_by_reason",
-            "Rows rejected, by reason.",
-            [({"reason": reason}, count) for reason, count in rejected],
-        ),
-        ("rows_truncated", "Rows whose text was longer than the model reads.", [({}, record["rows_truncated"])]),
-        ("rows_duplicate", "Rows with the text of an earlier one.", [({}, record["duplicates"])]),
-        (
-            "rows_labelled",
-            "Rows scored, by label.",
-            [({"label": label}, count) for label, count in record["labels"].items()],
-        ),
-        ("tokens", "Tokens given to the model.", [({}, record["tokens"])]),
-        ("rows_per_second", "Rows a second.", [({}, record["rows_per_second"])]),
-        ("tokens_per_second", "Tokens a second.", [({}, record["tokens_per_second"])]),
-        (
-            "phase_seconds",
-            "Seconds by phase, of all threads together.",
-            [({"phase": phase}, seconds) for phase, seconds in record["seconds_by_phase"].items()],
-        ),
-    ]
-    if record["drift"] is not None:
-        drift = {name: one for name, one in record["drift"].items() if name != "beyond"}
-        gauges += [
-            (
-                "drift_psi",
-                "Population stability index against the model's test data, by measure.",
-                [({"measure": name}, one["psi"]) for name, one in drift.items()],
-            ),
-            (
-                "drift_by_chance",
-                "What chance alone may make of it.",
-                [({"measure": name}, one["by_chance"]) for name, one in drift.items()],
-            ),
-            (
-                "drift_beyond",
-                "Whether it is beyond --max-drift.",
-                [({"measure": name}, int(name in record["drift"]["beyond"])) for name in drift],
-            ),
-        ]
-    lines: list[str] = []
-    for name, explained, values in gauges:
-        known = [(labels, value) for labels, value in values if value is not None]
-        if known:
-            lines += _head(name, "gauge", explained)
-            lines += [_sample(name, {**run, **labels}, value) for labels, value in known]
-    return "\n".join([*lines, *_histogram(record["score_histogram"], run)]) + "\n"
+    ended = datetime.fromisoformat(record["ended"]).timestamp()
+    yield "info", "What scored; always 1.", [(info, 1)]
+    yield "exit_code", "Exit code of the last run; 0 and 3 published an output.", [({}, record["exit_code"])]
+    yield "published", "Whether the last run published an output.", [({}, int(record["published"]))]
+    yield "end_timestamp_seconds", "When the last run ended, in seconds since 1970.", [({}, ended)]
+    yield "duration_seconds", "Seconds the last run took.", [({}, record["seconds"])]
+    yield "rows_in", "Rows read.", [({}, record["rows_in"])]
+    yield "rows_scored", "Rows scored.", [({}, record["rows_scored"])]
+    yield "rows_rejected", "Rows rejected.", [({}, record["rows_rejected"])]
+    yield "rows_rejected_by_reason", "Rows rejected, by reason.", _each("reason", record["rows_rejected_by_reason"])
+    yield "rows_truncated", "Rows whose text was longer than the model reads.", [({}, record["rows_truncated"])]
+    yield "rows_duplicate", "Rows with the text of an earlier one.", [({}, record["duplicates"])]
+    yield "rows_labelled", "Rows scored, by label.", _each("label", record["labels"])
+    yield "tokens", "Tokens given to the model.", [({}, record["tokens"])]
+    yield "rows_per_second", "Rows a second.", [({}, record["rows_per_second"])]
+    yield "tokens_per_second", "Tokens a second.", [({}, record["tokens_per_second"])]
+    yield "phase_seconds", "Seconds by phase, of all threads together.", _each("phase", record["seconds_by_phase"])
+
+
+def _drift(found: Mapping[str, Any] | None) -> Iterator[_Gauge]:
+    if found is None:
+        return
+    drift = {name: one for name, one in found.items() if name != "beyond"}
+    psi = {name: one["psi"] for name, one in drift.items()}
+    by_chance = {name: one["by_chance"] for name, one in drift.items()}
+    beyond = {name: int(name in found["beyond"]) for name in drift}
+    yield "drift_psi", "Population stability index against the model's test data, by measure.", _each("measure", psi)
+    yield "drift_by_chance", "What chance alone may make of it.", _each("measure", by_chance)
+    yield "drift_beyond", "Whether it is beyond --max-drift.", _each("measure", beyond)
+
+
+def _each(label: str, values: Mapping[str, float | None]) -> list[tuple[Mapping[str, str], float | None]]:
+    """Values by a label of one name."""
+    return [({label: name}, value) for name, value in values.items()]
 
 
 def _histogram(found: Mapping[str, Any], run: Mapping[str, str]) -> Iterable[str]:
