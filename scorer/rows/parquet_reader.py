@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,7 +13,7 @@ from scorer.base.errors import InputError, UsageError
 from scorer.rows.arrow_value import ArrowValue, bytes_of, is_bytes_type, is_string_type, is_text_type, json_text
 from scorer.rows.columns import Selection
 from scorer.rows.record import Header, Parsed, Position, Reason
-from scorer.storage.digest import Content
+from scorer.storage.digest import Content, DigestingReader
 from scorer.storage.inputs import opened_seekable
 
 if TYPE_CHECKING:
@@ -60,15 +60,15 @@ def parse(
             check_text(source, schema, selected.text)
         # Without the text all is rejected, and whoever looks at the rejects wants to see what is there instead.
         needed = {selected.text, *selected.carried} if selected.text in schema.names else set(schema.names)
-        unread = _Unread(stream, content, running)
+        unread = DigestingReader(cast(BinaryIO, DigestingReader(stream, content)), running)
         before = 0
         for group in range(metadata.num_row_groups):
-            unread.read_to(_end(metadata.row_group(group)))
+            _read_to(_end(metadata.row_group(group)), stream, content, unread)
             rows = _batch_rows(metadata.row_group(group))
             for batch in _batches(source, file, group, rows, [name for name in schema.names if name in needed]):
                 yield from _parsed(source, before, batch, selected.text, limit)
                 before += batch.num_rows
-        unread.read_to(None)
+        _read_to(None, stream, content, unread)
 
 
 @contextlib.contextmanager
@@ -108,25 +108,21 @@ def check_text(source: str, schema: pa.Schema, column: str) -> None:
         )
 
 
-class _Unread:
-    """The file once more, from its beginning on, for its hash."""
+def _read_to(end: int | None, stream: BinaryIO, content: Content, unread: DigestingReader) -> None:
+    """Read the file once more, for its digests, from where they end.
 
-    def __init__(self, stream: BinaryIO, content: Content, running: "hashlib._Hash") -> None:
-        self._stream = stream
-        self._content = content
-        self._running = running
-
-    def read_to(self, end: int | None) -> None:
-        """Read to an offset, or to the end."""
-        before = self._stream.tell()
-        self._stream.seek(self._content.count)
-        while end is None or self._content.count < end:
-            data = self._stream.read(_PIECE if end is None else min(_PIECE, end - self._content.count))
-            self._content.add(data)
-            self._running.update(data)
-            if not data:
-                break
-        self._stream.seek(before)
+    Args:
+        end: an offset; None for the file's end.
+        stream: the file, whose position stays.
+        content: counts what was read so far.
+        unread: the same file, read into its digests.
+    """
+    before = stream.tell()
+    stream.seek(content.count)
+    while end is None or content.count < end:
+        if not unread.read(_PIECE if end is None else min(_PIECE, end - content.count)):
+            break
+    stream.seek(before)
 
 
 def _end(group: pq.RowGroupMetaData) -> int:

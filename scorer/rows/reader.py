@@ -15,8 +15,8 @@ from scorer.rows.encodings import check_beginning, hint
 from scorer.rows.formats import DELIMITERS, PARQUET, Format, format_of
 from scorer.rows.lines import MAX_RECORD_BYTES, lines
 from scorer.rows.record import Header, Parsed, Reason, Record, Reject, reject
-from scorer.storage.digest import Content
-from scorer.storage.inputs import Hashed, is_repeatable, opened, stamp
+from scorer.storage.digest import Content, DigestingReader
+from scorer.storage.inputs import is_repeatable, opened, stamp
 
 if TYPE_CHECKING:
     import pyarrow
@@ -233,7 +233,7 @@ class Reader:
         dialect = self.inputs.dialect
         with opened(path, kind.compression, dialect.encoding, content) as (stream, encoding):
             physical = lines(
-                Hashed(stream, self._hash), self.inputs.max_record_bytes, carriage_returns=kind.kind != "jsonl"
+                DigestingReader(stream, self._hash), self.inputs.max_record_bytes, carriage_returns=kind.kind != "jsonl"
             )
             first = next(physical, None)
             if first is not None:
