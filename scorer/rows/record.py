@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, SupportsBytes, TypeAlias
 
 if TYPE_CHECKING:
-    import pyarrow
-
     from scorer.rows.arrow_value import ArrowValue
 
 Reason = Literal[
@@ -75,20 +73,6 @@ class Position(NamedTuple):
     source: str
     line: int
     offset: int | None
-
-
-class Header(NamedTuple):
-    """A file's column names, known before its first record.
-
-    Attributes:
-        position: where it stands.
-        columns: the names.
-        schema: their types, of Parquet.
-    """
-
-    position: Position
-    columns: tuple[str, ...]
-    schema: "pyarrow.Schema | None" = None
 
 
 class Parsed(NamedTuple):

@@ -3,19 +3,48 @@
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import orjson
 
-from scorer.rows.formats import DELIMITERS, PARQUET
+from scorer.rows.dialect import DELIMITERS
+from scorer.rows.formats import PARQUET
 from scorer.rows.record import Cell, plain
 
 if TYPE_CHECKING:
     import pyarrow
 
+    from scorer.rows.reader import Inputs
+
 
 Formatter = Callable[[Iterable[Sequence["Cell"]]], bytes]
 """Rows of cells, in the order of the columns, to bytes."""
+
+
+class TypedInput(Protocol):
+    """The part of `scorer.rows.reader.Reader` that tells the types of its columns."""
+
+    inputs: "Inputs"
+    schemas: "dict[str, pyarrow.Schema]"
+
+
+def carried_types(kind: str, reader: TypedInput, names: Sequence[str]) -> "Sequence[pyarrow.Field]":
+    """Decide the types of passed-through columns, once the first record was read; none for an output without types.
+
+    Args:
+        kind: of the output.
+        reader: of the input.
+        names: names of the columns, in order.
+
+    Raises:
+        UsageError: two files have a column with types that do not go together.
+        InputError, ScorerError: a later file cannot be read.
+    """
+    if kind != PARQUET:
+        return ()
+    from scorer.rows.parquet_schema import carried_fields  # pyarrow takes a moment that others need not wait
+
+    return carried_fields(reader.inputs, reader.schemas, names)
 
 
 # What spreadsheets take for the beginning of a formula, or skip to find one.

@@ -4,7 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable, Sequence
 from math import isnan
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from scorer.base.text import shown_source
 from scorer.model.decision import scores
@@ -12,24 +12,18 @@ from scorer.model.scorer import Scores
 from scorer.model.tokenizer import Tokens, unknown_share
 from scorer.report.summary import Summary
 from scorer.rows.columns import Selection, Wanted, output_columns, without_records
-from scorer.rows.formats import PARQUET
 from scorer.rows.record import Cell, Reject
 from scorer.rows.rejects import format_reject
-from scorer.rows.writer import Formatter, formatter
+from scorer.rows.writer import Formatter, TypedInput, carried_types, formatter
 from scorer.run import chunks
 from scorer.run.chunks import Model, Window, scored_ahead
 from scorer.run.limits import Limits, _check_limit, _limit_passed, check_limits
 
-if TYPE_CHECKING:
-    import pyarrow
 
-
-class Reading(chunks.Reading, Protocol):
+class Reading(chunks.Reading, TypedInput, Protocol):
     """The part of `scorer.rows.reader.Reader` that the pipeline uses."""
 
     selection: Selection | None
-
-    def carried_fields(self, names: Sequence[str]) -> "list[pyarrow.Field]": ...
 
 
 class Sink(Protocol):
@@ -135,7 +129,5 @@ def _format(output_format: str, reader: Reading, labels: Sequence[str], wanted: 
     columns = output_columns(selection, labels, details=wanted.details, source=wanted.source)
     first = 2 if wanted.source else 1
     carried = range(first, first + len(selection.carried))
-    fields = {}
-    if output_format == PARQUET:
-        fields = dict(zip(carried, reader.carried_fields(selection.carried), strict=True))
+    fields = dict(zip(carried, carried_types(output_format, reader, selection.carried), strict=False))
     return formatter(output_format, columns, carried if wanted.escape_formulas else range(0), fields)

@@ -15,6 +15,7 @@ from scorer.report.drift import check_comparable
 from scorer.report.summary import Summary
 from scorer.rows.formats import PARQUET, Format, compression_of
 from scorer.rows.reader import Reader, rows_known
+from scorer.rows.writer import carried_types
 from scorer.run.checkpoint import Work
 from scorer.run.console import hints, show_progress, tell_drift, tell_notes, tell_result
 from scorer.run.fingerprint import fingerprint
@@ -93,8 +94,8 @@ def score_files(record: RunRecord, plan: Plan, scorer_of: Callable[[], Scorer]) 
         record.summary = done
         with Progress("scoring", rows or _size(reader), quiet=arguments.quiet) as progress:
             progress.show(before.rows_in if rows else reader.bytes_read, "")
-            if plan.output_format.kind == PARQUET and reader.selection is not None:
-                reader.carried_fields(reader.selection.carried)  # types that do not go together are told at once
+            if reader.selection is not None:  # types that do not go together are told at once
+                carried_types(plan.output_format.kind, reader, reader.selection.carried)
 
             def on_window(summary: Summary) -> None:
                 signals.check()

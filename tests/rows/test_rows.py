@@ -10,10 +10,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from scorer.base.errors import InputError, UsageError
-from scorer.rows import csv_reader
-from scorer.rows.columns import Wanted, output_columns, select
-from scorer.rows.csv_reader import Dialect
+from scorer.rows.columns import Selection, Wanted, output_columns, select
+from scorer.rows.csv_reader import CsvFile
 from scorer.rows.csv_records import RecordReader
+from scorer.rows.dialect import Dialect
 from scorer.rows.encodings import check_encoding
 from scorer.rows.formats import format_of
 from scorer.rows.jsonl import NotAnObject, parse_object
@@ -249,7 +249,9 @@ def test_a_quoted_record_over_the_limit_costs_its_first_line(tmp_path):
 
 
 def parse_csv(data, limit=10**6, dialect=Dialect()):  # noqa: B008
-    return list(csv_reader.parse("x", lines(io.BytesIO(data), limit, carriage_returns=True), dialect, limit))
+    """The column names, then the records."""
+    file = CsvFile("x", lines(io.BytesIO(data), limit, carriage_returns=True), dialect, limit)
+    return [file.columns, *file.records(Selection("", ()))]
 
 
 @pytest.mark.parametrize("line", [b'a","\n', b'"a\n', b'a,"b\n', b'"\n', b'"",""","\n'])
@@ -356,9 +358,8 @@ def test_any_file_of_the_csv_module_is_read_exactly(rows, delimiter, quoting):
     # \r\n, since with \n alone the csv module of this Python writes a bare \r unquoted.
     writer = csv.writer(buffer, delimiter=delimiter, quoting=quoting, lineterminator="\r\n")
     writer.writerows([("a", "b"), *rows])
-    physical = lines(io.BytesIO(buffer.getvalue().encode()), 10**6, carriage_returns=True)
-    header, *parsed = csv_reader.parse("x", physical, Dialect(delimiter), 10**6)
-    assert header.columns == ("a", "b")
+    columns, *parsed = parse_csv(buffer.getvalue().encode(), dialect=Dialect(delimiter))
+    assert columns == ("a", "b")
     assert [(one.fields["a"], one.fields["b"]) for one in parsed] == rows
 
 
