@@ -76,7 +76,7 @@ def opened(source: Source) -> Iterator[CsvFile]:
 
 
 def _names(source: str, parsed: Parsed, values: list[str]) -> tuple[str, ...]:
-    """The columns that a header names."""
+    """Give the column names of a header."""
     if parsed.problem is not None:
         what_to_try = hint(parsed.problem, bytes(parsed.raw)) or "Check --encoding, --delimiter and --quote-char."
         raise InputError(f"{source}: the header line cannot be read ({parsed.problem}). {what_to_try}")

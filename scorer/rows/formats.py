@@ -19,11 +19,11 @@ COMPRESSIONS = ("gz", "zst")
 
 @dataclass(frozen=True)
 class InputFormat:
-    """How files of a format are read.
+    """Functions that read files of a format.
 
     Attributes:
         opened: opens a file.
-        rows: gives the count of records that a file states; None where only reading tells.
+        rows: gives the count of records that a file states; None if only reading tells.
     """
 
     opened: Callable[[Source], AbstractContextManager[InputFile]]

@@ -86,7 +86,7 @@ def opened(source: Source) -> Iterator[ParquetFile]:
 
 
 def rows_of(path: str) -> int:
-    """The count of rows that a Parquet file states.
+    """Read the count of rows that a Parquet file states.
 
     Raises:
         InputError: it is no Parquet file, or damaged.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 _NOTHING = Selection("", ())
-"""Before the first valid record nothing can be selected, and nothing needs to be."""
+"""Selection before the first valid record: nothing can be selected, and nothing needs to be."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ class Reader:
 
 
 def rows_known(inputs: Inputs) -> int | None:
-    """How many records there are, if the files themselves state it.
+    """Add up the records that the files state; None unless all do.
 
     Raises:
         InputError, ScorerError: one cannot be read.

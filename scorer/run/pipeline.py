@@ -6,15 +6,14 @@ from collections.abc import Callable, Sequence
 from math import isnan
 from typing import Protocol
 
-from scorer.base.text import shown_source
 from scorer.model.decision import scores
 from scorer.model.scorer import Scores
 from scorer.model.tokenizer import Tokens, unknown_share
 from scorer.report.summary import Summary
-from scorer.rows.columns import Selection, Wanted, output_columns, without_records
-from scorer.rows.record import Cell, Reject
+from scorer.rows.columns import Formatter, Selection, Wanted, output_columns, without_records
+from scorer.rows.record import Reject, ScoredRecord
 from scorer.rows.rejects import format_reject
-from scorer.rows.writer import Formatter, TypedInput, carried_types, formatter
+from scorer.rows.writer import TypedInput, carried_types, formatter
 from scorer.run import chunks
 from scorer.run.chunks import Model, Window, scored_ahead
 from scorer.run.limits import Limits, _check_limit, _limit_passed, check_limits
@@ -73,9 +72,9 @@ def score_rows(
             summary.rows_in += len(window.rejects) + len(window.records)
             summary.rejected.update(reject.reason for reject in window.rejects)
             rejected = window.rejects
-            rows: list[tuple[Cell, ...]] = []
+            rows: list[ScoredRecord] = []
             if found is not None:
-                rows, unscored = _scored(window, found, model, summary, wanted)
+                rows, unscored = _scored(window, found, model, summary)
                 rejected = sorted([*rejected, *unscored], key=lambda reject: reject.row) if unscored else rejected
             if rejected:
                 rejects.write(b"".join(map(format_reject, rejected)))
@@ -96,21 +95,19 @@ def score_rows(
 
 
 def _scored(
-    window: Window, result: tuple[Tokens, Scores], model: Model, summary: Summary, wanted: Wanted
-) -> tuple[list[tuple[Cell, ...]], list[Reject]]:
+    window: Window, result: tuple[Tokens, Scores], model: Model, summary: Summary
+) -> tuple[list[ScoredRecord], list[Reject]]:
     """The output's rows of a window, and what the device had no memory for; counts both."""
     tokens, found = result
     unknown_id = model.tokenizer.unknown_id
-    rows: list[tuple[Cell, ...]] = []
+    rows: list[ScoredRecord] = []
     unscored: list[Reject] = []
     of_texts = zip(*tokens, *found, scores(found.probabilities).tolist(), strict=True)
     for record, (ids, truncated, label, probabilities, score) in zip(window.records, of_texts, strict=True):
         if isnan(score):
             unscored.append(record.reject("out_of_memory"))
             continue
-        source = (shown_source(record.position.source),) if wanted.source else ()
-        extra = (len(ids), truncated, *map(float, probabilities)) if wanted.details else ()
-        rows.append((record.row, *source, *record.carried, label, score, *extra))
+        rows.append(ScoredRecord(record, len(ids), truncated, label, probabilities, score))
         summary.add_score(score)
         summary.duplicates += record.duplicate
         summary.labels[label] += 1
@@ -126,8 +123,6 @@ def _scored(
 
 def _format(output_format: str, reader: Reading, labels: Sequence[str], wanted: Wanted) -> tuple[bytes, Formatter]:
     selection = reader.selection or without_records(wanted)
-    columns = output_columns(selection, labels, details=wanted.details, source=wanted.source)
-    first = 2 if wanted.source else 1
-    carried = range(first, first + len(selection.carried))
-    fields = dict(zip(carried, carried_types(output_format, reader, selection.carried), strict=False))
-    return formatter(output_format, columns, carried if wanted.escape_formulas else range(0), fields)
+    columns = output_columns(selection, labels, wanted)
+    types = carried_types(output_format, reader, selection.carried)
+    return formatter(output_format, columns, types, escape_formulas=wanted.escape_formulas)

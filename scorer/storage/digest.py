@@ -1,4 +1,4 @@
-"""Bytes that go by: their count and their hash, and a stream that hands on what is read of it."""
+"""Digests of bytes that go by, and the stream that feeds them."""
 
 import hashlib
 import io
