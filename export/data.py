@@ -218,7 +218,7 @@ def _text_rows(path: Path, columns: Columns) -> Iterator[Row]:
             raise DatasetError(f"{path}, line {item.position.line}: {item.reason}. Mend or remove this record.")
         assert reader.selection is not None
         for column in (columns.label, columns.group):
-            if column in reader.absent:
+            if column in reader.notes.absent:
                 raise DatasetError(f"{path} has no column {column!r}.")
         carried = dict(zip(reader.selection.carried, map(_label, item.carried), strict=True))
         label = carried[columns.label]

@@ -45,7 +45,7 @@ class Output:
             ) from error
         self._columns = self._reader.selection.carried if self._reader.selection is not None else ()
         for name in (ROW, "score", *([] if text is None else [text])):
-            if name in self._reader.absent:
+            if name in self._reader.notes.absent:
                 raise UsageError(f"{path} has no column {name!r}.")
         self.has_ids = ID in self._columns
 

@@ -1,19 +1,48 @@
-"""Which column is the text, which values are passed through, and what the output's columns are called."""
+"""Columns: the text's, those that are passed through, and all of the output's in one tuple."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any, Literal, NamedTuple
 
 from scorer.base.errors import UsageError
-from scorer.base.text import meant
-from scorer.rows.record import Parsed, Reason, Value
+from scorer.base.text import meant, shown_source
+from scorer.rows.record import Cell, Parsed, Reason, ScoredRecord, Value
 
 TEXT_COLUMNS = ("text", "review", "content", "body", "comment")
 """What a text column may be called without --text; one of them has to be there, and only one."""
 
 ID = "id"
 ALL = "*"
-SOURCE = "source"
+
+Type = Literal["integer", "probability", "boolean", "text", "carried"]
+"""Type of a column's cells: int, float of 6 decimals, bool, str; or the input's own, passed through."""
+
+SPELLINGS: Mapping[Type, Callable[[Any], str]] = {
+    "integer": str,
+    "probability": "{:.6f}".format,
+    "boolean": lambda cell: "true" if cell else "false",
+}
+"""Functions that write cells in text formats, by type; text is each format's own."""
+
+
+class Column(NamedTuple):
+    """A column of the output.
+
+    Attributes:
+        name: its name, unique.
+        type: of its cells.
+        value: gives its cell of a row.
+    """
+
+    name: str
+    type: Type
+    value: Callable[[ScoredRecord], Cell]
+
+
+Formatter = Callable[[Sequence[ScoredRecord]], bytes]
+"""Formats rows; the bytes do not depend on earlier rows."""
 
 
 @dataclass(frozen=True)
@@ -92,24 +121,42 @@ def without_records(wanted: Wanted) -> Selection:
     return Selection(wanted.text or TEXT_COLUMNS[0], tuple(dict.fromkeys(k for k in wanted.keep if k != ALL)))
 
 
-def output_columns(
-    selection: Selection, labels: Sequence[str], *, details: bool, source: bool = False
-) -> tuple[str, ...]:
-    """The output's column names; a passed-through name that clashes with one of the scorer's own gets ``input_``.
+def output_columns(selection: Selection, labels: Sequence[str], wanted: Wanted) -> tuple[Column, ...]:
+    """Decide the output's columns, in order; a passed-through name that clashes with one of the scorer's own gets ``input_``.
 
-    >>> output_columns(Selection("text", ("id", "label")), ["negative", "positive"], details=False)
-    ('row', 'id', 'input_label', 'label', 'score')
+    Heads, types, escaping and cells of every format follow from these.
+
+    >>> columns = output_columns(Selection("text", ("id", "label")), ["negative", "positive"], Wanted())
+    >>> [(column.name, column.type) for column in columns[1:4]]
+    [('id', 'carried'), ('input_label', 'carried'), ('label', 'text')]
     """
-    own = ("label", "score", *_detail_columns(labels)) if details else ("label", "score")
-    first = ("row", SOURCE) if source else ("row",)
-    taken = {*first, *own}
+    before = [Column("row", "integer", lambda scored: scored.record.row)]
+    if wanted.source:
+        before.append(Column("source", "text", lambda scored: shown_source(scored.record.position.source)))
+    after = [
+        Column("label", "text", attrgetter("label")),
+        Column("score", "probability", attrgetter("score")),
+    ]
+    if wanted.details:
+        after.append(Column("tokens", "integer", attrgetter("tokens")))
+        after.append(Column("truncated", "boolean", attrgetter("truncated")))
+        after += [Column(f"score_{label}", "probability", _probability(at)) for at, label in enumerate(labels)]
+    taken = {column.name for column in (*before, *after)}
     carried = []
-    for name in selection.carried:
+    for at, name in enumerate(selection.carried):
         while name in taken:
             name = f"input_{name}"
         taken.add(name)
-        carried.append(name)
-    return (*first, *carried, *own)
+        carried.append(Column(name, "carried", _carried(at)))
+    return (*before, *carried, *after)
+
+
+def _carried(at: int) -> Callable[[ScoredRecord], Cell]:
+    return lambda scored: scored.record.carried[at]
+
+
+def _probability(at: int) -> Callable[[ScoredRecord], Cell]:
+    return lambda scored: float(scored.probabilities[at])
 
 
 def take(selection: Selection, parsed: Parsed) -> "tuple[str, tuple[Value | None, ...]] | Reason":
@@ -131,10 +178,6 @@ def take(selection: Selection, parsed: Parsed) -> "tuple[str, tuple[Value | None
     if not text.strip():
         return "empty_text"
     return text, tuple(map(parsed.fields.get, selection.carried))
-
-
-def _detail_columns(labels: Iterable[str]) -> tuple[str, ...]:
-    return ("tokens", "truncated", *(f"score_{label}" for label in labels))
 
 
 def _find_text_column(columns: Sequence[str], source: str, option: str) -> str:

@@ -8,99 +8,85 @@ the next one.
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import replace
 from itertools import chain
 
-from scorer.base.errors import InputError, UsageError
+from scorer.base.errors import InputError
+from scorer.rows.columns import Selection
 from scorer.rows.csv_records import Format, RecordReader
+from scorer.rows.dialect import DELIMITERS, Dialect
 from scorer.rows.encodings import hint
-from scorer.rows.formats import DELIMITERS
+from scorer.rows.input_file import InputFile, Source, opened_lines
 from scorer.rows.lines import Line, joined
-from scorer.rows.record import Header, Parsed, Position, Reason
+from scorer.rows.record import Parsed, Position, Reason
 
 
-@dataclass(frozen=True)
-class Dialect:
-    """How a CSV file is written; never guessed.
-
-    Attributes:
-        delimiter: one character; None for the format's own, comma or tab.
-        quote_char: one character, or empty where quotes mean nothing.
-        escape_char: one character, or empty.
-        header: whether the first record names the columns; without, they are ``column_1``, ``column_2``, ...
-        encoding: of the file.
-    """
-
-    delimiter: str | None = None
-    quote_char: str = '"'
-    escape_char: str = ""
-    header: bool = True
-    encoding: str = "utf-8"
-
-    def __post_init__(self) -> None:
-        for option, value, may_be_empty in (
-            ("--delimiter", self.delimiter, False),
-            ("--quote-char", self.quote_char, True),
-            ("--escape-char", self.escape_char, True),
-        ):
-            if value is None:
-                continue
-            if len(value) > 1 or (not value and not may_be_empty):
-                raise UsageError(f"{option} takes one character, not {value!r}.")
-            if value in ("\n", "\r"):
-                raise UsageError(f"{option} cannot be a line end.")
-        given = [value for value in (self.delimiter, self.quote_char, self.escape_char) if value]
-        if len(set(given)) != len(given):
-            raise UsageError("--delimiter, --quote-char and --escape-char must differ from each other.")
-
-
-def parse(source: str, physical_lines: Iterator[Line], dialect: Dialect, limit: int) -> Iterator[Header | Parsed]:
-    """Parse a file: its header first, then each record. Blank lines are no records.
+class CsvFile(InputFile):
+    """An open CSV or TSV file. Blank lines are no records.
 
     Args:
-        source: the file's name, for positions.
+        source: name of the file, for positions.
         physical_lines: cut at ``\\n``, ``\\r\\n`` and ``\\r``.
-        dialect: how the file is written.
+        dialect: how the file is written; without a delimiter, a comma is one.
         limit: bytes of a record at most.
 
     Raises:
         InputError: the file is empty where a header is due, or its header does not parse.
     """
-    # A C-long limit for the whole process: fields are bounded by the record's limit already, and rejected, not raised.
-    csv.field_size_limit(max(csv.field_size_limit(), limit + 1))
-    records = _records(source, physical_lines, dialect, limit)
-    first = next(records, None)
-    if first is None:
-        raise InputError(f"{source} is empty: not even a {'header' if dialect.header else 'first'} line is there.")
-    parsed, values = first
-    # Without a header the first record that parses says how many columns there are.
-    while parsed.problem is not None and not dialect.header:
-        yield parsed
-        first = next(records, None)
+
+    def __init__(self, source: str, physical_lines: Iterator[Line], dialect: Dialect, limit: int) -> None:
+        # A C-long limit for the whole process: fields are bounded by the record's limit already, and rejected, not raised.
+        csv.field_size_limit(max(csv.field_size_limit(), limit + 1))
+        self._rows = _rows(source, physical_lines, dialect, limit)
+        first = next(self._rows, None)
         if first is None:
-            return
-        parsed, values = first
-    if dialect.header:
-        if parsed.problem is not None:
-            what_to_try = hint(parsed.problem, bytes(parsed.raw)) or "Check --encoding, --delimiter and --quote-char."
-            raise InputError(f"{source}: the header line cannot be read ({parsed.problem}). {what_to_try}")
-        columns = tuple(values)
-    else:
-        columns = tuple(f"column_{number}" for number in range(1, len(values) + 1))
-    yield Header(parsed.position, columns)
-    rest = records if dialect.header else chain([first], records)
-    for parsed, values in rest:
-        if parsed.problem is None and len(values) != len(columns):
-            parsed = parsed._replace(problem="column_count")
-        elif parsed.problem is None:
-            parsed = parsed._replace(fields=dict(zip(columns, values, strict=True)))
-        yield parsed
+            raise InputError(f"{source} is empty: not even a {'header' if dialect.header else 'first'} line is there.")
+        if dialect.header:
+            self.columns = _names(source, *first)
+        else:
+            self._rows = chain([first], self._rows)
+
+    def unnamed(self) -> Iterator[Parsed]:
+        """Yield the rejects before the first record that parses: without a header, that one says how many columns there are."""
+        for parsed, values in self._rows if self.columns is None else ():
+            if parsed.problem is None:
+                self.columns = tuple(f"column_{number}" for number in range(1, len(values) + 1))
+                self._rows = chain([(parsed, values)], self._rows)
+                return
+            yield parsed
+
+    def records(self, selection: Selection) -> Iterator[Parsed]:
+        columns = self.columns or ()
+        for parsed, values in self._rows:
+            if parsed.problem is None and len(values) != len(columns):
+                parsed = parsed._replace(problem="column_count")
+            elif parsed.problem is None:
+                parsed = parsed._replace(fields=dict(zip(columns, values, strict=True)))
+            yield parsed
+
+
+@contextmanager
+def opened(source: Source) -> Iterator[CsvFile]:
+    """Open a CSV or TSV file; raises as `CsvFile` and `opened_lines`."""
+    with opened_lines(source, carriage_returns=True) as (physical_lines, encoding):
+        delimiter = source.dialect.delimiter or DELIMITERS[source.kind]
+        dialect = replace(source.dialect, delimiter=delimiter, encoding=encoding)
+        yield CsvFile(source.path, physical_lines, dialect, source.max_record_bytes)
+
+
+def _names(source: str, parsed: Parsed, values: list[str]) -> tuple[str, ...]:
+    """Give the column names of a header."""
+    if parsed.problem is not None:
+        what_to_try = hint(parsed.problem, bytes(parsed.raw)) or "Check --encoding, --delimiter and --quote-char."
+        raise InputError(f"{source}: the header line cannot be read ({parsed.problem}). {what_to_try}")
+    return tuple(values)
 
 
 _Row = tuple[Parsed, list[str]]
 
 
-def _records(source: str, physical_lines: Iterator[Line], dialect: Dialect, limit: int) -> Iterator[_Row]:
+def _rows(source: str, physical_lines: Iterator[Line], dialect: Dialect, limit: int) -> Iterator[_Row]:
     csv_format = Format(
         delimiter=dialect.delimiter or DELIMITERS["csv"],
         quotechar=dialect.quote_char or None,

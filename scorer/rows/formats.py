@@ -1,17 +1,53 @@
 """Which format a file has, told from its name or as the command line says: never from its content."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import PurePath
 from urllib.parse import urlsplit
 
 from scorer.base.errors import UsageError
+from scorer.rows import csv_reader, jsonl
+from scorer.rows.input_file import InputFile, Source
 from scorer.storage.inputs import STDIN
 
 TEXT_FORMATS = ("csv", "tsv", "jsonl", "ndjson")
 PARQUET = "parquet"
 FORMATS = (*TEXT_FORMATS, PARQUET)
 COMPRESSIONS = ("gz", "zst")
-DELIMITERS = {"csv": ",", "tsv": "\t"}
+
+
+@dataclass(frozen=True)
+class InputFormat:
+    """Functions that read files of a format.
+
+    Attributes:
+        opened: opens a file.
+        rows: gives the count of records that a file states; None if only reading tells.
+    """
+
+    opened: Callable[[Source], AbstractContextManager[InputFile]]
+    rows: Callable[[str], int] | None = None
+
+
+def _opened_parquet(source: Source) -> AbstractContextManager[InputFile]:
+    from scorer.rows import parquet_reader  # pyarrow takes a moment that text files need not wait
+
+    return parquet_reader.opened(source)
+
+
+def _parquet_rows(path: str) -> int:
+    from scorer.rows import parquet_reader
+
+    return parquet_reader.rows_of(path)
+
+
+INPUT_FORMATS = {
+    "csv": InputFormat(csv_reader.opened),
+    "tsv": InputFormat(csv_reader.opened),
+    "jsonl": InputFormat(jsonl.opened),
+    PARQUET: InputFormat(_opened_parquet, _parquet_rows),
+}
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,12 @@
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from json.decoder import scanstring  # type: ignore[attr-defined]
 
 from scorer.base.text import refuse_constant
+from scorer.rows.columns import Selection
+from scorer.rows.input_file import InputFile, Source, opened_lines
 from scorer.rows.lines import Line
 from scorer.rows.record import JsonValue, Parsed, Position, Reason
 
@@ -30,33 +33,48 @@ class NotAnObject(ValueError):
     """Valid JSON, but no object."""
 
 
-def parse(source: str, physical_lines: Iterator[Line], encoding: str) -> Iterator[Parsed]:
-    """Parse one record a line; blank lines are no records.
+class JsonlFile(InputFile):
+    """An open JSON Lines file: a record a line, each with columns of its own; blank lines are no records.
 
     Args:
-        source: the file's name, for positions.
+        source: name of the file, for positions.
         physical_lines: cut at ``\\n`` only, since JSON strings may hold every other line separator.
         encoding: of the file.
     """
-    for line in physical_lines:
-        if not line.data.strip(b" \t\r\n") and not line.too_long:
-            continue
-        fields: dict[str, JsonValue] = {}
-        duplicates: frozenset[str] = frozenset()
-        problem: Reason | None = None
-        text = None if line.too_long else _decoded(line.data, encoding)
-        if line.too_long:
-            problem = "too_long"
-        elif text is None:
-            problem = "invalid_encoding"
-        else:
-            try:
-                fields, duplicates = parse_object(text)
-            except NotAnObject:
-                problem = "not_an_object"
-            except ValueError:
-                problem = "invalid_json"
-        yield Parsed(Position(source, line.number, line.offset), line.data, line.length, fields, duplicates, problem)
+
+    def __init__(self, source: str, physical_lines: Iterator[Line], encoding: str) -> None:
+        self._source = source
+        self._physical_lines = physical_lines
+        self._encoding = encoding
+
+    def records(self, selection: Selection) -> Iterator[Parsed]:
+        for line in self._physical_lines:
+            if not line.data.strip(b" \t\r\n") and not line.too_long:
+                continue
+            fields: dict[str, JsonValue] = {}
+            duplicates: frozenset[str] = frozenset()
+            problem: Reason | None = None
+            text = None if line.too_long else _decoded(line.data, self._encoding)
+            if line.too_long:
+                problem = "too_long"
+            elif text is None:
+                problem = "invalid_encoding"
+            else:
+                try:
+                    fields, duplicates = parse_object(text)
+                except NotAnObject:
+                    problem = "not_an_object"
+                except ValueError:
+                    problem = "invalid_json"
+            position = Position(self._source, line.number, line.offset)
+            yield Parsed(position, line.data, line.length, fields, duplicates, problem)
+
+
+@contextmanager
+def opened(source: Source) -> Iterator[JsonlFile]:
+    """Open a JSON Lines file; raises as `opened_lines`."""
+    with opened_lines(source) as (physical_lines, encoding):
+        yield JsonlFile(source.path, physical_lines, encoding)
 
 
 def _decoded(data: bytes, encoding: str) -> str | None:

@@ -1,9 +1,9 @@
 """Parquet to parsed records: row groups streamed, only the needed columns read, every value with its type."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,12 +12,10 @@ import pyarrow.parquet as pq
 from scorer.base.errors import InputError, UsageError
 from scorer.rows.arrow_value import ArrowValue, bytes_of, is_bytes_type, is_string_type, is_text_type, json_text
 from scorer.rows.columns import Selection
-from scorer.rows.record import Header, Parsed, Position, Reason
-from scorer.storage.digest import Content
-from scorer.storage.inputs import opened_seekable
-
-if TYPE_CHECKING:
-    import hashlib
+from scorer.rows.input_file import InputFile, Source
+from scorer.rows.record import Parsed, Position, Reason
+from scorer.storage.digest import DigestingReader
+from scorer.storage.inputs import opened_file, opened_seekable
 
 # Values of rows that are decoded at a time, in bytes, and rows at most: how long a value in a dictionary is, is only
 # known when it is decoded, however often it comes.
@@ -26,49 +24,76 @@ _BATCH_ROWS = 64
 _PIECE = 1 << 20
 
 
-def parse(
-    source: str,
-    content: Content,
-    running: "hashlib._Hash",
-    selection: Callable[[], Selection],
-    limit: int,
-    *,
-    is_first: bool,
-) -> Iterator[Header | Parsed]:
-    """Parse a file: its column names first, then each row.
+class ParquetFile(InputFile):
+    """An open Parquet file; its digests get it row group by row group, as far as records were read.
 
     Args:
-        source: the file, ``-`` for stdin.
-        content: gets what the file holds, as far as row groups are read.
-        running: a hash that gets the same.
-        selection: says, once the columns' names were given, which of them are read.
-        limit: bytes of a text at most.
-        is_first: whether no file was read before; in later ones another type costs the records, not the run.
+        source: the file.
+        stream: its bytes, seekable.
 
     Raises:
         InputError: it is no Parquet file, or damaged.
-        UsageError: the column to score holds no text.
+    """
+
+    def __init__(self, source: Source, stream: BinaryIO) -> None:
+        self._path = source.path
+        self._limit = source.max_record_bytes
+        self._is_first = source.is_first
+        self._stream = stream
+        self._content = source.content
+        self._unread = DigestingReader(cast(BinaryIO, DigestingReader(stream, source.content)), source.consumed)
+        with reading(source.path):
+            self._file = open_parquet(stream)
+            self.schema = self._schema = self._file.schema_arrow
+        self.columns = tuple(self._schema.names)
+
+    def records(self, selection: Selection) -> Iterator[Parsed]:
+        names = self._schema.names
+        if self._is_first:
+            check_text(self._path, self._schema, selection.text)
+        # Without the text all is rejected, and whoever looks at the rejects wants to see what is there instead.
+        needed = {selection.text, *selection.carried} if selection.text in names else set(names)
+        before = 0
+        for number in range(self._file.metadata.num_row_groups):
+            group = self._file.metadata.row_group(number)
+            self._digest_to(_end(group))
+            columns = [name for name in names if name in needed]
+            for batch in _batches(self._path, self._file, number, _batch_rows(group), columns):
+                yield from _parsed(self._path, before, batch, selection.text, self._limit)
+                before += batch.num_rows
+        self._digest_to(None)
+
+    def _digest_to(self, end: int | None) -> None:
+        """Read the file once more, from where its digests are, to an offset or to the end."""
+        before = self._stream.tell()
+        self._stream.seek(self._content.count)
+        while end is None or self._content.count < end:
+            if not self._unread.read(_PIECE if end is None else min(_PIECE, end - self._content.count)):
+                break
+        self._stream.seek(before)
+
+
+@contextlib.contextmanager
+def opened(source: Source) -> Iterator[ParquetFile]:
+    """Open a Parquet file.
+
+    Raises:
+        InputError: as of `ParquetFile`.
+        ScorerError: it cannot be opened, or meanwhile it cannot be read.
+    """
+    with opened_seekable(source.path) as stream:
+        yield ParquetFile(source, stream)
+
+
+def rows_of(path: str) -> int:
+    """Read the count of rows that a Parquet file states.
+
+    Raises:
+        InputError: it is no Parquet file, or damaged.
         ScorerError: it cannot be read.
     """
-    with opened_seekable(source) as stream:
-        with reading(source):
-            file = open_parquet(stream)
-            schema, metadata = file.schema_arrow, file.metadata
-        yield Header(Position(source, 0, None), tuple(schema.names), schema)
-        selected = selection()
-        if is_first:
-            check_text(source, schema, selected.text)
-        # Without the text all is rejected, and whoever looks at the rejects wants to see what is there instead.
-        needed = {selected.text, *selected.carried} if selected.text in schema.names else set(schema.names)
-        unread = _Unread(stream, content, running)
-        before = 0
-        for group in range(metadata.num_row_groups):
-            unread.read_to(_end(metadata.row_group(group)))
-            rows = _batch_rows(metadata.row_group(group))
-            for batch in _batches(source, file, group, rows, [name for name in schema.names if name in needed]):
-                yield from _parsed(source, before, batch, selected.text, limit)
-                before += batch.num_rows
-        unread.read_to(None)
+    with opened_file(path) as stream, reading(path):
+        return int(open_parquet(stream).metadata.num_rows)
 
 
 @contextlib.contextmanager
@@ -106,27 +131,6 @@ def check_text(source: str, schema: pa.Schema, column: str) -> None:
             f"{source}: the column {column!r} holds no text but {kind}. "
             + (f"Name another with --text; it has text in: {', '.join(texts)}." if texts else "It has no text column.")
         )
-
-
-class _Unread:
-    """The file once more, from its beginning on, for its hash."""
-
-    def __init__(self, stream: BinaryIO, content: Content, running: "hashlib._Hash") -> None:
-        self._stream = stream
-        self._content = content
-        self._running = running
-
-    def read_to(self, end: int | None) -> None:
-        """Read to an offset, or to the end."""
-        before = self._stream.tell()
-        self._stream.seek(self._content.count)
-        while end is None or self._content.count < end:
-            data = self._stream.read(_PIECE if end is None else min(_PIECE, end - self._content.count))
-            self._content.add(data)
-            self._running.update(data)
-            if not data:
-                break
-        self._stream.seek(before)
 
 
 def _end(group: pq.RowGroupMetaData) -> int:

@@ -1,12 +1,14 @@
 """The types of passed-through columns in a Parquet output: those of the inputs, where they agree."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pyarrow as pa
 
 from scorer.base.errors import UsageError
 from scorer.rows.arrow_value import is_string_type
+from scorer.rows.formats import PARQUET
 from scorer.rows.parquet_reader import open_parquet, reading
+from scorer.rows.reader import Inputs
 from scorer.storage.inputs import opened_file
 
 
@@ -21,29 +23,27 @@ def schema_of(path: str) -> pa.Schema:
         return open_parquet(stream).schema_arrow
 
 
-def rows_of(path: str) -> int:
-    """How many rows a Parquet file says it has; raises as `schema_of`."""
-    with opened_file(path) as stream, reading(path):
-        return int(open_parquet(stream).metadata.num_rows)
-
-
-def carried_fields(files: Sequence[str], schemas: Mapping[str, pa.Schema], names: Sequence[str]) -> dict[str, pa.Field]:
-    """The type of each passed-through column.
+def carried_fields(inputs: Inputs, schemas: dict[str, pa.Schema], names: Sequence[str]) -> list[pa.Field]:
+    """Decide the type of each passed-through column of a Parquet output.
 
     A column that only some files have may be null. Values of CSV and JSONL are text.
 
     Args:
-        files: of the input.
-        schemas: the columns of those that are Parquet.
-        names: of the columns.
+        inputs: all input files.
+        schemas: columns of the Parquet files that were begun, by path; gets those of the others.
+        names: names of the columns, in order.
 
     Raises:
         UsageError: two files have a column with types that no common one holds exactly.
+        InputError, ScorerError: a later file cannot be read.
     """
+    for path in inputs.files:
+        if path not in schemas and inputs.format_of(path).kind == PARQUET:
+            schemas[path] = schema_of(path)
     found: dict[str, pa.Field] = {}
     where: dict[str, str] = {}
     missing: set[str] = set()
-    for path in files:
+    for path in inputs.files:
         schema = schemas.get(path)
         for name in names:
             if schema is not None and name not in schema.names:
@@ -61,12 +61,12 @@ def carried_fields(files: Sequence[str], schemas: Mapping[str, pa.Schema], names
             nullable = field.nullable or (before is not None and before.nullable)
             found[name] = pa.field(name, kind, nullable, (before or field).metadata)
             where.setdefault(name, path)
-    return {
-        name: found[name].with_nullable(found[name].nullable or name in missing)
+    return [
+        found[name].with_nullable(found[name].nullable or name in missing)
         if name in found
         else pa.field(name, pa.string())
         for name in names
-    }
+    ]
 
 
 def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:

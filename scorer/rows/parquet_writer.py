@@ -1,50 +1,58 @@
 """Scored rows to Parquet: gathered as an Arrow stream, which can grow and be cut, and converted when it is complete."""
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import IO, TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from scorer.rows.arrow_value import ArrowValue, bytes_of
-from scorer.rows.record import plain
-
-if TYPE_CHECKING:
-    from scorer.rows.record import Cell
+from scorer.rows.columns import Column, Formatter
+from scorer.rows.record import Cell, ScoredRecord, plain
 
 # A row group: as many rows as fit, so that memory is bounded and readers have something to skip.
 _GROUP_ROWS = 1 << 17
 _GROUP_BYTES = 32 << 20
 _PIECE = 1 << 20
-_OWN_TYPES = {"row": pa.int64(), "source": pa.string(), "label": pa.string(), "score": pa.float64()}
-_DETAIL_TYPES = {"tokens": pa.int64(), "truncated": pa.bool_()}
+_TYPES = {"integer": pa.int64(), "probability": pa.float64(), "boolean": pa.bool_(), "text": pa.string()}
 
 _Part = TypeVar("_Part")
 
 
-def stream_formatter(
-    columns: Sequence[str], carried: Mapping[int, pa.Field]
-) -> tuple[bytes, Callable[[Iterable[Sequence["Cell"]]], bytes]]:
-    """What an Arrow stream begins with, and the function that formats rows: messages that do not depend on earlier ones.
+def formatter(columns: Sequence[Column], types: Sequence[pa.Field]) -> tuple[bytes, Formatter]:
+    """Give the beginning of an Arrow stream, and the function that formats rows as messages.
 
     Args:
-        columns: their names.
-        carried: the types of those that are passed through, by their place.
+        columns: of the output, in order.
+        types: those of passed-through columns, in order.
     """
+    carried = iter(types)
     schema = pa.schema(
-        [carried[at].with_name(name) if at in carried else _own(name) for at, name in enumerate(columns)]
+        [
+            next(carried).with_name(column.name)
+            if column.type == "carried"
+            else pa.field(column.name, _TYPES[column.type])
+            for column in columns
+        ]
     )
     head = schema.serialize().to_pybytes()
 
-    def messages(rows: Iterable[Sequence["Cell"]]) -> bytes:
-        given = list(rows)
-        cells = list(zip(*given, strict=True)) or [()] * len(schema)
+    def messages(rows: Sequence[ScoredRecord]) -> bytes:
+        cells = [list(map(column.value, rows)) for column in columns]
+
+        def batch(start: int, end: int) -> pa.RecordBatch:
+            arrays = [
+                _array(column, column_cells[start:end], field.type)
+                for column, column_cells, field in zip(columns, cells, schema, strict=True)
+            ]
+            return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
         out = pa.BufferOutputStream()
         writer = pa.ipc.new_stream(out, schema)
-        for batch in _split_where_needed(lambda start, end: _batch(schema, carried, cells, start, end), 0, len(given)):
-            writer.write_batch(batch)
+        for part in _split_where_needed(batch, 0, len(rows)):
+            writer.write_batch(part)
         # Not closed, which would end the stream; a new writer for each call, so that dictionaries come with their rows.
         return out.getvalue().to_pybytes()[len(head) :]
 
@@ -65,23 +73,12 @@ def to_parquet(stream: IO[bytes], write: Callable[[bytes], None]) -> None:
                 writer.write_table(part, row_group_size=max(1, part.num_rows))
 
 
-def _own(name: str) -> pa.Field:
-    return pa.field(name, _OWN_TYPES.get(name) or _DETAIL_TYPES.get(name, pa.float64()))
-
-
-def _batch(
-    schema: pa.Schema, carried: Mapping[int, pa.Field], cells: Sequence[Sequence["Cell"]], start: int, end: int
-) -> pa.RecordBatch:
-    arrays = []
-    for at, field in enumerate(schema):
-        given = cells[at][start:end]
-        if at in carried:
-            arrays.append(_carried(given, field.type))
-        elif pa.types.is_floating(field.type):
-            arrays.append(pa.array([round(float(cell), 6) for cell in given], field.type))  # type: ignore[arg-type]
-        else:
-            arrays.append(pa.array(given, field.type))
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+def _array(column: Column, cells: Sequence[Cell], kind: pa.DataType) -> pa.Array:
+    if column.type == "carried":
+        return _carried(cells, kind)
+    if column.type == "probability":
+        return pa.array([round(cell, 6) for cell in cells], kind)  # type: ignore[arg-type]
+    return pa.array(cells, kind)
 
 
 def _split_where_needed(make: Callable[[int, int], _Part], start: int, end: int) -> Iterator[_Part]:
@@ -98,7 +95,7 @@ def _split_where_needed(make: Callable[[int, int], _Part], start: int, end: int)
         yield part
 
 
-def _carried(cells: Sequence["Cell"], kind: pa.DataType) -> pa.Array:
+def _carried(cells: Sequence[Cell], kind: pa.DataType) -> pa.Array:
     """Passed-through values as one array; those that come from Parquet are copied as they are."""
     pieces = [
         piece
@@ -112,7 +109,7 @@ def _carried(cells: Sequence["Cell"], kind: pa.DataType) -> pa.Array:
     return _compact(joined) if isinstance(joined, pa.DictionaryArray) else joined
 
 
-def _pieces(cells: Sequence["Cell"]) -> Iterator[pa.Array]:
+def _pieces(cells: Sequence[Cell]) -> Iterator[pa.Array]:
     """Neighbours from one array as a slice of it; cells of CSV and JSON as text."""
     at = 0
     while at < len(cells):
@@ -123,13 +120,12 @@ def _pieces(cells: Sequence["Cell"]) -> Iterator[pa.Array]:
                 at += 1
             yield first.array.slice(first.index, at - start)
         else:
-            while at < len(cells) and not isinstance(cells[at], ArrowValue):
-                at += 1
+            at = next((n for n in range(at, len(cells)) if isinstance(cells[n], ArrowValue)), len(cells))
             texts = [plain(cell) for cell in cells[start:at]]  # type: ignore[arg-type]
             yield pa.array(texts, pa.null() if not any(text is not None for text in texts) else pa.string())
 
 
-def _follows(cell: "Cell", first: ArrowValue, distance: int) -> bool:
+def _follows(cell: Cell, first: ArrowValue, distance: int) -> bool:
     return isinstance(cell, ArrowValue) and cell.array is first.array and cell.index == first.index + distance
 
 

@@ -1,27 +1,28 @@
 """All inputs as one stream of records and rejects, numbered from 1, in order."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from scorer.base.errors import InputError
-from scorer.rows import csv_reader, jsonl
-from scorer.rows.columns import ALL, ID, Selection, Wanted, check_unambiguous, other_reading, select, shown_names, take
-from scorer.rows.csv_reader import Dialect
+from scorer.rows.columns import Selection, Wanted, check_unambiguous, select, take
+from scorer.rows.dialect import Dialect
 from scorer.rows.duplicates import Duplicates
-from scorer.rows.encodings import check_beginning, hint
-from scorer.rows.formats import DELIMITERS, PARQUET, Format, format_of
-from scorer.rows.lines import MAX_RECORD_BYTES, lines
-from scorer.rows.record import Header, Parsed, Reason, Record, Reject, reject
+from scorer.rows.formats import INPUT_FORMATS, Format, format_of
+from scorer.rows.input_file import Source
+from scorer.rows.lines import MAX_RECORD_BYTES
+from scorer.rows.notes import InputNotes
+from scorer.rows.record import Parsed, Record, Reject, reject
 from scorer.storage.digest import Content
-from scorer.storage.inputs import Hashed, is_repeatable, opened, stamp
+from scorer.storage.inputs import is_repeatable, stamp
 
 if TYPE_CHECKING:
     import pyarrow
 
-_MOST_DROPPED = 20
+_NOTHING = Selection("", ())
+"""Selection before the first valid record: nothing can be selected, and nothing needs to be."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,8 @@ class Reader:
 
     Attributes:
         selection: the columns, decided on the first header or valid record; None before.
-        absent: --keep columns that the first header or valid record lacks; a typing error, perhaps.
-        dropped: keys of later records that ``--keep '*'`` would have passed through, or an id, had they been in the
-            first record: an output's columns are fixed by its first row. Some 20 of them at most.
-        hints: by reason, what to try with the first record that was rejected for it.
+        notes: what people are told about the input, as far as it was read.
+        schemas: Arrow schemas of the Parquet files that were begun, by path.
         contents: of each file that was begun, in order, its name and what it holds as far as it was read.
         stamps: size and modification time of each file when the run began.
     """
@@ -69,11 +68,9 @@ class Reader:
     def rewind(self) -> None:
         """Begin with the first record again."""
         self.selection: Selection | None = None
-        self.absent: tuple[str, ...] = ()
-        self.dropped: set[str] = set()
-        self.hints: dict[Reason, str] = {}
+        self.notes = InputNotes(self._wanted)
         self.contents: list[tuple[str, Content]] = []
-        self._schemas: dict[str, pyarrow.Schema] = {}
+        self.schemas: dict[str, pyarrow.Schema] = {}
         self._path = self.inputs.files[0]
         self._hash = self._hash_at_record = hashlib.sha256()
         self._duplicates = Duplicates()
@@ -117,21 +114,6 @@ class Reader:
         """How far the reading got, over all files as they are stored."""
         return sum(content.count for _, content in self.contents)
 
-    def carried_fields(self, names: Sequence[str]) -> "list[pyarrow.Field]":
-        """The types of passed-through columns for a Parquet output, once the first record was read.
-
-        Raises:
-            UsageError: two files have one with types that do not go together.
-            InputError, ScorerError: a later file cannot be read.
-        """
-        from scorer.rows.parquet_schema import carried_fields, schema_of  # pyarrow takes a moment that others need not
-
-        for path in self.inputs.files:
-            if path not in self._schemas and self.inputs.format_of(path).kind == PARQUET:
-                self._schemas[path] = schema_of(path)
-        fields = carried_fields(self.inputs.files, self._schemas, names)
-        return [fields[name] for name in names]
-
     def check_unchanged(self, *, all_files: bool = False) -> None:
         """See whether the file that is being read, or every file, is as it was in the beginning.
 
@@ -151,14 +133,13 @@ class Reader:
                 self._select(tuple(parsed.fields), parsed.position.source)
             if row < self._first_row:
                 continue
-            self._note_dropped(parsed)
-            # Before the first valid record nothing can be selected, and nothing needs to be.
-            taken = take(self.selection or Selection("", ()), parsed)
+            selection = self.selection or _NOTHING
+            self.notes.add_record(parsed, selection)
+            taken = take(selection, parsed)
             self._hash_at_record = self._hash.copy()
             if isinstance(taken, str):
                 rejected = reject(row, parsed.position, taken, parsed.raw, parsed.length)
-                if taken not in self.hints:
-                    self.hints[taken] = hint(taken, rejected.raw)
+                self.notes.add_reject(rejected)
                 yield rejected
             else:
                 text, carried = taken
@@ -179,82 +160,51 @@ class Reader:
         for path in self.inputs.files:
             self._path = path
             self._hash.update(path.encode(errors="surrogateescape"))  # where one file ends and the next begins
-            for item in self._parse_file(path):
-                if isinstance(item, Parsed):
-                    yield item
-                else:
-                    self._take_header(item, path)
+            source = self._source(path)
+            with INPUT_FORMATS[source.kind].opened(source) as file:
+                yield from file.unnamed()
+                if file.schema is not None:
+                    self.schemas[path] = file.schema
+                if file.columns is not None:
+                    self._take_columns(file.columns, path)
+                yield from file.records(self.selection or _NOTHING)
 
-    def _take_header(self, header: Header, path: str) -> None:
-        if header.schema is not None:
-            self._schemas[path] = header.schema
-        if self.selection is None:
-            self._select(header.columns, path)
-        else:
-            self._check_later(header, path, self.selection)
-
-    def _check_later(self, header: Header, path: str, selection: Selection) -> None:
-        """A later file may lack a column, record by record; a needed one that stands there twice is an error."""
-        check_unambiguous(selection, header.columns, path)
-        if selection.text not in header.columns and "missing_text" not in self.hints:
-            self.hints["missing_text"] = (
-                f"{path} has no column {selection.text!r}, which the first file has; it has: "
-                f"{shown_names(header.columns)}.{other_reading(header.columns)}"
-            )
-
-    def _select(self, columns: Sequence[str], source: str) -> None:
-        self.selection = select(self._wanted, columns, source)
-        there = set(columns)
-        self.absent = tuple(name for name in self.selection.carried if name not in there)
-
-    def _note_dropped(self, parsed: Parsed) -> None:
-        if self.selection is None or len(self.dropped) >= _MOST_DROPPED:
-            return
-        dropped = parsed.fields.keys() - {self.selection.text, *self.selection.carried}
-        self.dropped |= set(sorted(dropped if ALL in self._wanted.keep else dropped & {ID})[:_MOST_DROPPED])
-
-    def _parse_file(self, path: str) -> Iterator[Header | Parsed]:
+    def _source(self, path: str) -> Source:
         content = Content()
         self.contents.append((path, content))
-        kind = self.inputs.format_of(path)
-        return self._parse_parquet(path, content) if kind.kind == PARQUET else self._parse_text(path, kind, content)
+        return Source(
+            path,
+            kind=self.inputs.format_of(path).kind,
+            compression=self.inputs.format_of(path).compression,
+            dialect=self.inputs.dialect,
+            max_record_bytes=self.inputs.max_record_bytes,
+            is_first=len(self.contents) == 1,
+            content=content,
+            consumed=self._hash,
+        )
 
-    def _parse_parquet(self, path: str, content: Content) -> Iterator[Header | Parsed]:
-        from scorer.rows import parquet_reader  # pyarrow takes a moment that text files need not wait
+    def _take_columns(self, columns: tuple[str, ...], path: str) -> None:
+        """A later file may lack a column, record by record; a needed one that stands there twice is an error."""
+        if self.selection is None:
+            self._select(columns, path)
+        else:
+            check_unambiguous(self.selection, columns, path)
+            self.notes.add_later_file(path, columns, self.selection)
 
-        def selection() -> Selection:
-            assert self.selection is not None  # the header is given first
-            return self.selection
-
-        limit, is_first = self.inputs.max_record_bytes, len(self.contents) == 1
-        yield from parquet_reader.parse(path, content, self._hash, selection, limit, is_first=is_first)
-
-    def _parse_text(self, path: str, kind: Format, content: Content) -> Iterator[Header | Parsed]:
-        dialect = self.inputs.dialect
-        with opened(path, kind.compression, dialect.encoding, content) as (stream, encoding):
-            physical = lines(
-                Hashed(stream, self._hash), self.inputs.max_record_bytes, carriage_returns=kind.kind != "jsonl"
-            )
-            first = next(physical, None)
-            if first is not None:
-                check_beginning(path, first, encoding, dialect.encoding)
-                physical = chain([first], physical)
-            if kind.kind == "jsonl":
-                yield from jsonl.parse(path, physical, encoding)
-            else:
-                delimiter = dialect.delimiter or DELIMITERS[kind.kind]
-                dialect = replace(dialect, delimiter=delimiter, encoding=encoding)
-                yield from csv_reader.parse(path, physical, dialect, self.inputs.max_record_bytes)
+    def _select(self, columns: tuple[str, ...], path: str) -> None:
+        self.selection = select(self._wanted, columns, path)
+        self.notes.add_selection(self.selection, columns)
 
 
 def rows_known(inputs: Inputs) -> int | None:
-    """How many records there are, where the files themselves say so: if all are Parquet.
+    """Add up the records that the files state; None unless all do.
 
     Raises:
         InputError, ScorerError: one cannot be read.
     """
-    if any(inputs.format_of(path).kind != PARQUET or not is_repeatable(path) for path in inputs.files):
-        return None
-    from scorer.rows.parquet_schema import rows_of
-
-    return sum(map(rows_of, inputs.files))
+    stated = [
+        (rows, path)
+        for path in inputs.files
+        if (rows := INPUT_FORMATS[inputs.format_of(path).kind].rows) is not None and is_repeatable(path)
+    ]
+    return sum(rows(path) for rows, path in stated) if len(stated) == len(inputs.files) else None

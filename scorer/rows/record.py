@@ -1,12 +1,10 @@
 """What travels through the pipeline: a record to score, or a record that was rejected and why."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, SupportsBytes, TypeAlias
 
 if TYPE_CHECKING:
-    import pyarrow
-
     from scorer.rows.arrow_value import ArrowValue
 
 Reason = Literal[
@@ -50,7 +48,7 @@ Value: TypeAlias = "str | JsonValue | ArrowValue"
 
 
 Cell: TypeAlias = "Value | int | float | bool | None"
-"""A value to write: passed through, or one of the scorer's own. A float is a probability: 6 decimals."""
+"""A value to write: passed through, or one of the scorer's own; `scorer.rows.columns.Type` says which."""
 
 
 def plain(value: "Value | None") -> str | None:
@@ -75,20 +73,6 @@ class Position(NamedTuple):
     source: str
     line: int
     offset: int | None
-
-
-class Header(NamedTuple):
-    """A file's column names, known before its first record.
-
-    Attributes:
-        position: where it stands.
-        columns: the names.
-        schema: their types, of Parquet.
-    """
-
-    position: Position
-    columns: tuple[str, ...]
-    schema: "pyarrow.Schema | None" = None
 
 
 class Parsed(NamedTuple):
@@ -136,6 +120,27 @@ class Record:
     def reject(self, reason: Reason) -> "Reject":
         """The same record as one that cannot be scored after all."""
         return reject(self.row, self.position, reason, self.raw, self.length)
+
+
+@dataclass(slots=True)
+class ScoredRecord:
+    """A record with its result.
+
+    Attributes:
+        record: with its text.
+        tokens: count of the token ids that the model was given.
+        truncated: whether the text had more.
+        label: predicted label.
+        probabilities: of every label, in logit order.
+        score: of two labels the probability of the positive one, of more that of the predicted one.
+    """
+
+    record: Record
+    tokens: int
+    truncated: bool
+    label: str
+    probabilities: Sequence[float]
+    score: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,10 +69,10 @@ def tell_drift(drift: Mapping[str, Drift], limit: float) -> None:
 
 def tell_notes(reader: Reader, remarks: Sequence[str]) -> None:
     """What was odd about the input, and what else there is to say about it."""
-    for name in reader.absent:
+    for name in reader.notes.absent:
         _note(f"the first record has no column {name!r} (--keep); it is empty wherever a record lacks it.")
-    if reader.dropped:
-        names = ", ".join(map(repr, sorted(reader.dropped)))
+    if reader.notes.dropped:
+        names = ", ".join(map(repr, sorted(reader.notes.dropped)))
         _note(f"later records have {names}, which the first lacks, so the output does too; name them with --keep.")
     for line in (*hints(reader), *remarks):
         _note(line)
@@ -80,7 +80,7 @@ def tell_notes(reader: Reader, remarks: Sequence[str]) -> None:
 
 def hints(reader: Reader) -> list[str]:
     """What to try with records that were rejected."""
-    return [f"{reason}: {hint}" for reason, hint in reader.hints.items() if hint]
+    return [f"{reason}: {hint}" for reason, hint in reader.notes.hints.items() if hint]
 
 
 def _note(message: str) -> None:

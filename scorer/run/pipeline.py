@@ -1,39 +1,32 @@
-"""The row pipeline: records in windows through the model, in order, each scored or rejected exactly once."""
+"""The row pipeline: records in chunks through the model, in order, each scored or rejected exactly once."""
 
 import contextlib
 import time
 from collections.abc import Callable, Sequence
 from math import isnan
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from scorer.base.text import shown_source
 from scorer.model.decision import scores
 from scorer.model.scorer import Scores
 from scorer.model.tokenizer import Tokens, unknown_share
 from scorer.report.summary import Summary
-from scorer.rows.columns import Selection, Wanted, output_columns, without_records
-from scorer.rows.formats import PARQUET
-from scorer.rows.record import Cell, Reject
+from scorer.rows.columns import Formatter, Selection, Wanted, output_columns, without_records
+from scorer.rows.record import Reject, ScoredRecord
 from scorer.rows.rejects import format_reject
-from scorer.rows.writer import Formatter, formatter
+from scorer.rows.writer import TypedInput, carried_types, formatter
 from scorer.run import chunks
 from scorer.run.chunks import Chunk, Model, scored_ahead
 from scorer.run.limits import Limits
 
-if TYPE_CHECKING:
-    import pyarrow
 
-
-class Reading(chunks.Reading, Protocol):
+class Reading(chunks.Reading, TypedInput, Protocol):
     """The part of `scorer.rows.reader.Reader` that the pipeline uses."""
 
     selection: Selection | None
 
-    def carried_fields(self, names: Sequence[str]) -> "list[pyarrow.Field]": ...
-
 
 class Sink(Protocol):
-    """The part of `scorer.storage.output.Destination` that the pipeline uses; a window is one call."""
+    """The part of `scorer.storage.output.Destination` that the pipeline uses; a chunk is one call."""
 
     def write(self, data: bytes) -> None: ...
 
@@ -48,7 +41,7 @@ def score_rows(
     wanted: Wanted,
     limits: Limits = Limits(),
     done: Summary | None = None,
-    on_window: Callable[[Summary], None] = lambda summary: None,
+    on_chunk: Callable[[Summary], None] = lambda summary: None,
 ) -> Summary:
     """Score the records of a reader and write them in order; nothing is published yet.
 
@@ -61,7 +54,7 @@ def score_rows(
         wanted: columns.
         limits: on rejects.
         done: what an interrupted run did before these records; its rows are in the output already.
-        on_window: is called whenever the rows of a window are written.
+        on_chunk: is called whenever the rows of a chunk are written.
 
     Raises:
         RejectLimitPassed: ``limits.rejects`` is passed (at once) or ``limits.ratio`` is (at the end).
@@ -73,16 +66,16 @@ def score_rows(
     formats: tuple[bytes, Formatter] | None = None
     limits.check_so_far(counts)
     with contextlib.closing(scored_ahead(reader, model)) as ahead:
-        for window in ahead:
-            passed = limits.passed(counts.rows_rejected + len(window.rejects))
+        for chunk in ahead:
+            passed = limits.passed(counts.rows_rejected + len(chunk.rejects))
             # Waited for before anything is counted: counts that an interrupt finds go together.
-            found = None if passed else window.scored.result()
-            counts.rows_in += len(window.rejects) + len(window.records)
-            counts.rejected.update(reject.reason for reject in window.rejects)
-            rejected = window.rejects
-            rows: list[tuple[Cell, ...]] = []
+            found = None if passed else chunk.scored.result()
+            counts.rows_in += len(chunk.rejects) + len(chunk.records)
+            counts.rejected.update(reject.reason for reject in chunk.rejects)
+            rejected = chunk.rejects
+            rows: list[ScoredRecord] = []
             if found is not None:
-                rows, unscored = _scored(window, found, model, summary, wanted)
+                rows, unscored = _scored(chunk, found, model, summary)
                 rejected = sorted([*rejected, *unscored], key=lambda reject: reject.row) if unscored else rejected
             if rejected:
                 rejects.write(b"".join(map(format_reject, rejected)))
@@ -92,10 +85,10 @@ def score_rows(
                     head, format_rows = formats = formats or _format(output_format, reader, model.labels, wanted)
                     # Rows that were written before stand below a head.
                     output.write((head if counts.rows_scored == len(rows) else b"") + format_rows(rows))
-            summary.input_hash = window.input_hash
-            summary.bytes_read = window.bytes_read
+            summary.input_hash = chunk.input_hash
+            summary.bytes_read = chunk.bytes_read
             summary.seconds = time.monotonic() - start
-            on_window(summary)
+            on_chunk(summary)
     limits.check(counts)
     if not counts.rows_scored:
         output.write(_format(output_format, reader, model.labels, wanted)[0])
@@ -103,22 +96,20 @@ def score_rows(
 
 
 def _scored(
-    window: Chunk, result: tuple[Tokens, Scores], model: Model, summary: Summary, wanted: Wanted
-) -> tuple[list[tuple[Cell, ...]], list[Reject]]:
-    """The output's rows of a window, and what the device had no memory for; counts both."""
+    chunk: Chunk, result: tuple[Tokens, Scores], model: Model, summary: Summary
+) -> tuple[list[ScoredRecord], list[Reject]]:
+    """The output's rows of a chunk, and what the device had no memory for; counts both."""
     tokens, found = result
     counts = summary.counts
     unknown_id = model.tokenizer.unknown_id
-    rows: list[tuple[Cell, ...]] = []
+    rows: list[ScoredRecord] = []
     unscored: list[Reject] = []
     of_texts = zip(*tokens, *found, scores(found.probabilities).tolist(), strict=True)
-    for record, (ids, truncated, label, probabilities, score) in zip(window.records, of_texts, strict=True):
+    for record, (ids, truncated, label, probabilities, score) in zip(chunk.records, of_texts, strict=True):
         if isnan(score):
             unscored.append(record.reject("out_of_memory"))
             continue
-        source = (shown_source(record.position.source),) if wanted.source else ()
-        extra = (len(ids), truncated, *map(float, probabilities)) if wanted.details else ()
-        rows.append((record.row, *source, *record.carried, label, score, *extra))
+        rows.append(ScoredRecord(record, len(ids), truncated, label, probabilities, score))
         counts.add_score(score)
         counts.duplicates += record.duplicate
         counts.labels[label] += 1
@@ -126,7 +117,7 @@ def _scored(
         counts.lengths.add(len(ids))
         counts.unknown.add(unknown_share(ids, unknown_id))
         counts.rows_truncated += truncated
-    summary.examples.add(window.records, *found, names=model.labels, decision=model.decision)
+    summary.examples.add(chunk.records, *found, names=model.labels, decision=model.decision)
     counts.rows_scored += len(rows)
     counts.rejected.update(reject.reason for reject in unscored)
     return rows, unscored
@@ -134,10 +125,6 @@ def _scored(
 
 def _format(output_format: str, reader: Reading, labels: Sequence[str], wanted: Wanted) -> tuple[bytes, Formatter]:
     selection = reader.selection or without_records(wanted)
-    columns = output_columns(selection, labels, details=wanted.details, source=wanted.source)
-    first = 2 if wanted.source else 1
-    carried = range(first, first + len(selection.carried))
-    fields = {}
-    if output_format == PARQUET:
-        fields = dict(zip(carried, reader.carried_fields(selection.carried), strict=True))
-    return formatter(output_format, columns, carried if wanted.escape_formulas else range(0), fields)
+    columns = output_columns(selection, labels, wanted)
+    types = carried_types(output_format, reader, selection.carried)
+    return formatter(output_format, columns, types, escape_formulas=wanted.escape_formulas)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from scorer.base.errors import ScorerError, UsageError
 from scorer.model.decision import Decision
 from scorer.rows.columns import Wanted
-from scorer.rows.csv_reader import Dialect
+from scorer.rows.dialect import DELIMITERS, Dialect
 from scorer.rows.encodings import check_encoding
-from scorer.rows.formats import DELIMITERS, Format, format_of
+from scorer.rows.formats import Format, format_of
 from scorer.rows.reader import Inputs
 from scorer.run.limits import Limits
 from scorer.run.options import DEFAULTS, ScoreOptions

@@ -18,6 +18,7 @@ from scorer.report.summary import Counts, Summary
 from scorer.report.throughput import Throughput
 from scorer.rows.formats import PARQUET, Format, compression_of
 from scorer.rows.reader import Reader, rows_known
+from scorer.rows.writer import carried_types
 from scorer.run.checkpoint import Work
 from scorer.run.console import hints, show_progress, tell_drift, tell_notes, tell_result
 from scorer.run.fingerprint import fingerprint
@@ -166,7 +167,7 @@ class Run:
         self.before = self.summary.counts.copy()
 
     def score(self, plan: Plan, reader: Reader, scorer: Scorer, work: Work, rows: int | None) -> None:
-        """Score the records that are left, window by window made durable.
+        """Score the records that are left, made durable chunk by chunk.
 
         Raises:
             RejectLimitPassed: more were rejected than may be; the rejects are published.
@@ -174,10 +175,10 @@ class Run:
         """
         with Progress("scoring", rows or _size(reader), quiet=self.options.quiet) as progress:
             progress.show(self.before.rows_in if rows else reader.bytes_read, "")
-            if plan.output_format.kind == PARQUET and reader.selection is not None:
-                reader.carried_fields(reader.selection.carried)  # types that do not go together are told at once
+            if reader.selection is not None:  # types that do not go together are told at once
+                carried_types(plan.output_format.kind, reader, reader.selection.carried)
 
-            def on_window(summary: Summary) -> None:
+            def on_chunk(summary: Summary) -> None:
                 signals.check()
                 reader.check_unchanged()
                 work.commit(summary)
@@ -195,7 +196,7 @@ class Run:
                     wanted=plan.wanted,
                     limits=plan.limits,
                     done=self.summary,
-                    on_window=on_window,
+                    on_chunk=on_chunk,
                 )
             except RejectLimitPassed as error:
                 work.publish_rejects()

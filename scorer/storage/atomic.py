@@ -200,7 +200,7 @@ class FileDestination:
 
             def write(data: bytes) -> None:
                 write_all(copy, data)
-                published.add(data)
+                published.update(data)
 
             convert(written, write)
             self.place.put(copy, path)

@@ -5,6 +5,7 @@ import io
 from typing import BinaryIO, cast
 
 from scorer.base.errors import InputError
+from scorer.storage.digest import Content
 
 _ARROW_NAMES = {"gz": "gzip", "zst": "zstd"}
 _NAMES = {"gz": "gzip", "zst": "Zstandard"}
@@ -16,13 +17,19 @@ _LEVEL_GZIP = 6
 _LEVEL_ZSTD = 3
 
 
-def decompressed(stream: BinaryIO, compression: str, path: str) -> BinaryIO:
+def decompressed(stream: BinaryIO, compression: str, path: str, stored: Content) -> BinaryIO:
     """The content of an archive, all members or frames of it, as a stream.
+
+    Args:
+        stream: the archive.
+        compression: ``gz`` or ``zst``.
+        path: the name of the input file, for messages.
+        stored: counts the archive's bytes, at most a buffer ahead.
 
     Raises:
         InputError: while it is read: it is cut short, damaged, not of this compression, or expands beyond all measure.
     """
-    return cast(BinaryIO, io.BufferedReader(_Decompressed(stream, compression, path), 1 << 16))
+    return cast(BinaryIO, io.BufferedReader(_Decompressed(stream, compression, path, stored), 1 << 16))
 
 
 def compress(data: bytes, compression: str | None) -> bytes:
@@ -46,11 +53,11 @@ class _Decompressed(io.RawIOBase):
     A Zstandard frame that needs a window of more than 128 MiB is refused (libzstd's own limit).
     """
 
-    def __init__(self, stream: BinaryIO, compression: str, path: str) -> None:
+    def __init__(self, stream: BinaryIO, compression: str, path: str, stored: Content) -> None:
         import pyarrow  # takes a moment that other inputs need not wait
 
-        self._stored = _Counted(stream)
-        self._stream = pyarrow.CompressedInputStream(self._stored, _ARROW_NAMES[compression])
+        self._stored = stored
+        self._stream = pyarrow.CompressedInputStream(stream, _ARROW_NAMES[compression])
         self._name = _NAMES[compression]
         self._path = path
         self._given = 0
@@ -78,19 +85,3 @@ class _Decompressed(io.RawIOBase):
             )
         buffer[: len(data)] = data
         return len(data)
-
-
-class _Counted(io.RawIOBase):
-    """A stream that counts what is read from it; in pieces small enough that the count is never far ahead."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self.count = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._stream.read(size)
-        self.count += len(data)
-        return data

@@ -1,7 +1,6 @@
 """Inputs by name: found, and opened as streams of bytes."""
 
 import glob
-import hashlib
 import io
 import os
 import stat
@@ -17,7 +16,7 @@ from scorer.base.text import meant
 from scorer.storage import object_store
 from scorer.storage.address import is_address
 from scorer.storage.compression import decompressed
-from scorer.storage.digest import Content
+from scorer.storage.digest import Content, DigestingReader
 
 STDIN = "-"
 
@@ -115,9 +114,9 @@ def opened(path: str, compression: str | None, encoding: str, content: Content) 
         InputError: it is UTF-16 or UTF-32 and does not decode, or does not decompress.
     """
     with opened_file(path) as file:
-        stream = cast(BinaryIO, io.BufferedReader(_Watched(file, content), _PIECE))
+        stream = cast(BinaryIO, io.BufferedReader(DigestingReader(file, content), _PIECE))
         if compression is not None:
-            stream = decompressed(stream, compression, path)
+            stream = decompressed(stream, compression, path, content)
         if "\n".encode(encoding) == b"\n":
             yield stream, encoding
         else:
@@ -211,46 +210,6 @@ def stored_size(path: str) -> int | None:
 def size_in(found: Stamp | None) -> int | None:
     """The bytes that a stamp tells."""
     return None if found is None else found[0]
-
-
-class Hashed:
-    """A stream that keeps the sha256 of what was read from it.
-
-    Args:
-        stream: what is read.
-        running: the hash to go on with.
-    """
-
-    def __init__(self, stream: BinaryIO, running: "hashlib._Hash") -> None:
-        self._stream = stream
-        self._running = running
-
-    def readline(self, limit: int) -> bytes:
-        data = self._stream.readline(limit)
-        self._running.update(data)
-        return data
-
-    def read(self, size: int) -> bytes:
-        data = self._stream.read(size)
-        self._running.update(data)
-        return data
-
-
-class _Watched(io.RawIOBase):
-    """Reads a stream and tells what it read."""
-
-    def __init__(self, stream: BinaryIO, content: Content) -> None:
-        self._stream = stream
-        self._content = content
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
-        data = self._stream.read1(len(buffer))  # type: ignore[attr-defined]  # what a pipe has; not to wait for more
-        self._content.add(data)
-        buffer[: len(data)] = data
-        return len(data)
 
 
 class _ToUtf8(io.RawIOBase):

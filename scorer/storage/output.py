@@ -124,7 +124,7 @@ class StreamDestination:
             raise cannot_be_written(Path(tempfile.gettempdir()), error) from error
 
     def _send(self, data: bytes) -> None:
-        self._sent.add(data)
+        self._sent.update(data)
         rest = memoryview(data)
         try:
             # An unbuffered stream (a FIFO here, stdout under PYTHONUNBUFFERED) may take a part only, and says so.

@@ -1,0 +1,36 @@
+"""Scored rows to JSON Lines: UTF-8, an object a line; passed-through JSON values to the letter."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from scorer.rows.columns import SPELLINGS, Column, Formatter
+from scorer.rows.record import ScoredRecord
+
+
+def formatter(columns: Sequence[Column]) -> tuple[bytes, Formatter]:
+    """Give an empty head, and the function that formats rows; see `scorer.rows.writer.formatter`.
+
+    >>> columns = [Column("row", "integer", lambda row: row[0]), Column("score", "probability", lambda row: row[1])]
+    >>> formatter(columns)[1]([(1, 0.25)])
+    b'{"row":1,"score":0.250000}\\n'
+    """
+    cells = [
+        (orjson.dumps(column.name).decode() + ":", column.value, SPELLINGS.get(column.type, _text))
+        for column in columns
+    ]
+
+    def line(scored: ScoredRecord) -> bytes:
+        return ("{" + ",".join([key + spelled(value(scored)) for key, value, spelled in cells]) + "}\n").encode()
+
+    return b"", lambda rows: b"".join(map(line, rows))
+
+
+def _text(cell: Any) -> str:
+    if cell is None:
+        return "null"
+    if isinstance(cell, str):
+        return orjson.dumps(cell).decode()
+    # Only ever white space, since strings escape it; but there are readers who end a line there.
+    return str(cell.source).replace("\r", " ")
