@@ -132,8 +132,10 @@ class ScoreOptions:
         """How labels are chosen, as far as it can be checked without a model.
 
         Raises:
-            UsageError: --threshold and --uncertain do not fit together.
+            UsageError: --threshold and --uncertain do not fit together, or the band is no pair of numbers.
         """
+        if isinstance(self.uncertain, str):  # from Python, as the command line has it
+            raise UsageError(f"uncertain takes two numbers, as in (0.4, 0.6), not {self.uncertain!r}.")
         from scorer.model.decision import Decision  # numpy takes a moment that `score --help` need not wait for
 
         decision = Decision(self.threshold, self.uncertain)

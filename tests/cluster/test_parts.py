@@ -16,6 +16,7 @@ from scorer.base.errors import InputError, ScorerError, UsageError
 from scorer.base.signals import Interrupted
 from scorer.cluster.part_scorer import PartScorer
 from scorer.cluster.parts import check_folder, find_parts
+from scorer.model.decision import Decision
 from scorer.report.summary import Counts, Summary
 from scorer.run.checkpoint import Work
 from scorer.run.limits import Limits
@@ -231,6 +232,9 @@ def test_options_by_name_are_those_of_an_empty_command_line(monkeypatch, tmp_pat
     assert (options.quote_char, options.output, options.inputs) == ('"', "-", ())
     with pytest.raises(TypeError):
         ScoreOptions(no_such_option=1)
+    assert ScoreOptions(uncertain=(0.4, 0.6)).decision == Decision(uncertain=(0.4, 0.6))
+    with pytest.raises(UsageError, match=r"takes two numbers, as in \(0\.4, 0\.6\), not '0\.4,0\.6'"):
+        _ = ScoreOptions(uncertain="0.4,0.6").decision
 
 
 def test_a_summary_is_the_sum_of_those_of_its_parts(part_scorer, lake):
