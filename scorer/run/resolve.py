@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from scorer.base.errors import ScorerError, UsageError
 from scorer.model.decision import Decision
@@ -72,13 +72,8 @@ def make_plan(options: ScoreOptions) -> Plan:
         raise UsageError("--escape-formulas is for CSV and TSV output: nothing else is taken for formulas.")
     if options.shard is not None and not all(map(is_repeatable, inputs.files)):
         raise UsageError("--shard needs files: each shard counts all rows first, and a stream can be read only once.")
-    wanted = Wanted(
-        options.text,
-        options.keep,
-        options.details,
-        source=options.source,
-        escape_formulas=options.escape_formulas,
-    )
+    # Every field of `Wanted` that is called like an option is that option.
+    wanted = Wanted(**{one.name: getattr(options, one.name) for one in fields(Wanted) if hasattr(options, one.name)})
     return Plan(
         inputs,
         options.output,
