@@ -6,7 +6,6 @@ from typing import Any
 import click
 
 from export.cli.options import (
-    DEBUG,
     FILE,
     LABELLED_COLUMNS,
     QUIET,
@@ -17,6 +16,7 @@ from export.cli.options import (
     split_names,
 )
 from scorer.base.errors import UsageError
+from scorer.cli.options import DEBUG
 
 EXAMPLES = """\b
 Examples:

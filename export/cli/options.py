@@ -11,7 +11,6 @@ from click.core import ParameterSource
 from export.data_source import Columns
 from scorer.base.errors import UsageError
 from scorer.cli.options import together
-from scorer.cli.program import note_debug
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
-DEBUG = click.option("--debug", is_flag=True, callback=note_debug, help="Show a traceback with an error.")
 QUIET = click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
 THREADS = click.option(
     "--threads", type=click.IntRange(1), metavar="N", help="Default: every core this process may use."

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from export.cli.options import DEBUG, TEXT_COLUMN, THREADS, use_threads
+from export.cli.options import TEXT_COLUMN, THREADS, use_threads
+from scorer.cli.options import DEBUG
 
 
 @click.command()

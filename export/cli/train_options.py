@@ -5,10 +5,10 @@ from pathlib import Path
 import click
 
 from export.classifier.settings import HeadSettings, WideSettings
-from export.cli.options import DEBUG, FILE, LABELLED_COLUMNS, QUIET, THREADS
+from export.cli.options import FILE, LABELLED_COLUMNS, QUIET, THREADS
 from export.data_source import DataSource
 from export.training.settings import DEFAULT_MAX_TOKENS, EncoderSettings, FitSettings, Settings, TuneSettings
-from scorer.cli.options import together
+from scorer.cli.options import DEBUG, together
 from scorer.model.manifest import MAX_LENGTH, TRUNCATIONS
 
 BUNDLE = together(

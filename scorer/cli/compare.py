@@ -7,8 +7,7 @@ import click
 from scorer.base.errors import UsageError, exit_code_of
 from scorer.base.messages import say
 from scorer.base.text import visible
-from scorer.cli.options import SHARE, files
-from scorer.cli.program import note_debug
+from scorer.cli.options import DEBUG, SHARE, files
 
 EXAMPLES = """\b
 Examples:
@@ -47,7 +46,7 @@ Examples:
     help="End with exit code 3 if the labels of a larger share of the rows differ.",
 )
 @click.option("-o", "--output", shell_complete=files, metavar="FILE", help="Write a page with figures, too; *.html.")
-@click.option("--debug", is_flag=True, callback=note_debug, help="Show a traceback with an error.")
+@DEBUG
 def compare(
     before: str,
     after: str,

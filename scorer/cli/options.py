@@ -278,6 +278,8 @@ GPU_MEMORY = together(
     ),
 )
 
+DEBUG = option("--debug", is_flag=True, callback=note_debug, help="Show a traceback with an error.")
+
 MESSAGES = together(
     option(
         "--log-format",
@@ -288,5 +290,5 @@ MESSAGES = together(
         help="How messages on stderr are written; json is an object a line.",
     ),
     option("-q", "--quiet", is_flag=True, help="No progress and no summary on stderr; errors still."),
-    option("--debug", is_flag=True, callback=note_debug, help="Show a traceback with an error."),
+    DEBUG,
 )

@@ -61,7 +61,7 @@ def run(options: ScoreOptions) -> ExitCode:
 
 
 class Run:
-    """One run. Its steps are `open`, `load`, `resume`, `score` and `publish`, in this order.
+    """One run. Its steps are `open`, `load`, `count`, `resume`, `score` and `publish`, in this order.
 
     What a step has made stays here, so that the record can say it whatever becomes of the next one.
 
