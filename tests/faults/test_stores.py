@@ -25,7 +25,7 @@ KILLED_WHILE_UPLOADING = f"""
 import os, signal, sys
 from types import SimpleNamespace
 sys.path.insert(0, {str(HERE)!r})
-import scorer.job, scorer.upload
+import scorer.run.score, scorer.storage.upload
 from runner import Injected
 from scorer.cli.score import main
 
