@@ -3,6 +3,7 @@
 import glob
 import io
 import os
+import select
 import stat
 import sys
 import tempfile
@@ -135,7 +136,7 @@ def opened_file(path: str) -> Iterator[BinaryIO]:
         if path == STDIN:
             if sys.stdin is None:
                 raise ScorerError("stdin is closed; name an input file.")
-            yield sys.stdin.buffer
+            yield _stdin()
         elif is_address(path):
             from scorer.storage.object_store import opened_object  # what talks to stores takes a moment
 
@@ -210,6 +211,37 @@ def stored_size(path: str) -> int | None:
 def size_in(found: Stamp | None) -> int | None:
     """The bytes that a stamp tells."""
     return None if found is None else found[0]
+
+
+def _stdin() -> BinaryIO:
+    """Return stdin as a stream that ends only where its writer closed it."""
+    stream = sys.stdin.buffer
+    raw = getattr(stream, "raw", None)
+    if raw is None or raw.seekable():  # a file never makes its reader wait
+        return stream
+    return cast(BinaryIO, io.BufferedReader(_Blocking(raw), _PIECE))
+
+
+class _Blocking(io.RawIOBase):
+    """A raw stream that waits for bytes, also on a descriptor that somebody made non-blocking.
+
+    The flag belongs to the pipe's end and not to a process: node, asyncio, ssh or an earlier command of the same shell
+    may have left it on. A buffered reader of Python then takes a pause of the writer for the end.
+    """
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        self._raw = raw
+
+    def readable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._raw.fileno()
+
+    def readinto(self, buffer: Any) -> int:
+        while (count := self._raw.readinto(buffer)) is None:
+            select.select([self._raw], [], [])
+        return count
 
 
 class _ToUtf8(io.RawIOBase):

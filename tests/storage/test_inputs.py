@@ -1,8 +1,19 @@
 """Input files by name: paths, globs and folders."""
 
+import array
+import fcntl
+import gzip
+import io
 import os
+import subprocess
+import sys
+import termios
+import time
 
+import pyarrow
+import pyarrow.parquet
 import pytest
+from factories import ROOT
 
 from scorer.base.errors import UsageError
 from scorer.storage.inputs import expand
@@ -64,3 +75,58 @@ def test_nothing_is_written_where_the_next_run_would_read_it(score, tmp_path, op
         2, f"Error: {name} {places[option]} is in the input folder {tmp_path / 'in'}, so the next run would read it; write elsewhere.\n",
     )  # fmt: skip
     assert os.listdir(tmp_path / "in") == ["a.csv"]
+
+
+TEXTS = ["a good film", "awful", "so, so\nlovely", "dull"]
+
+
+def as_parquet(texts):
+    out = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table({"text": texts}), out)
+    return out.getvalue()
+
+
+AS_CSV = "text\n{}\"so, so\nlovely\"\ndull\n".format("".join(f"{text}\n" for text in TEXTS[:2])).encode()
+AS_JSONL = b'{"text":"a good film"}\n{"text":"awful"}\n{"text":"so, so\\nlovely"}\n{"text":"dull"}\n'
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "pauses"),
+    [
+        ("jsonl", AS_JSONL, [AS_JSONL.index(b'{"text":"so')]),
+        ("csv", AS_CSV, [0, AS_CSV.index(b"lovely"), len(AS_CSV) - 1]),  # in a text, which must not be scored cut
+        ("csv.gz", gzip.compress(AS_CSV), [20, 40]),
+        ("parquet", as_parquet(TEXTS), [4, 300]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_pause_on_a_non_blocking_stdin_is_waited_for(bundle, score, tmp_path, kind, data, pauses):
+    (tmp_path / f"in.{kind}").write_bytes(data)
+    assert score(tmp_path / f"in.{kind}", "-o", tmp_path / "expected.csv").code == 0
+    ours, theirs = os.pipe()
+    os.set_blocking(ours, False)  # as node, asyncio or ssh leave it
+    process = subprocess.Popen(
+        [sys.executable, "-m", "scorer", "-", "--input-format", kind, "-o", tmp_path / "out.csv"],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "SCORE_MODEL": str(bundle.path), "SCORE_PROVIDER": "cpu"},
+        stdin=ours,
+        stderr=subprocess.PIPE,
+    )
+    start = 0
+    for pause in (*pauses, len(data)):
+        os.write(theirs, data[start:pause])
+        while waiting(ours) and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(0.1)  # so that it asks for more; however long that takes, what comes out must be the same
+        start = pause
+    os.close(theirs)
+    _, said = process.communicate(timeout=120)
+    os.close(ours)
+    assert process.returncode == 0, said.decode()
+    assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "expected.csv").read_bytes()
+
+
+def waiting(descriptor):
+    """Bytes that nobody has read yet."""
+    count = array.array("i", [0])
+    fcntl.ioctl(descriptor, termios.FIONREAD, count)
+    return count[0]
