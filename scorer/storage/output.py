@@ -13,6 +13,7 @@ from scorer.base.errors import ReaderGone, ScorerError, UsageError
 from scorer.storage.address import is_address
 from scorer.storage.atomic import WORK, Convert, FileDestination, LocalPlace, Place, cannot_be_written, is_work, sibling
 from scorer.storage.compression import compress
+from scorer.storage.descriptor import descriptor_of
 from scorer.storage.digest import Content
 
 STDOUT = "-"
@@ -201,10 +202,20 @@ def destination(path: str, convert: Convert | None = None, *, work_dir: str | No
         return StreamDestination(sys.stdout.buffer, close=False, convert=convert)
     if is_stream(path):
         try:
-            return StreamDestination(open(path, "wb", buffering=0), close=True, name=path, convert=convert)
+            return _opened_stream(path, convert)
         except OSError as error:
             raise cannot_be_written(Path(path), error) from error
     return FileDestination(place_of(path, work_dir), convert)
+
+
+def _opened_stream(path: str, convert: Convert | None) -> Destination:
+    found = descriptor_of(path)
+    if found is None:
+        return StreamDestination(open(path, "wb", buffering=0), close=True, name=path, convert=convert)
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        stream.flush()  # what was printed before stands before it
+    name = None if found.number in (1, 2) else path
+    return StreamDestination(found.open(), close=True, name=name, convert=convert)
 
 
 def place_of(path: str, work_dir: str | None = None) -> Place:
@@ -238,11 +249,13 @@ def publish_text(path: str, text: str, work_dir: str | None = None) -> None:
 
 
 def is_stream(path: str) -> bool:
-    """Whether output of this name cannot be replaced as a whole: stdout, /dev/null, a FIFO."""
+    """Whether output of this name cannot be replaced as a whole: stdout, an open descriptor, /dev/null, a FIFO."""
     if path == STDOUT:
         return True
     if is_address(path):
         return False
+    if descriptor_of(path) is not None:
+        return True
     try:
         return not stat.S_ISREG(os.stat(path).st_mode)
     except (FileNotFoundError, NotADirectoryError):
@@ -252,8 +265,11 @@ def is_stream(path: str) -> bool:
 
 
 def same_place(path: str) -> str:
-    """What all names of one place have in common: the path without links, or the address."""
-    return path if is_address(path) else os.path.realpath(path)
+    """What all names of one place have in common: the path without links, the address, or the descriptor's path."""
+    if is_address(path):
+        return path
+    found = descriptor_of(path)
+    return os.path.realpath(path) if found is None else found.path
 
 
 def lies_in(place: str, folder: str) -> bool:
@@ -276,8 +292,11 @@ def check_place(path: str, inputs: list[str], option: str) -> None:
         check_object(path, inputs, option)
         return
     files = [name for name in inputs if name != STDOUT and not is_address(name)]
+    found = descriptor_of(path)
+    if found is not None:
+        found.check(f"{option} {path}")
     try:
-        _check_place(path, Path(os.path.realpath(path)), files, option)
+        _check_place(path, Path(os.path.realpath(path) if found is None else path), files, option)
     except OSError as error:  # a name that is too long, a folder that may not be looked into
         raise cannot_be_written(Path(path), error) from error
 

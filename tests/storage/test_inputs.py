@@ -86,7 +86,7 @@ def as_parquet(texts):
     return out.getvalue()
 
 
-AS_CSV = "text\n{}\"so, so\nlovely\"\ndull\n".format("".join(f"{text}\n" for text in TEXTS[:2])).encode()
+AS_CSV = 'text\n{}"so, so\nlovely"\ndull\n'.format("".join(f"{text}\n" for text in TEXTS[:2])).encode()
 AS_JSONL = b'{"text":"a good film"}\n{"text":"awful"}\n{"text":"so, so\\nlovely"}\n{"text":"dull"}\n'
 
 
