@@ -145,10 +145,15 @@ class Scorer:
         return scores
 
     def submit(self, tokens: Tokens) -> Pending[Scores]:
-        """Begin to score token ids; meanwhile the next ones can be read and tokenized. First come, first served."""
-        if not tokens.ids:
-            return Pending(lambda: Scores([], np.empty((0, len(self.labels)))))
-        return self._reuse.submit(tokens.ids).map(self.scores)
+        """Begin to score token ids; meanwhile the next ones can be read and tokenized. First come, first served.
+
+        Texts without a token get NaN and no label, and so do those that the device has no memory for.
+        """
+        ids = [one for one, empty in zip(tokens.ids, tokens.empty, strict=True) if not empty]
+        if not ids:
+            shape = (len(tokens.ids), len(self.labels))
+            return Pending(lambda: Scores([""] * shape[0], np.full(shape, np.nan)))
+        return self._reuse.submit(ids).map(lambda logits: self.scores(_with_gaps(logits, tokens.empty)))
 
     def remarks(self) -> list[str]:
         """What is worth knowing of how it was computed: on CUDA how much of it was padding, and if memory was short."""
@@ -164,8 +169,17 @@ class Scorer:
         return lines
 
     def scores(self, logits: np.ndarray) -> Scores:
-        """What logits of shape (texts, logits) say; of NaN, which stand for no memory, NaN and no label."""
+        """What logits of shape (texts, logits) say; of NaN, which stand for a text that was not computed, NaN and no label."""
         found = probabilities(logits, self.manifest.temperature)
         if found.shape[1] != len(self.labels):
             raise BundleError(f"the graph gives {found.shape[1]} scores for {len(self.labels)} labels.")
         return Scores(self.decision.labels(found, self.labels), found)
+
+
+def _with_gaps(logits: np.ndarray, empty: Sequence[bool]) -> np.ndarray:
+    """Return logits of shape (texts, logits), NaN for each text that is empty, from those of the others in order."""
+    if not any(empty):
+        return logits
+    found = np.full((len(empty), logits.shape[1]), np.nan, logits.dtype)
+    found[~np.array(empty)] = logits
+    return found

@@ -24,12 +24,14 @@ class Tokens(NamedTuple):
     """Token ids of a list of texts.
 
     Attributes:
-        ids: one int64 array of shape (sequence,) per text, special tokens included, never empty.
+        ids: one int64 array of shape (sequence,) per text, special tokens included.
         truncated: for each text, whether tokens beyond ``max_length`` were cut off.
+        empty: for each text, whether it has no token but special ones, as zero-width characters have none.
     """
 
     ids: list[np.ndarray]
     truncated: list[bool]
+    empty: list[bool]
 
 
 def unknown_share(ids: np.ndarray, unknown_id: int) -> float:
@@ -39,13 +41,6 @@ def unknown_share(ids: np.ndarray, unknown_id: int) -> float:
     0.25
     """
     return int(np.count_nonzero(ids == unknown_id)) / len(ids)  # a mean takes three times as long
-
-
-def _tokens(encodings: Sequence[tokenizers.Encoding]) -> Tokens:
-    return Tokens(
-        ids=[np.array(encoding.ids, dtype=np.int64) for encoding in encodings],
-        truncated=[bool(encoding.overflowing) for encoding in encodings],
-    )
 
 
 @contextlib.contextmanager
@@ -113,20 +108,28 @@ class Tokenizer:
         """
         chunks = [texts[start : start + _CHUNK] for start in range(0, len(texts), _CHUNK)]
         if len(chunks) < 2:
-            return _tokens(self._encodings(texts))
+            return self._tokens(self._encodings(texts))
         # A chunk is tokenized while the ids of the one before become arrays, which one core does.
-        ids: list[np.ndarray] = []
-        truncated: list[bool] = []
+        tokens = Tokens([], [], [])
         with ThreadPoolExecutor(1, thread_name_prefix="tokenize") as ahead:
             coming = ahead.submit(self._encodings, chunks[0])
             for chunk in (*chunks[1:], None):
                 encodings = coming.result()
                 if chunk is not None:
                     coming = ahead.submit(self._encodings, chunk)
-                found = _tokens(encodings)
-                ids += found.ids
-                truncated += found.truncated
-        return Tokens(ids, truncated)
+                more = self._tokens(encodings)
+                tokens.ids.extend(more.ids)
+                tokens.truncated.extend(more.truncated)
+                tokens.empty.extend(more.empty)
+        return tokens
+
+    def _tokens(self, encodings: Sequence[tokenizers.Encoding]) -> Tokens:
+        ids = [np.array(encoding.ids, dtype=np.int64) for encoding in encodings]
+        return Tokens(
+            ids,
+            truncated=[bool(encoding.overflowing) for encoding in encodings],
+            empty=[len(one) <= self.special_tokens for one in ids],
+        )
 
     def _encodings(self, texts: Sequence[str]) -> list[tokenizers.Encoding]:
         longest = _CHARACTERS_A_TOKEN * self.max_length

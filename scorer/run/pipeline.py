@@ -98,16 +98,16 @@ def score_rows(
 def _scored(
     chunk: Chunk, result: tuple[Tokens, Scores], model: Model, summary: Summary
 ) -> tuple[list[ScoredRecord], list[Reject]]:
-    """The output's rows of a chunk, and what the device had no memory for; counts both."""
+    """The output's rows of a chunk, and what could not be scored after all; counts both."""
     tokens, found = result
     counts = summary.counts
     unknown_id = model.tokenizer.unknown_id
     rows: list[ScoredRecord] = []
     unscored: list[Reject] = []
     of_texts = zip(*tokens, *found, scores(found.probabilities).tolist(), strict=True)
-    for record, (ids, truncated, label, probabilities, score) in zip(chunk.records, of_texts, strict=True):
+    for record, (ids, truncated, empty, label, probabilities, score) in zip(chunk.records, of_texts, strict=True):
         if isnan(score):
-            unscored.append(record.reject("out_of_memory"))
+            unscored.append(record.reject("empty_text" if empty else "out_of_memory"))
             continue
         rows.append(ScoredRecord(record, len(ids), truncated, label, probabilities, score))
         counts.add_score(score)

@@ -59,7 +59,11 @@ class Injected(Scorer):
         self.chunk_rows = self.journal_rows = self.window
 
     def encode(self, texts):
-        return Tokens([np.frombuffer(text.encode(), np.uint8).astype(np.int64) for text in texts], [False] * len(texts))
+        return Tokens(
+            [np.frombuffer(text.encode(), np.uint8).astype(np.int64) for text in texts],
+            [False] * len(texts),
+            [False] * len(texts),
+        )
 
     def run(self, names, feed):
         time.sleep(self.row_seconds)

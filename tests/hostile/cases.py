@@ -57,7 +57,7 @@ class Model(Scorer):
 
     def encode(self, texts):
         codes = [np.array([*text.encode("utf-8", "surrogatepass"), 0], dtype=np.int64) for text in texts]
-        return Tokens(codes, [False] * len(texts))
+        return Tokens(codes, [False] * len(texts), [False] * len(texts))
 
 
 class _Session:

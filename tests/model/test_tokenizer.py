@@ -70,6 +70,13 @@ def test_the_tokens_are_those_of_the_whole_text(pair, text):
     assert found.truncated == [bool(expected.overflowing)]
 
 
+def test_a_text_of_which_the_cleaning_leaves_nothing_is_empty():
+    texts = ["<br />", "\u200b", "good", "<br /> \u200d<br />", ""]
+    assert Tokenizer(wordpiece(clean_html=True), LENGTH).encode(texts).empty == [True, True, False, True, True]
+    assert Tokenizer(wordpiece(clean_html=False), LENGTH).encode(texts).empty == [False, True, False, False, True]
+    assert Tokenizer(byte_level(), LENGTH).encode(texts).empty == [False, False, False, False, True]
+
+
 @pytest.mark.parametrize("count", [0, 1, 4, 5, 19, 20])
 def test_many_texts_are_tokenized_in_chunks_with_the_same_tokens_in_order(pair, monkeypatch, count):
     tokenizer, whole = pair

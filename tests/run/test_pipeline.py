@@ -34,6 +34,28 @@ def test_the_output_is_the_same_for_any_threads_and_any_chunk(score, tmp_path, m
     assert len(outputs) == 1
 
 
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_text_without_a_token_is_rejected_as_a_blank_one_is(score, tmp_path, precision):
+    texts = ["good", "\u200b\u200d\ufeff", " ", "bad", "\u00ad", "\u200b"]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    result = score(tmp_path / "in.jsonl", "-o", tmp_path / "out.csv", "--precision", precision, "--details")
+    assert (result.code, "4 rejected (4 empty_text)" in result.err) == (3, True)
+    assert [line.split(",")[0] for line in (tmp_path / "out.csv").read_text().splitlines()] == ["row", "1", "4"]
+    rejects = [json.loads(line) for line in (tmp_path / "out.csv.rejects.jsonl").read_text().splitlines()]
+    assert [(reject["row"], reject["reason"]) for reject in rejects] == [(n, "empty_text") for n in (2, 3, 5, 6)]
+    (tmp_path / "in.jsonl").write_text('{"text":"good"}\n{"text":"bad"}\n')
+    score(tmp_path / "in.jsonl", "-o", tmp_path / "alone.csv", "--precision", precision)
+    alone = [line.split(",")[1:3] for line in (tmp_path / "alone.csv").read_text().splitlines()]
+    assert [line.split(",")[1:3] for line in (tmp_path / "out.csv").read_text().splitlines()] == alone
+
+
+def test_nothing_but_texts_without_a_token_is_nothing_to_publish(score, tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"text":"\\u200b"}\n')
+    result = score(tmp_path / "in.jsonl", "-o", tmp_path / "out.csv")
+    assert result.code == 4
+    assert "every one of the 1 records was rejected (1 empty_text)" in result.err
+
+
 class Words:
     """A tokenizer and a model in one; writes down which chunks were tokenized, and which were given up."""
 
@@ -49,7 +71,7 @@ class Words:
 
     def encode(self, texts):
         self.tokenized.append(" ".join(texts))
-        return Tokens([np.array([len(text)]) for text in texts], [False] * len(texts))
+        return Tokens([np.array([len(text)]) for text in texts], [False] * len(texts), [False] * len(texts))
 
     def submit(self, tokens):
         rows, number = len(tokens.ids), len(self.tokenized)
