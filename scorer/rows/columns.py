@@ -122,13 +122,16 @@ def without_records(wanted: Wanted) -> Selection:
 
 
 def output_columns(selection: Selection, labels: Sequence[str], wanted: Wanted) -> tuple[Column, ...]:
-    """Decide the output's columns, in order; a passed-through name that clashes with one of the scorer's own gets ``input_``.
+    """Decide the output's columns, in order; a passed-through name that clashes with another one gets ``input_``.
 
+    Names that differ only in case clash too: DuckDB, Spark and most databases take them for one.
     Heads, types, escaping and cells of every format follow from these.
 
     >>> columns = output_columns(Selection("text", ("id", "label")), ["negative", "positive"], Wanted())
     >>> [(column.name, column.type) for column in columns[1:4]]
     [('id', 'carried'), ('input_label', 'carried'), ('label', 'text')]
+    >>> [column.name for column in output_columns(Selection("text", ("Score", "stars", "Stars")), [], Wanted())]
+    ['row', 'input_Score', 'stars', 'input_Stars', 'label', 'score']
     """
     before = [Column("row", "integer", lambda scored: scored.record.row)]
     if wanted.source:
@@ -141,12 +144,12 @@ def output_columns(selection: Selection, labels: Sequence[str], wanted: Wanted) 
         after.append(Column("tokens", "integer", attrgetter("tokens")))
         after.append(Column("truncated", "boolean", attrgetter("truncated")))
         after += [Column(f"score_{label}", "probability", _probability(at)) for at, label in enumerate(labels)]
-    taken = {column.name for column in (*before, *after)}
+    taken = {column.name.casefold() for column in (*before, *after)}
     carried = []
     for at, name in enumerate(selection.carried):
-        while name in taken:
+        while name.casefold() in taken:
             name = f"input_{name}"
-        taken.add(name)
+        taken.add(name.casefold())
         carried.append(Column(name, "carried", _carried(at)))
     return (*before, *carried, *after)
 

@@ -1,5 +1,6 @@
 """Columns: the text's is told or asked for, and the output's have their names and their order."""
 
+import pyarrow.parquet
 import pytest
 from factories import ROOT
 
@@ -28,6 +29,25 @@ def test_clashing_names_are_told_apart():
     assert tuple(column.name for column in output_columns(selection, ["n", "p"], Wanted())) == (
         "row", "input_row", "input_score", "input_input_score", "input_label", "label", "score",
     )  # fmt: skip
+
+
+def test_names_that_differ_only_in_case_clash_too(score, tmp_path):
+    wanted = Wanted(keep=("*",))
+    columns = ["text", "Label", "SCORE", "Row", "stars", "Stars", "ID", "id"]
+    assert [column.name for column in output_columns(select(wanted, columns, "a"), ["n", "p"], wanted)] == [
+        "row", "id", "text", "input_Label", "input_SCORE", "input_Row", "stars", "input_Stars", "input_ID", "label", "score",
+    ]  # fmt: skip
+    (tmp_path / "in.csv").write_text("text,Label,Score\ngood,mine,7\n")
+    assert score(tmp_path / "in.csv", "-o", tmp_path / "out.parquet", "--keep", "*").code == 0
+    table = pyarrow.parquet.read_table(tmp_path / "out.parquet")
+    assert table.column_names == ["row", "text", "input_Label", "input_Score", "label", "score"]
+    assert table.select(["input_Label", "input_Score"]).to_pylist() == [{"input_Label": "mine", "input_Score": "7"}]
+
+
+def test_only_what_is_called_id_is_the_id_unless_another_is_asked_for():
+    assert select(Wanted(), ["ID", "text"], "a").carried == ()
+    assert select(Wanted(keep=("ID",)), ["ID", "text"], "a").carried == ("ID",)
+    assert select(Wanted(), ["Id", "id", "text"], "a").carried == ("id",)
 
 
 def test_every_column_of_the_scorers_own_is_in_the_docs():
