@@ -10,14 +10,14 @@ machine scores it, nor how often one dies over it.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 from scorer.base.errors import ScorerError, UsageError
 from scorer.rows.formats import COMPRESSIONS, FORMATS
 from scorer.storage.address import is_address
-from scorer.storage.inputs import expand, found_files
-from scorer.storage.output import lies_in, place_of, publish_text, same_place
+from scorer.storage.inputs import expand, found_files, identity
+from scorer.storage.output import lies_in, place_of, publish_text
 
 SUCCESS, REJECTS, NOTES = "_SUCCESS", "_rejects", "_parts"
 _MAGIC = frozenset("*?[")
@@ -40,17 +40,25 @@ def find_parts(inputs: Sequence[str]) -> list[Part]:
     """The files of some inputs, each with the name that it has below its folder, or below a glob's first wildcard.
 
     Raises:
-        UsageError: one is missing, is a stream, or two would have the same name.
+        UsageError: one is missing, is a stream, is named twice, or two would have the same name.
         ScorerError: a folder or a store cannot be looked into.
     """
+    return parts_and_left_out(inputs)[0]
+
+
+def parts_and_left_out(inputs: Sequence[str]) -> tuple[list[Part], list[str]]:
+    """The same, and what is left out of folders, see `scorer.storage.inputs.Found`."""
     parts: dict[str, Part] = {}
-    names: dict[str, str] = {}
+    names: dict[Hashable, str] = {}
+    left_out: list[str] = []
     for given in inputs:
-        for source in expand([given]):
+        found = expand([given])
+        left_out += found.left_out
+        for source in found.files:
             if source == "-" or not (is_address(source) or os.path.isfile(source)):
                 raise UsageError(f"{source} is a stream; parts are files, which can be read again where a worker dies.")
             name = _without_extension(_below(given, source))
-            before = names.setdefault(same_place(source), name)
+            before = names.setdefault(identity(source), name)
             if before != name:  # it would be there twice
                 raise UsageError(f"{source} is named twice, by {given} and by an input before; name it once.")
             other = parts.setdefault(name, Part(source, name))
@@ -58,7 +66,7 @@ def find_parts(inputs: Sequence[str]) -> list[Part]:
                 raise UsageError(
                     f"{other.source} and {source} would both become {name}; score them into different folders."
                 )
-    return list(parts.values())
+    return list(parts.values()), left_out
 
 
 def check_folder(folder: str, parts: Iterable[Part], inputs: Iterable[str], extension: str) -> None:

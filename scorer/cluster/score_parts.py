@@ -16,18 +16,18 @@ from scorer.cluster.parts import (
     SUCCESS,
     Part,
     check_folder,
-    find_parts,
     forget_others,
     make_folders,
     mark_complete,
     mark_incomplete,
+    parts_and_left_out,
 )
 from scorer.cluster.ray_backend import Cluster, score_parts
 from scorer.model.bundle import Bundle, load_bundle
 from scorer.report.drift import as_json, check_comparable, drift_of, passed
 from scorer.report.summary import Counts, by_label, reasons
 from scorer.rows.formats import format_of
-from scorer.run.console import tell_drift
+from scorer.run.console import tell_drift, tell_left_out
 from scorer.run.limits import Limits
 from scorer.run.options import ScoreOptions
 from scorer.storage.address import check_writable, is_address
@@ -88,7 +88,9 @@ def _parts(options: ScoreOptions) -> list[Part]:
     format_of(folder, extension, "--output-format")
     if is_address(folder):
         check_writable(folder, "--output")
-    parts = find_parts(options.inputs)
+    parts, left_out = parts_and_left_out(options.inputs)
+    if not options.quiet:
+        tell_left_out(left_out)
     for part in parts:
         format_of(part.source, options.input_format, "--input-format")
     check_folder(folder, parts, options.inputs, extension)

@@ -34,12 +34,14 @@ class Inputs:
         format: --input-format, or None to go by each file's extension.
         dialect: of CSV files; its encoding holds for JSONL too.
         max_record_bytes: a longer record is rejected.
+        left_out: names in input folders that are not read, see `scorer.storage.inputs.Found`.
     """
 
     files: tuple[str, ...]
     format: str | None = None
     dialect: Dialect = field(default_factory=Dialect)
     max_record_bytes: int = MAX_RECORD_BYTES
+    left_out: tuple[str, ...] = ()
 
     def format_of(self, path: str) -> Format:
         return format_of(path, self.format, "--input-format")

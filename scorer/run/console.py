@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 
 from scorer.base.messages import say
 from scorer.base.progress import Progress
-from scorer.base.text import duration
+from scorer.base.text import duration, shown_source
 from scorer.report.drift import MEASURES, Drift, passed
 from scorer.report.summary import Counts, Summary, by_label, reasons
 from scorer.rows.reader import Reader
 from scorer.run.resolve import Plan
 from scorer.storage.output import STDOUT
+
+_MOST_NAMED = 5
 
 
 def show_progress(progress: Progress, done: int, summary: Summary, before: Counts) -> None:
@@ -74,8 +76,19 @@ def tell_notes(reader: Reader, remarks: Sequence[str]) -> None:
     if reader.notes.dropped:
         names = ", ".join(map(repr, sorted(reader.notes.dropped)))
         _note(f"later records have {names}, which the first lacks, so the output does too; name them with --keep.")
+    tell_left_out(reader.inputs.left_out)
     for line in (*hints(reader), *remarks):
         _note(line)
+
+
+def tell_left_out(left_out: Sequence[str]) -> None:
+    """Which names in input folders are not read, if any."""
+    if left_out:
+        more = f" and {len(left_out) - _MOST_NAMED:,} more" if len(left_out) > _MOST_NAMED else ""
+        _note(
+            f"{len(left_out):,} names in input folders are left out, for they begin with . or _: "
+            f"{', '.join(map(shown_source, left_out[:_MOST_NAMED]))}{more}."
+        )
 
 
 def hints(reader: Reader) -> list[str]:

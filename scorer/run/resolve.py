@@ -97,7 +97,7 @@ def check_record_places(options: ScoreOptions) -> None:
     if not given:
         return
     try:
-        inputs = expand(options.inputs)
+        inputs = expand(options.inputs).files
     except ScorerError:  # which is still to be told, and recorded
         inputs = [path for path in options.inputs if is_address(path) or os.path.exists(path)]
     for option, place in given.items():
@@ -142,8 +142,8 @@ def _check_texts(options: ScoreOptions) -> None:
 def _inputs(options: ScoreOptions) -> Inputs:
     if not options.inputs:
         raise UsageError("name an input, for instance: score reviews.jsonl -o out.csv")
-    files = expand(options.inputs)
-    for path in files:
+    found = expand(options.inputs)
+    for path in found.files:
         format_of(path, options.input_format, "--input-format")
     dialect = Dialect(
         delimiter="\t" if options.delimiter == r"\t" else options.delimiter,  # a shell does not make it a tab
@@ -152,7 +152,7 @@ def _inputs(options: ScoreOptions) -> Inputs:
         header=not options.no_header,
         encoding=check_encoding(options.encoding),
     )
-    return Inputs(tuple(files), options.input_format, dialect, options.max_record_bytes)
+    return Inputs(tuple(found.files), options.input_format, dialect, options.max_record_bytes, tuple(found.left_out))
 
 
 def _output_format(options: ScoreOptions) -> Format:

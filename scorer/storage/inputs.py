@@ -7,10 +7,10 @@ import select
 import stat
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from scorer.base.errors import InputError, ScorerError, UsageError
 from scorer.base.text import meant
@@ -18,44 +18,58 @@ from scorer.storage import object_store
 from scorer.storage.address import is_address
 from scorer.storage.compression import decompressed
 from scorer.storage.digest import Content, DigestingReader
+from scorer.storage.hidden import is_hidden
 
 STDIN = "-"
 
 _PIECE = 1 << 17
 
 
-def expand(inputs: Iterable[str]) -> list[str]:
-    """Paths, globs and folders to files that are there, in argument order; of a glob or a folder sorted.
+class Found(NamedTuple):
+    """Files of some inputs.
+
+    Attributes:
+        files: paths and addresses, in the order of the arguments; of a folder or a glob sorted.
+        left_out: files and folders in input folders that are no data, see `scorer.storage.hidden`; a folder, with ``/``
+            behind its name, stands for all in it.
+    """
+
+    files: list[str]
+    left_out: list[str]
+
+    def __add__(self, other: "Found") -> "Found":  # type: ignore[override]
+        return Found(self.files + other.files, self.left_out + other.left_out)
+
+
+def expand(inputs: Iterable[str]) -> Found:
+    """Find the files of paths, globs and folders.
 
     A literal path wins over a glob, so a file called ``a[1].csv`` can be named. Of a folder all files are taken, those
-    of its folders too, but what is hidden or begins with ``_``, as other programs call what is no data (``_SUCCESS``).
+    of its folders too, but what is hidden.
 
     Raises:
-        UsageError: one is missing or matches nothing; or stdin stands beside other inputs.
+        UsageError: one is missing or matches nothing; two are the same file; or stdin stands beside other inputs.
     """
-    files: list[str] = []
-    for name in inputs:
-        if is_address(name):
-            found = object_store.files_of(name)
-            if not found:
-                raise UsageError(f"the input {name} is not there, or a folder without files; check the address.")
-            files += found
-            continue
-        if name == STDIN or os.path.exists(name):
-            files += _part_files(name) if name != STDIN and os.path.isdir(name) else [name]
-            continue
-        matches = sorted(filter(os.path.exists, glob.glob(name, recursive=True)))
-        if not matches:
-            raise UsageError(f"the input {name} is not there{_advice(name)}")
-        recursive = "**" in name  # which finds a folder's files by itself
-        for match in matches:
-            if not os.path.isdir(match):
-                files.append(match)
-            elif not recursive:
-                files += _part_files(match)
-    if STDIN in files and len(files) > 1:
+    found = sum(map(_found, inputs), Found([], []))
+    if STDIN in found.files and len(found.files) > 1:
         raise UsageError("stdin (-) can only be the one input; it cannot stand beside other files.")
-    return files
+    seen: dict[Hashable, str] = {}
+    for name in filter(is_repeatable, found.files):
+        same = identity(name)
+        if same in seen:
+            what = f"{name} is named twice" if seen[same] == name else f"{seen[same]} and {name} are the same file"
+            raise UsageError(f"{what}, so its rows would be scored twice; name it once, or take the link away.")
+        seen[same] = name
+    return found
+
+
+def identity(path: str) -> Hashable:
+    """Return what all names of one file have in common, symbolic and hard links included; of an address itself."""
+    if is_address(path):
+        return path
+    status = os.stat(path)
+    # Numbers of files with one name are left alone: not every network file system has unique ones.
+    return (status.st_dev, status.st_ino) if status.st_nlink > 1 else os.path.realpath(path)
 
 
 def found_files(folder: str) -> list[str]:
@@ -65,38 +79,59 @@ def found_files(folder: str) -> list[str]:
         ScorerError: it cannot be looked into.
     """
     if is_address(folder):
-        return object_store.files_of(folder)
-    return _walked(folder) if os.path.isdir(folder) else []
+        return object_store.files_of(folder)[0]
+    return _walked(folder).files if os.path.isdir(folder) else []
 
 
-def _part_files(folder: str) -> list[str]:
+def _found(name: str) -> Found:
+    if is_address(name):
+        of_store = Found(*object_store.files_of(name))
+        if not of_store.files:
+            raise UsageError(f"the input {name} is not there, or a folder without files; check the address.")
+        return of_store
+    if name == STDIN or os.path.exists(name):
+        return _part_files(name) if name != STDIN and os.path.isdir(name) else Found([name], [])
+    matches = sorted(filter(os.path.exists, glob.glob(name, recursive=True)))
+    if not matches:
+        raise UsageError(f"the input {name} is not there{_advice(name)}")
+    found = Found([], [])
+    for match in matches:
+        if not os.path.isdir(match):
+            found += Found([match], [])
+        elif "**" not in name:  # which finds a folder's files by itself
+            found += _part_files(match)
+    return found
+
+
+def _part_files(folder: str) -> Found:
     found = _walked(folder)
-    for name in found:
+    for name in found.files:
         if not os.path.isfile(name):  # a pipe would be waited for, and a link that leads nowhere is a file that is lost
             raise UsageError(
                 f"{name}, in the input folder {folder}, is no regular file; take it out, or name the files."
             )
-    if not found:
+    if not found.files:
         raise UsageError(f"the input {folder} is a folder without any file; name one that holds the files to score.")
     return found
 
 
-def _walked(folder: str) -> list[str]:
-    found = []
+def _walked(folder: str) -> Found:
+    found = Found([], [])
     try:
         for path, folders, names in os.walk(folder, onerror=_raise, followlinks=True):
             # A link to a folder that this one is in leads round in circles, and to nothing new.
             inside = Path(os.path.realpath(path))
+            found.left_out.extend(os.path.join(path, name) for name in names if is_hidden(name))
+            found.left_out.extend(os.path.join(path, name, "") for name in folders if is_hidden(name))
             folders[:] = [
                 name
                 for name in folders
-                if not name.startswith((".", "_"))
-                and not inside.is_relative_to(os.path.realpath(os.path.join(path, name)))
+                if not is_hidden(name) and not inside.is_relative_to(os.path.realpath(os.path.join(path, name)))
             ]
-            found += [os.path.join(path, name) for name in names if not name.startswith((".", "_"))]
+            found.files.extend(os.path.join(path, name) for name in names if not is_hidden(name))
     except OSError as error:
         raise ScorerError(f"the folder {error.filename} cannot be read: {error.strerror}.") from error
-    return sorted(found)
+    return Found(sorted(found.files), sorted(found.left_out))
 
 
 def _raise(error: OSError) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from scorer.base.errors import ScorerError, UsageError
 from scorer.storage.address import INSTALL, WEB, scheme_of
+from scorer.storage.hidden import hidden_part
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -97,20 +98,22 @@ def stamp_of(address: str) -> list[Any] | None:
     return [found.get("size"), next((str(found[tag]) for tag in _TAGS if found.get(tag)), None)]
 
 
-def files_of(address: str) -> list[str]:
-    """The objects that an address, a glob or a folder of a store means; sorted, empty where there is none.
+def files_of(address: str) -> tuple[list[str], list[str]]:
+    """The objects that an address, a glob or a folder of a store means, and what is left out of folders; both sorted.
 
-    Of a folder all are taken but what is hidden or begins with ``_``, as of a local one.
+    Of a folder all are taken but what is hidden, as of a local one.
 
     Raises:
         ScorerError: the store cannot be asked.
     """
     found = information(address)
     if scheme_of(address) in WEB:  # which has neither folders nor globs: a ? begins the query
-        return [address] if found is not None else []
+        return [address] if found is not None else [], []
     if found is not None:
-        return [address] if found["type"] != "directory" else _in_folder(address)
-    store, files = filesystem(address), []
+        return ([address], []) if found["type"] != "directory" else _in_folder(address)
+    store = filesystem(address)
+    files: list[str] = []
+    left_out: list[str] = []
     with store_errors(address, "read"):
         matches = store.glob(address, detail=True)
     recursive = "**" in address  # which finds a folder's files by itself
@@ -118,21 +121,27 @@ def files_of(address: str) -> list[str]:
         if match["type"] != "directory":
             files.append(_address(address, name))
         elif not recursive:
-            files += _in_folder(_address(address, name))
-    return files
+            of_folder = _in_folder(_address(address, name))
+            files += of_folder[0]
+            left_out += of_folder[1]
+    return files, left_out
 
 
-def _in_folder(address: str) -> list[str]:
+def _in_folder(address: str) -> tuple[list[str], list[str]]:
     store = filesystem(address)
     with store_errors(address, "read"):
         names = store.find(address)
         inside = len(store._strip_protocol(address).rstrip("/")) + 1
-    # A name that ends with / stands for a folder: some tools put such an object there.
-    return sorted(
-        _address(address, name)
-        for name in names
-        if not name.endswith("/") and not any(part.startswith((".", "_")) for part in name[inside:].split("/"))
-    )
+    files, left_out = [], set()
+    for name in names:
+        if name.endswith("/"):  # it stands for a folder: some tools put such an object there
+            continue
+        hidden = hidden_part(name[inside:])
+        if hidden is None:
+            files.append(_address(address, name))
+        else:
+            left_out.add(_address(address, name[:inside] + hidden))
+    return sorted(files), sorted(left_out)
 
 
 def _address(beside: str, name: str) -> str:

@@ -4,6 +4,7 @@ import array
 import fcntl
 import gzip
 import io
+import json
 import os
 import subprocess
 import sys
@@ -23,8 +24,8 @@ def test_a_literal_path_wins_over_a_glob_and_globs_are_sorted(tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     for name in ("b.csv", "a.csv", "x[1].csv", "x1.csv"):
         (tmp_path / name).touch()
-    assert expand(["b.csv", "[ab].csv"]) == ["b.csv", "a.csv", "b.csv"]
-    assert expand(["x[1].csv"]) == ["x[1].csv"]
+    assert expand(["x1.csv", "[ab].csv"]).files == ["x1.csv", "a.csv", "b.csv"]
+    assert expand(["x[1].csv"]).files == ["x[1].csv"]
     for name, message in (
         ("none.csv", "the input none.csv is not there; check its name and its folder."),
         ("*.jsonl", "the input *.jsonl is not there (no file matches); see with ls what does."),
@@ -37,12 +38,17 @@ def test_a_literal_path_wins_over_a_glob_and_globs_are_sorted(tmp_path, monkeypa
 
 
 def test_a_folder_is_its_part_files_sorted_and_what_is_hidden_is_none(tmp_path):
-    names = ["b.csv", "a.csv", "day=2/part-0.csv", "day=1/part-1.csv", "day=1/part-0.csv"]
-    for name in (*names, "_SUCCESS", ".a.csv.crc", "_temporary/x.csv", "day=1/.hidden"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    assert expand([str(tmp_path)]) == sorted(str(tmp_path / name) for name in names)
-    assert expand([f"{tmp_path}/day=*"]) == sorted(str(tmp_path / name) for name in names if "day" in name)
+    names = ["b.csv", "a.csv", "day=2/part-0.csv", "day=1/part-1.csv", "day=1/part-0.csv", "_day=3/_hour=1/part-0.csv"]
+    hidden = ["_SUCCESS", ".a.csv.crc", "_temporary/", "day=1/.hidden", "_day=3/_SUCCESS", ".cache=1/"]
+    for name in (*names, *hidden, "_temporary/x.csv", ".cache=1/y.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).mkdir(exist_ok=True) if name.endswith("/") else (tmp_path / name).touch()
+    found = expand([str(tmp_path)])
+    assert found.files == sorted(str(tmp_path / name) for name in names)
+    assert found.left_out == sorted(f"{tmp_path}/{name}" for name in hidden)
+    days = expand([f"{tmp_path}/day=*"])
+    assert days.files == sorted(str(tmp_path / name) for name in names if name.startswith("day"))
+    assert days.left_out == [f"{tmp_path}/day=1/.hidden"]
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="is a folder without any file; name one that holds the files to score"):
         expand([str(tmp_path / "empty")])
@@ -55,13 +61,55 @@ def test_links_in_a_folder_are_followed_and_do_not_lead_in_circles(tmp_path):
     (tmp_path / "in" / "b.csv").touch()
     (tmp_path / "in" / "link").symlink_to("../real")
     (tmp_path / "in" / "sub" / "round").symlink_to("../../in")
-    assert expand([str(tmp_path / "in")]) == [
+    assert expand([str(tmp_path / "in")]).files == [
         str(tmp_path / "in" / "b.csv"),
         str(tmp_path / "in" / "link" / "deep" / "a.csv"),
     ]
     (tmp_path / "in" / "nowhere").symlink_to("gone")
     with pytest.raises(UsageError, match=r"nowhere, in the input folder .* is no regular file; take it out"):
         expand([str(tmp_path / "in")])
+
+
+def test_a_file_is_scored_once_whatever_its_names(score, tmp_path):
+    lake = tmp_path / "lake"
+    (lake / "day=2").mkdir(parents=True)
+    (lake / "day=2" / "a.csv").write_text("text\ngood\n")
+    twice = "so its rows would be scored twice; name it once, or take the link away."
+    (lake / "latest.csv").symlink_to("day=2/a.csv")
+    given = f"{lake}/day=2/a.csv"
+    for inputs, what in (
+        ([lake], f"{given} and {lake}/latest.csv are the same file"),
+        ([given, given], f"{given} is named twice"),
+        ([f"{lake}/day=2/*.csv", given], f"{given} is named twice"),
+        ([given, f"{lake}/./day=2/a.csv"], f"{given} and {lake}/./day=2/a.csv are the same file"),
+    ):
+        result = score(*inputs, "-o", tmp_path / "out.csv")
+        assert (result.code, f"{what}, {twice}" in result.err) == (2, True), result.err
+    (lake / "latest.csv").unlink()
+    (lake / "current").symlink_to("day=2")
+    assert "are the same file" in score(lake, "-o", tmp_path / "out.csv").err
+    (lake / "current").unlink()
+    (lake / "b.csv").hardlink_to(given)
+    assert "are the same file" in score(lake, "-o", tmp_path / "out.csv").err
+    assert not (tmp_path / "out.csv").exists()
+    (lake / "b.csv").unlink()
+    (lake / "b.csv").write_bytes((lake / "day=2" / "a.csv").read_bytes())  # equal, but another file
+    assert score(lake, "-o", tmp_path / "out.csv").code == 0
+
+
+def test_what_is_left_out_of_a_folder_is_said_and_counted(score, tmp_path):
+    for name in ("_day=1/a.csv", "_SUCCESS", "_temporary/0/b.csv", ".a.csv.crc"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_text("text\ngood\n")
+    result = score(tmp_path / "in", "-o", tmp_path / "out.csv", "--summary", tmp_path / "run.json")
+    assert result.code == 0
+    folder = tmp_path / "in"
+    assert (
+        "Note: 3 names in input folders are left out, for they begin with . or _: "
+        f"{folder}/.a.csv.crc, {folder}/_SUCCESS, {folder}/_temporary/."
+    ) in result.err
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert (record["rows_scored"], record["names_left_out"]) == (1, 3)
 
 
 @pytest.mark.parametrize("option", ["-o", "--rejects", "--summary", "--metrics"])

@@ -65,10 +65,13 @@ def test_objects_are_scored_to_the_bytes_of_files(score, store, tmp_path, monkey
 
 
 def test_a_folder_and_a_glob_are_their_objects_in_order(score, store):
-    for name in ("b.jsonl", "a.jsonl", "day=1/c.jsonl", "_SUCCESS", ".part.crc", "_log/d.jsonl"):
+    for name in ("b.jsonl", "a.jsonl", "day=1/c.jsonl", "_day=2/d.jsonl", "_SUCCESS", ".part.crc", "_log/d.jsonl"):
         store.pipe_file(f"/lake/{name}", jsonl(ROWS[:2]))
-    rows = [line.split(",")[1] for line in score("memory://lake", "--source").out.splitlines()[1:]]
-    assert rows[::2] == ["memory://lake/a.jsonl", "memory://lake/b.jsonl", "memory://lake/day=1/c.jsonl"]
+    whole = score("memory://lake", "--source")
+    rows = [line.split(",")[1] for line in whole.out.splitlines()[1:]]
+    assert rows[::2] == [f"memory://lake/{name}" for name in ("_day=2/d.jsonl", "a.jsonl", "b.jsonl", "day=1/c.jsonl")]
+    assert "3 names in input folders are left out" in whole.err
+    assert "memory://lake/.part.crc, memory://lake/_SUCCESS, memory://lake/_log/." in whole.err
     rows = [line.split(",")[1] for line in score("memory://lake/?.jsonl", "--source").out.splitlines()[1:]]
     assert rows[::2] == ["memory://lake/a.jsonl", "memory://lake/b.jsonl"]
 
