@@ -159,7 +159,10 @@ class _Worker:
             assert self._problem is not None
             return _unscored(part, self._problem)
         if self._begin(number) > _TRIES:
-            died = f"its worker died {_TRIES} times, perhaps for its memory."
+            died = (
+                f"its worker died {_TRIES} times: out of memory, or a library aborted over what is in the file. "
+                f"`score {part.source}` alone tells which by its exit code: 137 or 134."
+            )
             return _unscored(part, ScorerError(died))
         return self._scorer(part)
 

@@ -4,6 +4,7 @@ import base64
 import json
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 
 _NOT_FINITE = {"nan": '"NaN"', "inf": '"Infinity"', "-inf": '"-Infinity"'}
@@ -58,7 +59,7 @@ def is_text_type(kind: pa.DataType) -> bool:
     """
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    return is_string_type(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+    return is_string_type(kind) or (is_bytes_type(kind) and not pa.types.is_fixed_size_binary(kind))
 
 
 def bytes_of(batch: pa.RecordBatch) -> int:
@@ -114,6 +115,8 @@ def _plain(scalar: pa.Scalar) -> str:
     kind = scalar.type
     if pa.types.is_timestamp(kind) and kind.tz is not None:  # an instant: no database of zones is needed to tell it
         return f'{_plain(pa.scalar(scalar.value, pa.timestamp(kind.unit)))[:-1]}Z"'
+    if pa.types.is_float16(kind):  # pyarrow gives the digits of a double
+        return _float16(scalar.as_py())
     spelled = scalar.cast(pa.string()).as_py()
     if spelled.startswith("<"):  # pyarrow's remark that it is beyond the calendar
         spelled = str(scalar.value)
@@ -123,6 +126,14 @@ def _plain(scalar: pa.Scalar) -> str:
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_decimal(kind):
         return str(spelled)
     return _quoted(spelled.replace(" ", "T", 1))
+
+
+def _float16(value: float) -> str:
+    """
+    >>> _float16(0.0999755859375), _float16(65504.0), _float16(float("nan"))
+    ('0.1', '65500.0', '"NaN"')
+    """
+    return _NOT_FINITE.get(str(value)) or np.format_float_positional(np.float16(value), trim="0")
 
 
 def _map(scalar: pa.MapScalar) -> str:

@@ -1,9 +1,9 @@
 """Parquet to parsed records: row groups streamed, only the needed columns read, every value with its type."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,8 +13,8 @@ from scorer.base.errors import InputError, UsageError
 from scorer.rows.arrow_value import ArrowValue, bytes_of, is_bytes_type, is_string_type, is_text_type, json_text
 from scorer.rows.columns import Selection
 from scorer.rows.input_file import InputFile, Source
+from scorer.rows.parquet_types import TypedFile, open_parquet
 from scorer.rows.record import Parsed, Position, Reason
-from scorer.storage.digest import DigestingReader
 from scorer.storage.inputs import opened_file, opened_seekable
 
 # Values of rows that are decoded at a time, in bytes, and rows at most: how long a value in a dictionary is, is only
@@ -25,7 +25,7 @@ _PIECE = 1 << 20
 
 
 class ParquetFile(InputFile):
-    """An open Parquet file; its digests get it row group by row group, as far as records were read.
+    """An open Parquet file; its digests get all of it before its first record.
 
     Args:
         source: the file.
@@ -41,11 +41,11 @@ class ParquetFile(InputFile):
         self._is_first = source.is_first
         self._stream = stream
         self._content = source.content
-        self._unread = DigestingReader(cast(BinaryIO, DigestingReader(stream, source.content)), source.consumed)
+        self._consumed = source.consumed
         with reading(source.path):
-            self._file = open_parquet(stream)
-            self.schema = self._schema = self._file.schema_arrow
-        self.columns = tuple(self._schema.names)
+            self._file = TypedFile(stream)
+            self.schema = self._schema = self._file.schema
+            self.columns = tuple(self._schema.names)
 
     def records(self, selection: Selection) -> Iterator[Parsed]:
         names = self._schema.names
@@ -53,23 +53,24 @@ class ParquetFile(InputFile):
             check_text(self._path, self._schema, selection.text)
         # Without the text all is rejected, and whoever looks at the rejects wants to see what is there instead.
         needed = {selection.text, *selection.carried} if selection.text in names else set(names)
+        check_times(self._path, self._file, needed)
+        self._digest()
+        columns = [name for name in names if name in needed]
         before = 0
         for number in range(self._file.metadata.num_row_groups):
             group = self._file.metadata.row_group(number)
-            self._digest_to(_end(group))
-            columns = [name for name in names if name in needed]
             for batch in _batches(self._path, self._file, number, _batch_rows(group), columns):
                 yield from _parsed(self._path, before, batch, selection.text, self._limit)
                 before += batch.num_rows
-        self._digest_to(None)
 
-    def _digest_to(self, end: int | None) -> None:
-        """Read the file once more, from where its digests are, to an offset or to the end."""
+    def _digest(self) -> None:
+        """Read the whole file once more. Where its row groups end cannot be asked for, see `TypedFile.metadata`."""
         before = self._stream.tell()
-        self._stream.seek(self._content.count)
-        while end is None or self._content.count < end:
-            if not self._unread.read(_PIECE if end is None else min(_PIECE, end - self._content.count)):
-                break
+        self._stream.seek(0)
+        while data := self._stream.read(_PIECE):
+            self._content.update(data)
+        self._content.update(b"")
+        self._consumed.update(self._content.digest.encode())
         self._stream.seek(before)
 
 
@@ -96,30 +97,49 @@ def rows_of(path: str) -> int:
         return int(open_parquet(stream).metadata.num_rows)
 
 
+def schema_of(path: str) -> pa.Schema:
+    """Read the columns of a Parquet file, with their types.
+
+    Raises:
+        InputError: it is no Parquet file, or damaged.
+        ScorerError: it cannot be read.
+    """
+    with opened_file(path) as stream, reading(path):
+        return TypedFile(stream).schema
+
+
 @contextlib.contextmanager
 def reading(source: str) -> Iterator[None]:
     """What pyarrow says against a file is about the file; what the system says passes."""
     try:
         yield
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{source} has a column name that is not UTF-8, as Parquet needs it ({error}). Write it again with other names."
+        ) from error
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
+        raise InputError(f"{source} {_problem(error)}") from error
+
+
+def _problem(error: Exception) -> str:
+    """What pyarrow cannot read, and what to do about it."""
+    found = str(error).rstrip(".")
+    if "crypt" in found:
+        return f"is encrypted, as a whole or in a column that is needed: {found}. Write it again without encryption."
+    if isinstance(error, pa.ArrowNotImplementedError):
+        return f"holds what cannot be read: {found}. Write it again without that, or with another type."
+    return f"is no Parquet file, cut short or damaged: {found}. Get it again."
+
+
+def check_times(source: str, file: TypedFile, needed: Set[str]) -> None:
+    """Raise `InputError` if a needed column holds times that would become others."""
+    for name in sorted(file.unfit & needed):
         raise InputError(
-            f"{source} is no Parquet file, cut short or damaged: {str(error).rstrip('.')}. Get it again."
-        ) from error
-
-
-def open_parquet(stream: BinaryIO) -> pq.ParquetFile:
-    """Open a file whose pages are read as they are needed, and checked where they have checksums.
-
-    Raises:
-        ArrowInvalid, OSError: it is none, or its directory contradicts itself.
-    """
-    file = pq.ParquetFile(stream, buffer_size=_PIECE, pre_buffer=False, page_checksum_verification=True)
-    found = sum(file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups))
-    if found != file.metadata.num_rows:
-        raise pa.ArrowInvalid(f"its row groups have {found} rows, its directory says {file.metadata.num_rows}")
-    return file
+            f"{source}: the column {name!r} has INT96 times that 64 bits cannot hold: beyond the range of nanoseconds, "
+            "and with nanoseconds beside them. Leave it out, or write it again with another type."
+        )
 
 
 def check_text(source: str, schema: pa.Schema, column: str) -> None:
@@ -133,33 +153,21 @@ def check_text(source: str, schema: pa.Schema, column: str) -> None:
         )
 
 
-def _end(group: pq.RowGroupMetaData) -> int:
-    """Where a row group ends in its file."""
-    ends = [0]
-    for number in range(group.num_columns):
-        column = group.column(number)
-        first = column.data_page_offset
-        if column.dictionary_page_offset is not None:
-            first = min(first, column.dictionary_page_offset)
-        ends.append(first + column.total_compressed_size)
-    return max(ends)
-
-
 def _batch_rows(group: pq.RowGroupMetaData) -> int:
     """Rows to decode at a time; from the file alone, so that every run cuts it alike."""
     row_bytes = group.total_byte_size // max(1, group.num_rows)
     return max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(1, row_bytes)))
 
 
-def _batches(source: str, file: pq.ParquetFile, group: int, rows: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    batches = file.iter_batches(rows, row_groups=[group], columns=columns, use_threads=False)
+def _batches(source: str, file: TypedFile, group: int, rows: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    batches, wanted = file.batches(group, rows, columns), frozenset(columns)
     while True:
         with reading(source):
             batch = next(batches, None)
         if batch is None:
             return
         # By number: two columns that nobody needs may have one name.
-        yield batch.select([at for at, name in enumerate(batch.schema.names) if name in columns])
+        yield batch.select([at for at, name in enumerate(batch.schema.names) if name in wanted])
 
 
 def _parsed(source: str, before: int, batch: pa.RecordBatch, text: str, limit: int) -> Iterator[Parsed]:
@@ -183,9 +191,21 @@ def _undecodable(columns: dict[str, pa.Array], text: str) -> dict[int, Reason]:
         nested = pa.types.is_nested(values.type)  # texts may be in there
         if not (nested or is_string_type(values.type) or (name == text and is_text_type(values.type))):
             continue
-        if not _is_utf8(values):  # a copy of each: a slice of a list would still have the others' texts
-            found |= {row: "invalid_encoding" for row in range(len(values)) if not _is_utf8(values.take([row]))}
+        if not _is_utf8(values):
+            found |= {row: "invalid_encoding" for row in range(len(values)) if not _decodes(values[row])}
     return found
+
+
+def _decodes(scalar: pa.Scalar) -> bool:
+    """Return False if a value is, or holds, text or bytes of a text that are no UTF-8."""
+    try:
+        if scalar.is_valid and is_bytes_type(scalar.type):
+            scalar.as_buffer().to_pybytes().decode()
+        else:
+            json_text(scalar).encode()  # what is no UTF-8 stands there as halves of surrogate pairs
+    except UnicodeError:
+        return False
+    return True
 
 
 def _is_utf8(values: pa.Array) -> bool:
@@ -202,8 +222,8 @@ def _too_long(column: pa.Array | None, limit: int) -> list[int]:
     if column is None or not is_text_type(column.type):
         return []
     values = column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column
-    if pa.types.is_string_view(values.type):
-        values = values.cast(pa.large_string())
+    if pa.types.is_string_view(values.type) or pa.types.is_binary_view(values.type):
+        values = values.cast(pa.large_binary())
     return pc.indices_nonzero(pc.greater(pc.binary_length(values), limit)).to_pylist()
 
 

@@ -7,20 +7,8 @@ import pyarrow as pa
 from scorer.base.errors import UsageError
 from scorer.rows.arrow_value import is_string_type
 from scorer.rows.formats import PARQUET
-from scorer.rows.parquet_reader import open_parquet, reading
+from scorer.rows.parquet_reader import schema_of
 from scorer.rows.reader import Inputs
-from scorer.storage.inputs import opened_file
-
-
-def schema_of(path: str) -> pa.Schema:
-    """The columns of a Parquet file, as it is read.
-
-    Raises:
-        InputError: it is none.
-        ScorerError: it cannot be read.
-    """
-    with opened_file(path) as stream, reading(path):
-        return open_parquet(stream).schema_arrow
 
 
 def carried_fields(inputs: Inputs, schemas: dict[str, pa.Schema], names: Sequence[str]) -> list[pa.Field]:
@@ -44,17 +32,18 @@ def carried_fields(inputs: Inputs, schemas: dict[str, pa.Schema], names: Sequenc
     where: dict[str, str] = {}
     missing: set[str] = set()
     for path in inputs.files:
-        schema = schemas.get(path)
+        # A schema itself looks a name up among all of them, and makes each a string first.
+        fields = {field.name: field for field in schemas[path]} if path in schemas else None
         for name in names:
-            if schema is not None and name not in schema.names:
+            field = pa.field(name, pa.string()) if fields is None else fields.get(name)
+            if field is None:
                 missing.add(name)
                 continue
-            field = schema.field(name) if schema is not None else pa.field(name, pa.string())
             before = found.get(name)
             kind = field.type if before is None else _common(before.type, field.type)
             if kind is None:
                 one = f"{path} has the column {name!r} as {field.type}"
-                one = one if schema is not None else f"values of {path} are text, so its {name!r} would be, too"
+                one = one if fields is not None else f"values of {path} are text, so its {name!r} would be, too"
                 raise UsageError(
                     f"{one}; {where[name]} has it as {found[name].type}, and a Parquet column has one type. Write CSV or JSONL instead, or score the files one by one."
                 )

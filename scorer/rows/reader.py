@@ -108,7 +108,7 @@ class Reader:
     @property
     def input_hash(self) -> str:
         """The sha256 of the raw input up to the last record that was read, hexadecimal; of UTF-16 its UTF-8 form, of
-        compressed files what they hold, of Parquet whole row groups."""
+        compressed files what they hold, of Parquet whole files."""
         return self._hash_at_record.hexdigest()
 
     @property

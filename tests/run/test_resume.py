@@ -68,7 +68,8 @@ def test_a_rerun_says_where_it_resumes_and_ends_with_the_same_bytes(score, folde
 
 
 def test_a_run_of_several_inputs_resumes_in_whichever_it_stopped(score, folder, interrupted):
-    inputs = [folder / "in.csv", folder / "in.jsonl", folder / "in.csv"]
+    inputs = [folder / "in.csv", folder / "in.jsonl", folder / "again.csv"]
+    inputs[2].write_bytes(inputs[0].read_bytes())
     score(*inputs, "-o", folder / "whole.csv")
     for count in (3, 5, 5):
         assert interrupted(count, *inputs, "-o", folder / "out.csv").code == 143

@@ -1,0 +1,174 @@
+"""Parquet columns with the types that are meant, where pyarrow reads them as something else: INT96 times, enums."""
+
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+_PIECE = 1 << 20
+_INT96_ROWS = 1 << 16
+
+
+class TypedFile:
+    """An open Parquet file whose columns have the types that they are meant to have.
+
+    INT96, in which Spark, Hive and Impala write times, has room for any day and for nanoseconds. pyarrow reads it as 64
+    bits of nanoseconds unless told otherwise, and a time before 1677-09-22 or after 2262-04-11 becomes another one. Here
+    it is microseconds, or nanoseconds in a file that needs these. ENUM is UTF-8 by Parquet's specification, so it is text.
+
+    Args:
+        stream: the file's bytes, seekable.
+
+    Attributes:
+        schema: columns and their types.
+        unfit: names of columns with a time that is in neither unit exactly what the file says.
+        metadata: the file's, as pyarrow has it. What it says of a column chunk must not be asked for: where a column is
+            encrypted, or a byte of the directory is damaged, pyarrow aborts the process.
+
+    Raises:
+        ArrowException, OSError, UnicodeDecodeError: it is no Parquet file, or its directory contradicts itself.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._file = open_parquet(stream)
+        self.unfit: frozenset[str] = frozenset()
+        leaves = [self._file.schema.column(number) for number in range(len(self._file.schema))]
+        times = [leaf.physical_type == "INT96" for leaf in leaves]
+        if any(times):
+            unit, self.unfit = _int96_unit(stream, _fields_with(self._file.schema_arrow, times))
+            self._file = open_parquet(stream, unit)
+        self.metadata = self._file.metadata
+        self.schema = self._file.schema_arrow
+        enums = [leaf.logical_type.type == "ENUM" for leaf in leaves]
+        self._enums = frozenset(_fields_with(self.schema, enums))
+        if self._enums:
+            flags = iter(enums)
+            fields = [field.with_type(_with_text(field.type, flags)) for field in self.schema]
+            self.schema = pa.schema(fields, self.schema.metadata)
+
+    def batches(self, group: int, rows: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Yield a row group's rows, at most ``rows`` at a time, with the columns of these names."""
+        for batch in self._file.iter_batches(rows, row_groups=[group], columns=list(columns), use_threads=False):
+            for at, name in enumerate(batch.schema.names):
+                if name in self._enums:
+                    field = self.schema.field(name)
+                    options = pc.CastOptions(field.type, allow_invalid_utf8=True)  # which costs its row alone, later
+                    batch = batch.set_column(at, field, batch.column(at).cast(options=options))
+            yield batch
+
+
+def open_parquet(stream: BinaryIO, int96_unit: str | None = None) -> pq.ParquetFile:
+    """Open a file whose pages are read as they are needed, and checked where they have checksums.
+
+    Raises:
+        ArrowException, OSError, UnicodeDecodeError: it is none, or its directory contradicts itself.
+    """
+    file = pq.ParquetFile(
+        stream,
+        buffer_size=_PIECE,
+        pre_buffer=False,
+        page_checksum_verification=True,
+        coerce_int96_timestamp_unit=int96_unit,
+    )
+    found = sum(file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups))
+    if found != file.metadata.num_rows:
+        raise pa.ArrowInvalid(f"its row groups have {found} rows, its directory says {file.metadata.num_rows}")
+    return file
+
+
+def _fields_with(schema: pa.Schema, flags: Sequence[bool]) -> list[str]:
+    """Return the names of the fields that hold a flagged leaf; ``flags`` are of the file's leaves, in order."""
+    found, at = [], 0
+    for field in schema:
+        count = _leaf_count(field.type)
+        if any(flags[at : at + count]):
+            found.append(field.name)
+        at += count
+    return found
+
+
+def _leaf_count(kind: pa.DataType) -> int:
+    """Return how many of a file's leaf columns make a type.
+
+    >>> _leaf_count(pa.map_(pa.string(), pa.struct({"a": pa.int8(), "b": pa.list_(pa.int8())})))
+    3
+    """
+    if isinstance(kind, pa.BaseExtensionType):
+        return _leaf_count(kind.storage_type)
+    if pa.types.is_map(kind):
+        return _leaf_count(kind.key_type) + _leaf_count(kind.item_type)
+    if not pa.types.is_nested(kind):
+        return 1
+    return sum(_leaf_count(kind.field(number).type) for number in range(kind.num_fields))
+
+
+def _with_text(kind: pa.DataType, flags: Iterator[bool]) -> pa.DataType:
+    """Return a type whose flagged leaves are text; takes as many flags as it has leaves."""
+    if pa.types.is_struct(kind):
+        return pa.struct([_field_with_text(kind.field(number), flags) for number in range(kind.num_fields)])
+    if pa.types.is_map(kind):
+        key = _field_with_text(kind.key_field, flags)
+        return pa.map_(key, _field_with_text(kind.item_field, flags), keys_sorted=kind.keys_sorted)
+    if pa.types.is_large_list(kind):
+        return pa.large_list(_field_with_text(kind.value_field, flags))
+    if pa.types.is_list(kind):
+        return pa.list_(_field_with_text(kind.value_field, flags))
+    for _ in range(_leaf_count(kind) - 1):  # of a fixed-size list or an extension, in which no writer puts enums
+        next(flags)
+    return pa.string() if next(flags) and pa.types.is_binary(kind) else kind
+
+
+def _field_with_text(field: pa.Field, flags: Iterator[bool]) -> pa.Field:
+    return field.with_type(_with_text(field.type, flags))
+
+
+def _int96_unit(stream: BinaryIO, columns: Sequence[str]) -> tuple[str, frozenset[str]]:
+    """Decide the unit of a file's INT96 times, and name the columns that hold one which it does not fit.
+
+    All times are read in three units, and what they differ by tells: seconds hold every INT96 time but its fraction.
+    """
+    files = {unit: open_parquet(stream, unit) for unit in ("s", "us", "ns")}
+    unfit: dict[str, set[str]] = {"us": set(), "ns": set()}
+    for name in columns:
+        try:
+            batches = [file.iter_batches(_INT96_ROWS, columns=[name], use_threads=False) for file in files.values()]
+            for of_each in zip(*batches, strict=True):
+                for leaves in zip(*map(_time_leaves, of_each), strict=True):
+                    if leaves[0].type != leaves[1].type:  # those of other types are as they are in each file
+                        _note_unfit(name, unfit, *(leaf.drop_null().cast(pa.int64()).to_numpy() for leaf in leaves))
+        except (pa.ArrowException, OSError):  # damaged or encrypted, which is an error only if it is needed
+            continue
+    unit = "ns" if unfit["us"] and not unfit["ns"] else "us"
+    return unit, frozenset(unfit[unit])
+
+
+def _note_unfit(
+    name: str, unfit: dict[str, set[str]], seconds: np.ndarray, micros: np.ndarray, nanos: np.ndarray
+) -> None:
+    """Note a column under each unit that does not hold all of its times; int64 (times,) each, the same times."""
+    # Modulo 2^64, so it is right also where nanoseconds are beyond their range.
+    rest = nanos.view(np.uint64) - micros.view(np.uint64) * np.uint64(1000)
+    if not ((micros // 10**6 == seconds) & (rest == 0)).all():
+        unfit["us"].add(name)
+    if not (nanos // 10**9 == seconds).all():
+        unfit["ns"].add(name)
+
+
+def _time_leaves(array: pa.Array | pa.RecordBatch) -> Iterator[pa.Array]:
+    """Yield the times in a column or in all columns of a batch, however deep, as flat arrays."""
+    if isinstance(array, pa.RecordBatch):
+        for column in array.columns:
+            yield from _time_leaves(column)
+    elif pa.types.is_timestamp(array.type):
+        yield array
+    elif pa.types.is_struct(array.type):
+        for field in array.flatten():
+            yield from _time_leaves(field)
+    elif pa.types.is_map(array.type):
+        yield from _time_leaves(array.keys)
+        yield from _time_leaves(array.items)
+    elif pa.types.is_nested(array.type):
+        yield from _time_leaves(array.flatten())
