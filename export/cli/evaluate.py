@@ -6,17 +6,20 @@ from typing import Any
 import click
 
 from export.cli.options import (
-    FILE,
     LABELLED_COLUMNS,
     QUIET,
+    READ_AS_SCORE,
     THREADS,
     Condition,
+    check_inputs,
     columns_of,
+    fill,
     refuse_unused,
     split_names,
 )
 from scorer.base.errors import UsageError
-from scorer.cli.options import DEBUG
+from scorer.cli.options import DEBUG, READING, files
+from scorer.rows.input_options import InputOptions
 
 EXAMPLES = """\b
 Examples:
@@ -27,7 +30,8 @@ Examples:
 
 @click.command(epilog=EXAMPLES)
 @click.argument("bundles", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="BUNDLE...")
-@click.option("--data", required=True, type=FILE, metavar="FILE", help="CSV, TSV, JSONL or Parquet with labels.")
+@click.option("--data", required=True, shell_complete=files, metavar="FILE", help=f"Labelled texts. {READ_AS_SCORE}")
+@READING
 @LABELLED_COLUMNS
 @click.option(
     "--baseline/--no-baseline",
@@ -35,7 +39,12 @@ Examples:
     show_default=True,
     help="Compare with TF-IDF + logistic regression: trained on --train-file, else five-fold on the texts themselves.",
 )
-@click.option("--train-file", type=FILE, metavar="FILE", help="Labelled texts to train that baseline on.")
+@click.option(
+    "--train-file",
+    shell_complete=files,
+    metavar="FILE",
+    help="Labelled texts to train that baseline on, read like --data.",
+)
 @click.option(
     "-o",
     "--output",
@@ -71,14 +80,16 @@ def evaluate(bundles: tuple[Path, ...], output: Path | None, errors: Path | None
             Condition(errors is not None, "with --errors", ("most_errors",)),
         )
     )
+    reading = fill(InputOptions, options)
+    check_inputs({"--data": options["data"], "--train-file": options["train_file"]}, reading)
     from export.data import read_rows
     from export.evaluation import report
     from export.evaluation.evaluate import number_labels
     from scorer.model.scorer import Scorer
 
     columns, names = columns_of(options), split_names(options["label_names"])
-    rows = read_rows(options["data"], columns)
-    train_rows = read_rows(options["train_file"], columns) if options["train_file"] else None
+    rows = read_rows(options["data"], columns, reading)
+    train_rows = read_rows(options["train_file"], columns, reading) if options["train_file"] else None
     # Load every bundle and try every output first, so that an error in one comes before the first is scored.
     scorers = [
         Scorer(bundle, provider=options["provider"], precision=options["precision"], threads=options["threads"])

@@ -11,6 +11,9 @@ from click.core import ParameterSource
 from export.data_source import Columns
 from scorer.base.errors import UsageError
 from scorer.cli.options import together
+from scorer.rows.input_options import InputOptions
+from scorer.storage.address import refuse_credentials
+from scorer.storage.inputs import STDIN
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     Kind = TypeVar("Kind", bound=DataclassInstance)
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+READ_AS_SCORE = "As an input of `score`: CSV, TSV, JSONL or Parquet, a glob, a folder, an address, or - for stdin."
 
 QUIET = click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
 THREADS = click.option(
@@ -60,6 +65,27 @@ def fill(
 def columns_of(options: Mapping[str, Any]) -> Columns:
     """Return the columns that --text-column, --label-column and --group-column name."""
     return fill(Columns, options, {"text": "text_column", "label": "label_column", "group": "group_column"})
+
+
+def check_inputs(given: Mapping[str, str | None], reading: InputOptions) -> dict[str, tuple[str, ...]]:
+    """Find input files before anything heavy is imported.
+
+    Args:
+        given: inputs by option, as `score` takes them; None where the option is missing.
+        reading: how they are read.
+
+    Returns:
+        the files of each option that is given.
+
+    Raises:
+        UsageError: one is missing, of no known format, or stdin twice.
+    """
+    refuse_credentials(given.values())
+    found = {option: reading.inputs([name]).files for option, name in given.items() if name is not None}
+    from_stdin = [option for option, files in found.items() if STDIN in files]
+    if len(from_stdin) > 1:
+        raise UsageError(f"stdin (-) can be read once: {' and '.join(from_stdin)} cannot both be it.")
+    return found
 
 
 def split_names(given: str | None) -> tuple[str, ...] | None:

@@ -1,11 +1,13 @@
 """`score-model parity`: a bundle, compared with its PyTorch model; parses and delegates."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from export.cli.options import TEXT_COLUMN, THREADS, use_threads
-from scorer.cli.options import DEBUG
+from export.cli.options import READ_AS_SCORE, TEXT_COLUMN, THREADS, check_inputs, fill, use_threads
+from scorer.cli.options import DEBUG, READING, files
+from scorer.rows.input_options import InputOptions
 
 
 @click.command()
@@ -13,10 +15,11 @@ from scorer.cli.options import DEBUG
 @click.option(
     "--data",
     required=True,
-    type=click.Path(exists=True, path_type=str),
+    shell_complete=files,
     metavar="FILE",
-    help="Texts: CSV, TSV, JSONL or Parquet.",
+    help=f"Texts. {READ_AS_SCORE}",
 )
+@READING
 @TEXT_COLUMN
 @click.option(
     "--rows",
@@ -34,13 +37,22 @@ from scorer.cli.options import DEBUG
 @THREADS
 @DEBUG
 def parity(
-    bundle: Path, data: str, text_column: str | None, rows: int, encoder: str | None, threads: int | None, debug: bool
+    bundle: Path,
+    data: str,
+    text_column: str | None,
+    rows: int,
+    encoder: str | None,
+    threads: int | None,
+    debug: bool,
+    **reading: Any,
 ) -> None:
     """Compare BUNDLE with the PyTorch model it was made from, on real texts.
 
     fp32 logits may differ by 1e-4; the other precisions have to give the same label for 99% of the texts, chance
     allowed for.
     """
+    read = fill(InputOptions, reading)
+    check_inputs({"--data": data}, read)
     from export.bundle.parity_check import check_bundle
     from export.data import read_texts
     from export.encoder.load import load_encoder
@@ -53,7 +65,7 @@ def parity(
     model = load_encoder(
         name, max_length=loaded.manifest.max_length, revision=None if encoder else loaded.manifest.encoder["revision"]
     )
-    texts = read_texts(Path(data), text_column, rows)
+    texts = read_texts(data, text_column, rows, read)
     found, agreements = check_bundle(loaded, model, texts, threads or usable_cores())
     if found is not None:
         shapes = ", ".join(map(str, found.shapes[:4]))

@@ -1,16 +1,18 @@
 """`score-model train`: a bundle from labelled texts and an encoder; parses and delegates."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from export.classifier.settings import HeadSettings, WideSettings
 from export.cli import train_options
-from export.cli.options import Condition, columns_of, fill, refuse_unused, split_names, use_threads
+from export.cli.options import Condition, check_inputs, columns_of, fill, refuse_unused, split_names, use_threads
 from export.data_source import Columns, DataSource, LabelNames
 from export.training.settings import HEAD_ALONE, PRECISIONS, EncoderSettings, FitSettings, Settings, TuneSettings
 from scorer.base.errors import UsageError
+from scorer.rows.input_options import InputOptions
 
 if TYPE_CHECKING:
     from export.data import Dataset, Split
@@ -22,6 +24,10 @@ Examples:
   score-model train --train-file train.csv --test-file test.csv --label-column stars -o models/stars
   score-model train --encoder ./MiniLM --pooling mean --dataset stanfordnlp/imdb -o models/small
 """
+
+_INPUTS = {"--train-file": "train_file", "--test-file": "test_file", "--probes": "probes"}
+
+_OF_FILES = tuple(one.name for one in fields(InputOptions))
 
 Options = Mapping[str, Any]
 """Values of the command line, by parameter."""
@@ -37,14 +43,15 @@ def train(**options: Any) -> None:
     text's word pieces and pairs of them (--no-wide leaves them out).
     """
     refuse_unused(_conditions(options))
-    precisions = _precisions(options["precisions"])
+    precisions, source = _precisions(options["precisions"]), _source(options)
+    check_inputs({name: options[parameter] for name, parameter in _INPUTS.items()}, source.reading)
     from export.bundle.bundle import check_free
     from export.data import load
     from export.training.train import train as run
 
     check_free(options["output"], overwrite=options["overwrite"])
     use_threads(options["threads"])
-    dataset = load(_source(options))
+    dataset = load(source)
     settings = fill(
         Settings,
         options,
@@ -69,6 +76,7 @@ def _conditions(options: Options) -> tuple[Condition, ...]:
         Condition(options["unfreeze"] > 0, "with --unfreeze", ("tune_learning_rate", "save_encoder")),
         Condition(options["wide"], "with --wide", ("wide_pairs",)),
         Condition(options["train_file"] is None, "without --train-file", ("dataset", "dataset_revision")),
+        Condition(any(options[one] for one in _INPUTS.values()), f"with {', '.join(_INPUTS)}", _OF_FILES),
     )
 
 
@@ -87,6 +95,7 @@ def _source(options: Options) -> DataSource:
         {"name": "dataset_name", "revision": "dataset_revision"},
         columns=columns_of(options),
         label_names=names,
+        reading=fill(InputOptions, options),
     )
 
 
@@ -136,7 +145,8 @@ def _probes(options: Options, dataset: "Dataset") -> "Split | None":
 
     if options["probes"] is None:
         return None
-    return number_labels(read_rows(options["probes"], Columns(group="kind")), dataset.labels, None)
+    rows = read_rows(options["probes"], Columns("text", group="kind", fixed=True), fill(InputOptions, options))
+    return number_labels(rows, dataset.labels, None)
 
 
 def _precisions(given: str) -> tuple[str, ...]:

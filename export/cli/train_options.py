@@ -5,10 +5,10 @@ from pathlib import Path
 import click
 
 from export.classifier.settings import HeadSettings, WideSettings
-from export.cli.options import FILE, LABELLED_COLUMNS, QUIET, THREADS
+from export.cli.options import FILE, LABELLED_COLUMNS, QUIET, READ_AS_SCORE, THREADS
 from export.data_source import DataSource
 from export.training.settings import DEFAULT_MAX_TOKENS, EncoderSettings, FitSettings, Settings, TuneSettings
-from scorer.cli.options import DEBUG, together
+from scorer.cli.options import DEBUG, READING, files, together
 from scorer.model.manifest import MAX_LENGTH, TRUNCATIONS
 
 BUNDLE = together(
@@ -47,10 +47,19 @@ DATA = together(
     click.option(
         "--dataset-name", metavar="NAME", help="What manifest and model card call the data; default: as given."
     ),
-    click.option("--train-file", type=FILE, metavar="FILE", help="CSV, TSV, JSONL or Parquet, instead of --dataset."),
     click.option(
-        "--test-file", type=FILE, metavar="FILE", help="Labels never trained or chosen by; scored once, for the card."
+        "--train-file",
+        shell_complete=files,
+        metavar="FILE",
+        help=f"Labelled texts instead of --dataset. {READ_AS_SCORE}",
     ),
+    click.option(
+        "--test-file",
+        shell_complete=files,
+        metavar="FILE",
+        help="The same; labels never trained or chosen by, scored once, for the card.",
+    ),
+    READING,
     LABELLED_COLUMNS,
     click.option(
         "--positive-label",
@@ -192,9 +201,9 @@ RUN = together(
     ),
     click.option(
         "--probes",
-        type=FILE,
+        shell_complete=files,
         metavar="FILE",
-        help="Short texts of your own, with columns text, label (the model's names) and kind; the model card says what the model makes of them.",
+        help="Short texts of your own, read like --train-file, with columns text, label (the model's names) and kind; the model card says what the model makes of them.",
     ),
     click.option(
         "--save-encoder",
