@@ -1,15 +1,18 @@
 """`score-model train`: a bundle from labelled texts and an encoder; parses and delegates."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from export.bundle.place import check_free, check_outside, refuse_bundle
 from export.classifier.settings import HeadSettings, WideSettings
 from export.cli import train_options
 from export.cli.options import Condition, check_inputs, columns_of, fill, refuse_unused, split_names, use_threads
 from export.data_source import Columns, DataSource, LabelNames
+from export.encoder.saved import check_saved
 from export.training.settings import HEAD_ALONE, PRECISIONS, EncoderSettings, FitSettings, Settings, TuneSettings
 from scorer.base.errors import UsageError
 from scorer.rows.input_options import InputOptions
@@ -44,12 +47,11 @@ def train(**options: Any) -> None:
     """
     refuse_unused(_conditions(options))
     precisions, source = _precisions(options["precisions"]), _source(options)
-    check_inputs({name: options[parameter] for name, parameter in _INPUTS.items()}, source.reading)
-    from export.bundle.bundle import check_free
+    inputs = check_inputs({name: options[parameter] for name, parameter in _INPUTS.items()}, source.reading)
+    _check_places(options, inputs)
     from export.data import load
     from export.training.train import train as run
 
-    check_free(options["output"], overwrite=options["overwrite"])
     use_threads(options["threads"])
     dataset = load(source)
     settings = fill(
@@ -62,6 +64,30 @@ def train(**options: Any) -> None:
         notes=options["notes"].read_text(encoding="utf-8") if options["notes"] else "",
     )
     run(dataset, _load_encoder(options, settings), settings, click.echo)
+
+
+def _check_places(options: Options, inputs: Mapping[str, Sequence[str]]) -> None:
+    """Refuse outputs that cannot be written, or would take away what is in their places; see `check_free`.
+
+    Args:
+        options: values of the command line.
+        inputs: files that are read, by option.
+    """
+    output, overwrite, save = options["output"], options["overwrite"], options["save_encoder"]
+    check_free(output, overwrite=overwrite)
+    encoder = options["encoder"] if os.path.isdir(options["encoder"]) else None
+    others = {
+        "--notes": options["notes"],
+        "--cache-dir": options["cache_dir"],
+        "--save-encoder": save,
+        "--encoder": encoder,
+    }
+    used = [(option, path) for option, files in inputs.items() for path in files]
+    used += [(option, str(place)) for option, place in others.items() if place is not None]
+    check_outside(output, used)
+    if save is not None:
+        refuse_bundle(str(save), "--save-encoder")
+        check_saved(save, encoder=options["encoder"], overwrite=overwrite)
 
 
 def _conditions(options: Options) -> tuple[Condition, ...]:

@@ -13,9 +13,18 @@ from scorer.model.manifest import MAX_LENGTH, TRUNCATIONS
 
 BUNDLE = together(
     click.option(
-        "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="The bundle to write."
+        "-o",
+        "--output",
+        required=True,
+        type=click.Path(path_type=Path),
+        metavar="FOLDER",
+        help="The bundle to write; its parent folders are made when there is something to write.",
     ),
-    click.option("--overwrite", is_flag=True, help="Replace a bundle that is there."),
+    click.option(
+        "--overwrite",
+        is_flag=True,
+        help="Replace a bundle that is there, and another encoder in --save-encoder; refused where anything else would be lost.",
+    ),
     click.option("--name", metavar="NAME", help="Of the bundle; default: the folder's name."),
 )
 

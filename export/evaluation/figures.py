@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from export.classifier.head import Training
 from export.evaluation.evaluate import Group
 from export.evaluation.metrics import Bin, calibration_error
+from export.evaluation.outputs import SOFTWARE
 
 _WRAPPED = 48  # characters of a line; names may be long paths
 
@@ -94,7 +95,7 @@ def confusion_matrix(title: str, labels: Sequence[str], counts: np.ndarray) -> b
 
 def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
-    # No software version and date in the file: the same training gives the same bytes.
-    figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
+    # No version and date in the file: the same training gives the same bytes.
+    figure.savefig(buffer, format="png", dpi=120, metadata={"Software": SOFTWARE})
     pyplot.close(figure)
     return buffer.getvalue()

@@ -10,7 +10,7 @@ from scorer.model.manifest import TRUNCATIONS
 
 
 def check(encoder: FrozenEncoder, settings: Settings) -> Cut | None:
-    """Return the cut of long texts, see `cut_for`; make the folder of --save-encoder.
+    """Return the cut of long texts, see `cut_for`.
 
     Raises:
         UsageError: the settings do not fit together, or not the encoder.
@@ -21,11 +21,6 @@ def check(encoder: FrozenEncoder, settings: Settings) -> Cut | None:
     vectors(settings.fit.pooling, encoder.layers)
     if settings.fit.tune is not None:
         check_tuning(encoder, settings.fit.pooling, settings.fit.tune)
-    if settings.save_encoder is not None:
-        try:
-            settings.save_encoder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"--save-encoder {settings.save_encoder} cannot be made: {error.strerror}.") from error
     return cut
 
 

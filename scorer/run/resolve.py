@@ -15,7 +15,8 @@ from scorer.run.limits import Limits
 from scorer.run.options import DEFAULTS, ScoreOptions
 from scorer.storage.address import is_address
 from scorer.storage.inputs import expand, is_repeatable
-from scorer.storage.output import STDOUT, check_place, is_stream, lies_in, same_place
+from scorer.storage.output import STDOUT, check_place, is_stream, lies_in
+from scorer.storage.places import check_apart
 
 STDERR = "<stderr>"
 
@@ -69,7 +70,7 @@ def make_plan(options: ScoreOptions) -> Plan:
     _check_place(options.output, options, inputs.files, "--output")
     if rejects != STDERR:
         _check_place(rejects, options, inputs.files, "--rejects")
-    _check_apart({"--output": options.output, "--rejects": rejects})
+    check_apart({"--output": options.output, "--rejects": rejects})
     if options.escape_formulas and output_format.kind not in DELIMITERS:
         raise UsageError("--escape-formulas is for CSV and TSV output: nothing else is taken for formulas.")
     if options.shard is not None and not all(map(is_repeatable, inputs.files)):
@@ -104,7 +105,7 @@ def check_record_places(options: ScoreOptions) -> None:
         inputs = [path for path in options.inputs if is_address(path) or os.path.exists(path)]
     for option, place in given.items():
         _check_place(place, options, inputs, option)
-    _check_apart({"--output": options.output, "--rejects": _rejects_place(options), **given})
+    check_apart({"--output": options.output, "--rejects": _rejects_place(options), **given})
 
 
 def _check_place(place: str, options: ScoreOptions, inputs: Sequence[str], option: str) -> None:
@@ -117,17 +118,6 @@ def _check_place(place: str, options: ScoreOptions, inputs: Sequence[str], optio
             raise UsageError(
                 f"{option} {place} is in the input folder {folder}, so the next run would read it; write elsewhere."
             )
-
-
-def _check_apart(places: dict[str, str]) -> None:
-    """Raise `UsageError` if two options name one file."""
-    found: dict[str, str] = {}
-    for option, place in places.items():
-        if place == os.devnull:
-            continue
-        before = found.setdefault(same_place(place), option)
-        if before != option:
-            raise UsageError(f"{option} and {before} are the same file; name another for one of them.")
 
 
 def _inputs(options: ScoreOptions) -> Inputs:

@@ -9,6 +9,8 @@ import io
 import json
 import os
 import re
+import shutil
+from functools import partial
 
 import datasets
 import numpy as np
@@ -25,8 +27,9 @@ from export.classifier.settings import HeadSettings
 from export.cli.score_model import command
 from export.data import Dataset, Row, load_files, load_hub, make_dataset, read_rows, read_texts, sort_labels
 from export.data_source import Columns, LabelNames
-from export.encoder.load import load_encoder
+from export.encoder.load import load_encoder, save
 from export.encoder.pooling import every_vector, pool
+from export.encoder.saved import check_saved
 from export.errors import DatasetError, ExportError, UnsupportedEncoder
 from export.training import features
 from export.training.cache import CachedArray
@@ -666,6 +669,99 @@ def test_overwrite_replaces_bundles_only(files, encoder_folder, score_model):
         1, f"Error: {files / 'precious'} is there already and is no bundle; --overwrite replaces bundles only.\n",
     )  # fmt: skip
     assert (files / "precious" / "thesis.txt").exists()
+
+
+@pytest.fixture
+def bundle_to_replace(bundle, tmp_path):
+    """A copy of a bundle, with a short way to train over it, which is refused before anything is trained."""
+    return shutil.copytree(bundle.path, tmp_path / "b")
+
+
+@pytest.fixture
+def overwrite(files, encoder_folder, score_model, bundle_to_replace, monkeypatch):
+    def run(*options):
+        monkeypatch.setattr("export.training.train.train", lambda *arguments: pytest.fail("it was trained"))
+        data = (
+            "--train-file",
+            files / "train.csv",
+            "--test-file",
+            files / "test.csv",
+            "--encoder",
+            encoder_folder("bert"),
+        )
+        return score_model("train", *data, "-o", bundle_to_replace, "--overwrite", *options)
+
+    return run
+
+
+def test_overwrite_deletes_nothing_but_the_bundle(overwrite, bundle_to_replace):
+    for name in ("reviews.csv", "z.txt"):
+        (bundle_to_replace / name).write_text("mine")
+    (bundle_to_replace / "README.md").unlink()
+    (bundle_to_replace / "README.md").mkdir()
+    result = overwrite()
+    assert (result.code, result.err) == (
+        2, f"Error: {bundle_to_replace} holds README.md, reviews.csv, z.txt, no part of the bundle, which --overwrite would "
+        "delete; move it away, or give another --output.\n",
+    )  # fmt: skip
+    assert (bundle_to_replace / "reviews.csv").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "option", ["--train-file", "--test-file", "--probes", "--notes", "--cache-dir", "--save-encoder", "--encoder"]
+)
+@pytest.mark.parametrize("through", ["itself", "a link"])
+def test_nothing_that_the_run_needs_lies_in_the_folder_that_is_replaced(
+    overwrite, bundle_to_replace, tmp_path, option, through
+):
+    folder = bundle_to_replace
+    if through == "a link":
+        (tmp_path / "link").symlink_to(folder)
+        folder = tmp_path / "link"
+    is_folder = option in ("--cache-dir", "--save-encoder", "--encoder")
+    place = folder if option == "--encoder" else folder / ("x" if is_folder else "manifest.json")
+    more = ("--unfreeze", 1) if option == "--save-encoder" else ("--input-format", "jsonl") if not is_folder else ()
+    result = overwrite(option, place, *more)
+    assert (result.code, result.err) == (
+        2, f"Error: {option} {place} is in the folder {bundle_to_replace} of --output, which is replaced as a whole; use one "
+        "outside of it.\n",
+    )  # fmt: skip
+
+
+def test_what_comes_to_lie_in_the_bundle_while_it_is_trained_stays(encoder, tmp_path, monkeypatch):
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "SHA256SUMS").write_bytes(b"")
+    (tmp_path / "b" / "thesis.txt").write_text("years of work")
+    with pytest.raises(UsageError, match=r"holds thesis\.txt, no part of the bundle"):
+        make_bundle(encoder("bert"), tmp_path / "b", precisions=("fp32",))
+    assert (tmp_path / "b" / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_saved_encoder_replaces_an_earlier_one_only(encoder, encoder_folder, tmp_path):
+    theirs = shutil.copytree(encoder_folder("bert"), tmp_path / "theirs")
+    check = partial(check_saved, encoder="bert-base-uncased", overwrite=False)
+    with pytest.raises(UsageError) as caught:
+        check(theirs)
+    assert str(caught.value) == (
+        f"--save-encoder {theirs} holds config.json, model.safetensors, tokenizer.json, tokenizer_config.json, not written by "
+        "an earlier run; give --overwrite to replace them, or another folder."
+    )
+    check(theirs, overwrite=True)
+    with pytest.raises(UsageError, match="is the encoder that training begins with"):
+        check(theirs, encoder=str(theirs), overwrite=True)
+    ours = tmp_path / "deep" / "ours"
+    check(ours)
+    assert not ours.parent.exists()
+    save(encoder("bert"), ours)
+    (ours / "notes.txt").write_text("mine")
+    check(ours)
+    save(encoder("bert"), ours)
+    assert sorted(path.name for path in ours.iterdir()) == [
+        "config.json", "model.safetensors", "notes.txt", "tokenizer.json", "tokenizer_config.json",
+    ]  # fmt: skip
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=r"cannot be made: .*/file is a file; name another folder"):
+        check(tmp_path / "file" / "encoder")
 
 
 def test_int8_that_disagrees_is_left_out(encoder, tmp_path, monkeypatch):
