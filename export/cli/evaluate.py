@@ -17,6 +17,7 @@ from export.cli.options import (
     columns_of,
     fill,
     refuse_unused,
+    require_libraries,
     split_names,
 )
 from export.evaluation.outputs import EVALUATION, is_errors, is_evaluation, is_picture, picture_names
@@ -89,13 +90,13 @@ def evaluate(bundles: tuple[Path, ...], output: Path | None, errors: str | None,
             Condition(errors is not None, "with --errors", ("most_errors",)),
         )
     )
+    require_libraries()
     reading = fill(InputOptions, options)
     refuse_credentials([errors])
     inputs = check_inputs({"--data": options["data"], "--train-file": options["train_file"]}, reading)
     read = [path for found in inputs.values() for path in found]
     _check_outputs(errors, output, read, len(bundles), overwrite=options["overwrite"])
     from export.data import read_rows
-    from export.evaluation import report
     from export.evaluation.evaluate import number_labels
     from scorer.model.scorer import Scorer
 
@@ -109,6 +110,8 @@ def evaluate(bundles: tuple[Path, ...], output: Path | None, errors: str | None,
     ]
     splits = [number_labels(rows, scorer.labels, names) for scorer in scorers]
     train_split = number_labels(train_rows, scorers[0].labels, names) if train_rows else None
+    from export.evaluation import report
+
     evaluated = report.evaluate(list(map(str, bundles)), scorers, splits, quiet=options["quiet"])
     compared = None
     if options["baseline"]:

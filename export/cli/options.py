@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -9,7 +10,9 @@ import click
 from click.core import ParameterSource
 
 from export.data_source import Columns
+from export.errors import ExportError
 from scorer.base.errors import UsageError
+from scorer.base.extras import install_advice
 from scorer.cli.options import together
 from scorer.rows.input_options import InputOptions
 from scorer.storage.address import refuse_credentials
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     Kind = TypeVar("Kind", bound=DataclassInstance)
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+_LIBRARIES = ("torch", "transformers", "datasets", "onnx", "safetensors", "sklearn", "scipy", "matplotlib")
 
 READ_AS_SCORE = "As an input of `score`: CSV, TSV, JSONL or Parquet, a glob, a folder, an address, or - for stdin."
 
@@ -65,6 +70,13 @@ def fill(
 def columns_of(options: Mapping[str, Any]) -> Columns:
     """Return the columns that --text-column, --label-column and --group-column name."""
     return fill(Columns, options, {"text": "text_column", "label": "label_column", "group": "group_column"})
+
+
+def require_libraries() -> None:
+    """Raise `ExportError` for libraries that are not installed, without importing those that are."""
+    missing = [name for name in _LIBRARIES if find_spec(name) is None]
+    if missing:
+        raise ExportError(f"this command needs {', '.join(missing)}, not installed here: {install_advice('export')}.")
 
 
 def check_inputs(given: Mapping[str, str | None], reading: InputOptions) -> dict[str, tuple[str, ...]]:

@@ -11,9 +11,10 @@ import transformers
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig
 
-from export.encoder.families import Family, family_of
+from export.encoder.families import Family, check_positions, family_of
+from export.encoder.folder import cannot_be_loaded
 from export.encoder.saved import SETTINGS, TOKENIZER, TOKENIZER_SETTINGS
-from export.errors import ExportError, UnsupportedEncoder
+from export.errors import UnsupportedEncoder
 from scorer.model.prefixes import BR_TAG
 from scorer.model.tokenizer import Tokenizer
 from scorer.storage.atomic import cannot_be_written
@@ -100,10 +101,7 @@ def load_encoder(
     except UnsupportedEncoder:
         raise
     except (OSError, ValueError, RuntimeError) as error:
-        raise ExportError(
-            f"the encoder {name!r} cannot be loaded: {_first_line(error)}\n"
-            "Give a hub name (and reach the hub), or a local folder that holds config.json, the weights and the tokenizer."
-        ) from error
+        raise cannot_be_loaded(name, _first_line(error)) from error
     if not hasattr(tokenizer, "backend_tokenizer"):
         raise UnsupportedEncoder(f"the encoder {name!r} has no fast tokenizer (tokenizer.json), which scoring needs.")
     return freeze(
@@ -135,10 +133,7 @@ def freeze(
     encoder = FrozenEncoder(
         name, revision, family, model, file, Tokenizer(file, max_tokens or max_length), weights_sha256(model)
     )
-    if max_length > encoder.positions:
-        raise UnsupportedEncoder(
-            f"the encoder {name!r} has {encoder.positions} positions; --max-length {max_length} is more."
-        )
+    check_positions(name, encoder.positions, max_length)
     return encoder
 
 

@@ -28,8 +28,9 @@ from export.cli.score_model import command
 from export.data import Dataset, Row, load_files, load_hub, make_dataset, read_rows, read_texts, sort_labels
 from export.data_source import Columns, LabelNames
 from export.encoder.load import load_encoder, save
-from export.encoder.pooling import every_vector, pool
+from export.encoder.pooling import pool
 from export.encoder.saved import check_saved
+from export.encoder.vectors import every_vector
 from export.errors import DatasetError, ExportError, UnsupportedEncoder
 from export.training import features
 from export.training.cache import CachedArray
