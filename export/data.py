@@ -1,23 +1,25 @@
 """Labelled texts for training and evaluation, from the hub or from files."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import datasets
 import numpy as np
-import pyarrow
-import pyarrow.parquet
 
-from export.data_source import Columns, DataSource, LabelNames
+from export.data_source import GROUP_OPTION, LABEL_OPTION, TEXT_OPTION, Columns, DataSource, LabelNames
 from export.errors import DatasetError
 from scorer.base.errors import UsageError
-from scorer.rows.columns import ID, Wanted, select
-from scorer.rows.formats import TEXT_FORMATS
-from scorer.rows.reader import Inputs, Reader
-from scorer.rows.record import Record, Reject, Value
+from scorer.base.messages import say
+from scorer.rows.columns import ID, Wanted, select, take
+from scorer.rows.input_options import InputOptions
+from scorer.rows.reader import Reader
+from scorer.rows.record import Parsed, Position, Reject, Value, plain
+from scorer.storage.inputs import STDIN
+
+if TYPE_CHECKING:
+    import datasets
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,11 @@ class Dataset:
 
 RATING = "rating"
 
+READING = InputOptions()
+"""How files are read unless options say otherwise."""
+
+_TEXTS_PER_BATCH = 1000
+
 
 class Row(NamedTuple):
     """A text with its raw label, what it is called, and the value of the column that figures are given by."""
@@ -72,13 +79,13 @@ def load(source: DataSource) -> Dataset:
 
     Raises:
         UsageError: one of the two files is missing.
-        DatasetError: see `load_hub` and `load_files`.
+        DatasetError, InputError, ScorerError: see `load_hub` and `read_rows`.
     """
     train, test, columns, label_names = source.train_file, source.test_file, source.columns, source.label_names
     if (train is None) != (test is None):
         raise UsageError("--train-file and --test-file belong together.")
     if train is not None and test is not None:
-        dataset = load_files(train, test, columns=columns, label_names=label_names)
+        dataset = load_files(train, test, columns=columns, label_names=label_names, reading=source.reading)
     else:
         dataset = load_hub(source.dataset, columns=columns, label_names=label_names, revision=source.revision)
     return replace(dataset, name=source.name) if source.name else dataset
@@ -90,6 +97,8 @@ def load_hub(name: str, *, columns: Columns, label_names: LabelNames, revision: 
     Raises:
         DatasetError: it cannot be loaded, or lacks a split or a column.
     """
+    import datasets  # takes seconds, and files need it not
+
     try:
         loaded = datasets.load_dataset(name, revision=revision)
     except Exception as error:  # the library's errors share no base class
@@ -101,14 +110,20 @@ def load_hub(name: str, *, columns: Columns, label_names: LabelNames, revision: 
     return make_dataset(name, train, test, label_names)
 
 
-def load_files(train: Path, test: Path, *, columns: Columns, label_names: LabelNames) -> Dataset:
-    """Load CSV, TSV, JSONL or Parquet files; see `read_rows`."""
+def load_files(
+    train: str, test: str, *, columns: Columns, label_names: LabelNames, reading: InputOptions = READING
+) -> Dataset:
+    """Load a file to train on and one to test with; see `read_rows`."""
     return make_dataset(
-        f"{train.name} (tested on {test.name})",
-        read_rows(train, columns),
-        read_rows(test, columns),
+        f"{_base(train)} (tested on {_base(test)})",
+        read_rows(train, columns, reading),
+        read_rows(test, columns, reading),
         label_names,
     )
+
+
+def _base(name: str) -> str:
+    return "stdin" if name == STDIN else os.path.basename(name.rstrip("/"))
 
 
 def make_dataset(name: str, train: Sequence[Row], test: Sequence[Row], label_names: LabelNames) -> Dataset:
@@ -147,132 +162,173 @@ def make_dataset(name: str, train: Sequence[Row], test: Sequence[Row], label_nam
     return Dataset(name, ordered, make_split(train, number), make_split(test, number))
 
 
-def read_rows(path: Path, columns: Columns) -> list[Row]:
-    """The texts of one file with their raw labels, read as `score` reads it.
+def read_rows(file: str, columns: Columns, reading: InputOptions = READING) -> list[Row]:
+    """Read labelled texts with the reader of `score`.
+
+    Args:
+        file: as `score` takes an input: a path, a glob, a folder, an address, or ``-``.
+        columns: names of its columns.
+        reading: how it is read.
 
     Raises:
-        DatasetError: a column is missing or a record cannot be used; training leaves nothing out silently.
+        DatasetError: a record cannot be used; training leaves nothing out silently.
+        UsageError: the file or a column is missing.
+        InputError, ScorerError: it is damaged or cannot be read.
     """
-    read = _parquet_rows if _is_parquet(path) else _text_rows
-    rows = list(read(path, columns))
+    reader = Reader(reading.inputs([file]), _wanted(columns))
+    rows = []
+    for item in reader:
+        if isinstance(item, Reject):
+            raise _unusable(item, reader.notes.hints[item.reason])
+        assert reader.selection is not None
+        carried = dict(zip(reader.selection.carried, item.carried, strict=True))
+        rows.append(_row(_place(item.position), item.row, item.text, carried, columns))
+    reader.check_unchanged(all_files=True)
     if not rows:
-        raise DatasetError(f"{path} has no record.")
+        raise DatasetError(f"{file} has no record.")
     return rows
 
 
-def read_texts(path: Path, text_column: str | None, count: int) -> list[str]:
-    """``count`` texts of a file, evenly spread over it; all of them if it has fewer. No labels are needed."""
-    if _is_parquet(path):
-        file = _parquet_file(path)
-        text = select(_wanted(text_column), file.schema_arrow.names, str(path)).text
-        texts = [value or "" for value in file.read(columns=[text]).column(text).to_pylist()]
-        if not all(value.strip() for value in texts):
-            raise DatasetError(f"{path}: a record has an empty text. Mend or remove it.")
-    else:
-        reader = Reader(Inputs((str(path),)), _wanted(text_column))
-        texts = [item.text for item in reader if isinstance(item, Record)]
+def read_texts(file: str, text_column: str | None, count: int, reading: InputOptions = READING) -> list[str]:
+    """Read texts with the reader of `score`; no labels are needed, and rejects are counted in a warning.
+
+    Returns:
+        ``count`` texts, about evenly spread over the file; all of them if it has fewer. Twice as many are kept at most.
+
+    Raises:
+        DatasetError: it has no text.
+        UsageError, InputError, ScorerError: as of `read_rows`.
+    """
+    reader = Reader(reading.inputs([file]), Wanted(text=text_column, option=TEXT_OPTION))
+    texts: list[str] = []
+    every, seen, rejected = 1, 0, 0
+    for item in reader:
+        if isinstance(item, Reject):
+            rejected += 1
+            continue
+        if seen % every == 0:
+            texts.append(item.text)
+            if len(texts) > 2 * count:
+                texts, every = texts[::2], 2 * every
+        seen += 1
+    reader.check_unchanged(all_files=True)
+    if rejected:
+        say(f"{file}: `score` would reject {rejected:,} of {seen + rejected:,} records; ignored here.", "warning")
     if not texts:
-        raise DatasetError(f"{path} has no text.")
+        raise DatasetError(f"{file} has no text.")
     return [texts[int(row)] for row in np.linspace(0, len(texts) - 1, min(count, len(texts)))]
 
 
-def _is_parquet(path: Path) -> bool:
-    extension = path.suffix.lstrip(".").lower()
-    if extension not in (*TEXT_FORMATS, "parquet"):
-        raise DatasetError(f"{path}: labelled data is read from .{', .'.join(TEXT_FORMATS)} and .parquet files.")
-    return extension == "parquet"
+def _wanted(columns: Columns) -> Wanted:
+    """Return the columns to read; those of `Columns` that are named by options must exist."""
+    fixed = columns.fixed
+    needed = {columns.label: None if fixed else LABEL_OPTION}
+    if columns.group is not None:
+        needed[columns.group] = None if fixed else GROUP_OPTION
+    optional = [ID] + [name for name in [_group_column(columns)] if name is not None]
+    return Wanted(text=columns.text, option=None if fixed else TEXT_OPTION, needed=needed, optional=tuple(optional))
 
 
-def _wanted(text_column: str | None, *keep: str) -> Wanted:
-    return Wanted(text=text_column, keep=keep, option="--text-column")
+def _group_column(columns: Columns) -> str | None:
+    return columns.group or (None if columns.label == RATING else RATING)
 
 
 def _hub_rows(loaded: "datasets.DatasetDict", name: str, split: str, columns: Columns) -> list[Row]:
     if split not in loaded:
         raise DatasetError(f"the dataset {name!r} has no split {split!r}; it has: {', '.join(loaded)}.")
-    table = loaded[split]
-    text = columns.text or "text"
-    for column in (text, columns.label, *([columns.group] if columns.group else [])):
-        if column not in table.column_names:
-            raise DatasetError(
-                f"the dataset {name!r} has no column {column!r}; it has: {', '.join(table.column_names)}."
-            )
-    raw, feature = list(table[columns.label]), table.features[columns.label]
-    named = hasattr(feature, "int2str")  # a ClassLabel's numbers have names; those of no label are negative
-    ids = table[ID] if ID in table.column_names else [None] * len(raw)
-    group = _group(columns, table.column_names)
-    groups = table[group] if group else [None] * len(raw)
+    table, place = loaded[split], f"{name}, split {split}"
+    selection = select(_wanted(columns), table.column_names, f"the dataset {name!r}")
+    there = [column for column in dict.fromkeys((selection.text, *selection.carried)) if column in table.column_names]
+    feature = table.features[columns.label]
     rows = []
-    for number, (value, label, id, given) in enumerate(zip(table[text], raw, ids, groups, strict=True), start=1):
-        one = None if named and (label is None or label < 0) else feature.int2str(label) if named else label
-        rows.append(_row(f"{name}, split {split}", number, value, one, id, given))
+    for number, fields in enumerate(_arrow_rows(table, there), start=1):
+        where = f"{place}, row {number}"
+        taken = take(selection, Parsed(Position(place, number, None), b"", 0, fields))
+        if isinstance(taken, str):
+            raise DatasetError(f"{where}: {taken}. Fix or remove this record.")
+        text, values = taken
+        carried: dict[str, Value | None] = dict(zip(selection.carried, values, strict=True))
+        if hasattr(feature, "int2str"):  # a ClassLabel's numbers have names; those of no label are negative
+            label = plain(carried[columns.label])
+            carried[columns.label] = None if label is None or int(label) < 0 else feature.int2str(int(label))
+        rows.append(_row(where, number, text, carried, columns))
     return rows
 
 
-def _text_rows(path: Path, columns: Columns) -> Iterator[Row]:
-    group = _group(columns, [RATING])
-    kept = dict.fromkeys([ID, columns.label, *([group] if group else [])])
-    reader = Reader(Inputs((str(path),)), _wanted(columns.text, *kept))
-    for item in reader:
-        if isinstance(item, Reject):
-            raise DatasetError(f"{path}, line {item.position.line}: {item.reason}. Mend or remove this record.")
-        assert reader.selection is not None
-        for column in (columns.label, columns.group):
-            if column in reader.notes.absent:
-                raise DatasetError(f"{path} has no column {column!r}.")
-        carried = dict(zip(reader.selection.carried, map(_label, item.carried), strict=True))
-        label = carried[columns.label]
-        if label is None:
-            raise DatasetError(f"{path}: record {item.row} has no value in the column {columns.label!r}.")
-        yield Row(item.text, label, carried[ID] or str(item.row), (carried[group] if group else None) or "")
+def _arrow_rows(table: "datasets.Dataset", columns: list[str]) -> Iterator[dict[str, Value]]:
+    """Yield the rows of a dataset as those of a Parquet file, for a value is spelled by its type."""
+    from scorer.rows.arrow_value import ArrowValue
+
+    for part in table.select_columns(columns).with_format("arrow").iter(_TEXTS_PER_BATCH):
+        arrays = {name: part.column(name).combine_chunks() for name in columns}
+        for row in range(part.num_rows):
+            yield {name: ArrowValue(array, row) for name, array in arrays.items()}
 
 
-def _parquet_rows(path: Path, columns: Columns) -> Iterator[Row]:
-    file = _parquet_file(path)
-    names = file.schema_arrow.names
-    text = select(_wanted(columns.text), names, str(path)).text
-    for column in (columns.label, columns.group):
-        if column is not None and column not in names:
-            raise DatasetError(f"{path} has no column {column!r}; it has: {', '.join(names)}.")
-    group, number = _group(columns, names), 0
-    wanted = dict.fromkeys([text, columns.label, *([ID] if ID in names else []), *([group] if group else [])])
-    for batch in file.iter_batches(columns=list(wanted)):
-        for row in batch.to_pylist():
-            number += 1
-            yield _row(str(path), number, row[text], row[columns.label], row.get(ID), row[group] if group else None)
+def _unusable(reject: Reject, hint: str) -> DatasetError:
+    return DatasetError(
+        " ".join([f"{_place(reject.position)}: {reject.reason}. Fix or remove this record.", hint]).strip()
+    )
 
 
-def _parquet_file(path: Path) -> pyarrow.parquet.ParquetFile:
-    try:
-        return pyarrow.parquet.ParquetFile(path)
-    except (OSError, pyarrow.ArrowInvalid) as error:
-        raise DatasetError(f"{path} cannot be read: {error}") from error
+def _place(position: Position) -> str:
+    """Say where a record begins: a line of a text file, a row of Parquet, which has no offsets."""
+    return f"{position.source}, {'row' if position.offset is None else 'line'} {position.line}"
 
 
-def _row(place: str, number: int, text: object, label: object, id: object, group: object) -> Row:
-    """One record of a table.
+def _row(place: str, number: int, text: str, carried: "Mapping[str, Value | None]", columns: Columns) -> Row:
+    """Spell a record's label, id and group as `score` spells them.
+
+    Args:
+        place: of the record, for messages.
+        number: of the record, from 1; the id where it has none.
+        text: its text.
+        carried: its other values, by column.
+        columns: names of the columns.
 
     Raises:
-        DatasetError: it has no text or no label.
+        DatasetError: it has no label, or one that is no single value.
     """
-    if not isinstance(text, str) or not text.strip() or _is_missing(label):
-        raise DatasetError(f"{place}: record {number} has an empty text or no label. Mend or remove it.")
-    return Row(text, str(label), str(number) if _is_missing(id) else str(id), "" if _is_missing(group) else str(group))
+    label = carried[columns.label]
+    if isinstance(label, str) or label is None:
+        spelled = label
+    elif not label.is_text and label.source.startswith(("[", "{")):
+        raise DatasetError(
+            f"{place}: the column {columns.label!r} holds {_shortened(label.source)}; a label is one value, "
+            f"no list, map or record. Name another column with {LABEL_OPTION}, or make it one value."
+        )
+    else:
+        spelled = _text_of(label, place, columns.label)
+    if not spelled:
+        raise DatasetError(f"{place}: no value in the column {columns.label!r}. Fix or remove this record.")
+    column = _group_column(columns)
+    group = None if column is None else _text_of(carried[column], place, column)
+    return Row(text, spelled, _single(carried[ID]) or str(number), group or "")
 
 
-def _is_missing(value: object) -> bool:
-    """None, an empty string, or a float that is no number, by which some tools write that there is none."""
-    return value is None or value == "" or value != value
+def _text_of(value: "Value | None", place: str, column: str) -> str | None:
+    """Spell a value that names something: bytes are the text that they hold, as in the column of the texts.
+
+    Raises:
+        DatasetError: bytes are no UTF-8.
+    """
+    if value is None or isinstance(value, str) or not value.is_text:
+        return _single(value)
+    try:
+        return None if value.value is None else str(value.value)
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{place}: the column {column!r} holds bytes that are no UTF-8: {error.reason}.") from error
 
 
-def _group(columns: Columns, names: Sequence[str]) -> str | None:
-    return columns.group or (RATING if RATING in names and columns.label != RATING else None)
+def _single(value: "Value | None") -> str | None:
+    """Spell a value as a CSV cell; None for a float that is no number, by which some tools write that there is none."""
+    spelled = plain(value)
+    is_nan = spelled == "NaN" and value is not None and not isinstance(value, str) and not value.is_text
+    return None if is_nan else spelled
 
 
-def _label(value: "Value | None") -> str | None:
-    if value is None or isinstance(value, str):
-        return value or None
-    return None if _is_missing(value.value) else str(value.value)
+def _shortened(source: str, most: int = 60) -> str:
+    return source if len(source) <= most else f"{source[:most]}..."
 
 
 def sort_labels(labels: Iterable[str]) -> list[str]:

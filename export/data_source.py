@@ -1,7 +1,11 @@
 """Names of labelled data to load; no heavy import, so that `score-model --help` reads the defaults quickly."""
 
 from dataclasses import dataclass
-from pathlib import Path
+
+from scorer.rows.input_options import InputOptions
+
+TEXT_OPTION, LABEL_OPTION, GROUP_OPTION = "--text-column", "--label-column", "--group-column"
+"""Options that name columns, for messages."""
 
 
 @dataclass(frozen=True)
@@ -12,11 +16,13 @@ class Columns:
         text: column of the texts; None for the one called text, review, content, body or comment.
         label: column of the raw labels.
         group: column whose values figures are given by, such as stars; None for `export.data.RATING` if it exists.
+        fixed: no option names them, so messages must not advise one.
     """
 
     text: str | None = None
     label: str = "label"
     group: str | None = None
+    fixed: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,16 +45,18 @@ class DataSource:
     Attributes:
         dataset: hub name of a dataset with the splits train and test.
         revision: the hub's branch, tag or commit.
-        train_file, test_file: labelled files that replace the dataset; both or neither.
+        train_file, test_file: labelled files that replace the dataset, as inputs of `score` are named; both or neither.
         name: name in the manifest and the model card; None for the dataset's or the files' names.
         columns: names of the columns.
         label_names: names for the raw labels.
+        reading: how the files are read.
     """
 
     dataset: str = "stanfordnlp/imdb"
     revision: str | None = None
-    train_file: Path | None = None
-    test_file: Path | None = None
+    train_file: str | None = None
+    test_file: str | None = None
     name: str | None = None
     columns: Columns = Columns()
     label_names: LabelNames = LabelNames()
+    reading: InputOptions = InputOptions()

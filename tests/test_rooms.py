@@ -19,7 +19,7 @@ SCORER = {
     "cli": ("cluster",),
     "front": ("cli",),
 }
-# `errors`, `data` and `data_source` lie in no room either: the rooms import them, and they import none.
+# `errors`, `data`, `data_source` and `hub` lie in no room either: the rooms import them, and they import none.
 EXPORT = {
     "data": (),
     "encoder": ("data",),
@@ -56,7 +56,7 @@ def imports(tree, known):
 
 def room_of(module):
     package, *rest = module.split(".")
-    if package == "export" and rest in (["data"], ["data_source"], ["errors"]):
+    if package == "export" and rest in (["data"], ["data_source"], ["errors"], ["hub"]):
         return "data"
     return rest[0] if len(rest) > 0 and (ROOT / package / rest[0]).is_dir() else "front"
 

@@ -1,13 +1,13 @@
 """Writing a bundle: all files in a new folder, which appears under its name complete or not at all."""
 
 import importlib.metadata
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import safetensors.numpy
 
+from export.bundle.place import check_free
 from export.classifier.classifier import Classifier
 from export.classifier.head import LinearHead
 from export.classifier.truncation import Cut
@@ -17,23 +17,11 @@ from export.graph.weights_file import constant
 from export.graph.wide import TABLE
 from scorer.model.bundle import HEAD, MANIFEST, SUMS, TOKENIZER, Bundle, format_sums
 from scorer.model.manifest import Manifest
-from scorer.storage.atomic import publish_folder
+from scorer.storage.atomic import cannot_be_written, publish_folder
 
 _LIBRARIES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "onnxruntime-gpu", "numpy", "review-scorer")
 
 _QUERIES = "attention"  # of that layer: the name of a tensor beside the head's
-
-
-def check_free(folder: Path, *, overwrite: bool) -> None:
-    """Raise `ExportError` if a bundle cannot be written there, before hours of training."""
-    if folder.exists() and not overwrite:
-        raise ExportError(f"{folder} is there already; give --overwrite to replace it, or another --output.")
-    if folder.exists() and not (folder / SUMS).is_file():
-        raise ExportError(f"{folder} is there already and is no bundle; --overwrite replaces bundles only.")
-    if not folder.resolve().parent.is_dir():
-        raise ExportError(f"the folder {folder.resolve().parent} is not there; create it first.")
-    if not os.access(folder.resolve().parent, os.W_OK | os.X_OK):
-        raise ExportError(f"the folder {folder.resolve().parent} is not writable.")
 
 
 def write_bundle(
@@ -48,13 +36,16 @@ def write_bundle(
     """Write and publish a bundle.
 
     Args:
-        folder: its place; one that is there is replaced.
+        folder: its place; a bundle that is there is replaced, and the parents are made.
         manifest: what the bundle says of itself.
         tokenizer_json: the tokenizer's file.
         graphs: the files of the manifest's graphs, and those that they read, by name.
         classifier: whose head is kept beside the graphs, so that another precision can be exported later; the wide part's
             weights are the same in all of them.
         unlisted: the model card and its pictures; never read by the scorer.
+
+    Raises:
+        ScorerError: it cannot be written, or something else got there meanwhile; see `check_free`.
     """
     head, own = classifier.head, classifier.queries
     listed = {
@@ -69,6 +60,11 @@ def write_bundle(
         ),
         **graphs,
     }
+    check_free(folder, overwrite=True)  # hours after the first time
+    try:
+        folder.resolve().parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_be_written(folder, error) from error
     publish_folder(folder, {**listed, SUMS: format_sums(listed), **unlisted})
 
 

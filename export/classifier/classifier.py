@@ -8,7 +8,7 @@ import numpy as np
 from export.classifier.head import LinearHead
 from export.classifier.truncation import Cut
 from export.classifier.wide import Wide
-from export.encoder.pooling import Queries
+from export.encoder.vectors import Queries
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Classifier:
 
     Attributes:
         head: the linear head.
-        pooling: which vectors the head reads side by side, see `export.encoder.pooling.vectors`.
+        pooling: which vectors the head reads side by side, see `export.encoder.vectors.vectors`.
         cut: which tokens of a long text the encoder reads; None where it is given no more than it reads.
         wide: weights of the text's pieces and pairs, or None.
         queries: those of the pooling that are trained.

@@ -1,22 +1,32 @@
 """`score-model evaluate`: bundles side by side on labelled texts; parses and delegates."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import click
 
+from export.bundle.place import refuse_bundle
 from export.cli.options import (
-    FILE,
     LABELLED_COLUMNS,
     QUIET,
+    READ_AS_SCORE,
     THREADS,
     Condition,
+    check_inputs,
     columns_of,
+    fill,
     refuse_unused,
+    require_libraries,
     split_names,
 )
+from export.evaluation.outputs import EVALUATION, is_errors, is_evaluation, is_picture, picture_names
 from scorer.base.errors import UsageError
-from scorer.cli.options import DEBUG
+from scorer.cli.options import DEBUG, READING, files
+from scorer.rows.input_options import InputOptions
+from scorer.storage.address import refuse_credentials
+from scorer.storage.output import STDOUT, check_place
+from scorer.storage.places import Recognize, check_apart, check_folder, check_replaceable
 
 EXAMPLES = """\b
 Examples:
@@ -27,7 +37,8 @@ Examples:
 
 @click.command(epilog=EXAMPLES)
 @click.argument("bundles", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="BUNDLE...")
-@click.option("--data", required=True, type=FILE, metavar="FILE", help="CSV, TSV, JSONL or Parquet with labels.")
+@click.option("--data", required=True, shell_complete=files, metavar="FILE", help=f"Labelled texts. {READ_AS_SCORE}")
+@READING
 @LABELLED_COLUMNS
 @click.option(
     "--baseline/--no-baseline",
@@ -35,19 +46,27 @@ Examples:
     show_default=True,
     help="Compare with TF-IDF + logistic regression: trained on --train-file, else five-fold on the texts themselves.",
 )
-@click.option("--train-file", type=FILE, metavar="FILE", help="Labelled texts to train that baseline on.")
+@click.option(
+    "--train-file",
+    shell_complete=files,
+    metavar="FILE",
+    help="Labelled texts to train that baseline on, read like --data.",
+)
 @click.option(
     "-o",
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="FOLDER",
-    help="Draw the figures there, and write evaluation.json.",
+    help="Draw the figures there, and write evaluation.json; the folder is made.",
 )
 @click.option(
     "--errors",
-    type=click.Path(dir_okay=False, path_type=Path),
+    shell_complete=files,
     metavar="FILE",
     help="Write the costliest errors there, with their texts, as JSON lines.",
+)
+@click.option(
+    "--overwrite", is_flag=True, help="Replace files at these places that are no earlier output of this command."
 )
 @click.option(
     "--most-errors", type=click.IntRange(1), default=100, show_default=True, metavar="N", help="So many of a bundle."
@@ -63,7 +82,7 @@ Examples:
 @THREADS
 @QUIET
 @DEBUG
-def evaluate(bundles: tuple[Path, ...], output: Path | None, errors: Path | None, **options: Any) -> None:
+def evaluate(bundles: tuple[Path, ...], output: Path | None, errors: str | None, **options: Any) -> None:
     """How good each BUNDLE is on labelled texts, through the engine that `score` uses: figures, by length and group too."""
     refuse_unused(
         (
@@ -71,22 +90,28 @@ def evaluate(bundles: tuple[Path, ...], output: Path | None, errors: Path | None
             Condition(errors is not None, "with --errors", ("most_errors",)),
         )
     )
+    require_libraries()
+    reading = fill(InputOptions, options)
+    refuse_credentials([errors])
+    inputs = check_inputs({"--data": options["data"], "--train-file": options["train_file"]}, reading)
+    read = [path for found in inputs.values() for path in found]
+    _check_outputs(errors, output, read, len(bundles), overwrite=options["overwrite"])
     from export.data import read_rows
-    from export.evaluation import report
     from export.evaluation.evaluate import number_labels
     from scorer.model.scorer import Scorer
 
     columns, names = columns_of(options), split_names(options["label_names"])
-    rows = read_rows(options["data"], columns)
-    train_rows = read_rows(options["train_file"], columns) if options["train_file"] else None
-    # Load every bundle and try every output first, so that an error in one comes before the first is scored.
+    rows = read_rows(options["data"], columns, reading)
+    train_rows = read_rows(options["train_file"], columns, reading) if options["train_file"] else None
+    # Load every bundle first, so that an error in one comes before the first is scored.
     scorers = [
         Scorer(bundle, provider=options["provider"], precision=options["precision"], threads=options["threads"])
         for bundle in bundles
     ]
     splits = [number_labels(rows, scorer.labels, names) for scorer in scorers]
     train_split = number_labels(train_rows, scorers[0].labels, names) if train_rows else None
-    _check_writable(errors, output)
+    from export.evaluation import report
+
     evaluated = report.evaluate(list(map(str, bundles)), scorers, splits, quiet=options["quiet"])
     compared = None
     if options["baseline"]:
@@ -99,16 +124,35 @@ def evaluate(bundles: tuple[Path, ...], output: Path | None, errors: Path | None
         click.echo(f"\nwrote {count:,} errors to {errors}; it holds the texts")
 
 
-def _check_writable(file: Path | None, folder: Path | None) -> None:
-    """Make a file and a folder.
+def _check_outputs(
+    errors: str | None, output: Path | None, inputs: list[str], bundles: int, *, overwrite: bool
+) -> None:
+    """Refuse an output that would take the place of anything but an earlier output of its kind.
+
+    Args:
+        errors, output: --errors and --output.
+        inputs: files that are read.
+        bundles: count of them, which decides names.
+        overwrite: replace other files, too, but no input and nothing in a bundle.
 
     Raises:
-        UsageError: one of them cannot be written.
+        UsageError, ScorerError: one is refused; nothing was written.
     """
-    try:
-        if file is not None:
-            file.touch()
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"{error.filename} cannot be written: {error.strerror}.") from error
+    if errors == STDOUT:
+        raise UsageError("--errors needs a file: on stdout are the figures.")
+    kinds: dict[str, tuple[str, Recognize]] = {}
+    if output is not None:
+        check_folder(output, "--output")
+        refuse_bundle(str(output), "--output")
+        kinds = {os.path.join(output, name): ("picture", is_picture) for name in picture_names(bundles)}
+        kinds[os.path.join(output, EVALUATION)] = ("file of figures", is_evaluation)
+    files = [("--output", path, *kind) for path, kind in kinds.items() if os.path.exists(path)]
+    if errors is not None:
+        refuse_bundle(os.path.dirname(errors), "--errors")
+        files.append(("--errors", errors, "list of errors", is_errors))
+    for option, path, kind, recognize in files:
+        check_place(path, inputs, option)
+        check_replaceable(path, option, kind, recognize, overwrite=overwrite)
+    check_apart(
+        {f"{os.path.basename(path)} of --output": path for path in kinds} | ({"--errors": errors} if errors else {})
+    )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -9,8 +10,13 @@ import click
 from click.core import ParameterSource
 
 from export.data_source import Columns
+from export.errors import ExportError
 from scorer.base.errors import UsageError
+from scorer.base.extras import install_advice
 from scorer.cli.options import together
+from scorer.rows.input_options import InputOptions
+from scorer.storage.address import refuse_credentials
+from scorer.storage.inputs import STDIN
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -18,6 +24,10 @@ if TYPE_CHECKING:
     Kind = TypeVar("Kind", bound=DataclassInstance)
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+_LIBRARIES = ("torch", "transformers", "datasets", "onnx", "safetensors", "sklearn", "scipy", "matplotlib")
+
+READ_AS_SCORE = "As an input of `score`: CSV, TSV, JSONL or Parquet, a glob, a folder, an address, or - for stdin."
 
 QUIET = click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
 THREADS = click.option(
@@ -50,7 +60,7 @@ def fill(
         given: values of fields that no option holds.
 
     >>> fill(Columns, {"text": "body", "label": None, "stars": 5, "quiet": True}, {"group": "stars"})
-    Columns(text='body', label='label', group=5)
+    Columns(text='body', label='label', group=5, fixed=False)
     """
     by_field = {one.name: one.name for one in fields(kind) if one.name in options} | dict(names or {})
     found = {field: options[option] for field, option in by_field.items() if options[option] is not None}
@@ -60,6 +70,34 @@ def fill(
 def columns_of(options: Mapping[str, Any]) -> Columns:
     """Return the columns that --text-column, --label-column and --group-column name."""
     return fill(Columns, options, {"text": "text_column", "label": "label_column", "group": "group_column"})
+
+
+def require_libraries() -> None:
+    """Raise `ExportError` for libraries that are not installed, without importing those that are."""
+    missing = [name for name in _LIBRARIES if find_spec(name) is None]
+    if missing:
+        raise ExportError(f"this command needs {', '.join(missing)}, not installed here: {install_advice('export')}.")
+
+
+def check_inputs(given: Mapping[str, str | None], reading: InputOptions) -> dict[str, tuple[str, ...]]:
+    """Find input files before anything heavy is imported.
+
+    Args:
+        given: inputs by option, as `score` takes them; None where the option is missing.
+        reading: how they are read.
+
+    Returns:
+        the files of each option that is given.
+
+    Raises:
+        UsageError: one is missing, of no known format, or stdin twice.
+    """
+    refuse_credentials(given.values())
+    found = {option: reading.inputs([name]).files for option, name in given.items() if name is not None}
+    from_stdin = [option for option, files in found.items() if STDIN in files]
+    if len(from_stdin) > 1:
+        raise UsageError(f"stdin (-) can be read once: {' and '.join(from_stdin)} cannot both be it.")
+    return found
 
 
 def split_names(given: str | None) -> tuple[str, ...] | None:

@@ -1,11 +1,15 @@
 """`score-model parity`: a bundle, compared with its PyTorch model; parses and delegates."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from export.cli.options import TEXT_COLUMN, THREADS, use_threads
-from scorer.cli.options import DEBUG
+from export.cli.options import READ_AS_SCORE, TEXT_COLUMN, THREADS, check_inputs, fill, require_libraries, use_threads
+from export.encoder.folder import look_at
+from export.hub import check_reachable
+from scorer.cli.options import DEBUG, READING, files
+from scorer.rows.input_options import InputOptions
 
 
 @click.command()
@@ -13,10 +17,11 @@ from scorer.cli.options import DEBUG
 @click.option(
     "--data",
     required=True,
-    type=click.Path(exists=True, path_type=str),
+    shell_complete=files,
     metavar="FILE",
-    help="Texts: CSV, TSV, JSONL or Parquet.",
+    help=f"Texts. {READ_AS_SCORE}",
 )
+@READING
 @TEXT_COLUMN
 @click.option(
     "--rows",
@@ -34,31 +39,44 @@ from scorer.cli.options import DEBUG
 @THREADS
 @DEBUG
 def parity(
-    bundle: Path, data: str, text_column: str | None, rows: int, encoder: str | None, threads: int | None, debug: bool
+    bundle: Path,
+    data: str,
+    text_column: str | None,
+    rows: int,
+    encoder: str | None,
+    threads: int | None,
+    debug: bool,
+    **reading: Any,
 ) -> None:
     """Compare BUNDLE with the PyTorch model it was made from, on real texts.
 
     fp32 logits may differ by 1e-4; the other precisions have to give the same label for 99% of the texts, chance
     allowed for.
     """
-    from export.bundle.parity_check import check_bundle
+    require_libraries()
+    read = fill(InputOptions, reading)
+    check_inputs({"--data": data}, read)
     from export.data import read_texts
-    from export.encoder.load import load_encoder
-    from scorer.base.cores import usable_cores
     from scorer.model.bundle import load_bundle
 
     loaded = load_bundle(bundle)
-    use_threads(threads)
     name = encoder or str(loaded.manifest.encoder["name"])
+    found = look_at(name, loaded.manifest.max_length)
+    check_reachable(encoder=name if found is None else None, dataset=None)
+    texts = read_texts(data, text_column, rows, read)
+    use_threads(threads)
+    from export.bundle.parity_check import check_bundle
+    from export.encoder.load import load_encoder
+    from scorer.base.cores import usable_cores
+
     model = load_encoder(
         name, max_length=loaded.manifest.max_length, revision=None if encoder else loaded.manifest.encoder["revision"]
     )
-    texts = read_texts(Path(data), text_column, rows)
-    found, agreements = check_bundle(loaded, model, texts, threads or usable_cores())
-    if found is not None:
-        shapes = ", ".join(map(str, found.shapes[:4]))
+    compared, agreements = check_bundle(loaded, model, texts, threads or usable_cores())
+    if compared is not None:
+        shapes = ", ".join(map(str, compared.shapes[:4]))
         click.echo(
-            f"fp32, padded batches ({shapes}, ...): biggest difference of a logit {found.difference:.1e} over {found.rows} rows"
+            f"fp32, padded batches ({shapes}, ...): biggest difference of a logit {compared.difference:.1e} over {compared.rows} rows"
         )
     for one in agreements:
         click.echo(

@@ -1,16 +1,33 @@
 """`score-model train`: a bundle from labelled texts and an encoder; parses and delegates."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from export.bundle.place import check_free, check_outside, refuse_bundle
 from export.classifier.settings import HeadSettings, WideSettings
 from export.cli import train_options
-from export.cli.options import Condition, columns_of, fill, refuse_unused, split_names, use_threads
+from export.cli.options import (
+    Condition,
+    check_inputs,
+    columns_of,
+    fill,
+    refuse_unused,
+    require_libraries,
+    split_names,
+    use_threads,
+)
 from export.data_source import Columns, DataSource, LabelNames
+from export.encoder.folder import look_at
+from export.encoder.saved import check_saved
+from export.hub import check_reachable
 from export.training.settings import HEAD_ALONE, PRECISIONS, EncoderSettings, FitSettings, Settings, TuneSettings
 from scorer.base.errors import UsageError
+from scorer.rows.input_options import InputOptions
 
 if TYPE_CHECKING:
     from export.data import Dataset, Split
@@ -22,6 +39,10 @@ Examples:
   score-model train --train-file train.csv --test-file test.csv --label-column stars -o models/stars
   score-model train --encoder ./MiniLM --pooling mean --dataset stanfordnlp/imdb -o models/small
 """
+
+_INPUTS = {"--train-file": "train_file", "--test-file": "test_file", "--probes": "probes"}
+
+_OF_FILES = tuple(one.name for one in fields(InputOptions))
 
 Options = Mapping[str, Any]
 """Values of the command line, by parameter."""
@@ -36,25 +57,84 @@ def train(**options: Any) -> None:
     so another head takes seconds, and an interrupted run goes on where it stopped. Beside it stand weights of the
     text's word pieces and pairs of them (--no-wide leaves them out).
     """
-    refuse_unused(_conditions(options))
-    precisions = _precisions(options["precisions"])
-    from export.bundle.bundle import check_free
+    settings, source, encoder = _checked(options)
     from export.data import load
+
+    dataset = load(source)
+    settings = replace(settings, probes=_probes(options, dataset))
+    use_threads(options["threads"])
     from export.training.train import train as run
 
-    check_free(options["output"], overwrite=options["overwrite"])
-    use_threads(options["threads"])
-    dataset = load(_source(options))
+    run(dataset, _load_encoder(encoder, settings), settings, click.echo)
+
+
+def _checked(options: Options) -> tuple[Settings, DataSource, EncoderSettings]:
+    """Check all that can be checked before seconds of imports; nothing is read but names and small files.
+
+    Raises:
+        UsageError: options contradict each other, or name what is missing or would be lost.
+        UnsupportedEncoder, ExportError, ScorerError: the encoder, the hub, a library or a place cannot be used.
+    """
+    from export.training.cache import check_cache
+    from export.training.checks import check_layers, check_options
+
+    refuse_unused(_conditions(options))
+    require_libraries()
+    source, encoder = _source(options), _encoder_settings(options)
+    if (source.train_file is None) != (source.test_file is None):
+        raise UsageError("--train-file and --test-file belong together.")
     settings = fill(
         Settings,
         options,
         name=options["name"] or options["output"].resolve().name,
         fit=_fit_settings(options),
-        precisions=precisions,
-        probes=_probes(options, dataset),
-        notes=options["notes"].read_text(encoding="utf-8") if options["notes"] else "",
+        precisions=_precisions(options["precisions"]),
+        probes=None,
+        notes=_notes(options["notes"]),
     )
-    run(dataset, _load_encoder(options, settings), settings, click.echo)
+    _check_places(options, check_inputs({name: options[one] for name, one in _INPUTS.items()}, source.reading))
+    check_options(settings, encoder.tokens_kept(settings))
+    found = look_at(encoder.name, settings.max_length)
+    if found is not None and found.layers is not None:
+        check_layers(found.name, found.layers, settings)
+    check_cache(settings.fit.cache)
+    check_reachable(
+        encoder=encoder.name if found is None else None, dataset=source.dataset if source.train_file is None else None
+    )
+    return settings, source, encoder
+
+
+def _notes(path: Path | None) -> str:
+    if path is None:
+        return ""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"--notes {path} is not UTF-8: {error}. Save it as UTF-8.") from error
+
+
+def _check_places(options: Options, inputs: Mapping[str, Sequence[str]]) -> None:
+    """Refuse outputs that cannot be written, or would take away what is in their places; see `check_free`.
+
+    Args:
+        options: values of the command line.
+        inputs: files that are read, by option.
+    """
+    output, overwrite, save = options["output"], options["overwrite"], options["save_encoder"]
+    check_free(output, overwrite=overwrite)
+    encoder = options["encoder"] if os.path.isdir(options["encoder"]) else None
+    others = {
+        "--notes": options["notes"],
+        "--cache-dir": options["cache_dir"],
+        "--save-encoder": save,
+        "--encoder": encoder,
+    }
+    used = [(option, path) for option, files in inputs.items() for path in files]
+    used += [(option, str(place)) for option, place in others.items() if place is not None]
+    check_outside(output, used)
+    if save is not None:
+        refuse_bundle(str(save), "--save-encoder")
+        check_saved(save, encoder=options["encoder"], overwrite=overwrite)
 
 
 def _conditions(options: Options) -> tuple[Condition, ...]:
@@ -69,12 +149,13 @@ def _conditions(options: Options) -> tuple[Condition, ...]:
         Condition(options["unfreeze"] > 0, "with --unfreeze", ("tune_learning_rate", "save_encoder")),
         Condition(options["wide"], "with --wide", ("wide_pairs",)),
         Condition(options["train_file"] is None, "without --train-file", ("dataset", "dataset_revision")),
+        Condition(any(options[one] for one in _INPUTS.values()), f"with {', '.join(_INPUTS)}", _OF_FILES),
     )
 
 
 def _is_tuned(options: Options) -> bool:
     """Return True if blocks or a pooling are trained along with the head."""
-    from export.encoder.pooling import is_trained
+    from export.encoder.vectors import is_trained
 
     return options["unfreeze"] > 0 or is_trained(options["pooling"])
 
@@ -87,6 +168,7 @@ def _source(options: Options) -> DataSource:
         {"name": "dataset_name", "revision": "dataset_revision"},
         columns=columns_of(options),
         label_names=names,
+        reading=fill(InputOptions, options),
     )
 
 
@@ -115,10 +197,9 @@ def _encoder_settings(options: Options) -> EncoderSettings:
     return fill(EncoderSettings, options, names)
 
 
-def _load_encoder(options: Options, settings: Settings) -> "FrozenEncoder":
+def _load_encoder(encoder: EncoderSettings, settings: Settings) -> "FrozenEncoder":
     from export.encoder.load import load_encoder
 
-    encoder = _encoder_settings(options)
     return load_encoder(
         encoder.name,
         max_length=settings.max_length,
@@ -136,7 +217,8 @@ def _probes(options: Options, dataset: "Dataset") -> "Split | None":
 
     if options["probes"] is None:
         return None
-    return number_labels(read_rows(options["probes"], Columns(group="kind")), dataset.labels, None)
+    rows = read_rows(options["probes"], Columns("text", group="kind", fixed=True), fill(InputOptions, options))
+    return number_labels(rows, dataset.labels, None)
 
 
 def _precisions(given: str) -> tuple[str, ...]:

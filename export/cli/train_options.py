@@ -5,17 +5,26 @@ from pathlib import Path
 import click
 
 from export.classifier.settings import HeadSettings, WideSettings
-from export.cli.options import FILE, LABELLED_COLUMNS, QUIET, THREADS
+from export.cli.options import FILE, LABELLED_COLUMNS, QUIET, READ_AS_SCORE, THREADS
 from export.data_source import DataSource
 from export.training.settings import DEFAULT_MAX_TOKENS, EncoderSettings, FitSettings, Settings, TuneSettings
-from scorer.cli.options import DEBUG, together
+from scorer.cli.options import DEBUG, READING, files, together
 from scorer.model.manifest import MAX_LENGTH, TRUNCATIONS
 
 BUNDLE = together(
     click.option(
-        "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="The bundle to write."
+        "-o",
+        "--output",
+        required=True,
+        type=click.Path(path_type=Path),
+        metavar="FOLDER",
+        help="The bundle to write; its parent folders are made when there is something to write.",
     ),
-    click.option("--overwrite", is_flag=True, help="Replace a bundle that is there."),
+    click.option(
+        "--overwrite",
+        is_flag=True,
+        help="Replace a bundle that is there, and another encoder in --save-encoder; refused where anything else would be lost.",
+    ),
     click.option("--name", metavar="NAME", help="Of the bundle; default: the folder's name."),
 )
 
@@ -47,10 +56,19 @@ DATA = together(
     click.option(
         "--dataset-name", metavar="NAME", help="What manifest and model card call the data; default: as given."
     ),
-    click.option("--train-file", type=FILE, metavar="FILE", help="CSV, TSV, JSONL or Parquet, instead of --dataset."),
     click.option(
-        "--test-file", type=FILE, metavar="FILE", help="Labels never trained or chosen by; scored once, for the card."
+        "--train-file",
+        shell_complete=files,
+        metavar="FILE",
+        help=f"Labelled texts instead of --dataset. {READ_AS_SCORE}",
     ),
+    click.option(
+        "--test-file",
+        shell_complete=files,
+        metavar="FILE",
+        help="The same; labels never trained or chosen by, scored once, for the card.",
+    ),
+    READING,
     LABELLED_COLUMNS,
     click.option(
         "--positive-label",
@@ -192,9 +210,9 @@ RUN = together(
     ),
     click.option(
         "--probes",
-        type=FILE,
+        shell_complete=files,
         metavar="FILE",
-        help="Short texts of your own, with columns text, label (the model's names) and kind; the model card says what the model makes of them.",
+        help="Short texts of your own, read like --train-file, with columns text, label (the model's names) and kind; the model card says what the model makes of them.",
     ),
     click.option(
         "--save-encoder",

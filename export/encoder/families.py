@@ -5,10 +5,12 @@ A new family of that block is one more `Family` in `FAMILIES`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-
-from transformers import PretrainedConfig
+from typing import TYPE_CHECKING
 
 from export.errors import UnsupportedEncoder
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Family:
     pooling_layer: bool
     positions_after_padding: bool
 
-    def first_position(self, config: PretrainedConfig) -> int:
+    def first_position(self, config: "PretrainedConfig") -> int:
         """Return the row of the position table that belongs to the first token."""
         return config.pad_token_id + 1 if self.positions_after_padding else 0
 
@@ -79,7 +81,7 @@ _DISTILBERT = Family(
 FAMILIES = (_DISTILBERT, _BERT, replace(_BERT, name="roberta", positions_after_padding=True))
 
 
-def family_of(config: PretrainedConfig, name: str) -> Family:
+def family_of(config: "PretrainedConfig", name: str) -> Family:
     """Find the family of an encoder.
 
     Args:
@@ -89,15 +91,31 @@ def family_of(config: PretrainedConfig, name: str) -> Family:
     Raises:
         UnsupportedEncoder: no family has this kind of encoder, or the graph cannot be written exactly with its settings.
     """
-    family = next((one for one in FAMILIES if one.name == config.model_type), None)
-    if family is None:
-        raise UnsupportedEncoder(
-            f"the encoder {name!r} is of the kind {config.model_type!r}; supported are DistilBERT and the BERT family "
-            f"(BERT, MiniLM, RoBERTa): {', '.join(one.name for one in FAMILIES)}."
-        )
+    family = family_named(config.model_type, name)
     activation = getattr(config, family.activation)
     if activation != "gelu":
         raise UnsupportedEncoder(f"the encoder {name!r} uses the activation {activation!r}; only 'gelu' is supported.")
     if getattr(config, "is_decoder", False) or getattr(config, "position_embedding_type", "absolute") != "absolute":
         raise UnsupportedEncoder(f"the encoder {name!r} is a decoder or has relative positions; neither is supported.")
     return family
+
+
+def family_named(kind: object, name: str) -> Family:
+    """Find a family by the ``model_type`` of a config.
+
+    Raises:
+        UnsupportedEncoder: no family has this kind of encoder.
+    """
+    family = next((one for one in FAMILIES if one.name == kind), None)
+    if family is None:
+        raise UnsupportedEncoder(
+            f"the encoder {name!r} is of the kind {kind!r}; supported are DistilBERT and the BERT family "
+            f"(BERT, MiniLM, RoBERTa): {', '.join(one.name for one in FAMILIES)}."
+        )
+    return family
+
+
+def check_positions(name: str, positions: int, max_length: int) -> None:
+    """Raise `UnsupportedEncoder` if an encoder cannot read so many tokens."""
+    if max_length > positions:
+        raise UnsupportedEncoder(f"the encoder {name!r} has {positions} positions; --max-length {max_length} is more.")

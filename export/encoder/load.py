@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +11,14 @@ import transformers
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig
 
-from export.encoder.families import Family, family_of
-from export.errors import ExportError, UnsupportedEncoder
+from export.encoder.families import Family, check_positions, family_of
+from export.encoder.folder import cannot_be_loaded
+from export.encoder.saved import SETTINGS, TOKENIZER, TOKENIZER_SETTINGS
+from export.errors import UnsupportedEncoder
 from scorer.model.prefixes import BR_TAG
 from scorer.model.tokenizer import Tokenizer
+from scorer.storage.atomic import cannot_be_written
+from scorer.storage.output import publish_bytes
 
 _BR_TAG = {"type": "Replace", "pattern": {"Regex": BR_TAG}, "content": " "}
 
@@ -96,10 +101,7 @@ def load_encoder(
     except UnsupportedEncoder:
         raise
     except (OSError, ValueError, RuntimeError) as error:
-        raise ExportError(
-            f"the encoder {name!r} cannot be loaded: {_first_line(error)}\n"
-            "Give a hub name (and reach the hub), or a local folder that holds config.json, the weights and the tokenizer."
-        ) from error
+        raise cannot_be_loaded(name, _first_line(error)) from error
     if not hasattr(tokenizer, "backend_tokenizer"):
         raise UnsupportedEncoder(f"the encoder {name!r} has no fast tokenizer (tokenizer.json), which scoring needs.")
     return freeze(
@@ -131,19 +133,26 @@ def freeze(
     encoder = FrozenEncoder(
         name, revision, family, model, file, Tokenizer(file, max_tokens or max_length), weights_sha256(model)
     )
-    if max_length > encoder.positions:
-        raise UnsupportedEncoder(
-            f"the encoder {name!r} has {encoder.positions} positions; --max-length {max_length} is more."
-        )
+    check_positions(name, encoder.positions, max_length)
     return encoder
 
 
 def save(encoder: FrozenEncoder, folder: Path) -> None:
-    """Write it as `load_encoder` reads it; its tokenizer has the cleaning in it."""
-    encoder.model.save_pretrained(folder)  # type: ignore[operator]
-    (folder / "tokenizer.json").write_bytes(encoder.tokenizer_json)
-    settings = {"tokenizer_class": "PreTrainedTokenizerFast"}
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings) + "\n")
+    """Publish it as `load_encoder` reads it, file by file, the folder made; its tokenizer has the cleaning in it.
+
+    Raises:
+        ScorerError: it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".", suffix=".partial", dir=folder) as partial:
+            encoder.model.save_pretrained(partial)  # type: ignore[operator]
+            Path(partial, TOKENIZER).write_bytes(encoder.tokenizer_json)
+            Path(partial, TOKENIZER_SETTINGS).write_bytes(SETTINGS)
+            for path in sorted(Path(partial).iterdir()):
+                publish_bytes(str(folder / path.name), path.read_bytes())
+    except OSError as error:
+        raise cannot_be_written(folder, error) from error
 
 
 def plain_tokenizer(tokenizer_json: str, *, clean_html: bool) -> bytes:

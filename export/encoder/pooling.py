@@ -1,85 +1,10 @@
-"""Which vectors of a text the head reads: names for them, and PyTorch's way to compute them."""
+"""Vectors of a text that the head reads, as PyTorch computes them."""
 
-import re
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import NamedTuple
+from collections.abc import Sequence
 
-import numpy as np
 import torch
 
-from scorer.base.errors import UsageError
-
-_PART = re.compile(r"cls|(mean|attention)([1-9][0-9]*)?")
-
-QUERIES = 4
-"""Of an attention pooling. One is worse, eight are no better (docs/ACCURACY.md)."""
-
-Queries = Mapping[int, np.ndarray]
-"""What attention poolings are trained to: float32 (queries, hidden), by the layer that they read."""
-
-NO_QUERIES: Queries = MappingProxyType({})
-
-
-class Vector(NamedTuple):
-    """One vector of a text, or several that belong together.
-
-    Attributes:
-        kind: ``cls``, of the first token; ``mean``, over all tokens; ``attention``, means for which each token has a
-            weight, learned, one mean for each of `QUERIES` (Lin et al. 2017, "A Structured Self-attentive Sentence
-            Embedding", without the layer before the softmax).
-        layer: behind which block, counted from 1.
-    """
-
-    kind: str
-    layer: int
-
-    @property
-    def name(self) -> str:
-        return f"{self.kind}{self.layer}"
-
-
-def vectors(pooling: str, layers: int) -> tuple[Vector, ...]:
-    """What a pooling consists of: ``cls``, ``mean`` and ``attention`` are of the last layer, ``mean4`` is of the fourth.
-
-    Args:
-        pooling: one of them, or several with ``+`` between them.
-        layers: of the encoder.
-
-    Raises:
-        UsageError: it is none.
-
-    >>> [vector.name for vector in vectors("cls+mean4", 6)]
-    ['cls6', 'mean4']
-    """
-    found = []
-    for part in pooling.split("+"):
-        match = _PART.fullmatch(part)
-        layer = int(match[2] or layers) if match else 0
-        if match is None or layer > layers:
-            raise UsageError(
-                f"--pooling {pooling}: {part!r} is none of cls, mean, mean1, ..., mean{layers}, attention, attention1, ..., "
-                f"attention{layers} (this encoder has {layers} layers); several are joined by +, as in "
-                f"cls+mean{max(1, layers - 1)}."
-            )
-        found.append(Vector(match[1] or part, layer))
-    if len(set(found)) < len(found):
-        raise UsageError(f"--pooling {pooling} names a vector twice.")
-    return tuple(found)
-
-
-def every_vector(layers: int) -> tuple[Vector, ...]:
-    """All that a pooling can consist of untrained: the last layer's [CLS] vector, and the mean of each layer."""
-    return (Vector("cls", layers), *(Vector("mean", layer) for layer in range(1, layers + 1)))
-
-
-def is_trained(pooling: str) -> bool:
-    """Whether a pooling has weights of its own, so that it has to be trained along with the head.
-
-    >>> is_trained("cls+mean5"), is_trained("mean4+attention5")
-    (False, True)
-    """
-    return "attention" in pooling
+from export.encoder.vectors import Queries, vectors
 
 
 def pool(

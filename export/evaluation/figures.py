@@ -3,6 +3,7 @@
 import io
 import textwrap
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
@@ -13,14 +14,17 @@ matplotlib.rcParams["text.parse_math"] = False  # a label may have a dollar sign
 from matplotlib import pyplot
 from matplotlib.figure import Figure
 
-from export.classifier.head import Training
 from export.evaluation.evaluate import Group
 from export.evaluation.metrics import Bin, calibration_error
+from export.evaluation.outputs import SOFTWARE
+
+if TYPE_CHECKING:
+    from export.classifier.head import Training  # PyTorch takes seconds, which `evaluate` need not wait for
 
 _WRAPPED = 48  # characters of a line; names may be long paths
 
 
-def loss_curve(training: Training) -> bytes:
+def loss_curve(training: "Training") -> bytes:
     """Training and validation loss of the heads that were tried, the chosen one marked; a PNG."""
     figure, axes = pyplot.subplots(figsize=(6, 3.6), layout="constrained")
     numbers = [step.number for step in training.steps]
@@ -94,7 +98,7 @@ def confusion_matrix(title: str, labels: Sequence[str], counts: np.ndarray) -> b
 
 def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
-    # No software version and date in the file: the same training gives the same bytes.
-    figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
+    # No version and date in the file: the same training gives the same bytes.
+    figure.savefig(buffer, format="png", dpi=120, metadata={"Software": SOFTWARE})
     pyplot.close(figure)
     return buffer.getvalue()

@@ -3,14 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from export.encoder.pooling import is_trained
+from export.encoder.vectors import is_trained
 from export.evaluation import baseline
 from export.evaluation.evaluate import Scored, by_group
+from export.evaluation.outputs import CONFUSION_FIGURE, LOSS_FIGURE, RELIABILITY_FIGURE
 from scorer.model.manifest import Manifest
-
-LOSS_FIGURE = "loss.png"
-CONFUSION_FIGURE = "confusion.png"
-RELIABILITY_FIGURE = "reliability.png"
 
 
 def model_card(manifest: Manifest, probes: Scored | None, notes: str) -> bytes:

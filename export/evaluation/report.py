@@ -1,7 +1,7 @@
 """`score-model evaluate`: bundles side by side on labelled texts, in tables, figures, and a list of the costliest errors."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,10 @@ from export.evaluation.evaluate import Group, Scored, by_group, by_length, costl
 from export.evaluation.figures import accuracy_bars, confusion_matrix, reliability_diagram
 from export.evaluation.metrics import Metrics, confusion, losses, metrics, reliability
 from export.evaluation.model_card import figures_of, table
+from export.evaluation.outputs import ERROR_FIELDS, EVALUATION, RELIABILITY_FIGURE, suffix
 from scorer.model.scorer import Scorer
+from scorer.storage.atomic import cannot_be_written
+from scorer.storage.output import publish_bytes
 
 
 @dataclass(frozen=True)
@@ -104,36 +107,44 @@ def lines(evaluated: Sequence[Evaluated], compared: tuple[str, Metrics] | None) 
                 yield f"Note: {one.name} is no better than {baseline.NAME}, which needs no encoder."
 
 
-def write_errors(path: Path, evaluated: Sequence[Evaluated], most: int) -> int:
-    """Write the wrongly labelled texts that cost most, as JSON lines; returns how many.
+def write_errors(path: str, evaluated: Sequence[Evaluated], most: int) -> int:
+    """Publish the wrongly labelled texts that cost most, as JSON lines; returns how many.
 
     The file holds the texts: it belongs where the data belongs.
     """
     written = [line for one in evaluated for line in _errors(one, most)]
-    path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in written), encoding="utf-8")
+    publish_bytes(path, b"".join(_json(line) for line in written))
     return len(written)
 
 
 def write_figures(folder: Path, evaluated: Sequence[Evaluated], compared: tuple[str, Metrics] | None) -> list[str]:
-    """Write the report's pictures and evaluation.json into a folder; returns the files' names."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Publish the report's pictures, then evaluation.json, in a folder; returns the files' names."""
     pictures = {
-        "reliability.png": reliability_diagram(
+        RELIABILITY_FIGURE: reliability_diagram(
             {one.name: reliability(one.scored.probabilities, one.scored.split.labels) for one in evaluated}
         )
     }
     for number, one in enumerate(evaluated, start=1):
-        suffix = f"-{number}" if len(evaluated) > 1 else ""
-        pictures[f"confusion{suffix}.png"] = confusion_matrix(one.name, one.labels, one.counts)
+        end = suffix(number, len(evaluated))
+        pictures[f"confusion{end}.png"] = confusion_matrix(one.name, one.labels, one.counts)
         for title, groups in _groups(one):
-            pictures[f"{title}{suffix}.png"] = accuracy_bars(f"{one.name}, by {title}", groups)
+            pictures[f"{title}{end}.png"] = accuracy_bars(f"{one.name}, by {title}", groups)
     figures: dict[str, Any] = {one.name: _as_json(one) for one in evaluated}
     if compared is not None:
         figures[compared[0]] = asdict(compared[1])
-    files = {**pictures, "evaluation.json": (json.dumps(figures, indent=2, ensure_ascii=False) + "\n").encode()}
+    files = {**pictures, EVALUATION: _json(figures, indent=2)}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_be_written(folder, error) from error
     for name, data in files.items():
-        (folder / name).write_bytes(data)
+        publish_bytes(str(folder / name), data)
     return list(files)
+
+
+def _json(value: Mapping[str, Any], indent: int | None = None) -> bytes:
+    """As JSON; undecodable bytes in the name of a folder are halves of surrogate pairs, written as JSON escapes them."""
+    return f"{json.dumps(value, indent=indent, ensure_ascii=False)}\n".encode(errors="backslashreplace")
 
 
 def _groups(one: Evaluated) -> list[tuple[str, list[Group]]]:
@@ -154,13 +165,14 @@ def _errors(one: Evaluated, most: int) -> Iterator[dict[str, Any]]:
     scored, split = one.scored, one.scored.split
     cost = losses(scored.probabilities, split.labels)
     for row in costliest(scored, most):
-        yield {
-            "bundle": one.name,
-            "id": split.ids[row],
-            "label": one.labels[split.labels[row]],
-            "predicted": one.labels[scored.predicted[row]],
-            "probability": round(float(scored.probabilities[row].max()), 6),
-            "loss": round(float(cost[row]), 4),
-            "tokens": int(scored.lengths[row]),
-            "text": split.texts[row],
-        }
+        values = (
+            one.name,
+            split.ids[row],
+            one.labels[split.labels[row]],
+            one.labels[scored.predicted[row]],
+            round(float(scored.probabilities[row].max()), 6),
+            round(float(cost[row]), 4),
+            int(scored.lengths[row]),
+            split.texts[row],
+        )
+        yield dict(zip(ERROR_FIELDS, values, strict=True))

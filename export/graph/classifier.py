@@ -13,7 +13,7 @@ from onnx import numpy_helper
 
 from export.classifier.classifier import Classifier
 from export.classifier.head import LinearHead
-from export.encoder.pooling import vectors
+from export.encoder.vectors import vectors
 from export.encoder.weights import EncoderWeights
 from export.graph.encoder import EncoderWriter, Operators
 from export.graph.truncation import write_cut

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from onnx import TensorProto
 
-from export.encoder.pooling import Queries, Vector
+from export.encoder.vectors import Queries, Vector
 from export.encoder.weights import Block, EncoderWeights, Linear, Norm
 from export.graph.writer import GraphWriter
 

@@ -8,7 +8,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from export.classifier.classifier import Classifier
-from export.encoder.pooling import NO_QUERIES, Queries, Vector
+from export.encoder.vectors import NO_QUERIES, Queries, Vector
 from export.encoder.weights import Block, EncoderWeights, Norm
 from export.graph.classifier import classifier_graph
 from export.graph.encoder import Affine, EncoderWriter, padding_bias

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,22 @@ def cache_key(rows: Iterable[np.ndarray], *what: object) -> str:
         digest.update(len(ids).to_bytes(8, "little"))
         digest.update(ids.astype("<i4").tobytes())
     return digest.hexdigest()[:32]
+
+
+def check_cache(folder: Path) -> None:
+    """Make the folder of the cache, and see that it can be written.
+
+    Raises:
+        ExportError: it cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ExportError(
+            f"the cache {folder} cannot be written: {error.strerror}. Give another folder with --cache-dir."
+        ) from error
 
 
 class CachedArray:

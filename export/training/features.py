@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from export.encoder.load import FrozenEncoder
-from export.encoder.pooling import NO_QUERIES, Queries, Vector, every_vector, vectors
+from export.encoder.vectors import NO_QUERIES, Queries, Vector, every_vector, vectors
 from export.encoder.weights import encoder_weights
 from export.graph.fp32 import feature_graph, hidden_graph
 from export.graph.writer import graph_bytes

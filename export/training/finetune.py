@@ -18,14 +18,14 @@ from torch.nn import functional
 from export.classifier.head import Step, Training, loss, predict
 from export.classifier.wide import Texts
 from export.encoder.load import FrozenEncoder, weights_sha256
-from export.encoder.pooling import Queries, is_trained, vectors
+from export.encoder.vectors import Queries
 from export.encoder.weights import encoder_weights
 from export.training.cache import cache_key
+from export.training.checks import check_tuning
 from export.training.features import hidden_states
 from export.training.network import Network
 from export.training.settings import TuneSettings
 from export.training.tuning_run import TuningRun
-from scorer.base.errors import UsageError
 from scorer.base.progress import Progress
 from scorer.engine.batches import by_length
 
@@ -81,7 +81,7 @@ def tune(
         UsageError: see `check`.
         ExportError: the loss is no number any more.
     """
-    check(encoder, pooling, settings)
+    check_tuning(encoder.name, encoder.layers, pooling, settings)
     network = Network(
         encoder, pooling, label_count, blocks=settings.blocks, dropout=settings.dropout, seed=settings.seed
     )
@@ -106,28 +106,6 @@ def tune(
     training = Training(network.linear_head(), tuple(run.steps), run.steps[-1], "epoch")
     tuned = replace(encoder, model=network.model, sha256=weights_sha256(network.model)) if settings.blocks else encoder
     return Tuned(tuned, training, network.queries())
-
-
-def check(encoder: FrozenEncoder, pooling: str, settings: TuneSettings) -> None:
-    """Raise `UsageError` if there are not so many blocks, or the pooling reads a layer before them, or not the last.
-
-    Where no block is trained, it may read what it likes.
-    """
-    if settings.blocks == 0 and is_trained(pooling):
-        return
-    if not 0 < settings.blocks <= encoder.layers:
-        raise UsageError(f"--unfreeze {settings.blocks}: the encoder {encoder.name!r} has {encoder.layers} blocks.")
-    if all(vector.layer < encoder.layers for vector in vectors(pooling, encoder.layers)):
-        raise UsageError(
-            f"--pooling {pooling} does not read the last layer, so that --unfreeze would train nothing there: "
-            f"add cls, as in cls+{pooling}."
-        )
-    first = encoder.layers - settings.blocks
-    if any(vector.layer < max(1, first) for vector in vectors(pooling, encoder.layers)):
-        raise UsageError(
-            f"--pooling {pooling} reads a layer before those that --unfreeze {settings.blocks} trains and what goes into "
-            f"them: give layers from {max(1, first)} on, or unfreeze more blocks."
-        )
 
 
 def _train_epoch(

@@ -12,7 +12,7 @@ from export.classifier.stacking import Stack, stack
 from export.classifier.wide import WideTraining, train_wide
 from export.data import Dataset
 from export.encoder.load import FrozenEncoder
-from export.encoder.pooling import NO_QUERIES, Queries, is_trained, vectors
+from export.encoder.vectors import NO_QUERIES, Queries, is_trained, vectors
 from export.evaluation.metrics import calibration_error, reliability
 from export.training.features import Features, extract
 from export.training.finetune import Tuned, tune

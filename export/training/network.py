@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from export.classifier.head import LinearHead
 from export.encoder.load import FrozenEncoder
-from export.encoder.pooling import QUERIES, Queries, Vector, vectors
+from export.encoder.vectors import QUERIES, Queries, Vector, vectors
 from export.encoder.weights import block_modules
 
 # Of a channel that is standardised, relative to the median of all.
@@ -108,7 +108,7 @@ class Network(nn.Module):
 
     Args:
         encoder: that is copied.
-        pooling: what the head reads, see `export.encoder.pooling.vectors`.
+        pooling: what the head reads, see `export.encoder.vectors.vectors`.
         label_count: two give one logit, more give so many.
         blocks: how many are trained.
         dropout: share of hidden values of trained blocks, and of what the head reads, that is left out in training.

@@ -6,7 +6,8 @@ from export.bundle.bundle import write_bundle
 from export.evaluation.evaluate import Scored, score_split
 from export.evaluation.figures import confusion_matrix, loss_curve, reliability_diagram
 from export.evaluation.metrics import confusion, reliability
-from export.evaluation.model_card import CONFUSION_FIGURE, LOSS_FIGURE, RELIABILITY_FIGURE, model_card
+from export.evaluation.model_card import model_card
+from export.evaluation.outputs import CARD, CONFUSION_FIGURE, LOSS_FIGURE, RELIABILITY_FIGURE
 from export.training.fit import Fit
 from export.training.run import Run
 from export.training.scoring import scorer_on_cpu
@@ -37,7 +38,7 @@ def publish(run: Run, fitted: Fit, bundle: Bundle, logits: np.ndarray, scored: S
         graphs=graphs,
         classifier=fitted.classifier,
         unlisted={
-            "README.md": model_card(manifest, probes, settings.notes),
+            CARD: model_card(manifest, probes, settings.notes),
             **_pictures(run, fitted, logits, scored),
         },
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from export.classifier.settings import HeadSettings, WideSettings
+from scorer.base.errors import UsageError
 
 if TYPE_CHECKING:
     from export.classifier.truncation import Cut
@@ -21,8 +22,18 @@ HEAD_ALONE = 3e-3
 
 
 def cache_folder() -> Path:
-    """Return the folder of features and checkpoints, unless --cache-dir names another."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "review-scorer" / "features"
+    """Return the folder of features and checkpoints, unless --cache-dir names another.
+
+    Raises:
+        UsageError: no home folder is known.
+    """
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError as error:
+        raise UsageError(
+            "no home folder is known: set HOME, or give a folder for features with --cache-dir."
+        ) from error
+    return cache / "review-scorer" / "features"
 
 
 @dataclass(frozen=True)
@@ -64,7 +75,7 @@ class FitSettings:
     """Settings of a classifier's training.
 
     Attributes:
-        pooling: vectors that the head reads, see `export.encoder.pooling.vectors`.
+        pooling: vectors that the head reads, see `export.encoder.vectors.vectors`.
         cut: tokens of a long text that the encoder reads; None if its tokenizer gives no more than it reads.
         head: settings of a head on a frozen encoder.
         tune: settings of the encoder's last blocks and of attention poolings; None trains neither.

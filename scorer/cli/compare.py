@@ -46,6 +46,7 @@ Examples:
     help="End with exit code 3 if the labels of a larger share of the rows differ.",
 )
 @click.option("-o", "--output", shell_complete=files, metavar="FILE", help="Write a page with figures, too; *.html.")
+@click.option("--overwrite", is_flag=True, help="Replace a file there that is no page of an earlier comparison.")
 @DEBUG
 def compare(
     before: str,
@@ -55,6 +56,7 @@ def compare(
     most: int,
     max_flips: float | None,
     output: str | None,
+    overwrite: bool,
     debug: bool,
 ) -> int:
     """Compare two outputs of `score`: labels that flipped, scores that moved, rows that moved most.
@@ -65,6 +67,7 @@ def compare(
     from scorer.report.compare import compare as run
     from scorer.report.compare import lines
     from scorer.storage.output import STDOUT, check_place, publish_text
+    from scorer.storage.places import check_replaceable
 
     for path in (before, after):
         if not os.path.isfile(path):
@@ -72,7 +75,10 @@ def compare(
     if output == STDOUT:
         raise UsageError("the page needs a file: on stdout is what the command says.")
     if output is not None:
+        from scorer.report.compare_page import KIND, is_comparison
+
         check_place(output, [before, after], "--output")
+        check_replaceable(output, "--output", KIND, is_comparison, overwrite=overwrite)
     found = run(before, after, by=by, text=text, most=most)
     click.echo("\n".join(map(visible, lines(found, before, after))))
     if output is not None:

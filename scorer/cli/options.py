@@ -153,6 +153,12 @@ def together(*options: Decorator[Any]) -> Decorator[Any]:
     return decorate
 
 
+INPUT_FORMAT = option(
+    "--input-format",
+    metavar="FORMAT",
+    help="csv, tsv, jsonl, ndjson or parquet, with .gz or .zst if compressed; default: by extension. Needed for stdin (-).",
+)
+
 MODEL_AND_INPUT = together(
     option(
         "--model",
@@ -160,11 +166,7 @@ MODEL_AND_INPUT = together(
         metavar="FOLDER",
         help="A bundle from `score-model train`; default: the one that comes with the package.",
     ),
-    option(
-        "--input-format",
-        metavar="FORMAT",
-        help="csv, tsv, jsonl, ndjson or parquet, with .gz or .zst if compressed; default: by extension. Needed for stdin (-).",
-    ),
+    INPUT_FORMAT,
 )
 
 COLUMNS = together(
@@ -194,12 +196,13 @@ COLUMNS = together(
     option("--details", is_flag=True, help="Add tokens, truncated and a score_<label> for each label."),
 )
 
+ESCAPE_FORMULAS = option(
+    "--escape-formulas",
+    is_flag=True,
+    help="CSV and TSV for spreadsheets: put ' before passed-through values that begin with = + - @, tab or CR.",
+)
+
 DIALECT = together(
-    option(
-        "--escape-formulas",
-        is_flag=True,
-        help="CSV and TSV for spreadsheets: put ' before passed-through values that begin with = + - @, tab or CR.",
-    ),
     option(
         "--delimiter",
         metavar="CHAR",
@@ -217,6 +220,17 @@ DIALECT = together(
     option("--encoding", show_default=True, help="Of the input; never guessed."),
 )
 
+MAX_RECORD_BYTES = option(
+    "--max-record-bytes",
+    type=click.IntRange(1, (1 << 31) - 1),
+    show_default=True,
+    metavar="N",
+    help="Reject a longer record.",
+)
+
+READING = together(INPUT_FORMAT, DIALECT, MAX_RECORD_BYTES)
+"""All that says how inputs are read; `scorer.rows.input_options` takes it."""
+
 LIMITS = together(
     option("--max-rejects", type=click.IntRange(0), metavar="N", help="Publish nothing if more records are rejected."),
     option("--max-reject-ratio", type=SHARE, metavar="R", help="The same for a share of all records."),
@@ -227,13 +241,7 @@ LIMITS = together(
         metavar="X",
         help="End with exit code 3 if scores, lengths or unknown word pieces differ more from the model's test data: their population stability index; 0.1 is a good limit.",
     ),
-    option(
-        "--max-record-bytes",
-        type=click.IntRange(1, (1 << 31) - 1),
-        show_default=True,
-        metavar="N",
-        help="Reject a longer record.",
-    ),
+    MAX_RECORD_BYTES,
 )
 
 PROVIDER = together(

@@ -14,6 +14,7 @@ from scorer.cli.config import load, note, show
 from scorer.cli.options import (
     COLUMNS,
     DIALECT,
+    ESCAPE_FORMULAS,
     GPU_MEMORY,
     LIMITS,
     MESSAGES,
@@ -37,6 +38,7 @@ from scorer.storage.address import refuse_credentials
 @option("--output-format", metavar="FORMAT", help="The same for the output; on stdout the default is csv.")
 @COLUMNS
 @option("--source", is_flag=True, help="Add the column source: the file that a row is from.")
+@ESCAPE_FORMULAS
 @DIALECT
 @option(
     "--rejects",

@@ -12,6 +12,7 @@ from scorer.cli.config import load, note
 from scorer.cli.options import (
     COLUMNS,
     DIALECT,
+    ESCAPE_FORMULAS,
     GPU_MEMORY,
     LIMITS,
     MESSAGES,
@@ -72,6 +73,7 @@ from scorer.storage.address import refuse_credentials
 )
 @MODEL_AND_INPUT
 @COLUMNS
+@ESCAPE_FORMULAS
 @DIALECT
 @LIMITS
 @PROVIDER

@@ -2,12 +2,19 @@
 
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from scorer.base.text import shown_source
 from scorer.model.reference import SCORE_EDGES
 from scorer.report.compare import MOVE_EDGES, Comparison
-from scorer.report.page import render, share
+from scorer.report.page import is_page, render, share
+
+KIND = "comparison"
+
+
+def is_comparison(stream: BinaryIO) -> bool:
+    """Return True for a page that `comparison_page` made."""
+    return is_page(stream, "compare.html")
 
 
 def comparison_page(found: Comparison, before: str, after: str) -> str:

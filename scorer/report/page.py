@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import jinja2
 from markupsafe import Markup
@@ -15,6 +15,7 @@ from markupsafe import Markup
 from scorer.base.text import duration, visible
 
 _ASSETS = Path(__file__).parent / "assets"
+_HEAD = 1024  # bytes in which a page names its maker
 # In this order: Plot draws with d3, charts.js says what.
 _SCRIPTS = ("vendor/d3-7.9.2.min.js", "vendor/plot-0.6.17.umd.min.js", "charts.js")
 
@@ -35,8 +36,27 @@ def render(template: str, charts: Mapping[str, Any], view: Mapping[str, Any]) ->
     # Inside of a script nothing is escaped, and the first "</script" would end it.
     data = json.dumps(charts).replace("<", "\\u003c")
     shown = {**view, "charts": charts, "policy": Markup(policy), "style": Markup(_read("style.css"))}
+    shown["head"] = Markup(_head(template))
     html = _environment().get_template(template).render(shown, scripts=map(Markup, scripts), data=Markup(data))
     return html.encode(errors="backslashreplace").decode()  # half of a surrogate pair is no text
+
+
+def is_page(stream: BinaryIO, template: str) -> bool:
+    """Return True for a page that `render` made of a template.
+
+    Args:
+        stream: the page.
+        template: its file's name.
+    """
+    return stream.read(_HEAD).startswith(_head(template).encode())
+
+
+def _head(template: str) -> str:
+    """The first lines of a page, which name what made it."""
+    maker = f"review-scorer {template.removesuffix('.html')}"
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="generator" content="{maker}">'
+    )
 
 
 @cache

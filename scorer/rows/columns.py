@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
@@ -53,17 +53,21 @@ class Wanted:
         text: --text, or None to look for one of `TEXT_COLUMNS`.
         keep: --keep, in order; ``*`` stands for all columns of the first record, the text too.
         details: whether tokens, truncated and each label's probability are written too.
-        option: what messages call the option that names the text column.
+        option: what messages call the option that names the text column; None where its name is fixed.
         source: whether each row says which file it is from.
         escape_formulas: whether what a spreadsheet would take for a formula is made text, in passed-through columns.
+        needed: columns that must exist and are passed through; by name, the option that names it, None where it is fixed.
+        optional: columns that are passed through where they exist.
     """
 
     text: str | None = None
     keep: tuple[str, ...] = ()
     details: bool = False
-    option: str = "--text"
+    option: str | None = "--text"
     source: bool = False
     escape_formulas: bool = False
+    needed: Mapping[str, str | None] = field(default_factory=dict)
+    optional: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,18 +92,21 @@ def select(wanted: Wanted, columns: Sequence[str], source: str) -> Selection:
         source: that file, for messages.
 
     Raises:
-        UsageError: the text column is not there, cannot be told, or a needed name stands there twice.
+        UsageError: the text column or a needed one is not there, cannot be told, or stands there twice.
 
     >>> select(Wanted(keep=("stars",)), ["id", "review", "stars"], "a.csv")
     Selection(text='review', carried=('id', 'stars'))
     """
     text = wanted.text if wanted.text is not None else _find_text_column(columns, source, wanted.option)
-    if text not in columns:
-        advice = meant(text, columns, f"name the one to use with {wanted.option}.")
-        raise UsageError(
-            f"{source} has no column {text!r}; {advice} It has: {shown_names(columns)}.{other_reading(columns)}"
-        )
+    for name, option in ((text, wanted.option), *wanted.needed.items()):
+        if name not in columns:
+            otherwise = f"name the one to use with {option}." if option else "rename the one that is meant."
+            raise UsageError(
+                f"{source} has no column {name!r}; {meant(name, columns, otherwise)} It has: {shown_names(columns)}."
+                f"{other_reading(columns)}"
+            )
     kept = [name for asked in wanted.keep for name in (columns if asked == ALL else [asked])]
+    kept += [*wanted.needed, *wanted.optional]
     carried = tuple(dict.fromkeys([ID, *kept] if ID in columns and text != ID else kept))
     selection = Selection(text, carried)
     check_unambiguous(selection, columns, source)
@@ -183,7 +190,7 @@ def take(selection: Selection, parsed: Parsed) -> "tuple[str, tuple[Value | None
     return text, tuple(map(parsed.fields.get, selection.carried))
 
 
-def _find_text_column(columns: Sequence[str], source: str, option: str) -> str:
+def _find_text_column(columns: Sequence[str], source: str, option: str | None) -> str:
     found = [name for name in TEXT_COLUMNS if name in columns]
     if len(found) == 1:
         return found[0]

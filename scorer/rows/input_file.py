@@ -29,6 +29,7 @@ class Source:
         compression: ``gz`` or ``zst``, or None.
         dialect: of a CSV file; its encoding holds for every text format.
         max_record_bytes: limit of a record.
+        text_option: option that names the text column, for messages; None where its name is fixed.
         is_first: whether no file was read before. A text column without text ends the run in the first file only.
         content: digest of the file as it is stored.
         consumed: digest of what records were made of, over all inputs.
@@ -39,6 +40,7 @@ class Source:
     compression: str | None
     dialect: Dialect
     max_record_bytes: int
+    text_option: str | None
     is_first: bool
     content: Content
     consumed: Digest

@@ -39,6 +39,7 @@ class ParquetFile(InputFile):
         self._path = source.path
         self._limit = source.max_record_bytes
         self._is_first = source.is_first
+        self._text_option = source.text_option
         self._stream = stream
         self._content = source.content
         self._consumed = source.consumed
@@ -50,7 +51,7 @@ class ParquetFile(InputFile):
     def records(self, selection: Selection) -> Iterator[Parsed]:
         names = self._schema.names
         if self._is_first:
-            check_text(self._path, self._schema, selection.text)
+            check_text(self._path, self._schema, selection.text, self._text_option)
         # Without the text all is rejected, and whoever looks at the rejects wants to see what is there instead.
         needed = {selection.text, *selection.carried} if selection.text in names else set(names)
         check_times(self._path, self._file, needed)
@@ -142,15 +143,19 @@ def check_times(source: str, file: TypedFile, needed: Set[str]) -> None:
         )
 
 
-def check_text(source: str, schema: pa.Schema, column: str) -> None:
-    """Raise `UsageError` if a column holds no text."""
+def check_text(source: str, schema: pa.Schema, column: str, option: str | None) -> None:
+    """Raise `UsageError` if a column holds no text; ``option`` names the text column."""
     kind = schema.field(column).type
     if not (is_text_type(kind) or pa.types.is_null(kind)):
         texts = [repr(field.name) for field in schema if is_text_type(field.type)]
         raise UsageError(
             f"{source}: the column {column!r} holds no text but {kind}. "
-            + (f"Name another with --text; it has text in: {', '.join(texts)}." if texts else "It has no text column.")
+            + (f"{_name_another(option)}; it has text in: {', '.join(texts)}." if texts else "It has no text column.")
         )
+
+
+def _name_another(option: str | None) -> str:
+    return f"Name another with {option}" if option else "Rename another"
 
 
 def _batch_rows(group: pq.RowGroupMetaData) -> int:

@@ -125,7 +125,7 @@ class Reader:
         for path in self.inputs.files if all_files else [self._path]:
             if stamp(path) != self.stamps[path]:
                 raise InputError(
-                    f"{path} changed while it was scored. Nothing was published; run it again when the file is complete."
+                    f"{path} changed while it was read. Nothing was published; run it again when the file is complete."
                 )
 
     def _read(self) -> Iterator[Record | Reject]:
@@ -180,6 +180,7 @@ class Reader:
             compression=self.inputs.format_of(path).compression,
             dialect=self.inputs.dialect,
             max_record_bytes=self.inputs.max_record_bytes,
+            text_option=self._wanted.option,
             is_first=len(self.contents) == 1,
             content=content,
             consumed=self._hash,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scorer.base.errors import UsageError
 from scorer.engine.gpu import ARENA_STRATEGY
-from scorer.rows.lines import MAX_RECORD_BYTES
+from scorer.rows.input_options import InputOptions
 
 if TYPE_CHECKING:
     from scorer.model.decision import Decision
@@ -74,7 +74,7 @@ class ScoreOptions:
     inputs: tuple[str, ...] = field(default=(), metadata=_OTHER)
     output: str = field(default="-", metadata=_OTHER)
     model: str | None = field(default=None, metadata=_OTHER)
-    input_format: str | None = field(default=None, metadata=_SHAPING)
+    input_format: str | None = field(default=InputOptions.input_format, metadata=_SHAPING)
     output_format: str | None = field(default=None, metadata=_SHAPING)
     text: str | None = field(default=None, metadata=_SHAPING)
     keep: tuple[str, ...] = field(default=(), metadata=_SHAPING)
@@ -83,17 +83,17 @@ class ScoreOptions:
     details: bool = field(default=False, metadata=_SHAPING)
     source: bool = field(default=False, metadata=_SHAPING)
     escape_formulas: bool = field(default=False, metadata=_SHAPING)
-    delimiter: str | None = field(default=None, metadata=_SHAPING)
-    quote_char: str = field(default='"', metadata=_SHAPING)
-    escape_char: str = field(default="", metadata=_SHAPING)
-    no_header: bool = field(default=False, metadata=_SHAPING)
-    encoding: str = field(default="utf-8", metadata=_SHAPING)
+    delimiter: str | None = field(default=InputOptions.delimiter, metadata=_SHAPING)
+    quote_char: str = field(default=InputOptions.quote_char, metadata=_SHAPING)
+    escape_char: str = field(default=InputOptions.escape_char, metadata=_SHAPING)
+    no_header: bool = field(default=InputOptions.no_header, metadata=_SHAPING)
+    encoding: str = field(default=InputOptions.encoding, metadata=_SHAPING)
     rejects: str | None = field(default=None, metadata=_OTHER)
     max_rejects: int | None = field(default=None, metadata=_OTHER)
     max_reject_ratio: float | None = field(default=None, metadata=_OTHER)
     strict: bool = field(default=False, metadata=_OTHER)
     max_drift: float | None = field(default=None, metadata=_OTHER)
-    max_record_bytes: int = field(default=MAX_RECORD_BYTES, metadata=_SHAPING)
+    max_record_bytes: int = field(default=InputOptions.max_record_bytes, metadata=_SHAPING)
     limit: int | None = field(default=None, metadata=_OTHER)
     shard: Shard | None = field(default=None, metadata=_SHAPING)
     restart: bool = field(default=False, metadata=_OTHER)
@@ -113,6 +113,11 @@ class ScoreOptions:
     log_format: str = field(default="text", metadata=_OTHER)
     quiet: bool = field(default=False, metadata=_OTHER)
     debug: bool = field(default=False, metadata=_OTHER)
+
+    @property
+    def reading(self) -> InputOptions:
+        """How inputs are read."""
+        return InputOptions(**{one.name: getattr(self, one.name) for one in fields(InputOptions)})
 
     @property
     def gpus(self) -> tuple[int, ...]:

@@ -7,15 +7,16 @@ from dataclasses import dataclass, fields
 from scorer.base.errors import ScorerError, UsageError
 from scorer.model.decision import Decision
 from scorer.rows.columns import Wanted
-from scorer.rows.dialect import DELIMITERS, Dialect
-from scorer.rows.encodings import check_encoding
+from scorer.rows.dialect import DELIMITERS
 from scorer.rows.formats import Format, format_of
+from scorer.rows.input_options import check_decoded
 from scorer.rows.reader import Inputs
 from scorer.run.limits import Limits
 from scorer.run.options import DEFAULTS, ScoreOptions
 from scorer.storage.address import is_address
 from scorer.storage.inputs import expand, is_repeatable
-from scorer.storage.output import STDOUT, check_place, is_stream, lies_in, same_place
+from scorer.storage.output import STDOUT, check_place, is_stream, lies_in
+from scorer.storage.places import check_apart
 
 STDERR = "<stderr>"
 
@@ -61,13 +62,15 @@ def make_plan(options: ScoreOptions) -> Plan:
         UsageError: something that was asked for cannot be done.
         ScorerError: a place for a file cannot be written.
     """
-    _check_texts(options)
+    check_decoded({"--text": options.text})
+    for column in options.keep:
+        check_decoded({"--keep": column})
     inputs, output_format = _inputs(options), _output_format(options)
     rejects = _rejects_place(options)
     _check_place(options.output, options, inputs.files, "--output")
     if rejects != STDERR:
         _check_place(rejects, options, inputs.files, "--rejects")
-    _check_apart({"--output": options.output, "--rejects": rejects})
+    check_apart({"--output": options.output, "--rejects": rejects})
     if options.escape_formulas and output_format.kind not in DELIMITERS:
         raise UsageError("--escape-formulas is for CSV and TSV output: nothing else is taken for formulas.")
     if options.shard is not None and not all(map(is_repeatable, inputs.files)):
@@ -102,7 +105,7 @@ def check_record_places(options: ScoreOptions) -> None:
         inputs = [path for path in options.inputs if is_address(path) or os.path.exists(path)]
     for option, place in given.items():
         _check_place(place, options, inputs, option)
-    _check_apart({"--output": options.output, "--rejects": _rejects_place(options), **given})
+    check_apart({"--output": options.output, "--rejects": _rejects_place(options), **given})
 
 
 def _check_place(place: str, options: ScoreOptions, inputs: Sequence[str], option: str) -> None:
@@ -117,42 +120,10 @@ def _check_place(place: str, options: ScoreOptions, inputs: Sequence[str], optio
             )
 
 
-def _check_apart(places: dict[str, str]) -> None:
-    """Raise `UsageError` if two options name one file."""
-    found: dict[str, str] = {}
-    for option, place in places.items():
-        if place == os.devnull:
-            continue
-        before = found.setdefault(same_place(place), option)
-        if before != option:
-            raise UsageError(f"{option} and {before} are the same file; name another for one of them.")
-
-
-def _check_texts(options: ScoreOptions) -> None:
-    """Names and characters are compared with decoded text; bytes that are none can never be found in it."""
-    for option in ("text", "delimiter", "quote_char", "escape_char", "keep"):
-        given = getattr(options, option)
-        for text in given if isinstance(given, tuple) else [given or ""]:
-            try:
-                text.encode()
-            except UnicodeEncodeError as error:
-                raise UsageError(f"--{option.replace('_', '-')} is no text in this terminal's encoding.") from error
-
-
 def _inputs(options: ScoreOptions) -> Inputs:
     if not options.inputs:
         raise UsageError("name an input, for instance: score reviews.jsonl -o out.csv")
-    found = expand(options.inputs)
-    for path in found.files:
-        format_of(path, options.input_format, "--input-format")
-    dialect = Dialect(
-        delimiter="\t" if options.delimiter == r"\t" else options.delimiter,  # a shell does not make it a tab
-        quote_char=options.quote_char,
-        escape_char=options.escape_char,
-        header=not options.no_header,
-        encoding=check_encoding(options.encoding),
-    )
-    return Inputs(tuple(found.files), options.input_format, dialect, options.max_record_bytes, tuple(found.left_out))
+    return options.reading.inputs(options.inputs)
 
 
 def _output_format(options: ScoreOptions) -> Format:

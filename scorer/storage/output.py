@@ -232,16 +232,21 @@ def place_of(path: str, work_dir: str | None = None) -> Place:
 
 
 def publish_text(path: str, text: str, work_dir: str | None = None) -> None:
-    """Make a text the content of a place, all of it at once where that is possible.
+    """Make a text the content of a place, as UTF-8; see `publish_bytes`."""
+    publish_bytes(path, text.encode(), work_dir)
+
+
+def publish_bytes(path: str, data: bytes, work_dir: str | None = None) -> None:
+    """Make bytes the content of a place, all of them at once where that is possible.
 
     Raises:
-        ScorerError: it cannot be written.
+        ScorerError: they cannot be written.
     """
     out = destination(path, work_dir=work_dir)
     try:
         out.reserve()
         out.begin()
-        out.write(text.encode())
+        out.write(data)
         out.publish()
     except ScorerError:
         out.discard()

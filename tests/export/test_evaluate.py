@@ -1,6 +1,7 @@
 """Figures about models: right ones, side by side, and against a bag of words."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -252,13 +253,121 @@ def test_bundles_stand_side_by_side_with_the_baseline(bundle, labelled, score_mo
     [
         (["--no-baseline", "--train-file", "DATA"], "--train-file does something only with --baseline."),
         (["--most-errors", "3"], "--most-errors does something only with --errors."),
-        (["--errors", "nowhere/errors.jsonl"], "nowhere/errors.jsonl cannot be written: No such file or directory."),
+        (
+            ["--errors", "nowhere/errors.jsonl"],
+            f"the folder {os.path.realpath('nowhere')} of --errors nowhere/errors.jsonl is not there; create it first.",
+        ),
+        (["--errors", "-"], "--errors needs a file: on stdout are the figures."),
     ],
 )
 def test_what_evaluate_cannot_do_is_said_before_anything_is_scored(bundle, labelled, score_model, options, message):
     options = [labelled if option == "DATA" else option for option in options]
     result = score_model("evaluate", bundle.path, "--data", labelled, "--provider", "cpu", *options)
     assert (result.code, result.err, result.out) == (2, f"Error: {message}\n", "")
+
+
+@pytest.fixture
+def evaluate(bundle, labelled, score_model):
+    """Evaluate the tiny bundle on the labelled texts, quickly."""
+
+    def run(*options):
+        given = ("--data", labelled, "--train-file", labelled, "--provider", "cpu", "-q")
+        return score_model("evaluate", bundle.path, *given, *options)
+
+    return run
+
+
+def contents(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize("link", ["same", "symlink", "hard link"])
+def test_errors_never_take_the_place_of_the_data(evaluate, labelled, tmp_path, link):
+    place = labelled if link == "same" else tmp_path / "other.jsonl"
+    if link == "symlink":
+        place.symlink_to(labelled)
+    elif link == "hard link":
+        place.hardlink_to(labelled)
+    before = contents(tmp_path)
+    for more in ([], ["--overwrite"]):
+        result = evaluate("--errors", place, *more)
+        assert (result.code, result.out) == (2, "")
+        assert result.err == f"Error: --errors {place} is an input too; write to another file.\n"
+    assert contents(tmp_path) == before
+
+
+def test_errors_replace_earlier_errors_and_what_overwrite_says(evaluate, tmp_path):
+    place = tmp_path / "errors.jsonl"
+    assert evaluate("--errors", place).code == 0
+    first = place.read_bytes()
+    assert evaluate("--errors", place, "--most-errors", 1).code == 0
+    assert first.startswith(place.read_bytes())
+    for foreign in ("thesis\n", '{"id": 1, "text": "mine"}\n', first.decode() + '{"note": "mine"}\n', "\x00"):
+        place.write_text(foreign)
+        result = evaluate("--errors", place)
+        assert (result.code, result.out) == (2, "")
+        assert result.err == (
+            f"Error: --errors {place} exists and is no list of errors of an earlier run; give --overwrite to replace it, "
+            "or another name.\n"
+        )
+        assert place.read_text() == foreign
+    assert evaluate("--errors", place, "--overwrite").code == 0
+    assert place.read_bytes() == first
+    place.write_bytes(b"")
+    assert evaluate("--errors", place).code == 0
+    assert place.read_bytes() == first
+
+
+def test_nothing_is_written_before_the_work_is_done(evaluate, tmp_path, monkeypatch):
+    def fail(*arguments, **options):
+        raise ExportError("the work failed")
+
+    place, figures = tmp_path / "errors.jsonl", tmp_path / "deep" / "figures"
+    assert evaluate("--errors", place).code == 0
+    before = contents(tmp_path)
+    monkeypatch.setattr("export.evaluation.report.evaluate", fail)
+    assert evaluate("--errors", place, "-o", figures).code == 1
+    assert contents(tmp_path) == before
+    assert not figures.parent.exists()
+
+
+def test_figures_replace_earlier_figures_only(evaluate, tmp_path):
+    figures = tmp_path / "deep" / "figures"
+    assert evaluate("-o", figures).code == 0
+    assert evaluate("-o", figures).code == 0
+    first = contents(figures)
+    assert {"reliability.png", "confusion.png", "group.png", "evaluation.json"} <= first.keys()
+    (figures / "notes.txt").write_text("mine")
+    for name, foreign in (
+        ("reliability.png", b"mine"), ("confusion.png", first["confusion.png"][:40]), ("evaluation.json", b'{"a": {}}'),
+        ("evaluation.json", b"[]"),
+    ):  # fmt: skip
+        (figures / name).write_bytes(foreign)
+        before = contents(figures)
+        kind = "file of figures" if name == "evaluation.json" else "picture"
+        result = evaluate("-o", figures)
+        assert (result.code, result.out) == (2, "")
+        assert f"--output {figures / name} exists and is no {kind} of an earlier run; give --overwrite" in result.err
+        assert contents(figures) == before
+        assert evaluate("-o", figures, "--overwrite").code == 0
+        assert contents(figures) == {**first, "notes.txt": b"mine"}
+
+
+def test_a_bundle_keeps_its_own_figures(evaluate, bundle, tmp_path):
+    before = contents(bundle.path)
+    for more in ([], ["--overwrite"]):
+        result = evaluate("-o", bundle.path, *more)
+        assert result.code == 2
+        assert result.err == f"Error: --output: {bundle.path} is a bundle, which never changes; write elsewhere.\n"
+        assert evaluate("--errors", bundle.path / "errors.jsonl", *more).code == 2
+    assert contents(bundle.path) == before
+
+
+def test_figures_and_errors_are_different_files(evaluate, tmp_path):
+    (tmp_path / "f").mkdir()
+    result = evaluate("-o", tmp_path / "f", "--errors", tmp_path / "f" / "evaluation.json")
+    assert result.code == 2
+    assert "are the same file; name another for one of them." in result.err
 
 
 def test_a_model_below_a_bag_of_words_is_told_so(bundle, labelled, score_model, tmp_path):

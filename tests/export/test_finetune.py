@@ -14,7 +14,7 @@ from export.classifier.classifier import Classifier
 from export.classifier.head import loss, predict, train_head
 from export.classifier.settings import HeadSettings
 from export.encoder.load import load_encoder, weights_sha256
-from export.encoder.pooling import vectors
+from export.encoder.vectors import vectors
 from export.encoder.weights import block_modules
 from export.errors import ExportError
 from export.graph.parity import torch_logits

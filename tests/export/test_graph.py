@@ -9,7 +9,7 @@ from factories import POSITIONS, reviews
 
 from export.classifier.classifier import Classifier
 from export.classifier.head import LinearHead
-from export.encoder.pooling import vectors
+from export.encoder.vectors import vectors
 from export.encoder.weights import encoder_weights
 from export.graph.fp32 import feature_graph, to_float32
 from export.graph.int8 import to_int8

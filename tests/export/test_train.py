@@ -2,34 +2,45 @@
 
 import csv
 import dataclasses
+import decimal
 import errno
+import gzip
+import io
 import json
 import os
 import re
+import shutil
+from functools import partial
 
+import datasets
 import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
 import torch
 import transformers
+import zstandard
 from factories import MAX_LENGTH, Result, make_bundle, reviews, tiny_tokenizer
 
 from export.classifier.head import predict, train_head
 from export.classifier.settings import HeadSettings
 from export.cli.score_model import command
-from export.data import Dataset, Row, load_files, make_dataset, read_rows, sort_labels
+from export.data import Dataset, Row, load_files, load_hub, make_dataset, read_rows, read_texts, sort_labels
 from export.data_source import Columns, LabelNames
-from export.encoder.load import load_encoder
-from export.encoder.pooling import every_vector, pool
+from export.encoder.load import load_encoder, save
+from export.encoder.pooling import pool
+from export.encoder.saved import check_saved
+from export.encoder.vectors import every_vector
 from export.errors import DatasetError, ExportError, UnsupportedEncoder
 from export.training import features
 from export.training.cache import CachedArray
 from export.training.features import extract
 from export.training.settings import FitSettings, Settings
 from export.training.train import train
+from scorer.base.errors import InputError, UsageError
 from scorer.cli.program import run_command
 from scorer.engine.row_engine import RowEngine
+from scorer.rows.input_options import InputOptions
 
 
 @pytest.fixture
@@ -293,8 +304,8 @@ def test_labels_that_do_not_fit_are_an_error(train_rows, test_rows, names, messa
 def test_every_format_gives_the_same_dataset(files):
     found = [
         load_files(
-            files / f"train.{kind}",
-            files / f"test.{kind}",
+            str(files / f"train.{kind}"),
+            str(files / f"test.{kind}"),
             columns=Columns(),
             label_names=LabelNames(),
         )
@@ -310,22 +321,22 @@ def test_every_format_gives_the_same_dataset(files):
 def test_a_training_record_that_cannot_be_used_is_named_and_never_left_out(tmp_path):
     (tmp_path / "a.csv").write_text("text,label\ngood,1\n,0\n")
     with pytest.raises(DatasetError, match=r"a\.csv, line 3: empty_text"):
-        load_files(tmp_path / "a.csv", tmp_path / "a.csv", columns=Columns(), label_names=LabelNames())
+        load_files(str(tmp_path / "a.csv"), str(tmp_path / "a.csv"), columns=Columns(), label_names=LabelNames())
     (tmp_path / "b.csv").write_text("text,label\ngood,\n")
-    with pytest.raises(DatasetError, match="record 1 has no value in the column 'label'"):
-        load_files(tmp_path / "b.csv", tmp_path / "b.csv", columns=Columns(), label_names=LabelNames())
+    with pytest.raises(DatasetError, match=r"b\.csv, line 2: no value in the column 'label'"):
+        load_files(str(tmp_path / "b.csv"), str(tmp_path / "b.csv"), columns=Columns(), label_names=LabelNames())
 
 
 @pytest.mark.parametrize("label", [None, "", float("nan")])
 def test_what_other_tools_write_for_no_label_is_none(tmp_path, label):
     columns = {"text": ["good", "bad"], "label": ["1", label] if isinstance(label, str) else [1.0, label]}
     pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
-    with pytest.raises(DatasetError, match="record 2 has an empty text or no label"):
-        read_rows(tmp_path / "a.parquet", Columns())
+    with pytest.raises(DatasetError, match=r"a\.parquet, row 2: no value in the column 'label'"):
+        read_rows(str(tmp_path / "a.parquet"), Columns())
     lines = (json.dumps({"text": text, "label": label}) for text, label in zip(*columns.values(), strict=True))
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
-    with pytest.raises(DatasetError, match=r"record 2 has no value in the column 'label'|line 2: "):
-        read_rows(tmp_path / "a.jsonl", Columns())
+    with pytest.raises(DatasetError, match=r"a\.jsonl, line 2: (no value in the column 'label'|invalid_json)"):
+        read_rows(str(tmp_path / "a.jsonl"), Columns())
 
 
 def test_labels_have_one_order_even_if_one_is_called_nan():
@@ -336,7 +347,7 @@ def test_an_id_of_0_is_an_id(tmp_path):
     pyarrow.parquet.write_table(
         pyarrow.table({"id": [0, 1], "text": ["a", "b"], "label": [1, 2]}), tmp_path / "a.parquet"
     )
-    assert [row.id for row in read_rows(tmp_path / "a.parquet", Columns())] == ["0", "1"]
+    assert [row.id for row in read_rows(str(tmp_path / "a.parquet"), Columns())] == ["0", "1"]
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
@@ -348,12 +359,219 @@ def test_a_rating_that_is_the_label_is_no_group(tmp_path, kind):
         (tmp_path / "a.csv").write_text("text,rating\na,1\nb,2\n")
     else:
         (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
-    rows = read_rows(tmp_path / f"a.{kind}", Columns(label="rating"))
+    rows = read_rows(str(tmp_path / f"a.{kind}"), Columns(label="rating"))
     assert [(row.label, row.group) for row in rows] == [("1", ""), ("2", "")]
-    assert [row.group for row in read_rows(tmp_path / f"a.{kind}", Columns(label="rating", group="rating"))] == [
+    assert [row.group for row in read_rows(str(tmp_path / f"a.{kind}"), Columns(label="rating", group="rating"))] == [
         "1",
         "2",
     ]
+
+
+def test_training_reads_what_score_reads(files, monkeypatch):
+    """Compressed, with another delimiter, encoding or no header, text in bytes, several files, stdin: the same texts."""
+    expected = read_rows(str(files / "train.csv"), Columns())
+    with open(files / "train.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    plain = (files / "train.csv").read_bytes()
+    (files / "a.csv.gz").write_bytes(gzip.compress(plain))
+    (files / "a.jsonl.zst").write_bytes(zstandard.compress((files / "train.jsonl").read_bytes()))
+    semicolons = "".join(f"'{text}';{label}\n" for text, label in rows)
+    (files / "odd.txt").write_bytes(semicolons.encode("utf-16"))
+    (files / "bare.csv").write_bytes(plain.split(b"\n", 1)[1])
+    columns = {"review": [row[0].encode() for row in rows[1:]], "label": [row[1].encode() for row in rows[1:]]}
+    pyarrow.parquet.write_table(pyarrow.table(columns), files / "bytes.parquet")
+    (files / "parts").mkdir()
+    for part, lines in enumerate((rows[:100], [rows[0], *rows[100:]])):
+        with open(files / "parts" / f"{part}.csv", "w", newline="") as file:
+            csv.writer(file).writerows(lines)
+    odd = InputOptions(input_format="csv", delimiter=";", quote_char="'", encoding="utf-16")
+    bare = Columns("column_1", "column_2")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(plain)))
+    for name, options, named in (
+        ("a.csv.gz", InputOptions(), Columns()),
+        ("a.jsonl.zst", InputOptions(), Columns()),
+        ("odd.txt", odd, Columns()),
+        ("bare.csv", InputOptions(no_header=True), bare),
+        ("bytes.parquet", InputOptions(), Columns()),
+        ("parts", InputOptions(), Columns()),
+        ("parts/*.csv", InputOptions(), Columns()),
+    ):
+        assert read_rows(str(files / name), named, options) == expected, name
+    assert read_rows("-", Columns(), InputOptions(input_format="csv")) == expected
+
+
+def test_options_of_the_input_reach_train_evaluate_and_parity(bundle, files, encoder_folder, score_model):
+    split = reviews(60, 2, 3)
+    lines = [f"{text};{('negative', 'positive')[label]}" for text, label in zip(split.texts, split.labels, strict=True)]
+    (files / "odd.txt").write_bytes("\n".join(lines).encode("utf-16"))
+    given = (
+        "--input-format",
+        "csv",
+        "--delimiter",
+        ";",
+        "--encoding",
+        "utf-16",
+        "--no-header",
+        "--text-column",
+        "column_1",
+    )
+    labelled = (*given, "--label-column", "column_2")
+    found = score_model("evaluate", bundle.path, "--data", files / "odd.txt", "--provider", "cpu", "-q", *labelled)
+    assert (found.code, "| tiny (int8, cpu) | 60 | " in found.out) == (0, True), found.err
+    found = score_model(
+        "parity", bundle.path, "--data", files / "odd.txt", "--encoder", encoder_folder("distilbert"), *given
+    )
+    assert (found.code, found.out.splitlines()[-1].endswith("of 60 texts")) == (0, True), found.err
+    data = ("--train-file", files / "odd.txt", "--test-file", files / "odd.txt", "--precisions", "int4")
+    found = score_model("train", "-o", files / "b", *data[:4], "--encoder", files, *labelled)
+    assert f"the encoder '{files}' cannot be loaded" in found.err
+
+
+def test_a_record_that_cannot_be_used_is_named_with_what_to_try(tmp_path):
+    (tmp_path / "a.csv").write_bytes("text,label\ngood,1\nna\u00efve,0\n".encode("latin-1"))
+    with pytest.raises(DatasetError) as caught:
+        read_rows(str(tmp_path / "a.csv"), Columns())
+    assert str(caught.value) == (
+        f"{tmp_path / 'a.csv'}, line 3: invalid_encoding. Fix or remove this record. "
+        "If this is Western European text, say --encoding cp1252."
+    )
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["a", " "], "label": ["x", "y"]}), tmp_path / "a.parquet")
+    with pytest.raises(DatasetError, match=r"a\.parquet, row 2: empty_text\. Fix or remove this record\.$"):
+        read_rows(str(tmp_path / "a.parquet"), Columns())
+    (tmp_path / "cut.parquet").write_bytes((tmp_path / "a.parquet").read_bytes()[:-9])
+    with pytest.raises(InputError, match="is no Parquet file, cut short or damaged"):
+        read_rows(str(tmp_path / "cut.parquet"), Columns())
+
+
+def test_probes_need_their_own_columns_and_no_option_is_advised(tmp_path):
+    (tmp_path / "p.csv").write_text("text,label\na,b\n")
+    with pytest.raises(UsageError) as caught:
+        read_rows(str(tmp_path / "p.csv"), Columns("text", group="kind", fixed=True))
+    assert str(caught.value) == (
+        f"{tmp_path / 'p.csv'} has no column 'kind'; rename the one that is meant. It has: 'text', 'label'."
+    )
+
+
+def test_texts_to_compare_are_spread_over_the_file_and_rejects_are_counted(tmp_path, capfd):
+    (tmp_path / "a.csv").write_text("text,n\n" + "".join(f"t{row},1\n" for row in range(1000)) + ",2\n")
+    found = [int(text[1:]) for text in read_texts(str(tmp_path / "a.csv"), None, 10)]
+    assert len(set(found)) == 10
+    assert found[0] == 0
+    assert all(abs(row - 1000 / 9 * at) < 100 for at, row in enumerate(found))
+    assert "`score` would reject 1 of 1,001 records" in capfd.readouterr().err
+    assert read_texts(str(tmp_path / "a.csv"), None, 1000) == [f"t{row}" for row in range(1000)]
+
+
+# Spelling
+
+
+VALUES = {
+    "bytes": (pyarrow.array([b"neg"]), "neg"),
+    "float32": (pyarrow.array([3.7], pyarrow.float32()), "3.7"),
+    "double": (pyarrow.array([1.0]), "1.0"),
+    "bool": (pyarrow.array([True]), "true"),
+    "integer": (pyarrow.array([2**63], pyarrow.uint64()), "9223372036854775808"),
+    "date": (pyarrow.array([0], pyarrow.date32()), "1970-01-01"),
+    "dictionary": (pyarrow.array(["neg"]).dictionary_encode(), "neg"),
+    "decimal": (pyarrow.array([decimal.Decimal("1.10")]), "1.10"),
+}
+
+
+@pytest.mark.parametrize("kind", VALUES)
+def test_labels_groups_and_ids_are_spelled_as_score_spells_them(tmp_path, kind):
+    array, spelled = VALUES[kind]
+    columns = {"text": pyarrow.array(["good"]), "label": array, "kind": array, "id": array}
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
+    identifier = "bmVn" if kind == "bytes" else spelled  # as in the output of `score`, to join it with
+    assert read_rows(str(tmp_path / "a.parquet"), Columns(group="kind")) == [Row("good", spelled, identifier, spelled)]
+
+
+@pytest.mark.parametrize(("value", "spelled"), [("true", "true"), ("3.70", "3.70"), ('"neg"', "neg"), ("1E2", "1E2")])
+def test_labels_of_json_are_as_they_were_written(tmp_path, value, spelled):
+    (tmp_path / "a.jsonl").write_text(f'{{"text": "good", "label": {value}}}\n')
+    assert read_rows(str(tmp_path / "a.jsonl"), Columns()) == [Row("good", spelled, "1")]
+
+
+NESTED = {
+    "list": pyarrow.array([["a", "b"]]),
+    "record": pyarrow.array([{"a": 1}]),
+    "map": pyarrow.array([[("a", 1)]], pyarrow.map_(pyarrow.string(), pyarrow.int64())),
+}
+
+
+@pytest.mark.parametrize("kind", NESTED)
+def test_lists_maps_and_records_are_no_labels(tmp_path, kind):
+    table = pyarrow.table({"text": ["good"], "label": NESTED[kind]})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    shown = '["a","b"]' if kind == "list" else '{"a":1}'
+    message = (
+        f"the column 'label' holds {shown}; a label is one value, no list, map or record. "
+        "Name another column with --label-column, or make it one value."
+    )
+    with pytest.raises(DatasetError) as caught:
+        read_rows(str(tmp_path / "a.parquet"), Columns())
+    assert str(caught.value) == f"{tmp_path / 'a.parquet'}, row 1: {message}"
+    (tmp_path / "a.jsonl").write_text(f'{{"text": "good", "label": {shown}}}\n')
+    with pytest.raises(DatasetError) as caught:
+        read_rows(str(tmp_path / "a.jsonl"), Columns())
+    assert str(caught.value) == f"{tmp_path / 'a.jsonl'}, line 1: {message}"
+
+
+def test_bytes_that_are_no_text_are_no_label(tmp_path):
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["good"], "label": [b"\xff"]}), tmp_path / "a.parquet")
+    with pytest.raises(DatasetError, match=r"row 1: the column 'label' holds bytes that are no UTF-8"):
+        read_rows(str(tmp_path / "a.parquet"), Columns())
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """Make the data set hub give some columns, as train and as test."""
+
+    def give(columns, features=None):
+        split = datasets.Dataset.from_dict(columns, features)
+        both = datasets.DatasetDict({"train": split, "test": split})
+        monkeypatch.setattr(datasets, "load_dataset", lambda name, revision=None: both)
+
+    return give
+
+
+def test_labels_of_the_hub_are_spelled_as_those_of_files(hub):
+    texts = ["good", "bad"]
+    for values, names in (([True, False], ("false", "true")), ([b"pos", b"neg"], ("neg", "pos"))):
+        hub({"review": texts, "label": values})
+        assert load_hub("d", columns=Columns(), label_names=LabelNames()).labels == names
+    float32 = datasets.Features({"text": datasets.Value("string"), "label": datasets.Value("float32")})
+    hub({"text": texts, "label": [3.7, 0.1]}, float32)
+    assert load_hub("d", columns=Columns(), label_names=LabelNames()).labels == ("0.1", "3.7")
+    named = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])})
+    hub({"text": texts, "label": [1, 0]}, named)
+    found = load_hub("d", columns=Columns(), label_names=LabelNames())
+    assert (found.labels, found.train.labels.tolist(), found.train.ids) == (("neg", "pos"), [1, 0], ("1", "2"))
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"text": ["a"], "label": [["x"]]}, "d, split train, row 1: the column 'label' holds [\"x\"]; a label is one"),
+        ({"text": ["a", ""], "label": [1, 2]}, "d, split train, row 2: empty_text. Fix or remove this record."),
+        (
+            {"text": ["a"], "lable": [1]},
+            "the dataset 'd' has no column 'label'; did you mean 'lable'? It has: 'text', 'lable'.",
+        ),
+        ({"text": ["a"], "label": [None]}, "d, split train, row 1: no value in the column 'label'."),
+    ],
+)
+def test_records_of_the_hub_that_cannot_be_used_are_named(hub, columns, message):
+    hub(columns)
+    with pytest.raises((DatasetError, UsageError), match=re.escape(message)):
+        load_hub("d", columns=Columns(), label_names=LabelNames())
+
+
+def test_a_number_of_the_hub_that_stands_for_no_label_is_none(hub):
+    named = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])})
+    hub({"text": ["a"], "label": [-1]}, named)
+    with pytest.raises(DatasetError, match="row 1: no value in the column 'label'"):
+        load_hub("d", columns=Columns(), label_names=LabelNames())
 
 
 def test_a_damaged_record_of_the_cache_is_computed_anew(tmp_path):
@@ -454,6 +672,99 @@ def test_overwrite_replaces_bundles_only(files, encoder_folder, score_model):
     assert (files / "precious" / "thesis.txt").exists()
 
 
+@pytest.fixture
+def bundle_to_replace(bundle, tmp_path):
+    """A copy of a bundle, with a short way to train over it, which is refused before anything is trained."""
+    return shutil.copytree(bundle.path, tmp_path / "b")
+
+
+@pytest.fixture
+def overwrite(files, encoder_folder, score_model, bundle_to_replace, monkeypatch):
+    def run(*options):
+        monkeypatch.setattr("export.training.train.train", lambda *arguments: pytest.fail("it was trained"))
+        data = (
+            "--train-file",
+            files / "train.csv",
+            "--test-file",
+            files / "test.csv",
+            "--encoder",
+            encoder_folder("bert"),
+        )
+        return score_model("train", *data, "-o", bundle_to_replace, "--overwrite", *options)
+
+    return run
+
+
+def test_overwrite_deletes_nothing_but_the_bundle(overwrite, bundle_to_replace):
+    for name in ("reviews.csv", "z.txt"):
+        (bundle_to_replace / name).write_text("mine")
+    (bundle_to_replace / "README.md").unlink()
+    (bundle_to_replace / "README.md").mkdir()
+    result = overwrite()
+    assert (result.code, result.err) == (
+        2, f"Error: {bundle_to_replace} holds README.md, reviews.csv, z.txt, no part of the bundle, which --overwrite would "
+        "delete; move it away, or give another --output.\n",
+    )  # fmt: skip
+    assert (bundle_to_replace / "reviews.csv").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "option", ["--train-file", "--test-file", "--probes", "--notes", "--cache-dir", "--save-encoder", "--encoder"]
+)
+@pytest.mark.parametrize("through", ["itself", "a link"])
+def test_nothing_that_the_run_needs_lies_in_the_folder_that_is_replaced(
+    overwrite, bundle_to_replace, tmp_path, option, through
+):
+    folder = bundle_to_replace
+    if through == "a link":
+        (tmp_path / "link").symlink_to(folder)
+        folder = tmp_path / "link"
+    is_folder = option in ("--cache-dir", "--save-encoder", "--encoder")
+    place = folder if option == "--encoder" else folder / ("x" if is_folder else "manifest.json")
+    more = ("--unfreeze", 1) if option == "--save-encoder" else ("--input-format", "jsonl") if not is_folder else ()
+    result = overwrite(option, place, *more)
+    assert (result.code, result.err) == (
+        2, f"Error: {option} {place} is in the folder {bundle_to_replace} of --output, which is replaced as a whole; use one "
+        "outside of it.\n",
+    )  # fmt: skip
+
+
+def test_what_comes_to_lie_in_the_bundle_while_it_is_trained_stays(encoder, tmp_path, monkeypatch):
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "SHA256SUMS").write_bytes(b"")
+    (tmp_path / "b" / "thesis.txt").write_text("years of work")
+    with pytest.raises(UsageError, match=r"holds thesis\.txt, no part of the bundle"):
+        make_bundle(encoder("bert"), tmp_path / "b", precisions=("fp32",))
+    assert (tmp_path / "b" / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_saved_encoder_replaces_an_earlier_one_only(encoder, encoder_folder, tmp_path):
+    theirs = shutil.copytree(encoder_folder("bert"), tmp_path / "theirs")
+    check = partial(check_saved, encoder="bert-base-uncased", overwrite=False)
+    with pytest.raises(UsageError) as caught:
+        check(theirs)
+    assert str(caught.value) == (
+        f"--save-encoder {theirs} holds config.json, model.safetensors, tokenizer.json, tokenizer_config.json, not written by "
+        "an earlier run; give --overwrite to replace them, or another folder."
+    )
+    check(theirs, overwrite=True)
+    with pytest.raises(UsageError, match="is the encoder that training begins with"):
+        check(theirs, encoder=str(theirs), overwrite=True)
+    ours = tmp_path / "deep" / "ours"
+    check(ours)
+    assert not ours.parent.exists()
+    save(encoder("bert"), ours)
+    (ours / "notes.txt").write_text("mine")
+    check(ours)
+    save(encoder("bert"), ours)
+    assert sorted(path.name for path in ours.iterdir()) == [
+        "config.json", "model.safetensors", "notes.txt", "tokenizer.json", "tokenizer_config.json",
+    ]  # fmt: skip
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=r"cannot be made: .*/file is a file; name another folder"):
+        check(tmp_path / "file" / "encoder")
+
+
 def test_int8_that_disagrees_is_left_out(encoder, tmp_path, monkeypatch):
     told = iter([True, False, True, True])  # int8 and fp32 of the first, int8 of the others
     monkeypatch.setattr("export.training.scoring.is_too_low", lambda share, rows: next(told))
@@ -511,7 +822,7 @@ def test_evaluate_wants_the_labels_of_the_bundle(bundle, files, score_model):
         (["--train-file", "train.csv"], "--train-file and --test-file belong together."),
         (
             ["--train-file", "odd.txt", "--test-file", "odd.txt"],
-            "odd.txt: labelled data is read from .csv, .tsv, .jsonl, .ndjson and .parquet files.",
+            "the format of odd.txt cannot be told from its name: give --input-format, one of: csv, tsv, jsonl, ndjson, parquet; with .gz or .zst behind it if compressed.",
         ),
         (["--train-file", "none.csv", "--test-file", "test.csv"], "none.csv has no record."),
         (
@@ -560,7 +871,35 @@ def test_evaluate_wants_the_labels_of_the_bundle(bundle, files, score_model):
         ),
         (
             ["--train-file", "train.csv", "--test-file", "test.csv", "--label-column", "stars"],
-            "train.csv has no column 'stars'.",
+            "train.csv has no column 'stars'; name the one to use with --label-column. It has: 'review', 'label'.",
+        ),
+        (
+            ["--train-file", "train.csv", "--test-file", "test.csv", "--label-column", "lable"],
+            "train.csv has no column 'lable'; did you mean 'label'? It has: 'review', 'label'.",
+        ),
+        (
+            ["--train-file", "train.jsonl", "--test-file", "test.csv", "--group-column", "Label"],
+            "train.jsonl has no column 'Label'; did you mean 'label'? It has: 'review', 'label'.",
+        ),
+        (
+            ["--train-file", "train.parquet", "--test-file", "test.csv", "--text-column", "reviews"],
+            "train.parquet has no column 'reviews'; did you mean 'review'? It has: 'review', 'label'.",
+        ),
+        (
+            ["--train-file", "number.parquet", "--test-file", "test.csv", "--text-column", "label"],
+            "number.parquet: the column 'label' holds no text but int64. Name another with --text-column; it has text in: 'review'.",
+        ),
+        (
+            ["--train-file", "-", "--test-file", "-", "--input-format", "csv"],
+            "stdin (-) can be read once: --train-file and --test-file cannot both be it.",
+        ),
+        (
+            ["--train-file", "tarin.csv", "--test-file", "test.csv"],
+            "the input tarin.csv is not there; did you mean 'train.csv'?",
+        ),
+        (
+            ["--delimiter", ";"],
+            "--delimiter does something only with --train-file, --test-file, --probes.",
         ),
     ],
 )
@@ -569,6 +908,7 @@ def test_what_train_cannot_do_is_said(files, encoder_folder, score_model, monkey
     (files / "odd.txt").touch()
     (files / "none.csv").write_text("text,label\n")
     (files / "other.csv").write_text("a,label\n1,2\n")
+    pyarrow.parquet.write_table(pyarrow.table({"review": ["a"], "label": [1]}), files / "number.parquet")
     result = score_model("train", "--encoder", encoder_folder("bert"), "--max-length", 24, "-o", "b", *arguments)
     assert (result.code, result.err) == (2, f"Error: {message}\n")
     assert not (files / "b").exists()

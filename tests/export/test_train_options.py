@@ -10,6 +10,7 @@ from export.cli.options import fill
 from export.cli.train import _encoder_settings, _fit_settings, _source, train
 from export.data_source import Columns, DataSource, LabelNames
 from export.training.settings import HEAD_ALONE, EncoderSettings, FitSettings, Settings, TuneSettings
+from scorer.rows.input_options import InputOptions
 
 
 def options(*given: str) -> dict:
@@ -54,6 +55,11 @@ def test_each_option_reaches_its_setting():
     assert _source(options(*names, *data)) == DataSource(
         "d", "r", name="n", columns=Columns("t", "l", "g"), label_names=LabelNames(("a", "b"), "a")
     )
+    given = ("--input-format", "csv", "--delimiter", ";", "--quote-char", "", "--escape-char", "x", "--no-header")
+    read = _source(options("--train-file", "a", *given, "--encoding", "utf-16", "--max-record-bytes", "9"))
+    assert read == DataSource(
+        train_file="a", reading=InputOptions("csv", ";", "", "x", no_header=True, encoding="utf-16", max_record_bytes=9)
+    )
     encoder = options(
         "--encoder", "e", "--encoder-revision", "r", "--encoder-name", "n", "--max-tokens", "9", "--clean-html"
     )
@@ -87,6 +93,9 @@ def test_every_option_with_a_default_takes_it_from_the_settings():
     assert shown == {
         "encoder": EncoderSettings.name,
         "dataset": DataSource.dataset,
+        "quote_char": InputOptions.quote_char,
+        "encoding": InputOptions.encoding,
+        "max_record_bytes": InputOptions.max_record_bytes,
         "label_column": Columns.label,
         "max_length": Settings.max_length,
         "truncation": Settings.truncation,

@@ -18,7 +18,7 @@ from export.classifier.stacking import stack
 from export.classifier.truncation import Cut, cut_of
 from export.classifier.wide import Keys, Wide, train_wide
 from export.encoder.load import load_encoder
-from export.encoder.pooling import vectors
+from export.encoder.vectors import vectors
 from export.encoder.weights import encoder_weights
 from export.graph.classifier import graph_logits
 from export.graph.fp16 import to_float16, to_half

@@ -187,3 +187,22 @@ def test_comparing_needs_nothing_of_training(pair):
         "sys.exit(bool({'torch', 'sklearn', 'matplotlib', 'onnxruntime', 'tokenizers'} & sys.modules.keys()))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
+
+
+def test_a_page_replaces_earlier_pages_only(run, pair, tmp_path):
+    page = tmp_path / "c.html"
+    assert run(*pair, "-o", page)[0] == 0
+    assert run(*pair, "-o", page)[0] == 0
+    first = page.read_text()
+    assert first.startswith('<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n')
+    for foreign in ("thesis", first.replace("review-scorer compare", "review-scorer run")):
+        page.write_text(foreign)
+        assert run(*pair, "-o", page) == (
+            2, "", f"Error: --output {page} exists and is no comparison of an earlier run; give --overwrite to replace it, "
+            "or another name.\n",
+        )  # fmt: skip
+        assert page.read_text() == foreign
+    assert run(*pair, "-o", page, "--overwrite")[0] == 0
+    assert page.read_text() == first
+    code, out, err = run(*pair, "-o", pair[0], "--overwrite")
+    assert (code, out, err) == (2, "", f"Error: --output {pair[0]} is an input too; write to another file.\n")

@@ -152,7 +152,7 @@ def test_an_object_that_changes_meanwhile_is_an_error(score, store, monkeypatch)
     monkeypatch.setattr(scorer.run.score, "score_rows", changing)
     found = score("memory://lake/in.jsonl", "-o", "memory://lake/out.csv")
     assert found.code == 4
-    assert "memory://lake/in.jsonl changed while it was scored" in found.err
+    assert "memory://lake/in.jsonl changed while it was read" in found.err
     assert store.find("/lake") == ["/lake/in.jsonl"]
 
 

@@ -1,0 +1,79 @@
+"""An encoder in a local folder, looked at before anything heavy is imported."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from export.encoder.families import check_positions, family_named
+from export.errors import ExportError
+
+CONFIG = "config.json"
+
+
+@dataclass(frozen=True)
+class EncoderFolder:
+    """An encoder's own settings, as far as they are stated.
+
+    Attributes:
+        name: folder of the encoder.
+        layers: number of blocks; None if that is not stated.
+    """
+
+    name: str
+    layers: int | None
+
+
+def is_path(name: str) -> bool:
+    """Return True for a name that cannot be a hub's, which is ``name`` or ``owner/name``.
+
+    >>> is_path("./MiniLM"), is_path("a/b/c"), is_path("owner/name")
+    (True, True, False)
+    """
+    return name.startswith((".", "/", "~")) or name.count("/") > 1 or os.path.exists(name)
+
+
+def look_at(name: str, max_length: int) -> EncoderFolder | None:
+    """Check an encoder's settings without reading its weights; None for a hub name.
+
+    Args:
+        name: of --encoder.
+        max_length: tokens of a text that it will read.
+
+    Raises:
+        ExportError: it is missing or has no readable settings.
+        UnsupportedEncoder: it is of no supported family, or has fewer positions.
+    """
+    if not is_path(name):
+        return None
+    config = _config(Path(name))
+    family = family_named(config.get("model_type"), name)
+    positions = config.get("max_position_embeddings")
+    if isinstance(positions, int):
+        padding = config.get("pad_token_id", 1)
+        first = padding + 1 if family.positions_after_padding and isinstance(padding, int) else 0
+        check_positions(name, positions - first, max_length)
+    layers = config.get("num_hidden_layers", config.get("n_layers"))
+    return EncoderFolder(name, layers if isinstance(layers, int) else None)
+
+
+def cannot_be_loaded(name: str, why: str) -> ExportError:
+    return ExportError(
+        f"the encoder {name!r} cannot be loaded: {why}\n"
+        "Give a hub name (and reach the hub), or a local folder that holds config.json, the weights and the tokenizer."
+    )
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    if not folder.is_dir():
+        raise cannot_be_loaded(str(folder), f"there is no folder {folder}.")
+    try:
+        config = json.loads((folder / CONFIG).read_bytes())
+    except FileNotFoundError as error:
+        raise cannot_be_loaded(str(folder), f"it has no {CONFIG}.") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise cannot_be_loaded(str(folder), f"{folder / CONFIG} cannot be read: {error}.") from error
+    if not isinstance(config, dict):
+        raise cannot_be_loaded(str(folder), f"{folder / CONFIG} is no object.")
+    return config

@@ -1,0 +1,69 @@
+"""Files of figures that `score-model` writes: their names, and how an earlier one is told from anything else."""
+
+import json
+import re
+from typing import BinaryIO
+
+CARD = "README.md"
+LOSS_FIGURE = "loss.png"
+CONFUSION_FIGURE = "confusion.png"
+RELIABILITY_FIGURE = "reliability.png"
+"""Pictures of a model card; `evaluate` draws the last two as well."""
+
+EVALUATION = "evaluation.json"
+"""Figures of all bundles, by name."""
+
+SOFTWARE = "review-scorer"
+"""Software that pictures name as their maker."""
+
+ERROR_FIELDS = ("bundle", "id", "label", "predicted", "probability", "loss", "tokens", "text")
+"""Keys of a line of --errors, in order."""
+
+_FIGURES = {"texts", "accuracy", "interval", "f1", "roc_auc", "log_loss", "ece"}
+_PICTURE = re.compile(rb"\x89PNG\r\n\x1a\n.{25}....tEXtSoftware\0" + SOFTWARE.encode() + rb"....", re.DOTALL)
+
+
+def suffix(number: int, bundles: int) -> str:
+    """Return what the names of a bundle's pictures end with.
+
+    >>> suffix(1, 1), suffix(2, 3)
+    ('', '-2')
+    """
+    return f"-{number}" if bundles > 1 else ""
+
+
+def picture_names(bundles: int) -> list[str]:
+    """Return the names that pictures of so many bundles may have.
+
+    >>> picture_names(1)
+    ['reliability.png', 'confusion.png', 'length.png', 'group.png']
+    """
+    kinds = ("confusion", "length", "group")
+    return [RELIABILITY_FIGURE, *(f"{kind}{suffix(at, bundles)}.png" for at in range(1, bundles + 1) for kind in kinds)]
+
+
+def is_picture(stream: BinaryIO) -> bool:
+    """Return True for a PNG that names this program as its maker, right behind its size."""
+    return _PICTURE.match(stream.read(128)) is not None
+
+
+def is_errors(stream: BinaryIO) -> bool:
+    """Return True if every line is an object with the keys of an error, and nothing else."""
+    return all(_keys(line) == list(ERROR_FIELDS) for line in stream)
+
+
+def is_evaluation(stream: BinaryIO) -> bool:
+    """Return True for an object of figures by name."""
+    try:
+        found = json.load(stream)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and all(isinstance(one, dict) and one.keys() >= _FIGURES for one in found.values())
+
+
+def _keys(line: bytes) -> list[str] | None:
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return list(found) if isinstance(found, dict) else None

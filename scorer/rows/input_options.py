@@ -1,0 +1,70 @@
+"""Options that say how inputs are read, and the inputs made of them: one place for every command."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from scorer.base.errors import UsageError
+from scorer.rows.dialect import Dialect
+from scorer.rows.encodings import check_encoding
+from scorer.rows.lines import MAX_RECORD_BYTES
+from scorer.rows.reader import Inputs
+from scorer.storage.inputs import expand
+
+
+@dataclass(frozen=True)
+class InputOptions:
+    """Options that say how inputs are read, by their long names.
+
+    Attributes:
+        input_format: format of every input; None for the one that its name tells.
+        delimiter, quote_char, escape_char: as of `Dialect`; the two characters ``\\t`` are a tab.
+        no_header: CSV without names of columns.
+        encoding: encoding of text files.
+        max_record_bytes: size of the longest record, in bytes.
+    """
+
+    input_format: str | None = None
+    delimiter: str | None = Dialect.delimiter
+    quote_char: str = Dialect.quote_char
+    escape_char: str = Dialect.escape_char
+    no_header: bool = not Dialect.header
+    encoding: str = Dialect.encoding
+    max_record_bytes: int = MAX_RECORD_BYTES
+
+    def inputs(self, names: Sequence[str]) -> Inputs:
+        """Return the files of some names, with how they are read.
+
+        Args:
+            names: paths, globs, folders, addresses, or ``-`` alone.
+
+        Raises:
+            UsageError: a file is missing, its format unknown, or an option invalid.
+        """
+        check_decoded(
+            {"--delimiter": self.delimiter, "--quote-char": self.quote_char, "--escape-char": self.escape_char}
+        )
+        found = expand(names)
+        inputs = Inputs(
+            tuple(found.files), self.input_format, self._dialect(), self.max_record_bytes, tuple(found.left_out)
+        )
+        for path in inputs.files:
+            inputs.format_of(path)
+        return inputs
+
+    def _dialect(self) -> Dialect:
+        return Dialect(
+            delimiter="\t" if self.delimiter == r"\t" else self.delimiter,  # a shell does not make it a tab
+            quote_char=self.quote_char,
+            escape_char=self.escape_char,
+            header=not self.no_header,
+            encoding=check_encoding(self.encoding),
+        )
+
+
+def check_decoded(texts: Mapping[str, str | None]) -> None:
+    """Raise `UsageError` for a text with undecodable bytes, by its option: text of a file is decoded and never equals it."""
+    for option, text in texts.items():
+        try:
+            (text or "").encode()
+        except UnicodeEncodeError as error:
+            raise UsageError(f"{option} is no text in this terminal's encoding.") from error

