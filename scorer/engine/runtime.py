@@ -18,6 +18,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime
 
 from scorer.base.errors import BundleError, DeviceLost, OutOfMemory, ProviderError, ScorerError
+from scorer.base.extras import install_advice
 from scorer.base.timing import Phases
 from scorer.engine import gpu as nvidia
 from scorer.engine.gpu import Gpu
@@ -79,7 +80,7 @@ def provider_problem(provider: str, gpu: Gpu = Gpu()) -> str | None:
     except Exception as error:  # ours, or whatever onnxruntime raises where CUDA fails before there is a session
         said = str(error) if isinstance(error, ProviderError) else _not_starting(provider, gpu, _first_line(error))
         missing += [] if nvidia.has_cudnn() else ["cuDNN"]
-        return f"{said}; missing: {', '.join(missing)} ({nvidia.INSTALL})" if missing else said
+        return f"{said}; missing: {', '.join(missing)} ({install_advice('cuda')})" if missing else said
     return None
 
 
@@ -91,7 +92,7 @@ def _not_starting(provider: str, gpu: Gpu, why: str = "") -> str:
 def provider_remark(provider: str) -> str | None:
     """What is not as it should be where a provider can be used all the same; to be said, not to stop for."""
     if provider == "cuda" and not nvidia.has_cudnn():
-        return f"cuDNN cannot be loaded, so attention takes slower kernels ({nvidia.INSTALL})"
+        return f"cuDNN cannot be loaded, so attention takes slower kernels ({install_advice('cuda')})"
     return None
 
 
