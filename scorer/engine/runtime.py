@@ -5,7 +5,6 @@ import functools
 import os
 import re
 from collections.abc import Iterator, Mapping
-from importlib import metadata
 from types import MappingProxyType
 from typing import Any
 
@@ -15,7 +14,14 @@ import numpy as np
 # keep a data base for it in the user's home. A batch job calls nobody; whoever wants it to says so with 0.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-import onnxruntime
+from scorer.engine import wheel
+
+try:
+    import onnxruntime
+
+    _ = onnxruntime.InferenceSession  # a folder that an uninstalled wheel left behind is imported, too
+except Exception as error:  # its own start raises whatever its libraries do
+    raise wheel.broken(error) from error
 
 from scorer.base.errors import BundleError, DeviceLost, OutOfMemory, ProviderError, ScorerError
 from scorer.base.extras import install_advice
@@ -240,15 +246,6 @@ def device_fault(error: Exception, device: str) -> Exception:
 def _first_line(error: Exception, most: int = 500) -> str:
     """What an error says, without the stack that onnxruntime may put below, and not all that a graph may hold."""
     return next(iter(str(error).splitlines()), type(error).__name__)[:most]
-
-
-def installed_wheels() -> list[str]:
-    """The onnxruntime distributions that are installed, with versions; two overwrite each other's files."""
-    found = []
-    for name in ("onnxruntime", "onnxruntime-gpu"):
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found.append(f"{name} {metadata.version(name)}")
-    return found
 
 
 def session_options(provider: str) -> onnxruntime.SessionOptions:
