@@ -25,6 +25,7 @@ except Exception as error:  # its own start raises whatever its libraries do
 
 from scorer.base.errors import BundleError, DeviceLost, OutOfMemory, ProviderError, ScorerError
 from scorer.base.extras import install_advice
+from scorer.base.shortage import out_of_memory, shortage
 from scorer.base.timing import Phases
 from scorer.engine import gpu as nvidia
 from scorer.engine.gpu import Gpu
@@ -136,6 +137,8 @@ def open_session(
             fault := device_fault(error, f"{provider} device {gpu.device_id}"), ScorerError
         ):
             raise fault from error
+        if provider == "cpu" and (short := shortage(error)) is not None:
+            raise short from error
         raise BundleError(f"onnxruntime {onnxruntime_version()} refuses the graph: {_first_line(error)}") from error
 
 
@@ -224,9 +227,9 @@ class Lane:
 
 
 def _cpu_fault(error: Exception) -> ScorerError:
-    if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
-        return OutOfMemory("there is not enough memory to compute even a single row.")
-    return BundleError(f"onnxruntime cannot compute the graph: {_first_line(error)}")
+    if _NO_MEMORY.search(str(error)):  # as onnxruntime words it
+        return out_of_memory("a single row cannot be computed")
+    return shortage(error) or BundleError(f"onnxruntime cannot compute the graph: {_first_line(error)}")
 
 
 def device_fault(error: Exception, device: str) -> Exception:

@@ -6,6 +6,7 @@ import sys
 from importlib import metadata
 
 from scorer.base.errors import ScorerError
+from scorer.base.shortage import shortage
 
 
 def installed_wheels() -> list[str]:
@@ -20,9 +21,13 @@ def installed_wheels() -> list[str]:
 def broken(error: Exception) -> ScorerError:
     """The error to raise where onnxruntime cannot be imported, or lacks its core: what is installed, how to reinstall it.
 
+    Where there is no memory for its libraries the installation is not to blame, and the limit is named.
+
     Args:
         error: what the import raised.
     """
+    if (short := shortage(error)) is not None:
+        return short
     wheels = installed_wheels()
     recorded = f"{' and '.join(wheels)} {'overwrite each other' if len(wheels) > 1 else 'is recorded'}"
     first = next(iter(str(error).splitlines()), type(error).__name__)
