@@ -18,6 +18,7 @@ from export.graph.wide import TABLE
 from scorer.model.bundle import HEAD, MANIFEST, SUMS, TOKENIZER, Bundle, format_sums
 from scorer.model.manifest import Manifest
 from scorer.storage.atomic import publish_folder
+from scorer.storage.mounts import check_replaceable
 
 _LIBRARIES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "onnxruntime-gpu", "numpy", "review-scorer")
 
@@ -25,7 +26,8 @@ _QUERIES = "attention"  # of that layer: the name of a tensor beside the head's
 
 
 def check_free(folder: Path, *, overwrite: bool) -> None:
-    """Raise `ExportError` if a bundle cannot be written there, before hours of training."""
+    """Raise `ExportError` or `UsageError` if a bundle cannot be written there, before hours of training."""
+    check_replaceable(folder, "--output", "or name a folder within it")
     if folder.exists() and not overwrite:
         raise ExportError(f"{folder} is there already; give --overwrite to replace it, or another --output.")
     if folder.exists() and not (folder / SUMS).is_file():
