@@ -48,7 +48,7 @@ from export.graph.int8 import to_int8
 from scorer.base.cores import usable_cores
 from scorer.base.timing import Phases
 from scorer.engine import gpu as nvidia
-from scorer.engine import runtime
+from scorer.engine import runtime, wheel
 from scorer.engine.batch_engine import BatchEngine
 from scorer.engine.batches import Lengths
 from scorer.engine.gpu import BATCH_TOKENS
@@ -238,7 +238,7 @@ def machine(scale: Scale) -> dict[str, Any]:
     found: dict[str, Any] = {
         "versions": versions,
         "onnxruntime": runtime.onnxruntime_version(),
-        "wheels": runtime.installed_wheels(),
+        "wheels": wheel.installed_wheels(),
     }
     found |= {"python": platform.python_version(), "cores": usable_cores(), "device": scale.device}
     if scale.device == "cuda":

@@ -63,6 +63,7 @@ READING = InputOptions()
 """How files are read unless options say otherwise."""
 
 _TEXTS_PER_BATCH = 1000
+_MOST_NAMED = 5
 
 
 class Row(NamedTuple):
@@ -329,6 +330,25 @@ def _single(value: "Value | None") -> str | None:
 
 def _shortened(source: str, most: int = 60) -> str:
     return source if len(source) <= most else f"{source[:most]}..."
+
+
+def refuse_empty(split: Split, empty: Sequence[bool]) -> None:
+    """Refuse texts without a token, which `score` rejects as ``empty_text``.
+
+    Args:
+        split: the texts.
+        empty: of each, whether the tokenizer leaves nothing of it.
+
+    Raises:
+        DatasetError: there are some; it names their ids.
+    """
+    ids = [split.ids[text] if split.ids else str(text + 1) for text, one in enumerate(empty) if one]
+    if ids:
+        more = f" and {len(ids) - _MOST_NAMED:,} more" if len(ids) > _MOST_NAMED else ""
+        raise DatasetError(
+            f"the tokenizer leaves nothing of {len(ids):,} texts (zero-width characters, say), such as those of the ids "
+            f"{', '.join(ids[:_MOST_NAMED])}{more}. Fix or remove these records."
+        )
 
 
 def sort_labels(labels: Iterable[str]) -> list[str]:

@@ -13,7 +13,12 @@ __all__ = ["Scorer", "Scores", "__version__"]
 def __getattr__(name: str) -> Any:
     # onnxruntime takes a second to import; `score --help` and the export stage's start should not pay for it.
     if name in ("Scorer", "Scores"):
-        from scorer.model import scorer
+        from scorer.base.shortage import shortage
+
+        try:
+            from scorer.model import scorer
+        except (ImportError, MemoryError) as error:  # a library that finds no memory to be loaded
+            raise shortage(error) or error from error
 
         return getattr(scorer, name)
     raise AttributeError(f"module 'scorer' has no attribute {name!r}")

@@ -8,6 +8,7 @@ from export.errors import ExportError
 from export.evaluation.outputs import CARD, CONFUSION_FIGURE, LOSS_FIGURE, RELIABILITY_FIGURE
 from scorer.base.errors import UsageError
 from scorer.model.bundle import SUMS, parse_sums
+from scorer.storage.mounts import check_replaceable
 from scorer.storage.output import lies_in
 from scorer.storage.places import check_folder
 
@@ -22,9 +23,10 @@ def check_free(folder: Path, *, overwrite: bool) -> None:
 
     Raises:
         ExportError: it exists, and is no bundle or must not be replaced.
-        UsageError: files lie in the bundle that do not belong to it, or its parents cannot be made.
+        UsageError: it is a mount point, files lie in it that do not belong to it, or its parents cannot be made.
         ScorerError: its parent is not writable.
     """
+    check_replaceable(folder, "--output", "or name a folder within it")
     if folder.exists() and not overwrite:
         raise ExportError(f"{folder} is there already; give --overwrite to replace it, or another --output.")
     if folder.exists() and not (folder / SUMS).is_file():

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from export.data import Row, Split, make_split, sort_labels
+from export.data import Row, Split, make_split, refuse_empty, sort_labels
 from export.errors import DatasetError
 from export.evaluation.metrics import Metrics, losses, metrics, predictions
 from scorer.base.progress import Progress
@@ -69,12 +69,16 @@ def score_split(scorer: Scorer, split: Split, *, quiet: bool = False) -> Scored:
         scorer: the bundle, ready to score.
         split: texts, and numbers into ``scorer.labels``.
         quiet: show no progress.
+
+    Raises:
+        DatasetError: a text has no token.
     """
     probabilities, lengths, truncated, unknown = [], [], [], []
     with Progress(f"evaluating {scorer.choice.precision}", len(split), quiet=quiet) as progress:
         progress.show(0, "")
         for start in range(0, len(split), _WINDOW):
             tokens = scorer.tokenizer.encode(split.texts[start : start + _WINDOW])
+            refuse_empty(split, [False] * start + tokens.empty)
             probabilities.append(scorer.score_tokens(tokens).probabilities)
             lengths += [len(ids) for ids in tokens.ids]
             truncated += tokens.truncated

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from export.data import Dataset
+from export.data import Dataset, refuse_empty
 from export.encoder.load import FrozenEncoder, save
 from export.evaluation.evaluate import reference
 from export.training.checks import check
@@ -39,6 +39,8 @@ def train(dataset: Dataset, encoder: FrozenEncoder, settings: Settings, say: Cal
     )
     encode = encoder.tokenizer.encode
     tokens = {"train": encode(dataset.train.texts), "test": encode(dataset.test.texts)}
+    refuse_empty(dataset.train, tokens["train"].empty)
+    refuse_empty(dataset.test, tokens["test"].empty)
     run = Run(dataset, tokens, settings, say)
     fitted = fit(dataset, encoder, tokens["train"].ids, replace(settings.fit, cut=cut), say)
     if settings.save_encoder is not None:

@@ -10,11 +10,11 @@ def usable_cores(cgroup_root: Path = Path("/sys/fs/cgroup"), membership: Path = 
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # macOS has no affinity
         cores = os.cpu_count() or 1
-    quotas = [quota for folder in _cgroup_folders(cgroup_root, membership) if (quota := _quota(folder)) is not None]
+    quotas = [quota for folder in cgroup_folders(cgroup_root, membership) if (quota := _quota(folder)) is not None]
     return max(1, min([cores, *(int(-(-quota // 1)) for quota in quotas)]))
 
 
-def _cgroup_folders(root: Path, membership: Path) -> list[Path]:
+def cgroup_folders(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> list[Path]:
     """The folders that may carry a quota for this process, up to the root; a limit of any of them holds."""
     try:
         lines = membership.read_text().splitlines()

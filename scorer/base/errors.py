@@ -2,6 +2,7 @@
 
     ScorerError                  1   the environment failed
         OutOfMemory              1
+        OutOfThreads             1
         DeviceLost               1
         Busy                     1
         ReaderGone             141
@@ -60,18 +61,12 @@ class ScorerError(Exception):
     exit_code = ExitCode.ENVIRONMENT
 
 
-def known(problem: Exception) -> ScorerError:
-    """The same where it is ours; else one that says what it was, notes included."""
-    if isinstance(problem, ScorerError):
-        return problem
-    found = ScorerError(f"unexpected {type(problem).__name__}: {problem}")
-    for note in getattr(problem, "__notes__", []):
-        found.add_note(note)
-    return found
-
-
 class OutOfMemory(ScorerError):
-    """The device has no memory for what it was asked to compute; less of it may fit."""
+    """The device or this process has no memory for what it was asked to compute; less of it may fit."""
+
+
+class OutOfThreads(ScorerError):
+    """This process may not start the threads that it needs."""
 
 
 class DeviceLost(ScorerError):

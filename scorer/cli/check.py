@@ -7,7 +7,7 @@ from pathlib import Path
 from scorer.base.cores import usable_cores
 from scorer.base.errors import BundleError
 from scorer.base.version import __version__
-from scorer.engine import runtime
+from scorer.engine import runtime, wheel
 from scorer.engine.gpu import Gpu
 from scorer.model.bundle import load_bundle
 from scorer.model.scorer import Scorer
@@ -39,7 +39,7 @@ def report(model: str | None, devices: Sequence[int], threads: int | None) -> It
     Raises:
         BundleError: at the end, if the bundle cannot be loaded, or a precision that runs here fails its golden rows.
     """
-    wheels = runtime.installed_wheels()
+    wheels = wheel.installed_wheels()
     yield f"review-scorer {__version__}, Python {platform.python_version()}, {platform.platform()}"
     yield f"onnxruntime {runtime.onnxruntime_version()} ({', '.join(wheels) or 'no wheel recorded'})"
     if len(wheels) > 1:

@@ -14,6 +14,7 @@ from click.core import ParameterSource
 
 from scorer.base.errors import ExitCode, ReaderGone, ScorerError, exit_code_of
 from scorer.base.messages import is_json, say, write_json
+from scorer.base.shortage import known, out_of_threads, stopped_for_threads
 from scorer.base.signals import Interrupted, defer, install
 
 
@@ -74,6 +75,9 @@ def run_command(command: click.Command, arguments: Sequence[str], *, name: str, 
     except ScorerError as error:
         return _explain(str(error), error, debug.wanted)
     except Interrupted as error:
+        if stopped_for_threads(error):
+            shortage = out_of_threads()
+            return _explain(str(shortage), shortage, debug.wanted)
         message = f"\n{error.word}: {' '.join(_notes(error)) or interrupted}"
         say(message, "error", {"exit_code": error.exit_code})
         return error.exit_code
@@ -82,8 +86,9 @@ def run_command(command: click.Command, arguments: Sequence[str], *, name: str, 
         say(f"\nInterrupted: {interrupted}", "error", {"exit_code": code})
         return code
     except Exception as error:
-        what = f"unexpected {type(error).__name__}: {error}\nRun again with --debug for a traceback."
-        return _explain(what, error, debug.wanted)
+        found = known(error)
+        advice = "\nRun again with --debug for a traceback." if type(found) is ScorerError else ""
+        return _explain(f"{found}{advice}", found, debug.wanted)
 
 
 def run_as_program(command: click.Command, *, name: str, interrupted: str) -> NoReturn:

@@ -6,7 +6,8 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-from scorer.base.errors import Busy, ExitCode, ScorerError, known
+from scorer.base.errors import Busy, ExitCode, ScorerError
+from scorer.base.shortage import known
 from scorer.cluster.parts import NOTES, REJECTS, Part, make_folders
 from scorer.model.bundle import Bundle, load_bundle
 from scorer.report.examples import Examples

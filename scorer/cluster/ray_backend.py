@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 
 from scorer.base.cores import usable_cores
 from scorer.base.errors import ScorerError, UsageError
+from scorer.base.extras import install_advice
 from scorer.base.messages import hushed
 from scorer.cluster.part_scorer import PartResult, PartScorer
 from scorer.cluster.parts import Part
 from scorer.model.bundle import Bundle
 from scorer.run.options import ScoreOptions
 
-INSTALL = "pip install 'review-scorer[ray]'"
 _CONNECTING_SECONDS = 10
 # How often a part is begun before it is given up: nodes go away, and some parts kill their worker each time.
 _TRIES = 4
@@ -70,7 +70,7 @@ def score_parts(
         import ray.data
         from ray.exceptions import RayError
     except ImportError as error:
-        raise UsageError(f"Ray Data is not installed ({error.name or error}): {INSTALL}") from error
+        raise UsageError(f"Ray Data is not installed ({error.name or error}): {install_advice('ray')}") from error
 
     _connect(ray, cluster)
     try:

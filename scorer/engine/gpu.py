@@ -22,8 +22,6 @@ _DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 _CUDNN = "cudnn64_9.dll" if sys.platform == "win32" else "libcudnn.so.9"
 _NO_DEVICE = 100  # CUDA_ERROR_NO_DEVICE, of cuInit too
 
-INSTALL = "pip install 'review-scorer[cuda]'"
-
 
 @dataclass(frozen=True)
 class Gpu:

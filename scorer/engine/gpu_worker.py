@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 import numpy as np
 
 from scorer.base import signals
-from scorer.base.errors import known
+from scorer.base.shortage import known
 from scorer.base.timing import Phases
 from scorer.engine import memory_limit
 from scorer.engine.batch_engine import BatchEngine

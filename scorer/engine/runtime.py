@@ -5,7 +5,6 @@ import functools
 import os
 import re
 from collections.abc import Iterator, Mapping
-from importlib import metadata
 from types import MappingProxyType
 from typing import Any
 
@@ -15,9 +14,18 @@ import numpy as np
 # keep a data base for it in the user's home. A batch job calls nobody; whoever wants it to says so with 0.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-import onnxruntime
+from scorer.engine import wheel
+
+try:
+    import onnxruntime
+
+    _ = onnxruntime.InferenceSession  # a folder that an uninstalled wheel left behind is imported, too
+except Exception as error:  # its own start raises whatever its libraries do
+    raise wheel.broken(error) from error
 
 from scorer.base.errors import BundleError, DeviceLost, OutOfMemory, ProviderError, ScorerError
+from scorer.base.extras import install_advice
+from scorer.base.shortage import out_of_memory, shortage
 from scorer.base.timing import Phases
 from scorer.engine import gpu as nvidia
 from scorer.engine.gpu import Gpu
@@ -79,7 +87,7 @@ def provider_problem(provider: str, gpu: Gpu = Gpu()) -> str | None:
     except Exception as error:  # ours, or whatever onnxruntime raises where CUDA fails before there is a session
         said = str(error) if isinstance(error, ProviderError) else _not_starting(provider, gpu, _first_line(error))
         missing += [] if nvidia.has_cudnn() else ["cuDNN"]
-        return f"{said}; missing: {', '.join(missing)} ({nvidia.INSTALL})" if missing else said
+        return f"{said}; missing: {', '.join(missing)} ({install_advice('cuda')})" if missing else said
     return None
 
 
@@ -91,7 +99,7 @@ def _not_starting(provider: str, gpu: Gpu, why: str = "") -> str:
 def provider_remark(provider: str) -> str | None:
     """What is not as it should be where a provider can be used all the same; to be said, not to stop for."""
     if provider == "cuda" and not nvidia.has_cudnn():
-        return f"cuDNN cannot be loaded, so attention takes slower kernels ({nvidia.INSTALL})"
+        return f"cuDNN cannot be loaded, so attention takes slower kernels ({install_advice('cuda')})"
     return None
 
 
@@ -129,6 +137,8 @@ def open_session(
             fault := device_fault(error, f"{provider} device {gpu.device_id}"), ScorerError
         ):
             raise fault from error
+        if provider == "cpu" and (short := shortage(error)) is not None:
+            raise short from error
         raise BundleError(f"onnxruntime {onnxruntime_version()} refuses the graph: {_first_line(error)}") from error
 
 
@@ -217,9 +227,9 @@ class Lane:
 
 
 def _cpu_fault(error: Exception) -> ScorerError:
-    if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
-        return OutOfMemory("there is not enough memory to compute even a single row.")
-    return BundleError(f"onnxruntime cannot compute the graph: {_first_line(error)}")
+    if _NO_MEMORY.search(str(error)):  # as onnxruntime words it
+        return out_of_memory("a single row cannot be computed")
+    return shortage(error) or BundleError(f"onnxruntime cannot compute the graph: {_first_line(error)}")
 
 
 def device_fault(error: Exception, device: str) -> Exception:
@@ -239,15 +249,6 @@ def device_fault(error: Exception, device: str) -> Exception:
 def _first_line(error: Exception, most: int = 500) -> str:
     """What an error says, without the stack that onnxruntime may put below, and not all that a graph may hold."""
     return next(iter(str(error).splitlines()), type(error).__name__)[:most]
-
-
-def installed_wheels() -> list[str]:
-    """The onnxruntime distributions that are installed, with versions; two overwrite each other's files."""
-    found = []
-    for name in ("onnxruntime", "onnxruntime-gpu"):
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found.append(f"{name} {metadata.version(name)}")
-    return found
 
 
 def session_options(provider: str) -> onnxruntime.SessionOptions:

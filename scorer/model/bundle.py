@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scorer.base.errors import BundleError
+from scorer.base.shortage import out_of_memory
 from scorer.model.graph_check import UnfitGraph, check_onnx
 from scorer.model.manifest import Manifest, parse_manifest
 
@@ -156,7 +157,7 @@ def _read(folder: Path, name: str, left: int = _LARGEST_SUM) -> bytes:
                 raise BundleError(f"{path} has {status.st_size:,} bytes; at most {largest:,} are read.")
             return stream.read(status.st_size)
     except MemoryError as error:
-        raise BundleError(f"{path}: there is not enough memory to read it.") from error
+        raise out_of_memory(f"{path} cannot be read into memory") from error
     except OSError as error:
         raise BundleError(
             f"{path} cannot be read ({error.strerror}): {folder} is no bundle, or not a whole one."

@@ -8,6 +8,7 @@ import numpy as np
 
 from scorer.base.errors import BundleError, OutOfMemory, ScorerError, UsageError
 from scorer.base.messages import hushed
+from scorer.base.shortage import memory_left, out_of_memory, shortage
 from scorer.engine import memory_limit
 from scorer.engine.protocols import Computing
 from scorer.engine.spec import EngineSpec
@@ -19,6 +20,12 @@ from scorer.model.tokenizer import Tokenizer
 _LOADING_BYTES = 1 << 30
 _LOADING_TIMES = 8
 _LOADING_BYTES_A_CORE = 32 << 20
+# With less than this libraries abort the process where they find no memory, instead of raising an error.
+_LEAST_LOADING_BYTES = 64 << 20
+_LEAST_LOADING_TIMES = 3
+_STACK_BYTES = 16 << 20
+# Address space that a core's two threads, one to tokenize and one to compute, reserve for heaps where they can.
+_HEAP_BYTES = 256 << 20
 # Room on a GPU beside the weights: buffers, and what a text alone needs.
 _LEAST_ON_GPU = 128_000_000
 
@@ -34,6 +41,14 @@ def tried_out(path: Path, precision: str, spec: EngineSpec) -> Iterator[None]:
         precision: of the graph.
         spec: of the engine that is opened meanwhile.
     """
+    least = _LEAST_LOADING_BYTES + _LEAST_LOADING_TIMES * spec.size + _STACK_BYTES * spec.cores
+    left = memory_left() if spec.provider == "cpu" else None
+    if left is not None and left < least:
+        raise out_of_memory(
+            f"loading {precision} of {path} takes at least {least / 1e6:.0f} MB, and {left / 1e6:.0f} MB are left"
+        )
+    if left is not None and left < least + _HEAP_BYTES * spec.cores:
+        memory_limit.share_heap()
     more = _LOADING_BYTES + _LOADING_TIMES * spec.size + _LOADING_BYTES_A_CORE * spec.cores
     try:
         with memory_limit.limited(more) if spec.provider == "cpu" else contextlib.nullcontext():
@@ -41,6 +56,8 @@ def tried_out(path: Path, precision: str, spec: EngineSpec) -> Iterator[None]:
     except (OutOfMemory, MemoryError) as error:
         if spec.provider != "cpu":
             raise
+        if left is not None and left < more:  # so it is this limit that was met, and not ours
+            raise out_of_memory(f"{precision} of {path} cannot be loaded") from error
         raise BundleError(
             f"{path} is refused: {precision} needs more than {more / 1e9:.1f} GB to be loaded, or there "
             "is not that much memory."
@@ -51,8 +68,8 @@ def tried_out(path: Path, precision: str, spec: EngineSpec) -> Iterator[None]:
         raise BundleError(f"{path} is refused: {error}") from error
     except ScorerError:
         raise
-    except Exception as error:  # of onnxruntime's on a GPU that has nothing to do with the GPU
-        raise BundleError(f"{path} is refused: {error}") from error
+    except Exception as error:  # a library's, or of onnxruntime's on a GPU that has nothing to do with the GPU
+        raise shortage(error) or BundleError(f"{path} is refused: {error}") from error
 
 
 def check_gpu_limit(spec: EngineSpec) -> None:

@@ -1,7 +1,7 @@
 """A bundle made ready to score."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ from scorer.model.bundle import TOKENIZER, Bundle, load_bundle
 from scorer.model.checks import check_golden_rows, check_gpu_limit, check_largest_row, tried_out
 from scorer.model.choice import choose
 from scorer.model.decision import Decision, probabilities
+from scorer.model.texts import refuse_empty, texts_of
 from scorer.model.tokenizer import Tokenizer, Tokens
 
 
@@ -127,14 +128,27 @@ class Scorer:
             width=self.manifest.logit_count,
         )
 
-    def score(self, texts: Sequence[str]) -> Scores:
-        """The label and the probabilities of each text, in order."""
-        if isinstance(texts, str):  # a string is a sequence of strings, too: each letter would be scored
-            raise TypeError("score() takes a list of texts; put a single one into a list.")
-        return self.score_tokens(self.tokenizer.encode(texts))
+    def score(self, texts: Iterable[str]) -> Scores:
+        """The label and the probabilities of each text, in order.
+
+        Args:
+            texts: a list of texts, or a column of them: of pandas, polars, numpy or Arrow.
+
+        Raises:
+            TypeError: it is a single text or a table, or one of its values is no text.
+            ValueError: a text is blank, or has no token; `score` would reject its row.
+            OutOfMemory: the device has no memory for one of the texts.
+        """
+        given = texts_of(texts)
+        tokens = self.tokenizer.encode(given)
+        refuse_empty(given, tokens.empty)
+        return self.score_tokens(tokens)
 
     def score_tokens(self, tokens: Tokens) -> Scores:
         """The same from token ids, for callers that need the ids too.
+
+        Args:
+            tokens: of texts, none of them empty.
 
         Raises:
             OutOfMemory: the device has no memory for one of the texts.

@@ -10,6 +10,7 @@ import numpy as np
 import tokenizers
 
 from scorer.base.errors import BundleError
+from scorer.base.shortage import shortage
 from scorer.model.bundle import TOKENIZER
 from scorer.model.prefixes import beginnings, cutting
 
@@ -52,6 +53,8 @@ def _blamed_on_the_file(*errors: type[Exception]) -> Iterator[None]:
         # They raise bare Exceptions; where they did not expect a case they panic, in a class that cannot be imported.
         if not (type(error) is Exception or isinstance(error, errors) or type(error).__name__ == "PanicException"):
             raise
+        if (short := shortage(error)) is not None:
+            raise short from error
         raise BundleError(f"{TOKENIZER} cannot be used: {type(error).__name__}: {error}") from error
 
 

@@ -10,9 +10,6 @@ from urllib.parse import parse_qsl, urlsplit
 
 from scorer.base.errors import UsageError
 
-INSTALL = "pip install 'review-scorer[remote]'"
-
-
 WEB = ("http", "https")
 
 

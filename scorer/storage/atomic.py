@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, BinaryIO, Protocol
 
 from scorer.base.errors import ScorerError
+from scorer.base.messages import say
 from scorer.storage.digest import Content
 from scorer.storage.lock import hold, let_go
 
@@ -20,6 +21,8 @@ WORK = ("partial", "journal", "copy")
 """The kinds of work in progress."""
 
 _PIECE = 1 << 20
+_NO_MODES = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+_without_modes: set[Path] = set()
 
 Convert = Callable[[IO[bytes], Callable[[bytes], None]], None]
 """Reads one file and writes another."""
@@ -76,7 +79,7 @@ class LocalPlace:
 
     def put(self, descriptor: int, path: Path) -> None:
         """fsync, rename, fsync of the folder."""
-        os.fchmod(descriptor, _mode(self.work))
+        _set_mode(descriptor, _mode(self.work), self.work.parent)
         os.fsync(descriptor)
         os.replace(path, self.work)
         sync_folder(self.work.parent)
@@ -254,7 +257,8 @@ class FileDestination:
     def _cut(self, length: int, running: "hashlib._Hash") -> None:
         with self._writing():
             os.ftruncate(self._held(), length)
-            os.fchmod(self._held(), 0o600)  # a publication that failed may have given it its final mode
+            # A publication that failed may have given it its final mode.
+            _set_mode(self._held(), 0o600, self.place.work.parent)
             os.lseek(self._held(), length, os.SEEK_SET)
         self.length, self._hash, self._begun = length, running, True
 
@@ -299,7 +303,7 @@ def publish_folder(folder: Path, files: Mapping[str, bytes]) -> None:
                     file.flush()
                     os.fsync(file.fileno())
             sync_folder(partial)
-            partial.chmod(0o777 & ~_umask())
+            _set_mode(partial, 0o777 & ~_umask(), place.parent)
             _exchange(partial, place)
             sync_folder(place.parent)
         finally:
@@ -340,6 +344,22 @@ def sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def _set_mode(file: int | Path, mode: int, folder: Path) -> None:
+    """Give a file or folder its mode. Some file systems (CIFS, FUSE) keep none; of each one warning, and no error."""
+    try:
+        os.fchmod(file, mode) if isinstance(file, int) else file.chmod(mode)
+    except OSError as error:
+        if error.errno not in _NO_MODES:
+            raise
+        if folder not in _without_modes:
+            _without_modes.add(folder)
+            say(
+                f"Warning: {folder} is on a file system that does not let modes be set: what is written there, work in "
+                "progress too, can be read and written by whom that file system allows.",
+                "warning",
+            )
 
 
 def _mode(path: Path) -> int:

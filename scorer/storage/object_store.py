@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from scorer.base.errors import ScorerError, UsageError
-from scorer.storage.address import INSTALL, WEB, scheme_of
+from scorer.base.extras import install_advice
+from scorer.storage.address import WEB, scheme_of
 from scorer.storage.hidden import hidden_part
 
 if TYPE_CHECKING:
@@ -63,8 +64,11 @@ def store_errors(address: str, done: str) -> Iterator[None]:
     except ScorerError:
         raise
     except ImportError as error:  # some are looked for late
-        package = error.name or error
-        raise UsageError(f"{scheme_of(address)}:// needs a package that is not here ({package}): {INSTALL}") from error
+        # fsspec gives no name ("Install s3fs to access S3"): its cause has it.
+        package = error.name or getattr(error.__cause__, "name", None) or error
+        raise UsageError(
+            f"{scheme_of(address)}:// needs a package that is missing ({package}): {install_advice('remote')}"
+        ) from error
     except Exception as error:  # botocore's, aiohttp's and google.auth's have no common kind
         raise ScorerError(f"{address} cannot be {done}: {_reason(error)}{_advice(address, error)}") from error
 

@@ -8,6 +8,7 @@ import pytest
 from factories import ROOT
 
 from scorer.base.cores import usable_cores
+from scorer.base.extras import install_advice
 from scorer.base.progress import Progress
 from scorer.cli.check import cpu_features
 from scorer.engine import gpu, runtime
@@ -177,7 +178,7 @@ def test_cuda_libraries_that_are_missing_are_named_and_stdout_stays_clean(monkey
     monkeypatch.setattr(runtime.onnxruntime, "InferenceSession", lambda *a, **k: Fallen())
     assert runtime.provider_problem("cuda") == (
         "CUDAExecutionProvider does not start on this machine (device 0); missing: libcublasLt.so.13, cuDNN "
-        "(pip install 'review-scorer[cuda]')"
+        f"({install_advice('cuda')})"
     )
     assert capfd.readouterr().out == ""
 
@@ -202,7 +203,7 @@ def test_what_cuda_itself_says_when_it_does_not_start_is_passed_on(monkeypatch):
 def test_where_cuda_works_without_cudnn_that_is_said(monkeypatch):
     monkeypatch.setattr(gpu, "has_cudnn", lambda: False)
     assert runtime.provider_remark("cuda") == (
-        "cuDNN cannot be loaded, so attention takes slower kernels (pip install 'review-scorer[cuda]')"
+        f"cuDNN cannot be loaded, so attention takes slower kernels ({install_advice('cuda')})"
     )
     assert runtime.provider_remark("cpu") is None
     monkeypatch.setattr(gpu, "has_cudnn", lambda: True)

@@ -8,6 +8,7 @@ import pytest
 from factories import Result, reviews
 
 from scorer.base.errors import ScorerError
+from scorer.base.extras import install_advice
 from scorer.base.signals import Interrupted
 from scorer.cli.program import run_command
 from scorer.cli.score_ray import command
@@ -240,7 +241,7 @@ def test_without_ray_it_is_said_how_to_get_it(score_ray, lake, tmp_path, monkeyp
     monkeypatch.setattr(builtins, "__import__", missing)
     found = score_ray(lake, "-o", tmp_path / "out")
     assert found.code == 2
-    assert "Error: Ray Data is not installed (ray): pip install 'review-scorer[ray]'" in found.err
+    assert f"Error: Ray Data is not installed (ray): {install_advice('ray')}" in found.err
 
 
 def test_it_has_the_options_of_score_with_their_help():

@@ -15,6 +15,7 @@ from export.hub import OFFLINE_ENCODER, check_reachable
 from export.training.cache import check_cache
 from export.training.settings import FitSettings
 from scorer.base.errors import UsageError
+from scorer.base.extras import install_advice
 
 HEAVY = "torch", "transformers", "datasets", "onnx"
 
@@ -118,10 +119,8 @@ def test_evaluate_and_parity_say_it_at_once_too(run, bundle):
 )
 def test_a_library_that_is_missing_is_named_with_its_extra(run, arguments):
     found = run(*arguments, missing="torch datasets")
-    assert (found.code, found.err) == (
-        1, "Error: this command needs torch, datasets, not installed here: install the extra [export] of this program from "
-        "where it was installed.\n",
-    )  # fmt: skip
+    needed = f"Error: this command needs torch, datasets, not installed here: {install_advice('export')}.\n"
+    assert (found.code, found.err) == (1, needed)
 
 
 def test_without_a_hub_one_line_says_so_and_names_what_works_offline(run):

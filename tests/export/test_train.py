@@ -32,6 +32,7 @@ from export.encoder.pooling import pool
 from export.encoder.saved import check_saved
 from export.encoder.vectors import every_vector
 from export.errors import DatasetError, ExportError, UnsupportedEncoder
+from export.evaluation.evaluate import score_split
 from export.training import features
 from export.training.cache import CachedArray
 from export.training.features import extract
@@ -40,6 +41,7 @@ from export.training.train import train
 from scorer.base.errors import InputError, UsageError
 from scorer.cli.program import run_command
 from scorer.engine.row_engine import RowEngine
+from scorer.model.scorer import Scorer
 from scorer.rows.input_options import InputOptions
 
 
@@ -337,6 +339,21 @@ def test_what_other_tools_write_for_no_label_is_none(tmp_path, label):
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
     with pytest.raises(DatasetError, match=r"a\.jsonl, line 2: (no value in the column 'label'|invalid_json)"):
         read_rows(str(tmp_path / "a.jsonl"), Columns())
+
+
+def test_a_text_without_a_token_is_refused(encoder, bundle, tmp_path):
+    some = reviews(6, 2, 1)
+    one = dataclasses.replace(some, texts=["\u200b", *some.texts[1:]], ids=tuple("abcdef"))
+    for train_split, test_split in ((one, some), (some, one)):
+        with pytest.raises(DatasetError, match=r"leaves nothing of 1 texts .* ids a\. Fix or remove these records\."):
+            train(
+                Dataset("d", ("n", "p"), train_split, test_split),
+                encoder("bert"),
+                Settings(tmp_path / "b", "b", max_length=MAX_LENGTH),
+                print,
+            )
+    with pytest.raises(DatasetError, match=r"ids a\."):
+        score_split(Scorer(bundle, provider="cpu"), one, quiet=True)
 
 
 def test_labels_have_one_order_even_if_one_is_called_nan():

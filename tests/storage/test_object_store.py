@@ -4,6 +4,7 @@ import builtins
 import functools
 import http.server
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from factories import Result
 from fsspec.implementations.memory import MemoryFile
 
 from scorer.base.errors import UsageError
+from scorer.base.extras import install_advice
 from scorer.storage.address import refuse_credentials
 
 ROWS = [
@@ -241,7 +243,17 @@ def test_a_package_that_is_missing_is_named_with_how_to_get_it(score, monkeypatc
     monkeypatch.setattr(builtins, "__import__", missing)
     found = score("s3://bucket/in.jsonl")
     assert found.code == 2
-    assert "s3:// needs a package that is not here (fsspec): pip install 'review-scorer[remote]'" in found.err
+    assert f"s3:// needs a package that is missing (fsspec): {install_advice('remote')}" in found.err
+
+
+@pytest.mark.parametrize(("address", "package"), [("s3://bucket/in.jsonl", "s3fs"), ("gs://bucket/in.jsonl", "gcsfs")])
+def test_a_store_whose_own_package_is_missing_names_it(score, monkeypatch, address, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr(sys.modules["fsspec.registry"], "_registry", {})
+    found = score(address)
+    assert found.code == 2
+    scheme = address.partition("/")[0]
+    assert f"{scheme}// needs a package that is missing ({package}): {install_advice('remote')}" in found.err
 
 
 @pytest.fixture

@@ -1,0 +1,118 @@
+"""Too few threads or too little memory: what libraries raise for it, as one error that names the limit."""
+
+import errno
+import re
+import threading
+from pathlib import Path
+from types import ModuleType
+
+from scorer.base.cores import cgroup_folders
+from scorer.base.errors import OutOfMemory, OutOfThreads, ScorerError
+
+resource: ModuleType | None
+try:
+    import resource  # up here: once it is needed there may be no memory to load it
+except ImportError:  # Windows
+    resource = None
+
+_NO_THREAD = re.compile(r"can't start new thread|ThreadPoolBuildError|pthread_create")
+_NO_MEMORY = re.compile(r"bad_alloc|failed to map segment|Cannot allocate memory")
+_HELD = {"RLIMIT_AS": "VmSize", "RLIMIT_DATA": "VmData"}
+_OPTIONS = {"RLIMIT_AS": "ulimit -v", "RLIMIT_DATA": "ulimit -d", "RLIMIT_NPROC": "ulimit -u"}
+
+
+def known(problem: BaseException) -> ScorerError:
+    """The same error where it is ours; else one that names the limit, or says what it was, notes included."""
+    if isinstance(problem, ScorerError):
+        return problem
+    found = shortage(problem) or ScorerError(f"unexpected {type(problem).__name__}: {problem}")
+    for note in getattr(problem, "__notes__", []):
+        found.add_note(note)
+    return found
+
+
+def shortage(problem: BaseException) -> ScorerError | None:
+    """`OutOfThreads` or `OutOfMemory` where a library failed for want of them, else None.
+
+    >>> shortage(ValueError("no text")) is None, type(shortage(RuntimeError("can't start new thread"))).__name__
+    (True, 'OutOfThreads')
+    """
+    said = str(problem)
+    if _NO_THREAD.search(said):
+        return out_of_threads()
+    without_memory = isinstance(problem, MemoryError) or getattr(problem, "errno", None) == errno.ENOMEM
+    if without_memory or _NO_MEMORY.search(said):
+        return out_of_memory("this process cannot get more memory")
+    return None
+
+
+def stopped_for_threads(problem: BaseException) -> bool:
+    """Whether a library raised SIGINT by itself while it was imported: OpenBLAS does where it cannot start its threads."""
+    step, importing = problem.__traceback__, False
+    while step is not None:
+        importing |= step.tb_frame.f_code.co_name == "<module>"
+        step = step.tb_next
+    if not importing:
+        return False
+    try:
+        threading.Thread(target=int).start()
+    except RuntimeError:
+        return True
+    return False
+
+
+def out_of_threads() -> OutOfThreads:
+    limits = [*_limit("RLIMIT_NPROC"), *_cgroup_limit(), *_limit("RLIMIT_AS")]
+    return OutOfThreads(
+        f"too few threads: this process cannot start another one ({', '.join(limits) or 'it has no limit of its own'}). "
+        "Raise the limit, or start fewer: --threads 1, and OPENBLAS_NUM_THREADS=1 RAYON_NUM_THREADS=1 in the environment."
+    )
+
+
+def out_of_memory(problem: str) -> OutOfMemory:
+    """The error where this process, and no device, is short of memory.
+
+    Args:
+        problem: what cannot be done.
+    """
+    limits = [limit for name in _HELD for limit in _limit(name)]
+    return OutOfMemory(
+        f"out of memory: {problem} ({', '.join(limits) or 'it has no limit of its own'}). "
+        "Raise the limit, or compute fewer rows at a time: --threads 1."
+    )
+
+
+def memory_left(status: Path = Path("/proc/self/status")) -> int | None:
+    """Bytes that this process may still take by its limits; None where it has none, or the system does not say."""
+    try:
+        held = {name: int(size) << 10 for name, size in re.findall(r"^(\w+):\s+(\d+) kB$", status.read_text(), re.M)}
+    except OSError:
+        return None
+    limits = [(limit, held.get(field, 0)) for name, field in _HELD.items() if (limit := _value(name)) is not None]
+    return min((max(0, limit - size) for limit, size in limits), default=None)
+
+
+def _limit(name: str) -> list[str]:
+    value = _value(name)
+    if value is None:
+        return []
+    shown = str(value) if name == "RLIMIT_NPROC" else f"{value / 1e6:.0f} MB"
+    return [f"{name}, {_OPTIONS[name]}, is {shown}"]
+
+
+def _value(name: str) -> int | None:
+    if resource is None:
+        return None
+    value: int = resource.getrlimit(getattr(resource, name))[0]
+    return None if value == resource.RLIM_INFINITY else value
+
+
+def _cgroup_limit() -> list[str]:
+    for folder in cgroup_folders():
+        try:
+            most = (folder / "pids.max").read_text().strip()
+        except OSError:
+            continue
+        if most != "max":
+            return [f"pids.max of its cgroup is {most}"]
+    return []

@@ -1,0 +1,96 @@
+"""Advice on optional libraries names the place this program was installed from, and never a name on an index alone."""
+
+import json
+import re
+import shlex
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from factories import ROOT
+
+from scorer.base import extras
+from scorer.base.extras import install_advice
+
+WORDS = "install the extra [remote] of this program, from where the program itself was installed from"
+GIT = {"vcs": "git", "commit_id": "4f1c"}
+
+
+@pytest.fixture
+def installed_from(monkeypatch):
+    """Have the program recorded as installed from somewhere: content of direct_url.json, or None without one."""
+
+    def record(origin):
+        text = origin if origin is None or isinstance(origin, str) else json.dumps(origin)
+
+        class Installed:
+            def read_text(self, name):
+                assert name == "direct_url.json"
+                return text
+
+        monkeypatch.setattr(extras.metadata, "distribution", lambda name: Installed())
+
+    return record
+
+
+@pytest.mark.parametrize(
+    ("origin", "advice"),
+    [
+        (
+            {"url": "https://host/me/it.git", "vcs_info": GIT | {"requested_revision": "main"}},
+            "pip install 'review-scorer[remote] @ git+https://host/me/it.git@4f1c'",
+        ),
+        (
+            {"url": "https://me:secret@host:8443/it.git", "vcs_info": GIT, "subdirectory": "a/b"},
+            "pip install 'review-scorer[remote] @ git+https://host:8443/it.git@4f1c#subdirectory=a/b'",
+        ),
+        (
+            {"url": "ssh://git@host/it.git", "vcs_info": GIT},
+            "pip install 'review-scorer[remote] @ git+ssh://git@host/it.git@4f1c'",
+        ),
+        (
+            {"url": "https://token@host/it-0.1.0.whl", "archive_info": {}},
+            "pip install 'review-scorer[remote] @ https://host/it-0.1.0.whl'",
+        ),
+        ({"url": "https://host/it.whl?X-Amz-Signature=secret", "archive_info": {}}, WORDS),
+        ({"url": "file:///folder/that/was/removed", "dir_info": {}}, WORDS),
+        ({"url": 3}, WORDS),
+        ({}, WORDS),
+        ([], WORDS),
+        ("{", WORDS),
+        (None, WORDS),
+    ],
+)
+def test_the_origin_that_pip_recorded_is_what_it_is_told_to_install_again(installed_from, origin, advice):
+    installed_from(origin)
+    assert install_advice("remote") == advice
+
+
+def test_a_folder_is_named_as_pip_and_a_shell_take_it(installed_from, tmp_path):
+    checkout = tmp_path / "my 'own' folder"
+    checkout.mkdir()
+    installed_from({"url": checkout.as_uri(), "dir_info": {}})
+    assert shlex.split(install_advice("remote")) == ["pip", "install", f"{checkout}[remote]"]
+    installed_from({"url": checkout.as_uri(), "dir_info": {"editable": True}})
+    assert shlex.split(install_advice("remote")) == ["pip", "install", "-e", f"{checkout}[remote]"]
+
+
+def test_a_program_that_is_not_installed_has_words(monkeypatch):
+    def missing(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(extras.metadata, "distribution", missing)
+    assert install_advice("remote") == WORDS
+
+
+def test_no_message_or_page_has_the_program_installed_by_its_name():
+    # On an index that name may be anybody's. An address behind it (`review-scorer[remote] @ ...`) makes it ours.
+    folders = ("scorer", "export", "tests", "bench", "docs", "examples")
+    written = [
+        path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix not in (".pyc", ".parquet")
+    ]
+    written += [*ROOT.glob("*.*"), ROOT / "models" / "default" / "README.md", ROOT / ".ci" / "run"]
+    for path in filter(Path.is_file, written):
+        text = path.read_bytes().decode(errors="replace")
+        found = re.findall(r"(?i)(?:pip|install|uv)\b.*?\breview[-_.]scorer\b(?:\[[\w,-]*\])?+(?! @ )", text)
+        assert not found, f"{path}: {found}"
