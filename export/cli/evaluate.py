@@ -23,6 +23,7 @@ from export.cli.options import (
 from export.evaluation.outputs import EVALUATION, is_errors, is_evaluation, is_picture, picture_names
 from scorer.base.errors import UsageError
 from scorer.cli.options import DEBUG, READING, files
+from scorer.cli.program import Command
 from scorer.rows.input_options import InputOptions
 from scorer.storage.address import refuse_credentials
 from scorer.storage.output import STDOUT, check_place
@@ -35,7 +36,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=Command, epilog=EXAMPLES)
 @click.argument("bundles", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="BUNDLE...")
 @click.option("--data", required=True, shell_complete=files, metavar="FILE", help=f"Labelled texts. {READ_AS_SCORE}")
 @READING

@@ -9,10 +9,11 @@ from export.cli.options import READ_AS_SCORE, TEXT_COLUMN, THREADS, check_inputs
 from export.encoder.folder import look_at
 from export.hub import check_reachable
 from scorer.cli.options import DEBUG, READING, files
+from scorer.cli.program import Command
 from scorer.rows.input_options import InputOptions
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option(
     "--data",

@@ -27,6 +27,7 @@ from export.encoder.saved import check_saved
 from export.hub import check_reachable
 from export.training.settings import HEAD_ALONE, PRECISIONS, EncoderSettings, FitSettings, Settings, TuneSettings
 from scorer.base.errors import UsageError
+from scorer.cli.program import Command
 from scorer.rows.input_options import InputOptions
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ Options = Mapping[str, Any]
 """Values of the command line, by parameter."""
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=Command, epilog=EXAMPLES)
 @train_options.ALL
 def train(**options: Any) -> None:
     """Train a classifier on an encoder and write the bundle that `score` takes.

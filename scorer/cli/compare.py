@@ -8,6 +8,7 @@ from scorer.base.errors import UsageError, exit_code_of
 from scorer.base.messages import say
 from scorer.base.text import visible
 from scorer.cli.options import DEBUG, SHARE, files
+from scorer.cli.program import Command
 
 EXAMPLES = """\b
 Examples:
@@ -16,7 +17,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=Command, epilog=EXAMPLES)
 @click.argument("before", shell_complete=files, metavar="A")
 @click.argument("after", shell_complete=files, metavar="B")
 @click.option(

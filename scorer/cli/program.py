@@ -12,7 +12,7 @@ from typing import NoReturn
 import click
 from click.core import ParameterSource
 
-from scorer.base.errors import ExitCode, ReaderGone, ScorerError, exit_code_of
+from scorer.base.errors import ExitCode, ReaderGone, ScorerError, UsageError, exit_code_of
 from scorer.base.messages import is_json, say, write_json
 from scorer.base.shortage import known, out_of_threads, stopped_for_threads
 from scorer.base.signals import Interrupted, defer, install
@@ -26,6 +26,23 @@ class Debug:
     """
 
     wanted: bool = False
+
+
+class Command(click.Command):
+    """A command that refuses an option given twice, of which click would silently take the last value."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not ctx.resilient_parsing:  # the shell asks for completions of what is not complete
+            _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+            for option in given:
+                if isinstance(option, click.Option) and given.count(option) > 1 and not _repeatable(option):
+                    raise UsageError(f"{option.opts[-1]} is given {given.count(option)} times; give it once.")
+        return super().parse_args(ctx, args)
+
+
+def _repeatable(option: click.Option) -> bool:
+    """Return True for lists, and for flags that mean the same however often they stand there."""
+    return option.multiple or option.count or (option.is_flag and not option.secondary_opts)
 
 
 def note_debug(context: click.Context, parameter: click.Parameter, given: bool) -> bool:

@@ -26,12 +26,12 @@ from scorer.cli.options import (
     files,
     option,
 )
-from scorer.cli.program import run_as_program
+from scorer.cli.program import Command, run_as_program
 from scorer.run.options import ScoreOptions
 from scorer.storage.address import refuse_credentials
 
 
-@click.command(context_settings={"auto_envvar_prefix": "SCORE"})
+@click.command(cls=Command, context_settings={"auto_envvar_prefix": "SCORE"})
 @click.argument("inputs", nargs=-1, shell_complete=files, metavar="INPUT...")
 @option("-o", "--output", shell_complete=files, metavar="FILE", help="Where the scores go; - or nothing is stdout.")
 @MODEL_AND_INPUT

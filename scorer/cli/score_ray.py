@@ -22,13 +22,13 @@ from scorer.cli.options import (
     OneRun,
     files,
 )
-from scorer.cli.program import run_as_program
+from scorer.cli.program import Command, run_as_program
 from scorer.cli.score import command as score
 from scorer.run.options import ScoreOptions
 from scorer.storage.address import refuse_credentials
 
 
-@click.command(context_settings={"auto_envvar_prefix": "SCORE"})
+@click.command(cls=Command, context_settings={"auto_envvar_prefix": "SCORE"})
 @click.argument("inputs", nargs=-1, shell_complete=files, metavar="INPUT...")
 @click.option(
     "-o",

@@ -87,7 +87,9 @@ class PartScorer:
         code, error, before = ExitCode.DONE, None, False
         try:
             make_folders([options.output, str(options.rejects), self._note(part)])
-            plan = replace(make_plan(options), limits=Limits(all=True))
+            plan = make_plan(options)
+            # Whether any part has the columns of --keep is for those to say who know all parts.
+            plan = replace(plan, limits=Limits(all=True), wanted=replace(plan.wanted, keep_existing=False))
             code, counted, before = self._scored(part, options, plan)
         except Exception as problem:
             code, error = failure(known(problem))

@@ -26,7 +26,9 @@ from scorer.cluster.ray_backend import Cluster, score_parts
 from scorer.model.bundle import Bundle, load_bundle
 from scorer.report.drift import as_json, check_comparable, drift_of, passed
 from scorer.report.summary import Counts, by_label, reasons
+from scorer.rows.columns import ALL
 from scorer.rows.formats import format_of
+from scorer.rows.reader import check_kept, columns_of
 from scorer.run.console import tell_drift, tell_left_out
 from scorer.run.limits import Limits
 from scorer.run.options import ScoreOptions
@@ -93,10 +95,21 @@ def _parts(options: ScoreOptions) -> list[Part]:
         tell_left_out(left_out)
     for part in parts:
         format_of(part.source, options.input_format, "--input-format")
+    _check_kept(parts, options)
     check_folder(folder, parts, options.inputs, extension)
     make_folders([f"{folder}/{SUCCESS}"])
     check_place(f"{folder}/{SUCCESS}", [], "--output")
     return sorted(parts, key=lambda part: -(stored_size(part.source) or 0))
+
+
+def _check_kept(parts: Sequence[Part], options: ScoreOptions) -> None:
+    """Refuse a column of --keep that no part has; a part alone cannot tell."""
+    if not set(options.keep) - {ALL}:
+        return
+    inputs = options.reading.inputs([part.source for part in parts])
+    columns = columns_of(inputs, inputs.files[0])
+    if columns is not None:
+        check_kept(options.keep, inputs, columns, inputs.files[0])
 
 
 def _score(parts: Sequence[Part], options: ScoreOptions, bundle: Bundle, cluster: Cluster) -> dict[str, PartResult]:

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from scorer.base.errors import InputError, UsageError
+from scorer.base.text import meant
 from scorer.report.examples import beginning
-from scorer.rows.columns import ID, TEXT_COLUMNS, Wanted
+from scorer.rows.columns import ID, TEXT_COLUMNS, Wanted, shown_names
 from scorer.rows.reader import Inputs, Reader
 from scorer.rows.record import Reject, plain
 
@@ -35,18 +36,20 @@ class Output:
         self._path = path
         self._text = text
         kept = TEXT_COLUMNS if text is None else (text,)
-        self._reader = Reader(Inputs((path,)), Wanted(text="label", keep=(ROW, "score", *kept)))
+        needed = {ROW: None, "score": None}
+        self._reader = Reader(Inputs((path,)), Wanted(text="label", option=None, needed=needed, optional=kept))
         try:
             self._reader.peek()
         except UsageError as error:
             raise UsageError(
                 f"{path} is no output of score: that is a file *.csv, *.tsv, *.jsonl or *.parquet, perhaps compressed, "
-                "with the columns row, label and score, each once."
+                f"with the columns row, label and score, each once. {error}"
             ) from error
         self._columns = self._reader.selection.carried if self._reader.selection is not None else ()
-        for name in (ROW, "score", *([] if text is None else [text])):
-            if name in self._reader.notes.absent:
-                raise UsageError(f"{path} has no column {name!r}.")
+        if text in self._reader.notes.absent:
+            columns = self._reader.notes.columns
+            advice = meant(str(text), columns, "name one of them with --text.")
+            raise UsageError(f"{path} has no column {text!r}; {advice} It has: {shown_names(columns)}.")
         self.has_ids = ID in self._columns
 
     def rows(self, by: str) -> Iterator[Scored]:

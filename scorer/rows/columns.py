@@ -1,5 +1,6 @@
 """Columns: the text's, those that are passed through, and all of the output's in one tuple."""
 
+import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -52,6 +53,7 @@ class Wanted:
     Attributes:
         text: --text, or None to look for one of `TEXT_COLUMNS`.
         keep: --keep, in order; ``*`` stands for all columns of the first record, the text too.
+        keep_existing: whether a file's header must have each of them, or a later one's.
         details: whether tokens, truncated and each label's probability are written too.
         option: what messages call the option that names the text column; None where its name is fixed.
         source: whether each row says which file it is from.
@@ -62,6 +64,7 @@ class Wanted:
 
     text: str | None = None
     keep: tuple[str, ...] = ()
+    keep_existing: bool = True
     details: bool = False
     option: str | None = "--text"
     source: bool = False
@@ -196,9 +199,11 @@ def _find_text_column(columns: Sequence[str], source: str, option: str | None) -
         return found[0]
     if found:
         raise UsageError(f"{source} has {shown_names(found)}: name the one to use with {option}.")
+    alike = next((name for name in columns if name.strip().casefold() in TEXT_COLUMNS), None)
+    advice = f"Name the one to use with {option}" + (f", as in {option} {shlex.quote(alike)}." if alike else ".")
     raise UsageError(
         f"{source} has no column called {', '.join(TEXT_COLUMNS[:-1])} or {TEXT_COLUMNS[-1]}. It has: {shown_names(columns)}. "
-        f"Name the one to use with {option}.{other_reading(columns)}"
+        f"{advice}{other_reading(columns)}"
     )
 
 

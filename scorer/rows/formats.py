@@ -24,10 +24,12 @@ class InputFormat:
     Attributes:
         opened: opens a file.
         rows: gives the count of records that a file states; None if only reading tells.
+        columns: gives the columns that a file states, without reading more of it; None to open it as for reading.
     """
 
     opened: Callable[[Source], AbstractContextManager[InputFile]]
     rows: Callable[[str], int] | None = None
+    columns: Callable[[str], tuple[str, ...]] | None = None
 
 
 def _opened_parquet(source: Source) -> AbstractContextManager[InputFile]:
@@ -42,11 +44,17 @@ def _parquet_rows(path: str) -> int:
     return parquet_reader.rows_of(path)
 
 
+def _parquet_columns(path: str) -> tuple[str, ...]:
+    from scorer.rows import parquet_reader
+
+    return tuple(parquet_reader.schema_of(path).names)
+
+
 INPUT_FORMATS = {
     "csv": InputFormat(csv_reader.opened),
     "tsv": InputFormat(csv_reader.opened),
     "jsonl": InputFormat(jsonl.opened),
-    PARQUET: InputFormat(_opened_parquet, _parquet_rows),
+    PARQUET: InputFormat(_opened_parquet, _parquet_rows, _parquet_columns),
 }
 
 

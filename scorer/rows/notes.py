@@ -16,7 +16,9 @@ class InputNotes:
 
     Attributes:
         wanted: what was asked for.
-        absent: --keep columns that the first header or valid record lacks; a typing error, perhaps.
+        absent: passed-through columns that the first header or valid record lacks.
+        unseen: columns of --keep that neither a header nor a valid record had so far; typing errors, perhaps.
+        columns: of the first header or valid record.
         dropped: keys of later records that ``--keep '*'`` would have passed through, or an id, had they been in the
             first record: an output's columns are fixed by its first row. Some 20 of them at most.
         hints: by reason, what to try with the first record that was rejected for it.
@@ -24,11 +26,21 @@ class InputNotes:
 
     wanted: Wanted
     absent: tuple[str, ...] = ()
+    unseen: set[str] = field(init=False)
+    columns: tuple[str, ...] = ()
     dropped: set[str] = field(default_factory=set)
     hints: dict[Reason, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.unseen = {name for name in self.wanted.keep if name != ALL}
+
+    def add_header(self, columns: Sequence[str]) -> None:
+        """Note the columns that a file states."""
+        self.unseen.difference_update(columns)
+
     def add_selection(self, selection: Selection, columns: Sequence[str]) -> None:
         """Note which passed-through columns are missing where the selection was made."""
+        self.columns = tuple(columns)
         there = set(columns)
         self.absent = tuple(name for name in selection.carried if name not in there)
 
@@ -42,6 +54,8 @@ class InputNotes:
 
     def add_record(self, parsed: Parsed, selection: Selection) -> None:
         """Note the fields of a record that the output has no column for."""
+        if self.unseen:
+            self.unseen.difference_update(parsed.fields)
         if len(self.dropped) >= _MOST_DROPPED:
             return
         dropped = parsed.fields.keys() - {selection.text, *selection.carried}

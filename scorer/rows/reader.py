@@ -1,13 +1,23 @@
 """All inputs as one stream of records and rejects, numbered from 1, in order."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from scorer.base.errors import InputError
-from scorer.rows.columns import Selection, Wanted, check_unambiguous, select, take
+from scorer.base.errors import InputError, UsageError
+from scorer.base.text import meant
+from scorer.rows.columns import (
+    ALL,
+    Selection,
+    Wanted,
+    check_unambiguous,
+    other_reading,
+    select,
+    shown_names,
+    take,
+)
 from scorer.rows.dialect import Dialect
 from scorer.rows.duplicates import Duplicates
 from scorer.rows.formats import INPUT_FORMATS, Format, format_of
@@ -15,7 +25,7 @@ from scorer.rows.input_file import Source
 from scorer.rows.lines import MAX_RECORD_BYTES
 from scorer.rows.notes import InputNotes
 from scorer.rows.record import Parsed, Record, Reject, reject
-from scorer.storage.digest import Content
+from scorer.storage.digest import Content, Digest
 from scorer.storage.inputs import is_repeatable, stamp
 
 if TYPE_CHECKING:
@@ -45,6 +55,23 @@ class Inputs:
 
     def format_of(self, path: str) -> Format:
         return format_of(path, self.format, "--input-format")
+
+    def source(
+        self, path: str, *, text_option: str | None, is_first: bool, content: Content, consumed: Digest
+    ) -> Source:
+        """Return one of the files, and how to read it; the rest as of `Source`."""
+        found = self.format_of(path)
+        return Source(
+            path,
+            found.kind,
+            found.compression,
+            self.dialect,
+            self.max_record_bytes,
+            text_option,
+            is_first,
+            content,
+            consumed,
+        )
 
 
 class Reader:
@@ -174,12 +201,8 @@ class Reader:
     def _source(self, path: str) -> Source:
         content = Content()
         self.contents.append((path, content))
-        return Source(
+        return self.inputs.source(
             path,
-            kind=self.inputs.format_of(path).kind,
-            compression=self.inputs.format_of(path).compression,
-            dialect=self.inputs.dialect,
-            max_record_bytes=self.inputs.max_record_bytes,
             text_option=self._wanted.option,
             is_first=len(self.contents) == 1,
             content=content,
@@ -188,7 +211,10 @@ class Reader:
 
     def _take_columns(self, columns: tuple[str, ...], path: str) -> None:
         """A later file may lack a column, record by record; a needed one that stands there twice is an error."""
+        self.notes.add_header(columns)
         if self.selection is None:
+            if self._wanted.keep_existing:
+                check_kept(self._wanted.keep, self.inputs, columns, path)
             self._select(columns, path)
         else:
             check_unambiguous(self.selection, columns, path)
@@ -197,6 +223,53 @@ class Reader:
     def _select(self, columns: tuple[str, ...], path: str) -> None:
         self.selection = select(self._wanted, columns, path)
         self.notes.add_selection(self.selection, columns)
+
+
+def columns_of(inputs: Inputs, path: str) -> tuple[str, ...] | None:
+    """Read the columns that a file states.
+
+    Returns:
+        their names; None where each record has its own, or the file cannot be read again.
+
+    Raises:
+        InputError, ScorerError: it cannot be read.
+    """
+    if not is_repeatable(path):
+        return None
+    columns = INPUT_FORMATS[inputs.format_of(path).kind].columns
+    if columns is not None:
+        return columns(path)
+    source = inputs.source(path, text_option=None, is_first=False, content=Content(), consumed=hashlib.sha256())
+    with INPUT_FORMATS[source.kind].opened(source) as file:
+        for _ in file.unnamed():
+            pass
+        return file.columns
+
+
+def check_kept(keep: Sequence[str], inputs: Inputs, columns: Sequence[str], path: str) -> None:
+    """Refuse a column of --keep that no file has, where that can be told from what the files state.
+
+    Args:
+        keep: names of columns, or `ALL`.
+        inputs: all files; later ones may have a column that earlier ones lack.
+        columns: of the file that was opened.
+        path: its name.
+
+    Raises:
+        UsageError: a column is in none of the files.
+        InputError, ScorerError: a later file cannot be read.
+    """
+    missing = [name for name in keep if name not in (ALL, *columns)]
+    for other in inputs.files if missing else ():
+        theirs = columns if other == path else columns_of(inputs, other)
+        if theirs is None:  # its records will tell
+            return
+        missing = [name for name in missing if name not in theirs]
+    for name in missing:
+        raise UsageError(
+            f"{path} has no column {name!r} (--keep); {meant(name, columns, 'leave it out, or name another.')} "
+            f"It has: {shown_names(columns)}.{other_reading(columns)}"
+        )
 
 
 def rows_known(inputs: Inputs) -> int | None:

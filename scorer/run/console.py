@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from scorer.base.messages import say
 from scorer.base.progress import Progress
-from scorer.base.text import duration, shown_source
+from scorer.base.text import duration, meant, shown_source
 from scorer.report.drift import MEASURES, Drift, passed
 from scorer.report.summary import Counts, Summary, by_label, reasons
+from scorer.rows.columns import shown_names
 from scorer.rows.reader import Reader
 from scorer.run.resolve import Plan
 from scorer.storage.output import STDOUT
@@ -72,13 +73,21 @@ def tell_drift(drift: Mapping[str, Drift], limit: float) -> None:
 def tell_notes(reader: Reader, remarks: Sequence[str]) -> None:
     """What was odd about the input, and what else there is to say about it."""
     for name in reader.notes.absent:
-        _note(f"the first record has no column {name!r} (--keep); it is empty wherever a record lacks it.")
+        if name not in reader.notes.unseen:
+            _note(f"the first record has no column {name!r} (--keep); it is empty wherever a record lacks it.")
     if reader.notes.dropped:
         names = ", ".join(map(repr, sorted(reader.notes.dropped)))
         _note(f"later records have {names}, which the first lacks, so the output does too; name them with --keep.")
     tell_left_out(reader.inputs.left_out)
     for line in (*hints(reader), *remarks):
         _note(line)
+
+
+def tell_unseen(reader: Reader) -> None:
+    """Warn of columns of --keep that no record had; the output is complete, but hardly what was meant."""
+    for name in sorted(reader.notes.unseen) if reader.notes.columns else ():
+        advice = meant(name, reader.notes.columns, f"the first has: {shown_names(reader.notes.columns)}.")
+        say(f"Warning: no record has a column {name!r} (--keep), so it is empty; {advice}", "warning")
 
 
 def tell_left_out(left_out: Sequence[str]) -> None:

@@ -125,6 +125,7 @@ class RunRecord:
             "rows_rejected_by_reason": dict(counts.rejected),
             "rows_truncated": counts.rows_truncated,
             "duplicates": counts.duplicates,
+            "columns_not_found": sorted(self.reader.notes.unseen) if self.reader and self.reader.notes.columns else [],
             "names_left_out": len(plan.inputs.left_out) if plan is not None else 0,
             "resumed_from_row": self._resumed_from(),
             "labels": dict(counts.labels),

@@ -20,7 +20,7 @@ from scorer.rows.formats import PARQUET, Format, compression_of
 from scorer.rows.reader import Reader, rows_known
 from scorer.rows.writer import carried_types
 from scorer.run.checkpoint import Work
-from scorer.run.console import hints, show_progress, tell_drift, tell_notes, tell_result
+from scorer.run.console import hints, show_progress, tell_drift, tell_notes, tell_result, tell_unseen
 from scorer.run.fingerprint import fingerprint
 from scorer.run.journal import Header
 from scorer.run.limits import RejectLimitPassed
@@ -110,6 +110,7 @@ class Run:
             _write(record, code, plan.output)
         if not self.options.quiet:
             self._tell(plan, reader, scorer, record)
+        tell_unseen(reader)
         return code
 
     def open(self, plan: Plan) -> tuple[Reader, Work]:

@@ -11,6 +11,9 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow
+import pyarrow.csv
+import pyarrow.parquet
 import pytest
 from factories import start
 
@@ -65,12 +68,60 @@ def test_details_and_kept_columns_pass_through_unchanged(score, jsonl, tmp_path)
     assert '"stars":null' in lines[2]
 
 
-def test_a_kept_column_that_is_not_there_is_empty_and_noted(score, jsonl, tmp_path):
-    result = score(jsonl, "-o", tmp_path / "out.csv", "--keep", "starz")
-    assert result.err.splitlines()[-1] == (
-        "Note: the first record has no column 'starz' (--keep); it is empty wherever a record lacks it."
-    )
+def test_a_kept_column_that_no_record_has_is_a_warning_that_quiet_keeps(score, jsonl, tmp_path):
+    result = score(jsonl, "-o", tmp_path / "out.csv", "--keep", "starz", "-q", "--summary", tmp_path / "run.json")
+    assert (result.code, result.err) == (
+        0, "Warning: no record has a column 'starz' (--keep), so it is empty; did you mean 'stars'?\n",
+    )  # fmt: skip
     assert (tmp_path / "out.csv").read_text().splitlines()[1].startswith("1,a,,")
+    assert json.loads((tmp_path / "run.json").read_text())["columns_not_found"] == ["starz"]
+
+
+def test_a_kept_column_that_later_records_have_is_noted(score, tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"text":"good"}\n{"text":"bad","rare":1}\n')
+    result = score(tmp_path / "in.jsonl", "-o", tmp_path / "out.csv", "--keep", "rare", "--summary", tmp_path / "s")
+    assert result.err.splitlines()[-1] == (
+        "Note: the first record has no column 'rare' (--keep); it is empty wherever a record lacks it."
+    )
+    assert json.loads((tmp_path / "s").read_text())["columns_not_found"] == []
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_kept_column_that_no_header_has_is_an_error(score, tmp_path, kind):
+    def write(name, columns):
+        table = pyarrow.table({column: ["good"] for column in columns})
+        if kind == "parquet":
+            pyarrow.parquet.write_table(table, tmp_path / f"{name}.parquet")
+        else:
+            pyarrow.csv.write_csv(table, tmp_path / f"{name}.csv")
+        return tmp_path / f"{name}.{kind}"
+
+    one, other = write("a", ["text", "stars"]), write("b", ["text", "stars", "since"])
+    result = score(one, "-o", tmp_path / "out.csv", "--keep", "strs")
+    assert (result.code, result.err) == (
+        2, f"Error: {one} has no column 'strs' (--keep); did you mean 'stars'? It has: 'text', 'stars'.\n",
+    )  # fmt: skip
+    assert score(one, other, "-o", tmp_path / "out.csv", "--keep", "sinse").code == 2
+    assert not (tmp_path / "out.csv").exists()
+    assert score(one, other, "-o", tmp_path / "out.csv", "--keep", "since").code == 0  # a column that came later
+    assert [line.split(",")[1] for line in (tmp_path / "out.csv").read_text().splitlines()] == ["since", "", "good"]
+    (tmp_path / "c.jsonl").write_text('{"text":"good","n":1}\n')  # its records alone can tell
+    assert score(one, tmp_path / "c.jsonl", "-o", tmp_path / "out.csv", "--keep", "n").code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--text", "text", "--text", "stars"], "--text is given 2 times; give it once."),
+        (["-o", "a.csv", "--output", "b.csv", "-o", "c.csv"], "--output is given 3 times; give it once."),
+        (["--threads", "1", "--threads", "2"], "--threads is given 2 times; give it once."),
+    ],
+)
+def test_an_option_that_takes_one_value_is_given_once(score, jsonl, tmp_path, monkeypatch, options, said):
+    monkeypatch.chdir(tmp_path)
+    result = score(jsonl, *options)
+    assert (result.code, result.err) == (2, f"Error: {said}\n")
+    assert score(jsonl, "-o", "o.csv", "--keep", "id", "--keep", "stars", "-q", "-q").code == 0
 
 
 def test_more_than_two_labels_give_the_predicted_labels_probability(score, jsonl, tmp_path, bundle_of_three):
@@ -93,7 +144,8 @@ def test_the_same_records_as_csv_and_jsonl_get_the_same_scores(score, jsonl, tmp
 
 
 def test_several_inputs_are_one(score, jsonl, tmp_path):
-    score(jsonl, jsonl, "-o", tmp_path / "out.csv", "--limit", "5")
+    (tmp_path / "more.jsonl").write_bytes(jsonl.read_bytes())
+    score(jsonl, tmp_path / "more.jsonl", "-o", tmp_path / "out.csv", "--limit", "5")
     rows = [line.split(",")[:2] for line in (tmp_path / "out.csv").read_text().splitlines()[1:]]
     assert rows == [["1", "a"], ["2", "b"], ["3", "c"], ["4", "a"], ["5", "b"]]
 
@@ -203,6 +255,7 @@ def test_an_input_without_records(score, tmp_path, name, data, code, out):
         (["dangling.csv"], 2, "the input dangling.csv is not there; check its name and its folder."),
         (["in.jsonl", "--text", "body"], 2, "in.jsonl has no column 'body'; name the one to use with --text. It has: 'id', 'text', 'stars'."),
         (["in.jsonl", "--text", "Text"], 2, "in.jsonl has no column 'Text'; did you mean 'text'? It has: 'id', 'text', 'stars'."),
+        (["title.csv"], 2, "title.csv has no column called text, review, content, body or comment. It has: 'id', 'Review'. Name the one to use with --text, as in --text Review."),
         (["in.jsonl", "--encoding", "klingon"], 2, "--encoding 'klingon' is not known; for instance utf-8, latin-1, cp1252, utf-16."),
         (["in.jsonl", "--delimiter", "ab"], 2, "--delimiter takes one character, not 'ab'."),
         (["in.jsonl", "--precision", "fp8"], 2, "the bundle tiny has no precision 'fp8'; it has: fp16, fp32, int8."),
@@ -214,6 +267,7 @@ def test_what_cannot_be_done_is_said_and_nothing_is_written(
 ):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in.txt").touch()
+    (tmp_path / "title.csv").write_text("id,Review\n1,good\n")
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "link.jsonl").symlink_to("in.jsonl")
     (tmp_path / "dangling.csv").symlink_to("nowhere.csv")
