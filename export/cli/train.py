@@ -27,6 +27,7 @@ from export.encoder.saved import check_saved
 from export.hub import check_reachable
 from export.training.settings import HEAD_ALONE, PRECISIONS, EncoderSettings, FitSettings, Settings, TuneSettings
 from scorer.base.errors import UsageError
+from scorer.base.messages import show
 from scorer.rows.input_options import InputOptions
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def train(**options: Any) -> None:
     use_threads(options["threads"])
     from export.training.train import train as run
 
-    run(dataset, _load_encoder(encoder, settings), settings, click.echo)
+    run(dataset, _load_encoder(encoder, settings), settings, show)
 
 
 def _checked(options: Options) -> tuple[Settings, DataSource, EncoderSettings]:
