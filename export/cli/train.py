@@ -29,6 +29,7 @@ from export.training.settings import HEAD_ALONE, PRECISIONS, EncoderSettings, Fi
 from scorer.base.errors import UsageError
 from scorer.base.messages import show
 from scorer.rows.input_options import InputOptions
+from scorer.storage.inputs import STDIN
 
 if TYPE_CHECKING:
     from export.data import Dataset, Split
@@ -130,7 +131,7 @@ def _check_places(options: Options, inputs: Mapping[str, Sequence[str]]) -> None
         "--save-encoder": save,
         "--encoder": encoder,
     }
-    used = [(option, path) for option, files in inputs.items() for path in files]
+    used = [(option, path) for option, files in inputs.items() for path in files if path != STDIN]
     used += [(option, str(place)) for option, place in others.items() if place is not None]
     check_outside(output, used)
     if save is not None:
