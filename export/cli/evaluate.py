@@ -22,6 +22,7 @@ from export.cli.options import (
 )
 from export.evaluation.outputs import EVALUATION, is_errors, is_evaluation, is_picture, picture_names
 from scorer.base.errors import UsageError
+from scorer.base.messages import show
 from scorer.cli.options import DEBUG, READING, files
 from scorer.cli.program import Command
 from scorer.rows.input_options import InputOptions
@@ -117,12 +118,12 @@ def evaluate(bundles: tuple[Path, ...], output: Path | None, errors: str | None,
     compared = None
     if options["baseline"]:
         compared = report.baseline_row(splits[0], len(scorers[0].labels), train_split)
-    click.echo("\n\n".join(report.lines(evaluated, compared)))
+    show("\n\n".join(report.lines(evaluated, compared)))
     if output is not None:
-        click.echo(f"\nwrote {', '.join(report.write_figures(output, evaluated, compared))} to {output}")
+        show(f"\nwrote {', '.join(report.write_figures(output, evaluated, compared))} to {output}")
     if errors is not None:
         count = report.write_errors(errors, evaluated, options["most_errors"])
-        click.echo(f"\nwrote {count:,} errors to {errors}; it holds the texts")
+        show(f"\nwrote {count:,} errors to {errors}; it holds the texts")
 
 
 def _check_outputs(

@@ -8,6 +8,7 @@ import click
 from export.cli.options import READ_AS_SCORE, TEXT_COLUMN, THREADS, check_inputs, fill, require_libraries, use_threads
 from export.encoder.folder import look_at
 from export.hub import check_reachable
+from scorer.base.messages import show
 from scorer.cli.options import DEBUG, READING, files
 from scorer.cli.program import Command
 from scorer.rows.input_options import InputOptions
@@ -76,11 +77,11 @@ def parity(
     compared, agreements = check_bundle(loaded, model, texts, threads or usable_cores())
     if compared is not None:
         shapes = ", ".join(map(str, compared.shapes[:4]))
-        click.echo(
+        show(
             f"fp32, padded batches ({shapes}, ...): biggest difference of a logit {compared.difference:.1e} over {compared.rows} rows"
         )
     for one in agreements:
-        click.echo(
+        show(
             f"{one.precision}, a row a run: biggest difference {one.difference:.1e}, mean {one.mean:.1e}, "
             f"same label {one.labels:.2%} of {len(texts)} texts"
         )

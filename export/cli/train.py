@@ -27,8 +27,10 @@ from export.encoder.saved import check_saved
 from export.hub import check_reachable
 from export.training.settings import HEAD_ALONE, PRECISIONS, EncoderSettings, FitSettings, Settings, TuneSettings
 from scorer.base.errors import UsageError
+from scorer.base.messages import show
 from scorer.cli.program import Command
 from scorer.rows.input_options import InputOptions
+from scorer.storage.inputs import STDIN
 
 if TYPE_CHECKING:
     from export.data import Dataset, Split
@@ -66,7 +68,7 @@ def train(**options: Any) -> None:
     use_threads(options["threads"])
     from export.training.train import train as run
 
-    run(dataset, _load_encoder(encoder, settings), settings, click.echo)
+    run(dataset, _load_encoder(encoder, settings), settings, show)
 
 
 def _checked(options: Options) -> tuple[Settings, DataSource, EncoderSettings]:
@@ -130,7 +132,7 @@ def _check_places(options: Options, inputs: Mapping[str, Sequence[str]]) -> None
         "--save-encoder": save,
         "--encoder": encoder,
     }
-    used = [(option, path) for option, files in inputs.items() for path in files]
+    used = [(option, path) for option, files in inputs.items() for path in files if path != STDIN]
     used += [(option, str(place)) for option, place in others.items() if place is not None]
     check_outside(output, used)
     if save is not None:

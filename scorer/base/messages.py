@@ -1,8 +1,9 @@
-"""What people are told, on stderr; stdout carries data only."""
+"""Messages on stderr, and results for people on stdout, where no data goes there."""
 
 import contextlib
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -41,6 +42,12 @@ def say(message: str, level: Level = "info", fields: Mapping[str, object] = Mapp
     text = visible(message)
     with contextlib.suppress(OSError):
         click.echo(_json_line(text.strip(), level, fields) if is_json() else text, err=True)
+
+
+def show(text: str) -> None:
+    """Print results for people on stdout; characters that its encoding lacks are escaped, after work that took hours."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    click.echo(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def _json_line(text: str, level: Level, fields: Mapping[str, object]) -> str:

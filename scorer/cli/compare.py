@@ -5,7 +5,7 @@ import os
 import click
 
 from scorer.base.errors import UsageError, exit_code_of
-from scorer.base.messages import say
+from scorer.base.messages import say, show
 from scorer.base.text import visible
 from scorer.cli.options import DEBUG, SHARE, files
 from scorer.cli.program import Command
@@ -81,7 +81,7 @@ def compare(
         check_place(output, [before, after], "--output")
         check_replaceable(output, "--output", KIND, is_comparison, overwrite=overwrite)
     found = run(before, after, by=by, text=text, most=most)
-    click.echo("\n".join(map(visible, lines(found, before, after))))
+    show("\n".join(map(visible, lines(found, before, after))))
     if output is not None:
         from scorer.report.compare_page import comparison_page
 

@@ -1,5 +1,6 @@
 """Figures about models: right ones, side by side, and against a bag of words."""
 
+import io
 import json
 import os
 import shutil
@@ -368,6 +369,15 @@ def test_figures_and_errors_are_different_files(evaluate, tmp_path):
     result = evaluate("-o", tmp_path / "f", "--errors", tmp_path / "f" / "evaluation.json")
     assert result.code == 2
     assert "are the same file; name another for one of them." in result.err
+
+
+def test_figures_are_escaped_where_stdout_cannot_spell_them(evaluate, labelled, monkeypatch):
+    labelled.write_text(labelled.read_text().replace('"rating": 1', '"rating": "→"'))
+    stdout = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    monkeypatch.setattr("sys.stdout", stdout)
+    assert evaluate().code == 0
+    stdout.flush()
+    assert b"| \\u2192 | 18 | " in stdout.buffer.getvalue()
 
 
 def test_a_model_below_a_bag_of_words_is_told_so(bundle, labelled, score_model, tmp_path):

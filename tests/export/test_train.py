@@ -619,7 +619,7 @@ def test_train_evaluate_parity_and_score_go_together(files, encoder_folder, scor
     result = score_model(
         "train", "--encoder", folder, "--train-file", files / "train.csv", "--test-file", files / "test.parquet",
         "--max-length", 24, "--pooling", "mean", "--solver", "adam", "--epochs", 5, "--wide-pairs", 512,
-        "--probes", files / "probes.csv", "--cache-dir", files / "cache", "-o", files / "b", "-q",
+        "--probes", files / "probes.csv", "--cache-dir", files / "cache", "-o", files / "new" / "models" / "b", "-q",
     )  # fmt: skip
     assert result.code == 0, result.err
     lines = result.out.splitlines()
@@ -630,29 +630,47 @@ def test_train_evaluate_parity_and_score_go_together(files, encoder_folder, scor
     assert any(line.startswith("validation accuracy: encoder ") for line in lines)
     assert any(line.startswith("baseline (TF-IDF + logistic regression): test accuracy ") for line in lines)
     assert any(line.startswith("parity: biggest difference of a logit from PyTorch ") for line in lines)
-    assert lines[-1].startswith(f"wrote {files / 'b'} (")
-    manifest = json.loads((files / "b" / "manifest.json").read_text())
+    assert lines[-1].startswith(f"wrote {files / 'new' / 'models' / 'b'} (")
+    manifest = json.loads((files / "new" / "models" / "b" / "manifest.json").read_text())
     metrics = manifest["metrics"]
     assert len(metrics["head"]["steps"]) == 5
     assert (manifest["max_length"], manifest["max_tokens"]) == (24, 1024)
     assert manifest["parity"]["difference"] <= 1e-4
-    card = (files / "b" / "README.md").read_text()
+    card = (files / "new" / "models" / "b" / "README.md").read_text()
     assert "3 short texts of our own, of which it labels 2 as we do." in card
     assert "| wrong on purpose | great | pos |" in card
     assert f"| fp32, PyTorch | {metrics['test']['accuracy']:.2%} |" in card
 
     evaluated = score_model(
-        "evaluate", files / "b", "--data", files / "test.jsonl", "--precision", "fp32", "--provider", "cpu", "-q"
+        "evaluate",
+        files / "new" / "models" / "b",
+        "--data",
+        files / "test.jsonl",
+        "--precision",
+        "fp32",
+        "--provider",
+        "cpu",
+        "-q",
     )
     assert f"| b (fp32, cpu) | 60 | {metrics['test']['accuracy']:.2%} |" in evaluated.out
 
-    compared = score_model("parity", files / "b", "--data", files / "test.csv", "--encoder", folder, "--rows", 50)
+    compared = score_model(
+        "parity", files / "new" / "models" / "b", "--data", files / "test.csv", "--encoder", folder, "--rows", 50
+    )
     assert compared.code == 0, compared.err
     assert compared.out.startswith("fp32, padded batches ((1, 1), (1, 1024), (7, 33), (5, ")
     assert compared.out.splitlines()[1].endswith("same label 100.00% of 50 texts")
 
     scored = score(
-        files / "test.csv", "-o", files / "out.csv", "--model", files / "b", "--precision", "fp32", "--keep", "label"
+        files / "test.csv",
+        "-o",
+        files / "out.csv",
+        "--model",
+        files / "new" / "models" / "b",
+        "--precision",
+        "fp32",
+        "--keep",
+        "label",
     )
     assert scored.code == 0
     with open(files / "out.csv", newline="") as file:
@@ -668,11 +686,11 @@ def test_train_evaluate_parity_and_score_go_together(files, encoder_folder, scor
         "--test-file",
         files / "test.csv",
         "-o",
-        files / "b",
+        files / "new" / "models" / "b",
     )
     assert (refused.code, refused.err) == (
         1,
-        f"Error: {files / 'b'} is there already; give --overwrite to replace it, or another --output.\n",
+        f"Error: {files / 'new' / 'models' / 'b'} is there already; give --overwrite to replace it, or another --output.\n",
     )
 
 
@@ -753,6 +771,17 @@ def test_what_comes_to_lie_in_the_bundle_while_it_is_trained_stays(encoder, tmp_
     with pytest.raises(UsageError, match=r"holds thesis\.txt, no part of the bundle"):
         make_bundle(encoder("bert"), tmp_path / "b", precisions=("fp32",))
     assert (tmp_path / "b" / "thesis.txt").read_text() == "years of work"
+
+
+def test_training_is_not_lost_where_stdout_cannot_spell_a_label(files, encoder_folder, score_model, monkeypatch):
+    monkeypatch.setattr("export.training.train.train", lambda dataset, encoder, settings, say: say("labels é, →"))
+    stdout = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    monkeypatch.setattr("sys.stdout", stdout)
+    data = ("--train-file", files / "train.csv", "--test-file", files / "test.csv", "--encoder", encoder_folder("bert"))
+    result = score_model("train", *data, "--max-length", 24, "--cache-dir", files / "c", "-o", files / "b")
+    assert result.code == 0, result.err
+    stdout.flush()
+    assert stdout.buffer.getvalue() == b"labels \xe9, \\u2192\n"
 
 
 def test_a_saved_encoder_replaces_an_earlier_one_only(encoder, encoder_folder, tmp_path):

@@ -1,13 +1,14 @@
 """`score-model compare`: two outputs of `score`, joined, and what differs between them."""
 
 import json
+import os
 import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from factories import reviews
+from factories import ROOT, reviews
 from hypothesis import given
 from hypothesis import strategies as st
 from test_run_page import Page
@@ -206,3 +207,23 @@ def test_a_page_replaces_earlier_pages_only(run, pair, tmp_path):
     assert page.read_text() == first
     code, out, err = run(*pair, "-o", pair[0], "--overwrite")
     assert (code, out, err) == (2, "", f"Error: --output {pair[0]} is an input too; write to another file.\n")
+
+
+@pytest.mark.parametrize(
+    ("environment", "shown"),
+    [
+        ({"PYTHONIOENCODING": "ascii"}, rb"1 \xe9\u2192 to b"),
+        ({"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}, rb"1 \xe9\u2192 to b"),
+        ({"PYTHONIOENCODING": "latin-1"}, b"1 \xe9\\u2192 to b"),
+        ({"PYTHONIOENCODING": "utf-8"}, "1 é→ to b".encode()),
+    ],
+    ids=["ascii", "C", "latin-1", "utf-8"],
+)
+def test_what_stdout_cannot_spell_is_escaped(tmp_path, environment, shown):
+    before = output(tmp_path / "a.csv", ["1,k,é→,0.1"])
+    after = output(tmp_path / "b.csv", ["1,k,b,0.1"])
+    arguments = [sys.executable, "-m", "export", "compare", before, after]
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG", "PYTHON"))}
+    found = subprocess.run(arguments, env={**plain, **environment}, cwd=ROOT, capture_output=True, check=False)
+    assert (found.returncode, found.stderr) == (0, b"")
+    assert b"1 flipped (100.00%): " + shown in found.stdout
