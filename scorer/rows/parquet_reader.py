@@ -1,6 +1,7 @@
 """Parquet to parsed records: row groups streamed, only the needed columns read, every value with its type."""
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -10,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from scorer.base.errors import InputError, UsageError
+from scorer.base.shortage import out_of_memory
 from scorer.rows.arrow_value import ArrowValue, bytes_of, is_bytes_type, is_string_type, is_text_type, json_text
 from scorer.rows.columns import Selection
 from scorer.rows.input_file import InputFile, Source
@@ -22,6 +24,7 @@ from scorer.storage.inputs import opened_file, opened_seekable
 _BATCH_BYTES = 8 << 20
 _BATCH_ROWS = 64
 _PIECE = 1 << 20
+_MOST_BYTES = 1 << 40
 
 
 class ParquetFile(InputFile):
@@ -121,7 +124,15 @@ def reading(source: str) -> Iterator[None]:
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
+        if isinstance(error, MemoryError) and not _asks_for_too_much(error):
+            raise out_of_memory(f"{source} cannot be read") from error
         raise InputError(f"{source} {_problem(error)}") from error
+
+
+def _asks_for_too_much(error: MemoryError) -> bool:
+    """Return True if no machine has what was asked for, so that the file is to blame."""
+    asked = re.search(r"size (\d+)", str(error))
+    return asked is not None and int(asked[1]) > _MOST_BYTES
 
 
 def _problem(error: Exception) -> str:

@@ -43,6 +43,7 @@ class TypedFile:
         self.metadata = self._file.metadata
         self.schema = self._file.schema_arrow
         enums = [leaf.logical_type.type == "ENUM" for leaf in leaves]
+        self._dictionaries = frozenset(field.name for field in self.schema if _has_dictionary(field.type))
         self._enums = frozenset(_fields_with(self.schema, enums))
         if self._enums:
             flags = iter(enums)
@@ -50,13 +51,21 @@ class TypedFile:
             self.schema = pa.schema(fields, self.schema.metadata)
 
     def batches(self, group: int, rows: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Yield a row group's rows, at most ``rows`` at a time, with the columns of these names."""
+        """Yield a row group's rows, at most ``rows`` at a time, with the columns of these names.
+
+        Raises:
+            ArrowException, OSError: the file is damaged, or the columns cannot be read.
+        """
         for batch in self._file.iter_batches(rows, row_groups=[group], columns=list(columns), use_threads=False):
             for at, name in enumerate(batch.schema.names):
                 if name in self._enums:
                     field = self.schema.field(name)
                     options = pc.CastOptions(field.type, allow_invalid_utf8=True)  # which costs its row alone, later
                     batch = batch.set_column(at, field, batch.column(at).cast(options=options))
+            for at in (at for at, name in enumerate(batch.schema.names) if name in self._dictionaries):
+                for leaf in _leaves(batch.column(at)):
+                    if pa.types.is_dictionary(leaf.type):
+                        _check_indices(leaf)
             yield batch
 
 
@@ -88,6 +97,13 @@ def _fields_with(schema: pa.Schema, flags: Sequence[bool]) -> list[str]:
             found.append(field.name)
         at += count
     return found
+
+
+def _has_dictionary(kind: pa.DataType) -> bool:
+    """Return True if a type is a dictionary, or holds one."""
+    return pa.types.is_dictionary(kind) or any(
+        _has_dictionary(kind.field(number).type) for number in range(kind.num_fields)
+    )
 
 
 def _leaf_count(kind: pa.DataType) -> int:
@@ -136,8 +152,8 @@ def _int96_unit(stream: BinaryIO, columns: Sequence[str]) -> tuple[str, frozense
         try:
             batches = [file.iter_batches(_INT96_ROWS, columns=[name], use_threads=False) for file in files.values()]
             for of_each in zip(*batches, strict=True):
-                for leaves in zip(*map(_time_leaves, of_each), strict=True):
-                    if leaves[0].type != leaves[1].type:  # those of other types are as they are in each file
+                for leaves in zip(*map(_leaves, of_each), strict=True):
+                    if leaves[0].type != leaves[1].type:  # others are what they are in each of the files
                         _note_unfit(name, unfit, *(leaf.drop_null().cast(pa.int64()).to_numpy() for leaf in leaves))
         except (pa.ArrowException, OSError):  # damaged or encrypted, which is an error only if it is needed
             continue
@@ -157,18 +173,26 @@ def _note_unfit(
         unfit["ns"].add(name)
 
 
-def _time_leaves(array: pa.Array | pa.RecordBatch) -> Iterator[pa.Array]:
-    """Yield the times in a column or in all columns of a batch, however deep, as flat arrays."""
+def _check_indices(array: pa.DictionaryArray) -> None:
+    """Raise `ArrowInvalid` if an index is beyond its dictionary: what pyarrow would read there is not the file's."""
+    bounds = pc.min_max(array.indices)
+    low, high = bounds["min"].as_py(), bounds["max"].as_py()
+    if high is not None and not 0 <= low <= high < len(array.dictionary):
+        raise pa.ArrowInvalid(f"an index is beyond its dictionary of {len(array.dictionary)} values")
+
+
+def _leaves(array: pa.Array | pa.RecordBatch) -> Iterator[pa.Array]:
+    """Yield the values of a column, or of all columns of a batch, however deep, as arrays that are not nested."""
     if isinstance(array, pa.RecordBatch):
         for column in array.columns:
-            yield from _time_leaves(column)
-    elif pa.types.is_timestamp(array.type):
-        yield array
+            yield from _leaves(column)
     elif pa.types.is_struct(array.type):
         for field in array.flatten():
-            yield from _time_leaves(field)
+            yield from _leaves(field)
     elif pa.types.is_map(array.type):
-        yield from _time_leaves(array.keys)
-        yield from _time_leaves(array.items)
+        yield from _leaves(array.keys)
+        yield from _leaves(array.items)
     elif pa.types.is_nested(array.type):
-        yield from _time_leaves(array.flatten())
+        yield from _leaves(array.flatten())
+    else:
+        yield array
