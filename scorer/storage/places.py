@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from scorer.base.errors import ScorerError, UsageError
+from scorer.storage.address import is_address
+from scorer.storage.descriptor import descriptor_of
 from scorer.storage.output import is_stream, place_of, same_place
 
 Recognize = Callable[[BinaryIO], bool]
@@ -19,12 +21,20 @@ def check_apart(places: Mapping[str, str]) -> None:
         places: files by option.
     """
     found: dict[str, str] = {}
+    opened: dict[str, str] = {}
     for option, place in places.items():
         if place == os.devnull:
             continue
         before = found.setdefault(same_place(place), option)
         if before != option:
             raise UsageError(f"{option} and {before} are the same file; name another for one of them.")
+        if not is_address(place) and descriptor_of(place) is not None:
+            opened[os.path.realpath(place)] = option
+    # Several descriptors may be open on one file. One that a rename takes the place of would be written to for nobody.
+    for file in opened.keys() & found.keys():
+        raise UsageError(
+            f"{opened[file]} is open on the file of {found[file]}, which is replaced; name another for one."
+        )
 
 
 def check_replaceable(path: str, option: str, kind: str, recognize: Recognize, *, overwrite: bool) -> None:

@@ -80,6 +80,7 @@ def test_the_page_of_a_comparison_goes_to_what_the_shell_has_opened(tmp_path):
         ("-o /dev/fd/9 --output-format csv", "--output /dev/fd/9: descriptor 9 is not open for writing; open it in the shell, as in 9>>FILE."),
         ("-o out.csv --rejects /dev/fd/3 3<{source}", "--rejects /dev/fd/3: descriptor 3 is not open for writing"),
         ("-o /dev/stdout --output-format csv >>{source}", "--output /dev/stdout is an input too; write to another file."),
+        ("-o out.csv --rejects /dev/fd/3 3>>out.csv", "--rejects is open on the file of --output, which is replaced; name another for one."),
     ],
 )  # fmt: skip
 def test_a_descriptor_that_takes_no_output_is_said_at_once(bundle, tmp_path, option, said):
