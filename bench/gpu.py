@@ -16,6 +16,7 @@ for [CLS] alone, no padding counted), and of those that the plain model would ta
 import argparse
 import contextlib
 import json
+import math
 import os
 import platform
 import signal
@@ -66,7 +67,11 @@ LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "onnx")
 
 @dataclass(frozen=True)
 class Scale:
-    """How much work: a GPU's, or for trying the script a CPU's."""
+    """How much work: a GPU's, or for trying the script a CPU's, which may take its time.
+
+    Attributes:
+        patience: how many times its limit of seconds each part may take.
+    """
 
     device: str
     shapes: tuple[str, ...]
@@ -75,10 +80,11 @@ class Scale:
     batch_tokens: int
     rounds: int
     seconds: float
+    patience: float
 
 
-FULL = Scale("cuda", ("distilbert", "minilm"), 16_384, 60_000, BATCH_TOKENS, 3, 450)
-DRY = Scale("cpu", ("tiny",), 32, 64, 2048, 1, 450)
+FULL = Scale("cuda", ("distilbert", "minilm"), 16_384, 60_000, BATCH_TOKENS, 3, 450, 1)
+DRY = Scale("cpu", ("tiny",), 32, 64, 2048, 1, math.inf, math.inf)
 
 
 @dataclass(frozen=True)
@@ -96,11 +102,13 @@ class Sections:
 
     Args:
         seconds: for all of them together.
+        patience: of `Scale`.
         output: where the report is written after each.
     """
 
-    def __init__(self, seconds: float, output: Path | None) -> None:
+    def __init__(self, seconds: float, patience: float, output: Path | None) -> None:
         self.report: dict[str, Any] = {}
+        self._patience = patience
         self._end = time.monotonic() + seconds
         self._output = output
 
@@ -113,7 +121,7 @@ class Sections:
         say(f"{name} ({left:.0f} s left)")
         start = time.monotonic()
         try:
-            with limited(min(limit, left)):
+            with limited(min(limit * self._patience, left)):
                 found = work()
         except (Exception, SystemExit) as error:
             say(traceback.format_exc())
@@ -133,6 +141,9 @@ class Sections:
 @contextlib.contextmanager
 def limited(seconds: float) -> Iterator[None]:
     """Raise `TimeoutError` in what takes longer, as soon as it comes back to Python; may be nested."""
+    if math.isinf(seconds):
+        yield
+        return
 
     def expired(*_: object) -> None:
         raise TimeoutError(f"took longer than {seconds:.0f} s")
@@ -155,7 +166,7 @@ def main() -> None:
     scale = DRY if arguments.dry_run else FULL
     if scale.device == "cuda" and (problem := runtime.provider_problem("cuda")):
         raise SystemExit(f"cuda cannot be used here: {problem}")
-    sections = Sections(arguments.seconds or scale.seconds, arguments.output)
+    sections = Sections(arguments.seconds or scale.seconds, scale.patience, arguments.output)
     sections.run("machine", 20, lambda: machine(scale))
     sections.run("ceilings", 20, lambda: measure_ceilings(scale))
     with tempfile.TemporaryDirectory() as folder:
@@ -192,7 +203,7 @@ def measure_shape(sections: Sections, shape: str, texts: list[str], folder: Path
     rates = sections.run(
         f"{shape} model",
         150 if first else 70,
-        lambda: alternate([ours, *peers(subject, folder, scale.device, compiled=first)], subject, scale.rounds),
+        lambda: alternate([ours, *peers(subject, folder, scale.device, compiled=first)], subject, scale, scale.rounds),
     )
     if rates:
         sections.run(f"{shape} share of peak", 5, lambda: share_of_peak(sections.report, shape, rates))
@@ -289,14 +300,14 @@ def start(graph: bytes, subject: Subject, scale: Scale) -> dict[str, float]:
     }
 
 
-def alternate(compared: Sequence[Peer], subject: Subject, rounds: int) -> dict[str, Any]:
+def alternate(compared: Sequence[Peer], subject: Subject, scale: Scale, rounds: int) -> dict[str, Any]:
     """Reviews a second of each, forwards and backwards in turn, after a pass that does not count."""
     seconds: dict[str, list[float]] = {}
     failures, ready = {}, []
     for peer in compared:
         name = f"{peer.name}, {peer.precision}"
         try:
-            with limited(60):  # so that a compiler that never ends costs no figures but its own
+            with limited(60 * scale.patience):  # so that a compiler that never ends costs no figures but its own
                 score = peer.prepare()
                 score(subject.rows[: peer.rows])
             ready.append((name, score, subject.rows[: peer.rows]))
@@ -350,7 +361,8 @@ def attention_kernels(graph: bytes, folder: Path, scale: Scale) -> dict[str, Any
         "PYTHONPATH": str(VOCABULARY.parents[2]),
     }
     command = [sys.executable, "-c", script, str(folder / "attention.onnx"), scale.device]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    limit = None if math.isinf(scale.patience) else 60 * scale.patience
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=limit)
     lines = [line for line in done.stdout.splitlines() if "SdpaKernel=" in line]
     kernels = sorted({line.split("SdpaKernel=")[1].split("\x1b")[0].strip() for line in lines})
     return {"kernels": kernels, "calls": len(lines), "failed": done.stderr[-500:] if done.returncode else None}
@@ -371,7 +383,7 @@ def variants(graph: bytes, subject: Subject, scale: Scale) -> dict[str, Any]:
         for name, options in tuned.items()
     ]
     # One after the other, so that no two engines share the memory.
-    return {peer.name: next(iter(alternate([peer], subject, 2).values())) for peer in compared}
+    return {peer.name: next(iter(alternate([peer], subject, scale, 2).values())) for peer in compared}
 
 
 def int8_on_device(subject: Subject, scale: Scale) -> dict[str, Any]:

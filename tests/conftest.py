@@ -4,6 +4,7 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from factories import MAX_LENGTH, WINDOW, Result, make_bundle, tiny_model, tiny_tokenizer
 
@@ -16,6 +17,10 @@ from scorer.engine.row_engine import RowEngine
 from scorer.model.bundle import Bundle
 from scorer.report.summary import Summary
 from scorer.run.checkpoint import Work
+
+# How long an example takes depends on how busy the machine is.
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

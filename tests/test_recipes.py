@@ -210,12 +210,11 @@ def test_the_cronjobs_shell_hands_sigterm_on_and_waits(tools, cronjob, tmp_path)
     )
     words = [*container(cronjob)["command"], *container(cronjob)["args"]]
     with subprocess.Popen(words, env=environment, cwd=tmp_path) as process:
-        for _ in range(200):
-            if (tmp_path / "started").exists():
-                break
-            time.sleep(0.05)
+        while not (tmp_path / "started").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 143
+        assert process.wait() == 143
     assert (tmp_path / "rows").read_text() == "finished\n"
 
 

@@ -1,6 +1,7 @@
 """The command as a user meets it: exact messages, exit codes, and what is on disk afterwards."""
 
 import csv
+import fcntl
 import io
 import json
 import os
@@ -8,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -329,7 +331,11 @@ def test_a_stream_that_takes_little_at_a_time_gets_everything(bundle, tmp_path):
     process = start(bundle, tmp_path / "in.jsonl", "-q", environment={"PYTHONUNBUFFERED": "1"})
     assert process.stdout is not None
     first = os.read(process.stdout.fileno(), 10)
-    time.sleep(1)  # now the write is waiting for room
+    size = fcntl.fcntl(process.stdout, fcntl.F_GETPIPE_SZ) if sys.platform == "linux" else 1 << 14
+    room = size - 4096
+    while int.from_bytes(fcntl.ioctl(process.stdout, termios.FIONREAD, bytes(4)), sys.byteorder) < room:
+        assert process.poll() is None
+        time.sleep(0.01)  # until the write waits for room
     process.send_signal(signal.SIGSTOP)
     process.send_signal(signal.SIGCONT)
     out, err = process.communicate(timeout=60)

@@ -3,9 +3,10 @@
 import json
 import os
 import signal
-import threading
+import time
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import fsspec
 import pyarrow.parquet as pq
@@ -150,11 +151,18 @@ def test_a_part_whose_worker_died_is_gone_on_with(part_scorer, lake, monkeypatch
 
 def test_a_part_that_a_worker_still_holds_is_waited_for(part_scorer, lake, tmp_path, monkeypatch):
     part = find_parts([str(lake)])[0]
-    monkeypatch.setattr("scorer.cluster.part_scorer._PATIENCE_SECONDS", 6.0)
+    monkeypatch.setattr("scorer.cluster.part_scorer._PATIENCE_SECONDS", 600.0)
     (tmp_path / "out" / "day=1").mkdir(parents=True)
-    held = hold(tmp_path / "out" / "day=1" / ".part-0.parquet.score-journal", "the part")
-    threading.Timer(0.5, let_go, [held]).start()
-    assert part_scorer()(part).exit_code == 0
+    held, waited = [hold(tmp_path / "out" / "day=1" / ".part-0.parquet.score-journal", "the part")], []
+
+    def sleep(seconds):
+        waited.append(seconds)
+        let_go(held.pop())
+
+    with monkeypatch.context() as patched:
+        patched.setattr("scorer.cluster.part_scorer.time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
+        assert part_scorer()(part).exit_code == 0
+    assert waited == [10]
     held = hold(tmp_path / "out" / "day=1" / ".part-0.parquet.score-journal", "the part")
     monkeypatch.setattr("scorer.cluster.part_scorer._PATIENCE_SECONDS", 0.1)
     found = part_scorer(threshold=0.7)(part)

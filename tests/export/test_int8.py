@@ -54,7 +54,7 @@ def logits(model, rows):
     return RowEngine(open_session(model.SerializeToString(), "cpu"), 2).logits(rows)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 2**16), st.integers(0, 3), st.floats(1, 300))
 def test_a_span_and_the_copies_hold_every_value_that_was_seen(seed, outliers, factor):
     generator = np.random.default_rng(seed)

@@ -62,7 +62,7 @@ def padded_batches(draw):
     return ids, mask
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(batch=padded_batches())
 def test_logits_equal_those_of_pytorch_at_any_shape(exported, batch):
     frozen, classifier, session = exported

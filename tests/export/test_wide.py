@@ -96,7 +96,7 @@ def test_padding_and_neighbours_change_no_sum(long_encoder, rows):
         np.testing.assert_allclose(together, alone, atol=0.02 if "fp16" in graph.graph.name else 5e-3)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(ids=st.lists(st.integers(0, 9), min_size=1, max_size=30))
 def test_each_different_piece_and_pair_counts_once(ids):
     keys = Keys(10, 1 << 20)

@@ -16,6 +16,7 @@ import struct
 import sys
 import tempfile
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -80,12 +81,13 @@ class Calls:
         forever: whether all later ones fail, too.
         error: the number of the error.
         kill: ``before`` or ``after``: no error, but SIGKILL.
+        pause: no error: create this file, and wait before the call until it is gone.
         counter: shared memory, where the count can be read after the process died.
     """
 
-    def __init__(self, under, call, nth, forever=False, error=errno.EIO, kill=None, counter=None):
+    def __init__(self, under, call, nth, forever=False, error=errno.EIO, kill=None, pause=None, counter=None):
         self.under, self.call, self.nth, self.forever = under, call, nth, forever
-        self.error, self.kill, self.counter = error, kill, counter
+        self.error, self.kill, self.pause, self.counter = error, kill, pause, counter
         self.count = 0
 
     def install(self):
@@ -103,6 +105,11 @@ class Calls:
         due = self.count == self.nth or (self.forever and self.count > self.nth)
         if due and self.kill == "before":
             os.kill(os.getpid(), signal.SIGKILL)
+        if due and self.pause is not None:
+            Path(self.pause).touch()
+            while os.path.exists(self.pause):
+                time.sleep(0.001)
+            return function()
         if due and self.kill is None:
             raise OSError(self.error, os.strerror(self.error))
         try:

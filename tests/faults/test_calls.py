@@ -174,16 +174,29 @@ def mount(folder, size):
 def test_two_runs_at_once(tmp_path, tally):
     source, held, refused = write_input(tmp_path / "in.jsonl", 60), [], 0
     with runners(2) as (first, second), ThreadPoolExecutor(2) as pool:
-        first(source, "-o", tmp_path / "whole.csv", engine=FAST)
-        expected = published(tmp_path / "whole.csv")
-        for number in range(counted(100, 10)):
-            folder = tmp_path / f"pair{number}"
+        whole = tmp_path / "whole"
+        whole.mkdir()
+        fault = {"under": str(whole), "call": "any", "nth": 0}
+        calls = first(source, "-o", whole / "out.csv", engine=FAST, fault=fault).calls
+        expected, tries = published(whole / "out.csv"), counted(100, 10)
+        assert calls > 20
+        for number in range(tries):
+            folder, paused = tmp_path / f"pair{number}", tmp_path / f"paused{number}"
             folder.mkdir()
-            # The second begins at any moment of the first one's life, its publication included.
-            both = []
-            for run in (first, second):
-                both.append(pool.submit(run, source, "-o", folder / "out.csv", engine=FAST))
-                time.sleep(number % 20 * 0.004)
+            # The second begins at any call of the first one's life, its publication included; at last after its end.
+            fault = {
+                "under": str(folder),
+                "call": "any",
+                "nth": 1 + number * calls // (tries - 1),
+                "pause": str(paused),
+            }
+            both = [pool.submit(first, source, "-o", folder / "out.csv", engine=FAST, fault=fault)]
+            while not paused.exists() and not both[0].done():
+                time.sleep(0.001)
+            both.append(pool.submit(second, source, "-o", folder / "out.csv", engine=FAST))
+            if number % 2:  # while the first one waits; else both at once
+                both[1].result()
+            paused.unlink(missing_ok=True)
             pair = sorted((each.result() for each in both), key=lambda ended: ended.code)
             refused += pair[0].code == 1
             busy = f"Error: another run is writing {folder / 'out.csv'}; "

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from harness import ENVIRONMENT, HERE, MARKS, counted, leftovers, published, windows_done, write_input
@@ -46,7 +47,7 @@ def test_the_first_signal_stops_the_run_and_keeps_what_is_done(tmp_path, tally, 
         folder = tmp_path / str(run)
         folder.mkdir()
         command = (source, "-o", folder / "out.csv")
-        process = start(*command, row_seconds=0.01)
+        process = start(*command, row_seconds=0.05)  # some seconds for the rest, however late the signal is sent
         wait_until(lambda folder=folder: windows_done(folder / "out.csv") > 1, process)
         process.send_signal(number)
         sent = time.monotonic()
@@ -94,14 +95,20 @@ def between_the_renames(folder, seconds):
     return source, process
 
 
+def caught(pid, number):
+    """Whether a process has a handler of its own for a signal."""
+    (mask,) = re.findall(r"^SigCgt:\s*(\w+)$", Path(f"/proc/{pid}/status").read_text(), re.M)
+    return bool(int(mask, 16) >> (number - 1) & 1)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_signal_ends_what_a_first_one_does_not(tmp_path, number):
-    source, process = between_the_renames(tmp_path, 60)
+    source, process = between_the_renames(tmp_path, 600)
     process.send_signal(number)
-    time.sleep(0.5)
+    wait_until(lambda: not caught(process.pid, number), process)  # the first one was taken
     assert process.poll() is None  # it would finish the publication first
     process.send_signal(number)
-    assert process.wait(timeout=5) == -number
+    assert process.wait() == -number
     assert not (tmp_path / "out.csv").exists()
     again = start(source, "-o", tmp_path / "out.csv")
     _, err = again.communicate()
@@ -158,7 +165,7 @@ def test_a_signal_between_the_two_renames_does_not_stop_the_publication(tmp_path
 
 
 def test_no_process_is_started(tmp_path):
-    process = start(write_input(tmp_path / "in.jsonl", 150), "-o", tmp_path / "out.csv", row_seconds=0.01)
+    process = start(write_input(tmp_path / "in.jsonl", 15_000), "-o", tmp_path / "out.csv", row_seconds=0.01)
     wait_until(lambda: windows_done(tmp_path / "out.csv") > 1, process)
     with open(f"/proc/{process.pid}/task/{process.pid}/children") as children:
         assert children.read() == ""

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from cases import Case, check
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 PIECES = [
@@ -49,7 +49,7 @@ json_cases = st.builds(
     keep=st.sampled_from([(), ("id",), ("*",)]),
     **outputs,
 )
-thorough = settings(max_examples=1200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+thorough = settings(max_examples=1200)
 
 
 @thorough
@@ -69,7 +69,7 @@ def test_any_bytes_as_json_lines(case):
 texts = st.lists(st.text(st.characters(codec="utf-8"), min_size=1).filter(str.strip), min_size=1, max_size=5)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(texts, of(JSON_PIECES).filter(lambda data: not data.startswith((b"\xff\xfe", b"\xfe\xff"))))
 def test_bad_lines_between_good_ones_change_no_score(good, bad):
     lines = [json.dumps({"id": number, "text": text}).encode() for number, text in enumerate(good)]

@@ -48,7 +48,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(PIECES, min_size=1, max_size=120).map("".join))
 @example("<br" + " " * 400 + "/>" + " good film" * 60)
 @example("good " * 9 + "<br" + " " * 400 + "/>" + " film" * 60)

@@ -168,7 +168,7 @@ def test_any_file_of_the_csv_module_is_read_exactly(rows, delimiter, quoting):
     assert [(one.fields["a"], one.fields["b"]) for one in parsed] == rows
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     rows=st.lists(
         st.tuples(st.text("ab'\",;\t\r\n \\|é", min_size=1), st.text("ab'\",;\\|\r\n é")), min_size=1, max_size=6
