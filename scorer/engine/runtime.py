@@ -25,7 +25,7 @@ except Exception as error:  # its own start raises whatever its libraries do
 
 from scorer.base.errors import BundleError, DeviceLost, OutOfMemory, ProviderError, ScorerError
 from scorer.base.extras import install_advice
-from scorer.base.shortage import out_of_memory, shortage
+from scorer.base.shortage import memory_left, out_of_memory, shortage
 from scorer.base.timing import Phases
 from scorer.engine import gpu as nvidia
 from scorer.engine.gpu import Gpu
@@ -60,6 +60,7 @@ _NO_MEMORY = re.compile(
 )
 _DEVICE_FAULT = re.compile(r"\b(CUDA|CUBLAS|CUBLASLT|CUDNN|CUDNN_FE|CUFFT) (failure|error)\b|cudaError|CUDA_ERROR")
 
+_LEAST_BYTES = 32 << 20
 _NONE: Mapping[str, bytes] = MappingProxyType({})
 
 # Errors reach the caller as exceptions; onnxruntime's own lines on stderr would only repeat them.
@@ -74,7 +75,13 @@ def provider_problem(provider: str, gpu: Gpu = Gpu()) -> str | None:
     """Why a provider cannot be used here, or None if it can.
 
     "Listed" is not "usable": onnxruntime-gpu lists CUDA on a machine without a driver. So a session is started.
+
+    Raises:
+        OutOfMemory: the limits of this process leave too little for any session.
     """
+    left = memory_left()
+    if left is not None and left < _LEAST_BYTES:  # with less onnxruntime crashes where it finds none
+        raise out_of_memory(f"a session takes at least {_LEAST_BYTES / 1e6:.0f} MB, and {left / 1e6:.0f} MB are left")
     if PROVIDERS[provider] not in onnxruntime.get_available_providers():
         return (
             f"this onnxruntime {onnxruntime_version()} was built without {provider}; install the wheel onnxruntime-gpu"

@@ -110,7 +110,8 @@ class Run:
             _write(record, code, plan.output)
         if not self.options.quiet:
             self._tell(plan, reader, scorer, record)
-        tell_unseen(reader)
+        if plan.wanted.keep_existing:
+            tell_unseen(reader)
         return code
 
     def open(self, plan: Plan) -> tuple[Reader, Work]:

@@ -6,6 +6,7 @@ import decimal
 import errno
 import gzip
 import io
+import itertools
 import json
 import os
 import re
@@ -717,15 +718,13 @@ def bundle_to_replace(bundle, tmp_path):
 def overwrite(files, encoder_folder, score_model, bundle_to_replace, monkeypatch):
     def run(*options):
         monkeypatch.setattr("export.training.train.train", lambda *arguments: pytest.fail("it was trained"))
-        data = (
-            "--train-file",
-            files / "train.csv",
-            "--test-file",
-            files / "test.csv",
-            "--encoder",
-            encoder_folder("bert"),
-        )
-        return score_model("train", *data, "-o", bundle_to_replace, "--overwrite", *options)
+        data = {
+            "--train-file": files / "train.csv",
+            "--test-file": files / "test.csv",
+            "--encoder": encoder_folder("bert"),
+            **dict(zip(options[::2], options[1::2], strict=True)),
+        }
+        return score_model("train", *itertools.chain(*data.items()), "-o", bundle_to_replace, "--overwrite")
 
     return run
 
