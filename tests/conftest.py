@@ -6,6 +6,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import torch
 from factories import MAX_LENGTH, WINDOW, Result, make_bundle, tiny_model, tiny_tokenizer
 
 from export.encoder.load import FrozenEncoder, load_encoder
@@ -21,6 +22,7 @@ from scorer.run.checkpoint import Work
 # How long an example takes depends on how busy the machine is.
 hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("untimed")
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
@@ -56,6 +58,12 @@ def bundle_of_three(tmp_path_factory: pytest.TempPathFactory, encoder: Callable[
     """A bundle of three labels, fp32."""
     folder = tmp_path_factory.mktemp("bundles") / "three"
     return make_bundle(encoder("bert"), folder, ("bad", "good", "mixed"), pooling="mean", precisions=("fp32",))
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Tiny models on one thread of PyTorch, whatever a command before has set: on busy cores its threads spin for each other."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)

@@ -37,8 +37,10 @@ class Found(NamedTuple):
     files: list[str]
     left_out: list[str]
 
-    def __add__(self, other: "Found") -> "Found":  # type: ignore[override]
-        return Found(self.files + other.files, self.left_out + other.left_out)
+    def add(self, other: "Found") -> None:
+        """Append what another input has; a shell or a glob may name a hundred thousand files."""
+        self.files.extend(other.files)
+        self.left_out.extend(other.left_out)
 
 
 def expand(inputs: Iterable[str]) -> Found:
@@ -50,7 +52,9 @@ def expand(inputs: Iterable[str]) -> Found:
     Raises:
         UsageError: one is missing or matches nothing; two are the same file; or stdin stands beside other inputs.
     """
-    found = sum(map(_found, inputs), Found([], []))
+    found = Found([], [])
+    for name in inputs:
+        found.add(_found(name))
     if STDIN in found.files and len(found.files) > 1:
         raise UsageError("stdin (-) can only be the one input; it cannot stand beside other files.")
     seen: dict[Hashable, str] = {}
@@ -97,9 +101,9 @@ def _found(name: str) -> Found:
     found = Found([], [])
     for match in matches:
         if not os.path.isdir(match):
-            found += Found([match], [])
+            found.files.append(match)
         elif "**" not in name:  # which finds a folder's files by itself
-            found += _part_files(match)
+            found.add(_part_files(match))
     return found
 
 
