@@ -92,7 +92,7 @@ def evaluate(bundles: tuple[Path, ...], output: Path | None, errors: str | None,
             Condition(errors is not None, "with --errors", ("most_errors",)),
         )
     )
-    require_libraries()
+    require_libraries(pytorch=False)
     reading = fill(InputOptions, options)
     refuse_credentials([errors])
     inputs = check_inputs({"--data": options["data"], "--train-file": options["train_file"]}, reading)

@@ -13,6 +13,7 @@ from export.data_source import Columns
 from export.errors import ExportError
 from scorer.base.errors import UsageError
 from scorer.base.extras import install_advice
+from scorer.base.shortage import memory_left, out_of_memory
 from scorer.cli.options import together
 from scorer.rows.input_options import InputOptions
 from scorer.storage.address import refuse_credentials
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 _LIBRARIES = ("torch", "transformers", "datasets", "onnx", "safetensors", "sklearn", "scipy", "matplotlib")
+
+# Address space that was taken after they were imported, on two cores; OpenBLAS takes more for each core.
+_LEAST_BYTES_WITH_PYTORCH = 2_300_000_000
+_LEAST_BYTES = 900_000_000
 
 READ_AS_SCORE = "As an input of `score`: CSV, TSV, JSONL or Parquet, a glob, a folder, an address, or - for stdin."
 
@@ -72,8 +77,23 @@ def columns_of(options: Mapping[str, Any]) -> Columns:
     return fill(Columns, options, {"text": "text_column", "label": "label_column", "group": "group_column"})
 
 
-def require_libraries() -> None:
-    """Raise `ExportError` for libraries that are not installed, without importing those that are."""
+def require_libraries(*, pytorch: bool = True) -> None:
+    """Refuse to go on without libraries, or without memory to load them; none is imported.
+
+    OpenBLAS, which comes with them, does not end where it finds too little address space: it asks for it again for ever.
+
+    Args:
+        pytorch: PyTorch and transformers are going to be loaded, and not only scikit-learn.
+
+    Raises:
+        ExportError: some are not installed.
+        OutOfMemory: the limits of this process leave too little.
+    """
+    left, least = memory_left(), _LEAST_BYTES_WITH_PYTORCH if pytorch else _LEAST_BYTES
+    if left is not None and left < least:
+        raise out_of_memory(
+            f"the libraries of this command take at least {least / 1e9:.1f} GB to be loaded, and {left / 1e9:.1f} GB are left"
+        )
     missing = [name for name in _LIBRARIES if find_spec(name) is None]
     if missing:
         raise ExportError(f"this command needs {', '.join(missing)}, not installed here: {install_advice('export')}.")

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -50,11 +51,12 @@ def run(tmp_path):
         if config is not None:
             (tmp_path / name / "config.json").write_text(json.dumps(config))
 
-    def start(*arguments, missing="", **environment):
+    def start(*arguments, missing="", memory=None, **environment):
         given = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "HF_ENDPOINT": NO_HUB}
         found = subprocess.run(
             [sys.executable, "-c", RUN, missing, *map(str, arguments)],
             env={**given, **environment}, cwd=tmp_path, capture_output=True, text=True, check=False,
+            preexec_fn=memory and (lambda: resource.setrlimit(resource.RLIMIT_AS, (memory, memory))),
         )  # fmt: skip
         return Result(found.returncode, found.stdout.strip(), found.stderr)
 
@@ -121,6 +123,19 @@ def test_a_library_that_is_missing_is_named_with_its_extra(run, arguments):
     found = run(*arguments, missing="torch datasets")
     needed = f"Error: this command needs torch, datasets, not installed here: {install_advice('export')}.\n"
     assert (found.code, found.err) == (1, needed)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "least"),
+    [(("train", *BERT), "2.3"), (("parity", "b", "--data", "data.csv"), "2.3"), (("evaluate", "b", "--data", "data.csv"), "0.9")],
+)  # fmt: skip
+def test_too_little_memory_for_the_libraries_is_said_at_once(run, arguments, least):
+    found = run(*arguments, *(("-o", "b") if arguments[0] == "train" else ()), memory=600 << 20)
+    assert found.code == 1
+    assert found.err.startswith(
+        f"Error: out of memory: the libraries of this command take at least {least} GB to be loaded"
+    )
+    assert "RLIMIT_AS, ulimit -v, is 629 MB" in found.err
 
 
 def test_without_a_hub_one_line_says_so_and_names_what_works_offline(run):
