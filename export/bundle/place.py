@@ -10,7 +10,7 @@ from scorer.base.errors import UsageError
 from scorer.model.bundle import SUMS, parse_sums
 from scorer.storage.mounts import check_replaceable
 from scorer.storage.output import lies_in
-from scorer.storage.places import check_folder
+from scorer.storage.places import check_folder, refuse_address
 
 UNLISTED = (CARD, LOSS_FIGURE, CONFUSION_FIGURE, RELIABILITY_FIGURE)
 """Files of a bundle that its SHA256SUMS does not list."""
@@ -26,12 +26,14 @@ def check_free(folder: Path, *, overwrite: bool) -> None:
         UsageError: it is a mount point, files lie in it that do not belong to it, or its parents cannot be made.
         ScorerError: its parent is not writable.
     """
+    refuse_address(folder, "--output")
     check_replaceable(folder, "--output", "or name a folder within it")
-    if folder.exists() and not overwrite:
-        raise ExportError(f"{folder} is there already; give --overwrite to replace it, or another --output.")
-    if folder.exists() and not (folder / SUMS).is_file():
-        raise ExportError(f"{folder} is there already and is no bundle; --overwrite replaces bundles only.")
-    if folder.exists():
+    is_empty = folder.is_dir() and not os.listdir(folder)  # made beforehand, as people do
+    if folder.exists() and not is_empty:
+        if not (folder / SUMS).is_file():
+            raise ExportError(f"{folder} is there already and is no bundle; --overwrite replaces bundles only.")
+        if not overwrite:
+            raise ExportError(f"{folder} is there already; give --overwrite to replace it, or another --output.")
         own = {SUMS, *UNLISTED, *parse_sums((folder / SUMS).read_bytes(), folder)}
         others = sorted(name for name in os.listdir(folder) if name not in own or (folder / name).is_dir())
         if others:
@@ -56,9 +58,3 @@ def check_outside(folder: Path, used: Iterable[tuple[str, str]]) -> None:
                 f"{option} {place} is in the folder {folder} of --output, which is replaced as a whole; "
                 "use one outside of it."
             )
-
-
-def refuse_bundle(folder: str, option: str) -> None:
-    """Raise `UsageError` if a folder for other output is a bundle, which never changes."""
-    if os.path.exists(os.path.join(folder, SUMS)):
-        raise UsageError(f"{option}: {folder} is a bundle, which never changes; write elsewhere.")

@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 
-from export.bundle.place import refuse_bundle
 from export.cli.options import (
     LABELLED_COLUMNS,
     QUIET,
@@ -25,6 +24,7 @@ from scorer.base.errors import UsageError
 from scorer.base.messages import show
 from scorer.cli.options import DEBUG, READING, files
 from scorer.cli.program import Command
+from scorer.model.bundle import refuse_bundle
 from scorer.rows.input_options import InputOptions
 from scorer.storage.address import refuse_credentials
 from scorer.storage.output import STDOUT, check_place

@@ -113,7 +113,12 @@ def check_inputs(given: Mapping[str, str | None], reading: InputOptions) -> dict
         UsageError: one is missing, of no known format, or stdin twice.
     """
     refuse_credentials(given.values())
-    found = {option: reading.inputs([name]).files for option, name in given.items() if name is not None}
+    from scorer.run.console import tell_left_out  # numpy takes a moment that --help need not wait for
+
+    inputs = {option: reading.inputs([name]) for option, name in given.items() if name is not None}
+    for one in inputs.values():
+        tell_left_out(one.left_out)
+    found = {option: one.files for option, one in inputs.items()}
     from_stdin = [option for option, files in found.items() if STDIN in files]
     if len(from_stdin) > 1:
         raise UsageError(f"stdin (-) can be read once: {' and '.join(from_stdin)} cannot both be it.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from export.bundle.place import check_free, check_outside, refuse_bundle
+from export.bundle.place import check_free, check_outside
 from export.classifier.settings import HeadSettings, WideSettings
 from export.cli import train_options
 from export.cli.options import (
@@ -29,6 +29,7 @@ from export.training.settings import HEAD_ALONE, PRECISIONS, EncoderSettings, Fi
 from scorer.base.errors import UsageError
 from scorer.base.messages import show
 from scorer.cli.program import Command
+from scorer.model.bundle import refuse_bundle
 from scorer.rows.input_options import InputOptions
 from scorer.storage.inputs import STDIN
 

@@ -15,6 +15,7 @@ from export.encoder.families import Family, check_positions, family_of
 from export.encoder.folder import cannot_be_loaded
 from export.encoder.saved import SETTINGS, TOKENIZER, TOKENIZER_SETTINGS
 from export.errors import UnsupportedEncoder
+from scorer.base.shortage import shortage
 from scorer.model.prefixes import BR_TAG
 from scorer.model.tokenizer import Tokenizer
 from scorer.storage.atomic import cannot_be_written
@@ -101,7 +102,7 @@ def load_encoder(
     except UnsupportedEncoder:
         raise
     except (OSError, ValueError, RuntimeError) as error:
-        raise cannot_be_loaded(name, _first_line(error)) from error
+        raise shortage(error) or cannot_be_loaded(name, _first_line(error)) from error
     if not hasattr(tokenizer, "backend_tokenizer"):
         raise UnsupportedEncoder(f"the encoder {name!r} has no fast tokenizer (tokenizer.json), which scoring needs.")
     return freeze(
@@ -134,6 +135,12 @@ def freeze(
         name, revision, family, model, file, Tokenizer(file, max_tokens or max_length), weights_sha256(model)
     )
     check_positions(name, encoder.positions, max_length)
+    vocabulary = int(model.config.vocab_size)  # type: ignore[union-attr,arg-type]
+    if encoder.tokenizer.highest_id >= vocabulary:
+        raise UnsupportedEncoder(
+            f"the tokenizer of {name!r} has ids up to {encoder.tokenizer.highest_id}, its encoder knows {vocabulary} of them: "
+            "they do not belong together."
+        )
     return encoder
 
 

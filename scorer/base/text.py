@@ -31,7 +31,8 @@ def meant(given: str, names: Iterable[str], otherwise: str) -> str:
 
     # Above the usual 0.6, which half of the folder reaches by its extension.
     few = [name for name in islice(names, 10_000) if len(name) < 300]  # files can have more, and longer ones
-    close = get_close_matches(given, few, 1, 0.75)
+    same = [name for name in few if name.casefold() == given.casefold()]
+    close = same or get_close_matches(given, few, 1, 0.75)
     return f"did you mean {close[0]!r}?" if close else otherwise
 
 

@@ -65,6 +65,7 @@ def compare(
     A and B are CSV, TSV, JSONL or Parquet: last night's output and tonight's, int8 and fp32, of the old bundle and the
     new one, for the same rows. With more than two labels the score is that of the label given: look at the flips first.
     """
+    from scorer.model.bundle import refuse_bundle
     from scorer.report.compare import compare as run
     from scorer.report.compare import lines
     from scorer.storage.output import STDOUT, check_place, publish_text
@@ -79,6 +80,7 @@ def compare(
         from scorer.report.compare_page import KIND, is_comparison
 
         check_place(output, [before, after], "--output")
+        refuse_bundle(os.path.dirname(os.path.realpath(output)), "--output")
         check_replaceable(output, "--output", KIND, is_comparison, overwrite=overwrite)
     found = run(before, after, by=by, text=text, most=most)
     show("\n".join(map(visible, lines(found, before, after))))

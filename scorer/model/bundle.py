@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from scorer.base.errors import BundleError
+from scorer.base.errors import BundleError, UsageError
 from scorer.base.shortage import out_of_memory
 from scorer.model.graph_check import UnfitGraph, check_onnx
 from scorer.model.manifest import Manifest, parse_manifest
@@ -141,6 +141,12 @@ def format_sums(files: Mapping[str, bytes]) -> bytes:
     (b'e3b0c44298fc1c14', b' a.onnx\\n')
     """
     return b"".join(f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n".encode() for name in sorted(files))
+
+
+def refuse_bundle(folder: str | os.PathLike[str], option: str) -> None:
+    """Raise `UsageError` if a folder for output is a bundle, which never changes."""
+    if all(os.path.exists(os.path.join(folder, name)) for name in (SUMS, MANIFEST)):
+        raise UsageError(f"{option}: {folder} is a bundle, which never changes; write elsewhere.")
 
 
 def _read(folder: Path, name: str, left: int = _LARGEST_SUM) -> bytes:

@@ -1,6 +1,6 @@
 """Notes on the input for people: what may be a mistake in it, or in how it is read."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from scorer.rows.columns import ALL, ID, Selection, Wanted, other_reading, shown_names
@@ -34,8 +34,8 @@ class InputNotes:
     def __post_init__(self) -> None:
         self.unseen = {name for name in self.wanted.keep if name != ALL}
 
-    def add_header(self, columns: Sequence[str]) -> None:
-        """Note the columns that a file states."""
+    def add_names(self, columns: Iterable[str]) -> None:
+        """Note columns that a file states, or a record has."""
         self.unseen.difference_update(columns)
 
     def add_selection(self, selection: Selection, columns: Sequence[str]) -> None:
@@ -54,8 +54,6 @@ class InputNotes:
 
     def add_record(self, parsed: Parsed, selection: Selection) -> None:
         """Note the fields of a record that the output has no column for."""
-        if self.unseen:
-            self.unseen.difference_update(parsed.fields)
         if len(self.dropped) >= _MOST_DROPPED:
             return
         dropped = parsed.fields.keys() - {selection.text, *selection.carried}

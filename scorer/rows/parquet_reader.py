@@ -149,8 +149,8 @@ def check_times(source: str, file: TypedFile, needed: Set[str]) -> None:
     """Raise `InputError` if a needed column holds times that would become others."""
     for name in sorted(file.unfit & needed):
         raise InputError(
-            f"{source}: the column {name!r} has INT96 times that 64 bits cannot hold: beyond the range of nanoseconds, "
-            "and with nanoseconds beside them. Leave it out, or write it again with another type."
+            f"{source}: the column {name!r} has INT96 times of which neither microseconds nor nanoseconds in 64 bits hold "
+            "all exactly. Leave it out, or write it again with another type."
         )
 
 

@@ -10,6 +10,8 @@ from scorer.rows.formats import PARQUET
 from scorer.rows.parquet_reader import schema_of
 from scorer.rows.reader import Inputs
 
+_UNITS = ("s", "ms", "us", "ns")
+
 
 def carried_fields(inputs: Inputs, schemas: dict[str, pa.Schema], names: Sequence[str]) -> list[pa.Field]:
     """Decide the type of each passed-through column of a Parquet output.
@@ -68,6 +70,9 @@ def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
         return one
     if pa.types.is_null(one):
         return other
+    if pa.types.is_timestamp(one) and pa.types.is_timestamp(other) and one.tz == other.tz:
+        # Files of one writer differ in the unit of INT96 times, see `scorer.rows.parquet_types`.
+        return max(one, other, key=lambda kind: _UNITS.index(kind.unit))
     values = [kind.value_type if pa.types.is_dictionary(kind) else kind for kind in (one, other)]
     if not all(map(is_string_type, values)):
         return None

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from scorer.base.errors import InputError
 from scorer.rows.arrow_value import ArrowValue, bytes_of
 from scorer.rows.columns import Column, Formatter
 from scorer.rows.record import Cell, ScoredRecord, plain
@@ -102,11 +103,28 @@ def _carried(cells: Sequence[Cell], kind: pa.DataType) -> pa.Array:
         if piece.type == kind
         else pa.nulls(len(piece), kind)
         if pa.types.is_null(piece.type)
-        else piece.cast(kind)
+        else _as_type(piece, kind)
         for piece in _pieces(cells)
     ]
     joined = pa.concat_arrays(pieces) if pieces else pa.array([], kind)
     return _compact(joined) if isinstance(joined, pa.DictionaryArray) else joined
+
+
+def _as_type(piece: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Return a piece with another type that holds its values.
+
+    Raises:
+        InputError: a time is beyond what a finer unit can hold, which another file has.
+    """
+    try:
+        return piece.cast(kind)
+    except pa.ArrowInvalid as error:
+        if not pa.types.is_timestamp(kind):
+            raise
+        raise InputError(
+            f"a time is beyond the range of {kind}, the type of this column in another file: {error}. Write CSV or JSONL "
+            "instead, or score the files one by one."
+        ) from error
 
 
 def _pieces(cells: Sequence[Cell]) -> Iterator[pa.Array]:

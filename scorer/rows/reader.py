@@ -160,6 +160,8 @@ class Reader:
         for row, parsed in enumerate(islice(all_parsed, self._limit), start=1):
             if self.selection is None and parsed.problem is None:
                 self._select(tuple(parsed.fields), parsed.position.source)
+            if self.notes.unseen:
+                self.notes.add_names(parsed.fields)
             if row < self._first_row:
                 continue
             selection = self.selection or _NOTHING
@@ -211,7 +213,7 @@ class Reader:
 
     def _take_columns(self, columns: tuple[str, ...], path: str) -> None:
         """A later file may lack a column, record by record; a needed one that stands there twice is an error."""
-        self.notes.add_header(columns)
+        self.notes.add_names(columns)
         if self.selection is None:
             if self._wanted.keep_existing:
                 check_kept(self._wanted.keep, self.inputs, columns, path)

@@ -1,13 +1,19 @@
 """A rejected record as a line of JSON, complete enough to be mended and sent again."""
 
 import base64
-from typing import Any
+import io
+from typing import Any, BinaryIO, cast
 
 import orjson
 
+from scorer.base.errors import InputError
 from scorer.base.text import shown_source
 from scorer.rows.lines import RAW_LIMIT
 from scorer.rows.record import Reject
+from scorer.storage.compression import decompressed
+from scorer.storage.digest import Content, DigestingReader
+
+_BEGINNING = b'{"row":'
 
 
 def format_reject(reject: Reject) -> bytes:
@@ -34,6 +40,23 @@ def format_reject(reject: Reject) -> bytes:
         record["raw_base64"] = base64.b64encode(raw).decode()
     record |= {"length": reject.length, "raw_truncated": truncated}
     return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def is_rejects(stream: BinaryIO, compression: str | None) -> bool:
+    """Return True for a file that begins as `format_reject` does.
+
+    Args:
+        stream: its bytes.
+        compression: ``gz`` or ``zst``, or None.
+    """
+    content = Content()
+    if compression is not None:
+        stored = cast(BinaryIO, io.BufferedReader(DigestingReader(stream, content)))
+        stream = decompressed(stored, compression, "the rejects", content)
+    try:
+        return stream.read(len(_BEGINNING)) == _BEGINNING
+    except InputError:  # no archive
+        return False
 
 
 def _decode(raw: bytes, truncated: bool) -> str:

@@ -5,18 +5,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from scorer.base.errors import ScorerError, UsageError
+from scorer.model.bundle import refuse_bundle
 from scorer.model.decision import Decision
 from scorer.rows.columns import Wanted
 from scorer.rows.dialect import DELIMITERS
-from scorer.rows.formats import Format, format_of
+from scorer.rows.formats import Format, compression_of, format_of
 from scorer.rows.input_options import check_decoded
 from scorer.rows.reader import Inputs
+from scorer.rows.rejects import is_rejects
 from scorer.run.limits import Limits
 from scorer.run.options import DEFAULTS, ScoreOptions
 from scorer.storage.address import is_address
 from scorer.storage.inputs import expand, is_repeatable
 from scorer.storage.output import STDOUT, check_place, is_stream, lies_in
-from scorer.storage.places import check_apart
+from scorer.storage.places import check_apart, check_replaceable
 
 STDERR = "<stderr>"
 
@@ -70,6 +72,7 @@ def make_plan(options: ScoreOptions) -> Plan:
     _check_place(options.output, options, inputs.files, "--output")
     if rejects != STDERR:
         _check_place(rejects, options, inputs.files, "--rejects")
+        _check_stale(rejects)
     check_apart({"--output": options.output, "--rejects": rejects})
     if options.escape_formulas and output_format.kind not in DELIMITERS:
         raise UsageError("--escape-formulas is for CSV and TSV output: nothing else is taken for formulas.")
@@ -113,11 +116,22 @@ def _check_place(place: str, options: ScoreOptions, inputs: Sequence[str], optio
     check_place(place, list(inputs), option)
     if is_stream(place):
         return
+    if not is_address(place):
+        refuse_bundle(os.path.dirname(os.path.realpath(place)), option)
     for folder in options.inputs:
         if (is_address(folder) or os.path.isdir(folder)) and lies_in(place, folder):
             raise UsageError(
                 f"{option} {place} is in the input folder {folder}, so the next run would read it; write elsewhere."
             )
+
+
+def _check_stale(rejects: str) -> None:
+    """Refuse a file that is no rejects file: one that is there goes away if nothing is rejected."""
+    if not is_address(rejects):
+        compression = compression_of(rejects)
+        check_replaceable(
+            rejects, "--rejects", "rejects file", lambda stream: is_rejects(stream, compression), overwrite=None
+        )
 
 
 def _inputs(options: ScoreOptions) -> Inputs:

@@ -114,6 +114,11 @@ def _part_files(folder: str) -> Found:
             raise UsageError(
                 f"{name}, in the input folder {folder}, is no regular file; take it out, or name the files."
             )
+    if not found.files and found.left_out:
+        raise UsageError(
+            f"the input {folder} is a folder of nothing but names that begin with . or _, which are no data, such as "
+            f"{found.left_out[0]}; name the files to score."
+        )
     if not found.files:
         raise UsageError(f"the input {folder} is a folder without any file; name one that holds the files to score.")
     return found

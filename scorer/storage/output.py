@@ -18,6 +18,7 @@ from scorer.storage.digest import Content
 from scorer.storage.mounts import check_replaceable
 
 STDOUT = "-"
+_STDIN = "/dev/stdin"
 
 
 class Destination(Protocol):
@@ -275,7 +276,10 @@ def same_place(path: str) -> str:
     if is_address(path):
         return path
     found = descriptor_of(path)
-    return os.path.realpath(path) if found is None else found.path
+    if found is None:
+        return os.path.realpath(path)
+    # Of this process without its number, by which a run could not be told to be the same one as before.
+    return found.path if found.number is None else f"/dev/fd/{found.number}"
 
 
 def lies_in(place: str, folder: str) -> bool:
@@ -290,14 +294,17 @@ def check_place(path: str, inputs: list[str], option: str) -> None:
         UsageError: its folder is missing, it is a folder, or it is one of the inputs (through whatever link).
         ScorerError: its folder is not writable.
     """
+    # What the shell has redirected is a file as well: the streams' own names are those of their descriptors.
+    files = [_STDIN if name == STDOUT else name for name in inputs if not is_address(name)]
+    files = [name for name in files if os.path.exists(name)]
     if path == STDOUT:
+        _check_no_input(path, "/dev/stdout", files, option)
         return
     if is_address(path):
         from scorer.storage.upload import check_object
 
         check_object(path, inputs, option)
         return
-    files = [name for name in inputs if name != STDOUT and not is_address(name)]
     found = descriptor_of(path)
     if found is not None:
         found.check(f"{option} {path}")
@@ -305,6 +312,12 @@ def check_place(path: str, inputs: list[str], option: str) -> None:
         _check_place(path, Path(os.path.realpath(path) if found is None else path), files, option)
     except OSError as error:  # a name that is too long, a folder that may not be looked into
         raise cannot_be_written(Path(path), error) from error
+
+
+def _check_no_input(path: str, place: str | Path, inputs: list[str], option: str) -> None:
+    for name in inputs:
+        if os.path.isfile(place) and os.path.samefile(place, name):
+            raise UsageError(f"{option} {path} is an input too; write to another file.")
 
 
 def _check_place(path: str, place: Path, inputs: list[str], option: str) -> None:
@@ -316,9 +329,8 @@ def _check_place(path: str, place: Path, inputs: list[str], option: str) -> None
         raise UsageError(f"the folder {place.parent} of {option} {path} is not there; create it first.")
     if is_work(place):
         raise UsageError(f"{option} {path} is a name for work in progress; take another.")
+    _check_no_input(path, place, inputs, option)
     for name in inputs:
-        if place.exists() and os.path.samefile(place, name):
-            raise UsageError(f"{option} {path} is an input too; write to another file.")
         if Path(os.path.realpath(name)) in [sibling(place, kind) for kind in WORK]:
             raise UsageError(f"the input {name} is work in progress on {option} {path}; copy it first.")
     if is_stream(path):

@@ -1,6 +1,7 @@
 """Checks of output places before any work is done: apart from each other, and over nothing that is not ours."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO
@@ -8,7 +9,9 @@ from typing import BinaryIO
 from scorer.base.errors import ScorerError, UsageError
 from scorer.storage.address import is_address
 from scorer.storage.descriptor import descriptor_of
-from scorer.storage.output import is_stream, place_of, same_place
+from scorer.storage.output import STDOUT, is_stream, place_of, same_place
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # of a path, which has lost one of the two
 
 Recognize = Callable[[BinaryIO], bool]
 """Tells an earlier output of a kind by its content."""
@@ -22,9 +25,10 @@ def check_apart(places: Mapping[str, str]) -> None:
     """
     found: dict[str, str] = {}
     opened: dict[str, str] = {}
-    for option, place in places.items():
-        if place == os.devnull:
+    for option, given in places.items():
+        if given == os.devnull:
             continue
+        place = "/dev/stdout" if given == STDOUT else given
         before = found.setdefault(same_place(place), option)
         if before != option:
             raise UsageError(f"{option} and {before} are the same file; name another for one of them.")
@@ -37,7 +41,7 @@ def check_apart(places: Mapping[str, str]) -> None:
         )
 
 
-def check_replaceable(path: str, option: str, kind: str, recognize: Recognize, *, overwrite: bool) -> None:
+def check_replaceable(path: str, option: str, kind: str, recognize: Recognize, *, overwrite: bool | None) -> None:
     """Refuse to replace a file that is no earlier output of the same kind; an empty file has nothing to lose.
 
     Args:
@@ -45,7 +49,7 @@ def check_replaceable(path: str, option: str, kind: str, recognize: Recognize, *
         option: its option, for messages.
         kind: its kind, as in "list of errors".
         recognize: tells an earlier one.
-        overwrite: replace whatever it is.
+        overwrite: replace whatever it is; None if the command has no such option.
 
     Raises:
         UsageError: it is something else.
@@ -62,9 +66,14 @@ def check_replaceable(path: str, option: str, kind: str, recognize: Recognize, *
                 return
     except OSError as error:
         raise ScorerError(f"{option} {path} exists and cannot be read: {error.strerror}.") from error
-    raise UsageError(
-        f"{option} {path} exists and is no {kind} of an earlier run; give --overwrite to replace it, or another name."
-    )
+    advice = "move it away, or give" if overwrite is None else "give --overwrite to replace it, or"
+    raise UsageError(f"{option} {path} exists and is no {kind} of an earlier run; {advice} another name.")
+
+
+def refuse_address(folder: Path, option: str) -> None:
+    """Raise `UsageError` for an address in a store where a folder is due, in which it would be made as folders."""
+    if _ADDRESS.match(str(folder)):
+        raise UsageError(f"{option} {folder} is an address; give a folder of this machine.")
 
 
 def check_folder(folder: Path, option: str) -> None:
@@ -74,6 +83,7 @@ def check_folder(folder: Path, option: str) -> None:
         UsageError: it, or what it would be made in, is no folder.
         ScorerError: that folder is not writable.
     """
+    refuse_address(folder, option)
     there = Path(os.path.realpath(folder))
     try:
         while not there.exists():

@@ -88,6 +88,12 @@ def test_a_kept_column_that_later_records_have_is_noted(score, tmp_path):
     assert json.loads((tmp_path / "s").read_text())["columns_not_found"] == []
 
 
+def test_a_shard_knows_the_columns_of_the_rows_before_it(score, tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"text":"good"}\n{"text":"so","rare":1}\n{"text":"bad"}\n{"text":"bad"}\n')
+    result = score(tmp_path / "in.jsonl", "-o", tmp_path / "out.csv", "--keep", "rare", "--shard", "2/2", "-q")
+    assert (result.code, result.err) == (0, "")
+
+
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_a_kept_column_that_no_header_has_is_an_error(score, tmp_path, kind):
     def write(name, columns):

@@ -147,7 +147,7 @@ def try_file(folder, data, original=None):
 
     code = in_child(score, said)
     text = said.read_text(errors="replace")
-    if code < 0 or code not in (0, 2, 3, 4) or "unexpected" in text or "Traceback" in text:
+    if code < 0 or code not in (0, 2, 3, 4) or "Error: unexpected" in text or "Traceback" in text:
         return f"exit code {code}", f"exit code {code}: {text}"
     if code not in (0, 3):
         return f"exit code {code}", None

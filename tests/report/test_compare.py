@@ -190,6 +190,12 @@ def test_comparing_needs_nothing_of_training(pair):
     assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
 
 
+def test_no_page_is_written_into_a_bundle(run, pair, bundle):
+    code, _, err = run(*pair, "-o", bundle.path / "x.html", "--overwrite")
+    assert (code, "is a bundle, which never changes" in err) == (2, True)
+    assert not (bundle.path / "x.html").exists()
+
+
 def test_a_page_replaces_earlier_pages_only(run, pair, tmp_path):
     page = tmp_path / "c.html"
     assert run(*pair, "-o", page)[0] == 0

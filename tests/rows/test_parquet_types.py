@@ -68,6 +68,19 @@ def test_int96_times_keep_their_nanoseconds_where_a_file_has_them(score, tmp_pat
     ]  # fmt: skip
 
 
+def test_files_with_and_without_nanoseconds_go_into_one_output(score, tmp_path):
+    nanos, micros = 1_700_000_000_123_456_789, 1_700_000_000_123_456_000
+    one = with_int96(tmp_path / "a.parquet", [nanos], pa.timestamp("ns"))
+    other = with_int96(tmp_path / "b.parquet", [micros], pa.timestamp("ns"))
+    assert score(one, other, "-o", tmp_path / "out.parquet", "--keep", "at").code == 0
+    written = pq.read_table(tmp_path / "out.parquet")["at"]
+    assert (written.type, written.cast(pa.int64()).to_pylist()) == (pa.timestamp("ns"), [nanos, micros])
+    far = with_int96(tmp_path / "c.parquet", [FAR])
+    result = score(one, far, "-o", tmp_path / "far.parquet", "--keep", "at")
+    assert (result.code, "is beyond the range of timestamp[ns]" in result.err) == (4, True), result.err
+    assert score(one, far, "-o", tmp_path / "far.jsonl", "--keep", "at").code == 0
+
+
 def test_int96_times_that_fit_no_unit_are_refused_where_they_are_needed(score, tmp_path):
     # Each is 12 bytes: nanoseconds of the day, and the Julian day; another day is written into the second one.
     source = with_int96(tmp_path / "in.parquet", [1, 2], pa.timestamp("ns"))
@@ -77,7 +90,10 @@ def test_int96_times_that_fit_no_unit_are_refused_where_they_are_needed(score, t
     source.write_bytes(data[: at + 8] + (5_373_484).to_bytes(4, "little") + data[at + 12 :])  # 9999-12-31
     result = score(source, "-o", tmp_path / "out.csv", "--keep", "at")
     assert result.code == 4
-    assert "the column 'at' has INT96 times that 64 bits cannot hold" in result.err
+    assert (
+        "the column 'at' has INT96 times of which neither microseconds nor nanoseconds in 64 bits hold all exactly"
+        in result.err
+    )
     assert not (tmp_path / "out.csv").exists()
     assert score(source, "-o", tmp_path / "out.csv").code == 0
 

@@ -23,6 +23,7 @@ from scorer.run.chunks import chunks
 from scorer.run.journal import Entry, Header, Journal, Part
 from scorer.storage.atomic import LocalPlace, sibling
 from scorer.storage.lock import hold, let_go
+from scorer.storage.output import same_place
 
 pytestmark = pytest.mark.usefixtures("small_windows")
 
@@ -75,6 +76,19 @@ def test_a_run_of_several_inputs_resumes_in_whichever_it_stopped(score, folder, 
         assert interrupted(count, *inputs, "-o", folder / "out.csv").code == 143
     assert "Resuming at row 105:" in score(*inputs, "-o", folder / "out.csv").err
     assert published(folder) == published(folder, "whole.csv")
+
+
+def test_a_run_with_rejects_on_a_descriptor_resumes_in_any_process(score, folder, interrupted):
+    with open(folder / "log", "ab") as log:
+        place = f"/dev/fd/{log.fileno()}"
+        assert (
+            same_place(f"/proc/self/fd/{log.fileno()}") == place
+        )  # which is in the journal, without this process's number
+        command = (folder / "in.jsonl", "-o", folder / "out.csv", "--rejects", place)
+        assert interrupted(2, *command).code == 143
+        assert "Resuming at row 17" in score(*command).err
+    score(folder / "in.jsonl", "-o", folder / "whole.csv")
+    assert (folder / "out.csv").read_bytes() == (folder / "whole.csv").read_bytes()
 
 
 def test_quiet_says_nothing_and_restart_starts_over(score, folder, interrupted):

@@ -50,6 +50,10 @@ def test_a_folder_is_its_part_files_sorted_and_what_is_hidden_is_none(tmp_path):
     assert days.files == sorted(str(tmp_path / name) for name in names if name.startswith("day"))
     assert days.left_out == [f"{tmp_path}/day=1/.hidden"]
     (tmp_path / "empty").mkdir()
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden" / "_a.csv").touch()
+    with pytest.raises(UsageError, match=r"nothing but names that begin with \. or _, .* such as .*/_a\.csv"):
+        expand([str(tmp_path / "hidden")])
     with pytest.raises(UsageError, match="is a folder without any file; name one that holds the files to score"):
         expand([str(tmp_path / "empty")])
 

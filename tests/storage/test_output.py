@@ -1,7 +1,9 @@
 """Destinations of output."""
 
 import io
+import itertools
 import os
+import shutil
 import subprocess
 import sys
 
@@ -80,6 +82,11 @@ def test_the_page_of_a_comparison_goes_to_what_the_shell_has_opened(tmp_path):
         ("-o /dev/fd/9 --output-format csv", "--output /dev/fd/9: descriptor 9 is not open for writing; open it in the shell, as in 9>>FILE."),
         ("-o out.csv --rejects /dev/fd/3 3<{source}", "--rejects /dev/fd/3: descriptor 3 is not open for writing"),
         ("-o /dev/stdout --output-format csv >>{source}", "--output /dev/stdout is an input too; write to another file."),
+        ("--summary out.csv >out.csv", "--output is open on the file of --summary, which is replaced; name another for one."),
+        ("--rejects out.csv >out.csv", "--output is open on the file of --rejects, which is replaced; name another for one."),
+        ("--summary /dev/stdout", "--summary and --output are the same file; name another for one of them."),
+        ("-o - --rejects /dev/fd/1", "--rejects and --output are the same file; name another for one of them."),
+        (">>{source}", "--output - is an input too; write to another file."),
         ("-o out.csv --rejects /dev/fd/3 3>>out.csv", "--rejects is open on the file of --output, which is replaced; name another for one."),
     ],
 )  # fmt: skip
@@ -90,3 +97,47 @@ def test_a_descriptor_that_takes_no_output_is_said_at_once(bundle, tmp_path, opt
     assert run.returncode == 2
     assert said in run.stderr
     assert source.read_text() == "text\na good film\n"
+
+
+def test_an_input_that_is_redirected_to_stdin_is_not_replaced(bundle, tmp_path):
+    source = tmp_path / "in.csv"
+    source.write_text("text\na good film\n")
+    for option in ("-o in.csv", "-o out.csv --rejects in.csv", "-o out.csv --summary in.csv", ">> in.csv"):
+        run = shell(bundle, f"cd {tmp_path}; score - --input-format csv {option} < in.csv")
+        assert (run.returncode, "is an input too; write to another file." in run.stderr) == (2, True), run.stderr
+        assert source.read_text() == "text\na good film\n"
+
+
+def test_a_file_that_is_no_rejects_file_is_not_deleted(score, tmp_path):
+    source, mine = tmp_path / "in.csv", tmp_path / "mine.csv"
+    source.write_text("text\na good film\n")
+    mine.write_text("text,label\nmine,1\n")
+    result = score(source, "-o", tmp_path / "out.csv", "--rejects", mine)
+    assert (result.code, result.err) == (
+        2, f"Error: --rejects {mine} exists and is no rejects file of an earlier run; move it away, or give another name.\n",
+    )  # fmt: skip
+    assert mine.read_text() == "text,label\nmine,1\n"
+    for name in ("r.jsonl", "r.jsonl.gz", "r.jsonl.zst"):
+        source.write_text("text\na good film\n \n")
+        assert score(source, "-o", tmp_path / "out.csv", "--rejects", tmp_path / name).code == 3
+        assert score(source, "-o", tmp_path / "out.csv", "--rejects", tmp_path / name).code == 3  # its own, replaced
+        source.write_text("text\na good film\n")
+        assert score(source, "-o", tmp_path / "out.csv", "--rejects", tmp_path / name).code == 0
+        assert not (tmp_path / name).exists()
+    (tmp_path / "r.jsonl.gz").write_bytes(b"no archive")
+    assert score(source, "-o", tmp_path / "out.csv", "--rejects", tmp_path / "r.jsonl.gz").code == 2
+
+
+@pytest.mark.parametrize("option", ["-o", "--rejects", "--summary", "--metrics", "--report"])
+def test_nothing_is_written_into_a_bundle(score, bundle, tmp_path, option):
+    folder = shutil.copytree(bundle.path, tmp_path / "b")
+    (tmp_path / "in.csv").write_text("text\na good film\n")
+    for name in ("manifest.json", "new.json"):
+        places = {"-o": tmp_path / "out.csv", option: folder / name}
+        result = score(tmp_path / "in.csv", "--output-format", "csv", *itertools.chain(*places.items()))
+        assert (result.code, "is a bundle, which never changes; write elsewhere." in result.err) == (2, True), (
+            result.err
+        )
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
+        path.name: path.read_bytes() for path in bundle.path.iterdir()
+    }
