@@ -282,6 +282,15 @@ def contents(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
+def test_what_is_left_out_of_a_folder_of_data_is_said(bundle, labelled, score_model, tmp_path):
+    (tmp_path / "data").mkdir()
+    shutil.copy(labelled, tmp_path / "data" / labelled.name)
+    shutil.copy(labelled, tmp_path / "data" / f"_{labelled.name}")
+    result = score_model("evaluate", bundle.path, "--data", tmp_path / "data", "--provider", "cpu", "--no-baseline")
+    assert result.code == 0, result.err
+    assert "1 names in input folders are left out" in result.err
+
+
 @pytest.mark.parametrize("link", ["same", "symlink", "hard link"])
 def test_errors_never_take_the_place_of_the_data(evaluate, labelled, tmp_path, link):
     place = labelled if link == "same" else tmp_path / "other.jsonl"

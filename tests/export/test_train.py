@@ -21,8 +21,9 @@ import pytest
 import torch
 import transformers
 import zstandard
-from factories import MAX_LENGTH, Result, make_bundle, reviews, tiny_tokenizer
+from factories import MAX_LENGTH, Result, make_bundle, reviews, tiny_model, tiny_tokenizer
 
+from export.bundle.place import check_free
 from export.classifier.head import predict, train_head
 from export.classifier.settings import HeadSettings
 from export.cli.score_model import command
@@ -182,6 +183,15 @@ def test_an_encoder_of_another_kind_is_a_clear_error(tmp_path, score_model, file
 def test_more_tokens_than_the_encoder_has_positions_is_an_error(encoder_folder):
     with pytest.raises(UnsupportedEncoder, match="has 64 positions; --max-length 65 is more"):
         load_encoder(str(encoder_folder("roberta")), max_length=65)
+
+
+def test_a_tokenizer_of_another_encoder_is_refused(tmp_path):
+    tokenizer = tiny_tokenizer("bert")
+    tokenizer.save_pretrained(tmp_path)
+    highest = max(tokenizer.get_vocab().values())
+    tiny_model("bert", highest).save_pretrained(tmp_path)
+    with pytest.raises(UnsupportedEncoder, match=f"has ids up to {highest}, its encoder knows {highest} of them"):
+        load_encoder(str(tmp_path), max_length=MAX_LENGTH)
 
 
 def test_an_encoder_that_is_not_there_is_an_error_that_says_what_to_give(tmp_path):
@@ -727,6 +737,14 @@ def overwrite(files, encoder_folder, score_model, bundle_to_replace, monkeypatch
         return score_model("train", *itertools.chain(*data.items()), "-o", bundle_to_replace, "--overwrite")
 
     return run
+
+
+def test_an_empty_folder_is_taken_for_a_bundle_without_overwrite(tmp_path):
+    (tmp_path / "b").mkdir()
+    check_free(tmp_path / "b", overwrite=False)
+    (tmp_path / "b" / "mine").touch()
+    with pytest.raises(ExportError, match="is there already and is no bundle"):
+        check_free(tmp_path / "b", overwrite=False)
 
 
 def test_overwrite_deletes_nothing_but_the_bundle(overwrite, bundle_to_replace):
