@@ -79,11 +79,11 @@ def _checked(options: Options) -> tuple[Settings, DataSource, EncoderSettings]:
         UsageError: options contradict each other, or name what is missing or would be lost.
         UnsupportedEncoder, ExportError, ScorerError: the encoder, the hub, a library or a place cannot be used.
     """
+    refuse_unused(_conditions(options))
+    require_libraries()
     from export.training.cache import check_cache
     from export.training.checks import check_layers, check_options
 
-    refuse_unused(_conditions(options))
-    require_libraries()
     source, encoder = _source(options), _encoder_settings(options)
     if (source.train_file is None) != (source.test_file is None):
         raise UsageError("--train-file and --test-file belong together.")

@@ -51,12 +51,16 @@ def run(tmp_path):
         if config is not None:
             (tmp_path / name / "config.json").write_text(json.dumps(config))
 
+    def limit(memory):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])  # libraries reserve more for more cores
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+
     def start(*arguments, missing="", memory=None, **environment):
         given = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "HF_ENDPOINT": NO_HUB}
         found = subprocess.run(
             [sys.executable, "-c", RUN, missing, *map(str, arguments)],
             env={**given, **environment}, cwd=tmp_path, capture_output=True, text=True, check=False,
-            preexec_fn=memory and (lambda: resource.setrlimit(resource.RLIMIT_AS, (memory, memory))),
+            preexec_fn=memory and (lambda: limit(memory)),
         )  # fmt: skip
         return Result(found.returncode, found.stdout.strip(), found.stderr)
 
