@@ -26,7 +26,7 @@ pytestmark = MARKS
 
 # Of the other formats; all of them with FAULTS=full.
 SAMPLE = ("read", "write", "fsync", "replace", "open")
-OLD = (b"old output", b"old rejects")
+OLD = (b"old output", b'{"row":1,"source":"old"}\n')
 
 
 @pytest.fixture
