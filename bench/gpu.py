@@ -421,12 +421,13 @@ def file_to_file(
     for at in range(0, len(texts), 8192):
         subject.encoder.tokenizer.encode(texts[at : at + 8192])
     tokenizing = len(texts) / (time.perf_counter() - begin)
-    command = [sys.executable, "-m", "scorer", str(source), "-o", str(folder / "out.csv"), "--model", str(folder)]
+    output = source.with_name(f"{folder.name}.out.csv")  # a bundle takes no output
+    command = [sys.executable, "-m", "scorer", str(source), "-o", str(output), "--model", str(folder)]
     command += ["--provider", scale.device, "--precision", "fp16", "--restart", "-q"]
     begin = time.perf_counter()
     subprocess.run(command, check=True, cwd=VOCABULARY.parents[2])
     whole = time.perf_counter() - begin
-    if (rows := (folder / "out.csv").read_bytes().count(b"\n") - 1) != len(texts):
+    if (rows := output.read_bytes().count(b"\n") - 1) != len(texts):
         raise ValueError(f"{rows} of {len(texts)} rows came out")
     scorer = Scorer(folder, provider=scale.device, precision="fp16")
     wanted = Wanted(None, (), False)
