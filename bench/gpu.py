@@ -430,7 +430,7 @@ def file_to_file(
     if (rows := output.read_bytes().count(b"\n") - 1) != len(texts):
         raise ValueError(f"{rows} of {len(texts)} rows came out")
     scorer = Scorer(folder, provider=scale.device, precision="fp16")
-    wanted = Wanted(None, (), False)
+    wanted = Wanted()
     begin = time.perf_counter()
     reader = Reader(Inputs((str(source),)), wanted)
     score_rows(reader, scorer, Null(), Null(), output_format="csv", wanted=wanted)

@@ -8,7 +8,7 @@ from export.errors import ExportError
 from export.evaluation.outputs import CARD, CONFUSION_FIGURE, LOSS_FIGURE, RELIABILITY_FIGURE
 from scorer.base.errors import UsageError
 from scorer.model.bundle import SUMS, parse_sums
-from scorer.storage.mounts import check_replaceable
+from scorer.storage.mounts import refuse_mount_point
 from scorer.storage.output import lies_in
 from scorer.storage.places import check_folder, refuse_address
 
@@ -27,7 +27,7 @@ def check_free(folder: Path, *, overwrite: bool) -> None:
         ScorerError: its parent is not writable.
     """
     refuse_address(folder, "--output")
-    check_replaceable(folder, "--output", "or name a folder within it")
+    refuse_mount_point(folder, "--output", "or name a folder within it")
     is_empty = folder.is_dir() and not os.listdir(folder)  # made beforehand, as people do
     if folder.exists() and not is_empty:
         if not (folder / SUMS).is_file():

@@ -24,7 +24,7 @@ from scorer.base.errors import UsageError
 from scorer.base.messages import show
 from scorer.cli.options import DEBUG, READING, files
 from scorer.cli.program import Command
-from scorer.model.bundle import refuse_bundle
+from scorer.model.bundle import refuse_bundle, refuse_file_in_bundle
 from scorer.rows.input_options import InputOptions
 from scorer.storage.address import refuse_credentials
 from scorer.storage.output import STDOUT, check_place
@@ -150,7 +150,7 @@ def _check_outputs(
         kinds[os.path.join(output, EVALUATION)] = ("file of figures", is_evaluation)
     files = [("--output", path, *kind) for path, kind in kinds.items() if os.path.exists(path)]
     if errors is not None:
-        refuse_bundle(os.path.dirname(errors), "--errors")
+        refuse_file_in_bundle(errors, "--errors")
         files.append(("--errors", errors, "list of errors", is_errors))
     for option, path, kind, recognize in files:
         check_place(path, inputs, option)

@@ -65,7 +65,7 @@ def compare(
     A and B are CSV, TSV, JSONL or Parquet: last night's output and tonight's, int8 and fp32, of the old bundle and the
     new one, for the same rows. With more than two labels the score is that of the label given: look at the flips first.
     """
-    from scorer.model.bundle import refuse_bundle
+    from scorer.model.bundle import refuse_file_in_bundle
     from scorer.report.compare import compare as run
     from scorer.report.compare import lines
     from scorer.storage.output import STDOUT, check_place, publish_text
@@ -77,16 +77,14 @@ def compare(
     if output == STDOUT:
         raise UsageError("the page needs a file: on stdout is what the command says.")
     if output is not None:
-        from scorer.report.compare_page import KIND, is_comparison
+        from scorer.report.compare_page import KIND, comparison_page, is_comparison
 
         check_place(output, [before, after], "--output")
-        refuse_bundle(os.path.dirname(os.path.realpath(output)), "--output")
+        refuse_file_in_bundle(output, "--output")
         check_replaceable(output, "--output", KIND, is_comparison, overwrite=overwrite)
     found = run(before, after, by=by, text=text, most=most)
     show("\n".join(map(visible, lines(found, before, after))))
     if output is not None:
-        from scorer.report.compare_page import comparison_page
-
         publish_text(output, comparison_page(found, before, after))
     share = found.flipped / found.rows
     if max_flips is None or share <= max_flips:

@@ -149,6 +149,11 @@ def refuse_bundle(folder: str | os.PathLike[str], option: str) -> None:
         raise UsageError(f"{option}: {folder} is a bundle, which never changes; write elsewhere.")
 
 
+def refuse_file_in_bundle(path: str, option: str) -> None:
+    """`refuse_bundle` for the folder of a file that is to be written, through whatever links."""
+    refuse_bundle(os.path.dirname(os.path.realpath(path)), option)
+
+
 def _read(folder: Path, name: str, left: int = _LARGEST_SUM) -> bytes:
     """A file's bytes, ``left`` at most. What is there may be anything: a pipe that never ends, a disk."""
     path = folder / name

@@ -53,24 +53,24 @@ class Wanted:
     Attributes:
         text: --text, or None to look for one of `TEXT_COLUMNS`.
         keep: --keep, in order; ``*`` stands for all columns of the first record, the text too.
-        keep_existing: whether a file's header must have each of them, or a later one's.
         details: whether tokens, truncated and each label's probability are written too.
         option: what messages call the option that names the text column; None where its name is fixed.
         source: whether each row says which file it is from.
         escape_formulas: whether what a spreadsheet would take for a formula is made text, in passed-through columns.
         needed: columns that must exist and are passed through; by name, the option that names it, None where it is fixed.
         optional: columns that are passed through where they exist.
+        keep_existing: whether a file's header must have each of ``keep``, or a later one's.
     """
 
     text: str | None = None
     keep: tuple[str, ...] = ()
-    keep_existing: bool = True
     details: bool = False
     option: str | None = "--text"
     source: bool = False
     escape_formulas: bool = False
     needed: Mapping[str, str | None] = field(default_factory=dict)
     optional: tuple[str, ...] = ()
+    keep_existing: bool = True
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def _parquet_rows(path: str) -> int:
 def _parquet_columns(path: str) -> tuple[str, ...]:
     from scorer.rows import parquet_reader
 
-    return tuple(parquet_reader.schema_of(path).names)
+    return parquet_reader.columns_of(path)
 
 
 INPUT_FORMATS = {

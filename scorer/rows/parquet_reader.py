@@ -101,6 +101,16 @@ def rows_of(path: str) -> int:
         return int(open_parquet(stream).metadata.num_rows)
 
 
+def columns_of(path: str) -> tuple[str, ...]:
+    """Read the names of a Parquet file's columns, and nothing else: their types may take a look at all values.
+
+    Raises:
+        InputError, ScorerError: as of `rows_of`.
+    """
+    with opened_file(path) as stream, reading(path):
+        return tuple(open_parquet(stream).schema_arrow.names)
+
+
 def schema_of(path: str) -> pa.Schema:
     """Read the columns of a Parquet file, with their types.
 

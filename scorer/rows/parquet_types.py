@@ -38,8 +38,7 @@ class TypedFile:
         leaves = [self._file.schema.column(number) for number in range(len(self._file.schema))]
         times = [leaf.physical_type == "INT96" for leaf in leaves]
         if any(times):
-            unit, self.unfit = _int96_unit(stream, _fields_with(self._file.schema_arrow, times))
-            self._file = open_parquet(stream, unit)
+            self._file, self.unfit = _with_fitting_unit(stream, _fields_with(self._file.schema_arrow, times))
         self.metadata = self._file.metadata
         self.schema = self._file.schema_arrow
         enums = [leaf.logical_type.type == "ENUM" for leaf in leaves]
@@ -141,8 +140,8 @@ def _field_with_text(field: pa.Field, flags: Iterator[bool]) -> pa.Field:
     return field.with_type(_with_text(field.type, flags))
 
 
-def _int96_unit(stream: BinaryIO, columns: Sequence[str]) -> tuple[str, frozenset[str]]:
-    """Decide the unit of a file's INT96 times, and name the columns that hold one which it does not fit.
+def _with_fitting_unit(stream: BinaryIO, columns: Sequence[str]) -> tuple[pq.ParquetFile, frozenset[str]]:
+    """Open a file with the unit that its INT96 times need, and name the columns that hold one which it does not fit.
 
     All times are read in three units, and what they differ by tells: seconds hold every INT96 time but its fraction.
     """
@@ -158,7 +157,7 @@ def _int96_unit(stream: BinaryIO, columns: Sequence[str]) -> tuple[str, frozense
         except (pa.ArrowException, OSError):  # damaged or encrypted, which is an error only if it is needed
             continue
     unit = "ns" if unfit["us"] and not unfit["ns"] else "us"
-    return unit, frozenset(unfit[unit])
+    return files[unit], frozenset(unfit[unit])
 
 
 def _note_unfit(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from scorer.base.errors import ScorerError, UsageError
-from scorer.model.bundle import refuse_bundle
+from scorer.model.bundle import refuse_file_in_bundle
 from scorer.model.decision import Decision
 from scorer.rows.columns import Wanted
 from scorer.rows.dialect import DELIMITERS
@@ -117,7 +117,7 @@ def _check_place(place: str, options: ScoreOptions, inputs: Sequence[str], optio
     if is_stream(place):
         return
     if not is_address(place):
-        refuse_bundle(os.path.dirname(os.path.realpath(place)), option)
+        refuse_file_in_bundle(place, option)
     for folder in options.inputs:
         if (is_address(folder) or os.path.isdir(folder)) and lies_in(place, folder):
             raise UsageError(

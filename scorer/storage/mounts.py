@@ -24,7 +24,7 @@ def is_mount_point(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> b
     return os.fspath(path) in {_OCTAL.sub(lambda code: chr(int(code[1], 8)), point) for point in points}
 
 
-def check_replaceable(path: str | os.PathLike[str], option: str, advice: str) -> None:
+def refuse_mount_point(path: str | os.PathLike[str], option: str, advice: str) -> None:
     """Refuse a mount point, before any work is done: the complete output could not be moved there.
 
     Args:

@@ -15,7 +15,7 @@ from scorer.storage.atomic import WORK, Convert, FileDestination, LocalPlace, Pl
 from scorer.storage.compression import compress
 from scorer.storage.descriptor import descriptor_of
 from scorer.storage.digest import Content
-from scorer.storage.mounts import check_replaceable
+from scorer.storage.mounts import refuse_mount_point
 
 STDOUT = "-"
 _STDIN = "/dev/stdin"
@@ -336,7 +336,7 @@ def _check_place(path: str, place: Path, inputs: list[str], option: str) -> None
     if is_stream(path):
         return
     stdout = f", or to stdout: {option} - > {path}" if option == "--output" else ""
-    check_replaceable(path, option, f"or write to another file{stdout}")
+    refuse_mount_point(path, option, f"or write to another file{stdout}")
     if not os.access(place.parent, os.W_OK | os.X_OK):
         raise ScorerError(f"the folder {place.parent} of {option} {path} is not writable.")
     if not os.access(place.parent, os.R_OK):
