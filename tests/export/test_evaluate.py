@@ -373,6 +373,15 @@ def test_a_bundle_keeps_its_own_figures(evaluate, bundle, tmp_path):
     assert contents(bundle.path) == before
 
 
+def test_no_errors_are_written_into_a_bundle_through_a_link(evaluate, bundle, tmp_path):
+    (tmp_path / "link").symlink_to(bundle.path)
+    (tmp_path / "errors.jsonl").symlink_to(bundle.path / "errors.jsonl")
+    for place in (tmp_path / "link" / "errors.jsonl", tmp_path / "errors.jsonl"):
+        result = evaluate("--errors", place)
+        assert (result.code, "is a bundle, which never changes" in result.err) == (2, True), result.err
+    assert not (bundle.path / "errors.jsonl").exists()
+
+
 def test_figures_and_errors_are_different_files(evaluate, tmp_path):
     (tmp_path / "f").mkdir()
     result = evaluate("-o", tmp_path / "f", "--errors", tmp_path / "f" / "evaluation.json")
