@@ -7,7 +7,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 import torch
-from factories import MAX_LENGTH, WINDOW, Result, make_bundle, tiny_model, tiny_tokenizer
+from factories import MAX_LENGTH, WINDOW, Result, make_bundle, tiny_model, tiny_tokenizer, with_cascade
 
 from export.encoder.load import FrozenEncoder, load_encoder
 from scorer.base.messages import write_json
@@ -58,6 +58,19 @@ def bundle_of_three(tmp_path_factory: pytest.TempPathFactory, encoder: Callable[
     """A bundle of three labels, fp32."""
     folder = tmp_path_factory.mktemp("bundles") / "three"
     return make_bundle(encoder("bert"), folder, ("bad", "good", "mixed"), pooling="mean", precisions=("fp32",))
+
+
+@pytest.fixture(scope="session")
+def staged_bundle(tmp_path_factory: pytest.TempPathFactory, encoder: Callable[[str], FrozenEncoder]) -> Bundle:
+    """A bundle of two labels with all precisions, whose wide part decides some half of the texts alone."""
+    return with_cascade(encoder("bert"), tmp_path_factory.mktemp("bundles") / "staged", ("negative", "positive"))
+
+
+@pytest.fixture(scope="session")
+def staged_bundle_of_three(tmp_path_factory: pytest.TempPathFactory, encoder: Callable[[str], FrozenEncoder]) -> Bundle:
+    """The same with three labels, fp32."""
+    folder = tmp_path_factory.mktemp("bundles") / "staged-three"
+    return with_cascade(encoder("bert"), folder, ("bad", "good", "mixed"), precisions=("fp32",))
 
 
 @pytest.fixture(autouse=True)

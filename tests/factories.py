@@ -5,8 +5,9 @@ import random
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tokenizers
@@ -14,12 +15,16 @@ import torch
 import transformers
 from tokenizers import models, normalizers, pre_tokenizers, processors
 
-from export.classifier.settings import HeadSettings
+from export.bundle.bundle import load_classifier
+from export.classifier.settings import CascadeSettings, HeadSettings, WideSettings
 from export.data import Dataset, Split
 from export.encoder.load import FrozenEncoder
+from export.training.cascade import with_margin
 from export.training.settings import PRECISIONS, FitSettings, Settings
 from export.training.train import train
-from scorer.model.bundle import SUMS, Bundle, format_sums, parse_sums
+from scorer.engine.cascade import Cascade
+from scorer.model.bundle import MANIFEST, SUMS, Bundle, format_sums, load_bundle, parse_sums
+from scorer.model.scorer import Scorer
 
 ROOT = Path(__file__).parents[1]
 """The checkout."""
@@ -178,6 +183,27 @@ def make_bundle(
         quiet=True,
     )
     return train(dataset, encoder, settings, lambda line: None)
+
+
+def with_cascade(
+    encoder: FrozenEncoder, folder: Path, labels: Sequence[str], share: float = 0.5, **more: Any
+) -> Bundle:
+    """Train a bundle with a cascade, then move its limits so that it decides a share of other such texts."""
+    settings = CascadeSettings(loss=5.0, ece=1.0, least_texts=20)
+    bundle = make_bundle(encoder, folder, labels, wide=WideSettings(pairs=512), cascade=settings, **more)
+    scorer = Scorer(bundle, provider="cpu")
+    cascade, classifier = scorer.cascade, load_classifier(bundle)
+    sums = classifier.wide.sums(scorer.tokenizer.encode(reviews(300, len(labels), 3).texts).ids)
+    margin = float(np.quantile(cascade.margins(sums), 1 - share))
+    return with_limits(bundle, with_margin(cascade, margin))
+
+
+def with_limits(bundle: Bundle, cascade: Cascade) -> Bundle:
+    """Give a bundle on disk another cascade."""
+    manifest = replace(bundle.manifest, cascade=cascade)
+    (bundle.path / MANIFEST).write_bytes(manifest.to_json())
+    list_again(bundle.path)
+    return load_bundle(bundle.path)
 
 
 @dataclass

@@ -11,11 +11,11 @@ from export.bundle.place import check_free
 from export.classifier.classifier import Classifier
 from export.classifier.head import LinearHead
 from export.classifier.truncation import Cut
-from export.classifier.wide import Keys, Wide
+from export.classifier.wide import Wide
 from export.errors import ExportError
-from export.graph.weights_file import constant
-from export.graph.wide import TABLE
+from scorer.engine.wide import TABLE, Keys
 from scorer.model.bundle import HEAD, MANIFEST, SUMS, TOKENIZER, Bundle, format_sums
+from scorer.model.graph_check import initializer
 from scorer.model.manifest import Manifest
 from scorer.storage.atomic import cannot_be_written, publish_folder
 
@@ -81,11 +81,13 @@ def load_classifier(bundle: Bundle) -> Classifier:
     cut = Cut(manifest.max_length, manifest.head["cut_head"]) if "cut_head" in manifest.head else None
     wide = None
     if "wide_pairs" in manifest.head:
-        precision, pairs = next(iter(manifest.precisions)), manifest.head["wide_pairs"]
-        weight = constant(bundle.graph(precision), bundle.external(precision), TABLE)[:-1]
+        own, pairs = manifest.wide, manifest.head["wide_pairs"]
+        file = own.file if own is not None else next(iter(manifest.precisions.values())).file
+        weight = initializer(bundle.files[file], bundle.beside(file), TABLE)[:-1]
         wide = Wide(Keys(len(weight) - pairs, pairs), weight)
     queries = {int(name.removeprefix(_QUERIES)): found for name, found in tensors.items() if name.startswith(_QUERIES)}
-    return Classifier(LinearHead(tensors["weight"], tensors["bias"]), manifest.pooling, cut, wide, queries)
+    head = LinearHead(tensors["weight"], tensors["bias"])
+    return Classifier(head, manifest.pooling, cut, wide, queries, manifest.cascade)
 
 
 def library_versions() -> dict[str, str]:

@@ -7,7 +7,8 @@ import onnx
 
 from export.classifier.classifier import Classifier
 from export.graph.classifier import graph_logits
-from scorer.model.manifest import GoldenRow
+from export.graph.wide import wide_graph
+from scorer.model.manifest import WIDE, GoldenRow
 from scorer.model.tokenizer import Tokenizer
 
 TEXTS = (
@@ -35,14 +36,21 @@ _LONGEST = 10_000  # characters, as a manifest has them at most
 def golden_rows(
     graphs: Mapping[str, onnx.ModelProto], tokenizer: Tokenizer, classifier: Classifier
 ) -> tuple[GoldenRow, ...]:
-    """Score the golden texts with each precision's graph, as the scorer will on CPU."""
+    """Score the golden texts with each precision's graph, as the scorer will on CPU with every text through the encoder.
+
+    Where the wide part is a graph of its own, its exact sums stand beside them.
+    """
     texts = [*TEXTS]
     if classifier.cut is not None:
         texts.append(_longer_than(classifier.cut.length, tokenizer))
     ids = tokenizer.encode(texts).ids
     logits = {precision: graph_logits(graph, ids) for precision, graph in graphs.items()}
+    if classifier.wide_apart is not None:
+        side = graph_logits(wide_graph(classifier.wide_apart), ids)
+        logits = {precision: deep + side for precision, deep in logits.items()}
+        logits[WIDE] = classifier.wide_apart.sums(ids)
     return tuple(
-        GoldenRow(text, {precision: tuple(map(float, logits[precision][row])) for precision in graphs})
+        GoldenRow(text, {stage: tuple(map(float, found[row])) for stage, found in logits.items()})
         for row, text in enumerate(texts)
     )
 
@@ -64,7 +72,7 @@ def tolerances_of(golden: Sequence[GoldenRow], tokenizer: Tokenizer, classifier:
     ids = tokenizer.encode([row.text for row in golden]).ids
     wide = 0 if classifier.wide is None else classifier.wide.logits(ids)
     found = {}
-    for precision in golden[0].logits:
+    for precision in golden[0].logits.keys() - {WIDE}:
         largest = np.abs(np.array([row.logits[precision] for row in golden]) - wide).max()
         share = _SHARES.get(precision)
         found[precision] = _FP32_TOLERANCE if share is None else round(share * max(1.0, float(largest)), 4)

@@ -9,7 +9,7 @@ from export.bundle.bundle import load_classifier
 from export.classifier.head import predict
 from export.encoder.load import FrozenEncoder
 from export.errors import ExportError, ParityError
-from export.graph.parity import LEAST_AGREEMENT, TOLERANCE, Parity, compare, is_too_low, torch_logits
+from export.graph.parity import LEAST_AGREEMENT, TOLERANCE, Parity, compare, compare_wide, is_too_low, torch_logits
 from scorer.engine.batches import pad
 from scorer.engine.row_engine import RowEngine
 from scorer.engine.runtime import open_session
@@ -58,11 +58,16 @@ def check_bundle(
     parity = None
     longest = encoder.positions if classifier.cut is None else manifest.tokens_kept
     if "fp32" in sessions:
-        parity = compare(sessions["fp32"], encoder, classifier, rows, longest=longest)
+        parity = compare(sessions["fp32"], encoder, classifier.encoders_part, rows, longest=longest)
+    side: np.ndarray | np.float32 = np.float32(0)
+    if manifest.wide is not None and classifier.wide_apart is not None:
+        graph = open_session(bundle.files[manifest.wide.file], "cpu", external=bundle.beside(manifest.wide.file))
+        compare_wide(graph, classifier.wide_apart, rows, longest=longest)
+        side = RowEngine(graph, threads).logits(rows)
     expected = np.concatenate([torch_logits(encoder, classifier, *pad([row])) for row in rows])
     found = []
     for precision, session in sessions.items():
-        logits = RowEngine(session, threads).logits(rows)
+        logits = RowEngine(session, threads).logits(rows) + side
         distance = np.abs(logits - expected)
         same = float(np.mean(predict(logits) == predict(expected)))
         found.append(Agreement(precision, float(distance.max()), float(distance.mean()), same))

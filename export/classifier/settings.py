@@ -41,3 +41,18 @@ class WideSettings:
 
     pairs: int = 1 << 20
     l2: tuple[float, ...] = (0.001, 0.0003, 0.0001)
+
+
+@dataclass(frozen=True)
+class CascadeSettings:
+    """Settings of the choice of a cascade's limits.
+
+    Attributes:
+        loss: points of accuracy on held-out texts that it may cost.
+        ece: by how much it may raise the calibration error on them.
+        least_texts: held-out texts without which nothing is chosen.
+    """
+
+    loss: float = 0.05
+    ece: float = 0.005
+    least_texts: int = 2_000

@@ -8,7 +8,7 @@ Each different piece or pair counts once, however often it is there: on texts ab
 that is worth two points of accuracy (docs/ACCURACY.md).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,43 +18,22 @@ from sklearn.linear_model import LogisticRegression
 
 from export.classifier.head import Step, loss, predict
 from export.classifier.settings import WideSettings
-
-MULTIPLIER = 2_654_435_761
-"""Of the pairs' hash: Knuth's, the prime next to 2^32 times the golden ratio; no sum passes 2^63."""
-
+from scorer.engine.wide import Keys, exact_sums
 
 Texts = tuple[Sequence[np.ndarray], np.ndarray]
 """Token ids, (sequence,) each, and labels int64 (texts,)."""
 
 
-@dataclass(frozen=True)
-class Keys:
-    """Which weights a text takes.
+def key_matrix(keys: Keys, rows: Sequence[np.ndarray]) -> scipy.sparse.csr_matrix:
+    """float32 (texts, keys): 1 where a text has one.
 
-    Attributes:
-        pieces: of the vocabulary.
-        pairs: weights that the pairs share.
+    Args:
+        keys: which weights a text takes.
+        rows: token ids, (sequence,) each, at least one text.
     """
-
-    pieces: int
-    pairs: int
-
-    @property
-    def count(self) -> int:
-        return self.pieces + self.pairs
-
-    def of(self, ids: np.ndarray) -> np.ndarray:
-        """The different numbers, sorted, of a text's pieces and of its pairs; ids (sequence,)."""
-        pairs = self.pieces + (ids[:-1] * MULTIPLIER + ids[1:]) % self.pairs
-        return np.unique(np.concatenate([ids, pairs]))
-
-    def matrix(self, rows: Iterable[np.ndarray]) -> scipy.sparse.csr_matrix:
-        """float32 (texts, count): 1 where a text has it."""
-        keys = [self.of(ids) for ids in rows]
-        ends = np.cumsum([0, *map(len, keys)])
-        columns = np.concatenate(keys) if keys else np.empty(0, dtype=np.int64)
-        ones = np.ones(len(columns), dtype=np.float32)
-        return scipy.sparse.csr_matrix((ones, columns, ends), shape=(len(keys), self.count))
+    numbers, begins = keys.of(rows)
+    ones = np.ones(len(numbers), dtype=np.float32)
+    return scipy.sparse.csr_matrix((ones, numbers, [*begins, len(numbers)]), shape=(len(rows), keys.count))
 
 
 @dataclass(frozen=True)
@@ -71,8 +50,11 @@ class Wide:
 
     def logits(self, rows: Sequence[np.ndarray]) -> np.ndarray:
         """float32 (texts, logits) of token ids, (sequence,) each."""
-        floats = self.weight.astype(np.float32)
-        return np.stack([floats[self.keys.of(ids)].sum(axis=0) for ids in rows])
+        return self.sums(rows).astype(np.float32)
+
+    def sums(self, rows: Sequence[np.ndarray]) -> np.ndarray:
+        """The same exactly, float64; see `scorer.engine.wide.exact_sums`."""
+        return exact_sums(self.keys, self.weight.astype(np.float64), rows)
 
 
 @dataclass(frozen=True)
@@ -95,7 +77,7 @@ class WideTraining:
 
     def logits(self, rows: Sequence[np.ndarray]) -> np.ndarray:
         """float32 (texts, logits) of token ids, (sequence,) each."""
-        return np.asarray(self.keys.matrix(rows) @ self.weight + self.bias, dtype=np.float32)
+        return np.asarray(key_matrix(self.keys, rows) @ self.weight + self.bias, dtype=np.float32)
 
     def wide(self, share: float) -> Wide:
         """The wide part with so much weight, without its bias, which belongs into the head's."""
@@ -103,7 +85,7 @@ class WideTraining:
 
     def on(self, texts: Texts) -> "WideTraining":
         """Trained on other texts, with the penalty that was taken."""
-        weight, bias = _regression(self.keys.matrix(texts[0]), texts[1], self.weight.shape[1], self.best.number)
+        weight, bias = _regression(key_matrix(self.keys, texts[0]), texts[1], self.weight.shape[1], self.best.number)
         return replace(self, weight=weight, bias=bias)
 
 
@@ -123,7 +105,7 @@ def train_wide(
         settings: how.
     """
     keys = Keys(pieces, settings.pairs)
-    matrix, held_out = keys.matrix(train[0]), keys.matrix(validation[0])
+    matrix, held_out = key_matrix(keys, train[0]), key_matrix(keys, validation[0])
     steps: list[Step] = []
     best: tuple[Step, np.ndarray, np.ndarray] | None = None
     for l2 in settings.l2:

@@ -1,13 +1,14 @@
 """Scoring labelled texts with a bundle, through the engine that will really score, and what comes of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 
 from export.data import Row, Split, make_split, refuse_empty, sort_labels
 from export.errors import DatasetError
+from export.evaluation.cascade import StagedTexts
 from export.evaluation.metrics import Metrics, losses, metrics, predictions
 from scorer.base.progress import Progress
 from scorer.model.decision import scores
@@ -31,6 +32,7 @@ class Scored:
         lengths: tokens that were fed, int64 (texts,).
         truncated: whether there were more, bool (texts,).
         unknown: share of the tokens that stand for what the vocabulary lacks, float64 (texts,).
+        stages: what each stage of the bundle's cascade says, if it has one.
     """
 
     split: Split
@@ -38,6 +40,7 @@ class Scored:
     lengths: np.ndarray
     truncated: np.ndarray
     unknown: np.ndarray
+    stages: StagedTexts | None = None
 
     @property
     def predicted(self) -> np.ndarray:
@@ -47,6 +50,11 @@ class Scored:
     @property
     def metrics(self) -> Metrics:
         return metrics(self.probabilities, self.split.labels)
+
+    @property
+    def without_cascade(self) -> "Scored":
+        """The same texts, every one of them through the encoder."""
+        return self if self.stages is None else replace(self, probabilities=self.stages.whole, stages=None)
 
 
 @dataclass(frozen=True)
@@ -63,30 +71,39 @@ class Group:
 
 
 def score_split(scorer: Scorer, split: Split, *, quiet: bool = False) -> Scored:
-    """Score labelled texts with a bundle.
+    """Score labelled texts with a bundle, with its cascade and without.
 
     Args:
-        scorer: the bundle, ready to score.
+        scorer: the bundle, ready to score every text with the encoder (``cascade=False``): what the cascade makes of a
+            text can be told from that, and not the other way round.
         split: texts, and numbers into ``scorer.labels``.
         quiet: show no progress.
 
     Raises:
         DatasetError: a text has no token.
     """
-    probabilities, lengths, truncated, unknown = [], [], [], []
+    whole, wide, early, lengths, truncated, unknown = [], [], [], [], [], []
     with Progress(f"evaluating {scorer.choice.precision}", len(split), quiet=quiet) as progress:
         progress.show(0, "")
         for start in range(0, len(split), _WINDOW):
             tokens = scorer.tokenizer.encode(split.texts[start : start + _WINDOW])
             refuse_empty(split, [False] * start + tokens.empty)
-            probabilities.append(scorer.score_tokens(tokens).probabilities)
+            whole.append(scorer.score_tokens(tokens).probabilities)
+            if scorer.manifest.cascade is not None:
+                alone = scorer.wide_alone(tokens)
+                wide.append(alone.probabilities)
+                early.append(alone.early)
             lengths += [len(ids) for ids in tokens.ids]
             truncated += tokens.truncated
             unknown += [unknown_share(ids, scorer.tokenizer.unknown_id) for ids in tokens.ids]
             progress.show(len(lengths), f"{len(lengths):,} texts")
-    return Scored(
-        split, np.concatenate(probabilities), np.array(lengths), np.array(truncated, dtype=bool), np.array(unknown)
-    )
+    found = np.concatenate(whole)
+    stages = None
+    if wide:
+        read = np.minimum(lengths, scorer.manifest.max_length)
+        stages = StagedTexts(split.labels, found, np.concatenate(wide), np.concatenate(early), read)
+        found = stages.staged
+    return Scored(split, found, np.array(lengths), np.array(truncated, dtype=bool), np.array(unknown), stages)
 
 
 def by_length(scored: Scored, max_length: int) -> list[Group]:
@@ -157,8 +174,10 @@ def reference(scored: Scored) -> Reference:
     Args:
         scored: the test texts.
     """
+    whole = None if scored.stages is None else _histogram(scores(scored.stages.whole), SCORE_EDGES)
     return Reference(
         len(scored.lengths),
+        score_without_cascade=whole,
         score=_histogram(scores(scored.probabilities), SCORE_EDGES),
         tokens=_histogram(scored.lengths, TOKEN_EDGES),
         unknown=_histogram(scored.unknown, UNKNOWN_EDGES),

@@ -14,6 +14,7 @@ matplotlib.rcParams["text.parse_math"] = False  # a label may have a dollar sign
 from matplotlib import pyplot
 from matplotlib.figure import Figure
 
+from export.evaluation.cascade import StagedTexts
 from export.evaluation.evaluate import Group
 from export.evaluation.metrics import Bin, calibration_error
 from export.evaluation.outputs import SOFTWARE
@@ -69,6 +70,19 @@ def accuracy_bars(title: str, groups: Sequence[Group]) -> bytes:
     axes.barh(names, accuracies, xerr=distances, color="tab:blue", alpha=0.7, capsize=3)
     axes.set(title=textwrap.fill(title, _WRAPPED), xlabel="accuracy", xlim=(max(0.0, float(intervals.min()) - 0.05), 1))
     axes.invert_yaxis()
+    return _png(figure)
+
+
+def cascade_curve(stages: StagedTexts) -> bytes:
+    """Accuracy by the share of the encoder's tokens that a cascade saves, its own limits marked; a PNG."""
+    figure, axes = pyplot.subplots(figsize=(6, 3.6), layout="constrained")
+    points, chosen = stages.curve(), stages.chosen
+    axes.plot([at.tokens for at in points], [at.accuracy for at in points], marker="o", label="other limits")
+    axes.axhline(stages.without.accuracy, color="grey", linestyle=":", label="every text through the encoder")
+    rate = "" if chosen.tokens == 1 else f", {chosen.rate:.1f} times the texts"
+    axes.plot(chosen.tokens, chosen.accuracy, marker="*", markersize=14, linestyle="", label=f"the cascade's{rate}")
+    axes.set(xlabel="share of the encoder's tokens saved", ylabel="accuracy", title="The cascade, test texts")
+    axes.legend()
     return _png(figure)
 
 

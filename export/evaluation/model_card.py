@@ -5,6 +5,7 @@ from typing import Any
 
 from export.encoder.vectors import is_trained
 from export.evaluation import baseline
+from export.evaluation.cascade_card import cascade_parts
 from export.evaluation.evaluate import Scored, by_group
 from export.evaluation.outputs import CONFUSION_FIGURE, LOSS_FIGURE, RELIABILITY_FIGURE
 from scorer.model.manifest import Manifest
@@ -26,6 +27,7 @@ def model_card(manifest: Manifest, probes: Scored | None, notes: str) -> bytes:
         *_accuracy(manifest),
         *_calibration(manifest),
         *_groups(manifest),
+        *(part if isinstance(part, str) else table(*part) for part in cascade_parts(manifest)),
         *(_probes(probes, manifest.labels) if probes else ()),
         "## How it was made",
         *_making(manifest),
@@ -49,8 +51,11 @@ def _introduction(manifest: Manifest) -> str:
 def _accuracy(manifest: Manifest) -> Iterator[str]:
     metrics = manifest.metrics
     test = metrics["test"]
-    scored = metrics["precisions"]
-    rows = [(f"{precision}, as scored on CPU", found) for precision, found in sorted(scored.items())]
+    scored, cascade = metrics["precisions"], metrics.get("cascade")
+    how = "every text through the encoder" if cascade else "as scored on CPU"
+    rows = [(f"{precision}, {how}", found) for precision, found in sorted(scored.items())]
+    if cascade:
+        rows.insert(0, (f"{next(iter(scored))} with the cascade, as scored on CPU", cascade["test"]))
     rows += [("fp32, PyTorch", test)]
     if "baseline" in metrics:
         rows.append((f"for comparison: {baseline.NAME}", metrics["baseline"]))
@@ -182,6 +187,11 @@ def _checks(manifest: Manifest) -> Iterator[str]:
         yield (
             f"fp16, for CUDA, emulated on a CPU: over {half['rows']:,} texts the biggest difference of a probability from "
             f"float32 with the same weights was {half['difference']:.1e}, the mean one {half['mean']:.1e}."
+        )
+    if manifest.cascade is not None:
+        yield (
+            "All of that is with every text through the encoder. The wide part's own graph is held to its exact sums, by which "
+            "the cascade decides; golden rows check both stages before each run."
         )
 
 

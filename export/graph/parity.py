@@ -1,7 +1,8 @@
 """The parity gate: the exported graph against the PyTorch model, on real texts, at shapes other than the traced one."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle, islice
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 
 from export.classifier.classifier import Classifier
 from export.classifier.head import predict
+from export.classifier.wide import Wide
 from export.encoder.load import FrozenEncoder
 from export.encoder.pooling import pooled
 from export.errors import ParityError
@@ -68,9 +70,16 @@ class HalfParity:
         return self.difference <= HALF_TOLERANCE  # a NaN does not
 
 
-def compare_half(half: Half, rows: Sequence[np.ndarray]) -> HalfParity:
-    """Compare the float16 graph with float32 on token rows."""
-    found, exact = half_logits(half.graph, rows), graph_logits(half.exact, rows)
+def compare_half(half: Half, rows: Sequence[np.ndarray], wide: Wide | None = None) -> HalfParity:
+    """Compare the float16 graph with float32 on token rows.
+
+    Args:
+        half: both graphs.
+        rows: token ids, (sequence,) each.
+        wide: the wide part, where it is not in the graphs: probabilities are those of the sum.
+    """
+    side = np.float32(0) if wide is None else wide.logits(rows)
+    found, exact = half_logits(half.graph, rows) + side, graph_logits(half.exact, rows) + side
     distance = np.abs(probabilities(found) - probabilities(exact))
     same = float(np.mean(predict(found) == predict(exact)))
     return HalfParity(len(rows), float(distance.max()), float(distance.mean()), same)
@@ -95,12 +104,17 @@ def torch_logits(
 
     (batch, sequence), twice -> float32 (batch, logits)
     """
-    rows = [ids[mask == 1] for ids, mask in zip(input_ids, attention_mask, strict=True)]
+    rows = _rows(input_ids, attention_mask)
     ids, mask = map(torch.from_numpy, pad([classifier.encoder_reads(row) for row in rows]))
     with torch.inference_mode():
         layers = encoder.model(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states[1:]
         logits = classifier.head.logits(pooled(layers, mask, classifier.pooling, classifier.queries).numpy())
     return logits if classifier.wide is None else logits + classifier.wide.logits(rows)
+
+
+def _rows(input_ids: np.ndarray, attention_mask: np.ndarray) -> list[np.ndarray]:
+    """Token ids of a batch without its padding, (sequence,) each."""
+    return [ids[mask == 1] for ids, mask in zip(input_ids, attention_mask, strict=True)]
 
 
 def compare(
@@ -124,15 +138,46 @@ def compare(
     Raises:
         ParityError: a logit differs by more, or is not a number.
     """
+    expected = partial(torch_logits, encoder, classifier)
+    return _compare(session, expected, rows, "the exported graph", longest=longest, tolerance=tolerance)
+
+
+def compare_wide(session: Session, wide: Wide, rows: Sequence[np.ndarray], *, longest: int) -> Parity:
+    """Compare the wide part's own graph with its exact sums, on the same batches as `compare`.
+
+    Args:
+        session: of the graph.
+        wide: the wide part.
+        rows, longest: as for `compare`.
+
+    Raises:
+        ParityError: a logit differs by more than `TOLERANCE`, or is not a number.
+    """
+
+    def expected(input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
+        return wide.logits(_rows(input_ids, attention_mask))
+
+    return _compare(session, expected, rows, "the wide part's graph", longest=longest, tolerance=TOLERANCE)
+
+
+def _compare(
+    session: Session,
+    expected_of: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    rows: Sequence[np.ndarray],
+    what: str,
+    *,
+    longest: int,
+    tolerance: float,
+) -> Parity:
     shapes, biggest, count = [], 0.0, 0
     for input_ids, attention_mask in batches(rows, longest):
-        expected = torch_logits(encoder, classifier, input_ids, attention_mask)
+        expected = expected_of(input_ids, attention_mask)
         found = session.run(["logits"], {"input_ids": input_ids, "attention_mask": attention_mask})[0]
         difference = float(np.abs(found - expected).max())
         shapes.append(input_ids.shape)
         if not difference <= tolerance:  # a NaN is no pass
             raise ParityError(
-                f"the exported graph differs from PyTorch by {difference:.2g} in a logit at the shape {input_ids.shape}; "
+                f"{what} differs from PyTorch by {difference:.2g} in a logit at the shape {input_ids.shape}; "
                 f"{tolerance} is allowed. No bundle was written."
             )
         biggest, count = max(biggest, difference), count + len(input_ids)

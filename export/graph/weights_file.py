@@ -5,9 +5,10 @@ So a bundle holds the weights once, whatever it can compute them in.
 
 from collections.abc import Mapping
 
-import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto
+
+from scorer.model.manifest import WIDE
 
 # Constants below this stay in the graph, where they can be read.
 _LARGE = 1024
@@ -65,35 +66,17 @@ class WeightsFile:
         return same_rows and held.raw_data.startswith(tensor.raw_data)
 
 
-def constant(graph: bytes, files: Mapping[str, bytes], name: str) -> np.ndarray:
-    """A constant of a graph, be it in the graph or in a file beside it.
-
-    Args:
-        graph: an ONNX file.
-        files: those that it reads, by name.
-        name: of the constant.
-
-    Raises:
-        KeyError: there is none of that name.
-    """
-    tensors = {tensor.name: tensor for tensor in onnx.load_from_string(graph).graph.initializer}
-    tensor = tensors[name]
-    where = {entry.key: entry.value for entry in tensor.external_data}
-    data = tensor.raw_data
-    if where:
-        begin = int(where["offset"])
-        data = files[where["location"]][begin : begin + int(where["length"])]
-    return np.frombuffer(data, helper.tensor_dtype_to_np_dtype(tensor.data_type)).reshape(tensor.dims)
-
-
-def with_weights_files(graphs: Mapping[str, onnx.ModelProto]) -> tuple[dict[str, bytes], dict[str, bytes]]:
+def with_weights_files(
+    graphs: Mapping[str, onnx.ModelProto], wide: onnx.ModelProto | None = None
+) -> tuple[dict[str, bytes], dict[str, bytes]]:
     """The graphs of a bundle, their weights beside them.
 
     Args:
         graphs: by precision. fp16 reads the weights of fp32, or of int8 where there is no fp32.
+        wide: the wide part's graph, which reads the same file as fp16 does; or None.
 
     Returns:
-        the graphs by precision, and the files that they read, by name.
+        the graphs by precision, the wide part's as `scorer.model.manifest.WIDE`, and the files that they read, by name.
     """
     files = {precision: WeightsFile(f"weights.{precision}.bin") for precision in graphs if precision != "fp16"}
     if not files:
@@ -102,4 +85,7 @@ def with_weights_files(graphs: Mapping[str, onnx.ModelProto]) -> tuple[dict[str,
     for precision in sorted(graphs, key=lambda precision: precision == "fp16"):  # last, for it only reads
         file = files.get(precision) or files.get("fp32") or files["int8"]
         written[precision] = file.add(graphs[precision]).SerializeToString()
+    if wide is not None:
+        file = files.get("fp32") or files.get("int8") or files["fp16"]
+        written[WIDE] = file.add(wide).SerializeToString()
     return written, {file.name: file.data for file in files.values()}

@@ -1,16 +1,26 @@
 """The wide part in a graph; see `export.classifier.wide`."""
 
 import numpy as np
+import onnx
 from onnx import TensorProto
 
-from export.classifier.wide import MULTIPLIER, Wide
+from export.classifier.wide import Wide
 from export.graph.writer import GraphWriter
-
-TABLE = "wide.weight"
-"""The constant of a graph that holds the weights, and one more that is 0."""
+from scorer.engine.wide import MULTIPLIER, TABLE
 
 
-def write_wide(writer: GraphWriter, wide: Wide) -> str:
+def wide_graph(wide: Wide) -> onnx.ModelProto:
+    """Write the wide part alone: input_ids, attention_mask -> logits (batch, logits).
+
+    Raises:
+        ExportError: the graph is malformed.
+    """
+    writer = GraphWriter()
+    write_wide(writer, wide, "logits")
+    return writer.model({"logits": ["batch", wide.weight.shape[1]]})
+
+
+def write_wide(writer: GraphWriter, wide: Wide, name: str = "wide.logits") -> str:
     """The wide part's logits of input_ids (batch, sequence): float32 (batch, logits).
 
     Sorted, equal numbers are neighbours, and all but one of them can be left out. Where there is padding stands a
@@ -48,4 +58,4 @@ def write_wide(writer: GraphWriter, wide: Wide) -> str:
     table = np.concatenate([wide.weight, np.zeros((1, wide.weight.shape[1]), dtype=np.float16)])
     weights = writer.node("Gather", writer.constant(TABLE, table), counted, axis=0, name="wide.weights")
     weights = writer.node("Cast", weights, to=TensorProto.FLOAT, name="wide.floats")  # (batch, numbers, logits)
-    return writer.node("ReduceSum", weights, one, keepdims=0, name="wide.logits")
+    return writer.node("ReduceSum", weights, one, keepdims=0, name=name)

@@ -14,6 +14,7 @@ from export.data import Dataset
 from export.encoder.load import FrozenEncoder
 from export.encoder.vectors import NO_QUERIES, Queries, is_trained, vectors
 from export.evaluation.metrics import calibration_error, reliability
+from export.training.cascade import CascadeChoice, HeldOut, choose_cascade, told
 from export.training.features import Features, extract
 from export.training.finetune import Tuned, tune
 from export.training.holdout import Divided, divide
@@ -38,6 +39,7 @@ class Fit:
         validation: accuracy on the validation texts, of each part alone and of the whole, by name.
         poolings: validation accuracy of other poolings of a frozen encoder, for comparison.
         calibration: calibration error and loss of the validation texts, before and after.
+        cascade: choice of the cascade, if there is one.
         train_rows, validation_rows: rows of the training split.
     """
 
@@ -51,6 +53,7 @@ class Fit:
     calibration: Mapping[str, float]
     train_rows: np.ndarray
     validation_rows: np.ndarray
+    cascade: CascadeChoice | None = None
 
     def calibrated(self, logits: np.ndarray) -> np.ndarray:
         """Return probabilities (texts, labels) of logits (texts, logits), at the classifier's temperature."""
@@ -82,15 +85,17 @@ def fit(dataset: Dataset, encoder: FrozenEncoder, ids: Sequence[np.ndarray], set
     whole = stacked.logits(logits, side)
     accuracies = _accuracies(logits, side, whole, truth)
     say("validation accuracy: " + ", ".join(f"{name} {share:.2%}" for name, share in accuracies.items()))
+    cascade = None if wide is None else _cascade(wide, stacked, whole, texts, settings, say)
     if wide is not None:
         # All choices are made: rare words and pairs of the validation texts need not be lost.
         wide = wide.on(texts.every)
     head, kept = stacked.parts(deep.training.head, wide)
-    classifier = Classifier(head, settings.pooling, settings.cut, kept, deep.tuned.queries)
+    limits = None if cascade is None else cascade.cascade
+    classifier = Classifier(head, settings.pooling, settings.cut, kept, deep.tuned.queries, limits)
     calibration = _calibration(whole, stacked.temperature, truth, say)
     return Fit(
         deep.tuned.encoder, classifier, stacked, deep.training, wide, accuracies, deep.poolings, calibration,
-        texts.train_rows, texts.validation_rows,
+        texts.train_rows, texts.validation_rows, cascade,
     )  # fmt: skip
 
 
@@ -200,6 +205,18 @@ def _wide(encoder: FrozenEncoder, texts: Divided, settings: FitSettings, say: Sa
     )
     say(f"wide part: L2 {training.best.number:g}, validation accuracy {training.best.validation_accuracy:.2%}")
     return training
+
+
+def _cascade(
+    wide: WideTraining, stacked: Stack, whole: np.ndarray, texts: Divided, settings: FitSettings, say: Say
+) -> CascadeChoice | None:
+    """Choose a cascade on the validation texts, which neither part has seen yet."""
+    if settings.cascade is None:
+        return None
+    ids, truth = texts.validation
+    read = [len(one) for one in texts.shortened(settings.cut).validation[0]]
+    held_out = HeldOut(whole, wide.wide(stacked.share).sums(ids), truth, np.array(read), stacked.temperature)
+    return told(choose_cascade(held_out, settings.cascade), say)
 
 
 def _say_steps(training: Training, say: Say) -> None:

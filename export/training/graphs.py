@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
+from export.classifier.wide import Wide
 from export.encoder.weights import encoder_weights
 from export.errors import ExportError
 from export.graph.fp16 import Half, to_half
 from export.graph.fp32 import to_float32
 from export.graph.int8 import CALIBRATION_ROWS, to_int8
-from export.graph.parity import HALF_TOLERANCE, HalfParity, Parity, compare, compare_half
+from export.graph.parity import HALF_TOLERANCE, HalfParity, Parity, compare, compare_half, compare_wide
+from export.graph.wide import wide_graph
 from export.graph.writer import graph_bytes
 from export.training.fit import Fit
 from export.training.run import Run
@@ -26,11 +28,15 @@ class Exported:
         graphs: graphs by precision, in the order of the settings.
         parity: distance of fp32 from PyTorch, also if fp32 is not among the graphs.
         half: distance of fp16 from float32, if fp16 is among the graphs.
+        wide: graph of the wide part, and
+        wide_parity: its distance from PyTorch, if it is a graph of its own.
     """
 
     graphs: dict[str, onnx.ModelProto]
     parity: Parity
     half: HalfParity | None
+    wide: onnx.ModelProto | None = None
+    wide_parity: Parity | None = None
 
 
 def export_graphs(run: Run, fitted: Fit) -> Exported:
@@ -40,7 +46,7 @@ def export_graphs(run: Run, fitted: Fit) -> Exported:
         ParityError: fp32 does not compute what PyTorch computes.
         ExportError: no precision is left.
     """
-    settings, classifier = run.settings, fitted.classifier
+    settings, classifier = run.settings, fitted.classifier.encoders_part
     weights, seed, precisions = encoder_weights(fitted.encoder), settings.fit.seed, settings.precisions
     test, train = run.tokens["test"].ids, run.tokens["train"].ids
     compared = _at_random(test, np.arange(len(test)), settings.parity_rows, seed)
@@ -53,13 +59,20 @@ def export_graphs(run: Run, fitted: Fit) -> Exported:
     if "fp16" in precisions:
         # fp16 reads the weights of fp32, or of int8 in a bundle without fp32.
         half = to_half(weights, classifier, calibration, None if "fp32" in precisions else graphs.get("int8"))
-        half_parity = _compare_fp16(half, compared, run.say)
+        half_parity = _compare_fp16(half, compared, fitted.classifier.wide_apart, run.say)
         if half_parity is not None:
             graphs["fp16"] = half.graph
     chosen = {precision: graphs[precision] for precision in precisions if precision in graphs}
     if not chosen:
         raise ExportError("no precision is left. No bundle was written; add fp32 or int8 to --precisions.")
-    return Exported(chosen, parity, half_parity)
+    apart = fitted.classifier.wide_apart
+    if apart is None:
+        return Exported(chosen, parity, half_parity)
+    wide = wide_graph(apart)
+    session = open_session(graph_bytes(wide), "cpu")
+    wide_parity = compare_wide(session, apart, compared, longest=_longest(fitted))
+    run.say(f"parity of the wide part: {wide_parity.difference:.1e} over {wide_parity.rows} texts")
+    return Exported(chosen, parity, half_parity, wide, wide_parity)
 
 
 def _at_random(ids: Sequence[np.ndarray], rows: np.ndarray, most: int, seed: int) -> list[np.ndarray]:
@@ -70,19 +83,25 @@ def _at_random(ids: Sequence[np.ndarray], rows: np.ndarray, most: int, seed: int
 def _compare_fp32(
     graph: onnx.ModelProto, fitted: Fit, compared: Sequence[np.ndarray], say: Callable[[str], None]
 ) -> Parity:
-    encoder, classifier = fitted.encoder, fitted.classifier
     session = open_session(graph_bytes(graph), "cpu")
-    longest = encoder.positions if classifier.cut is None else encoder.tokenizer.max_length
-    parity = compare(session, encoder, classifier, compared, longest=longest)
+    parity = compare(session, fitted.encoder, fitted.classifier.encoders_part, compared, longest=_longest(fitted))
     say(
         f"parity: biggest difference of a logit from PyTorch {parity.difference:.1e} over {parity.rows} texts ({parity.tolerance:.0e} allowed)"
     )
     return parity
 
 
-def _compare_fp16(half: Half, compared: Sequence[np.ndarray], say: Callable[[str], None]) -> HalfParity | None:
+def _longest(fitted: Fit) -> int:
+    """Return the length of the longest sequence that the graphs can be given."""
+    encoder = fitted.encoder
+    return encoder.positions if fitted.classifier.cut is None else encoder.tokenizer.max_length
+
+
+def _compare_fp16(
+    half: Half, compared: Sequence[np.ndarray], wide: Wide | None, say: Callable[[str], None]
+) -> HalfParity | None:
     """Return the distance of fp16 from float32; None if it is too far."""
-    parity = compare_half(half, compared)
+    parity = compare_half(half, compared, wide)
     say(
         f"fp16: biggest difference of a probability from float32 with the same weights {parity.difference:.1e}, "
         f"mean {parity.mean:.1e}, over {parity.rows} texts (emulated)"

@@ -10,21 +10,23 @@ from export.classifier.classifier import Classifier
 from export.classifier.head import Step
 from export.encoder.load import FrozenEncoder
 from export.graph.weights_file import with_weights_files
+from export.training.cascade import CascadeChoice
 from export.training.fit import Fit
 from export.training.graphs import Exported
 from export.training.run import Run
 from export.training.settings import FitSettings
-from scorer.model.bundle import MANIFEST, TOKENIZER, Bundle, check_graphs
-from scorer.model.manifest import Manifest, Precision
+from scorer.model.bundle import MANIFEST, TOKENIZER, WIDE_FILE, Bundle, check_graphs
+from scorer.model.manifest import WIDE, Manifest, Precision, WideGraph
 
 
 def unpublished(run: Run, fitted: Fit, exported: Exported) -> Bundle:
     """Return the bundle in memory, so that the scorer's own engine can evaluate it before it is published."""
     output = run.settings.output
     manifest = _manifest(run, fitted, exported)
-    graphs, weights_files = with_weights_files(exported.graphs)
+    graphs, weights_files = with_weights_files(exported.graphs, exported.wide)
     files = {MANIFEST: manifest.to_json(), TOKENIZER: fitted.encoder.tokenizer_json, **weights_files}
-    files |= {manifest.precisions[precision].file: graph for precision, graph in graphs.items()}
+    names = {precision: one.file for precision, one in manifest.precisions.items()} | {WIDE: WIDE_FILE}
+    files |= {names[stage]: graph for stage, graph in graphs.items()}
     return Bundle(output, "not published yet", manifest, files, check_graphs(output, manifest, files))
 
 
@@ -64,10 +66,12 @@ def _manifest(run: Run, fitted: Fit, exported: Exported) -> Manifest:
             "texts": len(fitted.validation_rows),
             **fitted.calibration,
         },
-        training=_training(dataset.name, settings.fit),
+        training=_training(dataset.name, settings.fit, fitted.cascade is not None),
         metrics=_metrics(fitted, len(dataset.test)),
         parity=_parity(exported),
         versions=library_versions(),
+        wide=WideGraph(WIDE_FILE, classifier.wide_apart.keys.pairs) if classifier.wide_apart else None,
+        cascade=classifier.cascade,
     )
 
 
@@ -97,7 +101,7 @@ def _head(classifier: Classifier) -> dict[str, Any]:
     }
 
 
-def _training(dataset: str, settings: FitSettings) -> dict[str, Any]:
+def _training(dataset: str, settings: FitSettings, has_cascade: bool) -> dict[str, Any]:
     """Return the settings that training read, by name."""
     tune = settings.tune
     trained = {"head": settings.head.as_used()}
@@ -109,6 +113,7 @@ def _training(dataset: str, settings: FitSettings) -> dict[str, Any]:
         "validation_share": settings.validation_share,
         **trained,
         **({"wide": asdict(settings.wide)} if settings.wide else {}),
+        **({"cascade": asdict(settings.cascade)} if settings.cascade and has_cascade else {}),
     }
 
 
@@ -123,6 +128,17 @@ def _metrics(fitted: Fit, test_texts: int) -> dict[str, Any]:
         "poolings": dict(fitted.poolings),
         "head": {"by": training.by, "kept": training.best.number, "steps": _steps(training.steps)},
         **({"wide": {"kept": wide.best.number, "steps": _steps(wide.steps)}} if wide else {}),
+        **({"cascade": {"held_out": held_out_figures(fitted.cascade)}} if fitted.cascade else {}),
+    }
+
+
+def held_out_figures(choice: CascadeChoice) -> dict[str, Any]:
+    """Return the figures of the texts that a cascade was chosen on."""
+    return {
+        "texts": choice.texts,
+        "without": asdict(choice.without),
+        "with": asdict(choice.chosen),
+        "loss": asdict(choice.loss),
     }
 
 
@@ -138,4 +154,5 @@ def _parity(exported: Exported) -> dict[str, Any]:
         "rows": parity.rows,
         "batches": len(parity.shapes),
         **({"fp16": asdict(exported.half)} if exported.half else {}),
+        **({"wide": exported.wide_parity.difference} if exported.wide_parity else {}),
     }

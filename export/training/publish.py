@@ -4,10 +4,10 @@ import numpy as np
 
 from export.bundle.bundle import write_bundle
 from export.evaluation.evaluate import Scored, score_split
-from export.evaluation.figures import confusion_matrix, loss_curve, reliability_diagram
+from export.evaluation.figures import cascade_curve, confusion_matrix, loss_curve, reliability_diagram
 from export.evaluation.metrics import confusion, reliability
 from export.evaluation.model_card import model_card
-from export.evaluation.outputs import CARD, CONFUSION_FIGURE, LOSS_FIGURE, RELIABILITY_FIGURE
+from export.evaluation.outputs import CARD, CASCADE_FIGURE, CONFUSION_FIGURE, LOSS_FIGURE, RELIABILITY_FIGURE
 from export.training.fit import Fit
 from export.training.run import Run
 from export.training.scoring import scorer_on_cpu
@@ -31,6 +31,8 @@ def publish(run: Run, fitted: Fit, bundle: Bundle, logits: np.ndarray, scored: S
     graphs: dict[str, bytes] = {}
     for precision, one in manifest.precisions.items():  # the kept ones, and no other files
         graphs |= {one.file: bundle.graph(precision), **bundle.external(precision)}
+    if manifest.wide is not None:
+        graphs |= {manifest.wide.file: bundle.files[manifest.wide.file], **bundle.beside(manifest.wide.file)}
     write_bundle(
         settings.output,
         manifest=manifest,
@@ -57,6 +59,7 @@ def _pictures(run: Run, fitted: Fit, logits: np.ndarray, scored: Scored) -> dict
         LOSS_FIGURE: loss_curve(fitted.training),
         CONFUSION_FIGURE: confusion_matrix("Test split", labels, counts),
         RELIABILITY_FIGURE: reliability_diagram(calibration),
+        **({CASCADE_FIGURE: cascade_curve(scored.stages)} if scored.stages else {}),
     }
 
 

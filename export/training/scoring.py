@@ -8,6 +8,7 @@ import numpy as np
 from export.classifier.head import predict
 from export.errors import ExportError
 from export.evaluation import baseline
+from export.evaluation.cascade_figures import cascade_figures
 from export.evaluation.evaluate import Group, Scored, by_group, by_length, costliest, score_split
 from export.evaluation.metrics import Metrics, metrics
 from export.graph.parity import LEAST_AGREEMENT, is_too_low
@@ -30,8 +31,8 @@ def torch_logits(run: Run, fitted: Fit) -> np.ndarray:
 
 
 def scorer_on_cpu(bundle: Bundle) -> Scorer:
-    """Return a scorer with the precision that CPU takes; with fp16 if it takes none."""
-    return Scorer(bundle, provider="cpu", precision=bundle.manifest.providers.get("cpu", "fp16"))
+    """Return a scorer of every text through the encoder, with the precision that CPU takes, or fp16 if it takes none."""
+    return Scorer(bundle, provider="cpu", precision=bundle.manifest.providers.get("cpu", "fp16"), cascade=False)
 
 
 def score_test(run: Run, bundle: Bundle, expected: np.ndarray) -> tuple[Bundle, Scored]:
@@ -48,12 +49,13 @@ def score_test(run: Run, bundle: Bundle, expected: np.ndarray) -> tuple[Bundle, 
     scorer, dataset = scorer_on_cpu(bundle), run.dataset
     precision = scorer.choice.precision
     scored = score_split(scorer, dataset.test, quiet=run.settings.quiet)
-    agreement = float(np.mean(scored.predicted == predict(expected)))
+    whole = scored.without_cascade
+    agreement = float(np.mean(whole.predicted == predict(expected)))
     run.say(
-        f"{precision} on CPU: test accuracy {scored.metrics.accuracy:.2%}, the label of PyTorch on {agreement:.2%} of the texts"
+        f"{precision} on CPU: test accuracy {whole.metrics.accuracy:.2%}, the label of PyTorch on {agreement:.2%} of the texts"
     )
     if not is_too_low(agreement, len(dataset.test)):
-        figures = {precision: {**asdict(scored.metrics), "agreement": agreement}}
+        figures = {precision: {**asdict(whole.metrics), "agreement": agreement}}
         return with_metrics(bundle, {"precisions": figures}), scored
     if precision != "int8" or "fp32" not in bundle.manifest.precisions:
         raise ExportError(
@@ -75,12 +77,13 @@ def _without(bundle: Bundle, precision: str) -> Bundle:
     return replace(bundle, manifest=replace(bundle.manifest, precisions=kept, providers=providers(kept)))
 
 
-def figures_of(run: Run, fitted: Fit, logits: np.ndarray, scored: Scored) -> dict[str, Any]:
+def figures_of(run: Run, fitted: Fit, bundle: Bundle, logits: np.ndarray, scored: Scored) -> dict[str, Any]:
     """Return all figures about the test texts, as the manifest gives them.
 
     Args:
         run: the run.
         fitted: the classifier.
+        bundle: the bundle in memory.
         logits: PyTorch's, float32 (texts, logits).
         scored: the test texts, scored by the bundle.
     """
@@ -102,7 +105,21 @@ def figures_of(run: Run, fitted: Fit, logits: np.ndarray, scored: Scored) -> dic
         "by_group": _groups(by_group(scored)),
         "costliest": [test.ids[row] for row in costliest(scored, _COSTLIEST)] if test.ids else [],
         **({"baseline": asdict(_baseline(run, whole))} if run.settings.baseline else {}),
+        **_cascade(run, bundle, scored),
     }
+
+
+def _cascade(run: Run, bundle: Bundle, scored: Scored) -> dict[str, Any]:
+    """Return the figures of the cascade beside those of the texts that it was chosen on."""
+    if scored.stages is None:
+        return {}
+    found = cascade_figures(scorer_on_cpu(bundle), scored, quiet=run.settings.quiet)
+    test = scored.stages
+    run.say(
+        f"cascade: test accuracy {scored.metrics.accuracy:.2%} with it, {test.without.accuracy:.2%} without; it saves "
+        f"{test.chosen.tokens:.0%} of the encoder's tokens"
+    )
+    return {"cascade": {**bundle.manifest.metrics["cascade"], **found}}
 
 
 def _baseline(run: Run, whole: Metrics) -> Metrics:

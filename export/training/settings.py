@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export.classifier.settings import HeadSettings, WideSettings
+from export.classifier.settings import CascadeSettings, HeadSettings, WideSettings
 from scorer.base.errors import UsageError
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ class FitSettings:
         head: settings of a head on a frozen encoder.
         tune: settings of the encoder's last blocks and of attention poolings; None trains neither.
         wide: settings of the wide part; None for no such part.
+        cascade: settings of the cascade, which needs a wide part; None for no cascade.
         validation_share: share of the training split, held out for choices and calibration.
         seed: seed of the validation split.
         cache: folder of features and checkpoints.
@@ -91,6 +92,7 @@ class FitSettings:
     head: HeadSettings = HeadSettings()
     tune: TuneSettings | None = None
     wide: WideSettings | None = WideSettings()
+    cascade: CascadeSettings | None = CascadeSettings()
     validation_share: float = 0.1
     seed: int = 0
     cache: Path = field(default_factory=cache_folder)

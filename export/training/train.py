@@ -49,6 +49,6 @@ def train(dataset: Dataset, encoder: FrozenEncoder, settings: Settings, say: Cal
     logits = torch_logits(run, fitted)
     bundle, scored = score_test(run, bundle, logits)
     # The evaluated scorer has the same precisions and labels; the rest of the manifest is for people.
-    bundle = with_metrics(bundle, figures_of(run, fitted, logits, scored))
+    bundle = with_metrics(bundle, figures_of(run, fitted, bundle, logits, scored))
     bundle = replace(bundle, manifest=replace(bundle.manifest, reference=reference(scored)))
     return publish(run, fitted, bundle, logits, scored)

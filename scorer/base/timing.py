@@ -10,7 +10,8 @@ from collections.abc import Iterator
 class Phases:
     """Adds up the seconds that each phase takes; phases of different threads overlap, so they add up to more than a clock.
 
-    The phases of a run: ``read``, ``tokenize``, ``copy`` (batches to the device; none on CPU), ``compute``, ``write``.
+    The phases of a run: ``read``, ``tokenize``, ``wide`` (where the wide part is apart), ``copy`` (batches to the device;
+    none on CPU), ``compute``, ``write``.
     """
 
     def __init__(self) -> None:

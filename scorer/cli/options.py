@@ -193,7 +193,11 @@ COLUMNS = together(
         metavar="LOW,HIGH",
         help="Give the label `uncertain` where the positive label's probability is LOW or more and below HIGH.",
     ),
-    option("--details", is_flag=True, help="Add tokens, truncated and a score_<label> for each label."),
+    option(
+        "--details",
+        is_flag=True,
+        help="Add tokens, truncated, the stage of a cascade, and a score_<label> for each label.",
+    ),
 )
 
 ESCAPE_FORMULAS = option(
@@ -262,6 +266,11 @@ PROVIDER = together(
         show_default=True,
         metavar="NAME",
         help="fp32, fp16, int8; auto: what the bundle names for the provider.",
+    ),
+    option(
+        "--no-cascade",
+        is_flag=True,
+        help="Give every text to the encoder, also those of which the bundle's wide part alone is sure.",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Equal token rows are computed once: a bounded memory of the latest logits, in front of an engine."""
+"""Equal token rows are computed once: a bounded memory of the latest logits, in front of the stages."""
 
 import threading
 from collections import OrderedDict
@@ -7,29 +7,29 @@ from hashlib import blake2b
 
 import numpy as np
 
+from scorer.engine.cascade import Staged, Stages
 from scorer.engine.pending import Pending
-from scorer.engine.protocols import Engine
 
 # Some 350 bytes each: a key of 16 bytes, a few logits, and what Python adds.
 _REMEMBERED = 8_192
 
 
 class Reuse:
-    """Gives the engine only rows that it did not compute lately. A row's logits depend on nothing but its tokens.
+    """Gives the stages only rows that they did not compute lately. A row's logits depend on nothing but its tokens.
 
     Args:
-        engine: what computes.
+        stages: what computes.
         remembered: the most rows to remember; the longest unused is forgotten.
     """
 
-    def __init__(self, engine: Engine, remembered: int = _REMEMBERED) -> None:
-        self._engine = engine
+    def __init__(self, stages: Stages, remembered: int = _REMEMBERED) -> None:
+        self._stages = stages
         self._remembered = remembered
         self._known: OrderedDict[bytes, _Slot] = OrderedDict()
         self._lock = threading.Lock()
 
-    def submit(self, rows: Sequence[np.ndarray]) -> Pending[np.ndarray]:
-        """As `scorer.engine.protocols.Engine.submit`, for at least one row.
+    def submit(self, rows: Sequence[np.ndarray]) -> Pending[Staged]:
+        """As `scorer.engine.cascade.Stages.submit`, for at least one row.
 
         Rows that are still being computed for another call are waited for.
         """
@@ -46,19 +46,20 @@ class Reuse:
                 elif key in self._known:
                     self._known.move_to_end(key)
                 slots.append(slot)
-            computing = self._engine.submit(new_rows)
+            computing = self._stages.submit(new_rows)
             for slot in new.values():
                 slot.computing = computing
             self._known.update(new)
             while len(self._known) > self._remembered:
                 self._known.popitem(last=False)
 
-        def collect() -> np.ndarray:
+        def collect() -> Staged:
             computing.result()
-            logits = np.stack([self._logits(row, slot) for row, slot in zip(rows, slots, strict=True)])
+            found = [self._staged(row, slot) for row, slot in zip(rows, slots, strict=True)]
+            logits = np.stack([one.logits for one in found])
             if np.isnan(logits).any():  # there may be memory for such a row another time
                 self._forget(new)
-            return logits
+            return Staged(logits, np.array([one.early for one in found]))
 
         def cancel() -> None:
             computing.cancel()
@@ -66,11 +67,11 @@ class Reuse:
 
         return Pending(collect, cancel)
 
-    def _logits(self, row: np.ndarray, slot: "_Slot") -> np.ndarray:
+    def _staged(self, row: np.ndarray, slot: "_Slot") -> Staged:
         try:
-            return slot.logits()
+            return slot.staged()
         except Exception:  # another call's rows failed or were given up, which says nothing about this one
-            return np.asarray(self._engine.logits([row])[0])
+            return _one(self._stages.submit([row]).result(), 0)
 
     def _forget(self, slots: "dict[bytes, _Slot]") -> None:
         """Compute these rows anew when they are asked for again: they failed, or were given up."""
@@ -81,20 +82,24 @@ class Reuse:
 
 
 class _Slot:
-    """One row's logits: the ``index``-th of what is being computed, and once that is done, a copy of them alone."""
+    """One row's result: the ``index``-th of what is being computed, and once that is done, a copy of it alone."""
 
-    __slots__ = ("_index", "_logits", "computing")
+    __slots__ = ("_index", "_staged", "computing")
 
     def __init__(self, index: int) -> None:
         self._index = index
-        self._logits: np.ndarray | None = None
-        self.computing: Pending[np.ndarray] | None = None
+        self._staged: Staged | None = None
+        self.computing: Pending[Staged] | None = None
 
-    def logits(self) -> np.ndarray:
-        """(logits,); raises what computing them raised."""
+    def staged(self) -> Staged:
+        """Logits (logits,) and whether it is early; raises what computing them raised."""
         computing = self.computing
-        if self._logits is None and computing is not None:
-            self._logits = computing.result()[self._index].copy()
+        if self._staged is None and computing is not None:
+            self._staged = _one(computing.result(), self._index)
             self.computing = None  # let go of the other rows that were submitted with it
-        assert self._logits is not None
-        return self._logits
+        assert self._staged is not None
+        return self._staged
+
+
+def _one(staged: Staged, row: int) -> Staged:
+    return Staged(staged.logits[row].copy(), staged.early[row])

@@ -23,6 +23,7 @@ class RowEngine:
         threads: how many rows are computed at a time.
         output: the graph's output to take.
         phases: where the seconds go that it computes.
+        phase: what they are called there.
     """
 
     chunk_rows = 256
@@ -30,11 +31,19 @@ class RowEngine:
     batch_tokens = None
     padding = None
 
-    def __init__(self, session: Session, threads: int, output: str = "logits", phases: Phases | None = None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        threads: int,
+        output: str = "logits",
+        phases: Phases | None = None,
+        phase: str = "compute",
+    ) -> None:
         self._session = session
         self._phases = phases or Phases()
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="score")
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=phase)
         self._output = output
+        self._phase = phase
 
     def warm_up(self, token: int) -> None:
         """A row alone needs no more memory than the largest one, which is tried anyway."""
@@ -55,7 +64,7 @@ class RowEngine:
 
     def _run(self, row: np.ndarray) -> np.ndarray:
         ids = row[np.newaxis]  # (1, sequence)
-        with self._phases.timed("compute"):
+        with self._phases.timed(self._phase):
             found = self._session.run([self._output], {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0]
         return finite(found)
 

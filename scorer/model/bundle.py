@@ -21,6 +21,7 @@ SUMS = "SHA256SUMS"
 MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer.json"
 HEAD = "head.safetensors"
+WIDE_FILE = "wide.onnx"
 
 # coreutils' text or binary form; a plain name, so nothing outside the folder can be meant.
 _SUMS_LINE = re.compile(rb"([0-9a-f]{64}) [ *]([A-Za-z0-9_][A-Za-z0-9._-]*)\n")
@@ -55,7 +56,11 @@ class Bundle:
 
     def external(self, precision: str) -> dict[str, bytes]:
         """The bytes of the files with its external tensors, by name."""
-        return {name: self.files[name] for name in self.outside[self.manifest.precisions[precision].file]}
+        return self.beside(self.manifest.precisions[precision].file)
+
+    def beside(self, graph: str) -> dict[str, bytes]:
+        """The bytes of the files with external tensors of a graph's file, by name."""
+        return {name: self.files[name] for name in self.outside[graph]}
 
 
 def default_bundle() -> Path:
@@ -109,7 +114,8 @@ def check_graphs(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -
     """See that every graph may be given to onnxruntime; returns the files that hold tensors of each."""
     sizes = {name: len(data) for name, data in files.items()}
     outside = {}
-    for name in sorted({precision.file for precision in manifest.precisions.values()}):
+    graphs = {precision.file for precision in manifest.precisions.values()}
+    for name in sorted(graphs | ({manifest.wide.file} if manifest.wide is not None else set())):
         if name not in files:
             raise BundleError(f"{folder / MANIFEST} names the graph {name}, which {SUMS} does not list.")
         try:

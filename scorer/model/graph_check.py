@@ -8,6 +8,9 @@ than a model needs.
 
 from collections.abc import Iterator, Mapping
 from math import prod
+from typing import Any
+
+import numpy as np
 
 DOMAINS = ("", "ai.onnx", "com.microsoft")
 """Operator domains that a graph may use: the standard's, by its two spellings, and onnxruntime's own."""
@@ -54,10 +57,18 @@ _SCHEMA: Mapping[str, Mapping[int, str]] = {
 _OPSET, _GRAPH, _NODE, _INITIALIZER, _ATTRIBUTE = 8, 7, 1, 5, 5
 _NODE_OPERATOR, _NODE_DOMAIN = 4, 7
 _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS = (5, 10), (6, 11)
-_DIMS, _DATA_TYPE, _EXTERNAL, _LOCATION = 1, 2, 13, 14
+_DIMS, _DATA_TYPE, _NAME, _RAW_DATA, _EXTERNAL, _LOCATION = 1, 2, 8, 9, 13, 14
 
 # Bytes of an element by TensorProto.DataType: those that weights are kept in.
 _ELEMENT_BYTES = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8, 16: 2}
+
+# numpy's type of them, as far as one is needed outside of onnxruntime.
+_TYPES: Mapping[int, np.dtype[Any]] = {
+    1: np.dtype("<f4"),
+    3: np.dtype("i1"),
+    7: np.dtype("<i8"),
+    10: np.dtype("<f2"),
+}
 
 Message = dict[int, list["int | memoryview | Message"]]
 """A message's fields by number: numbers, bytes, and other messages."""
@@ -105,6 +116,33 @@ def check_onnx(graph: bytes, listed: Mapping[str, int]) -> frozenset[str]:
                 if any(_is_external(tensor) for tensor in _messages(attribute, *_ATTRIBUTE_TENSORS)):
                     raise UnfitGraph("a tensor that is not among its initializers lies outside of it")
     return frozenset(files)
+
+
+def initializer(graph: bytes, files: Mapping[str, bytes], name: str) -> np.ndarray:
+    """An initializer of a graph that passed `check_onnx`, be it in the graph or in a file beside it.
+
+    Args:
+        graph: the bytes of an ONNX file.
+        files: those that hold its tensors outside of it, by name.
+        name: of the initializer.
+
+    Raises:
+        UnfitGraph: there is none of that name, or it is not kept as raw bytes of a type that numpy has.
+    """
+    model = _Walk(memoryview(graph)).message("ModelProto", 0, len(graph), 0)
+    for tensor in (one for main in _messages(model, _GRAPH) for one in _messages(main, _INITIALIZER)):
+        if _text(tensor, _NAME) != name:
+            continue
+        dtype, size = _TYPES.get(_number(tensor, _DATA_TYPE)), _tensor_bytes(tensor)
+        data: object = tensor.get(_RAW_DATA, [b""])[-1]
+        if _is_external(tensor):
+            entries = {_text(entry, 1): _text(entry, 2) for entry in _messages(tensor, _EXTERNAL)}
+            begin = int(entries.get("offset", 0))
+            data = memoryview(files[entries["location"]])[begin : begin + size]
+        if dtype is None or not isinstance(data, memoryview) or len(data) != size:
+            raise UnfitGraph(f"its tensor {name!r} is not kept in a way that can be read")
+        return np.frombuffer(data, dtype).reshape([int(one) for one in tensor.get(_DIMS, []) if isinstance(one, int)])
+    raise UnfitGraph(f"it has no tensor {name!r}")
 
 
 class _Walk:
@@ -203,6 +241,12 @@ def _tensor_bytes(tensor: Message) -> int:
     numbers = [*(types if len(types) == 1 else [0]), *tensor.get(_DIMS, [])]
     sizes = [number for number in numbers if isinstance(number, int) and number >= 0]
     return _ELEMENT_BYTES.get(sizes[0], 0) * prod(sizes[1:]) if len(sizes) == len(numbers) else 0
+
+
+def _number(message: Message, number: int) -> int:
+    """The last value of a field that holds a number; absent is 0, as protobuf has it."""
+    value = message.get(number, [0])[-1]
+    return value if isinstance(value, int) else 0
 
 
 def _is_count(text: str) -> bool:

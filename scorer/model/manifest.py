@@ -11,10 +11,18 @@ from typing import Any
 
 from scorer.base.errors import BundleError
 from scorer.base.text import refuse_constant
+from scorer.engine.cascade import Cascade
 from scorer.engine.gpu import BATCH_TOKENS
 from scorer.model.reference import Histogram, Reference, parse_reference
 
-FORMAT_VERSION = 1
+FORMAT_VERSIONS = (1, 2)
+"""Forms of the manifest: 1 of a bundle that every release can score with, 2 of one that `Manifest.needs` something."""
+
+FEATURES = ("cascade",)
+"""Features of bundles that this release knows."""
+
+WIDE = "wide"
+"""The stage of the wide part, beside the precisions in a golden row."""
 
 # Attention grows with the square of a text's length, and golden rows are scored at every start.
 MAX_LENGTH = 32_768
@@ -48,11 +56,25 @@ class GoldenRow:
 
     Attributes:
         text: the text, written for this purpose; no training data.
-        logits: by precision, one float for two labels, C floats for C labels.
+        logits: by precision, one float for two labels, C floats for C labels; where the wide part is a graph of its own, its
+            exact sums under `WIDE`.
     """
 
     text: str
     logits: Mapping[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class WideGraph:
+    """The wide part, where it is a graph of its own; the graphs of `Precision` are the encoder's part alone then.
+
+    Attributes:
+        file: the graph's file name.
+        pairs: weights that pairs of pieces share; the others are the vocabulary's.
+    """
+
+    file: str
+    pairs: int
 
 
 @dataclass(frozen=True)
@@ -73,6 +95,8 @@ class Manifest:
         max_tokens: tokens kept of a text, of which the graph gives the encoder what it reads; None for max_length.
         calibration: how probabilities are made of logits; None for a temperature of 1, see `temperature`.
         reference: what the test data looks like, that a run can be compared with; None where nobody knows.
+        wide: the wide part's own graph, and
+        cascade: where it alone decides; both or neither.
         golden: rows scored before the first real one, see `GoldenRow`.
         encoder, head, training, metrics, parity, versions: how it was made; read by people and the card.
     """
@@ -96,11 +120,10 @@ class Manifest:
     batch_tokens: int | None = None
     max_tokens: int | None = None
     reference: Reference | None = None
-    format_version: int = FORMAT_VERSION
+    wide: WideGraph | None = None
+    cascade: Cascade | None = None
 
     def __post_init__(self) -> None:
-        if self.format_version != FORMAT_VERSION:
-            raise ValueError(f"format version {self.format_version}, this release reads {FORMAT_VERSION}")
         _check_types(self)
         if not all(text and text.isprintable() for text in (self.name, *self.labels)):
             raise ValueError("name and labels must be text that can be printed")
@@ -131,6 +154,10 @@ class Manifest:
             raise ValueError("a tolerance must be 0 or more")
         if self.batch_tokens is not None and not 0 < self.batch_tokens <= _BATCH_TOKENS:
             raise ValueError(f"batch_tokens must be between 1 and {_BATCH_TOKENS}, not {self.batch_tokens}")
+        if (self.wide is None) != (self.cascade is None):
+            raise ValueError("wide and cascade belong together")
+        if self.cascade is not None and len(self.cascade.bias) != self.logit_count:
+            raise ValueError(f"the cascade has {len(self.cascade.bias)} biases for {len(self.labels)} labels")
         for row in self.golden:
             row.text.encode()  # half of a surrogate pair is no text
         if len(self.golden) > _GOLDEN_ROWS or any(len(row.text) > _GOLDEN_CHARACTERS for row in self.golden):
@@ -139,6 +166,11 @@ class Manifest:
             for precision, logits in row.logits.items():
                 if len(logits) != self.logit_count:
                     raise ValueError(f"a golden row has {len(logits)} {precision} logits for {len(self.labels)} labels")
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Those of `FEATURES` that a scorer must know to score with this bundle."""
+        return () if self.cascade is None else ("cascade",)
 
     @property
     def logit_count(self) -> int:
@@ -162,7 +194,13 @@ class Manifest:
         Raises:
             ValueError: a number is none, which nothing could read.
         """
-        text = json.dumps(asdict(self), indent=2, ensure_ascii=False, sort_keys=True, allow_nan=False)
+        fields = asdict(self)
+        if self.reference is not None and self.reference.score_without_cascade is None:
+            del fields["reference"]["score_without_cascade"]
+        if not self.needs:  # such a bundle is written as it always was
+            del fields["wide"], fields["cascade"]
+        form = {"format_version": 2, "needs": self.needs} if self.needs else {"format_version": 1}
+        text = json.dumps(fields | form, indent=2, ensure_ascii=False, sort_keys=True, allow_nan=False)
         return f"{text}\n".encode()
 
 
@@ -174,10 +212,18 @@ def parse_manifest(data: bytes, path: Path = Path("manifest.json")) -> Manifest:
         path: where they came from, for messages.
 
     Raises:
-        BundleError: it is no JSON, lacks a field, has one too many or of another type, or contradicts itself.
+        BundleError: it is no JSON, lacks a field, has one too many or of another type, contradicts itself, or needs what
+            this release does not know.
     """
     try:
         fields = json.loads(data, parse_constant=refuse_constant)
+        version, needs = fields.pop("format_version"), fields.pop("needs", [])
+        if unknown := [str(name) for name in needs if name not in FEATURES]:
+            raise BundleError(
+                f"{path} needs {', '.join(unknown)[:200]}, which this release does not know: install a newer review-scorer."
+            )
+        if version not in FORMAT_VERSIONS:
+            raise ValueError(f"format version {version}, this release reads {' and '.join(map(str, FORMAT_VERSIONS))}")
         fields["labels"] = tuple(fields["labels"])
         fields["precisions"] = {name: Precision(**value) for name, value in fields["precisions"].items()}
         fields["golden"] = tuple(
@@ -185,7 +231,18 @@ def parse_manifest(data: bytes, path: Path = Path("manifest.json")) -> Manifest:
             for row in fields["golden"]
         )
         found = fields.get("reference")  # it was {} where there is none, once
-        return Manifest(**{**fields, "reference": parse_reference(found) if found else None})
+        fields["reference"] = parse_reference(found) if found else None
+        if fields.get("wide") is not None:
+            fields["wide"] = WideGraph(**fields["wide"])
+        if fields.get("cascade") is not None:
+            cascade = fields["cascade"]
+            fields["cascade"] = Cascade(
+                **{**cascade, "bias": tuple(cascade["bias"]), "limits": tuple(cascade["limits"])}
+            )
+        manifest = Manifest(**fields)
+        if tuple(needs) != manifest.needs or version != (2 if needs else 1):
+            raise ValueError(f"format version {version} and needs {needs} are not those of what is in it")
+        return manifest
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
         raise BundleError(f"{path} cannot be used: {type(error).__name__}: {error}") from error
 
@@ -218,6 +275,6 @@ def _is_of(value: Any, hint: Any) -> bool:
     if hint in (int, float):
         kinds = (int, float) if hint is float else (int,)
         return isinstance(value, kinds) and not isinstance(value, bool) and isfinite(value)
-    if hint in (GoldenRow, Precision, Reference, Histogram):
+    if hint in (GoldenRow, Precision, Reference, Histogram, WideGraph, Cascade):
         _check_types(value)
     return isinstance(value, hint)

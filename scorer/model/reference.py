@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Self
 
@@ -14,6 +14,14 @@ TOKEN_EDGES = (0, 16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 2048, 4096
 
 UNKNOWN_EDGES = (0.0, 1e-9, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 """Of the share of tokens that stand for what the vocabulary lacks; the first bin is for texts without any."""
+
+
+_EDGES = {
+    "score": SCORE_EDGES,
+    "tokens": TOKEN_EDGES,
+    "unknown": UNKNOWN_EDGES,
+    "score_without_cascade": SCORE_EDGES,
+}
 
 
 def bin_of(edges: tuple[float, ...], value: float) -> int:
@@ -80,6 +88,7 @@ class Reference:
     Attributes:
         texts: how many there are.
         score, tokens, unknown: histograms by `SCORE_EDGES`, `TOKEN_EDGES` and `UNKNOWN_EDGES`.
+        score_without_cascade: scores where every text goes through the encoder; None where the bundle has no cascade.
 
     Raises:
         ValueError: a histogram has other bins, or not that many texts.
@@ -89,19 +98,23 @@ class Reference:
     score: Histogram
     tokens: Histogram
     unknown: Histogram
+    score_without_cascade: Histogram | None = None
 
     def __post_init__(self) -> None:
-        for name, edges in {"score": SCORE_EDGES, "tokens": TOKEN_EDGES, "unknown": UNKNOWN_EDGES}.items():
+        for name, edges in _EDGES.items():
             histogram = getattr(self, name)
-            if histogram.edges != edges or histogram.total != self.texts:
+            if histogram is not None and (histogram.edges != edges or histogram.total != self.texts):
                 raise ValueError(f"reference: the histogram {name} has other bins, or not all texts")
+
+    def without_cascade(self) -> "Reference":
+        """The same texts, every one of them through the encoder."""
+        return self if self.score_without_cascade is None else replace(self, score=self.score_without_cascade)
 
 
 def parse_reference(fields: Mapping[str, Any]) -> Reference:
     """A reference as JSON has it; raises `ValueError`, `TypeError` or `KeyError` if it is none."""
     histograms = {
-        name: Histogram(tuple(fields[name]["edges"]), list(fields[name]["counts"]))
-        for name in ("score", "tokens", "unknown")
+        name: Histogram(tuple(fields[name]["edges"]), list(fields[name]["counts"])) for name in _EDGES if name in fields
     }
     if set(fields) != {"texts", *histograms}:
         raise ValueError(f"reference has other fields: {sorted(fields)}")

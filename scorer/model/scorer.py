@@ -11,6 +11,7 @@ from scorer.base.errors import BundleError, OutOfMemory, UsageError
 from scorer.base.messages import hushed
 from scorer.base.timing import Phases
 from scorer.engine.batches import Lengths
+from scorer.engine.cascade import Cascade, Staged, Stages, Whole
 from scorer.engine.gpu import ARENA_STRATEGY, BATCH_TOKENS, Gpu, are_devices
 from scorer.engine.multi_gpu import DeviceEngine
 from scorer.engine.pending import Pending
@@ -21,8 +22,10 @@ from scorer.model.bundle import TOKENIZER, Bundle, load_bundle
 from scorer.model.checks import check_golden_rows, check_gpu_limit, check_largest_row, tried_out
 from scorer.model.choice import choose
 from scorer.model.decision import Decision, probabilities
+from scorer.model.reference import Reference
 from scorer.model.texts import refuse_empty, texts_of
 from scorer.model.tokenizer import Tokenizer, Tokens
+from scorer.model.wide import check_wide, open_wide
 
 
 class Scores(NamedTuple):
@@ -35,6 +38,19 @@ class Scores(NamedTuple):
 
     labels: list[str]
     probabilities: np.ndarray
+
+
+class StagedScores(NamedTuple):
+    """`Scores`, and the stage that they are from.
+
+    Attributes:
+        labels, probabilities: as of `Scores`.
+        early: bool (texts,), whether the wide part alone decided.
+    """
+
+    labels: list[str]
+    probabilities: np.ndarray
+    early: np.ndarray
 
 
 class Scorer:
@@ -54,11 +70,14 @@ class Scorer:
         gpu_mem_limit: bytes of the GPU that may be taken; None for all there is.
         arena_strategy: how memory on the GPU grows, see `scorer.engine.gpu.Gpu`.
         decision: how labels are chosen.
+        cascade: whether the encoder is left out where the bundle's wide part alone is sure.
 
     Attributes:
         bundle_id: sha256 of the bundle's SHA256SUMS, hexadecimal.
         bundle_path: the bundle's folder, for messages.
         manifest: the bundle's; its files are not kept.
+        cascade: what decides that; None where every text goes through the encoder.
+        has_cascade: whether the bundle has one, taken or not.
         phases: where the time goes.
 
     Raises:
@@ -80,11 +99,14 @@ class Scorer:
         gpu_mem_limit: int | None = None,
         arena_strategy: str = ARENA_STRATEGY,
         decision: Decision = Decision(),
+        cascade: bool = True,
     ) -> None:
         loaded = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
         self.bundle_id, self.bundle_path = loaded.id, loaded.path
         self.manifest = loaded.manifest
         self.labels = self.manifest.labels
+        self.has_cascade = self.manifest.cascade is not None
+        self.cascade: Cascade | None = self.manifest.cascade if cascade else None
         decision.check(self.labels)
         self.decision = decision
         if not are_devices(devices):
@@ -95,15 +117,20 @@ class Scorer:
         spec = self._spec(loaded, gpu, threads or usable_cores())
         check_gpu_limit(spec)
         tokenizer_json = loaded.files[TOKENIZER]
-        del loaded  # the files of other precisions need not stay in memory while this one is loaded
         self.phases = Phases()
         with tried_out(self.bundle_path, self.choice.precision, spec):
+            wide = open_wide(loaded, spec.cores, self.phases)
+            del loaded  # the files of other precisions need not stay in memory while this one is loaded
             with hushed():
                 self.tokenizer = Tokenizer(tokenizer_json, self.manifest.tokens_kept)
+            if wide is not None:
+                check_wide(self.bundle_path, self.manifest, self.tokenizer, wide)
             self.engine: Engine = (
                 DeviceEngine(spec, devices, self.phases) if len(devices) > 1 else spec.open(self.phases)
             )
             each: Sequence[Computing] = self.engine.workers if isinstance(self.engine, DeviceEngine) else [self.engine]
+            if wide is not None:
+                each = [Whole(one, wide) for one in each]
             self.golden_difference = max(
                 check_golden_rows(self.bundle_path, self.manifest, self.choice, self.tokenizer, one) for one in each
             )
@@ -111,7 +138,8 @@ class Scorer:
                 check_largest_row(self.tokenizer, one)
             self.engine.warm_up(self.tokenizer.highest_id)
         self.phases.clear()
-        self._reuse = Reuse(self.engine)
+        self._stages = Stages(self.engine, wide, self.cascade)
+        self._reuse = Reuse(self._stages)
         self.chunk_rows = self.engine.chunk_rows
         self.journal_rows = self.engine.journal_rows
 
@@ -153,21 +181,42 @@ class Scorer:
         Raises:
             OutOfMemory: the device has no memory for one of the texts.
         """
-        scores = self.submit(tokens).result()
-        if np.isnan(scores.probabilities).any():
+        labels, found, _ = self.submit(tokens).result()
+        if np.isnan(found).any():
             raise OutOfMemory("the device has no memory for one of the texts, not even alone.")
-        return scores
+        return Scores(labels, found)
 
-    def submit(self, tokens: Tokens) -> Pending[Scores]:
+    def wide_alone(self, tokens: Tokens) -> StagedScores:
+        """What the wide part alone says of every text, and for which of them the bundle's cascade lets it decide.
+
+        Args:
+            tokens: of texts, none of them empty.
+
+        Raises:
+            UsageError: the bundle has no cascade.
+        """
+        cascade = self.manifest.cascade
+        if cascade is None:
+            raise UsageError(f"the bundle {self.manifest.name} has no cascade.")
+        return self._scores(self._stages.wide_alone(tokens.ids, cascade), tokens.empty)
+
+    @property
+    def reference(self) -> Reference | None:
+        """What the bundle's test data looks like, scored as this scorer does; None where nobody knows."""
+        found = self.manifest.reference
+        return found.without_cascade() if found is not None and self.cascade is None else found
+
+    def submit(self, tokens: Tokens) -> Pending[StagedScores]:
         """Begin to score token ids; meanwhile the next ones can be read and tokenized. First come, first served.
 
         Texts without a token get NaN and no label, and so do those that the device has no memory for.
         """
         ids = [one for one, empty in zip(tokens.ids, tokens.empty, strict=True) if not empty]
         if not ids:
-            shape = (len(tokens.ids), len(self.labels))
-            return Pending(lambda: Scores([""] * shape[0], np.full(shape, np.nan)))
-        return self._reuse.submit(ids).map(lambda logits: self.scores(_with_gaps(logits, tokens.empty)))
+            rows = len(tokens.ids)
+            nothing = np.full((rows, len(self.labels)), np.nan)
+            return Pending(lambda: StagedScores([""] * rows, nothing, np.zeros(rows, dtype=bool)))
+        return self._reuse.submit(ids).map(lambda staged: self._scores(staged, tokens.empty))
 
     def remarks(self) -> list[str]:
         """What is worth knowing of how it was computed: on CUDA how much of it was padding, and if memory was short."""
@@ -182,18 +231,24 @@ class Scorer:
             )
         return lines
 
-    def scores(self, logits: np.ndarray) -> Scores:
-        """What logits of shape (texts, logits) say; of NaN, which stand for a text that was not computed, NaN and no label."""
-        found = probabilities(logits, self.manifest.temperature)
+    def _scores(self, staged: Staged, empty: Sequence[bool]) -> StagedScores:
+        """What logits say; of NaN, which stand for a text that was not computed, NaN and no label.
+
+        Args:
+            staged: of the texts that are not empty.
+            empty: of each text, whether it is.
+        """
+        found = probabilities(staged.logits, self.manifest.temperature)
         if found.shape[1] != len(self.labels):
             raise BundleError(f"the graph gives {found.shape[1]} scores for {len(self.labels)} labels.")
-        return Scores(self.decision.labels(found, self.labels), found)
+        found, early = _with_gaps(found, empty, np.nan), _with_gaps(staged.early, empty, False)
+        return StagedScores(self.decision.labels(found, self.labels), found, early)
 
 
-def _with_gaps(logits: np.ndarray, empty: Sequence[bool]) -> np.ndarray:
-    """Return logits of shape (texts, logits), NaN for each text that is empty, from those of the others in order."""
+def _with_gaps(values: np.ndarray, empty: Sequence[bool], gap: float | bool) -> np.ndarray:
+    """Return values of texts, (texts, ...), with a gap for each text that is empty, from those of the others in order."""
     if not any(empty):
-        return logits
-    found = np.full((len(empty), logits.shape[1]), np.nan, logits.dtype)
-    found[~np.array(empty)] = logits
+        return values
+    found = np.full((len(empty), *values.shape[1:]), gap, values.dtype)
+    found[~np.array(empty)] = values
     return found

@@ -18,6 +18,8 @@ class Counts:
         rejected: rejected records by reason.
         labels: scored records by predicted label.
         tokens: fed to the model, special tokens included.
+        rows_early: scored records that the wide part alone decided, and
+        tokens_early: theirs.
         rows_truncated: scored records whose text was longer than the model reads.
         duplicates: scored records with the text of an earlier record; see `scorer.rows.duplicates`.
         scores: of scored records.
@@ -31,6 +33,8 @@ class Counts:
     rejected: Counter[str] = field(default_factory=Counter)
     labels: Counter[str] = field(default_factory=Counter)
     tokens: int = 0
+    rows_early: int = 0
+    tokens_early: int = 0
     rows_truncated: int = 0
     duplicates: int = 0
     scores: Histogram = field(default_factory=lambda: Histogram.empty(SCORE_EDGES))

@@ -16,6 +16,7 @@ TEXT_COLUMNS = ("text", "review", "content", "body", "comment")
 
 ID = "id"
 ALL = "*"
+STAGE = "stage"
 
 Type = Literal["integer", "probability", "boolean", "text", "carried"]
 """Type of a column's cells: int, float of 6 decimals, bool, str; or the input's own, passed through."""
@@ -53,7 +54,7 @@ class Wanted:
     Attributes:
         text: --text, or None to look for one of `TEXT_COLUMNS`.
         keep: --keep, in order; ``*`` stands for all columns of the first record, the text too.
-        details: whether tokens, truncated and each label's probability are written too.
+        details: whether tokens, truncated, the stage and each label's probability are written too.
         option: what messages call the option that names the text column; None where its name is fixed.
         source: whether each row says which file it is from.
         escape_formulas: whether what a spreadsheet would take for a formula is made text, in passed-through columns.
@@ -131,11 +132,19 @@ def without_records(wanted: Wanted) -> Selection:
     return Selection(wanted.text or TEXT_COLUMNS[0], tuple(dict.fromkeys(k for k in wanted.keep if k != ALL)))
 
 
-def output_columns(selection: Selection, labels: Sequence[str], wanted: Wanted) -> tuple[Column, ...]:
+def output_columns(
+    selection: Selection, labels: Sequence[str], wanted: Wanted, *, staged: bool = False
+) -> tuple[Column, ...]:
     """Decide the output's columns, in order; a passed-through name that clashes with another one gets ``input_``.
 
     Names that differ only in case clash too: DuckDB, Spark and most databases take them for one.
     Heads, types, escaping and cells of every format follow from these.
+
+    Args:
+        selection: the text column and the columns passed through.
+        labels: label names, in logit order.
+        wanted: what was asked for.
+        staged: whether the model has a cascade, so that details name the stage of a score.
 
     >>> columns = output_columns(Selection("text", ("id", "label")), ["negative", "positive"], Wanted())
     >>> [(column.name, column.type) for column in columns[1:4]]
@@ -153,6 +162,8 @@ def output_columns(selection: Selection, labels: Sequence[str], wanted: Wanted) 
     if wanted.details:
         after.append(Column("tokens", "integer", attrgetter("tokens")))
         after.append(Column("truncated", "boolean", attrgetter("truncated")))
+        if staged:
+            after.append(Column(STAGE, "text", attrgetter("stage")))
         after += [Column(f"score_{label}", "probability", _probability(at)) for at, label in enumerate(labels)]
     taken = {column.name.casefold() for column in (*before, *after)}
     carried = []

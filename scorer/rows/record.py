@@ -133,6 +133,7 @@ class ScoredRecord:
         label: predicted label.
         probabilities: of every label, in logit order.
         score: of two labels the probability of the positive one, of more that of the predicted one.
+        early: whether the wide part alone decided.
     """
 
     record: Record
@@ -141,6 +142,12 @@ class ScoredRecord:
     label: str
     probabilities: Sequence[float]
     score: float
+    early: bool = False
+
+    @property
+    def stage(self) -> str:
+        """Name of the stage that decided."""
+        return "wide" if self.early else "encoder"
 
 
 @dataclass(frozen=True, slots=True)

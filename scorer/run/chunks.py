@@ -12,7 +12,7 @@ from scorer.base.errors import InputError
 from scorer.base.timing import Phases
 from scorer.engine.pending import Pending
 from scorer.model.decision import Decision
-from scorer.model.scorer import Scores
+from scorer.model.scorer import StagedScores
 from scorer.model.tokenizer import Tokenizer, Tokens
 from scorer.rows.record import Record, Reject
 
@@ -27,12 +27,13 @@ class Model(Protocol):
     """The part of `scorer.model.scorer.Scorer` that is used here."""
 
     labels: tuple[str, ...]
+    has_cascade: bool
     decision: Decision
     tokenizer: Tokenizer
     chunk_rows: int
     phases: Phases
 
-    def submit(self, tokens: Tokens) -> Pending[Scores]: ...
+    def submit(self, tokens: Tokens) -> Pending[StagedScores]: ...
 
 
 class Reading(Protocol):
@@ -63,7 +64,7 @@ class Chunk:
     rejects: Sequence[Reject]
     input_hash: str
     bytes_read: int
-    scored: Pending[tuple[Tokens, Scores]]
+    scored: Pending[tuple[Tokens, StagedScores]]
 
 
 def scored_ahead(reader: Reading, model: Model) -> Generator[Chunk, None, None]:
@@ -133,7 +134,7 @@ def chunk_rows(row: int, most: int) -> int:
 
 
 def _begun(reader: Reading, model: Model, tokenizing: ThreadPoolExecutor) -> Generator[Chunk, None, None]:
-    def begin(records: Sequence[Record]) -> Pending[tuple[Tokens, Scores]]:
+    def begin(records: Sequence[Record]) -> Pending[tuple[Tokens, StagedScores]]:
         with model.phases.timed("tokenize"):
             tokens = model.tokenizer.encode([record.text for record in records])
         return model.submit(tokens).map(lambda scores: (tokens, scores))
@@ -148,7 +149,7 @@ def _begun(reader: Reading, model: Model, tokenizing: ThreadPoolExecutor) -> Gen
         start = time.perf_counter()
 
 
-def _scored(task: "Future[Pending[tuple[Tokens, Scores]]]") -> Pending[tuple[Tokens, Scores]]:
+def _scored(task: "Future[Pending[tuple[Tokens, StagedScores]]]") -> Pending[tuple[Tokens, StagedScores]]:
     """The result of what a task gives to the model; cancelled before the task began, or once it is done."""
 
     def cancel() -> None:
@@ -158,6 +159,6 @@ def _scored(task: "Future[Pending[tuple[Tokens, Scores]]]") -> Pending[tuple[Tok
     return Pending(lambda: task.result().result(), cancel)
 
 
-def _cancel_scores(task: "Future[Pending[tuple[Tokens, Scores]]]") -> None:
+def _cancel_scores(task: "Future[Pending[tuple[Tokens, StagedScores]]]") -> None:
     if not task.cancelled() and task.exception() is None:
         task.result().cancel()

@@ -45,6 +45,7 @@ def fingerprint(
         "the model": f"{scorer.manifest.name}, id {scorer.bundle_id}",
         "--provider": scorer.choice.provider,
         "--precision": scorer.choice.precision,
+        "the cascade": "on" if scorer.cascade is not None else "off",
         "the inputs": list(options.inputs),
         REJECTS: same_place(plan.rejects),
         **shaping,

@@ -20,7 +20,7 @@ from scorer.report.summary import Summary
 from scorer.storage.atomic import Place, sibling, write_all
 from scorer.storage.lock import hold, let_go
 
-_FORM = 3
+_FORM = 4
 # In a line whose examples are others than those of the line before. Within a string the quotes would be escaped.
 _EXAMPLES = b'"examples": '
 # Its first line, or what a power failure may leave of it.

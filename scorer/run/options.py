@@ -59,7 +59,7 @@ class Devices(tuple[int, ...]):
 
 # An option that shapes the output as it was given: an interrupted run with another value is not resumed.
 _SHAPING = {"shapes_output": True}
-# One that does not, or that `scorer.run.fingerprint` resolves first: inputs, rejects, model, provider, precision, GPUs.
+# One that does not, or that `scorer.run.fingerprint` resolves first: inputs, rejects, model, provider, precision, cascade, GPUs.
 _OTHER = {"shapes_output": False}
 
 
@@ -100,6 +100,7 @@ class ScoreOptions:
     work_dir: str | None = field(default=None, metadata=_OTHER)
     provider: str = field(default="auto", metadata=_OTHER)
     precision: str = field(default="auto", metadata=_OTHER)
+    no_cascade: bool = field(default=False, metadata=_OTHER)
     threads: int | None = field(default=None, metadata=_OTHER)
     device_id: int = field(default=0, metadata=_OTHER)
     devices: Devices | None = field(default=None, metadata=_OTHER)

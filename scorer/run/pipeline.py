@@ -2,12 +2,12 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from math import isnan
 from typing import Protocol
 
 from scorer.model.decision import scores
-from scorer.model.scorer import Scores
+from scorer.model.scorer import StagedScores
 from scorer.model.tokenizer import Tokens, unknown_share
 from scorer.report.summary import Summary
 from scorer.rows.columns import Formatter, Selection, Wanted, output_columns, without_records
@@ -82,7 +82,7 @@ def score_rows(
             limits.check_so_far(counts)
             with model.phases.timed("write"):
                 if rows:
-                    head, format_rows = formats = formats or _format(output_format, reader, model.labels, wanted)
+                    head, format_rows = formats = formats or _format(output_format, reader, model, wanted)
                     # Rows that were written before stand below a head.
                     output.write((head if counts.rows_scored == len(rows) else b"") + format_rows(rows))
             summary.input_hash = chunk.input_hash
@@ -91,12 +91,12 @@ def score_rows(
             on_chunk(summary)
     limits.check(counts)
     if not counts.rows_scored:
-        output.write(_format(output_format, reader, model.labels, wanted)[0])
+        output.write(_format(output_format, reader, model, wanted)[0])
     return summary
 
 
 def _scored(
-    chunk: Chunk, result: tuple[Tokens, Scores], model: Model, summary: Summary
+    chunk: Chunk, result: tuple[Tokens, StagedScores], model: Model, summary: Summary
 ) -> tuple[list[ScoredRecord], list[Reject]]:
     """The output's rows of a chunk, and what could not be scored after all; counts both."""
     tokens, found = result
@@ -105,26 +105,31 @@ def _scored(
     rows: list[ScoredRecord] = []
     unscored: list[Reject] = []
     of_texts = zip(*tokens, *found, scores(found.probabilities).tolist(), strict=True)
-    for record, (ids, truncated, empty, label, probabilities, score) in zip(chunk.records, of_texts, strict=True):
+    for record, (ids, truncated, empty, label, probabilities, early, score) in zip(
+        chunk.records, of_texts, strict=True
+    ):
         if isnan(score):
             unscored.append(record.reject("empty_text" if empty else "out_of_memory"))
             continue
-        rows.append(ScoredRecord(record, len(ids), truncated, label, probabilities, score))
+        rows.append(ScoredRecord(record, len(ids), truncated, label, probabilities, score, bool(early)))
         counts.add_score(score)
         counts.duplicates += record.duplicate
         counts.labels[label] += 1
         counts.tokens += len(ids)
+        if early:
+            counts.rows_early += 1
+            counts.tokens_early += len(ids)
         counts.lengths.add(len(ids))
         counts.unknown.add(unknown_share(ids, unknown_id))
         counts.rows_truncated += truncated
-    summary.examples.add(chunk.records, *found, names=model.labels, decision=model.decision)
+    summary.examples.add(chunk.records, found.labels, found.probabilities, names=model.labels, decision=model.decision)
     counts.rows_scored += len(rows)
     counts.rejected.update(reject.reason for reject in unscored)
     return rows, unscored
 
 
-def _format(output_format: str, reader: Reading, labels: Sequence[str], wanted: Wanted) -> tuple[bytes, Formatter]:
+def _format(output_format: str, reader: Reading, model: Model, wanted: Wanted) -> tuple[bytes, Formatter]:
     selection = reader.selection or without_records(wanted)
-    columns = output_columns(selection, labels, wanted)
+    columns = output_columns(selection, model.labels, wanted, staged=model.has_cascade)
     types = carried_types(output_format, reader, selection.carried)
     return formatter(output_format, columns, types, escape_formulas=wanted.escape_formulas)

@@ -279,6 +279,7 @@ def open_scorer(options: ScoreOptions, decision: Decision, bundle: Bundle | None
         gpu_mem_limit=options.gpu_mem_limit and options.gpu_mem_limit * 1_000_000,
         arena_strategy=options.arena_strategy,
         decision=decision,
+        cascade=not options.no_cascade,
     )
 
 

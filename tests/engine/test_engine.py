@@ -14,6 +14,7 @@ from scorer.base.timing import Phases
 from scorer.engine import runtime
 from scorer.engine.batch_engine import BatchEngine
 from scorer.engine.batches import LENGTH_STEP, Lengths, pad, padded_rows, token_budget
+from scorer.engine.cascade import Stages
 from scorer.engine.reuse import Reuse
 from scorer.engine.row_engine import RowEngine
 from scorer.engine.runtime import Lane, device_fault, open_session
@@ -336,12 +337,12 @@ def test_a_row_that_fits_on_a_new_session_gets_its_score():
 
 
 def test_the_result_of_a_chunk_is_put_together_once_however_often_it_is_asked_for(monkeypatch):
-    reuse = Reuse(BatchEngine(lambda: [Sums()], 4096, Lengths(64)))
+    reuse = Reuse(Stages(BatchEngine(lambda: [Sums()], 4096, Lengths(64))))
     made = []
     empty = np.empty
     monkeypatch.setattr("scorer.engine.batch_engine.np.empty", lambda *a, **k: made.append(1) or empty(*a, **k))
     rows = [np.full(1 + number % 60, 1 + number, dtype=np.int64) for number in range(1000)]
-    found = reuse.submit(rows).result()
+    found = reuse.submit(rows).result().logits
     assert found.ravel().tolist() == [float(row.sum()) for row in rows]
     assert len(made) == 1
 
@@ -359,12 +360,12 @@ def test_without_memory_for_any_row_the_error_says_so():
 
 def test_a_row_that_found_no_memory_is_computed_when_it_comes_again():
     session = Small(16)
-    reuse = Reuse(BatchEngine(lambda: [session], 1000, Lengths(100)))
+    reuse = Reuse(Stages(BatchEngine(lambda: [session], 1000, Lengths(100))))
     row = np.ones(17, dtype=np.int64)
-    assert reuse.submit([row[:2]]).result().tolist() == [[2]]
-    assert np.isnan(reuse.submit([row, row]).result()).all()
+    assert reuse.submit([row[:2]]).result().logits.tolist() == [[2]]
+    assert np.isnan(reuse.submit([row, row]).result().logits).all()
     session.tokens = 32
-    assert reuse.submit([row]).result().tolist() == [[17]]
+    assert reuse.submit([row]).result().logits.tolist() == [[17]]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 
 from scorer.engine.batch_engine import BatchEngine
 from scorer.engine.batches import Lengths
+from scorer.engine.cascade import Stages
 from scorer.engine.reuse import Reuse
 from scorer.engine.row_engine import RowEngine
 
@@ -32,35 +33,35 @@ def rows(*values):
 
 def test_equal_rows_are_computed_once_in_a_chunk_and_across_chunks():
     session = Counting()
-    reuse = Reuse(RowEngine(session, 2))
+    reuse = Reuse(Stages(RowEngine(session, 2)))
     first = reuse.submit(rows([1, 2], [3], [1, 2]))
     second = reuse.submit(rows([3], [4], [1, 2]))
-    assert second.result().tolist() == [[3], [4], [3]]
-    assert first.result().tolist() == [[3], [3], [3]]
+    assert second.result().logits.tolist() == [[3], [4], [3]]
+    assert first.result().logits.tolist() == [[3], [3], [3]]
     assert sorted(session.ran) == [(1, 2), (3,), (4,)]
 
 
 def test_only_the_latest_rows_are_remembered():
     session = Counting()
-    reuse = Reuse(RowEngine(session, 1), remembered=2)
+    reuse = Reuse(Stages(RowEngine(session, 1)), remembered=2)
     for row in ([1], [2], [1], [3], [2]):
-        assert reuse.submit(rows(row)).result().tolist() == [row]
+        assert reuse.submit(rows(row)).result().logits.tolist() == [row]
     assert session.ran == [(1,), (2,), (3,), (2,)]  # [2] was the longest unused when [3] came
 
 
 def test_a_chunk_with_more_rows_than_are_remembered_is_whole():
-    reuse = Reuse(RowEngine(Counting(), 2), remembered=3)
-    assert reuse.submit(rows(*([number] for number in range(50)))).result().tolist() == [[n] for n in range(50)]
+    reuse = Reuse(Stages(RowEngine(Counting(), 2)), remembered=3)
+    assert reuse.submit(rows(*([number] for number in range(50)))).result().logits.tolist() == [[n] for n in range(50)]
 
 
 def test_a_row_that_failed_is_computed_when_it_comes_again():
     session = Counting()
-    reuse = Reuse(RowEngine(session, 1))
+    reuse = Reuse(Stages(RowEngine(session, 1)))
     session.fail = True
     with pytest.raises(RuntimeError, match="no luck"):
         reuse.submit(rows([5])).result()
     session.fail = False
-    assert reuse.submit(rows([5])).result().tolist() == [[5]]
+    assert reuse.submit(rows([5])).result().logits.tolist() == [[5]]
 
 
 class Blocked(Counting):
@@ -81,16 +82,16 @@ class Blocked(Counting):
 )
 def test_rows_that_another_call_gave_up_are_computed_all_the_same(make):
     session = Blocked()
-    reuse = Reuse(make(session))
+    reuse = Reuse(Stages(make(session)))
     first = reuse.submit(rows([20], [50], [1, 1, 1], [7]))
     session.began.wait(20)
     second = reuse.submit(rows([50], [20], [7], [8]))
     first.cancel()
     session.go_on.set()
-    assert second.result().tolist() == [[50], [20], [7], [8]]
+    assert second.result().logits.tolist() == [[50], [20], [7], [8]]
     with pytest.raises(CancelledError):
         first.result()
-    assert reuse.submit(rows([20], [50])).result().tolist() == [[20], [50]]
+    assert reuse.submit(rows([20], [50])).result().logits.tolist() == [[20], [50]]
 
 
 def test_another_calls_bad_row_is_nobody_elses_error():
@@ -100,17 +101,17 @@ def test_another_calls_bad_row_is_nobody_elses_error():
                 raise RuntimeError("bad row")
             return super().run(names, feed)
 
-    reuse = Reuse(RowEngine(Bad(), 1))
+    reuse = Reuse(Stages(RowEngine(Bad(), 1)))
     bad = reuse.submit(rows([9], [4]))
-    assert reuse.submit(rows([4])).result().tolist() == [[4]]
+    assert reuse.submit(rows([4])).result().logits.tolist() == [[4]]
     with pytest.raises(RuntimeError, match="bad row"):
         bad.result()
-    assert reuse.submit(rows([4])).result().tolist() == [[4]]
+    assert reuse.submit(rows([4])).result().logits.tolist() == [[4]]
 
 
 def test_an_interrupt_while_submitting_leaves_nothing_behind(monkeypatch):
     engine = RowEngine(Counting(), 1)
-    reuse = Reuse(engine)
+    reuse = Reuse(Stages(engine))
 
     def interrupted(rows):
         raise KeyboardInterrupt
@@ -119,11 +120,11 @@ def test_an_interrupt_while_submitting_leaves_nothing_behind(monkeypatch):
         patch.setattr(engine, "submit", interrupted)
         with pytest.raises(KeyboardInterrupt):
             reuse.submit(rows([3]))
-    assert reuse.submit(rows([3])).result().tolist() == [[3]]
+    assert reuse.submit(rows([3])).result().logits.tolist() == [[3]]
 
 
 def test_several_threads_may_ask_at_once():
-    reuse = Reuse(RowEngine(Counting(), 2), remembered=20)
+    reuse = Reuse(Stages(RowEngine(Counting(), 2)), remembered=20)
     wrong = []
 
     def ask(seed):

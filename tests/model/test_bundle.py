@@ -124,7 +124,7 @@ def test_the_graph_of_another_model_fails_the_golden_rows(copy, bundle_of_three,
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format_version": 2}, "format version 2, this release reads 1"),
+        ({"format_version": 3}, "format version 3, this release reads 1 and 2"),
         ({"labels": ["a"]}, "labels must be two or more, all different: ['a']"),
         ({"labels": ["a", "a"]}, "labels must be two or more, all different: ['a', 'a']"),
         ({"positive_label": None}, "positive_label belongs to two labels, and only to two"),

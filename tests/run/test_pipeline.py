@@ -12,7 +12,7 @@ from scorer.base.timing import Phases
 from scorer.engine.pending import Pending
 from scorer.engine.row_engine import RowEngine
 from scorer.model.decision import Decision
-from scorer.model.scorer import Scores
+from scorer.model.scorer import StagedScores
 from scorer.model.tokenizer import Tokens
 from scorer.rows.columns import Wanted
 from scorer.rows.record import Position, Record, Reject
@@ -60,6 +60,7 @@ class Words:
     """A tokenizer and a model in one; writes down which chunks were tokenized, and which were given up."""
 
     labels = ("no", "yes")
+    has_cascade = False
     chunk_rows = 2
 
     def __init__(self, log):
@@ -78,7 +79,7 @@ class Words:
 
         def collect():
             self.log.append(f"result {number}")
-            return Scores(["yes"] * rows, np.full((rows, 2), 0.5))
+            return StagedScores(["yes"] * rows, np.full((rows, 2), 0.5), np.zeros(rows, dtype=bool))
 
         return Pending(collect, lambda: self.cancelled.append(number))
 

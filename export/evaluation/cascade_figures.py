@@ -1,0 +1,77 @@
+"""What a bundle's cascade makes of test texts: as they are, group by group, and cut short."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from export.data import Split, sort_labels
+from export.evaluation.cascade import SHARES, Loss, Point, StagedTexts
+from export.evaluation.evaluate import Scored, score_split
+from scorer.model.scorer import Scorer
+
+SHORT_WORDS = 30
+"""Words that texts are cut to: a cascade is chosen on texts as they come, and short ones hold less evidence."""
+
+_MOST_SHORT = 5_000
+
+
+@dataclass(frozen=True)
+class StagedGroup:
+    """Figures of some of the texts, with the cascade and without.
+
+    Attributes:
+        name: what they have in common.
+        texts: number of them.
+        without, chosen: figures with every text through the encoder, and with the cascade.
+        loss: accuracy that the cascade costs.
+    """
+
+    name: str
+    texts: int
+    without: Point
+    chosen: Point
+    loss: Loss
+
+
+def staged_group(name: str, stages: StagedTexts) -> StagedGroup:
+    """Return the figures of texts."""
+    return StagedGroup(name, len(stages.labels), stages.without, stages.chosen, stages.loss())
+
+
+def staged_groups(scored: Scored) -> list[StagedGroup]:
+    """Return figures by the value of the column that they are given by; none without one, or without a cascade."""
+    if scored.stages is None:
+        return []
+    groups = np.array(scored.split.groups)
+    names = sort_labels(set(scored.split.groups))
+    return [staged_group(name, scored.stages.some(np.flatnonzero(groups == name))) for name in names]
+
+
+def cascade_figures(scorer: Scorer, scored: Scored, *, quiet: bool) -> dict[str, Any]:
+    """Return all figures about a cascade and test texts, as a manifest gives them; empty without a cascade.
+
+    Args:
+        scorer: the bundle that scored them, every text through the encoder.
+        scored: the test texts.
+        quiet: show no progress.
+    """
+    stages = scored.stages
+    if stages is None:
+        return {}
+    short = score_split(scorer, shortened(scored.split), quiet=quiet).stages
+    assert short is not None, "the same bundle has a cascade"
+    return {
+        "test": asdict(scored.metrics),
+        "points": asdict(staged_group("test texts", stages)),
+        "short": asdict(staged_group(f"cut to {SHORT_WORDS} words", short)),
+        "by_group": [asdict(group) for group in staged_groups(scored)],
+        "curve": [{"share": share, **asdict(at)} for share, at in zip(SHARES, stages.curve(), strict=True)],
+    }
+
+
+def shortened(split: Split) -> Split:
+    """Cut texts to their first words; of very many some at random, the same each time."""
+    rows = np.sort(np.random.default_rng(0).permutation(len(split))[:_MOST_SHORT])
+    texts = [" ".join(split.texts[row].split()[:SHORT_WORDS]) for row in rows]
+    return replace(split, texts=texts, labels=split.labels[rows], ids=(), groups=())

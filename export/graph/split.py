@@ -1,0 +1,53 @@
+"""A classifier's graph without its wide part: for bundles that were written in one graph."""
+
+from collections.abc import Iterator
+
+import onnx
+
+from export.errors import ExportError
+
+
+def without_wide(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy whose logits are those of the head alone, without what only the wide part needs.
+
+    Raises:
+        ExportError: the graph is none with a wide part in it.
+    """
+    split = onnx.ModelProto()
+    split.CopyFrom(model)
+    graph = split.graph
+    by_output = {node.output[0]: node for node in graph.node}
+    total = by_output.get("logits")
+    if total is None or total.op_type != "Add" or list(total.input) != ["head.logits", "wide.logits"]:
+        raise ExportError("the graph does not add a wide part to the logits of a head")
+    head = by_output["head.logits"]
+    head.name = head.output[0] = "logits"
+    graph.node.remove(total)
+    needed = _needed(graph)
+    nodes = [node for node in graph.node if needed.intersection(node.output)]
+    constants = [tensor for tensor in graph.initializer if tensor.name in needed]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(constants)
+    return split
+
+
+def _needed(graph: onnx.GraphProto) -> set[str]:
+    """Return the names of the values that the graph's outputs depend on."""
+    inputs = {name: list(_inputs(node)) for node in graph.node for name in node.output}
+    needed: set[str] = set()
+    waiting = [output.name for output in graph.output]
+    while waiting:
+        name = waiting.pop()
+        if name not in needed:
+            needed.add(name)
+            waiting += inputs.get(name, [])
+    return needed
+
+
+def _inputs(node: onnx.NodeProto) -> Iterator[str]:
+    """Yield the names that a node reads, those of its subgraphs too."""
+    yield from node.input
+    for attribute in node.attribute:
+        for inner in attribute.g.node:
+            yield from _inputs(inner)

@@ -1,0 +1,150 @@
+"""The cascade: where the wide part alone is sure, the encoder is not run.
+
+Whether it is depends on a text's tokens alone, by a comparison that is exact. So a row is decided alike whatever computes
+the encoder, and whatever its neighbours are.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from scorer.engine.pending import Pending
+from scorer.engine.protocols import Computing, Engine
+from scorer.engine.wide import WidePart
+
+
+@dataclass(frozen=True)
+class Cascade:
+    """Sums of the wide part that decide, and the logits that they are worth.
+
+    Attributes:
+        scale: factor of sums.
+        bias: added to scaled sums, (logits,).
+        limits: with one logit the lowest and the highest sum that do not decide; with more the least distance of the two
+            largest logits that does.
+
+    Raises:
+        ValueError: the parts do not fit together, or an early label would not be that of its side.
+    """
+
+    scale: float
+    bias: tuple[float, ...]
+    limits: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.limits) != (2 if len(self.bias) == 1 else 1) or not self.bias:
+            raise ValueError("a cascade has two limits for one logit, and one for more")
+        if not self.scale > 0:
+            raise ValueError(f"a cascade's scale is above 0, not {self.scale}")
+        if len(self.bias) == 1:
+            low, high = (self.scale * limit + self.bias[0] for limit in self.limits)
+            if not low <= 0 <= high:
+                raise ValueError("a cascade's limits lie on both sides of the label's change")
+        elif self.limits[0] < 0:
+            raise ValueError("a cascade's limit is a distance")
+
+    def logits(self, sums: np.ndarray) -> np.ndarray:
+        """Logits of early rows: float64 (rows, logits) -> float64 (rows, logits)"""
+        return sums * self.scale + np.array(self.bias)
+
+    def decides(self, sums: np.ndarray) -> np.ndarray:
+        """Find the rows for which the wide part is sure: float64 (rows, logits) -> bool (rows,)
+
+        >>> Cascade(1.0, (0.0,), (-2.0, 3.0)).decides(np.array([[-2.0], [-2.5], [3.0], [3.5]])).tolist()
+        [False, True, False, True]
+        >>> Cascade(1.0, (0.0, 0.0, 0.5), (2.0,)).decides(np.array([[3.0, 0, 0], [1.5, 0, 0]])).tolist()
+        [True, False]
+        """
+        if sums.shape[1] == 1:
+            low, high = self.limits
+            return np.asarray((sums[:, 0] < low) | (sums[:, 0] > high))
+        return self.margins(sums) >= self.limits[0]
+
+    def margins(self, sums: np.ndarray) -> np.ndarray:
+        """Distance of the two largest early logits, float64 (rows,); one logit stands beside a 0."""
+        logits = self.logits(sums)
+        if logits.shape[1] == 1:
+            return np.abs(logits[:, 0])
+        largest = np.partition(logits, -2, axis=1)[:, -2:]
+        return np.asarray(largest[:, 1] - largest[:, 0])
+
+
+class Staged(NamedTuple):
+    """Logits of rows, and the stage that they are from.
+
+    Attributes:
+        logits: float32 (rows, logits).
+        early: bool (rows,), whether the wide part alone decided.
+    """
+
+    logits: np.ndarray
+    early: np.ndarray
+
+
+class Stages:
+    """An engine with the wide part beside it, and before it where there is a cascade.
+
+    Args:
+        engine: computes the whole classifier, or the encoder's part of it if ``wide`` is given.
+        wide: the wide part, where it is a graph of its own.
+        cascade: decides which rows the engine gets; None for all of them.
+    """
+
+    def __init__(self, engine: Engine, wide: WidePart | None = None, cascade: Cascade | None = None) -> None:
+        self._engine = engine
+        self._wide = wide
+        self._cascade = cascade
+
+    def submit(self, rows: Sequence[np.ndarray]) -> Pending[Staged]:
+        """Begin with token ids, as `scorer.engine.protocols.Engine.submit`; rows are decided before this returns."""
+        early = self.wide_alone(rows, self._cascade) if self._cascade is not None else None
+        if early is None or not early.early.any():
+            return self._whole(rows).map(lambda logits: Staged(logits, np.zeros(len(rows), dtype=bool)))
+        decided = early.early
+        if decided.all():
+            return Pending(lambda: early)
+
+        def together(logits: np.ndarray) -> Staged:
+            found = early.logits.copy()
+            found[~decided] = logits
+            return Staged(found, decided)
+
+        return self._whole([row for row, is_early in zip(rows, decided, strict=True) if not is_early]).map(together)
+
+    def wide_alone(self, rows: Sequence[np.ndarray], cascade: Cascade) -> Staged:
+        """Compute what the wide part alone says of every row, and for which a cascade lets it decide."""
+        assert self._wide is not None, "a cascade has a wide part"
+        sums = self._wide.sums(rows)
+        return Staged(cascade.logits(sums).astype(np.float32), cascade.decides(sums))
+
+    def _whole(self, rows: Sequence[np.ndarray]) -> Pending[np.ndarray]:
+        deep = self._engine.submit(rows)
+        return deep if self._wide is None else added(deep, self._wide.submit(rows))
+
+
+@dataclass(frozen=True)
+class Whole:
+    """`Computing` of both parts of a classifier, every row through the encoder.
+
+    Attributes:
+        encoder: computes the encoder's part.
+        wide: the wide part.
+    """
+
+    encoder: Computing
+    wide: WidePart
+
+    def logits(self, rows: Sequence[np.ndarray]) -> np.ndarray:
+        return np.asarray(self.encoder.logits(rows) + self.wide.submit(rows).result())
+
+
+def added(deep: Pending[np.ndarray], side: Pending[np.ndarray]) -> Pending[np.ndarray]:
+    """Add two results up, in float32 as one graph would; both are given up together."""
+
+    def cancel() -> None:
+        deep.cancel()
+        side.cancel()
+
+    return Pending(lambda: np.asarray(deep.result() + side.result()), cancel)

@@ -1,0 +1,135 @@
+"""The wide part: the sum of the weights of a text's pieces and pairs, on the CPU whatever computes the encoder.
+
+It is there twice. The graph gives float32 logits, which are added to the encoder's; their bits hang on the order of the
+sum. The table gives the same sums exactly, many rows at a time and ten times as quickly: by these it is decided
+whether the encoder is needed, so that every provider, batch and machine decides alike.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from scorer.base.errors import BundleError
+from scorer.base.timing import Phases
+from scorer.engine.pending import Pending
+from scorer.engine.protocols import Session
+from scorer.engine.row_engine import RowEngine
+
+MULTIPLIER = 2_654_435_761
+"""Of the pairs' hash: Knuth's, the prime next to 2^32 times the golden ratio; no sum passes 2^63."""
+
+TABLE = "wide.weight"
+"""The constant of its graph that holds the weights, and one more that is 0."""
+
+# Rows whose keys are sorted together: their numbers then fit 32 bits, which sort twice as quickly.
+_ROWS = 256
+# A sum of float16 weights is exact in float64 below this: float16 counts in steps of 2^-24, float64 has 53 bits.
+_EXACT = float(1 << 29)
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Which weights a text takes.
+
+    Attributes:
+        pieces: of the vocabulary.
+        pairs: weights that the pairs share.
+    """
+
+    pieces: int
+    pairs: int
+
+    @property
+    def count(self) -> int:
+        return self.pieces + self.pairs
+
+    def of(self, rows: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """The different numbers of each text's pieces and of its pairs of neighbours.
+
+        Args:
+            rows: token ids, (sequence,) each, at least one.
+
+        Returns:
+            the numbers, sorted within a text, text after text, and where each text's begin, int64 (texts,).
+
+        >>> numbers, begins = Keys(10, 5).of([np.array([7, 7, 7]), np.array([1])])
+        >>> numbers.tolist(), begins.tolist()
+        ([7, 14, 1], [0, 2])
+        """
+        ids = np.concatenate(rows)
+        lengths = np.array([len(one) for one in rows])
+        pairs = ids[:-1] * MULTIPLIER + ids[1:]
+        pairs %= self.pairs
+        pairs += self.pieces
+        # Each text's numbers lie behind those of the text before it, so that one sort does for all.
+        number = np.int32 if len(rows) * self.count < 1 << 31 else np.int64
+        bases: np.ndarray = np.arange(0, len(rows) * self.count, self.count, dtype=number)
+        base = np.repeat(bases, lengths)
+        across = np.cumsum(lengths)[:-1] - 1  # pairs of one text's last piece and the next one's first are none
+        found = np.concatenate([ids.astype(number) + base, np.delete(pairs.astype(number) + base[:-1], across)])
+        found.sort()
+        found = found[np.concatenate([[True], found[1:] != found[:-1]])]
+        begins = np.searchsorted(found, bases)
+        found -= np.repeat(bases, np.diff(begins, append=len(found)))
+        return found, begins
+
+
+def exact_sums(keys: Keys, table: np.ndarray, rows: Sequence[np.ndarray]) -> np.ndarray:
+    """The sum of each text's weights: float64 (texts, logits), exact, so the same in any order.
+
+    Args:
+        keys: which weights a text takes.
+        table: float64 (keys, logits) of float16 values.
+        rows: token ids, (sequence,) each.
+    """
+    sums = [np.empty((0, table.shape[1]))]
+    for start in range(0, len(rows), _ROWS):
+        numbers, begins = keys.of(rows[start : start + _ROWS])
+        sums.append(np.add.reduceat(table[numbers], begins, axis=0))
+    return np.concatenate(sums)
+
+
+class WidePart:
+    """The wide part of a classifier, ready to compute.
+
+    Args:
+        session: of its graph, on the CPU with one thread.
+        table: the graph's weights, float16 (keys and one that is 0, logits).
+        pairs: weights among them that the pairs share.
+        longest: tokens of a row, at most.
+        threads: rows computed at a time.
+        phases: where the seconds go.
+
+    Raises:
+        BundleError: the table has another form, or its sums are not exact.
+    """
+
+    def __init__(
+        self, session: Session, table: np.ndarray, pairs: int, longest: int, threads: int, phases: Phases
+    ) -> None:
+        if table.dtype != np.float16 or table.ndim != 2 or not 0 < pairs < len(table) - 1 or table[-1].any():
+            raise BundleError("the wide part's weights have another form than the manifest says")
+        largest = float(np.abs(table.astype(np.float32)).max())
+        if not largest * 2 * longest < _EXACT:  # a NaN does not, neither
+            raise BundleError(f"the wide part's weights, up to {largest:g}, are too large to be added up exactly")
+        self.keys = Keys(len(table) - 1 - pairs, pairs)
+        self._table = table.astype(np.float64)
+        self._engine = RowEngine(session, threads, phases=phases, phase="wide")
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="wide")
+        self._phases = phases
+
+    def submit(self, rows: Sequence[np.ndarray]) -> Pending[np.ndarray]:
+        """Begin to compute the graph's logits, float32 (rows, logits)."""
+        return self._engine.submit(rows)
+
+    def sums(self, rows: Sequence[np.ndarray]) -> np.ndarray:
+        """`exact_sums` on all threads: float64 (rows, logits)."""
+        parts = [rows[start : start + _ROWS] for start in range(0, len(rows), _ROWS)]
+        found = map(self._sums, parts) if len(parts) < 2 else self._pool.map(self._sums, parts)
+        return np.concatenate([np.empty((0, self._table.shape[1])), *found])
+
+    def _sums(self, rows: Sequence[np.ndarray]) -> np.ndarray:
+        with self._phases.timed("wide"):
+            return exact_sums(self.keys, self._table, rows)

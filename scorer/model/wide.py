@@ -1,0 +1,68 @@
+"""The wide part of a bundle, where it is a graph of its own."""
+
+from pathlib import Path
+
+import numpy as np
+
+from scorer.base.errors import BundleError
+from scorer.base.messages import hushed
+from scorer.base.timing import Phases
+from scorer.engine import runtime
+from scorer.engine.wide import TABLE, WidePart
+from scorer.model.bundle import Bundle
+from scorer.model.graph_check import UnfitGraph, initializer
+from scorer.model.manifest import WIDE, Manifest
+from scorer.model.tokenizer import Tokenizer
+
+# Between the graph's float32 sums and the exact ones; some hundred weights are added up.
+_TOLERANCE = 1e-3
+
+
+def open_wide(bundle: Bundle, threads: int, phases: Phases) -> WidePart | None:
+    """Make the wide part ready to compute; None where the bundle's graphs hold all of the classifier.
+
+    Raises:
+        BundleError: its graph cannot be used.
+    """
+    wide = bundle.manifest.wide
+    if wide is None:
+        return None
+    graph, beside = bundle.files[wide.file], bundle.beside(wide.file)
+    try:
+        table = initializer(graph, beside, TABLE)
+    except UnfitGraph as error:
+        raise BundleError(f"{wide.file} cannot be used: {error}") from error
+    if table.shape[1:] != (bundle.manifest.logit_count,):
+        raise BundleError(
+            f"{wide.file} has weights of the shape {table.shape} for {len(bundle.manifest.labels)} labels"
+        )
+    session = runtime.Session(graph, "cpu", external=beside)
+    return WidePart(session, table, wide.pairs, bundle.manifest.tokens_kept, threads, phases)
+
+
+def check_wide(path: Path, manifest: Manifest, tokenizer: Tokenizer, wide: WidePart) -> None:
+    """Compare the golden rows' sums with those of where the bundle was made, which are exact, and with the graph's.
+
+    Raises:
+        BundleError: they differ, or an id of the tokenizer has no weight.
+    """
+    if tokenizer.highest_id >= wide.keys.pieces:
+        raise BundleError(
+            f"{path}: the wide part has weights for {wide.keys.pieces} pieces, and the tokenizer's highest id is "
+            f"{tokenizer.highest_id}, so graph, manifest and tokenizer are not of one model."
+        )
+    rows = [row for row in manifest.golden if WIDE in row.logits]
+    if not rows:
+        raise BundleError(f"{path} has no golden rows for its wide part; export it again.")
+    with hushed():
+        ids = tokenizer.encode([row.text for row in rows]).ids
+    expected, sums, logits = (
+        np.array([row.logits[WIDE] for row in rows]),
+        wide.sums(ids),
+        wide.submit(ids).result(),
+    )
+    if logits.shape != expected.shape or (sums != expected).any() or not np.abs(logits - sums).max() <= _TOLERANCE:
+        raise BundleError(
+            f"{path}: the wide part gives other sums than on the machine that made the bundle, so its scores cannot be "
+            "trusted here."
+        )
