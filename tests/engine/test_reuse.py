@@ -1,7 +1,7 @@
 """Equal rows are computed once, as long as they are remembered, and a failed row is not remembered."""
 
 import threading
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -125,19 +125,14 @@ def test_an_interrupt_while_submitting_leaves_nothing_behind(monkeypatch):
 
 def test_several_threads_may_ask_at_once():
     reuse = Reuse(Stages(RowEngine(Counting(), 2)), remembered=20)
-    wrong = []
 
     def ask(seed):
         generator = np.random.default_rng(seed)
         for _ in range(50):
             values = generator.integers(0, 40, size=8)
-            found = reuse.submit(rows(*([value] for value in values))).result()
-            if found[:, 0].tolist() != values.tolist():
-                wrong.append(values)
+            found = reuse.submit(rows(*([value] for value in values))).result().logits
+            assert found[:, 0].tolist() == values.tolist()
 
-    threads = [threading.Thread(target=ask, args=(seed,)) for seed in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
+    with ThreadPoolExecutor(4) as pool:
+        for asked in [pool.submit(ask, seed) for seed in range(4)]:
+            asked.result()  # raises what went wrong in the thread

@@ -16,7 +16,7 @@ from export.classifier.head import LinearHead
 from export.classifier.settings import WideSettings
 from export.classifier.stacking import stack
 from export.classifier.truncation import Cut, cut_of
-from export.classifier.wide import Keys, Wide, train_wide
+from export.classifier.wide import Wide, train_wide
 from export.encoder.load import load_encoder
 from export.encoder.vectors import vectors
 from export.encoder.weights import encoder_weights
@@ -30,6 +30,7 @@ from export.training.checks import cut_for
 from scorer.base.errors import UsageError
 from scorer.engine.batches import pad
 from scorer.engine.runtime import open_session
+from scorer.engine.wide import Keys
 from scorer.model.manifest import TRUNCATIONS, Manifest
 from scorer.model.scorer import Scorer
 
@@ -100,7 +101,7 @@ def test_padding_and_neighbours_change_no_sum(long_encoder, rows):
 @given(ids=st.lists(st.integers(0, 9), min_size=1, max_size=30))
 def test_each_different_piece_and_pair_counts_once(ids):
     keys = Keys(10, 1 << 20)
-    found = keys.of(np.array(ids))
+    found, _ = keys.of([np.array(ids)])
     assert len(found) == len(set(ids)) + len(set(pairwise(ids)))  # no two of a hundred pairs collide
     assert set(ids) == {int(key) for key in found if key < 10}
     assert (found < keys.count).all()

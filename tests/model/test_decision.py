@@ -100,9 +100,10 @@ def test_the_scorer_decides_in_python_too(bundle):
 
 def test_logits_are_divided_by_the_bundles_temperature(bundle):
     scorer = Scorer(bundle, provider="cpu", precision="fp32")
-    logits = np.array([[1.0], [-2.0]])
-    expected = 1 / (1 + np.exp(-logits[:, 0] / bundle.manifest.temperature))
-    np.testing.assert_allclose(scorer.scores(logits).probabilities[:, 1], expected)
+    tokens = scorer.tokenizer.encode(["good film", "bad film"])
+    logits = scorer.engine.logits(tokens.ids)
+    expected = 1 / (1 + np.exp(-logits[:, 0].astype(np.float64) / bundle.manifest.temperature))
+    np.testing.assert_allclose(scorer.score_tokens(tokens).probabilities[:, 1], expected)
     assert bundle.manifest.temperature != 1
 
 

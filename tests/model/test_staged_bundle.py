@@ -1,0 +1,217 @@
+"""A bundle with a cascade: what its two stages give, and what is refused while it is loaded."""
+
+import json
+import shutil
+
+import numpy as np
+import onnx
+import pytest
+from factories import list_again, reviews, with_limits
+
+from scorer.base.errors import BundleError
+from scorer.engine.cascade import Cascade
+from scorer.engine.multi_gpu import DeviceEngine
+from scorer.model.bundle import load_bundle
+from scorer.model.manifest import parse_manifest
+from scorer.model.scorer import Scorer
+
+TEXTS = [*reviews(200, 2, 11).texts, " ".join(reviews(12, 2, 11).texts)]
+
+
+@pytest.fixture
+def copy(staged_bundle, tmp_path):
+    shutil.copytree(staged_bundle.path, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def staged(scorer, texts=TEXTS):
+    return scorer.submit(scorer.tokenizer.encode(texts)).result()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8", "fp16"])
+def test_a_row_that_the_encoder_decides_keeps_its_bits_and_an_early_one_has_the_wide_parts(staged_bundle, precision):
+    scorer = Scorer(staged_bundle, provider="cpu", precision=precision)
+    whole = Scorer(staged_bundle, provider="cpu", precision=precision, cascade=False)
+    found, without = staged(scorer), staged(whole)
+    alone = whole.wide_alone(whole.tokenizer.encode(TEXTS))
+    early = found.early
+    assert 0.2 < early.mean() < 0.8
+    assert (early == alone.early).all()
+    assert not without.early.any()
+    assert (found.probabilities[~early] == without.probabilities[~early]).all()
+    assert (found.probabilities[early] == alone.probabilities[early]).all()
+    assert (found.probabilities[early] != without.probabilities[early]).any()
+    assert (whole.cascade, whole.has_cascade, scorer.cascade) == (None, True, staged_bundle.manifest.cascade)
+
+
+@pytest.mark.parametrize("name", ["staged_bundle", "staged_bundle_of_three"])
+def test_scores_are_the_same_whatever_the_threads_the_neighbours_and_the_order(request, name):
+    bundle = request.getfixturevalue(name)
+    texts = TEXTS if name == "staged_bundle" else reviews(200, 3, 11).texts
+    expected = staged(Scorer(bundle, provider="cpu", precision="fp32", threads=1), texts)
+    assert 0.1 < expected.early.mean() < 0.9
+    scorer = Scorer(bundle, provider="cpu", precision="fp32", threads=3)
+    order = np.random.default_rng(0).permutation(len(texts))
+    shuffled = staged(scorer, [texts[row] for row in order])
+    again = staged(scorer, texts * 2)  # from what is remembered
+    anew = Scorer(bundle, provider="cpu", precision="fp32", threads=2)
+    one_by_one = [staged(anew, [text]) for text in texts[:60]]
+    for found, rows in (
+        (shuffled, order),
+        (again, np.tile(np.arange(len(texts)), 2)),
+        (_joined(one_by_one), np.arange(60)),
+    ):
+        assert (found.early == expected.early[rows]).all()
+        assert (found.probabilities == expected.probabilities[rows]).all()
+        assert list(found.labels) == [expected.labels[row] for row in rows]
+
+
+def _joined(parts):
+    return type(parts[0])(
+        [one.labels[0] for one in parts],
+        np.concatenate([one.probabilities for one in parts]),
+        np.concatenate([one.early for one in parts]),
+    )
+
+
+def test_several_devices_decide_as_one_does(staged_bundle):
+    one = staged(Scorer(staged_bundle, provider="cpu"))
+    scorer = Scorer(staged_bundle, provider="cpu", devices=[0, 1])
+    assert isinstance(scorer.engine, DeviceEngine)
+    two = staged(scorer)
+    assert (one.early == two.early).all()
+    assert (one.probabilities == two.probabilities).all()
+    assert scorer.phases.seconds["wide"] > 0
+
+
+def test_texts_without_a_token_have_gaps_among_early_ones_too(staged_bundle):
+    scorer = Scorer(staged_bundle, provider="cpu")
+    found = staged(scorer, ["​", *TEXTS[:20], "​"])
+    assert np.isnan(found.probabilities[[0, -1]]).all()
+    assert found.early[[0, -1]].tolist() == [False, False]
+    assert (found.early[1:-1] == staged(scorer, TEXTS[:20]).early).all()
+
+
+def test_limits_that_decide_all_or_nothing_are_limits(copy):
+    bundle = load_bundle(copy)
+    scale, bias = bundle.manifest.cascade.scale, bundle.manifest.cascade.bias
+    change = -bias[0] / scale  # the sum at which the label changes
+    everything = with_limits(bundle, Cascade(scale, bias, (change, change)))
+    assert staged(Scorer(everything, provider="cpu")).early.all()
+    nothing = with_limits(bundle, Cascade(scale, bias, (-1e9, 1e9)))
+    assert not staged(Scorer(nothing, provider="cpu")).early.any()
+
+
+def test_the_manifest_names_its_needs_and_is_read_as_it_was_written(staged_bundle):
+    fields = json.loads((staged_bundle.path / "manifest.json").read_bytes())
+    assert (fields["format_version"], fields["needs"]) == (2, ["cascade"])
+    assert parse_manifest(staged_bundle.manifest.to_json()) == staged_bundle.manifest
+    assert all({"fp32", "int8", "fp16", "wide"} == row.logits.keys() for row in staged_bundle.manifest.golden)
+
+
+def test_a_bundle_without_a_cascade_has_nothing_to_say_of_one(bundle):
+    fields = json.loads(bundle.manifest.to_json())
+    assert fields["format_version"] == 1
+    assert not {"needs", "wide", "cascade"} & fields.keys()
+    assert "score_without_cascade" not in fields["reference"]
+    scorer = Scorer(bundle, provider="cpu")
+    assert (scorer.cascade, scorer.has_cascade, scorer.reference) == (None, False, bundle.manifest.reference)
+
+
+def test_each_way_of_scoring_has_test_data_of_its_own_to_compare_with(staged_bundle):
+    reference = staged_bundle.manifest.reference
+    assert Scorer(staged_bundle, provider="cpu").reference == reference
+    without = Scorer(staged_bundle, provider="cpu", cascade=False).reference
+    assert without.score == reference.score_without_cascade
+    assert (without.tokens, without.unknown) == (reference.tokens, reference.unknown)
+
+
+# Refused
+
+
+def rewrite(folder, change):
+    fields = json.loads((folder / "manifest.json").read_bytes())
+    change(fields)
+    (folder / "manifest.json").write_text(json.dumps(fields))
+    list_again(folder)
+
+
+def rewrite_graph(folder, change):
+    model = onnx.load_from_string((folder / "wide.onnx").read_bytes())
+    change(model)
+    (folder / "wide.onnx").write_bytes(model.SerializeToString())
+    list_again(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda m: m.update(needs=["cascade", "windows", "\x1b[2J"]), "needs windows, "),
+        (lambda m: m.update(needs=["windows"]), "needs windows, which this release does not know: install a newer"),
+        (lambda m: m.update(needs=[]), "format version 2 and needs"),
+        (lambda m: m.pop("needs"), "format version 2 and needs"),
+        (lambda m: m.update(needs="cascade"), "does not know"),
+        (lambda m: m.update(needs=7), "cannot be used"),
+        (lambda m: m.update(format_version=1), "format version 1 and needs"),
+        (lambda m: m.update(cascade=None), "wide and cascade belong together"),
+        (lambda m: m.pop("wide"), "wide and cascade belong together"),
+        (lambda m: m["cascade"].update(bias=[0.0, 0.0], limits=[1.0]), "2 biases for 2 labels"),
+        (lambda m: m["cascade"].update(limits=[1.0]), "two limits for one logit"),
+        (lambda m: m["cascade"].update(limits=[5.0, 6.0]), "both sides"),
+        (lambda m: m["cascade"].update(limits=[float("-inf"), 6.0]), "not JSON"),
+        (lambda m: m["cascade"].update(scale=0), "scale is above 0"),
+        (lambda m: m["cascade"].update(scale=True), "scale is not what it should be"),
+        (lambda m: m["cascade"].update(scale="1"), "cannot be used"),
+        (lambda m: m["cascade"].update(more=1), "cannot be used"),
+        (lambda m: m["wide"].update(file="../wide.onnx"), "names the graph ../wide.onnx, which"),
+        (lambda m: m["wide"].update(file="model.fp32.onnx"), "it has no tensor 'wide.weight'"),
+        (lambda m: m["wide"].update(file=1), "file is not what it should be"),
+        (lambda m: m["wide"].update(pairs=0), "another form"),
+        (lambda m: m["wide"].update(pairs=-5), "another form"),
+        (lambda m: m["wide"].update(pairs=10**30), "another form"),
+        (lambda m: m["wide"].update(pairs=m["wide"]["pairs"] - 1), "gives other sums"),
+        (lambda m: m["wide"].update(pairs=m["wide"]["pairs"] + 40), "the tokenizer's highest id is"),
+        (lambda m: m["golden"][2]["logits"].update(wide=[0.125]), "gives other sums"),
+        (lambda m: [row["logits"].pop("wide") for row in m["golden"]], "no golden rows for its wide part"),
+        (lambda m: m["reference"]["score_without_cascade"]["counts"].reverse() or m["reference"]["score_without_cascade"]["counts"].append(1), "ascending edges"),
+    ],
+)  # fmt: skip
+def test_a_manifest_that_contradicts_itself_is_refused(copy, change, says):
+    rewrite(copy, change)
+    with pytest.raises(BundleError) as caught:
+        Scorer(copy, provider="cpu")
+    assert says in str(caught.value)
+    assert "copy" in str(caught.value)
+
+
+def test_a_weight_that_was_changed_is_noticed_by_the_golden_rows(copy):
+    """Listed again, so that no hash tells it."""
+
+    def change(model):
+        (table,) = (one for one in model.graph.initializer if one.name == "wide.weight")
+        entries = {entry.key: entry.value for entry in table.external_data}
+        path = copy / entries["location"]
+        data = bytearray(path.read_bytes())
+        for at in range(int(entries["offset"]), int(entries["offset"]) + int(entries["length"]) - 2, 2):
+            data[at] ^= 1  # the last bit of each weight
+        path.write_bytes(data)
+
+    rewrite_graph(copy, change)
+    with pytest.raises(BundleError, match="the wide part gives other sums"):
+        Scorer(copy, provider="cpu")
+
+
+def test_a_graph_that_sums_otherwise_than_the_table_is_noticed(copy):
+    def change(model):
+        (node,) = (one for one in model.graph.node if one.op_type == "Mod")
+        node.input[1] = "wide.multiplier"
+
+    rewrite_graph(copy, change)
+    with pytest.raises(BundleError, match="the wide part gives other sums"):
+        Scorer(copy, provider="cpu")
+
+
+def test_a_wide_part_without_its_graph_or_its_weights_is_refused(copy):
+    (copy / "wide.onnx").unlink()
+    with pytest.raises(BundleError, match="cannot be read"):
+        Scorer(copy, provider="cpu")
