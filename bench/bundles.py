@@ -52,9 +52,9 @@ def main() -> None:
 
 
 def reviews_per_second(scorer: Scorer, texts: list[str]) -> float:
-    """Through tokenizer and engine; not through `Scorer.score`, which would know the texts from the round before."""
+    """Through tokenizer and engine, each by the encoder; not through `Scorer.score`, which would know the texts from the round before."""
     start = time.perf_counter()
-    scorer.engine.logits(scorer.tokenizer.encode(texts).ids)
+    scorer.whole.logits(scorer.tokenizer.encode(texts).ids)
     return len(texts) / (time.perf_counter() - start)
 
 

@@ -42,6 +42,7 @@ from subject import Subject, full_flops, make_subject, spared_flops
 from synthetic import synthetic_texts
 from tokenizers import Tokenizer
 
+from export.bundle.bundle import load_classifier
 from export.encoder.weights import encoder_weights
 from export.graph.fp16 import to_float16
 from export.graph.fp16_emulator import half_logits
@@ -328,9 +329,12 @@ def accuracy(texts: list[str], scale: Scale) -> dict[str, float]:
     scorer = Scorer(bundle, provider=scale.device, precision="fp16", batch_tokens=scale.batch_tokens)
     rows = scorer.tokenizer.encode(texts).ids
     model = onnx.load(bundle.path / bundle.manifest.precisions["fp16"].file)
-    exact = half_logits(model, rows, exact=True)
-    found = scorer.engine.logits(rows)
-    again = scorer.engine.logits(rows[: len(rows) // 3])  # in other batches
+    wide = load_classifier(bundle).wide_apart  # which is no float16, and no part of either graph
+    side = np.float32(0) if wide is None else wide.logits(rows)
+    exact = half_logits(model, rows, exact=True) + side
+    found = scorer.engine.logits(rows) + side
+    some = rows[: len(rows) // 3]
+    again = scorer.engine.logits(some) + (side if wide is None else side[: len(some)])  # in other batches
     distance = np.abs(probabilities(found) - probabilities(exact))[:, 1]
     return {
         "rows": len(rows),

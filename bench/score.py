@@ -2,10 +2,13 @@
 own rate that is left of it.
 
     python bench/score.py ../shared/imdb/test.parquet
+    python bench/score.py ../shared/imdb/test.parquet --formats jsonl --rows 5000 --rounds 3 --cascade
 
 Writes the texts as CSV, JSONL, gzipped JSONL and Parquet, scores each, checks that all give the same rows in order, and prints a table and,
 as its last line, one JSON object. Each run is a process of its own; its peak memory is what the system counted. The
-engine's own rate is that of the same rows from token ids to logits, in this process, right before.
+engine's own rate is that of the same rows from token ids to logits, every one through the encoder, in this process, right
+before. With --cascade each file is scored with the bundle's cascade and without, in turn, the order changing from round to
+round, and the ratios of a round's two runs are printed.
 """
 
 import argparse
@@ -30,30 +33,35 @@ def main() -> None:
     parser.add_argument("--model", help="a bundle; default: the one of the package")
     parser.add_argument("--rows", type=int, nargs="+", default=[2500, 25000])
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--formats", nargs="+", choices=list(WRITERS), default=list(WRITERS))
+    parser.add_argument("--cascade", action="store_true", help="with the cascade and without, in turn")
     arguments = parser.parse_args()
     scorer = Scorer(arguments.model, provider="cpu")
     table = distinct(pyarrow.parquet.read_table(arguments.texts, columns=["id", "text"]))
     runs = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for _ in range(arguments.rounds):
+        for number in range(arguments.rounds):
             for rows in arguments.rows:
                 # Evenly spread, so that few rows are like many.
                 sample = table.take(list(range(0, len(table), max(1, len(table) // rows)))[:rows])
-                outputs = []
+                ways = ["--cascade", "--no-cascade"] if arguments.cascade else ["--no-cascade"]
+                outputs = {way: [] for way in ways}
                 own = engine_rate(scorer, sample["text"].to_pylist())
-                for write in (write_csv, write_jsonl, write_gzip, write_parquet):
-                    source = write(sample, folder)
-                    output = folder / f"{source.name}.out.csv"
-                    found = score(source, output, arguments.model)
-                    share = len(sample) / found["seconds"] / own
-                    runs.append(
-                        {"format": "".join(source.suffixes)[1:], "rows": len(sample), **found, "of_engine": share}
-                    )
-                    outputs.append(output.read_bytes())
-                    print(runs[-1], file=sys.stderr)
-                check(outputs, len(sample))
+                for name in arguments.formats:
+                    source = WRITERS[name](sample, folder)
+                    for way in ways if number % 2 == 0 else ways[::-1]:
+                        output = folder / f"{source.name}.out.csv"
+                        found = score(source, output, arguments.model, way)
+                        share = len(sample) / found["seconds"] / own
+                        runs.append({"format": name, "rows": len(sample), "way": way, **found, "of_engine": share})
+                        outputs[way].append(output.read_bytes())
+                        print(runs[-1], file=sys.stderr)
+                for way in ways:
+                    check(outputs[way], len(sample))
     report(runs)
+    if arguments.cascade:
+        report_ratios(runs)
 
 
 def distinct(table: pyarrow.Table) -> pyarrow.Table:
@@ -87,11 +95,14 @@ def write_parquet(table: pyarrow.Table, folder: Path) -> Path:
     return folder / "in.parquet"
 
 
+WRITERS = {"csv": write_csv, "jsonl": write_jsonl, "jsonl.gz": write_gzip, "parquet": write_parquet}
+
+
 def engine_rate(scorer: Scorer, texts: list[str]) -> float:
-    """Reviews a second of the engine alone, from token ids to logits."""
+    """Reviews a second of the engine alone, from token ids to logits, every one through the encoder."""
     rows = scorer.tokenizer.encode(texts).ids
     start = time.perf_counter()
-    scorer.engine.logits(rows)
+    scorer.whole.logits(rows)
     return len(rows) / (time.perf_counter() - start)
 
 
@@ -105,10 +116,11 @@ print(json.dumps([code, seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru
 """
 
 
-def score(source: Path, output: Path, model: str | None) -> dict[str, float]:
+def score(source: Path, output: Path, model: str | None, way: str) -> dict[str, float]:
     """Run the command; wall seconds from start to exit, start-up included, and peak resident memory in MB."""
     command = [sys.executable, "-m", "scorer", str(source), "-o", str(output), "--provider", "cpu", "-q"]
     command += ["--model", model] if model else []
+    command += [way] if way == "--no-cascade" else []
     launched = subprocess.run([sys.executable, "-c", _LAUNCHER, *command], capture_output=True, text=True, check=True)
     code, seconds, peak = json.loads(launched.stdout)
     if code != 0:
@@ -127,22 +139,36 @@ def check(outputs: list[bytes], rows: int) -> None:
 
 
 def report(runs: list[dict]) -> None:
-    groups: dict[tuple[str, int], list[dict]] = {}
+    groups: dict[tuple[str, int, str], list[dict]] = {}
     for run in runs:
-        groups.setdefault((run["format"], run["rows"]), []).append(run)
+        groups.setdefault((run["format"], run["rows"], run["way"]), []).append(run)
     print(
-        "| input | rows | seconds | reviews/s | of the engine's own rate | peak memory, MB |\n|---|---|---|---|---|---|"
+        "| input | rows | | seconds | reviews/s | of the engine's own rate | peak memory, MB |\n|---|---|---|---|---|---|---|"
     )
     summary = []
-    for (kind, rows), found in groups.items():
+    for (kind, rows, way), found in groups.items():
         seconds, peak, share = (
             statistics.median(run[key] for run in found) for key in ("seconds", "peak_mb", "of_engine")
         )
         rate = round(rows / seconds, 1)
         medians = {"seconds": seconds, "rate": rate, "of_engine": share, "peak_mb": peak}
-        summary.append({"format": kind, "rows": rows, **medians})
-        print(f"| {kind} | {rows:,} | {seconds:.1f} | {rate:.1f} | {share:.2f} | {peak:.0f} |")
+        summary.append({"format": kind, "rows": rows, "way": way, **medians})
+        print(f"| {kind} | {rows:,} | {way} | {seconds:.1f} | {rate:.1f} | {share:.2f} | {peak:.0f} |")
     print(json.dumps({"runs": runs, "medians": summary}))
+
+
+def report_ratios(runs: list[dict]) -> None:
+    """How many times quicker each file is with the cascade: a ratio a round, its median and range."""
+    ratios: dict[tuple[str, int], list[float]] = {}
+    for one, other in zip(runs[::2], runs[1::2], strict=True):
+        seconds = {run["way"]: run["seconds"] for run in (one, other)}
+        key = one["format"], one["rows"]
+        ratios.setdefault(key, []).append(seconds["--no-cascade"] / seconds["--cascade"])
+    found = {}
+    for (kind, rows), some in ratios.items():
+        found[f"{kind} {rows}"] = {"median": statistics.median(some), "least": min(some), "most": max(some)}
+        print(f"{kind}, {rows:,} rows: {statistics.median(some):.2f} times ({min(some):.2f} to {max(some):.2f})")
+    print(json.dumps({"ratios": found}))
 
 
 if __name__ == "__main__":

@@ -78,6 +78,8 @@ class Scorer:
         manifest: the bundle's; its files are not kept.
         cascade: what decides that; None where every text goes through the encoder.
         has_cascade: whether the bundle has one, taken or not.
+        engine: computes what the bundle's graph of the precision holds: the encoder's part where the wide part is apart.
+        whole: computes both parts of every text.
         phases: where the time goes.
 
     Raises:
@@ -128,9 +130,10 @@ class Scorer:
             self.engine: Engine = (
                 DeviceEngine(spec, devices, self.phases) if len(devices) > 1 else spec.open(self.phases)
             )
-            each: Sequence[Computing] = self.engine.workers if isinstance(self.engine, DeviceEngine) else [self.engine]
-            if wide is not None:
-                each = [Whole(one, wide) for one in each]
+            self.whole: Computing = self.engine if wide is None else Whole(self.engine, wide)
+            each: Sequence[Computing] = [self.whole]
+            if isinstance(self.engine, DeviceEngine):
+                each = [worker if wide is None else Whole(worker, wide) for worker in self.engine.workers]
             self.golden_difference = max(
                 check_golden_rows(self.bundle_path, self.manifest, self.choice, self.tokenizer, one) for one in each
             )

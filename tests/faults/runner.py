@@ -28,6 +28,7 @@ from scorer.base.signals import install
 from scorer.base.timing import Phases
 from scorer.cli.program import run_command
 from scorer.cli.score import command, main
+from scorer.engine.cascade import Stages
 from scorer.engine.reuse import Reuse
 from scorer.engine.row_engine import RowEngine
 from scorer.model.choice import Choice
@@ -56,7 +57,8 @@ class Injected(Scorer):
         self.choice = Choice("cpu", "fp32", "as asked")
         self.tokenizer, self.unknown_id = self, -1
         self.engine = RowEngine(self, 2)
-        self._reuse = Reuse(self.engine)
+        self.cascade, self.has_cascade = None, False
+        self._reuse = Reuse(Stages(self.engine))
         self.chunk_rows = self.journal_rows = self.window
 
     def encode(self, texts):
