@@ -48,13 +48,13 @@ def main() -> None:
                 ways = ["--cascade", "--no-cascade"] if arguments.cascade else ["--no-cascade"]
                 outputs = {way: [] for way in ways}
                 own = engine_rate(scorer, sample["text"].to_pylist())
-                for name in arguments.formats:
-                    source = WRITERS[name](sample, folder)
+                for kind in arguments.formats:
+                    source = WRITERS[kind](sample, folder)
                     for way in ways if number % 2 == 0 else ways[::-1]:
                         output = folder / f"{source.name}.out.csv"
                         found = score(source, output, arguments.model, way)
                         share = len(sample) / found["seconds"] / own
-                        runs.append({"format": name, "rows": len(sample), "way": way, **found, "of_engine": share})
+                        runs.append({"format": kind, "rows": len(sample), "way": way, **found, "of_engine": share})
                         outputs[way].append(output.read_bytes())
                         print(runs[-1], file=sys.stderr)
                 for way in ways:

@@ -54,7 +54,7 @@ class Wide:
 
     def sums(self, rows: Sequence[np.ndarray]) -> np.ndarray:
         """The same exactly, float64; see `scorer.engine.wide.exact_sums`."""
-        return exact_sums(self.keys, self.weight.astype(np.float64), rows)
+        return exact_sums(self.keys, self.weight.astype(np.float32), rows)
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,11 @@
 """The wide part: the sum of the weights of a text's pieces and pairs, on the CPU whatever computes the encoder.
 
 It is there twice. The graph gives float32 logits, which are added to the encoder's; their bits hang on the order of the
-sum. The table gives the same sums exactly, many rows at a time and ten times as quickly: by these it is decided
-whether the encoder is needed, so that every provider, batch and machine decides alike.
+sum. The table gives the same sums exactly, many rows at a time and seven times as quickly (docs/PERFORMANCE.md): by these
+it is decided whether the encoder is needed, so that every provider, batch and machine decides alike.
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +22,7 @@ MULTIPLIER = 2_654_435_761
 TABLE = "wide.weight"
 """The constant of its graph that holds the weights, and one more that is 0."""
 
-# Rows whose keys are sorted together: their numbers then fit 32 bits, which sort twice as quickly.
+# Rows whose keys are laid out at a time, so that they fit into the cache.
 _ROWS = 256
 # A sum of float16 weights is exact in float64 below this: float16 counts in steps of 2^-24, float64 has 53 bits.
 _EXACT = float(1 << 29)
@@ -52,28 +51,30 @@ class Keys:
             rows: token ids, (sequence,) each, at least one.
 
         Returns:
-            the numbers, sorted within a text, text after text, and where each text's begin, int64 (texts,).
+            the numbers, int32, sorted within a text, text after text; and where each text's begin, int64 (texts,).
 
         >>> numbers, begins = Keys(10, 5).of([np.array([7, 7, 7]), np.array([1])])
         >>> numbers.tolist(), begins.tolist()
         ([7, 14, 1], [0, 2])
         """
         ids = np.concatenate(rows)
-        lengths = np.array([len(one) for one in rows])
+        ends = 2 * np.cumsum([len(one) for one in rows])
+        starts = np.concatenate([[0], ends[:-1]])
+        # A piece, the pair that it begins, the next piece, and so on; the pair behind a text's last piece is none.
+        numbers = np.empty(2 * len(ids), dtype=np.int32)
+        numbers[::2] = ids
         pairs = ids[:-1] * MULTIPLIER + ids[1:]
         pairs %= self.pairs
         pairs += self.pieces
-        # Each text's numbers lie behind those of the text before it, so that one sort does for all.
-        number = np.int32 if len(rows) * self.count < 1 << 31 else np.int64
-        bases: np.ndarray = np.arange(0, len(rows) * self.count, self.count, dtype=number)
-        base = np.repeat(bases, lengths)
-        across = np.cumsum(lengths)[:-1] - 1  # pairs of one text's last piece and the next one's first are none
-        found = np.concatenate([ids.astype(number) + base, np.delete(pairs.astype(number) + base[:-1], across)])
-        found.sort()
-        found = found[np.concatenate([[True], found[1:] != found[:-1]])]
-        begins = np.searchsorted(found, bases)
-        found -= np.repeat(bases, np.diff(begins, append=len(found)))
-        return found, begins
+        numbers[1:-1:2] = pairs
+        for start, end in zip(starts.tolist(), (ends - 1).tolist(), strict=True):
+            numbers[start:end].sort()  # text by text, which is five times as quick as all of them at once
+        first = np.empty(len(numbers), dtype=bool)
+        np.not_equal(numbers[1:], numbers[:-1], out=first[1:])
+        first[starts] = True
+        first[ends - 1] = False
+        counts = np.add.reduceat(first, starts, dtype=np.int64)
+        return numbers[first], np.concatenate([[0], np.cumsum(counts)[:-1]])
 
 
 def exact_sums(keys: Keys, table: np.ndarray, rows: Sequence[np.ndarray]) -> np.ndarray:
@@ -81,13 +82,13 @@ def exact_sums(keys: Keys, table: np.ndarray, rows: Sequence[np.ndarray]) -> np.
 
     Args:
         keys: which weights a text takes.
-        table: float64 (keys, logits) of float16 values.
+        table: (keys, logits) of float16 values, in any type that holds them.
         rows: token ids, (sequence,) each.
     """
     sums = [np.empty((0, table.shape[1]))]
     for start in range(0, len(rows), _ROWS):
         numbers, begins = keys.of(rows[start : start + _ROWS])
-        sums.append(np.add.reduceat(table[numbers], begins, axis=0))
+        sums.append(np.add.reduceat(table.take(numbers, axis=0), begins, axis=0, dtype=np.float64))
     return np.concatenate(sums)
 
 
@@ -99,7 +100,7 @@ class WidePart:
         table: the graph's weights, float16 (keys and one that is 0, logits).
         pairs: weights among them that the pairs share.
         longest: tokens of a row, at most.
-        threads: rows computed at a time.
+        threads: rows of the graph computed at a time.
         phases: where the seconds go.
 
     Raises:
@@ -115,9 +116,8 @@ class WidePart:
         if not largest * 2 * longest < _EXACT:  # a NaN does not, neither
             raise BundleError(f"the wide part's weights, up to {largest:g}, are too large to be added up exactly")
         self.keys = Keys(len(table) - 1 - pairs, pairs)
-        self._table = table.astype(np.float64)
+        self._table = table.astype(np.float32)  # twice as quick to read as float64, and to turn into that as float16
         self._engine = RowEngine(session, threads, phases=phases, phase="wide")
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="wide")
         self._phases = phases
 
     def submit(self, rows: Sequence[np.ndarray]) -> Pending[np.ndarray]:
@@ -125,11 +125,6 @@ class WidePart:
         return self._engine.submit(rows)
 
     def sums(self, rows: Sequence[np.ndarray]) -> np.ndarray:
-        """`exact_sums` on all threads: float64 (rows, logits)."""
-        parts = [rows[start : start + _ROWS] for start in range(0, len(rows), _ROWS)]
-        found = map(self._sums, parts) if len(parts) < 2 else self._pool.map(self._sums, parts)
-        return np.concatenate([np.empty((0, self._table.shape[1])), *found])
-
-    def _sums(self, rows: Sequence[np.ndarray]) -> np.ndarray:
+        """Compute `exact_sums` in the caller's thread: float64 (rows, logits)."""
         with self._phases.timed("wide"):
             return exact_sums(self.keys, self._table, rows)
