@@ -5,6 +5,7 @@ from typing import NoReturn
 import click
 
 # No module of a command imports anything heavy at its top, so that `score-model --help` stays quick.
+from export.cli.cascade import cascade
 from export.cli.evaluate import evaluate
 from export.cli.parity import parity
 from export.cli.train import train
@@ -19,7 +20,7 @@ def command() -> None:
     """Train a classifier on a frozen encoder, export it to ONNX, and check and evaluate what `score` will run."""
 
 
-for subcommand in (train, evaluate, parity, compare):
+for subcommand in (train, cascade, evaluate, parity, compare):
     command.add_command(subcommand)
 
 

@@ -2,26 +2,25 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from export.bundle.place import check_free, check_outside
-from export.classifier.settings import HeadSettings, WideSettings
+from export.classifier.settings import CascadeSettings, HeadSettings, WideSettings
 from export.cli import train_options
-from export.cli.options import (
-    Condition,
-    check_inputs,
-    columns_of,
-    fill,
-    refuse_unused,
-    require_libraries,
-    split_names,
-    use_threads,
+from export.cli.options import Condition, fill, refuse_unused, require_libraries, split_names, use_threads
+from export.cli.sources import (
+    Options,
+    conditions_of_data,
+    find_inputs,
+    named,
+    read_notes,
+    read_probes,
+    source_of,
 )
-from export.data_source import Columns, DataSource, LabelNames
+from export.data_source import DataSource
 from export.encoder.folder import look_at
 from export.encoder.saved import check_saved
 from export.hub import check_reachable
@@ -30,11 +29,8 @@ from scorer.base.errors import UsageError
 from scorer.base.messages import show
 from scorer.cli.program import Command
 from scorer.model.bundle import refuse_bundle
-from scorer.rows.input_options import InputOptions
-from scorer.storage.inputs import STDIN
 
 if TYPE_CHECKING:
-    from export.data import Dataset, Split
     from export.encoder.load import FrozenEncoder
 
 EXAMPLES = """\b
@@ -43,13 +39,6 @@ Examples:
   score-model train --train-file train.csv --test-file test.csv --label-column stars -o models/stars
   score-model train --encoder ./MiniLM --pooling mean --dataset stanfordnlp/imdb -o models/small
 """
-
-_INPUTS = {"--train-file": "train_file", "--test-file": "test_file", "--probes": "probes"}
-
-_OF_FILES = tuple(one.name for one in fields(InputOptions))
-
-Options = Mapping[str, Any]
-"""Values of the command line, by parameter."""
 
 
 @click.command(cls=Command, epilog=EXAMPLES)
@@ -65,7 +54,7 @@ def train(**options: Any) -> None:
     from export.data import load
 
     dataset = load(source)
-    settings = replace(settings, probes=_probes(options, dataset))
+    settings = replace(settings, probes=read_probes(options, dataset.labels))
     use_threads(options["threads"])
     from export.training.train import train as run
 
@@ -84,9 +73,7 @@ def _checked(options: Options) -> tuple[Settings, DataSource, EncoderSettings]:
     from export.training.cache import check_cache
     from export.training.checks import check_layers, check_options
 
-    source, encoder = _source(options), _encoder_settings(options)
-    if (source.train_file is None) != (source.test_file is None):
-        raise UsageError("--train-file and --test-file belong together.")
+    source, encoder = source_of(options), _encoder_settings(options)
     settings = fill(
         Settings,
         options,
@@ -94,9 +81,9 @@ def _checked(options: Options) -> tuple[Settings, DataSource, EncoderSettings]:
         fit=_fit_settings(options),
         precisions=_precisions(options["precisions"]),
         probes=None,
-        notes=_notes(options["notes"]),
+        notes=read_notes(options["notes"]),
     )
-    _check_places(options, check_inputs({name: options[one] for name, one in _INPUTS.items()}, source.reading))
+    _check_places(options, find_inputs(options, source))
     check_options(settings, encoder.tokens_kept(settings))
     found = look_at(encoder.name, settings.max_length)
     if found is not None and found.layers is not None:
@@ -106,15 +93,6 @@ def _checked(options: Options) -> tuple[Settings, DataSource, EncoderSettings]:
         encoder=encoder.name if found is None else None, dataset=source.dataset if source.train_file is None else None
     )
     return settings, source, encoder
-
-
-def _notes(path: Path | None) -> str:
-    if path is None:
-        return ""
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"--notes {path} is not UTF-8: {error}. Save it as UTF-8.") from error
 
 
 def _check_places(options: Options, inputs: Mapping[str, Sequence[str]]) -> None:
@@ -133,9 +111,9 @@ def _check_places(options: Options, inputs: Mapping[str, Sequence[str]]) -> None
         "--save-encoder": save,
         "--encoder": encoder,
     }
-    used = [(option, path) for option, files in inputs.items() for path in files if path != STDIN]
-    used += [(option, str(place)) for option, place in others.items() if place is not None]
-    check_outside(output, used)
+    check_outside(
+        output, [*named(inputs), *((option, str(place)) for option, place in others.items() if place is not None)]
+    )
     if save is not None:
         refuse_bundle(str(save), "--save-encoder")
         check_saved(save, encoder=options["encoder"], overwrite=overwrite)
@@ -152,8 +130,9 @@ def _conditions(options: Options) -> tuple[Condition, ...]:
         Condition(tuned, "with --unfreeze or --pooling attention", ("tune_epochs",)),
         Condition(options["unfreeze"] > 0, "with --unfreeze", ("tune_learning_rate", "save_encoder")),
         Condition(options["wide"], "with --wide", ("wide_pairs",)),
-        Condition(options["train_file"] is None, "without --train-file", ("dataset", "dataset_revision")),
-        Condition(any(options[one] for one in _INPUTS.values()), f"with {', '.join(_INPUTS)}", _OF_FILES),
+        Condition(options["wide"] or not options["cascade"], "with --wide", ("cascade",)),
+        Condition(options["wide"] and options["cascade"], "with --wide and --cascade", ("cascade_loss",)),
+        *conditions_of_data(options),
     )
 
 
@@ -164,18 +143,6 @@ def _is_tuned(options: Options) -> bool:
     return options["unfreeze"] > 0 or is_trained(options["pooling"])
 
 
-def _source(options: Options) -> DataSource:
-    names = fill(LabelNames, options, {"positive": "positive_label"}, names=split_names(options["label_names"]))
-    return fill(
-        DataSource,
-        options,
-        {"name": "dataset_name", "revision": "dataset_revision"},
-        columns=columns_of(options),
-        label_names=names,
-        reading=fill(InputOptions, options),
-    )
-
-
 def _fit_settings(options: Options) -> FitSettings:
     return fill(
         FitSettings,
@@ -184,6 +151,7 @@ def _fit_settings(options: Options) -> FitSettings:
         head=fill(HeadSettings, options),
         tune=_tune_settings(options) if _is_tuned(options) else None,
         wide=fill(WideSettings, options, {"pairs": "wide_pairs"}) if options["wide"] else None,
+        cascade=fill(CascadeSettings, options, {"loss": "cascade_loss"}) if options["cascade"] else None,
     )
 
 
@@ -212,17 +180,6 @@ def _load_encoder(encoder: EncoderSettings, settings: Settings) -> "FrozenEncode
         called=encoder.called,
         clean_html=encoder.clean_html,
     )
-
-
-def _probes(options: Options, dataset: "Dataset") -> "Split | None":
-    """Read texts to try the model with: columns text, label (the model's own), and kind."""
-    from export.data import read_rows
-    from export.evaluation.evaluate import number_labels
-
-    if options["probes"] is None:
-        return None
-    rows = read_rows(options["probes"], Columns("text", group="kind", fixed=True), fill(InputOptions, options))
-    return number_labels(rows, dataset.labels, None)
 
 
 def _precisions(given: str) -> tuple[str, ...]:

@@ -1,25 +1,27 @@
-"""The options of `score-model train`, in groups; their defaults are those of the settings dataclasses."""
+"""The options of `score-model train`, in groups, of which `cascade` takes some; their defaults are those of the settings dataclasses."""
 
 from pathlib import Path
 
 import click
 
-from export.classifier.settings import HeadSettings, WideSettings
+from export.classifier.settings import CascadeSettings, HeadSettings, WideSettings
 from export.cli.options import FILE, LABELLED_COLUMNS, QUIET, READ_AS_SCORE, THREADS
 from export.data_source import DataSource
 from export.training.settings import DEFAULT_MAX_TOKENS, EncoderSettings, FitSettings, Settings, TuneSettings
 from scorer.cli.options import DEBUG, READING, files, together
 from scorer.model.manifest import MAX_LENGTH, TRUNCATIONS
 
+OUTPUT = click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="The bundle to write; its parent folders are made when there is something to write.",
+)
+
 BUNDLE = together(
-    click.option(
-        "-o",
-        "--output",
-        required=True,
-        type=click.Path(path_type=Path),
-        metavar="FOLDER",
-        help="The bundle to write; its parent folders are made when there is something to write.",
-    ),
+    OUTPUT,
     click.option(
         "--overwrite",
         is_flag=True,
@@ -44,7 +46,7 @@ ENCODER = together(
     ),
 )
 
-DATA = together(
+DATASET = together(
     click.option(
         "--dataset",
         default=DataSource.dataset,
@@ -53,9 +55,9 @@ DATA = together(
         help="A hub name with the splits train and test.",
     ),
     click.option("--dataset-revision", metavar="REV", help="The hub's branch, tag or commit of the dataset."),
-    click.option(
-        "--dataset-name", metavar="NAME", help="What manifest and model card call the data; default: as given."
-    ),
+)
+
+FILES = together(
     click.option(
         "--train-file",
         shell_complete=files,
@@ -75,6 +77,14 @@ DATA = together(
         metavar="NAME",
         help="Of two labels, the one whose probability is the score; default: the last.",
     ),
+)
+
+DATA = together(
+    DATASET,
+    click.option(
+        "--dataset-name", metavar="NAME", help="What manifest and model card call the data; default: as given."
+    ),
+    FILES,
 )
 
 TOKENS = together(
@@ -102,6 +112,15 @@ TOKENS = together(
     click.option("--clean-html", is_flag=True, help="Let the tokenizer replace <br> tags by a space."),
 )
 
+CASCADE_LOSS = click.option(
+    "--cascade-loss",
+    type=click.FloatRange(0, 100),
+    default=CascadeSettings.loss,
+    show_default=True,
+    metavar="X",
+    help="Points of accuracy on held-out texts that the cascade may cost.",
+)
+
 MODEL = together(
     click.option(
         "--pooling",
@@ -124,6 +143,13 @@ MODEL = together(
         metavar="N",
         help="Weights that the pairs share, two bytes each.",
     ),
+    click.option(
+        "--cascade/--no-cascade",
+        default=FitSettings.cascade is not None,
+        show_default=True,
+        help="Choose limits beyond which the wide part alone decides, so that most texts need no encoder; needs --wide and 2,000 held-out texts.",
+    ),
+    CASCADE_LOSS,
 )
 
 TUNING = together(
@@ -185,6 +211,15 @@ HEAD = together(
     ),
 )
 
+PROBES = click.option(
+    "--probes",
+    shell_complete=files,
+    metavar="FILE",
+    help="Short texts of your own, read like --train-file, with columns text, label (the model's names) and kind; the model card says what the model makes of them.",
+)
+
+NOTES = click.option("--notes", type=FILE, metavar="FILE", help="Markdown to put into the model card.")
+
 RUN = together(
     click.option(
         "--validation-share",
@@ -208,12 +243,7 @@ RUN = together(
         show_default=True,
         help="Train TF-IDF + logistic regression, too, to compare with.",
     ),
-    click.option(
-        "--probes",
-        shell_complete=files,
-        metavar="FILE",
-        help="Short texts of your own, read like --train-file, with columns text, label (the model's names) and kind; the model card says what the model makes of them.",
-    ),
+    PROBES,
     click.option(
         "--save-encoder",
         type=click.Path(file_okay=False, path_type=Path),
@@ -227,7 +257,7 @@ RUN = together(
         metavar="A,B",
         help="Graphs to put into the bundle.",
     ),
-    click.option("--notes", type=FILE, metavar="FILE", help="Markdown to put into the model card."),
+    NOTES,
     click.option(
         "--cache-dir",
         type=click.Path(file_okay=False, path_type=Path),

@@ -4,12 +4,20 @@ from typing import TYPE_CHECKING
 
 from export.classifier.truncation import Cut, cut_of
 from export.encoder.vectors import check_names, is_trained, vectors
+from export.errors import ExportError
 from export.training.settings import Settings, TuneSettings
 from scorer.base.errors import UsageError
+from scorer.model.bundle import HEAD, MANIFEST, Bundle
 from scorer.model.manifest import TRUNCATIONS
 
 if TYPE_CHECKING:
     from export.encoder.load import FrozenEncoder
+
+# What a manifest says of its training, by which its held-out texts are found again.
+_OF_TRAINING = {
+    "training": ("seed", "validation_share"),
+    "metrics": ("train_texts", "validation_texts", "test_texts", "precisions", "wide"),
+}
 
 
 def check(encoder: "FrozenEncoder", settings: Settings) -> Cut | None:
@@ -48,6 +56,27 @@ def check_options(settings: Settings, max_tokens: int) -> None:
     if max_tokens > settings.max_length and settings.fit.wide is None and settings.truncation == "head":
         raise UsageError(
             "with --no-wide nothing reads the tokens beyond --max-length: leave --max-tokens out, or choose a --truncation."
+        )
+
+
+def check_recallable(bundle: Bundle) -> None:
+    """Refuse a bundle that cannot be given a cascade by what is known of its training.
+
+    Raises:
+        ExportError: it has a cascade, it has no wide part, or it lacks what training needs.
+    """
+    manifest, path = bundle.manifest, bundle.path
+    if manifest.cascade is not None:
+        raise ExportError(f"{path} has a cascade already. Give the bundle that it was made from to choose another one.")
+    if "wide_pairs" not in manifest.head:
+        raise ExportError(f"{path} has no wide part, which a cascade needs. Train a bundle without --no-wide.")
+    if HEAD not in bundle.files:
+        raise ExportError(f"{path} has no {HEAD}, so its classifier is not known. Train it again.")
+    known = {"training": manifest.training, "metrics": manifest.metrics}
+    missing = [f"{part}.{name}" for part, names in _OF_TRAINING.items() for name in names if name not in known[part]]
+    if missing:
+        raise ExportError(
+            f"{path / MANIFEST} lacks {', '.join(missing)}, by which the held-out texts are found. Train the bundle again."
         )
 
 

@@ -1,5 +1,6 @@
 """The unpublished bundle on the test texts: the gate of its labels, and every figure that its manifest gives."""
 
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -101,25 +102,35 @@ def figures_of(run: Run, fitted: Fit, bundle: Bundle, logits: np.ndarray, scored
         "test_truncated": float(np.mean(tokens.truncated)),
         "test_cut": float(np.mean([len(ids) > max_length for ids in tokens.ids])),
         "test_in_train": sum(text in known for text in test.texts),
-        "by_length": _groups(by_length(scored, max_length)),
-        "by_group": _groups(by_group(scored)),
-        "costliest": [test.ids[row] for row in costliest(scored, _COSTLIEST)] if test.ids else [],
         **({"baseline": asdict(_baseline(run, whole))} if run.settings.baseline else {}),
-        **_cascade(run, bundle, scored),
+        **figures_as_scored(bundle, scored, run.say, quiet=run.settings.quiet),
     }
 
 
-def _cascade(run: Run, bundle: Bundle, scored: Scored) -> dict[str, Any]:
-    """Return the figures of the cascade beside those of the texts that it was chosen on."""
-    if scored.stages is None:
-        return {}
-    found = cascade_figures(scorer_on_cpu(bundle), scored, quiet=run.settings.quiet)
-    test = scored.stages
-    run.say(
-        f"cascade: test accuracy {scored.metrics.accuracy:.2%} with it, {test.without.accuracy:.2%} without; it saves "
-        f"{test.chosen.tokens:.0%} of the encoder's tokens"
+def figures_as_scored(bundle: Bundle, scored: Scored, say: Callable[[str], None], *, quiet: bool) -> dict[str, Any]:
+    """Return those figures about the test texts that are with the bundle's cascade, if it has one.
+
+    Args:
+        bundle: the bundle in memory; its manifest has the figures of the texts that the cascade was chosen on.
+        scored: the test texts, scored by it.
+        say: is given each line of the report.
+        quiet: show no progress.
+    """
+    ids = scored.split.ids
+    found: dict[str, Any] = {
+        "by_length": _groups(by_length(scored, bundle.manifest.max_length)),
+        "by_group": _groups(by_group(scored)),
+        "costliest": [ids[row] for row in costliest(scored, _COSTLIEST)] if ids else [],
+    }
+    stages = scored.stages
+    if stages is None:
+        return found
+    say(
+        f"cascade: test accuracy {stages.chosen.accuracy:.2%} with it, {stages.without.accuracy:.2%} without; it saves "
+        f"{stages.chosen.tokens:.0%} of the encoder's tokens"
     )
-    return {"cascade": {**bundle.manifest.metrics["cascade"], **found}}
+    figures = cascade_figures(scorer_on_cpu(bundle), scored, quiet=quiet)
+    return {**found, "cascade": {**bundle.manifest.metrics["cascade"], **figures}}
 
 
 def _baseline(run: Run, whole: Metrics) -> Metrics:

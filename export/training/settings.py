@@ -133,6 +133,25 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class AddSettings:
+    """Settings of a bundle that is made from another by adding a cascade.
+
+    Attributes:
+        output: its folder.
+        cascade: settings of the choice.
+        probes: texts of one's own that the model card has figures about, or None.
+        notes: Markdown for the model card.
+        quiet: show no progress.
+    """
+
+    output: Path
+    cascade: CascadeSettings = CascadeSettings()
+    probes: "Split | None" = None
+    notes: str = ""
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
 class EncoderSettings:
     """An encoder to load; see `export.encoder.load.load_encoder`.
 

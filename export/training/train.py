@@ -6,15 +6,18 @@ from dataclasses import replace
 from export.data import Dataset, refuse_empty
 from export.encoder.load import FrozenEncoder, save
 from export.evaluation.evaluate import reference
+from export.evaluation.figures import loss_curve
+from export.evaluation.outputs import LOSS_FIGURE
 from export.training.checks import check
 from export.training.fit import fit
 from export.training.graphs import export_graphs
 from export.training.manifest import unpublished
-from export.training.publish import publish
+from export.training.publish import Card, publish, test_pictures
 from export.training.run import Run
 from export.training.scoring import figures_of, score_test, torch_logits, with_metrics
 from export.training.settings import Settings
 from scorer.model.bundle import Bundle
+from scorer.model.decision import probabilities
 
 
 def train(dataset: Dataset, encoder: FrozenEncoder, settings: Settings, say: Callable[[str], None]) -> Bundle:
@@ -51,4 +54,6 @@ def train(dataset: Dataset, encoder: FrozenEncoder, settings: Settings, say: Cal
     # The evaluated scorer has the same precisions and labels; the rest of the manifest is for people.
     bundle = with_metrics(bundle, figures_of(run, fitted, bundle, logits, scored))
     bundle = replace(bundle, manifest=replace(bundle.manifest, reference=reference(scored)))
-    return publish(run, fitted, bundle, logits, scored)
+    calibration = {"before": probabilities(logits), "after": fitted.calibrated(logits)}
+    pictures = {LOSS_FIGURE: loss_curve(fitted.training), **test_pictures(dataset.labels, scored, calibration)}
+    return publish(bundle, fitted.classifier, Card(pictures, settings.probes, settings.notes), say)

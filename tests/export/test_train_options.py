@@ -5,11 +5,14 @@ from pathlib import Path
 import click
 import pytest
 
-from export.classifier.settings import HeadSettings, WideSettings
-from export.cli.options import fill
-from export.cli.train import _encoder_settings, _fit_settings, _source, train
+from export.classifier.settings import CascadeSettings, HeadSettings, WideSettings
+from export.cli.cascade import cascade
+from export.cli.options import fill, refuse_unused
+from export.cli.sources import source_of
+from export.cli.train import _conditions, _encoder_settings, _fit_settings, train
 from export.data_source import Columns, DataSource, LabelNames
 from export.training.settings import HEAD_ALONE, EncoderSettings, FitSettings, Settings, TuneSettings
+from scorer.base.errors import UsageError
 from scorer.rows.input_options import InputOptions
 
 
@@ -20,7 +23,7 @@ def options(*given: str) -> dict:
 
 def test_without_options_everything_is_as_the_settings_say():
     plain = options()
-    assert _source(plain) == DataSource()
+    assert source_of(plain) == DataSource()
     assert _encoder_settings(plain) == EncoderSettings()
     assert _fit_settings(plain) == FitSettings()
     assert fill(Settings, {**plain, "probes": None, "notes": None}, name="b", precisions=Settings.precisions) == Settings(
@@ -28,7 +31,9 @@ def test_without_options_everything_is_as_the_settings_say():
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", [DataSource, EncoderSettings, FitSettings, HeadSettings, Settings, WideSettings])
+@pytest.mark.parametrize(
+    "kind", [CascadeSettings, DataSource, EncoderSettings, FitSettings, HeadSettings, Settings, WideSettings]
+)
 def test_settings_that_no_option_names_keep_their_defaults(kind):
     given = {"output": Path("b"), "name": "b"} if kind is Settings else {}
     assert fill(kind, {}, **given) == kind(**given)
@@ -39,12 +44,14 @@ def test_each_option_reaches_its_setting():
         options(
             *("--solver", "adam", "--epochs", "3", "--learning-rate", "0.5", "--batch-size", "7", "--seed", "9"),
             *("--pooling", "mean", "--wide-pairs", "64", "--validation-share", "0.2", "--cache-dir", "c", "-q"),
+            *("--cascade-loss", "0.5"),
         )
     )
     assert found == FitSettings(
         pooling="mean",
         head=HeadSettings(solver="adam", epochs=3, learning_rate=0.5, batch_size=7, seed=9),
         wide=WideSettings(pairs=64),
+        cascade=CascadeSettings(loss=0.5),
         validation_share=0.2,
         seed=9,
         cache=Path("c"),
@@ -52,13 +59,17 @@ def test_each_option_reaches_its_setting():
     )
     names = ("--text-column", "t", "--label-column", "l", "--group-column", "g", "--label-names", "a, b")
     data = ("--dataset", "d", "--dataset-revision", "r", "--dataset-name", "n", "--positive-label", "a")
-    assert _source(options(*names, *data)) == DataSource(
+    assert source_of(options(*names, *data)) == DataSource(
         "d", "r", name="n", columns=Columns("t", "l", "g"), label_names=LabelNames(("a", "b"), "a")
     )
     given = ("--input-format", "csv", "--delimiter", ";", "--quote-char", "", "--escape-char", "x", "--no-header")
-    read = _source(options("--train-file", "a", *given, "--encoding", "utf-16", "--max-record-bytes", "9"))
+    read = source_of(
+        options("--train-file", "a", "--test-file", "b", *given, "--encoding", "utf-16", "--max-record-bytes", "9")
+    )
     assert read == DataSource(
-        train_file="a", reading=InputOptions("csv", ";", "", "x", no_header=True, encoding="utf-16", max_record_bytes=9)
+        train_file="a",
+        test_file="b",
+        reading=InputOptions("csv", ";", "", "x", no_header=True, encoding="utf-16", max_record_bytes=9),
     )
     encoder = options(
         "--encoder", "e", "--encoder-revision", "r", "--encoder-name", "n", "--max-tokens", "9", "--clean-html"
@@ -71,6 +82,7 @@ def test_epochs_and_rates_of_tuning_are_not_those_of_the_head():
     found = _fit_settings(options("--unfreeze", "2", "--no-wide", *tune))
     assert found.tune == TuneSettings(2, epochs=5, learning_rate=0.5, batch_size=7, seed=9)
     assert found.wide is None
+    assert _fit_settings(options("--no-cascade")).cascade is None
     assert _fit_settings(options("--unfreeze", "1")).tune == TuneSettings(1)
     assert _fit_settings(options("--pooling", "attention")).tune == TuneSettings(0, head_learning_rate=HEAD_ALONE)
 
@@ -102,6 +114,8 @@ def test_every_option_with_a_default_takes_it_from_the_settings():
         "pooling": FitSettings.pooling,
         "wide": True,
         "wide_pairs": WideSettings.pairs,
+        "cascade": True,
+        "cascade_loss": CascadeSettings.loss,
         "unfreeze": 0,
         "tune_epochs": TuneSettings.epochs,
         "tune_learning_rate": TuneSettings.learning_rate,
@@ -113,3 +127,32 @@ def test_every_option_with_a_default_takes_it_from_the_settings():
         "baseline": Settings.baseline,
         "precisions": ",".join(Settings.precisions),
     }
+
+
+def test_cascade_takes_the_options_of_train_that_it_shares():
+    of_train = {one.name: one for one in train.params}
+    own = {one.name for one in cascade.params if of_train.get(one.name) is not one and one.name not in of_train}
+    assert own == {"bundle"}
+    given = ["b", "-o", "c", "--train-file", "a", "--test-file", "t", "--label-names", "x,y", "--positive-label", "x"]
+    source = source_of(cascade.make_context("cascade", given).params)
+    assert source == DataSource(train_file="a", test_file="t", label_names=LabelNames(("x", "y"), "x"))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (("--no-wide", "--cascade"), "--cascade does something only with --wide."),
+        (("--no-wide", "--cascade-loss", "1"), "--cascade-loss does something only with --wide and --cascade."),
+        (("--no-cascade", "--cascade-loss", "1"), "--cascade-loss does something only with --wide and --cascade."),
+        (("--no-wide",), None),
+        (("--no-wide", "--no-cascade"), None),
+        (("--cascade-loss", "1"), None),
+    ],
+)
+def test_options_of_the_cascade_are_refused_where_there_is_none(given, message):
+    with train.make_context("train", ["-o", "b", *given]) as context:
+        if message is None:
+            refuse_unused(_conditions(context.params))
+        else:
+            with pytest.raises(UsageError, match=message):
+                refuse_unused(_conditions(context.params))

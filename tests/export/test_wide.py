@@ -101,7 +101,8 @@ def test_padding_and_neighbours_change_no_sum(long_encoder, rows):
 @given(ids=st.lists(st.integers(0, 9), min_size=1, max_size=30))
 def test_each_different_piece_and_pair_counts_once(ids):
     keys = Keys(10, 1 << 20)
-    found, _ = keys.of([np.array(ids)])
+    found, begins = keys.of([np.array(ids)])
+    assert begins.tolist() == [0]
     assert len(found) == len(set(ids)) + len(set(pairwise(ids)))  # no two of a hundred pairs collide
     assert set(ids) == {int(key) for key in found if key < 10}
     assert (found < keys.count).all()

@@ -1,0 +1,56 @@
+"""A bundle that was written in one graph a precision, its wide part made a graph of its own."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import onnx
+
+from export.classifier.wide import Wide
+from export.graph.split import without_wide
+from export.graph.wide import wide_graph
+from scorer.engine.cascade import Cascade
+from scorer.engine.wide import TABLE
+from scorer.model.bundle import TOKENIZER, WIDE_FILE, Bundle, check_graphs
+from scorer.model.manifest import WIDE, GoldenRow, Manifest, WideGraph
+from scorer.model.tokenizer import Tokenizer
+
+
+def with_wide_apart(bundle: Bundle, wide: Wide, cascade: Cascade, path: Path) -> Bundle:
+    """Return the bundle in memory with a cascade; each weight stays where it is in the files.
+
+    Args:
+        bundle: bundle of graphs that hold the wide part.
+        wide: its wide part.
+        cascade: its cascade.
+        path: folder that it will be written to.
+
+    Raises:
+        ExportError: a graph does not hold the wide part as this program writes it.
+    """
+    before = bundle.manifest
+    files = dict(bundle.files)
+    graphs = {one.file: onnx.load_from_string(files[one.file]) for one in before.precisions.values()}
+    apart = wide_graph(wide)
+    table, where = _table(apart), _table(next(iter(graphs.values())))
+    table.CopyFrom(where)
+    files |= {name: without_wide(graph).SerializeToString() for name, graph in graphs.items()}
+    files[WIDE_FILE] = apart.SerializeToString()
+    manifest = replace(
+        before, golden=_golden(bundle, wide), wide=WideGraph(WIDE_FILE, wide.keys.pairs), cascade=cascade
+    )
+    return Bundle(path, "not published yet", manifest, files, check_graphs(path, manifest, files))
+
+
+def _table(graph: onnx.ModelProto) -> onnx.TensorProto:
+    """Return the weights of a graph's wide part, or the place of a file where they are."""
+    return next(tensor for tensor in graph.graph.initializer if tensor.name == TABLE)
+
+
+def _golden(bundle: Bundle, wide: Wide) -> tuple[GoldenRow, ...]:
+    """Return the golden rows with the wide part's exact sums beside the logits."""
+    manifest: Manifest = bundle.manifest
+    ids = Tokenizer(bundle.files[TOKENIZER], manifest.tokens_kept).encode([row.text for row in manifest.golden]).ids
+    return tuple(
+        GoldenRow(row.text, {**row.logits, WIDE: tuple(sums)})
+        for row, sums in zip(manifest.golden, wide.sums(ids).tolist(), strict=True)
+    )

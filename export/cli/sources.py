@@ -1,0 +1,86 @@
+"""Data, notes and probes of `score-model train` and `cascade`, from their options."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from export.cli.options import Condition, check_inputs, columns_of, fill, split_names
+from export.data_source import Columns, DataSource, LabelNames
+from scorer.base.errors import UsageError
+from scorer.rows.input_options import InputOptions
+from scorer.storage.inputs import STDIN
+
+if TYPE_CHECKING:
+    from export.data import Split
+
+_INPUTS = {"--train-file": "train_file", "--test-file": "test_file", "--probes": "probes"}
+
+_OF_FILES = tuple(one.name for one in fields(InputOptions))
+
+Options = Mapping[str, Any]
+"""Values of the command line, by parameter."""
+
+
+def conditions_of_data(options: Options) -> tuple[Condition, ...]:
+    """Return the conditions of options that say how data is read."""
+    return (
+        Condition(options["train_file"] is None, "without --train-file", ("dataset", "dataset_revision")),
+        Condition(any(options[one] for one in _INPUTS.values()), f"with {', '.join(_INPUTS)}", _OF_FILES),
+    )
+
+
+def source_of(options: Options) -> DataSource:
+    """Return the labelled texts that the options name.
+
+    Raises:
+        UsageError: one of two files is missing.
+    """
+    if (options["train_file"] is None) != (options["test_file"] is None):
+        raise UsageError("--train-file and --test-file belong together.")
+    names = fill(LabelNames, options, {"positive": "positive_label"}, names=split_names(options["label_names"]))
+    by_field = {"name": "dataset_name", "revision": "dataset_revision"}
+    return fill(
+        DataSource,
+        options,
+        {field: option for field, option in by_field.items() if option in options},
+        columns=columns_of(options),
+        label_names=names,
+        reading=fill(InputOptions, options),
+    )
+
+
+def find_inputs(options: Options, source: DataSource) -> dict[str, tuple[str, ...]]:
+    """Find the files of labelled texts and probes, by option; see `export.cli.options.check_inputs`."""
+    return check_inputs({name: options[one] for name, one in _INPUTS.items()}, source.reading)
+
+
+def named(inputs: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
+    """Yield each input file that has a name, with its option."""
+    for option, files in inputs.items():
+        yield from ((option, path) for path in files if path != STDIN)
+
+
+def read_notes(path: Path | None) -> str:
+    """Read the Markdown of --notes.
+
+    Raises:
+        UsageError: it is not UTF-8.
+    """
+    if path is None:
+        return ""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"--notes {path} is not UTF-8: {error}. Save it as UTF-8.") from error
+
+
+def read_probes(options: Options, labels: tuple[str, ...]) -> "Split | None":
+    """Read texts to try a model with: columns text, label (the model's own), and kind."""
+    from export.data import read_rows
+    from export.evaluation.evaluate import number_labels
+
+    if options["probes"] is None:
+        return None
+    rows = read_rows(options["probes"], Columns("text", group="kind", fixed=True), fill(InputOptions, options))
+    return number_labels(rows, labels, None)

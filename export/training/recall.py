@@ -1,0 +1,142 @@
+"""Texts that a bundle's training held out, as each part of its classifier saw them then."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from export.classifier.settings import WideSettings
+from export.classifier.stacking import stack
+from export.classifier.wide import Wide, WideTraining, train_wide
+from export.data import Dataset, Split, refuse_empty
+from export.errors import ExportError
+from export.training.cascade import HeldOut
+from export.training.holdout import Divided, divide
+from export.training.settings import FitSettings
+from scorer.base.cores import usable_cores
+from scorer.engine.row_engine import RowEngine
+from scorer.engine.runtime import open_session
+from scorer.model.bundle import TOKENIZER, Bundle
+from scorer.model.reference import TOKEN_EDGES
+from scorer.model.tokenizer import Tokenizer, Tokens
+
+# Between a loss on two machines, as a share of it; those of other texts are farther apart.
+_TOLERANCE = 0.01
+
+
+def recall(bundle: Bundle, wide: Wide, dataset: Dataset) -> HeldOut:
+    """Return the held-out texts of a bundle that was trained with a wide part.
+
+    The bundle's own wide part was trained on them at last, so one is trained without them, for these figures alone. What
+    the encoder gives for them is the bundle's.
+
+    Args:
+        bundle: the bundle, its wide part in its graphs.
+        wide: its wide part.
+        dataset: the texts that it was trained on and tested with, in their order.
+
+    Raises:
+        ExportError: these are other texts.
+        DatasetError: a text has no token.
+    """
+    manifest = bundle.manifest
+    if dataset.labels != manifest.labels:
+        raise ExportError(
+            f"{bundle.path} has the labels {', '.join(manifest.labels)}, and these texts {', '.join(dataset.labels)}. "
+            "Give them as the training was given them, with --label-names and --positive-label too."
+        )
+    encoded = _encoded(bundle, dataset)
+    training = manifest.training
+    settings = FitSettings(validation_share=training["validation_share"], seed=training["seed"])
+    texts = divide(encoded.ids, dataset.train.labels, len(dataset.labels), settings)
+    again = _trained_again(bundle, wide, texts)
+    held_out, truth = texts.validation
+    deep = _encoders_logits(bundle, wide, held_out)
+    side = again.logits(held_out)
+    stacked = stack(deep, side, truth)
+    read = np.minimum([len(ids) for ids in held_out], manifest.max_length)
+    sums = again.wide(stacked.share).sums(held_out)
+    return HeldOut(stacked.logits(deep, side), sums, truth, read, manifest.temperature)
+
+
+def _encoded(bundle: Bundle, dataset: Dataset) -> Tokens:
+    """Return the tokens of the training texts, after the number of texts and the tokens of the test texts are compared.
+
+    Raises:
+        ExportError: they are others than those of the bundle.
+    """
+    manifest = bundle.manifest
+    found, known = (len(dataset.train), len(dataset.test)), manifest.metrics
+    expected = known["train_texts"] + known["validation_texts"], known["test_texts"]
+    if found != expected:
+        raise _other_texts(
+            bundle,
+            f"it was trained on {expected[0]:,} texts, of which {known['validation_texts']:,} were held out, and tested on "
+            f"{expected[1]:,}, and these are {found[0]:,} and {found[1]:,}",
+        )
+    test = _tokens(bundle, dataset.test)
+    lengths = np.histogram([len(ids) for ids in test.ids], TOKEN_EDGES)[0].tolist()
+    if manifest.reference is not None and manifest.reference.tokens.counts != lengths:
+        raise _other_texts(bundle, "the lengths of the test texts differ")
+    return _tokens(bundle, dataset.train)
+
+
+def _tokens(bundle: Bundle, split: Split) -> Tokens:
+    tokens = Tokenizer(bundle.files[TOKENIZER], bundle.manifest.tokens_kept).encode(split.texts)
+    refuse_empty(split, tokens.empty)
+    return tokens
+
+
+def _trained_again(bundle: Bundle, wide: Wide, texts: Divided) -> WideTraining:
+    """Train the wide part without the held-out texts, as the bundle's training began.
+
+    Raises:
+        ExportError: losses are not those that the bundle's manifest gives, so these are other texts.
+    """
+    found = bundle.manifest.metrics["wide"]
+    (before,) = (step for step in found["steps"] if step["number"] == found["kept"])
+    again = train_wide(
+        texts.train,
+        texts.validation,
+        pieces=wide.keys.pieces,
+        label_count=texts.label_count,
+        settings=WideSettings(wide.keys.pairs, (found["kept"],)),
+    )
+    losses = [(before[name], getattr(again.best, name)) for name in ("train_loss", "validation_loss")]
+    _compare_losses(bundle, "the wide part on training and held-out texts", losses)
+    return again
+
+
+def _encoders_logits(bundle: Bundle, wide: Wide, held_out: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the logits of the encoder and its head, float32 (texts, logits): those of a graph less the wide part's."""
+    precision = bundle.manifest.providers.get("cpu", "fp16")
+    session = open_session(bundle.graph(precision), "cpu", external=bundle.external(precision))
+    return RowEngine(session, usable_cores()).logits(held_out) - wide.logits(held_out)
+
+
+def check_test_loss(bundle: Bundle, precision: str, loss: float) -> None:
+    """Compare the loss of the test texts with that of the bundle's manifest.
+
+    Args:
+        bundle: the bundle.
+        precision: precision of the bundle that scored them.
+        loss: mean loss, every text through the encoder.
+
+    Raises:
+        ExportError: it is another one, so these are other texts.
+    """
+    before = bundle.manifest.metrics["precisions"][precision]["log_loss"]
+    _compare_losses(bundle, "the bundle on test texts", [(before, loss)])
+
+
+def _compare_losses(bundle: Bundle, where: str, losses: Sequence[tuple[float, float]]) -> None:
+    """Raise `ExportError` if a loss, now, is farther than `_TOLERANCE` from what it was then."""
+    if not all(abs(now - then) <= _TOLERANCE * then for then, now in losses):
+        then, now = (" and ".join(f"{loss:.4f}" for loss in some) for some in zip(*losses, strict=True))
+        raise _other_texts(bundle, f"the loss of {where} was {then}, and with these it is {now}")
+
+
+def _other_texts(bundle: Bundle, why: str) -> ExportError:
+    return ExportError(
+        f"these are not the texts that {bundle.path} was trained and tested with: {why}. Give the same files, in the same "
+        "order, read in the same way."
+    )

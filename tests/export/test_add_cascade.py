@@ -1,0 +1,306 @@
+"""A cascade for a bundle that was trained without one: the same weights, and the same scores where the encoder decides."""
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from factories import MAX_LENGTH, Result, list_again, make_bundle, reviews
+
+from export.bundle.apart import with_wide_apart
+from export.bundle.bundle import load_classifier
+from export.classifier.settings import CascadeSettings, WideSettings
+from export.cli.score_model import command
+from export.data import Dataset
+from export.encoder.load import load_encoder
+from export.encoder.weights import encoder_weights
+from export.errors import DatasetError, ExportError
+from export.graph.classifier import set_head_bias
+from export.graph.fp16 import to_half
+from export.graph.fp32 import to_float32
+from export.graph.int8 import to_int8
+from export.graph.split import without_wide
+from export.training.add_cascade import add_cascade
+from export.training.settings import AddSettings
+from scorer.cli.program import run_command
+from scorer.engine.cascade import Cascade
+from scorer.model.bundle import HEAD, MANIFEST, load_bundle
+from scorer.model.scorer import Scorer
+
+LABELS = ("negative", "positive")
+DATASET = Dataset("synthetic", LABELS, reviews(400, 2, 1), reviews(120, 2, 2))
+LENIENT = CascadeSettings(loss=5.0, ece=1.0, least_texts=20)
+TEXTS = reviews(200, 2, 9).texts
+
+
+def ignored(line):
+    pass
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("cascade")
+
+
+@pytest.fixture(scope="module")
+def long_encoder(encoder_folder):
+    return load_encoder(str(encoder_folder("bert")), max_length=MAX_LENGTH, max_tokens=2 * MAX_LENGTH)
+
+
+@pytest.fixture(scope="module")
+def old(long_encoder, folder):
+    """A bundle with a wide part in each of its graphs, as all were once; some texts are cut for the encoder."""
+    wide = WideSettings(pairs=512)
+    more = {"wide": wide, "cascade": None, "max_length": 12, "truncation": "head+tail"}
+    return make_bundle(long_encoder, folder / "old", LABELS, **more)
+
+
+@pytest.fixture(scope="module")
+def new(old, folder):
+    return add_cascade(old, DATASET, AddSettings(folder / "new", LENIENT, quiet=True), ignored)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_without_its_cascade_the_new_bundle_gives_the_old_scores_bit_for_bit(old, new, precision):
+    before = Scorer(old, provider="cpu", precision=precision).score(TEXTS)
+    after = Scorer(new, provider="cpu", precision=precision, cascade=False).score(TEXTS)
+    assert after.probabilities.tobytes() == before.probabilities.tobytes()
+    assert Scorer(new, provider="cpu", precision=precision).score(TEXTS).probabilities.tobytes() != after.probabilities.tobytes()  # fmt: skip
+
+
+def test_weights_tokenizer_and_head_keep_their_bytes(old, new):
+    kept = [name for name in old.files if not name.endswith(".onnx") and name != MANIFEST]
+    assert {name for name in kept if name.startswith("weights.")} == {"weights.fp32.bin", "weights.int8.bin"}
+    assert {name: new.files[name] == old.files[name] for name in kept} == dict.fromkeys(kept, True)
+    assert set(new.files) == {*old.files, "wide.onnx"}
+    # The wide part's graph has its weights in the file of the others.
+    assert len(new.files["wide.onnx"]) < 10_000
+    assert new.outside["wide.onnx"] == old.outside["model.fp32.onnx"]
+
+
+def test_the_new_manifest_differs_where_the_cascade_is(old, new):
+    before, after = (json.loads(one.files[MANIFEST]) for one in (old, new))
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"format_version", "golden", "training", "metrics", "reference"}
+    assert set(after) - set(before) == {"needs", "wide", "cascade"}
+    assert (before["format_version"], after["format_version"], after["needs"]) == (1, 2, ["cascade"])
+    assert after["training"] == {**before["training"], "cascade": {"loss": 5.0, "ece": 1.0, "least_texts": 20}}
+    kept = {
+        name: found for name, found in before["metrics"].items() if name not in ("by_length", "by_group", "costliest")
+    }
+    assert {name: after["metrics"][name] for name in kept} == kept
+    for then, now in zip(before["golden"], after["golden"], strict=True):
+        assert {**then["logits"], "wide": now["logits"]["wide"]} == now["logits"]
+    assert after["reference"]["score_without_cascade"] == before["reference"]["score"]
+
+
+def test_figures_of_the_new_bundle_are_those_of_the_held_out_and_the_test_texts(old, new):
+    found = new.manifest.metrics["cascade"]
+    assert found["held_out"]["texts"] == old.manifest.metrics["validation_texts"] == 40
+    assert found["held_out"]["with"]["rows"] > 0.5
+    assert found["points"]["texts"] == 120
+    staged = Scorer(new, provider="cpu")
+    scored = staged.score(DATASET.test.texts)
+    right = np.mean([LABELS[label] == said for label, said in zip(DATASET.test.labels, scored.labels, strict=True)])
+    assert found["test"]["accuracy"] == found["points"]["chosen"]["accuracy"] == right
+    card = (new.path / "README.md").read_text()
+    assert "## The cascade" in card
+    assert {one.name for one in new.path.glob("*.png")} == {
+        "confusion.png",
+        "reliability.png",
+        "loss.png",
+        "cascade.png",
+    }
+    assert (new.path / "loss.png").read_bytes() == (old.path / "loss.png").read_bytes()
+
+
+@pytest.mark.parametrize("truncation", ["head", "head+tail"])
+@pytest.mark.parametrize("precision", ["fp32", "int8", "fp16"])
+def test_a_graph_without_its_wide_part_is_the_one_that_training_writes(
+    long_encoder, folder, old, precision, truncation
+):
+    whole = load_classifier(old)
+    if truncation == "head":
+        whole = replace(whole, cut=None)
+    apart = replace(whole, cascade=Cascade(1.0, (0.0,), (-1.0, 1.0)))
+    weights, ids = encoder_weights(long_encoder), long_encoder.tokenizer.encode(TEXTS[:20]).ids
+    graphs = []
+    for classifier in (whole, apart.encoders_part):
+        if precision == "fp32":
+            graphs.append(to_float32(weights, classifier))
+        elif precision == "int8":
+            graphs.append(to_int8(weights, classifier, ids))
+        else:
+            graphs.append(to_half(weights, classifier, ids).graph)
+    found, direct = without_wide(graphs[0]), graphs[1]
+    biases = [next(one for one in graph.graph.initializer if one.name == "head.bias") for graph in (found, direct)]
+    values = [np.frombuffer(one.raw_data, np.float32) for one in biases]
+    np.testing.assert_allclose(*values, atol=1e-5)  # its correction is a mean of logits, with the wide part or without
+    set_head_bias(found, replace(whole.head, bias=values[1]))
+    assert found == direct
+
+
+def test_a_graph_without_a_wide_part_cannot_be_split(bundle):
+    import onnx
+
+    with pytest.raises(ExportError, match="does not add a wide part"):
+        without_wide(onnx.load_from_string(bundle.graph("fp32")))
+
+
+# What is refused
+
+
+def test_a_bundle_without_a_wide_part_is_refused(bundle, tmp_path):
+    with pytest.raises(
+        ExportError, match=r"has no wide part, which a cascade needs\. Train a bundle without --no-wide."
+    ):
+        add_cascade(bundle, DATASET, AddSettings(tmp_path / "b"), ignored)
+
+
+def test_a_bundle_with_a_cascade_is_refused(new, tmp_path):
+    with pytest.raises(ExportError, match=r"new has a cascade already\. Give the bundle that it was made from"):
+        add_cascade(new, DATASET, AddSettings(tmp_path / "b"), ignored)
+
+
+def test_a_bundle_without_its_head_is_refused(old, tmp_path):
+    shutil.copytree(old.path, tmp_path / "old")
+    (tmp_path / "old" / HEAD).unlink()
+    sums = (tmp_path / "old" / "SHA256SUMS").read_text().splitlines(keepends=True)
+    (tmp_path / "old" / "SHA256SUMS").write_text("".join(line for line in sums if HEAD not in line))
+    with pytest.raises(ExportError, match=f"has no {HEAD}, so its classifier is not known"):
+        add_cascade(load_bundle(tmp_path / "old"), DATASET, AddSettings(tmp_path / "b"), ignored)
+
+
+def test_a_manifest_that_does_not_say_how_it_was_trained_is_refused(old, tmp_path):
+    shutil.copytree(old.path, tmp_path / "old")
+    manifest = replace(old.manifest, training={"seed": 0})
+    (tmp_path / "old" / MANIFEST).write_bytes(manifest.to_json())
+    list_again(tmp_path / "old")
+    with pytest.raises(ExportError, match=r"manifest.json lacks training\.validation_share, by which"):
+        add_cascade(load_bundle(tmp_path / "old"), DATASET, AddSettings(tmp_path / "b"), ignored)
+
+
+LONGER = replace(DATASET.test, texts=[f"{text} and so on and on and it was so very so" for text in DATASET.test.texts])
+
+
+@pytest.mark.parametrize(
+    ("other", "error", "message"),
+    [
+        (replace(DATASET, train=reviews(401, 2, 1)), ExportError, "it was trained on 400 texts, of which 40 were held out, and tested on 120, and these are 401 and 120"),
+        (replace(DATASET, test=reviews(119, 2, 2)), ExportError, "these are 400 and 119"),
+        (replace(DATASET, test=LONGER), ExportError, "the lengths of the test texts differ"),
+        (replace(DATASET, test=reviews(120, 2, 3)), ExportError, r"the loss of the bundle on test texts was 0\.\d{4}, and with these it is 0"),
+        (replace(DATASET, train=reviews(400, 2, 7)), ExportError, "the loss of the wide part on training and held-out texts was"),
+        (replace(DATASET, labels=("bad", "good")), ExportError, "old has the labels negative, positive, and these texts bad, good"),
+        (replace(DATASET, train=replace(DATASET.train, texts=["\u200b", *DATASET.train.texts[1:]])), DatasetError, "the tokenizer leaves nothing of 1 texts"),
+    ],
+    ids=["more", "fewer-tests", "longer-tests", "other-tests", "other", "labels", "empty"],
+)  # fmt: skip
+def test_other_texts_than_those_of_the_training_are_refused(old, tmp_path, other, error, message):
+    with pytest.raises(error, match=message):
+        add_cascade(old, other, AddSettings(tmp_path / "b", LENIENT, quiet=True), ignored)
+    assert not (tmp_path / "b").exists()
+
+
+def test_where_nothing_can_be_chosen_no_bundle_is_written(old, tmp_path):
+    lines = []
+    with pytest.raises(ExportError, match="No bundle was written"):
+        add_cascade(old, DATASET, AddSettings(tmp_path / "b", quiet=True), lines.append)
+    assert lines == ["no cascade: 40 held-out texts are too few: 2,000 are needed; every text goes through the encoder"]
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_bundle_that_is_not_written_yet_is_a_bundle(old, tmp_path):
+    cascade = Cascade(1.0, (0.0,), (-1.0, 1.0))
+    found = with_wide_apart(old, load_classifier(old).wide, cascade, tmp_path / "b")
+    assert (found.path, found.manifest.cascade) == (tmp_path / "b", cascade)
+    assert Scorer(found, provider="cpu").score(["good"]).labels == ["positive"]
+
+
+# The command
+
+
+@pytest.fixture
+def score_model(capfd):
+    def run(*arguments):
+        capfd.readouterr()
+        code = run_command(
+            command, [str(argument) for argument in arguments], name="score-model", interrupted="stopped."
+        )
+        return Result(code, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def files(folder):
+    """So many texts that half of them are enough to choose by."""
+    for name, split in (("train", reviews(4_100, 2, 1)), ("test", reviews(200, 2, 2))):
+        with open(folder / f"{name}.csv", "w", newline="") as file:
+            rows = zip(split.texts, (LABELS[label] for label in split.labels), strict=True)
+            csv.writer(file).writerows([("text", "label"), *rows])
+    (folder / "probes.csv").write_text("text,label,kind\na good plot,positive,plain\n")
+    (folder / "notes.md").write_text("A note of ours.\n")
+    return folder
+
+
+@pytest.fixture
+def data(files):
+    return "--train-file", files / "train.csv", "--test-file", files / "test.csv"
+
+
+def test_the_command_gives_the_cascade_that_training_gives(score_model, files, data, encoder_folder, tmp_path):
+    encoder = encoder_folder("bert")
+    how = ("--encoder", encoder, "--max-length", "24", "--wide-pairs", "512", "--validation-share", "0.5")
+    more = ("--no-baseline", "--precisions", "fp32", "--cache-dir", tmp_path / "cache", "-q", *data)
+    trained = {}
+    for name in ("cascade", "no-cascade"):
+        found = score_model("train", *how, *more, f"--{name}", "-o", tmp_path / name)
+        assert found.code == 0, found.err
+        trained[name] = found.out
+    assert "cascade: the wide part alone decides" in trained["cascade"]
+    assert "cascade:" not in trained["no-cascade"]
+    noted = ("--probes", files / "probes.csv", "--notes", files / "notes.md")
+    found = score_model("cascade", tmp_path / "no-cascade", "-o", tmp_path / "added", "-q", *data, *noted)
+    assert found.code == 0, found.err
+    assert "cascade: the wide part alone decides" in found.out + found.err
+    direct, added = load_bundle(tmp_path / "cascade"), load_bundle(tmp_path / "added")
+    # The share of the wide part is fitted anew, to the logits of the graph.
+    for name in ("scale", "bias", "limits"):
+        np.testing.assert_allclose(
+            getattr(added.manifest.cascade, name), getattr(direct.manifest.cascade, name), rtol=1e-2, atol=1e-2
+        )
+    for name in ("wide.onnx", "model.fp32.onnx", "weights.fp32.bin", HEAD):
+        assert added.files[name] == direct.files[name], name
+    card = (tmp_path / "added" / "README.md").read_text()
+    assert "A note of ours." in card
+    assert "1 short texts of our own" in card
+    parity = score_model(
+        "parity", tmp_path / "added", "--encoder", encoder, "--data", files / "test.csv", "--rows", "40"
+    )
+    assert parity.code == 0, parity.err
+
+
+def test_the_command_refuses_places_before_anything_is_read(score_model, old, files, data, tmp_path):
+    shutil.copytree(old.path, tmp_path / "b")
+    for output, message in (
+        (tmp_path / "b", f"--output {tmp_path / 'b'} is the bundle {tmp_path / 'b'} or in it, which never changes"),
+        (tmp_path / "b" / "new", "or in it, which never changes; write elsewhere."),
+        (tmp_path, f"{tmp_path} is there already and is no bundle"),
+    ):
+        found = score_model("cascade", tmp_path / "b", "-o", output, "--overwrite", *data)
+        assert (found.code, message in found.err) == (2 if output != tmp_path else 1, True), found.err
+    (tmp_path / "b" / "notes.md").touch()
+    found = score_model("cascade", tmp_path / "b", "-o", tmp_path / "n", "--notes", tmp_path / "none.md", *data)
+    assert found.code == 2
+    found = score_model("cascade", tmp_path / "b", "-o", tmp_path / "n", "--train-file", files / "train.csv")
+    assert (found.code, "--train-file and --test-file belong together." in found.err) == (2, True)
+
+
+def test_the_command_says_which_bundle_it_cannot_use_and_why(score_model, bundle, new, data, tmp_path):
+    for given, message in ((bundle.path, "has no wide part"), (new.path, "has a cascade already")):
+        found = score_model("cascade", given, "-o", tmp_path / "b", *data)
+        assert (found.code, message in found.err) == (1, True), found.err
+    assert score_model("cascade", tmp_path / "none", "-o", tmp_path / "b", *data).code == 5
