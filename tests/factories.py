@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from export.training.settings import PRECISIONS, FitSettings, Settings
 from export.training.train import train
 from scorer.engine.cascade import Cascade
 from scorer.model.bundle import MANIFEST, SUMS, Bundle, format_sums, load_bundle, parse_sums
+from scorer.model.reference import SCORE_EDGES, Histogram
 from scorer.model.scorer import Scorer
 
 ROOT = Path(__file__).parents[1]
@@ -204,6 +206,18 @@ def with_limits(bundle: Bundle, cascade: Cascade) -> Bundle:
     (bundle.path / MANIFEST).write_bytes(manifest.to_json())
     list_again(bundle.path)
     return load_bundle(bundle.path)
+
+
+def with_second_histogram(bundle: Bundle, folder: Path) -> Bundle:
+    """Copy a bundle with a cascade; without it, says the copy, all its test texts have a score near 0."""
+    shutil.copytree(bundle.path, folder)
+    reference = bundle.manifest.reference
+    assert reference is not None
+    near_0 = Histogram(SCORE_EDGES, [reference.texts, *[0] * (len(SCORE_EDGES) - 2)])
+    manifest = replace(bundle.manifest, reference=replace(reference, score_without_cascade=near_0))
+    (folder / MANIFEST).write_bytes(manifest.to_json())
+    list_again(folder)
+    return load_bundle(folder)
 
 
 @dataclass

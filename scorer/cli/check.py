@@ -10,6 +10,7 @@ from scorer.base.version import __version__
 from scorer.engine import runtime, wheel
 from scorer.engine.gpu import Gpu
 from scorer.model.bundle import load_bundle
+from scorer.model.manifest import WIDE
 from scorer.model.scorer import Scorer
 
 # What onnxruntime's matrix kernels choose by.
@@ -62,7 +63,10 @@ def report(model: str | None, devices: Sequence[int], threads: int | None) -> It
         f"  encoder {manifest.encoder.get('name', 'unknown')}, pooling {manifest.pooling}, "
         f"reads {manifest.max_length} of at most {manifest.tokens_kept} tokens ({manifest.truncation})"
     )
+    if manifest.cascade is not None:
+        yield "  cascade: the wide part alone decides where it is sure, the encoder elsewhere (--no-cascade: everywhere)"
     refused = []
+    staged = 0
     for precision in sorted(manifest.precisions):
         for provider, device, name in usable:
             if (provider, precision) == ("cuda", "int8"):
@@ -73,10 +77,13 @@ def report(model: str | None, devices: Sequence[int], threads: int | None) -> It
                 refused.append(str(error))
                 yield f"  golden rows, {precision} on {name}: refused"
             else:
+                staged = sum(WIDE in row.logits for row in manifest.golden)
                 yield (
                     f"  golden rows, {precision} on {name}: {len(manifest.golden)} checked, biggest difference of a "
                     f"logit {scorer.golden_difference:.2g} (tolerance {manifest.precisions[precision].tolerance:.2g})"
                 )
+    if staged:
+        yield f"  golden rows, wide part on cpu: {staged} checked, the same sums"
     if refused:
         raise BundleError("\n".join(refused))
 

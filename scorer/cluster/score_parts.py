@@ -29,7 +29,7 @@ from scorer.report.summary import Counts, by_label, reasons
 from scorer.rows.columns import ALL
 from scorer.rows.formats import format_of
 from scorer.rows.reader import check_kept, columns_of
-from scorer.run.console import tell_drift, tell_left_out
+from scorer.run.console import tell_cascade, tell_drift, tell_left_out
 from scorer.run.limits import Limits
 from scorer.run.options import ScoreOptions
 from scorer.storage.address import check_writable, is_address
@@ -71,12 +71,18 @@ def run(options: ScoreOptions, cluster: Cluster) -> ExitCode:
         _check_all_there(parts, results)
         total = sum((result.counts for result in results.values()), Counts())
         Limits(options.most_rejects, options.max_reject_ratio).check(total)
-        drift = drift_of(bundle.manifest.reference, total)
+        reference = bundle.manifest.reference
+        if reference is not None and options.no_cascade:
+            reference = reference.without_cascade()
+        drift = drift_of(reference, total)
         beyond = passed(drift or {}, options.max_drift)
         forget_others(folder, parts, options.work_dir)
-        mark_complete(folder, _content(parts, total, bundle, drift and as_json(drift)), options.work_dir)
+        cascade = None if bundle.manifest.cascade is None else not options.no_cascade
+        mark_complete(folder, _content(parts, total, bundle, cascade, drift and as_json(drift)), options.work_dir)
     if not options.quiet:
         _tell(folder, results.values(), total)
+        if cascade:
+            tell_cascade(total)
         if options.max_drift is not None:
             tell_drift(drift or {}, options.max_drift)
     return exit_code_of(look=bool(total.rows_rejected or beyond))
@@ -170,7 +176,9 @@ def _told(result: PartResult) -> str:
     return error if error.startswith(result.source) else f"{result.source}: {error}"
 
 
-def _content(parts: Sequence[Part], total: Counts, bundle: Bundle, drift: dict[str, Any] | None) -> str:
+def _content(
+    parts: Sequence[Part], total: Counts, bundle: Bundle, cascade: bool | None, drift: dict[str, Any] | None
+) -> str:
     found = {
         "parts": len(parts),
         "rows_in": total.rows_in,
@@ -180,6 +188,9 @@ def _content(parts: Sequence[Part], total: Counts, bundle: Bundle, drift: dict[s
         "rows_truncated": total.rows_truncated,
         "labels": dict(total.labels),
         "tokens": total.tokens,
+        "cascade": cascade,
+        "rows_decided_early": total.rows_early,
+        "tokens_decided_early": total.tokens_early,
         "drift": drift,
         "bundle": {"name": bundle.manifest.name, "id": bundle.id},
     }

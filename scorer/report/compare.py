@@ -15,6 +15,7 @@ from scorer.base.errors import InputError
 from scorer.model.reference import SCORE_EDGES, Histogram, bin_of
 from scorer.report.scored_file import ROW, Output, Scored, by_id, by_row
 from scorer.rows.columns import ID
+from scorer.rows.record import STAGES
 
 MOVE_EDGES = (-1, -0.5, -0.2, -0.1, -0.05, -0.02, -0.01, -0.001, 0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
 """Of differences of scores; the bin in the middle is for what moved by a thousandth or less."""
@@ -36,6 +37,44 @@ class Moved(NamedTuple):
     @property
     def text(self) -> str | None:
         return self.after.text or self.before.text
+
+
+@dataclass
+class Stages:
+    """Stages that decided the rows of which both outputs name it.
+
+    Attributes:
+        both: rows by their two stages.
+        flips: rows by their two labels, where these differ and the stages do too.
+    """
+
+    both: Counter[tuple[str, str]] = field(default_factory=Counter)
+    flips: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def add(self, moved: Moved) -> None:
+        """Count a row, if both outputs name its stage."""
+        before, after = moved.before, moved.after
+        if before.stage is None or after.stage is None:
+            return
+        self.both[before.stage, after.stage] += 1
+        if before.stage != after.stage and before.label != after.label:
+            self.flips[before.label, after.label] += 1
+
+    @property
+    def rows(self) -> int:
+        """Rows of which both outputs name the stage; 0 where one has no such column."""
+        return self.both.total()
+
+    @property
+    def early(self) -> tuple[int, int]:
+        """Rows that the wide part alone decided, in the first output and in the second."""
+        before, after = (sum(rows for pair, rows in self.both.items() if pair[at] == STAGES[True]) for at in (0, 1))
+        return before, after
+
+    @property
+    def changed(self) -> int:
+        """Rows that another stage decided in the second output."""
+        return sum(rows for (before, after), rows in self.both.items() if before != after)
 
 
 @dataclass
@@ -62,6 +101,7 @@ class Comparison:
         differences: of the scores of each row in both, the second less the first.
         together: scores of the rows in both by bin of the first output (rows) and of the second (columns).
         moved: rows whose scores moved, or whose labels flipped, the farthest first.
+        stages: the stages that decided, where both outputs name them.
     """
 
     by: str
@@ -71,6 +111,7 @@ class Comparison:
     differences: "array[float]" = field(default_factory=lambda: array("d"))
     together: Counter[tuple[int, int]] = field(default_factory=Counter)
     moved: list[Moved] = field(default_factory=list)
+    stages: Stages = field(default_factory=Stages)
 
     @property
     def rows(self) -> int:
@@ -146,6 +187,7 @@ def compare(before: str, after: str, *, by: str = "auto", text: str | None = Non
             continue
         moved = Moved(one, other)
         found.differences.append(moved.difference)
+        found.stages.add(moved)
         found.together[bin_of(SCORE_EDGES, one.score), bin_of(SCORE_EDGES, other.score)] += 1
         if one.label != other.label:
             found.flips[one.label, other.label] += 1
@@ -175,13 +217,17 @@ def lines(found: Comparison, before: str, after: str) -> Iterator[str]:
         if missing.rows:
             more = ", ..." if missing.rows > len(missing.first) else ""
             yield f"{missing.rows:,} in {path} only: {found.by} {', '.join(missing.first)}{more}"
-    flips = ", ".join(f"{rows:,} {old} to {new}" for (old, new), rows in found.flips.most_common())
-    yield f"labels: {found.flipped:,} flipped ({found.flipped / found.rows:.2%})" + (f": {flips}" if flips else "")
-    far = found.distances
+    yield f"labels: {_flips(found.flips, found.rows)}"
+    far, stages = found.distances, found.stages
     yield (
         f"scores: moved by {far.size:.4f} on average (mean {far.mean:+.4f}); half of the rows by {far.median:.4f} or less, "
         f"95% by {far.percentile_95:.4f}, 99% by {far.percentile_99:.4f}, the farthest by {far.biggest:.4f}"
     )
+    if stages.rows:
+        early = " and ".join(f"{rows:,} ({rows / stages.rows:.2%})" for rows in stages.early)
+        yield f"stages: the wide part alone decided {early} of {stages.rows:,} rows"
+    if stages.changed:
+        yield f"another stage decided {stages.changed:,} rows, with labels: {_flips(stages.flips, stages.changed)}"
     if found.moved:
         yield "moved most:"
     for one in found.moved:
@@ -190,3 +236,13 @@ def lines(found: Comparison, before: str, after: str) -> Iterator[str]:
             f"  {found.by} {one.after.key}: {one.before.label} {one.before.score:.3f}, {one.after.label} "
             f"{one.after.score:.3f} ({one.difference:+.3f}){text}"
         )
+
+
+def _flips(flips: Counter[tuple[str, str]], rows: int) -> str:
+    """Labels that flipped, in words.
+
+    >>> _flips(Counter({("no", "yes"): 2, ("yes", "no"): 1}), 100)
+    '3 flipped (3.00%): 2 no to yes, 1 yes to no'
+    """
+    each = ", ".join(f"{number:,} {old} to {new}" for (old, new), number in flips.most_common())
+    return f"{flips.total():,} flipped ({flips.total() / rows:.2%})" + (f": {each}" if each else "")

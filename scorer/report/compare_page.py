@@ -66,6 +66,7 @@ def _view(found: Comparison, before: str, after: str) -> dict[str, Any]:
         "after": shown_source(after),
         "names": [shown_source(Path(path).name) for path in (before, after)],
         "flipped_share": share(found.flipped, found.rows),
+        "early_shares": [share(rows, found.stages.rows) for rows in found.stages.early],
         "distances": found.distances,
         "steps": list(pairwise(MOVE_EDGES)),
     }

@@ -58,6 +58,9 @@ def _counts(record: Mapping[str, Any]) -> Iterator[_Gauge]:
     yield "rows_duplicate", "Rows with the text of an earlier one.", [({}, record["duplicates"])]
     yield "rows_labelled", "Rows scored, by label.", _each("label", record["labels"])
     yield "tokens", "Tokens given to the model.", [({}, record["tokens"])]
+    if record["cascade"] is not None:
+        yield "rows_decided_early", "Rows that the wide part alone decided.", [({}, record["rows_decided_early"])]
+        yield "tokens_decided_early", "Tokens of these rows.", [({}, record["tokens_decided_early"])]
     yield "rows_per_second", "Rows a second.", [({}, record["rows_per_second"])]
     yield "tokens_per_second", "Tokens a second.", [({}, record["tokens_per_second"])]
     yield "phase_seconds", "Seconds by phase, of all threads together.", _each("phase", record["seconds_by_phase"])

@@ -95,6 +95,7 @@ def _view(record: Mapping[str, Any], details: Details) -> dict[str, Any]:
         "two_labels": len(details.labels) == 2,
         "positive": details.labels[1] if len(details.labels) == 2 else None,
         "rejected_share": share(record["rows_rejected"], record["rows_in"]),
+        "early_share": share(record["tokens_decided_early"], record["tokens"]),
     }
 
 

@@ -6,9 +6,9 @@ from typing import NamedTuple
 from scorer.base.errors import InputError, UsageError
 from scorer.base.text import meant
 from scorer.report.examples import beginning
-from scorer.rows.columns import ID, TEXT_COLUMNS, Wanted, shown_names
+from scorer.rows.columns import ID, STAGE, TEXT_COLUMNS, Wanted, shown_names
 from scorer.rows.reader import Inputs, Reader
-from scorer.rows.record import Reject, plain
+from scorer.rows.record import STAGES, Reject, plain
 
 ROW = "row"
 _BY_ROW = " Join by row: --by row."
@@ -21,12 +21,14 @@ class Scored(NamedTuple):
         key: what it is joined by: its id, or its row number.
         label, score: as they stand there.
         text: the beginning of its text, where that was kept.
+        stage: one of `STAGES`, where the output names it.
     """
 
     key: str
     label: str
     score: float
     text: str | None
+    stage: str | None = None
 
 
 class Output:
@@ -37,7 +39,9 @@ class Output:
         self._text = text
         kept = TEXT_COLUMNS if text is None else (text,)
         needed = {ROW: None, "score": None}
-        self._reader = Reader(Inputs((path,)), Wanted(text="label", option=None, needed=needed, optional=kept))
+        self._reader = Reader(
+            Inputs((path,)), Wanted(text="label", option=None, needed=needed, optional=(*kept, STAGE))
+        )
         try:
             self._reader.peek()
         except UsageError as error:
@@ -51,6 +55,9 @@ class Output:
             advice = meant(str(text), columns, "name one of them with --text.")
             raise UsageError(f"{path} has no column {text!r}; {advice} It has: {shown_names(columns)}.")
         self.has_ids = ID in self._columns
+        # A column of that name that was passed through stands before the label and the score.
+        names = self._reader.notes.columns
+        self._is_staged = STAGE in names and names.index(STAGE) > names.index("score")
 
     def rows(self, by: str) -> Iterator[Scored]:
         """The rows in their order.
@@ -71,7 +78,9 @@ class Output:
                 raise InputError(f"{place} has no {by}.{_BY_ROW if by == ID else ''}")
             shown = (values.get(name) for name in (TEXT_COLUMNS if self._text is None else (self._text,)))
             kept = next(filter(None, shown), None)
-            yield Scored(key, record.text, _score(values["score"], place), kept and beginning(kept))
+            stage = values.get(STAGE) if self._is_staged else None
+            named = stage if stage in STAGES else None
+            yield Scored(key, record.text, _score(values["score"], place), kept and beginning(kept), named)
 
 
 def by_row(first: Iterator[Scored], second: Iterator[Scored]) -> Iterator[tuple[Scored | None, Scored | None]]:

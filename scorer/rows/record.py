@@ -60,6 +60,10 @@ def plain(value: "Value | None") -> str | None:
     return value if value is None or isinstance(value, str) else value.plain
 
 
+STAGES = ("encoder", "wide")
+"""Names of the stages that decide, by `ScoredRecord.early`."""
+
+
 class Position(NamedTuple):
     """Where a record begins.
 
@@ -147,7 +151,7 @@ class ScoredRecord:
     @property
     def stage(self) -> str:
         """Name of the stage that decided."""
-        return "wide" if self.early else "encoder"
+        return STAGES[self.early]
 
 
 @dataclass(frozen=True, slots=True)

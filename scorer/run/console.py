@@ -60,6 +60,12 @@ def tell_result(plan: Plan, summary: Summary, before: Counts) -> None:
         say(f"{counts.rows_rejected:,} rejected ({reasons(counts)}): see {plan.rejects}.", "warning")
 
 
+def tell_cascade(counts: Counts) -> None:
+    """How much the wide part of a model with a cascade decided alone."""
+    share = counts.tokens_early / counts.tokens if counts.tokens else 0
+    say(f"The wide part alone decided {counts.rows_early:,} rows, with {share:.1%} of the tokens.")
+
+
 def tell_drift(drift: Mapping[str, Drift], limit: float) -> None:
     """What is beyond the limit, if anything is."""
     beyond = [

@@ -134,6 +134,9 @@ class RunRecord:
             "unknown_histogram": _histogram(counts.unknown),
             "drift": self._drift(),
             "tokens": counts.tokens,
+            "cascade": self._cascade(),
+            "rows_decided_early": counts.rows_early,
+            "tokens_decided_early": counts.tokens_early,
             "rows_per_second": _rate(rows, summary.seconds),
             "tokens_per_second": _rate(tokens, summary.seconds),
             "seconds_by_phase": self._seconds(),
@@ -152,20 +155,20 @@ class RunRecord:
     def _page(self, content: dict[str, Any]) -> str:
         from scorer.report.run_page import Details, run_page  # what draws it takes a moment that others need not wait
 
-        manifest = self.scorer.manifest if self.scorer is not None else None
+        scorer = self.scorer
         details = Details(
             examples=self.summary.examples,
             throughput=self.throughput,
-            reference=manifest.reference if manifest is not None else None,
-            decision=self.scorer.decision if self.scorer is not None else Decision(),
-            labels=manifest.labels if manifest is not None else (),
+            reference=scorer.reference if scorer is not None else None,
+            decision=scorer.decision if scorer is not None else Decision(),
+            labels=scorer.labels if scorer is not None else (),
         )
         return run_page(content, details)
 
     @property
     def drift(self) -> dict[str, Drift] | None:
         """Against the model's test data, by measure; None where there is nothing to compare."""
-        return drift_of(self.scorer.manifest.reference, self.summary.counts) if self.scorer is not None else None
+        return drift_of(self.scorer.reference, self.summary.counts) if self.scorer is not None else None
 
     @property
     def beyond(self) -> list[str]:
@@ -179,6 +182,10 @@ class RunRecord:
     def _resumed_from(self) -> int | None:
         first = self.shard_rows.first if self.shard_rows is not None else 1
         return first + self.before.rows_in if self.before.rows_in else None
+
+    def _cascade(self) -> bool | None:
+        """Whether the cascade was in effect; None where the bundle has none, or nobody knows."""
+        return self.scorer.cascade is not None if self.scorer is not None and self.scorer.has_cascade else None
 
     def _seconds(self) -> dict[str, float]:
         of_pipeline = self.scorer.phases.seconds if self.scorer is not None else {}

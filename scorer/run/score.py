@@ -20,7 +20,7 @@ from scorer.rows.formats import PARQUET, Format, compression_of
 from scorer.rows.reader import Reader, rows_known
 from scorer.rows.writer import carried_types
 from scorer.run.checkpoint import Work
-from scorer.run.console import hints, show_progress, tell_drift, tell_notes, tell_result, tell_unseen
+from scorer.run.console import hints, show_progress, tell_cascade, tell_drift, tell_notes, tell_result, tell_unseen
 from scorer.run.fingerprint import fingerprint
 from scorer.run.journal import Header
 from scorer.run.limits import RejectLimitPassed
@@ -235,6 +235,8 @@ class Run:
 
     def _tell(self, plan: Plan, reader: Reader, scorer: Scorer, record: RunRecord) -> None:
         tell_result(plan, self.summary, self.before)
+        if scorer.cascade is not None:
+            tell_cascade(self.summary.counts)
         if self.options.max_drift is not None:
             tell_drift(record.drift or {}, self.options.max_drift)
         for line in scorer.remarks():

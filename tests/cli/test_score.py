@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pyarrow
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
-from factories import start
+from factories import list_again, start
 
 from scorer.cli.score import command
 from scorer.model.scorer import Scorer
@@ -535,6 +536,31 @@ def test_check_reports_the_machine_and_the_bundle(score, bundle):
     ):
         assert line in result.out
     assert any(line.startswith("provider cuda: ") for line in result.out.splitlines())
+
+
+def test_check_says_that_there_is_a_cascade_and_that_its_golden_rows_were_checked(score, bundle, staged_bundle):
+    result = score("--check", "--model", staged_bundle.path)
+    assert result.code == 0
+    rows = sum("wide" in row.logits for row in staged_bundle.manifest.golden)
+    assert f"\n  golden rows, wide part on cpu: {rows} checked, the same sums\n" in result.out
+    assert (
+        "\n  cascade: the wide part alone decides where it is sure, the encoder elsewhere (--no-cascade: everywhere)\n"
+        in result.out
+    )
+    assert "wide part" not in score("--check").out
+
+
+def test_check_of_a_wide_part_with_other_sums_does_not_say_that_it_was_checked(score, staged_bundle, tmp_path):
+    shutil.copytree(staged_bundle.path, tmp_path / "bundle")
+    manifest = json.loads((tmp_path / "bundle" / "manifest.json").read_text())
+    manifest["golden"][0]["logits"]["wide"][0] += 2**-20
+    (tmp_path / "bundle" / "manifest.json").write_text(json.dumps(manifest))
+    list_again(tmp_path / "bundle")
+    result = score("--check", "--model", tmp_path / "bundle")
+    assert result.code == 5
+    assert "  golden rows, int8 on cpu: refused\n" in result.out
+    assert "golden rows, wide part" not in result.out
+    assert "the wide part gives other sums than on the machine that made the bundle" in result.err
 
 
 def test_the_help_leads_with_examples(score):

@@ -5,7 +5,7 @@ import json
 import signal
 
 import pytest
-from factories import Result, reviews
+from factories import Result, reviews, with_second_histogram
 
 from scorer.base.errors import ScorerError
 from scorer.base.extras import install_advice
@@ -68,12 +68,47 @@ def test_success_is_the_last_file_and_says_what_there_is(score_ray, without_a_cl
     assert (success["parts"], success["rows_in"], success["rows_scored"]) == (2, 61, 60)
     assert success["rows_rejected_by_reason"] == {"empty_text": 1}
     assert success["bundle"]["id"] == bundle.id
+    assert [success[key] for key in ("cascade", "rows_decided_early", "tokens_decided_early")] == [None, 0, 0]
     files = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file())
     assert files == ["_SUCCESS", "_parts/a.json", "_parts/b.json", "_rejects/b.jsonl", "a.jsonl", "b.jsonl"]
     assert without_a_cluster == ["a", "b"]  # the larger one first
     again = score_ray(lake, "-o", tmp_path / "out", "--output-format", "jsonl")
     assert "in 2 parts (2 of them before) scored to" in again.err
     assert json.loads((tmp_path / "out" / "_SUCCESS").read_text()) == success
+
+
+def test_success_says_how_much_was_decided_early_and_drift_is_that_of_the_cascade_in_effect(
+    score_ray, without_a_cluster, tmp_path, staged_bundle
+):
+    bundle = with_second_histogram(staged_bundle, tmp_path / "bundle")
+    texts = reviews(120, 2, 2).texts  # the test data
+    (tmp_path / "lake").mkdir()
+    for name, part in (("a", texts[:70]), ("b", texts[70:])):
+        lines = "".join(json.dumps({"text": text}) + "\n" for text in part)
+        (tmp_path / "lake" / f"{name}.jsonl").write_text(lines)
+    out = tmp_path / "out"
+
+    def run(*more):
+        options = ("--model", bundle.path, "--output-format", "jsonl", "--details", "--max-drift", "0.1", *more)
+        found = score_ray(tmp_path / "lake", "-o", out, *options)
+        rows = [json.loads(line) for name in "ab" for line in (out / f"{name}.jsonl").read_text().splitlines()]
+        return (
+            found,
+            [row["tokens"] for row in rows if row["stage"] == "wide"],
+            json.loads((out / "_SUCCESS").read_text()),
+        )
+
+    found, early, success = run()
+    assert (found.code, "Drift" in found.err, len(early) > 10) == (0, False, True)
+    said = [success[key] for key in ("cascade", "rows_decided_early", "tokens_decided_early")]
+    assert said == [True, len(early), sum(early)]
+    share = sum(early) / success["tokens"]
+    assert f"\nThe wide part alone decided {len(early)} rows, with {share:.1%} of the tokens.\n" in found.err
+    found, early, success = run("--no-cascade")
+    assert "in 2 parts scored to" in found.err  # none of them before: they are others
+    assert (found.code, "Drift beyond --max-drift 0.1" in found.err, early) == (3, True, [])
+    assert [success[key] for key in ("cascade", "rows_decided_early", "tokens_decided_early")] == [False, 0, 0]
+    assert "wide part" not in found.err
 
 
 @pytest.mark.parametrize(

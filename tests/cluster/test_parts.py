@@ -77,6 +77,26 @@ def test_a_part_has_the_bytes_that_score_gives_its_file(score, part_scorer, lake
     assert sum(result.counts.rows_in for result in found) == 91
 
 
+@pytest.mark.parametrize("no_cascade", [False, True])
+def test_a_part_of_a_cascade_has_the_bytes_that_score_gives_its_file(score, staged_bundle, lake, tmp_path, no_cascade):
+    options = ("--model", staged_bundle.path, "--source", "--details", *(["--no-cascade"] if no_cascade else []))
+    scorer = PartScorer(
+        str(tmp_path / "out"), model=str(staged_bundle.path), provider="cpu", output_format="csv", details=True,
+        no_cascade=no_cascade,
+    )  # fmt: skip
+    early = 0
+    for part in find_parts([str(lake)]):
+        found = scorer(part)
+        score(found.source, "-o", tmp_path / "alone.csv", *options)
+        content = (tmp_path / "alone.csv").read_bytes()
+        assert Path(found.output).read_bytes() == content
+        assert found.counts.rows_early == content.count(b",wide,")
+        early += found.counts.rows_early
+        again = scorer(part)
+        assert (again.finished_before, again.counts) == (True, found.counts)
+    assert (early > 0) == (not no_cascade)
+
+
 def test_source_and_row_name_every_row_once(part_scorer, lake, tmp_path):
     results = [part_scorer()(part) for part in find_parts([str(lake)])]
     seen = Counter()

@@ -181,6 +181,96 @@ def test_the_page_says_what_the_command_says_and_texts_stay_texts(run, tmp_path)
     assert figures == page.charts.keys()
 
 
+# Stages of a cascade
+
+STAGED = "row,label,score,tokens,truncated,stage,score_no,score_yes"
+
+
+def staged(path, *rows, columns=STAGED):
+    """An output with details; a row is its number, label, score and stage."""
+    lines = []
+    for row in rows:
+        number, label, score, stage = row.split(",")
+        lines.append(f"{number},{label},{score},7,false,{stage},{1 - float(score):g},{score}")
+    return output(path, lines, columns)
+
+
+def test_stages_of_rows_in_both_and_flips_of_rows_that_another_stage_decided_are_told(run, tmp_path):
+    before = staged(
+        tmp_path / "a.csv", "1,no,0.1,wide", "2,no,0.4,wide", "3,no,0.2,encoder", "4,yes,0.7,encoder", "5,no,0.1,wide"
+    )
+    after = staged(tmp_path / "b.csv", "2,yes,0.6,encoder", "3,no,0.2,wide", "4,no,0.4,encoder", "5,no,0.1,wide", "6,no,0.1,wide")  # fmt: skip
+    code, out, err = run(before, after, "-o", tmp_path / "c.html")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("stages: "))
+    assert lines[at - 1].startswith("scores: ")
+    assert lines[at : at + 3] == [
+        "stages: the wide part alone decided 2 (50.00%) and 2 (50.00%) of 4 rows",
+        "another stage decided 2 rows, with labels: 1 flipped (50.00%): 1 no to yes",
+        "moved most:",
+    ]
+    page = Page((tmp_path / "c.html").read_text())
+    for words in (
+        "decided by the wide part alone in the first, 50.0% 2 ",
+        "decided by the wide part alone in the second, 50.0% 2 ",
+        "decided by another stage 2 ",
+        "of these with another label 1 ",
+    ):
+        assert words in page.text
+
+
+def test_the_same_stages_twice_have_changed_for_no_row(run, tmp_path):
+    before = staged(tmp_path / "a.csv", "1,no,0.1,wide", "2,no,0.4,encoder")
+    out = run(before, before)[1]
+    assert out.splitlines()[-1] == "stages: the wide part alone decided 1 (50.00%) and 1 (50.00%) of 2 rows"
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize(
+    ("columns", "row"),
+    [
+        ("row,label,score", "1,no,0.1"),
+        ("row,stage,label,score", "1,wide,no,0.1"),  # kept, as those before the label are
+        ("row,tokens,truncated,stage,label,score", "1,7,false,encoder,no,0.1"),
+        ("row,stage,label,score", "1,draft,no,0.1"),
+        ("row,label,score,stage", "1,no,0.1,draft"),
+        ("row,label,score,stage", "1,no,0.1,"),
+        ("row,label,score,Stage", "1,no,0.1,wide"),
+    ],
+)
+def test_a_column_that_does_not_name_the_stages_says_nothing_of_them(run, tmp_path, columns, row, swapped):
+    named = staged(tmp_path / "a.csv", "1,no,0.1,wide")
+    other = output(tmp_path / "b.csv", [row], columns)
+    code, out, err = run(*((other, named) if swapped else (named, other)), "-o", tmp_path / "c.html")
+    assert (code, err) == (0, "")
+    assert "stage" not in out
+    assert "wide part" not in (tmp_path / "c.html").read_text()
+
+
+def test_rows_that_do_not_name_their_stage_are_left_out_of_the_count(run, tmp_path):
+    rows = ("1,no,0.1,wide", "2,no,0.1,draft", "3,no,0.1,encoder")
+    out = run(staged(tmp_path / "a.csv", *rows), staged(tmp_path / "b.csv", *rows))[1]
+    assert "stages: the wide part alone decided 1 (50.00%) and 1 (50.00%) of 2 rows\n" in out
+
+
+@pytest.mark.parametrize("forms", [("csv", "parquet"), ("jsonl.gz", "tsv")])
+def test_outputs_with_and_without_the_cascade_are_compared_by_stage(run, score, staged_bundle, tmp_path, forms):
+    texts = reviews(60, 2, 8).texts
+    records = [{"id": f"r{row}", "text": text, "stage": ["wide"]} for row, text in enumerate(texts)]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    on, off = (tmp_path / f"{name}.{form}" for name, form in zip(("on", "off"), forms, strict=True))
+    options = ("--details", "--keep", "stage", "--model", staged_bundle.path)
+    score(tmp_path / "in.jsonl", "-o", on, *options, "--summary", tmp_path / "run.json")
+    score(tmp_path / "in.jsonl", "-o", off, *options, "--no-cascade")
+    early = json.loads((tmp_path / "run.json").read_text())["rows_decided_early"]
+    assert 0 < early < 60
+    for by in ("id", "row"):
+        out = run(on, off, "--by", by)[1]
+        assert f"stages: the wide part alone decided {early} ({early / 60:.2%}) and 0 (0.00%) of 60 rows\n" in out
+        assert f"another stage decided {early} rows, with labels: " in out
+
+
 def test_comparing_needs_nothing_of_training(pair):
     code = (
         "import sys; from export.cli.score_model import command; from scorer.cli.program import run_command\n"

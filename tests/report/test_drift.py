@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.stats
-from factories import list_again, reviews
+from factories import list_again, reviews, with_second_histogram
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -149,6 +149,21 @@ def test_a_bundle_without_test_data_has_no_drift_and_takes_no_limit(score, tmp_p
     assert "nothing to compare with" in (tmp_path / "run.html").read_text()
     refused = score(*arguments, "--max-drift", "0.1")
     assert (refused.code, "the bundle tiny says nothing of its test data" in refused.err) == (2, True)
+
+
+def test_without_the_cascade_scores_are_compared_with_those_of_test_data_without_it(run, tmp_path, staged_bundle):
+    bundle = with_second_histogram(staged_bundle, tmp_path / "bundle")
+    texts = reviews(120, 2, 2).texts  # the test data
+    options = ("--max-drift", "0.1", "--report", tmp_path / "run.html", "--model", bundle.path)
+    for more, code, beyond in (((), 0, []), (("--no-cascade",), 3, ["score"])):
+        result, record = run(texts, *options, *more)
+        assert (result.code, record["drift"]["beyond"]) == (code, beyond)
+        assert ("Drift beyond --max-drift 0.1, against the model's test data: scores " in result.err) == bool(beyond)
+        assert record["drift"]["tokens"]["psi"] < 0.001
+        charts = json.loads(re.search(r'id="charts">(.*?)</script>', (tmp_path / "run.html").read_text())[1])
+        reference = bundle.manifest.reference
+        expected = reference.score_without_cascade if more else reference.score
+        assert charts["score"]["expected"] == expected.counts
 
 
 @pytest.mark.parametrize("limit", ["-1", "nan", "inf", "1e400", "much"])

@@ -134,6 +134,20 @@ def test_names_of_files_and_columns_stay_text_too(score, tmp_path):
     assert not [tag for tag, _ in page.elements if tag in ("i", "u")]
 
 
+def test_the_page_says_how_much_was_decided_early_where_there_is_a_cascade(report, staged_bundle, tmp_path):
+    texts = records(reviews(60, 2, 8).texts)
+    options = ("--model", staged_bundle.path)
+    _, page = report(texts, *options, "--summary", tmp_path / "run.json")
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert 0 < record["rows_decided_early"] < 60
+    share = f"{100 * record['tokens_decided_early'] / record['tokens']:.1f}%"
+    assert f"decided by the wide part alone, {share} of the tokens {record['rows_decided_early']} " in page.text
+    _, page = report(texts, *options, "--no-cascade")
+    assert "decided by the wide part alone: the cascade was off 0 " in page.text
+    _, page = report(texts)
+    assert "wide part" not in page.text
+
+
 # The rows to look at
 
 
