@@ -50,9 +50,11 @@ class CascadeSettings:
     Attributes:
         loss: points of accuracy on held-out texts that it may cost.
         ece: by how much it may raise the calibration error on them.
+        most: share of them that the wide part decides at most, also where more would cost nothing there.
         least_texts: held-out texts without which nothing is chosen.
     """
 
     loss: float = 0.05
     ece: float = 0.005
+    most: float = 1.0
     least_texts: int = 2_000

@@ -37,7 +37,7 @@ Examples:
 )
 @train_options.DATASET
 @train_options.FILES
-@train_options.CASCADE_LOSS
+@train_options.CASCADE
 @train_options.PROBES
 @train_options.NOTES
 @THREADS
@@ -80,7 +80,7 @@ def _checked(options: Options) -> "tuple[Bundle, AddSettings, DataSource]":
     loaded = load_bundle(options["bundle"])
     check_recallable(loaded)
     check_reachable(encoder=None, dataset=source.dataset if source.train_file is None else None)
-    limits = fill(CascadeSettings, options, {"loss": "cascade_loss"})
+    limits = fill(CascadeSettings, options, train_options.CASCADE_NAMES)
     return loaded, fill(AddSettings, options, cascade=limits, probes=None, notes=notes), source
 
 

@@ -131,7 +131,9 @@ def _conditions(options: Options) -> tuple[Condition, ...]:
         Condition(options["unfreeze"] > 0, "with --unfreeze", ("tune_learning_rate", "save_encoder")),
         Condition(options["wide"], "with --wide", ("wide_pairs",)),
         Condition(options["wide"] or not options["cascade"], "with --wide", ("cascade",)),
-        Condition(options["wide"] and options["cascade"], "with --wide and --cascade", ("cascade_loss",)),
+        Condition(
+            options["wide"] and options["cascade"], "with --wide and --cascade", ("cascade_loss", "cascade_most")
+        ),
         *conditions_of_data(options),
     )
 
@@ -151,7 +153,7 @@ def _fit_settings(options: Options) -> FitSettings:
         head=fill(HeadSettings, options),
         tune=_tune_settings(options) if _is_tuned(options) else None,
         wide=fill(WideSettings, options, {"pairs": "wide_pairs"}) if options["wide"] else None,
-        cascade=fill(CascadeSettings, options, {"loss": "cascade_loss"}) if options["cascade"] else None,
+        cascade=fill(CascadeSettings, options, train_options.CASCADE_NAMES) if options["cascade"] else None,
     )
 
 

@@ -112,13 +112,26 @@ TOKENS = together(
     click.option("--clean-html", is_flag=True, help="Let the tokenizer replace <br> tags by a space."),
 )
 
-CASCADE_LOSS = click.option(
-    "--cascade-loss",
-    type=click.FloatRange(0, 100),
-    default=CascadeSettings.loss,
-    show_default=True,
-    metavar="X",
-    help="Points of accuracy on held-out texts that the cascade may cost.",
+CASCADE_NAMES = {"loss": "cascade_loss", "most": "cascade_most"}
+"""Options of `CASCADE` by the field of `CascadeSettings`, as `fill` takes them."""
+
+CASCADE = together(
+    click.option(
+        "--cascade-loss",
+        type=click.FloatRange(0, 100),
+        default=CascadeSettings.loss,
+        show_default=True,
+        metavar="X",
+        help="Points of accuracy on held-out texts that the cascade may cost.",
+    ),
+    click.option(
+        "--cascade-most",
+        type=click.FloatRange(0, 1, min_open=True),
+        default=CascadeSettings.most,
+        show_default=True,
+        metavar="R",
+        help="Share of the held-out texts that the wide part decides at most: narrower limits for texts of other kinds.",
+    ),
 )
 
 MODEL = together(
@@ -149,7 +162,7 @@ MODEL = together(
         show_default=True,
         help="Choose limits beyond which the wide part alone decides, so that most texts need no encoder; needs --wide and 2,000 held-out texts.",
     ),
-    CASCADE_LOSS,
+    CASCADE,
 )
 
 TUNING = together(

@@ -82,7 +82,8 @@ def choose_cascade(held_out: HeldOut, settings: CascadeSettings) -> CascadeChoic
         cascade = with_margin(undecided, margin)
         at = replace(staged, early=cascade.decides(held_out.sums))
         chosen, loss = at.chosen, at.loss()
-        if loss.points > settings.loss or chosen.ece > staged.without.ece + settings.ece:
+        costs_too_much = loss.points > settings.loss or chosen.ece > staged.without.ece + settings.ece
+        if costs_too_much or chosen.rows > settings.most:
             break
         found = CascadeChoice(cascade, texts, staged.without, chosen, loss)
     return found or f"no limit is sure enough: the first one costs more than {settings.loss:g} points of accuracy"
