@@ -116,6 +116,7 @@ def test_every_option_with_a_default_takes_it_from_the_settings():
         "wide_pairs": WideSettings.pairs,
         "cascade": True,
         "cascade_loss": CascadeSettings.loss,
+        "cascade_most": CascadeSettings.most,
         "unfreeze": 0,
         "tune_epochs": TuneSettings.epochs,
         "tune_learning_rate": TuneSettings.learning_rate,
