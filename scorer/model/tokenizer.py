@@ -12,6 +12,7 @@ import tokenizers
 from scorer.base.errors import BundleError
 from scorer.base.shortage import shortage
 from scorer.model.bundle import TOKENIZER
+from scorer.model.plain_text import plain_tokenizer
 from scorer.model.prefixes import beginnings, cutting
 
 # Of a longer text the beginning is tried first. English has four to five characters a token.
@@ -102,6 +103,10 @@ class Tokenizer:
         # The file's own settings are replaced: some published files cut at 128 tokens and pad to 128.
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length)
+        with _blamed_on_the_file(LookupError, TypeError, AttributeError):
+            self._plain = plain_tokenizer(self._tokenizer, settings)
+        if self._plain is not None:
+            self._plain.tokenizer.enable_truncation(max_length)
         self.max_length = max_length
 
     def encode(self, texts: Sequence[str]) -> Tokens:
@@ -150,8 +155,18 @@ class Tokenizer:
         return encodings
 
     def _encode(self, texts: Sequence[str]) -> list[tokenizers.Encoding]:
+        quick = self._plain
+        plain = [None if quick is None else quick.plain(text) for text in texts]
         with _blamed_on_the_file():
-            return list(self._tokenizer.encode_batch_fast(list(texts)))
+            others = iter(
+                self._tokenizer.encode_batch_fast(
+                    [text for text, instead in zip(texts, plain, strict=True) if instead is None]
+                )
+            )
+            if quick is None:
+                return list(others)
+            found = iter(quick.tokenizer.encode_batch_fast([instead for instead in plain if instead is not None]))
+        return [next(others if instead is None else found) for instead in plain]
 
     def _has_beyond(self, encoding: tokenizers.Encoding, margin: int) -> bool:
         """Whether there are so many tokens behind those that are kept."""
