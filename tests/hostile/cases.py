@@ -12,6 +12,7 @@ import reference
 import scorer.run.score
 from scorer.base.errors import ScorerError
 from scorer.base.timing import Phases
+from scorer.engine.cascade import Stages
 from scorer.engine.reuse import Reuse
 from scorer.engine.row_engine import RowEngine
 from scorer.model.choice import Choice
@@ -52,7 +53,8 @@ class Model(Scorer):
         self.choice, self.tokenizer = Choice("cpu", "fp32", "as asked"), self
         self.engine, self.decision = _SHARED, Decision()
         self.phases, self.unknown_id = Phases(), -1
-        self._reuse = Reuse(self.engine)
+        self.cascade, self.has_cascade = None, False
+        self._reuse = Reuse(Stages(self.engine))
         self.chunk_rows = self.journal_rows = 8
 
     def encode(self, texts):
