@@ -158,6 +158,10 @@ class Manifest:
             raise ValueError("wide and cascade belong together")
         if self.cascade is not None and len(self.cascade.bias) != self.logit_count:
             raise ValueError(f"the cascade has {len(self.cascade.bias)} biases for {len(self.labels)} labels")
+        if self.reference is not None:
+            has_both = self.reference.score_without_cascade is not None
+            if has_both != (self.cascade is not None):
+                raise ValueError("a reference has scores without the cascade where there is one, and only there")
         for row in self.golden:
             row.text.encode()  # half of a surrogate pair is no text
         if len(self.golden) > _GOLDEN_ROWS or any(len(row.text) > _GOLDEN_CHARACTERS for row in self.golden):

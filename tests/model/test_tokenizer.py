@@ -70,6 +70,74 @@ def test_the_tokens_are_those_of_the_whole_text(pair, text):
     assert found.truncated == [bool(expected.overflowing)]
 
 
+ASCII = st.sampled_from(
+    ["Good", "FILM", "good", " ", " ", "\n", "\t", "\r\n", "\x0b", "\x0c", "\x00", "\x7f", "\x1b[1m", "<br />", "<BR>", "<bR\t/>",
+     "<br", "BR />", ">", "!", "'S", "[SEP]", "[sep]", "[", "]", "[PAD", "X" * 40, "a1B2", "7.50", "WasN't"]
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("clean_html", [True, False])
+@settings(max_examples=300)
+@given(st.lists(st.lists(ASCII, min_size=1, max_size=40).map("".join), min_size=1, max_size=6))
+@example(["good [SEP] film", "GOOD FILM", "good \x00film", "caf\u00e9", "Good<BR/>Film"])
+def test_plain_texts_have_the_tokens_of_the_whole_normaliser_among_others(clean_html, texts):
+    data = wordpiece(clean_html)
+    ours, whole = Tokenizer(data, 64), tokenizers.Tokenizer.from_buffer(data)
+    whole.no_padding()
+    whole.enable_truncation(64)
+    found, expected = ours.encode(texts), [whole.encode(text) for text in texts]
+    assert [ids.tolist() for ids in found.ids] == [one.ids for one in expected]
+    assert found.truncated == [bool(one.overflowing) for one in expected]
+
+
+def test_most_english_is_plain_and_what_an_added_token_could_begin_is_not():
+    plain = Tokenizer(wordpiece(), LENGTH)._plain
+    assert plain.plain("A Film,\n<br />good!") == "a film,\n<br />good!"
+    assert [plain.plain(text) for text in ("caf\u00e9", "a\x00b", "a [b", "\x7f")] == [None] * 4
+
+
+def _cased(settings):
+    settings["normalizer"]["normalizers"][-1]["lowercase"] = False
+
+
+def _with_an_added_word(settings):
+    settings["added_tokens"].append({**settings["added_tokens"][0], "id": 90, "content": "Film", "special": False})
+
+
+def test_a_tokenizer_that_keeps_capitals_is_given_them():
+    changed = json.loads(wordpiece())
+    _cased(changed)
+    assert Tokenizer(json.dumps(changed).encode(), LENGTH)._plain.plain("A Film") == "A Film"
+
+
+def test_an_added_word_is_looked_for_as_it_is_written():
+    changed = json.loads(wordpiece())
+    _with_an_added_word(changed)
+    data = json.dumps(changed).encode()
+    ours, whole = Tokenizer(data, LENGTH), tokenizers.Tokenizer.from_buffer(data)
+    for text in ("good Film", "good film", "good FILM", "lovely"):
+        assert ours.encode([text]).ids[0].tolist() == whole.encode(text).ids[:LENGTH]
+    assert ours._plain.plain("good Film") is ours._plain.plain("good film") is None
+    assert ours._plain.plain("good") == "good"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda settings: settings.update(pre_tokenizer={"type": "Whitespace"}),
+        lambda settings: settings.update(normalizer={"type": "Lowercase"}),
+        lambda settings: settings.update(normalizer=None),
+        lambda settings: settings["normalizer"]["normalizers"].reverse(),
+        lambda settings: settings["normalizer"]["normalizers"][0].update(pattern={"String": "BR"}),
+        lambda settings: settings["normalizer"]["normalizers"].append({"type": "NFC"}),
+    ],
+)
+def test_a_tokenizer_of_another_kind_has_no_quicker_way(change):
+    changed = json.loads(wordpiece())
+    change(changed)
+    assert Tokenizer(json.dumps(changed).encode(), LENGTH)._plain is None
+
+
 def test_a_text_of_which_the_cleaning_leaves_nothing_is_empty():
     texts = ["<br />", "\u200b", "good", "<br /> \u200d<br />", ""]
     assert Tokenizer(wordpiece(clean_html=True), LENGTH).encode(texts).empty == [True, True, False, True, True]
