@@ -85,7 +85,10 @@ Examples:
 @QUIET
 @DEBUG
 def evaluate(bundles: tuple[Path, ...], output: Path | None, errors: str | None, **options: Any) -> None:
-    """How good each BUNDLE is on labelled texts, through the engine that `score` uses: figures, by length and group too."""
+    """Evaluate each BUNDLE on labelled texts, through the engine that `score` uses: figures, by length and group too.
+
+    Figures of a bundle with a cascade are those with it; those without it stand beside them.
+    """
     refuse_unused(
         (
             Condition(options["baseline"], "with --baseline", ("train_file",)),
@@ -106,9 +109,9 @@ def evaluate(bundles: tuple[Path, ...], output: Path | None, errors: str | None,
     rows = read_rows(options["data"], columns, reading)
     train_rows = read_rows(options["train_file"], columns, reading) if options["train_file"] else None
     # Load every bundle first, so that an error in one comes before the first is scored.
+    provider, precision, threads = options["provider"], options["precision"], options["threads"]
     scorers = [
-        Scorer(bundle, provider=options["provider"], precision=options["precision"], threads=options["threads"])
-        for bundle in bundles
+        Scorer(bundle, provider=provider, precision=precision, threads=threads, cascade=False) for bundle in bundles
     ]
     splits = [number_labels(rows, scorer.labels, names) for scorer in scorers]
     train_split = number_labels(train_rows, scorers[0].labels, names) if train_rows else None

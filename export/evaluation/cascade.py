@@ -72,7 +72,7 @@ class StagedTexts:
     def curve(self, shares: Sequence[float] = SHARES) -> "list[Point]":
         """Figures where the wide part decides the surest texts, one point a share of them."""
         largest = np.sort(self.wide, axis=1)[:, -2:]
-        order = np.argsort(np.log(largest[:, 0]) - np.log(largest[:, 1]), kind="stable")
+        order = np.argsort(largest[:, 0] / largest[:, 1], kind="stable")
         found = []
         for share in shares:
             early = np.zeros(len(order), dtype=bool)

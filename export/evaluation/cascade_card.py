@@ -1,4 +1,4 @@
-"""The model card's part on the cascade: what it saves and what it costs, here and on other texts."""
+"""Tables about a cascade, of the model card and of `evaluate`: what it saves and what it costs, here and on other texts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -8,11 +8,18 @@ from export.evaluation.cascade_figures import SHORT_WORDS
 from export.evaluation.outputs import CASCADE_FIGURE
 from scorer.model.manifest import Manifest
 
-Rows = Sequence[Sequence[str]]
+Table = tuple[Sequence[str], Sequence[Sequence[str]]]
+"""Head and rows."""
+
+STAGED_HEAD = (
+    "", "texts", "decided early", "tokens saved", "accuracy", "without cascade", "points lost (95%)", "calibration error",
+    "without cascade",
+)  # fmt: skip
+"""Head of a table of `staged_row`."""
 
 
-def cascade_parts(manifest: Manifest) -> Iterator[str | tuple[Sequence[str], Rows]]:
-    """Yield the parts, text or a table's head and rows; nothing without a cascade.
+def cascade_parts(manifest: Manifest) -> Iterator[str | Table]:
+    """Yield the model card's part on the cascade; nothing without a cascade.
 
     Args:
         manifest: the bundle's, complete.
@@ -20,63 +27,49 @@ def cascade_parts(manifest: Manifest) -> Iterator[str | tuple[Sequence[str], Row
     if manifest.cascade is None:
         return
     figures, settings = manifest.metrics["cascade"], manifest.training["cascade"]
-    held_out, test = figures["held_out"], figures["points"]
+    held_out = figures["held_out"]
     yield "## The cascade"
     yield (
-        "Where the weights of word pieces and pairs alone are sure, the encoder is not run, and the score is theirs, "
-        "calibrated for itself. `--no-cascade` gives every text to the encoder. The limits are the widest ones, from the "
-        f"surest text down, at which {held_out['texts']:,} held-out texts lose at most {settings['loss']:g} points of accuracy "
-        f"and gain at most {settings['ece']:.1%} of calibration error. {_limits(manifest)}"
-    )
-    rows = [
-        ("held-out texts, chosen on", held_out["texts"], held_out["without"], held_out["with"], held_out["loss"]),
-        ("test texts", test["texts"], test["without"], test["chosen"], test["loss"]),
-    ]
-    short = figures["short"]
-    rows.append(
-        (f"test texts cut to {SHORT_WORDS} words", short["texts"], short["without"], short["chosen"], short["loss"])
+        "Some texts are decided early: the weights of their word pieces and pairs are sure enough, so the encoder does not "
+        "read them, and the score is made of these weights alone. `--no-cascade` has the encoder read every text."
     )
     yield (
-        ("", "texts", "decided early", "tokens saved", "accuracy", "without cascade", "points lost (95%)", "calibration error", "without"),
-        [_row(*row) for row in rows],
-    )  # fmt: skip
-    yield "Tokens are those that the encoder would read. On the test texts, were the limits others:"
+        f"The limits were chosen on {held_out['texts']:,} validation texts, from the surest text down. They end before the "
+        f"first step that loses more than {settings['loss']:g} points of accuracy there, or adds more than "
+        f"{settings['ece']:.1%} of calibration error. {_limits(manifest)}"
+    )
     yield (
-        ("decided early", "tokens saved", "rate by tokens", "accuracy", "calibration error"),
+        STAGED_HEAD,
+        [
+            staged_row("validation texts, by which it was chosen", held_out),
+            staged_row("test texts", figures["points"]),
+            staged_row(f"test texts, cut to {SHORT_WORDS} words", figures["short"]),
+        ],
+    )
+    yield "Tokens are those that the encoder reads. Points lost may be below 0: then accuracy is gained."
+    yield "Other limits on the test texts; the rate is that of the encoder's tokens, nothing else counted:"
+    yield (
+        ("decided early", "tokens saved", "rate", "accuracy", "calibration error"),
         [_curve_row(Point(**{name: one[name] for name in one if name != "share"})) for one in figures["curve"]],
     )
-    yield f"![Accuracy by the share of tokens saved]({CASCADE_FIGURE})"
+    yield f"![Accuracy by the share of the encoder's tokens saved]({CASCADE_FIGURE})"
     if figures["by_group"]:
-        yield "By group, with the cascade and without:"
-        yield (
-            ("group", "texts", "decided early", "accuracy", "without cascade"),
-            [
-                (
-                    one["name"],
-                    f"{one['texts']:,}",
-                    f"{one['chosen']['rows']:.1%}",
-                    f"{one['chosen']['accuracy']:.2%}",
-                    f"{one['without']['accuracy']:.2%}",
-                )
-                for one in figures["by_group"]
-            ],
-        )
+        yield "The cascade by group:"
+        yield STAGED_HEAD, [staged_row(one["name"], one) for one in figures["by_group"]]
 
 
-def _limits(manifest: Manifest) -> str:
-    cascade = manifest.cascade
-    assert cascade is not None
-    if len(cascade.limits) == 2:
-        low, high = cascade.limits
-        return f"They are sums of the weights below {low:.3f} or above {high:.3f}."
-    return f"They are a distance of {cascade.limits[0]:.3f} between the two largest logits."
+def staged_row(name: str, group: Mapping[str, Any]) -> Sequence[str]:
+    """Return a row of figures with the cascade and without.
 
-
-def _row(name: str, texts: int, without: Mapping[str, float], chosen: Mapping[str, float], loss: Any) -> Sequence[str]:
+    Args:
+        name: name of the texts.
+        group: figures of an `export.evaluation.cascade_figures.StagedGroup`, by name.
+    """
+    without, chosen, loss = group["without"], group["chosen"], group["loss"]
     low, high = loss["interval"]
     return (
         name,
-        f"{texts:,}",
+        f"{group['texts']:,}",
         f"{chosen['rows']:.1%}",
         f"{chosen['tokens']:.1%}",
         f"{chosen['accuracy']:.2%}",
@@ -85,6 +78,15 @@ def _row(name: str, texts: int, without: Mapping[str, float], chosen: Mapping[st
         f"{chosen['ece']:.2%}",
         f"{without['ece']:.2%}",
     )
+
+
+def _limits(manifest: Manifest) -> str:
+    cascade = manifest.cascade
+    assert cascade is not None
+    if len(cascade.limits) == 2:
+        low, high = cascade.limits
+        return f"A text is decided early if its weights add up to less than {low:.3f} or more than {high:.3f}."
+    return f"A text is decided early if its two largest logits are {cascade.limits[0]:.3f} or more apart."
 
 
 def _curve_row(at: Point) -> Sequence[str]:

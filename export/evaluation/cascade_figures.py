@@ -66,8 +66,13 @@ def cascade_figures(scorer: Scorer, scored: Scored, *, quiet: bool) -> dict[str,
         "points": asdict(staged_group("test texts", stages)),
         "short": asdict(staged_group(f"cut to {SHORT_WORDS} words", short)),
         "by_group": [asdict(group) for group in staged_groups(scored)],
-        "curve": [{"share": share, **asdict(at)} for share, at in zip(SHARES, stages.curve(), strict=True)],
+        "curve": curve_figures(stages),
     }
+
+
+def curve_figures(stages: StagedTexts) -> list[dict[str, float]]:
+    """Return the points of `StagedTexts.curve`, each with its share."""
+    return [{"share": share, **asdict(at)} for share, at in zip(SHARES, stages.curve(), strict=True)]
 
 
 def shortened(split: Split) -> Split:

@@ -82,6 +82,7 @@ def score_split(scorer: Scorer, split: Split, *, quiet: bool = False) -> Scored:
     Raises:
         DatasetError: a text has no token.
     """
+    assert scorer.cascade is None, "an early text has no score of the encoder"
     whole, wide, early, lengths, truncated, unknown = [], [], [], [], [], []
     with Progress(f"evaluating {scorer.choice.precision}", len(split), quiet=quiet) as progress:
         progress.show(0, "")

@@ -73,7 +73,7 @@ def accuracy_bars(title: str, groups: Sequence[Group]) -> bytes:
     return _png(figure)
 
 
-def cascade_curve(stages: StagedTexts) -> bytes:
+def cascade_curve(stages: StagedTexts, title: str) -> bytes:
     """Accuracy by the share of the encoder's tokens that a cascade saves, its own limits marked; a PNG."""
     figure, axes = pyplot.subplots(figsize=(6, 3.6), layout="constrained")
     points, chosen = stages.curve(), stages.chosen
@@ -81,7 +81,8 @@ def cascade_curve(stages: StagedTexts) -> bytes:
     axes.axhline(stages.without.accuracy, color="grey", linestyle=":", label="every text through the encoder")
     rate = "" if chosen.tokens == 1 else f", {chosen.rate:.1f} times the texts"
     axes.plot(chosen.tokens, chosen.accuracy, marker="*", markersize=14, linestyle="", label=f"the cascade's{rate}")
-    axes.set(xlabel="share of the encoder's tokens saved", ylabel="accuracy", title="The cascade, test texts")
+    axes.set(xlabel="share of the encoder's tokens saved", ylabel="accuracy")
+    axes.set_title(textwrap.fill(f"{title}, cascade", _WRAPPED))
     axes.legend()
     return _png(figure)
 

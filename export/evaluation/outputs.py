@@ -37,9 +37,9 @@ def picture_names(bundles: int) -> list[str]:
     """Return the names that pictures of so many bundles may have.
 
     >>> picture_names(1)
-    ['reliability.png', 'confusion.png', 'length.png', 'group.png']
+    ['reliability.png', 'confusion.png', 'length.png', 'group.png', 'cascade.png']
     """
-    kinds = ("confusion", "length", "group")
+    kinds = ("confusion", "length", "group", "cascade")
     return [RELIABILITY_FIGURE, *(f"{kind}{suffix(at, bundles)}.png" for at in range(1, bundles + 1) for kind in kinds)]
 
 

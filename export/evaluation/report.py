@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,11 @@ import numpy as np
 
 from export.data import Split
 from export.evaluation import baseline
+from export.evaluation.cascade import StagedTexts
+from export.evaluation.cascade_card import STAGED_HEAD, staged_row
+from export.evaluation.cascade_figures import curve_figures, staged_group, staged_groups
 from export.evaluation.evaluate import Group, Scored, by_group, by_length, costliest, score_split
-from export.evaluation.figures import accuracy_bars, confusion_matrix, reliability_diagram
+from export.evaluation.figures import accuracy_bars, cascade_curve, confusion_matrix, reliability_diagram
 from export.evaluation.metrics import Metrics, confusion, losses, metrics, reliability
 from export.evaluation.model_card import figures_of, table
 from export.evaluation.outputs import ERROR_FIELDS, EVALUATION, RELIABILITY_FIGURE, suffix
@@ -35,6 +38,12 @@ class Evaluated:
     labels: tuple[str, ...]
     max_length: int
     scored: Scored
+
+    @property
+    def rows(self) -> dict[str, Scored]:
+        """Texts as scored, by name; with every text through the encoder too, if the bundle has a cascade."""
+        without = {f"{self.name}, no cascade": self.scored.without_cascade} if self.scored.stages else {}
+        return {self.name: self.scored, **without}
 
     @property
     def counts(self) -> np.ndarray:
@@ -81,11 +90,16 @@ def baseline_row(split: Split, label_count: int, train: Split | None) -> tuple[s
 
 def lines(evaluated: Sequence[Evaluated], compared: tuple[str, Metrics] | None) -> Iterator[str]:
     """The report in Markdown, part by part."""
-    rows = [(one.name, one.scored.metrics) for one in evaluated] + ([compared] if compared else [])
+    rows = [(name, scored.metrics) for one in evaluated for name, scored in one.rows.items()]
+    rows += [compared] if compared else []
     yield table(
         ("", "texts", "accuracy", "95% interval", "F1", "ROC AUC", "log loss", "calibration error"),
         [(name, f"{found.texts:,}", *figures_of(asdict(found))) for name, found in rows],
     )
+    staged = [(one.name, one.scored.stages) for one in evaluated if one.scored.stages is not None]
+    if staged:
+        yield "Cascades: texts that are decided early, without the encoder"
+        yield table(STAGED_HEAD, [staged_row(name, asdict(staged_group(name, stages))) for name, stages in staged])
     for one in evaluated:
         yield f"{one.name}: true labels down, predicted labels across"
         yield table(
@@ -97,14 +111,20 @@ def lines(evaluated: Sequence[Evaluated], compared: tuple[str, Metrics] | None) 
         )
         for title, groups in _groups(one):
             yield f"{one.name}, by {title}:"
-            yield table(
-                (title, "texts", "accuracy", "95% interval"),
-                [(group.name, f"{group.metrics.texts:,}", *figures_of(asdict(group.metrics))[:2]) for group in groups],
-            )
+            yield _groups_table(title, groups)
     if compared is not None:
         for one in evaluated:
             if one.scored.metrics.accuracy <= compared[1].accuracy:
                 yield f"Note: {one.name} is no better than {baseline.NAME}, which needs no encoder."
+
+
+def _groups_table(title: str, groups: Sequence[tuple[Group, Group | None]]) -> str:
+    """Return a table of groups' accuracy, and of that without the cascade if there is one."""
+    head, rows = [title, "texts", "accuracy", "95% interval"], []
+    for group, without in groups:
+        cells = [group.name, f"{group.metrics.texts:,}", *figures_of(asdict(group.metrics))[:2]]
+        rows.append(cells if without is None else [*cells, f"{without.metrics.accuracy:.2%}"])
+    return table(head if groups[0][1] is None else [*head, "without cascade"], rows)
 
 
 def write_errors(path: str, evaluated: Sequence[Evaluated], most: int) -> int:
@@ -121,15 +141,23 @@ def write_figures(folder: Path, evaluated: Sequence[Evaluated], compared: tuple[
     """Publish the report's pictures, then evaluation.json, in a folder; returns the files' names."""
     pictures = {
         RELIABILITY_FIGURE: reliability_diagram(
-            {one.name: reliability(one.scored.probabilities, one.scored.split.labels) for one in evaluated}
+            {
+                name: reliability(scored.probabilities, scored.split.labels)
+                for one in evaluated
+                for name, scored in one.rows.items()
+            }
         )
     }
     for number, one in enumerate(evaluated, start=1):
         end = suffix(number, len(evaluated))
         pictures[f"confusion{end}.png"] = confusion_matrix(one.name, one.labels, one.counts)
         for title, groups in _groups(one):
-            pictures[f"{title}{end}.png"] = accuracy_bars(f"{one.name}, by {title}", groups)
-    figures: dict[str, Any] = {one.name: _as_json(one) for one in evaluated}
+            pictures[f"{title}{end}.png"] = accuracy_bars(f"{one.name}, by {title}", [group for group, _ in groups])
+        if one.scored.stages is not None:
+            pictures[f"cascade{end}.png"] = cascade_curve(one.scored.stages, one.name)
+    figures: dict[str, Any] = {}
+    for one in evaluated:
+        figures |= {name: _as_json(replace(one, name=name, scored=scored)) for name, scored in one.rows.items()}
     if compared is not None:
         figures[compared[0]] = asdict(compared[1])
     files = {**pictures, EVALUATION: _json(figures, indent=2)}
@@ -147,17 +175,35 @@ def _json(value: Mapping[str, Any], indent: int | None = None) -> bytes:
     return f"{json.dumps(value, indent=indent, ensure_ascii=False)}\n".encode(errors="backslashreplace")
 
 
-def _groups(one: Evaluated) -> list[tuple[str, list[Group]]]:
-    found = [("length", by_length(one.scored, one.max_length)), ("group", by_group(one.scored))]
-    return [(title, groups) for title, groups in found if groups]
+def _groups(one: Evaluated) -> list[tuple[str, list[tuple[Group, Group | None]]]]:
+    """Return the groups of texts by title, each with its figures without the cascade, if there is one."""
+
+    def each(scored: Scored) -> dict[str, list[Group]]:
+        return {"length": by_length(scored, one.max_length), "group": by_group(scored)}
+
+    found, without = each(one.scored), each(one.scored.without_cascade)
+    others = (
+        without if one.scored.stages is not None else {title: [None] * len(groups) for title, groups in found.items()}
+    )
+    return [(title, list(zip(groups, others[title], strict=True))) for title, groups in found.items() if groups]
 
 
 def _as_json(one: Evaluated) -> dict[str, Any]:
+    scored, stages = one.scored, one.scored.stages
     return {
-        **asdict(one.scored.metrics),
+        **asdict(scored.metrics),
         "confusion": one.counts.tolist(),
-        "reliability": [asdict(bin) for bin in reliability(one.scored.probabilities, one.scored.split.labels)],
-        **{f"by_{title}": [{"name": g.name, **asdict(g.metrics)} for g in groups] for title, groups in _groups(one)},
+        "reliability": [asdict(bin) for bin in reliability(scored.probabilities, scored.split.labels)],
+        **{f"by_{title}": [{"name": g.name, **asdict(g.metrics)} for g, _ in groups] for title, groups in _groups(one)},
+        **({"cascade": _cascade_as_json(one.name, scored, stages)} if stages else {}),
+    }
+
+
+def _cascade_as_json(name: str, scored: Scored, stages: StagedTexts) -> dict[str, Any]:
+    return {
+        **asdict(staged_group(name, stages)),
+        "by_group": [asdict(group) for group in staged_groups(scored)],
+        "curve": curve_figures(stages),
     }
 
 

@@ -7,21 +7,27 @@ keeps its score.
 from collections.abc import Callable
 from dataclasses import asdict, replace
 
+import numpy as np
+
 from export.bundle.apart import with_wide_apart
 from export.bundle.bundle import load_classifier
 from export.classifier.settings import CascadeSettings
+from export.classifier.wide import Wide
 from export.data import Dataset
 from export.errors import ExportError
 from export.evaluation.evaluate import reference, score_split
 from export.evaluation.outputs import LOSS_FIGURE
 from export.training.cascade import CascadeChoice, choose_cascade, told
 from export.training.checks import check_recallable
+from export.training.graphs import compare_apart
 from export.training.manifest import held_out_figures
 from export.training.publish import Card, publish, test_pictures
 from export.training.recall import check_test_loss, recall
 from export.training.scoring import figures_as_scored, scorer_on_cpu, with_metrics
-from export.training.settings import AddSettings
-from scorer.model.bundle import Bundle
+from export.training.settings import AddSettings, Settings
+from scorer.engine.runtime import open_session
+from scorer.model.bundle import TOKENIZER, Bundle
+from scorer.model.tokenizer import Tokenizer
 
 
 def add_cascade(bundle: Bundle, dataset: Dataset, settings: AddSettings, say: Callable[[str], None]) -> Bundle:
@@ -46,7 +52,7 @@ def add_cascade(bundle: Bundle, dataset: Dataset, settings: AddSettings, say: Ca
     if choice is None:
         raise ExportError("No bundle was written: it would be the one that there is.")
     found = with_wide_apart(bundle, classifier.wide, choice.cascade, settings.output)
-    found = _with_choice(found, choice, settings.cascade)
+    found = _with_choice(_compared(found, classifier.wide, dataset, say), choice, settings.cascade)
     scorer = scorer_on_cpu(found)
     scored = score_split(scorer, dataset.test, quiet=settings.quiet)
     check_test_loss(bundle, scorer.choice.precision, scored.without_cascade.metrics.log_loss)
@@ -58,6 +64,19 @@ def add_cascade(bundle: Bundle, dataset: Dataset, settings: AddSettings, say: Ca
     kept = {LOSS_FIGURE: loss.read_bytes()} if loss.is_file() else {}
     card = Card({**kept, **pictures}, settings.probes, settings.notes)
     return publish(found, replace(classifier, cascade=choice.cascade), card, say)
+
+
+def _compared(bundle: Bundle, wide: Wide, dataset: Dataset, say: Callable[[str], None]) -> Bundle:
+    """Compare the wide part's graph with its sums on some test texts; return the bundle with what was found."""
+    manifest = bundle.manifest
+    assert manifest.wide is not None, "it is apart"
+    rows = np.random.default_rng(manifest.training["seed"]).permutation(len(dataset.test))[: Settings.parity_rows]
+    tokenizer = Tokenizer(bundle.files[TOKENIZER], manifest.tokens_kept)
+    ids = tokenizer.encode([dataset.test.texts[row] for row in rows]).ids
+    file = manifest.wide.file
+    session = open_session(bundle.files[file], "cpu", external=bundle.beside(file))
+    parity = compare_apart(session, wide, ids, manifest.tokens_kept, say)
+    return replace(bundle, manifest=replace(manifest, parity={**manifest.parity, "wide": parity.difference}))
 
 
 def _with_choice(bundle: Bundle, choice: CascadeChoice, settings: CascadeSettings) -> Bundle:

@@ -17,6 +17,7 @@ from export.graph.wide import wide_graph
 from export.graph.writer import graph_bytes
 from export.training.fit import Fit
 from export.training.run import Run
+from scorer.engine.protocols import Session
 from scorer.engine.runtime import open_session
 
 
@@ -70,9 +71,20 @@ def export_graphs(run: Run, fitted: Fit) -> Exported:
         return Exported(chosen, parity, half_parity)
     wide = wide_graph(apart)
     session = open_session(graph_bytes(wide), "cpu")
-    wide_parity = compare_wide(session, apart, compared, longest=_longest(fitted))
-    run.say(f"parity of the wide part: {wide_parity.difference:.1e} over {wide_parity.rows} texts")
+    wide_parity = compare_apart(session, apart, compared, _longest(fitted), run.say)
     return Exported(chosen, parity, half_parity, wide, wide_parity)
+
+
+def compare_apart(
+    session: Session, wide: Wide, compared: Sequence[np.ndarray], longest: int, say: Callable[[str], None]
+) -> Parity:
+    """Compare the wide part's own graph with its exact sums, see `export.graph.parity.compare_wide`, and report it."""
+    parity = compare_wide(session, wide, compared, longest=longest)
+    say(
+        f"parity of the wide part: biggest difference from its exact sums {parity.difference:.1e} over {parity.rows} texts "
+        f"({parity.tolerance:.0e} allowed)"
+    )
+    return parity
 
 
 def _at_random(ids: Sequence[np.ndarray], rows: np.ndarray, most: int, seed: int) -> list[np.ndarray]:

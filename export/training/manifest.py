@@ -137,7 +137,7 @@ def held_out_figures(choice: CascadeChoice) -> dict[str, Any]:
     return {
         "texts": choice.texts,
         "without": asdict(choice.without),
-        "with": asdict(choice.chosen),
+        "chosen": asdict(choice.chosen),
         "loss": asdict(choice.loss),
     }
 

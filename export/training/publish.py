@@ -79,5 +79,5 @@ def test_pictures(labels: Sequence[str], scored: Scored, calibration: Mapping[st
     return {
         CONFUSION_FIGURE: confusion_matrix("Test split", labels, confusion(truth, scored.predicted, len(labels))),
         RELIABILITY_FIGURE: reliability_diagram({name: reliability(found, truth) for name, found in lines.items()}),
-        **({CASCADE_FIGURE: cascade_curve(stages)} if stages else {}),
+        **({CASCADE_FIGURE: cascade_curve(stages, "Test split")} if stages else {}),
     }

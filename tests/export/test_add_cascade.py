@@ -83,10 +83,12 @@ def test_weights_tokenizer_and_head_keep_their_bytes(old, new):
 def test_the_new_manifest_differs_where_the_cascade_is(old, new):
     before, after = (json.loads(one.files[MANIFEST]) for one in (old, new))
     changed = {name for name in before if before[name] != after[name]}
-    assert changed == {"format_version", "golden", "training", "metrics", "reference"}
+    assert changed == {"format_version", "golden", "training", "metrics", "reference", "parity"}
     assert set(after) - set(before) == {"needs", "wide", "cascade"}
     assert (before["format_version"], after["format_version"], after["needs"]) == (1, 2, ["cascade"])
     assert after["training"] == {**before["training"], "cascade": {"loss": 5.0, "ece": 1.0, "least_texts": 20}}
+    assert after["parity"] == {**before["parity"], "wide": after["parity"]["wide"]}
+    assert 0 < after["parity"]["wide"] < 1e-4
     kept = {
         name: found for name, found in before["metrics"].items() if name not in ("by_length", "by_group", "costliest")
     }
@@ -99,7 +101,7 @@ def test_the_new_manifest_differs_where_the_cascade_is(old, new):
 def test_figures_of_the_new_bundle_are_those_of_the_held_out_and_the_test_texts(old, new):
     found = new.manifest.metrics["cascade"]
     assert found["held_out"]["texts"] == old.manifest.metrics["validation_texts"] == 40
-    assert found["held_out"]["with"]["rows"] > 0.5
+    assert found["held_out"]["chosen"]["rows"] > 0.5
     assert found["points"]["texts"] == 120
     staged = Scorer(new, provider="cpu")
     scored = staged.score(DATASET.test.texts)

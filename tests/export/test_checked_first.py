@@ -188,3 +188,12 @@ def test_a_cache_that_can_be_written_is_made(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ExportError, match=re.escape("Give another folder with --cache-dir.")):
         check_cache(tmp_path / "file")
+
+
+def test_a_bundle_with_a_cascade_is_evaluated_without_pytorch(run, staged_bundle, tmp_path):
+    (tmp_path / "labelled.csv").write_text("text,label\na good film,positive\na bad plot,negative\n")
+    given = ("--data", "labelled.csv", "--provider", "cpu", "--no-baseline", "-o", "figures", "-q")
+    found = run("evaluate", staged_bundle.path, *given)
+    assert found.code == 0, found.err
+    assert "cascade.png" in found.out
+    assert not [name for name in HEAVY if name in found.out]

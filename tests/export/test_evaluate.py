@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,13 +16,16 @@ from export.cli.score_model import command
 from export.data import Split
 from export.errors import ExportError
 from export.evaluation import baseline
-from export.evaluation.evaluate import Scored, by_group, by_length, costliest, reference
+from export.evaluation.cascade import StagedTexts
+from export.evaluation.evaluate import Scored, by_group, by_length, costliest, reference, score_split
 from export.evaluation.figures import accuracy_bars, confusion_matrix
 from export.evaluation.metrics import calibration_error, metrics, reliability
+from export.evaluation.outputs import is_evaluation, picture_names
 from export.training.holdout import split_rows
 from export.training.settings import FitSettings
 from scorer.cli.program import run_command
 from scorer.model.decision import probabilities
+from scorer.model.scorer import Scorer
 
 
 def scored(positive, labels, lengths=None, groups=()):
@@ -92,6 +96,17 @@ def test_reference_histograms_count_every_text():
         assert getattr(found, name).total == found.texts == 3
     assert found.score.counts[-1] == 1
     assert found.tokens.counts[0] == found.tokens.counts[-1] == 1
+
+
+def test_a_reference_has_the_scores_without_the_cascade_too():
+    found = scored([0.9, 0.2, 0.6], [1, 0, 1])
+    assert reference(found).score_without_cascade is None
+    wide = np.array([[0.1, 0.9], [0.2, 0.8], [0.9, 0.1]])
+    stages = StagedTexts(found.split.labels, found.probabilities, wide, np.array([False, True, False]), found.lengths)
+    staged = reference(replace(found, probabilities=stages.staged, stages=stages))
+    assert np.flatnonzero(staged.score.counts).tolist() == [12, 16, 18]
+    assert staged.without_cascade().score == reference(found).score
+    assert np.flatnonzero(reference(found).score.counts).tolist() == [4, 12, 18]
 
 
 # What is held out, put together, and calibrated
@@ -247,6 +262,81 @@ def test_bundles_stand_side_by_side_with_the_baseline(bundle, labelled, score_mo
     errors = [json.loads(line) for line in (tmp_path / "errors.jsonl").read_text().splitlines()]
     assert all(error["label"] != error["predicted"] and error["text"] for error in errors)
     assert [error["loss"] for error in errors[:3]] == sorted((error["loss"] for error in errors[:3]), reverse=True)
+
+
+@pytest.mark.parametrize("name", ["staged_bundle", "staged_bundle_of_three"])
+def test_figures_with_the_cascade_are_those_of_what_score_gives(request, name):
+    bundle = request.getfixturevalue(name)
+    split = reviews(300, len(bundle.manifest.labels), 5)
+    scored = score_split(Scorer(bundle, provider="cpu", cascade=False), split, quiet=True)
+    staged, whole = (Scorer(bundle, provider="cpu", cascade=on).score(split.texts) for on in (True, False))
+    assert scored.probabilities.tobytes() == scored.stages.staged.tobytes() == staged.probabilities.tobytes()
+    assert scored.without_cascade.probabilities.tobytes() == whole.probabilities.tobytes()
+    assert 0.2 < scored.stages.chosen.rows < 0.8
+    assert (scored.probabilities != scored.stages.whole).any(axis=1).sum() == scored.stages.early.sum()
+
+
+def test_a_scorer_that_leaves_texts_out_of_the_encoder_is_not_evaluated(staged_bundle):
+    with pytest.raises(AssertionError):
+        score_split(Scorer(staged_bundle, provider="cpu"), reviews(4, 2, 5), quiet=True)
+
+
+def test_a_cascade_stands_beside_the_same_bundle_without(bundle, staged_bundle, labelled, score_model, tmp_path):
+    result = score_model(
+        "evaluate", bundle.path, staged_bundle.path, "--data", labelled, "--provider", "cpu", "-q", "--no-baseline",
+        "-o", tmp_path / "figures",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    lines = result.out.splitlines()
+    names = ["tiny (int8, cpu)", "staged (int8, cpu)", "staged (int8, cpu), no cascade"]
+    assert [line.split(" | ")[0][2:] for line in lines[2:5]] == names
+    scorers = {on: Scorer(staged_bundle, provider="cpu", cascade=on) for on in (True, False)}
+    rows = [json.loads(line) for line in labelled.read_text().splitlines()]
+    said = {on: scorer.score([row["text"] for row in rows]).labels for on, scorer in scorers.items()}
+    right = {on: np.array([row["label"] for row in rows]) == labels for on, labels in said.items()}
+    for line, on in ((lines[3], True), (lines[4], False)):
+        assert line.split(" | ")[2] == f"{right[on].mean():.2%}"
+    at = lines.index("Cascades: texts that are decided early, without the encoder")
+    assert lines[at + 2].startswith(
+        "|  | texts | decided early | tokens saved | accuracy | without cascade | points lost (95%) |"
+    )
+    (own,) = (line.split(" | ") for line in lines[at + 4 : at + 6] if line)
+    assert own[:2] == ["| staged (int8, cpu)", "90"]
+    points = 100 * (right[False].mean() - right[True].mean())
+    assert own[6].startswith(f"{points:.2f} (")
+    assert lines.count("| group | texts | accuracy | 95% interval |") == 1
+    (at,) = (
+        row for row, line in enumerate(lines) if line == "| group | texts | accuracy | 95% interval | without cascade |"
+    )
+    for number, line in enumerate(lines[at + 2 : at + 7], start=1):
+        of_group = np.array([row["rating"] == number for row in rows])
+        cells = line.strip("| ").split(" | ")
+        assert [cells[0], cells[2], cells[4]] == [
+            str(number),
+            *(f"{right[on][of_group].mean():.2%}" for on in (True, False)),
+        ]
+    pictures = {path.name for path in (tmp_path / "figures").glob("*.png")}
+    assert "cascade-2.png" in pictures
+    assert "cascade-1.png" not in pictures
+    assert pictures <= set(picture_names(2))
+    with open(tmp_path / "figures" / "evaluation.json", "rb") as file:
+        assert is_evaluation(file)
+    found = json.loads((tmp_path / "figures" / "evaluation.json").read_text())
+    assert list(found) == names
+    assert [found[name]["accuracy"] for name in names[1:]] == [right[True].mean(), right[False].mean()]
+    own = found[names[1]]["cascade"]
+    assert own["loss"]["points"] == pytest.approx(points)
+    assert [one["name"] for one in own["by_group"]] == ["1", "2", "3", "4", "5"]
+    assert own["curve"][0]["accuracy"] == right[False].mean()
+    assert all("cascade" not in found[name] for name in (names[0], names[2]))
+    assert score_model("evaluate", bundle.path, staged_bundle.path, "--data", labelled, "--provider", "cpu", "-q",
+                       "--no-baseline", "-o", tmp_path / "figures").code == 0  # fmt: skip
+
+
+def test_an_evaluation_of_an_earlier_release_is_recognized():
+    own = {"texts": 1, "accuracy": 1.0, "interval": [0, 1], "f1": 1.0, "roc_auc": None, "log_loss": 0.1, "ece": 0.0}
+    assert is_evaluation(io.BytesIO(json.dumps({"m (int8, cpu)": {**own, "confusion": [[1]]}, "TF-IDF": own}).encode()))
+    assert not is_evaluation(io.BytesIO(json.dumps({"m, no cascade": {"texts": 1}}).encode()))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,235 @@
+"""The choice of a cascade on held-out texts whose answers are known, and what it costs."""
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from export.classifier.settings import CascadeSettings
+from export.evaluation.cascade import SHARES, StagedTexts, accuracy_loss
+from export.evaluation.figures import cascade_curve
+from export.training.cascade import CascadeChoice, HeldOut, calibrated, choose_cascade, told, with_margin
+from scorer.engine.cascade import Cascade
+from scorer.model.decision import probabilities
+
+TEXTS = 2_000
+STEP = TEXTS // 100
+PATIENT = CascadeSettings(ece=1.0)
+"""Settings without a limit of the calibration error."""
+
+
+def held_out(wrong=(), wrong_whole=(), labels=2, texts=TEXTS):
+    """Texts from the surest down, by the wide part; the encoder is right about all but those of ``wrong_whole``.
+
+    Args:
+        wrong: texts about which the wide part is wrong.
+        wrong_whole: texts about which both parts together are.
+    """
+    truth = np.arange(texts) % labels
+    sureness = np.linspace(12, 2, texts)
+
+    def logits(size, wrong):
+        said = truth.copy()
+        said[list(wrong)] = (said[list(wrong)] + 1) % labels
+        if labels == 2:
+            return np.where(said == 1, size, -size)[:, np.newaxis]
+        return size[:, np.newaxis] * (np.arange(labels) == said[:, np.newaxis])
+
+    whole = logits(np.full(texts, 9.0), wrong_whole).astype(np.float32)
+    return HeldOut(whole, logits(sureness, wrong), truth, np.full(texts, 10), 1.0)
+
+
+def some(step, count):
+    """So many texts in the middle of a step: neighbours, so that each label is among them and no bias comes of them."""
+    return range(step * STEP + 6, step * STEP + 6 + count)
+
+
+@pytest.mark.parametrize("labels", [2, 3])
+def test_the_walk_ends_before_the_first_step_that_costs_too_much(labels):
+    allowed = replace(PATIENT, loss=100 * labels / TEXTS)
+    texts = held_out([*some(30, labels), *some(60, labels)], labels=labels)
+    found = choose_cascade(texts, allowed)
+    assert found.chosen.rows == pytest.approx(0.60)
+    assert found.loss.points == pytest.approx(100 * labels / TEXTS)
+    assert found.chosen.accuracy == pytest.approx(1 - labels / TEXTS)
+    assert (found.texts, found.without.accuracy, found.without.rows) == (TEXTS, 1.0, 0.0)
+    assert found.chosen.tokens == found.chosen.rows
+    assert choose_cascade(texts, replace(PATIENT, loss=allowed.loss - 0.01)).chosen.rows == pytest.approx(0.30)
+    assert choose_cascade(texts, replace(PATIENT, loss=2 * allowed.loss)).chosen.rows == pytest.approx(0.99)
+
+
+def test_a_later_step_that_is_good_again_by_luck_is_not_taken():
+    texts = held_out(some(40, 4), wrong_whole=some(45, 6))  # the encoder is wrong there, and the wide part is not
+    found = choose_cascade(texts, PATIENT)
+    assert found.chosen.rows == pytest.approx(0.40)
+    later = with_margin(found.cascade, float(np.sort(found.cascade.margins(texts.sums))[-46 * STEP]))
+    assert texts.staged(later).loss().points < 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("labels", [2, 3])
+def test_the_choice_is_that_of_a_search_by_hand(seed, labels):
+    random = np.random.default_rng(seed)
+    width = 1 if labels == 2 else labels
+    truth = random.integers(labels, size=3_000)
+    signal = (2 * truth - 1)[:, np.newaxis] if labels == 2 else np.eye(labels)[truth] * 2
+    sums = 2 * signal + random.normal(size=(3_000, width)) * 1.5
+    whole = (3 * signal + random.normal(size=(3_000, width))).astype(np.float32)
+    texts = HeldOut(whole, sums, truth, random.integers(5, 400, size=3_000), 1.3)
+    settings = CascadeSettings(loss=0.3, ece=0.01)
+    own = calibrated(texts)
+    logits = own.logits(sums)
+    wide, both = (probabilities(x, 1.3) for x in (logits, whole))
+    ordered = np.sort(np.hstack([logits, np.zeros((3_000, 1))]) if labels == 2 else logits, axis=1)
+    order = np.argsort(ordered[:, -2] - ordered[:, -1])
+
+    def accuracy_and_ece(early):
+        found = np.where(early[:, np.newaxis], wide, both)
+        right, confidence = found.argmax(axis=1) == truth, found.max(axis=1)
+        bins = np.minimum((confidence * 15).astype(int), 14)
+        ece = sum(abs(confidence[bins == one].sum() - right[bins == one].sum()) for one in range(15)) / 3_000
+        return right.mean(), ece
+
+    without = accuracy_and_ece(np.zeros(3_000, dtype=bool))
+    share = 0
+    for percent in range(1, 100):
+        early = np.zeros(3_000, dtype=bool)
+        early[order[: 30 * percent]] = True
+        accuracy, ece = accuracy_and_ece(early)
+        if 100 * (without[0] - accuracy) > 0.3 + 1e-9 or ece > without[1] + 0.01:
+            break
+        share = percent
+    found = choose_cascade(texts, settings)
+    assert 5 < share < 95
+    assert found.chosen.rows == pytest.approx(share / 100)
+
+
+def test_limits_end_where_the_calibration_error_grows():
+    """The wide part is surer than right about its lower half, which one scale cannot mend."""
+    random = np.random.default_rng(0)
+    wrong = [text for text in range(TEXTS // 2, TEXTS) if random.random() < 0.3]
+    texts = held_out(wrong, wrong_whole=wrong)  # no accuracy is lost: both are wrong about the same texts
+    texts = replace(
+        texts, logits=np.where(np.arange(TEXTS)[:, np.newaxis] < TEXTS // 2, texts.logits, texts.logits * 0.09)
+    )
+    strict = choose_cascade(texts, CascadeSettings())
+    assert choose_cascade(texts, PATIENT).chosen.rows == pytest.approx(0.99)
+    assert strict.loss.points == 0
+    assert strict.chosen.rows < 0.9
+    assert strict.chosen.ece <= strict.without.ece + 0.005
+    margins = np.sort(strict.cascade.margins(texts.sums))[::-1]
+    beyond = with_margin(strict.cascade, float(margins[round(strict.chosen.rows * TEXTS) + STEP]))
+    assert texts.staged(beyond).chosen.ece > strict.without.ece + 0.005
+
+
+def test_too_few_texts_give_no_cascade():
+    found = choose_cascade(held_out(texts=1_999), PATIENT)
+    assert found == "1,999 held-out texts are too few: 2,000 are needed"
+    assert isinstance(choose_cascade(held_out(), PATIENT), CascadeChoice)
+
+
+@pytest.mark.parametrize("labels", [2, 3])
+def test_a_wide_part_that_says_nothing_gives_no_cascade(labels):
+    texts = held_out(labels=labels)
+    silent = replace(texts, sums=np.zeros_like(texts.sums))
+    assert choose_cascade(silent, PATIENT) == "the wide part alone does not tell the labels apart"
+    contrary = replace(texts, sums=-texts.sums)
+    assert choose_cascade(contrary, PATIENT) == "the wide part alone does not tell the labels apart"
+    noise = replace(texts, sums=np.random.default_rng(0).normal(size=texts.sums.shape))
+    assert isinstance(choose_cascade(noise, PATIENT), str)
+
+
+def test_a_wide_part_whose_surest_texts_are_wrong_gives_no_cascade():
+    found = choose_cascade(held_out(wrong=range(3, 8)), PATIENT)
+    assert found == "no limit is sure enough: the first one costs more than 0.05 points of accuracy"
+
+
+def test_the_log_says_what_was_chosen_or_why_nothing_was():
+    lines = []
+    assert told("1 held-out texts are too few: 2,000 are needed", lines.append) is None
+    assert lines == ["no cascade: 1 held-out texts are too few: 2,000 are needed; every text goes through the encoder"]
+    found = choose_cascade(held_out([*some(30, 2), *some(60, 2)]), replace(PATIENT, loss=0.1))
+    assert told(found, lines.append) is found
+    assert lines[1].startswith(
+        "cascade: the wide part alone decides 60% of 2,000 held-out texts, which saves 60% of the encoder's tokens and costs "
+        "0.10 points of accuracy (95%: "
+    )
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.5])
+def test_scale_and_bias_are_found_that_make_the_sums_probabilities(temperature):
+    random = np.random.default_rng(1)
+    sums = random.normal(size=(40_000, 1)) * 3
+    truth = (random.random(40_000) < 1 / (1 + np.exp(-(0.7 * sums[:, 0] - 0.4)))).astype(np.int64)
+    found = calibrated(HeldOut(np.zeros((40_000, 1), np.float32), sums, truth, np.ones(40_000), temperature))
+    assert found.scale / temperature == pytest.approx(0.7, rel=0.05)
+    assert found.bias[0] / temperature == pytest.approx(-0.4, abs=0.05)
+    assert not found.decides(sums).any()
+
+
+def test_scale_and_biases_of_three_labels_are_found():
+    random = np.random.default_rng(2)
+    sums, bias = random.normal(size=(40_000, 3)) * 2, np.array([0.5, -0.5, 0.0])
+    chances = probabilities(0.6 * sums + bias)
+    truth = (random.random((40_000, 1)) > chances.cumsum(axis=1)).sum(axis=1)
+    found = calibrated(HeldOut(np.zeros((40_000, 3), np.float32), sums, truth, np.ones(40_000), 1.5))
+    assert found.scale / 1.5 == pytest.approx(0.6, rel=0.05)
+    np.testing.assert_allclose((np.array(found.bias) - np.mean(found.bias)) / 1.5, bias, atol=0.05)
+    assert not found.decides(sums).any()
+
+
+@pytest.mark.parametrize("cascade", [Cascade(0.7, (-0.4,), (-9.0, 9.0)), Cascade(0.7, (0.1, -0.2, 0.3), (9.0,))])
+def test_limits_of_a_margin_decide_the_texts_beyond_it(cascade):
+    sums = np.random.default_rng(3).normal(size=(500, len(cascade.bias))) * 4
+    for margin in (0.0, 0.3, 2.0):
+        found = with_margin(cascade, margin)
+        assert (found.decides(sums) == (cascade.margins(sums) > margin)).all()
+        assert (found.scale, found.bias) == (cascade.scale, cascade.bias)
+
+
+def test_the_interval_is_that_of_a_worked_example():
+    """Approval in two surveys, 1,600 people (Agresti, Categorical Data Analysis, 10.1): 150 and 86 changed."""
+    before = np.repeat([True, True, False, False], (794, 150, 86, 570))
+    after = np.repeat([True, False, True, False], (794, 150, 86, 570))
+    found = accuracy_loss(before, after)
+    assert found.points == pytest.approx(100 * (150 - 86) / 1600)
+    assert found.interval == (pytest.approx(2.122, abs=1e-3), pytest.approx(5.868, abs=1e-3))  # 0.5 added to each count
+    same = accuracy_loss(before, before)
+    assert same.points == 0
+    assert same.interval[0] == -same.interval[1] < 0
+
+
+@pytest.fixture
+def stages():
+    """Texts of which the wide part is so sure of some that the other label's probability is 0."""
+    random = np.random.default_rng(4)
+    positive = np.concatenate([np.zeros(20), np.ones(20), random.random(160)])
+    truth = (random.random(200) < positive).astype(np.int64)
+    wide = np.stack([1 - positive, positive], axis=1)
+    whole = np.where(truth[:, np.newaxis] == [0, 1], 0.9, 0.1)
+    return StagedTexts(truth, whole, wide, np.abs(positive - 0.5) > 0.4, random.integers(1, 300, size=200))
+
+
+def test_a_curve_goes_from_every_text_through_the_encoder_to_none(stages):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        points = stages.curve()
+        cascade_curve(stages, "Test split")
+    assert [point.rows for point in points] == pytest.approx(SHARES)
+    tokens = [point.tokens for point in points]
+    assert tokens == sorted(tokens)
+    assert (tokens[0], tokens[-1], points[0].rate, points[-1].rate) == (0, 1, 1, float("inf"))
+    assert points[0].accuracy == (stages.whole.argmax(axis=1) == stages.labels).mean() == 1.0
+    assert points[-1].accuracy == ((stages.wide[:, 1] >= 0.5) == stages.labels).mean()
+    surest = np.abs(stages.wide[:, 1] - 0.5) > np.sort(np.abs(stages.wide[:, 1] - 0.5))[99]
+    assert stages.curve([0.5]) == [stages.point(surest)]
+
+
+def test_figures_of_some_texts_are_theirs_alone(stages):
+    some = stages.some(np.flatnonzero(stages.early))
+    assert (some.chosen.rows, some.chosen.tokens, stages.chosen.rows) == (1.0, 1.0, stages.early.mean())
+    rest = stages.some(np.flatnonzero(~stages.early))
+    assert rest.chosen == rest.without
+    assert rest.loss().points == 0
+    assert stages.chosen.tokens == stages.tokens[stages.early].sum() / stages.tokens.sum()
