@@ -36,7 +36,7 @@ def cascade_parts(manifest: Manifest) -> Iterator[str | Table]:
     yield (
         f"The limits were chosen on {held_out['texts']:,} validation texts, from the surest text down. They end before the "
         f"first step that loses more than {settings['loss']:g} points of accuracy there, or adds more than "
-        f"{settings['ece']:.1%} of calibration error. {_limits(manifest)}"
+        f"{settings['ece']:.1%} of calibration error{_most(settings['most'])}. {_limits(manifest)}"
     )
     yield (
         STAGED_HEAD,
@@ -56,6 +56,10 @@ def cascade_parts(manifest: Manifest) -> Iterator[str | Table]:
     if figures["by_group"]:
         yield "The cascade by group:"
         yield STAGED_HEAD, [staged_row(one["name"], one) for one in figures["by_group"]]
+
+
+def _most(most: float) -> str:
+    return "" if most == 1 else f", and before more than {most:.0%} of them are decided early"
 
 
 def staged_row(name: str, group: Mapping[str, Any]) -> Sequence[str]:

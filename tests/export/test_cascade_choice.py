@@ -67,6 +67,12 @@ def test_a_later_step_that_is_good_again_by_luck_is_not_taken():
     assert texts.staged(later).loss().points < 0
 
 
+def test_no_more_texts_are_decided_than_is_allowed_though_none_would_be_lost():
+    found = choose_cascade(held_out(), replace(PATIENT, most=0.375))
+    assert found.chosen.rows == pytest.approx(0.37)
+    assert choose_cascade(held_out(), PATIENT).chosen.rows == pytest.approx(0.99)
+
+
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("labels", [2, 3])
 def test_the_choice_is_that_of_a_search_by_hand(seed, labels):
