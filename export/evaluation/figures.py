@@ -79,8 +79,8 @@ def cascade_curve(stages: StagedTexts, title: str) -> bytes:
     points, chosen = stages.curve(), stages.chosen
     axes.plot([at.tokens for at in points], [at.accuracy for at in points], marker="o", label="other limits")
     axes.axhline(stages.without.accuracy, color="grey", linestyle=":", label="every text through the encoder")
-    rate = "" if chosen.tokens == 1 else f", {chosen.rate:.1f} times the texts"
-    axes.plot(chosen.tokens, chosen.accuracy, marker="*", markersize=14, linestyle="", label=f"the cascade's{rate}")
+    rate = "" if chosen.tokens == 1 else f": {chosen.rate:.1f} times the rate"
+    axes.plot(chosen.tokens, chosen.accuracy, marker="*", markersize=14, linestyle="", label=f"this cascade{rate}")
     axes.set(xlabel="share of the encoder's tokens saved", ylabel="accuracy")
     axes.set_title(textwrap.fill(f"{title}, cascade", _WRAPPED))
     axes.legend()

@@ -1,6 +1,7 @@
 """A bundle with a cascade: PyTorch's side gives the same, every gate is of the encoder, and the manifest says what it needs."""
 
 import json
+import re
 import shutil
 from dataclasses import asdict, replace
 
@@ -8,15 +9,19 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from factories import list_again, make_bundle, reviews, with_limits
+from factories import MAX_LENGTH, list_again, make_bundle, reviews, with_limits
 
 from export.bundle.bundle import load_classifier
 from export.bundle.parity_check import check_bundle
 from export.classifier.settings import WideSettings
+from export.data import Dataset
 from export.encoder.pooling import pooled
 from export.errors import ParityError
+from export.evaluation.cascade import SHARES
 from export.evaluation.evaluate import score_split
 from export.training.cascade import with_margin
+from export.training.settings import FitSettings, Settings
+from export.training.train import train
 from scorer.base.errors import BundleError
 from scorer.engine.batches import pad
 from scorer.engine.wide import MULTIPLIER, exact_sums
@@ -154,6 +159,34 @@ def test_parity_refuses_a_wide_part_that_adds_up_something_else(staged_bundle, e
         Scorer(other, provider="cpu")
 
 
+# The model card
+
+
+def test_the_card_has_figures_with_the_cascade_and_without(staged_bundle):
+    metrics = staged_bundle.manifest.metrics
+    own, rows = metrics["cascade"], {}
+    for line in (staged_bundle.path / "README.md").read_text().splitlines():
+        cells = line.strip("| ").split(" | ")
+        rows.setdefault(cells[0], cells[1:])
+    for name, part in (("test texts", "points"), ("test texts, cut to 30 words", "short"), ("validation texts, by which it was chosen", "held_out")):  # fmt: skip
+        found, (low, high) = own[part], own[part]["loss"]["interval"]
+        assert rows[name] == [
+            f"{found['texts']}", f"{found['chosen']['rows']:.1%}", f"{found['chosen']['tokens']:.1%}",
+            f"{found['chosen']['accuracy']:.2%}", f"{found['without']['accuracy']:.2%}",
+            f"{found['loss']['points']:.2f} ({low:.2f} to {high:.2f})",
+            f"{found['chosen']['ece']:.2%}", f"{found['without']['ece']:.2%}",
+        ]  # fmt: skip
+    assert rows["int8 with the cascade, as scored on CPU"][4] == f"{own['test']['log_loss']:.4f}"
+    assert rows["int8, every text through the encoder"][4] == f"{metrics['precisions']['int8']['log_loss']:.4f}"
+    assert "By length, with the cascade:" in rows
+    loss = sum(one["texts"] * one["log_loss"] for one in metrics["by_length"]) / 120
+    assert loss == pytest.approx(own["test"]["log_loss"])
+    assert loss != pytest.approx(metrics["precisions"]["int8"]["log_loss"])
+    for name in re.findall(r"\]\((\S+\.png)\)", (staged_bundle.path / "README.md").read_text()):
+        assert (staged_bundle.path / name).is_file()
+    assert [one["share"] for one in own["curve"]] == list(SHARES)
+
+
 # The manifest
 
 OLD_KEYS = {
@@ -192,6 +225,18 @@ def test_a_bundle_with_a_cascade_says_that_it_needs_one(staged):
     assert found["wide"] == {"file": "wide.onnx", "pairs": 512}
     assert set(found["cascade"]) == {"scale", "bias", "limits"}
     assert set(found["reference"]) == {"texts", "score", "tokens", "unknown", "score_without_cascade"}
+
+
+def test_training_says_why_there_is_no_cascade(encoder, tmp_path):
+    lines = []
+    dataset = Dataset("synthetic", ("negative", "positive"), reviews(400, 2, 1), reviews(120, 2, 2))
+    fit = FitSettings(wide=WideSettings(pairs=512), cache=tmp_path / "cache", quiet=True)
+    settings = Settings(
+        tmp_path / "b", "b", fit, max_length=MAX_LENGTH, precisions=("fp32",), baseline=False, quiet=True
+    )
+    made = train(dataset, encoder("bert"), settings, lines.append)
+    assert "no cascade: 40 held-out texts are too few: 2,000 are needed; every text goes through the encoder" in lines
+    assert (made.manifest.cascade, made.manifest.needs) == (None, ())
 
 
 CASCADE = {"scale": 1.0, "bias": [0.0], "limits": [-1.0, 1.0]}
