@@ -121,8 +121,30 @@ def test_evaluate_and_parity_say_it_at_once_too(run, bundle):
         assert found.err.startswith(f"Error: {message}")
 
 
+def test_cascade_says_what_it_cannot_do_before_its_libraries_are_imported(run, bundle, staged_bundle):
+    for arguments, code, message in (
+        ((bundle.path, "-o", "c", *DATA), 1, f"{bundle.path} has no wide part, which a cascade needs."),
+        ((staged_bundle.path, "-o", "c", *DATA), 1, f"{staged_bundle.path} has a cascade already."),
+        (("none", "-o", "c", *DATA), 5, "there is no bundle at none."),
+        ((bundle.path, "-o", bundle.path, *DATA), 2, f"--output {bundle.path} is the bundle {bundle.path} or in it"),
+        ((bundle.path, "-o", "c", "--notes", "latin.txt", *DATA), 2, "--notes latin.txt is not UTF-8: "),
+        ((bundle.path, "-o", "bert", *DATA), 1, "bert is there already and is no bundle"),
+        ((bundle.path, "-o", "c", "--dataset", "x", *DATA), 2, "--dataset does something only without --train-file."),
+        ((bundle.path, "-o", "c", "--test-file", "data.csv"), 2, "--train-file and --test-file belong together."),
+    ):
+        found = run("cascade", *arguments)
+        assert (found.code, found.out) == (code, ""), found.err
+        assert found.err.startswith(f"Error: {message}")
+
+
 @pytest.mark.parametrize(
-    "arguments", [("train", "-o", "b"), ("evaluate", "b", "--data", "data.csv"), ("parity", "b", "--data", "data.csv")]
+    "arguments",
+    [
+        ("train", "-o", "b"),
+        ("cascade", "b", "-o", "c"),
+        ("evaluate", "b", "--data", "data.csv"),
+        ("parity", "b", "--data", "data.csv"),
+    ],
 )
 def test_a_library_that_is_missing_is_named_with_its_extra(run, arguments):
     found = run(*arguments, missing="torch datasets")
