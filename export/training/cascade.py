@@ -18,6 +18,8 @@ from scorer.engine.cascade import Cascade
 from scorer.model.decision import probabilities
 
 _STEPS = 100
+# Of logits. Below it the two limits are one, and rounding may put both on one side of the label's change.
+_LEAST_MARGIN = 1e-6
 
 
 @dataclass(frozen=True)
@@ -131,4 +133,5 @@ def _margins(found: np.ndarray) -> list[float]:
     """Return margins that lie between one text's and the next one's, from the surest down."""
     order = np.sort(found)[::-1]
     counts = sorted({round(len(order) * step / _STEPS) for step in range(1, _STEPS)} - {0, len(order)})
-    return [float((order[count - 1] + order[count]) / 2) for count in counts]
+    between = [float((order[count - 1] + order[count]) / 2) for count in counts]
+    return [margin for margin in between if margin > _LEAST_MARGIN]
