@@ -9,6 +9,7 @@ from export.data import Split, sort_labels
 from export.evaluation.cascade import SHARES, Loss, Point, StagedTexts
 from export.evaluation.evaluate import Scored, score_split
 from scorer.model.scorer import Scorer
+from scorer.model.tokenizer import Tokenizer
 
 SHORT_WORDS = 30
 """Words that texts are cut to: a cascade is chosen on texts as they come, and short ones hold less evidence."""
@@ -59,7 +60,7 @@ def cascade_figures(scorer: Scorer, scored: Scored, *, quiet: bool) -> dict[str,
     stages = scored.stages
     if stages is None:
         return {}
-    short = score_split(scorer, shortened(scored.split), quiet=quiet).stages
+    short = score_split(scorer, shortened(scored.split, scorer.tokenizer), quiet=quiet).stages
     assert short is not None, "the same bundle has a cascade"
     return {
         "test": asdict(scored.metrics),
@@ -75,8 +76,14 @@ def curve_figures(stages: StagedTexts) -> list[dict[str, float]]:
     return [{"share": share, **asdict(at)} for share, at in zip(SHARES, stages.curve(), strict=True)]
 
 
-def shortened(split: Split) -> Split:
-    """Cut texts to their first words; of very many some at random, the same each time."""
+def shortened(split: Split, tokenizer: Tokenizer) -> Split:
+    """Cut texts to their first words; of very many some at random, the same each time.
+
+    Args:
+        split: the texts.
+        tokenizer: the bundle's; a text whose first words hold no token is left out.
+    """
     rows = np.sort(np.random.default_rng(0).permutation(len(split))[:_MOST_SHORT])
     texts = [" ".join(split.texts[row].split()[:SHORT_WORDS]) for row in rows]
-    return replace(split, texts=texts, labels=split.labels[rows], ids=(), groups=())
+    kept = np.flatnonzero(~np.array(tokenizer.encode(texts).empty))
+    return replace(split, texts=[texts[number] for number in kept], labels=split.labels[rows[kept]], ids=(), groups=())

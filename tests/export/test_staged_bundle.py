@@ -14,10 +14,11 @@ from factories import MAX_LENGTH, list_again, make_bundle, reviews, with_limits
 from export.bundle.bundle import load_classifier
 from export.bundle.parity_check import check_bundle
 from export.classifier.settings import WideSettings
-from export.data import Dataset
+from export.data import Dataset, Split
 from export.encoder.pooling import pooled
 from export.errors import ParityError
 from export.evaluation.cascade import SHARES
+from export.evaluation.cascade_figures import SHORT_WORDS, shortened
 from export.evaluation.evaluate import score_split
 from export.training.cascade import with_margin
 from export.training.settings import FitSettings, Settings
@@ -288,3 +289,11 @@ def test_limits_of_three_labels_are_one(staged_bundle_of_three, tmp_path):
         list_again(tmp_path / "b")
         with pytest.raises(BundleError, match=message):
             load_bundle(tmp_path / "b")
+
+
+def test_a_text_whose_first_words_hold_no_token_does_not_end_the_training(staged_bundle):
+    tokenizer = Scorer(staged_bundle, provider="cpu").tokenizer
+    texts = [" ".join(["\u200b"] * SHORT_WORDS + ["good"]), "good film " * SHORT_WORDS, "bad"]
+    found = shortened(Split(texts, np.array([1, 1, 0]), ("a", "b", "c")), tokenizer)
+    assert found.texts == [" ".join(["good film"] * (SHORT_WORDS // 2)), "bad"]
+    assert found.labels.tolist() == [1, 0]
