@@ -29,5 +29,5 @@ def main() -> NoReturn:
     run_as_program(
         command,
         name="score-model",
-        interrupted="no bundle was written; what was computed so far is kept, and the same command goes on from it.",
+        interrupted="nothing was written; `train` keeps what it computed, and the same command resumes from it.",
     )
