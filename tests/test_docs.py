@@ -30,7 +30,7 @@ def test_every_command_line_of_the_readme_has_options_that_exist(line):
     command: click.Command = {"score": score, "score-ray": score_ray, "score-model": score_model}[words[0]]
     if isinstance(command, click.Group):
         command = command.commands[words[1]]
-    known = {option for parameter in command.params for option in parameter.opts}
+    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     assert {word for word in words if re.match(r"--?[a-z]", word)} <= known
 
 
