@@ -224,7 +224,7 @@ def parse_manifest(data: bytes, path: Path = Path("manifest.json")) -> Manifest:
         version, needs = fields.pop("format_version"), fields.pop("needs", [])
         if unknown := [str(name) for name in needs if name not in FEATURES]:
             raise BundleError(
-                f"{path} needs {', '.join(unknown)[:200]}, which this release does not know: install a newer review-scorer."
+                f"{path} needs {', '.join(unknown)[:200]}, which this release does not know; use a newer one."
             )
         if version not in FORMAT_VERSIONS:
             raise ValueError(f"format version {version}, this release reads {' and '.join(map(str, FORMAT_VERSIONS))}")

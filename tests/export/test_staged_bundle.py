@@ -246,7 +246,7 @@ CASCADE = {"scale": 1.0, "bias": [0.0], "limits": [-1.0, 1.0]}
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"needs": ["cascade", "telepathy"]}, "needs telepathy, which this release does not know: install a newer"),
+        ({"needs": ["cascade", "telepathy"]}, "needs telepathy, which this release does not know; use a newer one"),
         (
             {"needs": ["windows", "telepathy"], "format_version": 7},
             "needs windows, telepathy, which this release does not",

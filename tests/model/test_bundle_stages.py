@@ -147,7 +147,7 @@ def rewrite_graph(folder, change):
     ("change", "says"),
     [
         (lambda m: m.update(needs=["cascade", "windows", "\x1b[2J"]), "needs windows, "),
-        (lambda m: m.update(needs=["windows"]), "needs windows, which this release does not know: install a newer"),
+        (lambda m: m.update(needs=["windows"]), "needs windows, which this release does not know; use a newer one"),
         (lambda m: m.update(needs=[]), "format version 2 and needs"),
         (lambda m: m.pop("needs"), "format version 2 and needs"),
         (lambda m: m.update(needs="cascade"), "does not know"),
