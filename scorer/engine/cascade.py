@@ -10,9 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scorer.engine.pending import Pending
+from scorer.engine.pending import Pending, given_up_on_error
 from scorer.engine.protocols import Computing, Engine
 from scorer.engine.wide import WidePart
+
+# Of scale and biases: with it the logits of any sum that is exact are numbers in float32.
+_LARGEST = 1e6
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class Cascade:
             raise ValueError("a cascade has two limits for one logit, and one for more")
         if not self.scale > 0:
             raise ValueError(f"a cascade's scale is above 0, not {self.scale}")
+        if max(self.scale, *map(abs, self.bias)) > _LARGEST:
+            raise ValueError(f"a cascade's scale and biases are at most {_LARGEST:g}")
         if len(self.bias) == 1:
             low, high = (self.scale * limit + self.bias[0] for limit in self.limits)
             if not low <= 0 <= high:
@@ -121,7 +126,10 @@ class Stages:
 
     def _whole(self, rows: Sequence[np.ndarray]) -> Pending[np.ndarray]:
         deep = self._engine.submit(rows)
-        return deep if self._wide is None else added(deep, self._wide.submit(rows))
+        if self._wide is None:
+            return deep
+        with given_up_on_error(deep):
+            return added(deep, self._wide.submit(rows))
 
 
 @dataclass(frozen=True)

@@ -22,19 +22,20 @@ MULTIPLIER = 2_654_435_761
 TABLE = "wide.weight"
 """The constant of its graph that holds the weights, and one more that is 0."""
 
-# Rows whose keys are laid out at a time, so that they fit into the cache.
+# Rows whose keys are laid out at a time, so that they fit into the cache; and weights, so that they fit into memory.
 _ROWS = 256
+_WEIGHTS = 1 << 22
 # A sum of float16 weights is exact in float64 below this: float16 counts in steps of 2^-24, float64 has 53 bits.
 _EXACT = float(1 << 29)
 
 
 @dataclass(frozen=True)
 class Keys:
-    """Which weights a text takes.
+    """Numbers of the weights that a text takes.
 
     Attributes:
-        pieces: of the vocabulary.
-        pairs: weights that the pairs share.
+        pieces: count of the vocabulary's weights, one a piece.
+        pairs: count of the weights that pairs of neighbours share by hash.
     """
 
     pieces: int
@@ -45,7 +46,7 @@ class Keys:
         return self.pieces + self.pairs
 
     def of(self, rows: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """The different numbers of each text's pieces and of its pairs of neighbours.
+        """Find the different numbers of each text's pieces and of its pairs of neighbours.
 
         Args:
             rows: token ids, (sequence,) each, at least one.
@@ -78,7 +79,7 @@ class Keys:
 
 
 def exact_sums(keys: Keys, table: np.ndarray, rows: Sequence[np.ndarray]) -> np.ndarray:
-    """The sum of each text's weights: float64 (texts, logits), exact, so the same in any order.
+    """Add up each text's weights: float64 (texts, logits), exact, so the same in any order.
 
     Args:
         keys: which weights a text takes.
@@ -86,8 +87,10 @@ def exact_sums(keys: Keys, table: np.ndarray, rows: Sequence[np.ndarray]) -> np.
         rows: token ids, (sequence,) each.
     """
     sums = [np.empty((0, table.shape[1]))]
-    for start in range(0, len(rows), _ROWS):
-        numbers, begins = keys.of(rows[start : start + _ROWS])
+    longest = max(map(len, rows), default=1)
+    together = max(1, min(_ROWS, _WEIGHTS // (2 * longest * table.shape[1])))
+    for start in range(0, len(rows), together):
+        numbers, begins = keys.of(rows[start : start + together])
         sums.append(np.add.reduceat(table.take(numbers, axis=0), begins, axis=0, dtype=np.float64))
     return np.concatenate(sums)
 
@@ -112,7 +115,7 @@ class WidePart:
     ) -> None:
         if table.dtype != np.float16 or table.ndim != 2 or not 0 < pairs < len(table) - 1 or table[-1].any():
             raise BundleError("the wide part's weights have another form than the manifest says")
-        largest = float(np.abs(table.astype(np.float32)).max())
+        largest = float(np.abs(table).max())
         if not largest * 2 * longest < _EXACT:  # a NaN does not, neither
             raise BundleError(f"the wide part's weights, up to {largest:g}, are too large to be added up exactly")
         self.keys = Keys(len(table) - 1 - pairs, pairs)

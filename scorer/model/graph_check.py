@@ -119,7 +119,7 @@ def check_onnx(graph: bytes, listed: Mapping[str, int]) -> frozenset[str]:
 
 
 def initializer(graph: bytes, files: Mapping[str, bytes], name: str) -> np.ndarray:
-    """An initializer of a graph that passed `check_onnx`, be it in the graph or in a file beside it.
+    """Read an initializer of a graph that passed `check_onnx`, from the graph or from a file beside it.
 
     Args:
         graph: the bytes of an ONNX file.

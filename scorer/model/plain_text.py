@@ -53,9 +53,12 @@ def plain_tokenizer(tokenizer: tokenizers.Tokenizer, settings: Mapping[str, Any]
         return None
     if (settings.get("pre_tokenizer") or {}).get("type") != "BertPreTokenizer":
         return None
+    lowercase = bool(last[0]["lowercase"])
     added = [str(token["content"]) for token in settings.get("added_tokens", [])]
+    if any(tokenizer.normalizer.normalize_str(token) != (token.lower() if lowercase else token) for token in added):
+        return None  # such a token stands for texts that begin otherwise
     begins = frozenset(letter for token in added for letter in (token[:1].lower(), token[:1].upper()))
-    found = PlainTokenizer(tokenizer, lowercase=bool(last[0]["lowercase"]), begin_added=begins)
+    found = PlainTokenizer(tokenizer, lowercase=lowercase, begin_added=begins)
     replacing = [tokenizers.normalizers.Replace(tokenizers.Regex(BR_TAG), step["content"]) for step in tags]
     if replacing:
         found.tokenizer.normalizer = tokenizers.normalizers.Sequence(replacing)
@@ -63,5 +66,6 @@ def plain_tokenizer(tokenizer: tokenizers.Tokenizer, settings: Mapping[str, Any]
 
 
 def _removes_tags(step: Mapping[str, Any]) -> bool:
-    """Return True for a replacement of <br> tags, which finds the same ones in lower-case letters."""
-    return step.get("type") == "Replace" and step.get("pattern") == {"Regex": BR_TAG}
+    """Return True for a replacement of <br> tags by a blank or nothing, which is the same in lower-case letters."""
+    known = step.get("type") == "Replace" and step.get("pattern") == {"Regex": BR_TAG}
+    return known and step.get("content") in ("", " ")

@@ -201,7 +201,7 @@ class Scorer:
         cascade = self.manifest.cascade
         if cascade is None:
             raise UsageError(f"the bundle {self.manifest.name} has no cascade.")
-        return self._scores(self._stages.wide_alone(tokens.ids, cascade), tokens.empty)
+        return self._scores(self._stages.wide_alone(tokens.ids, cascade), [False] * len(tokens.ids))
 
     @property
     def reference(self) -> Reference | None:

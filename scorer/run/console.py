@@ -61,7 +61,7 @@ def tell_result(plan: Plan, summary: Summary, before: Counts) -> None:
 
 
 def tell_cascade(counts: Counts) -> None:
-    """How much the wide part of a model with a cascade decided alone."""
+    """Report how much the wide part of a cascade decided alone."""
     share = counts.tokens_early / counts.tokens if counts.tokens else 0
     say(f"The wide part alone decided {counts.rows_early:,} rows, with {share:.1%} of the tokens.")
 

@@ -184,7 +184,7 @@ class RunRecord:
         return first + self.before.rows_in if self.before.rows_in else None
 
     def _cascade(self) -> bool | None:
-        """Whether the cascade was in effect; None where the bundle has none, or nobody knows."""
+        """Return True if the cascade was in effect; None if the bundle has none, or was not loaded."""
         return self.scorer.cascade is not None if self.scorer is not None and self.scorer.has_cascade else None
 
     def _seconds(self) -> dict[str, float]:

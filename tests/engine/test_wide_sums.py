@@ -59,6 +59,18 @@ def test_numbers_of_a_large_vocabulary_or_of_many_texts_do_not_overflow():
         assert found.tolist() == sorted({*row.tolist(), *pairs})
 
 
+def test_long_texts_with_many_labels_are_added_up_few_at_a_time(monkeypatch):
+    weights = table(3).astype(np.float32)
+    rows = [np.arange(40) % PIECES for _ in range(50)]
+    expected = exact_sums(Keys(PIECES, PAIRS), weights, rows)
+    together = []
+    of = Keys.of
+    monkeypatch.setattr(Keys, "of", lambda self, some: together.append(len(some)) or of(self, some))
+    monkeypatch.setattr("scorer.engine.wide._WEIGHTS", 2 * 40 * 3 * 7)
+    assert (exact_sums(Keys(PIECES, PAIRS), weights, rows) == expected).all()
+    assert together == [7] * 7 + [1]
+
+
 def part(weights, pairs=PAIRS, threads=2, longest=64, logits=1):
     """A wide part of weights that need not be those that a graph has."""
     graph = wide_graph(Wide(Keys(PIECES, PAIRS), table(logits)))

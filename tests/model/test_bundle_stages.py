@@ -84,6 +84,13 @@ def test_several_devices_decide_as_one_does(staged_bundle):
     assert scorer.phases.seconds["wide"] > 0
 
 
+def test_the_wide_part_alone_says_something_of_every_row_of_tokens(staged_bundle):
+    scorer = Scorer(staged_bundle, provider="cpu")
+    found = scorer.wide_alone(scorer.tokenizer.encode(["good", "", "bad"]))
+    assert found.probabilities.shape == (3, 2)
+    assert not np.isnan(found.probabilities).any()
+
+
 def test_texts_without_a_token_have_gaps_among_early_ones_too(staged_bundle):
     scorer = Scorer(staged_bundle, provider="cpu")
     found = staged(scorer, ["​", *TEXTS[:20], "​"])
@@ -160,6 +167,7 @@ def rewrite_graph(folder, change):
         (lambda m: m["cascade"].update(limits=[5.0, 6.0]), "both sides"),
         (lambda m: m["cascade"].update(limits=[float("-inf"), 6.0]), "not JSON"),
         (lambda m: m["cascade"].update(scale=0), "scale is above 0"),
+        (lambda m: m["cascade"].update(scale=1e39), "at most 1e+06"),
         (lambda m: m["cascade"].update(scale=True), "scale is not what it should be"),
         (lambda m: m["cascade"].update(scale="1"), "cannot be used"),
         (lambda m: m["cascade"].update(more=1), "cannot be used"),

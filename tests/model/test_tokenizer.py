@@ -121,9 +121,40 @@ def test_an_added_word_is_looked_for_as_it_is_written():
     assert ours._plain.plain("good") == "good"
 
 
+def _added(content):
+    def change(settings):
+        token = {**settings["added_tokens"][0], "id": 90, "content": content, "special": False, "normalized": True}
+        settings["added_tokens"].append(token)
+        settings["normalizer"]["normalizers"][-1]["strip_accents"] = None  # so they are, with lower-case letters
+
+    return change
+
+
+@pytest.mark.parametrize("content", ["\u00c9cole", "\u0130t", "\u00adgood", "\u0001good", "<br />"])
+def test_an_added_token_that_is_cleaned_itself_is_found_in_plain_texts(content):
+    changed = json.loads(wordpiece())
+    _added(content)(changed)
+    data = json.dumps(changed).encode()
+    ours, whole = Tokenizer(data, LENGTH), tokenizers.Tokenizer.from_buffer(data)
+    for text in ("The ecole was good.", "it was good", "good film", "a b"):
+        assert ours.encode([text]).ids[0].tolist() == whole.encode(text).ids[:LENGTH]
+
+
+@pytest.mark.parametrize("content", ["A", "\u00c9", "\u4e2d", "\x00", ".", " ", ""])
+def test_what_tags_are_replaced_by_is_cleaned_as_well(content):
+    changed = json.loads(wordpiece())
+    changed["normalizer"]["normalizers"][0]["content"] = content
+    data = json.dumps(changed).encode()
+    ours, whole = Tokenizer(data, LENGTH), tokenizers.Tokenizer.from_buffer(data)
+    for text in ("good<br>film", "Good<BR />Film a"):
+        assert ours.encode([text]).ids[0].tolist() == whole.encode(text).ids[:LENGTH]
+
+
 @pytest.mark.parametrize(
     "change",
     [
+        _added("\u00c9cole"),
+        lambda settings: settings["normalizer"]["normalizers"][0].update(content="A"),
         lambda settings: settings.update(pre_tokenizer={"type": "Whitespace"}),
         lambda settings: settings.update(normalizer={"type": "Lowercase"}),
         lambda settings: settings.update(normalizer=None),
