@@ -12,6 +12,7 @@ from factories import MAX_LENGTH, Result, list_again, make_bundle, reviews
 from export.bundle.apart import with_wide_apart
 from export.bundle.bundle import load_classifier
 from export.classifier.settings import CascadeSettings, WideSettings
+from export.classifier.wide import Wide
 from export.cli.score_model import command
 from export.data import Dataset
 from export.encoder.load import load_encoder
@@ -26,6 +27,7 @@ from export.training.add_cascade import add_cascade
 from export.training.settings import AddSettings
 from scorer.cli.program import run_command
 from scorer.engine.cascade import Cascade
+from scorer.engine.wide import Keys
 from scorer.model.bundle import HEAD, MANIFEST, load_bundle
 from scorer.model.scorer import Scorer
 
@@ -179,12 +181,47 @@ def test_a_bundle_without_its_head_is_refused(old, tmp_path):
 
 
 def test_a_manifest_that_does_not_say_how_it_was_trained_is_refused(old, tmp_path):
-    shutil.copytree(old.path, tmp_path / "old")
-    manifest = replace(old.manifest, training={"seed": 0})
-    (tmp_path / "old" / MANIFEST).write_bytes(manifest.to_json())
-    list_again(tmp_path / "old")
+    odd = changed(old, tmp_path / "odd", training={"seed": 0})
     with pytest.raises(ExportError, match=r"manifest.json lacks training\.validation_share, by which"):
-        add_cascade(load_bundle(tmp_path / "old"), DATASET, AddSettings(tmp_path / "b"), ignored)
+        add_cascade(odd, DATASET, AddSettings(tmp_path / "b"), ignored)
+
+
+def changed(bundle, folder, **fields):
+    """A copy of a bundle whose manifest holds something else, as only its maker could write it."""
+    shutil.copytree(bundle.path, folder)
+    (folder / MANIFEST).write_bytes(replace(bundle.manifest, **fields).to_json())
+    list_again(folder)
+    return load_bundle(folder)
+
+
+@pytest.mark.parametrize("pairs", [10**9, 0, -1, True, "many", 512.0, None])
+def test_a_number_of_pairs_that_does_not_fit_the_weights_is_refused(old, tmp_path, pairs):
+    odd = changed(old, tmp_path / "odd", head={**old.manifest.head, "wide_pairs": pairs})
+    with pytest.raises(ExportError, match=rf"odd: model\.fp\d\d\.onnx has wide weights .* do not fit '{pairs}' pairs"):
+        load_classifier(odd)
+
+
+def test_more_pairs_than_leave_weights_for_the_vocabulary_are_refused(old, tmp_path):
+    odd = changed(old, tmp_path / "odd", head={**old.manifest.head, "wide_pairs": 530})
+    with pytest.raises(
+        ExportError, match=r"odd has wide weights for \d+ pieces, and the tokenizer's highest id is \d+"
+    ):
+        load_classifier(odd)
+
+
+def test_a_bundle_with_a_cascade_has_the_pairs_that_its_scorer_checks(new, tmp_path):
+    odd = changed(new, tmp_path / "odd", head={**new.manifest.head, "wide_pairs": 10**9})
+    assert load_classifier(odd).wide.keys.pairs == 512
+
+
+def test_a_graph_without_the_weights_that_the_manifest_speaks_of_is_refused(bundle, tmp_path):
+    odd = changed(bundle, tmp_path / "odd", head={**bundle.manifest.head, "wide_pairs": 512})
+    with pytest.raises(ExportError, match=r"odd: the wide part cannot be read from .* it has no tensor 'wide\.weight'"):
+        load_classifier(odd)
+    cascade = Cascade(1.0, (0.0,), (-1.0, 1.0))
+    wide = Wide(Keys(10, 5), np.zeros((15, 1), np.float16))
+    with pytest.raises(ExportError, match="does not add a wide part"):
+        with_wide_apart(bundle, wide, cascade, tmp_path / "b")
 
 
 LONGER = replace(DATASET.test, texts=[f"{text} and so on and on and it was so very so" for text in DATASET.test.texts])
