@@ -43,14 +43,15 @@ def add_cascade(bundle: Bundle, dataset: Dataset, settings: AddSettings, say: Ca
         the new bundle as read back from disk, its golden rows checked.
 
     Raises:
-        ExportError: the bundle has no wide part or a cascade already, these are other texts, or nothing can be chosen.
+        ExportError: the bundle has no wide part or a cascade already, these are other texts, or no limit can be chosen.
     """
-    check_recallable(bundle)
+    check_recallable(bundle, settings.cascade)
     classifier = load_classifier(bundle)
     assert classifier.wide is not None, "it was checked"
-    choice = told(choose_cascade(recall(bundle, classifier.wide, dataset), settings.cascade), say)
-    if choice is None:
-        raise ExportError("No bundle was written: it would be the one that there is.")
+    choice = choose_cascade(recall(bundle, classifier.wide, dataset), settings.cascade)
+    if isinstance(choice, str):
+        raise ExportError(f"{bundle.path}: {choice}. No bundle was written.")
+    told(choice, say)
     found = with_wide_apart(bundle, classifier.wide, choice.cascade, settings.output)
     found = _with_choice(_compared(found, classifier.wide, dataset, say), choice, settings.cascade)
     scorer = scorer_on_cpu(found)

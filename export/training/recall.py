@@ -10,6 +10,7 @@ from export.classifier.wide import Wide, WideTraining, train_wide
 from export.data import Dataset, Split, refuse_empty
 from export.errors import ExportError
 from export.training.cascade import HeldOut
+from export.training.checks import kept_step
 from export.training.holdout import Divided, divide
 from export.training.settings import FitSettings
 from scorer.base.cores import usable_cores
@@ -92,14 +93,13 @@ def _trained_again(bundle: Bundle, wide: Wide, texts: Divided) -> WideTraining:
     Raises:
         ExportError: losses are not those that the bundle's manifest gives, so these are other texts.
     """
-    found = bundle.manifest.metrics["wide"]
-    (before,) = (step for step in found["steps"] if step["number"] == found["kept"])
+    before = kept_step(bundle.manifest.metrics["wide"])
     again = train_wide(
         texts.train,
         texts.validation,
         pieces=wide.keys.pieces,
         label_count=texts.label_count,
-        settings=WideSettings(wide.keys.pairs, (found["kept"],)),
+        settings=WideSettings(wide.keys.pairs, (before["number"],)),
     )
     losses = [(before[name], getattr(again.best, name)) for name in ("train_loss", "validation_loss")]
     _compare_losses(bundle, "the wide part on training and held-out texts", losses)

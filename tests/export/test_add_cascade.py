@@ -181,8 +181,10 @@ def test_a_bundle_without_its_head_is_refused(old, tmp_path):
 
 
 def test_a_manifest_that_does_not_say_how_it_was_trained_is_refused(old, tmp_path):
-    odd = changed(old, tmp_path / "odd", training={"seed": 0})
-    with pytest.raises(ExportError, match=r"manifest.json lacks training\.validation_share, by which"):
+    odd = changed(old, tmp_path / "odd", training={"seed": 0}, metrics={**old.manifest.metrics, "wide": {}})
+    with pytest.raises(
+        ExportError, match=r"manifest.json lacks a valid training\.validation_share, metrics\.wide, by which"
+    ):
         add_cascade(odd, DATASET, AddSettings(tmp_path / "b"), ignored)
 
 
@@ -247,11 +249,44 @@ def test_other_texts_than_those_of_the_training_are_refused(old, tmp_path, other
 
 
 def test_where_nothing_can_be_chosen_no_bundle_is_written(old, tmp_path):
-    lines = []
-    with pytest.raises(ExportError, match="No bundle was written"):
-        add_cascade(old, DATASET, AddSettings(tmp_path / "b", quiet=True), lines.append)
-    assert lines == ["no cascade: 40 held-out texts are too few: 2,000 are needed; every text goes through the encoder"]
+    lines, strict = [], replace(LENIENT, most=0.001)
+    with pytest.raises(ExportError, match=r"old: .* --cascade-most 0\.001 .*\. No bundle was written\.$"):
+        add_cascade(old, DATASET, AddSettings(tmp_path / "b", strict, quiet=True), lines.append)
+    assert lines == []
     assert not (tmp_path / "b").exists()
+
+
+def test_too_few_held_out_texts_are_refused_before_any_text_is_read(old, tmp_path):
+    nothing = replace(DATASET, train=reviews(2, 2, 1), test=reviews(2, 2, 2))
+    with pytest.raises(
+        ExportError, match=r"old: 40 held-out texts are too few: 2,000 are needed\. No bundle was written\."
+    ):
+        add_cascade(old, nothing, AddSettings(tmp_path / "b", quiet=True), ignored)
+
+
+STEP = {"number": 0.001, "train_loss": 0.1, "validation_loss": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("head", "wide_pairs", "512"),
+        ("head", "wide_pairs", 0),
+        *(("training", "seed", odd) for odd in ("x", -1, 1.5, True, None)),
+        *(("training", "validation_share", odd) for odd in ("0.1", 0, 1, -0.5, True, None)),
+        *(("metrics", name, odd) for name in ("train_texts", "validation_texts", "test_texts") for odd in ("40", 0, 4.5)),
+        *(("metrics", "precisions", odd) for odd in (None, [], {}, {"int8": None}, {"int8": {}}, {"int8": {"log_loss": "0.2"}}, {"int8": {"log_loss": -1}})),
+        *(("metrics", "wide", odd) for odd in (None, [], {}, {"kept": 0.001}, {"kept": 0.001, "steps": None}, {"kept": 0.001, "steps": [None]}, {"kept": 0.001, "steps": [{}]})),
+        *(("metrics", "wide", {"kept": odd, "steps": [STEP]}) for odd in (0.002, "0.001", None)),
+        *(("metrics", "wide", {"kept": odd, "steps": [{**STEP, "number": odd}]}) for odd in (0, -1, True, 10**400)),
+        *(("metrics", "wide", {"kept": 0.001, "steps": [{**STEP, name: "0.1"}]}) for name in ("train_loss", "validation_loss")),
+        ("metrics", "wide", {"kept": 0.001, "steps": [STEP, STEP]}),
+    ],
+)  # fmt: skip
+def test_a_manifest_with_an_invalid_value_about_its_training_is_refused(old, tmp_path, part, name, value):
+    odd = changed(old, tmp_path / "odd", **{part: {**getattr(old.manifest, part), name: value}})
+    with pytest.raises(ExportError, match=rf"odd/manifest\.json lacks a valid {part}\.{name}, by which"):
+        add_cascade(odd, DATASET, AddSettings(tmp_path / "b", LENIENT), ignored)
 
 
 def test_a_bundle_that_is_not_written_yet_is_a_bundle(old, tmp_path):
