@@ -24,7 +24,7 @@ from scorer.model.tokenizer import Tokenizer, Tokens
 _TOLERANCE = 0.01
 
 
-def recall(bundle: Bundle, wide: Wide, dataset: Dataset) -> HeldOut:
+def recall(bundle: Bundle, wide: Wide, dataset: Dataset, threads: int | None = None) -> HeldOut:
     """Return the held-out texts of a bundle that was trained with a wide part.
 
     The bundle's own wide part was trained on them at last, so one is trained without them, for these figures alone. What
@@ -34,6 +34,7 @@ def recall(bundle: Bundle, wide: Wide, dataset: Dataset) -> HeldOut:
         bundle: the bundle, its wide part in its graphs.
         wide: its wide part.
         dataset: the texts that it was trained on and tested with, in their order.
+        threads: rows that the encoder reads at a time; None for one on every usable core.
 
     Raises:
         ExportError: these are other texts.
@@ -51,7 +52,7 @@ def recall(bundle: Bundle, wide: Wide, dataset: Dataset) -> HeldOut:
     texts = divide(encoded.ids, dataset.train.labels, len(dataset.labels), settings)
     again = _trained_again(bundle, wide, texts)
     held_out, truth = texts.validation
-    deep = _encoders_logits(bundle, wide, held_out)
+    deep = _encoders_logits(bundle, wide, held_out, threads or usable_cores())
     side = again.logits(held_out)
     stacked = stack(deep, side, truth)
     read = np.minimum([len(ids) for ids in held_out], manifest.max_length)
@@ -106,11 +107,11 @@ def _trained_again(bundle: Bundle, wide: Wide, texts: Divided) -> WideTraining:
     return again
 
 
-def _encoders_logits(bundle: Bundle, wide: Wide, held_out: Sequence[np.ndarray]) -> np.ndarray:
+def _encoders_logits(bundle: Bundle, wide: Wide, held_out: Sequence[np.ndarray], threads: int) -> np.ndarray:
     """Return the logits of the encoder and its head, float32 (texts, logits): those of a graph less the wide part's."""
     precision = bundle.manifest.providers.get("cpu", "fp16")
     session = open_session(bundle.graph(precision), "cpu", external=bundle.external(precision))
-    return RowEngine(session, usable_cores()).logits(held_out) - wide.logits(held_out)
+    return RowEngine(session, threads).logits(held_out) - wide.logits(held_out)
 
 
 def check_test_loss(bundle: Bundle, precision: str, loss: float) -> None:

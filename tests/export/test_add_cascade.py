@@ -14,7 +14,7 @@ from export.bundle.bundle import load_classifier
 from export.classifier.settings import CascadeSettings, WideSettings
 from export.classifier.wide import Wide
 from export.cli.score_model import command
-from export.data import Dataset
+from export.data import Dataset, Split
 from export.encoder.load import load_encoder
 from export.encoder.weights import encoder_weights
 from export.errors import DatasetError, ExportError
@@ -27,6 +27,7 @@ from export.training.add_cascade import add_cascade
 from export.training.settings import AddSettings
 from scorer.cli.program import run_command
 from scorer.engine.cascade import Cascade
+from scorer.engine.row_engine import RowEngine
 from scorer.engine.wide import Keys
 from scorer.model.bundle import HEAD, MANIFEST, load_bundle
 from scorer.model.scorer import Scorer
@@ -358,6 +359,30 @@ def test_the_command_gives_the_cascade_that_training_gives(score_model, files, d
         "parity", tmp_path / "added", "--encoder", encoder, "--data", files / "test.csv", "--rows", "40"
     )
     assert parity.code == 0, parity.err
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_as_many_rows_are_scored_at_a_time_as_threads_say(old, tmp_path, monkeypatch, threads):
+    found, begin = [], RowEngine.__init__
+
+    def recorded(self, session, threads, *more, **named):
+        found.append(threads)
+        begin(self, session, threads, *more, **named)
+
+    monkeypatch.setattr(RowEngine, "__init__", recorded)
+    probes = Split(["a good plot"], np.array([1]), groups=("plain",))
+    add_cascade(old, DATASET, AddSettings(tmp_path / "b", LENIENT, probes, threads=threads, quiet=True), ignored)
+    assert len(found) >= 5
+    assert set(found) == {threads}
+
+
+def test_the_command_hands_its_threads_on(score_model, old, data, tmp_path, monkeypatch):
+    found = []
+    monkeypatch.setattr("export.training.add_cascade.add_cascade", lambda *given: found.append(given[2].threads))
+    monkeypatch.setattr(CascadeSettings, "too_few", lambda self, texts: None)
+    for more, threads in ((("--threads", "1"), 1), ((), None)):
+        done = score_model("cascade", old.path, "-o", tmp_path / "b", *more, *data)
+        assert (done.code, found.pop()) == (0, threads), done.err
 
 
 def test_the_command_refuses_places_before_anything_is_read(score_model, old, files, data, tmp_path):
