@@ -1,4 +1,4 @@
-"""The choice of a cascade: where the wide part alone decides, and what its sums are worth there.
+"""The choice of a cascade: limits beyond which the wide part alone decides, and the calibration of its sums.
 
 It is made on texts that neither part was trained on. The wide part's sums are calibrated like any logits (Platt 1999), by
 one scale and a bias a label. Then the limit is lowered from the surest text on, one per cent of the texts a step, and the
