@@ -1,4 +1,4 @@
-"""What can go wrong while a model is trained and exported."""
+"""Errors of training and export."""
 
 from scorer.base.errors import ExitCode, ScorerError
 

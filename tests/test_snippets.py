@@ -36,12 +36,13 @@ TOML = "model = "
 # These are the first thing that .ci/run does.
 CI = ("python3 -m venv .venv && .venv/bin/pip install .", ".venv/bin/pip install '.[test]'")
 
-# What a block ends with, by how its last line begins; 0 without.
+# Exit code of a block and words of its stderr, by how its last line begins; 0 and none without.
 ENDS = {
-    "END\nscore reviews.csv": 3,
-    "score reviews.jsonl -o out.csv --provider cuda": 5,
-    "score-model cascade models/without": 1,  # holds out too few texts for a choice, which it says
-    "score-model cascade models/old": 1,  # has no wide part; tests/export/test_add_cascade.py has one that does
+    "END\nscore reviews.csv": (3, "1 rejected (1 empty_text): see scores.csv.rejects.jsonl."),
+    "score reviews.jsonl -o out.csv --provider cuda": (5, "Error: --provider cuda cannot be used here: "),
+    "score-model cascade models/without": (1, "held-out texts are too few: 2,000 are needed. No bundle was written."),
+    # tests/export/test_add_cascade.py has one with a wide part
+    "score-model cascade models/old": (1, "models/old has no wide part, which a cascade needs."),
 }
 
 # Hours are not waited for.
@@ -220,14 +221,16 @@ def test_every_code_block_runs(store, sandbox, tmp_path, name):
             continue
         ran += 1
         if block.startswith(PYTHON):
-            done, expected = sandbox(sys.executable, "-c", block), 0
+            done, end = sandbox(sys.executable, "-c", block), (0, "")
         elif block.startswith(TOML):
             (tmp_path / "other.toml").write_text(block)
-            done, expected = sandbox(str(tmp_path / "tools" / "score"), "--config", "other.toml", "--show-config"), 0
+            done = sandbox(str(tmp_path / "tools" / "score"), "--config", "other.toml", "--show-config")
+            end = 0, ""
         else:
             done = sandbox("bash", "-ec", shell(block))
-            expected = next((code for end, code in ENDS.items() if end in block), 0)
-        assert done.returncode == expected, f"{name}\n{block}\n{done.stdout}\n{done.stderr}"
+            end = next((end for begins, end in ENDS.items() if begins in block), (0, ""))
+        code, words = end
+        assert (done.returncode, words in done.stderr) == (code, True), f"{name}\n{block}\n{done.stdout}\n{done.stderr}"
     assert ran or all(block.startswith(tuple(NO_CODE)) for block in blocks(name))
 
 

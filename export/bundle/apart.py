@@ -6,6 +6,7 @@ from pathlib import Path
 import onnx
 
 from export.classifier.wide import Wide
+from export.errors import ExportError
 from export.graph.split import without_wide
 from export.graph.wide import wide_graph
 from scorer.engine.cascade import Cascade
@@ -33,9 +34,10 @@ def with_wide_apart(bundle: Bundle, wide: Wide, cascade: Cascade, path: Path) ->
     files = dict(bundle.files)
     graphs = {one.file: onnx.load_from_string(files[one.file]) for one in before.precisions.values()}
     apart = wide_graph(wide)
-    table, where = _table(apart), _table(next(iter(graphs.values())))
-    table.CopyFrom(where)
     files |= {name: without_wide(graph).SerializeToString() for name, graph in graphs.items()}
+    file, graph = next(iter(graphs.items()))
+    table, where = _table(apart, WIDE_FILE), _table(graph, file)
+    table.CopyFrom(where)
     files[WIDE_FILE] = apart.SerializeToString()
     manifest = replace(
         before,
@@ -47,9 +49,16 @@ def with_wide_apart(bundle: Bundle, wide: Wide, cascade: Cascade, path: Path) ->
     return Bundle(path, "not published yet", manifest, files, check_graphs(path, manifest, files))
 
 
-def _table(graph: onnx.ModelProto) -> onnx.TensorProto:
-    """Return the weights of a graph's wide part, or the place of a file where they are."""
-    return next(tensor for tensor in graph.graph.initializer if tensor.name == TABLE)
+def _table(graph: onnx.ModelProto, file: str) -> onnx.TensorProto:
+    """Return the tensor of a graph's wide weights, which may lie in another file.
+
+    Raises:
+        ExportError: the tensor is missing.
+    """
+    for tensor in graph.graph.initializer:
+        if tensor.name == TABLE:
+            return tensor
+    raise ExportError(f"{file} has no tensor {TABLE!r}, the weights of its wide part. Train the bundle again.")
 
 
 def _golden(bundle: Bundle, wide: Wide) -> tuple[GoldenRow, ...]:

@@ -15,8 +15,9 @@ from export.classifier.wide import Wide
 from export.errors import ExportError
 from scorer.engine.wide import TABLE, Keys
 from scorer.model.bundle import HEAD, MANIFEST, SUMS, TOKENIZER, Bundle, format_sums
-from scorer.model.graph_check import initializer
+from scorer.model.graph_check import UnfitGraph, initializer
 from scorer.model.manifest import Manifest
+from scorer.model.tokenizer import Tokenizer
 from scorer.storage.atomic import cannot_be_written, publish_folder
 
 _LIBRARIES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "onnxruntime-gpu", "numpy", "review-scorer")
@@ -69,25 +70,55 @@ def write_bundle(
 
 
 def load_classifier(bundle: Bundle) -> Classifier:
-    """What a bundle was trained to, beside its encoder.
+    """Return the classifier of a bundle, which is all but its encoder.
 
     Raises:
-        ExportError: the bundle does not say.
+        ExportError: the bundle lacks a part of it, or has one that cannot be used.
     """
     manifest = bundle.manifest
     if HEAD not in bundle.files:
         raise ExportError(f"{bundle.path} has no {HEAD}, so PyTorch cannot compute what it computes.")
     tensors = safetensors.numpy.load(bundle.files[HEAD])
     cut = Cut(manifest.max_length, manifest.head["cut_head"]) if "cut_head" in manifest.head else None
-    wide = None
-    if "wide_pairs" in manifest.head:
-        own, pairs = manifest.wide, manifest.head["wide_pairs"]
-        file = own.file if own is not None else next(iter(manifest.precisions.values())).file
-        weight = initializer(bundle.files[file], bundle.beside(file), TABLE)[:-1]
-        wide = Wide(Keys(len(weight) - pairs, pairs), weight)
+    wide = _load_wide(bundle) if "wide_pairs" in manifest.head else None
     queries = {int(name.removeprefix(_QUERIES)): found for name, found in tensors.items() if name.startswith(_QUERIES)}
     head = LinearHead(tensors["weight"], tensors["bias"])
     return Classifier(head, manifest.pooling, cut, wide, queries, manifest.cascade)
+
+
+def _load_wide(bundle: Bundle) -> Wide:
+    """Return the wide part, from its own graph or from the first one that holds it.
+
+    Raises:
+        ExportError: its weights are missing, do not fit the manifest, or lack a piece of the tokenizer.
+    """
+    manifest = bundle.manifest
+    own = manifest.wide
+    files = [own.file] if own is not None else [one.file for one in manifest.precisions.values()]
+    if not files:
+        raise ExportError(f"{bundle.path} has no graph. Train it again.")
+    try:
+        table = initializer(bundle.files[files[0]], bundle.beside(files[0]), TABLE)
+    except UnfitGraph as error:
+        raise ExportError(
+            f"{bundle.path}: the wide part cannot be read from {files[0]}: {error}. Train the bundle again."
+        ) from error
+    # Numbers beyond the table would be read from other memory.
+    pairs = own.pairs if own is not None else manifest.head["wide_pairs"]
+    is_table = table.dtype == np.float16 and table.ndim == 2 and table.shape[1] == manifest.logit_count
+    if not is_table or type(pairs) is not int or not 0 < pairs < len(table) - 1:
+        raise ExportError(
+            f"{bundle.path}: {files[0]} has wide weights of the shape {table.shape}, which do not fit {str(pairs)[:50]!r} "
+            f"pairs and {len(manifest.labels)} labels in {MANIFEST}. Train the bundle again."
+        )
+    keys = Keys(len(table) - 1 - pairs, pairs)
+    highest = Tokenizer(bundle.files[TOKENIZER], manifest.tokens_kept).highest_id
+    if highest >= keys.pieces:
+        raise ExportError(
+            f"{bundle.path} has wide weights for {keys.pieces:,} pieces, and the tokenizer's highest id is {highest:,}. "
+            "Train the bundle again."
+        )
+    return Wide(keys, table[:-1])
 
 
 def library_versions() -> dict[str, str]:

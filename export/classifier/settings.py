@@ -58,3 +58,13 @@ class CascadeSettings:
     ece: float = 0.005
     most: float = 1.0
     least_texts: int = 2_000
+
+    def too_few(self, texts: int) -> str | None:
+        """Return why so few held-out texts give no cascade; None if they are enough.
+
+        >>> CascadeSettings().too_few(40)
+        '40 held-out texts are too few: 2,000 are needed'
+        """
+        if texts >= self.least_texts:
+            return None
+        return f"{texts:,} held-out texts are too few: {self.least_texts:,} are needed"

@@ -78,9 +78,9 @@ def _checked(options: Options) -> "tuple[Bundle, AddSettings, DataSource]":
     from scorer.model.bundle import load_bundle
 
     loaded = load_bundle(options["bundle"])
-    check_recallable(loaded)
-    check_reachable(encoder=None, dataset=source.dataset if source.train_file is None else None)
     limits = fill(CascadeSettings, options, train_options.CASCADE_NAMES)
+    check_recallable(loaded, limits)
+    check_reachable(encoder=None, dataset=source.dataset if source.train_file is None else None)
     return loaded, fill(AddSettings, options, cascade=limits, probes=None, notes=notes), source
 
 

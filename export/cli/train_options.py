@@ -160,7 +160,7 @@ MODEL = together(
         "--cascade/--no-cascade",
         default=FitSettings.cascade is not None,
         show_default=True,
-        help="Choose limits beyond which the wide part alone decides, so that most texts need no encoder; needs --wide and 2,000 held-out texts.",
+        help=f"Choose limits beyond which the wide part alone decides, so that most texts need no encoder; needs --wide and {CascadeSettings.least_texts:,} held-out texts.",
     ),
     CASCADE,
 )

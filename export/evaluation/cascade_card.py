@@ -34,14 +34,14 @@ def cascade_parts(manifest: Manifest) -> Iterator[str | Table]:
         "read them, and the score is made of these weights alone. `--no-cascade` has the encoder read every text."
     )
     yield (
-        f"The limits were chosen on {held_out['texts']:,} validation texts, from the surest text down. They end before the "
+        f"The limits were chosen on {held_out['texts']:,} held-out texts, from the surest text down. They end before the "
         f"first step that loses more than {settings['loss']:g} points of accuracy there, or adds more than "
         f"{settings['ece']:.1%} of calibration error{_most(settings['most'])}. {_limits(manifest)}"
     )
     yield (
         STAGED_HEAD,
         [
-            staged_row("validation texts, by which it was chosen", held_out),
+            staged_row("held-out texts, on which it was chosen", held_out),
             staged_row("test texts", figures["points"]),
             staged_row(f"test texts, cut to {SHORT_WORDS} words", figures["short"]),
         ],

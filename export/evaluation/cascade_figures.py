@@ -1,4 +1,4 @@
-"""What a bundle's cascade makes of test texts: as they are, group by group, and cut short."""
+"""Figures of a bundle's cascade on test texts: as they are, group by group, and cut short."""
 
 from dataclasses import asdict, dataclass, replace
 from typing import Any

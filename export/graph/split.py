@@ -11,7 +11,7 @@ def without_wide(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy whose logits are those of the head alone, without what only the wide part needs.
 
     Raises:
-        ExportError: the graph is none with a wide part in it.
+        ExportError: the graph has no wide part.
     """
     split = onnx.ModelProto()
     split.CopyFrom(model)

@@ -43,27 +43,29 @@ def add_cascade(bundle: Bundle, dataset: Dataset, settings: AddSettings, say: Ca
         the new bundle as read back from disk, its golden rows checked.
 
     Raises:
-        ExportError: the bundle has no wide part or a cascade already, these are other texts, or nothing can be chosen.
+        ExportError: the bundle has no wide part or a cascade already, these are other texts, or no limit can be chosen.
     """
-    check_recallable(bundle)
+    check_recallable(bundle, settings.cascade)
     classifier = load_classifier(bundle)
     assert classifier.wide is not None, "it was checked"
-    choice = told(choose_cascade(recall(bundle, classifier.wide, dataset), settings.cascade), say)
-    if choice is None:
-        raise ExportError("No bundle was written: it would be the one that there is.")
+    choice = choose_cascade(recall(bundle, classifier.wide, dataset, settings.threads), settings.cascade)
+    if isinstance(choice, str):
+        raise ExportError(f"{bundle.path}: {choice}. No bundle was written.")
+    told(choice, say)
     found = with_wide_apart(bundle, classifier.wide, choice.cascade, settings.output)
     found = _with_choice(_compared(found, classifier.wide, dataset, say), choice, settings.cascade)
-    scorer = scorer_on_cpu(found)
+    scorer = scorer_on_cpu(found, settings.threads)
     scored = score_split(scorer, dataset.test, quiet=settings.quiet)
     check_test_loss(bundle, scorer.choice.precision, scored.without_cascade.metrics.log_loss)
     assert scored.stages is not None, "it has a cascade now"
-    found = with_metrics(found, figures_as_scored(found, scored, say, quiet=settings.quiet))
+    figures = figures_as_scored(found, scored, say, threads=settings.threads, quiet=settings.quiet)
+    found = with_metrics(found, figures)
     found = replace(found, manifest=replace(found.manifest, reference=reference(scored)))
     pictures = test_pictures(found.manifest.labels, scored, {"without the cascade": scored.stages.whole})
     loss = bundle.path / LOSS_FIGURE
     kept = {LOSS_FIGURE: loss.read_bytes()} if loss.is_file() else {}
     card = Card({**kept, **pictures}, settings.probes, settings.notes)
-    return publish(found, replace(classifier, cascade=choice.cascade), card, say)
+    return publish(found, replace(classifier, cascade=choice.cascade), card, say, settings.threads)
 
 
 def _compared(bundle: Bundle, wide: Wide, dataset: Dataset, say: Callable[[str], None]) -> Bundle:

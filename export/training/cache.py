@@ -1,4 +1,4 @@
-"""What takes long to compute, on disk: filled part by part, gone on with after an interruption."""
+"""Arrays that take long to compute, on disk: filled part by part, resumed after an interruption."""
 
 import errno
 import hashlib

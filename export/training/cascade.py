@@ -1,4 +1,4 @@
-"""The choice of a cascade: where the wide part alone decides, and what its sums are worth there.
+"""The choice of a cascade: limits beyond which the wide part alone decides, and the calibration of its sums.
 
 It is made on texts that neither part was trained on. The wide part's sums are calibrated like any logits (Platt 1999), by
 one scale and a bias a label. Then the limit is lowered from the surest text on, one per cent of the texts a step, and the
@@ -73,22 +73,42 @@ def choose_cascade(held_out: HeldOut, settings: CascadeSettings) -> CascadeChoic
         the choice, or the reason why there is none.
     """
     texts = len(held_out.labels)
-    if texts < settings.least_texts:
-        return f"{texts:,} held-out texts are too few: {settings.least_texts:,} are needed"
+    too_few = settings.too_few(texts)
+    if too_few is not None:
+        return too_few
     undecided = calibrated(held_out)
     if undecided is None:
         return "the wide part alone does not tell the labels apart"
     staged = held_out.staged(undecided)
     found: CascadeChoice | None = None
+    stopped_by: str | None = None
     for margin in _margins(undecided.margins(held_out.sums)):
         cascade = with_margin(undecided, margin)
         at = replace(staged, early=cascade.decides(held_out.sums))
-        chosen, loss = at.chosen, at.loss()
-        costs_too_much = loss.points > settings.loss or chosen.ece > staged.without.ece + settings.ece
-        if costs_too_much or chosen.rows > settings.most:
+        step = CascadeChoice(cascade, texts, staged.without, at.chosen, at.loss())
+        if not step.chosen.rows:  # the surest texts are equally sure, and more than a step of them
+            continue
+        stopped_by = _stopped_by(step, settings)
+        if stopped_by is not None:
             break
-        found = CascadeChoice(cascade, texts, staged.without, chosen, loss)
-    return found or f"no limit is sure enough: the first one costs more than {settings.loss:g} points of accuracy"
+        found = step
+    if found is not None:
+        return found
+    return stopped_by or "there is no limit to try: the wide part alone is hardly surer of one text than of another"
+
+
+def _stopped_by(step: CascadeChoice, settings: CascadeSettings) -> str | None:
+    """Return why a step ends the walk, as a reason against the first one; None if it is allowed."""
+    if step.loss.points > settings.loss:
+        return f"no limit is sure enough: the first one costs more than {settings.loss:g} points of accuracy"
+    if step.chosen.ece > step.without.ece + settings.ece:
+        return f"no limit is sure enough: the first one adds more than {settings.ece:.1%} of calibration error"
+    if step.chosen.rows > settings.most:
+        return (
+            f"no limit is narrow enough: the first one decides {step.chosen.rows:.1%} of the held-out texts, more than "
+            f"--cascade-most {settings.most:g} allows"
+        )
+    return None
 
 
 def told(found: CascadeChoice | str, say: Callable[[str], None]) -> CascadeChoice | None:

@@ -1,23 +1,21 @@
 """Checks of the settings, of options alone and against the encoder, before anything that takes long; no heavy import."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from export.classifier.settings import CascadeSettings
 from export.classifier.truncation import Cut, cut_of
 from export.encoder.vectors import check_names, is_trained, vectors
 from export.errors import ExportError
 from export.training.settings import Settings, TuneSettings
 from scorer.base.errors import UsageError
 from scorer.model.bundle import HEAD, MANIFEST, Bundle
-from scorer.model.manifest import TRUNCATIONS
+from scorer.model.manifest import TRUNCATIONS, Manifest
 
 if TYPE_CHECKING:
     from export.encoder.load import FrozenEncoder
 
-# What a manifest says of its training, by which its held-out texts are found again.
-_OF_TRAINING = {
-    "training": ("seed", "validation_share"),
-    "metrics": ("train_texts", "validation_texts", "test_texts", "precisions", "wide"),
-}
+_LARGEST = 1e9  # of a loss or a penalty; a number that no training gives would overflow later
 
 
 def check(encoder: "FrozenEncoder", settings: Settings) -> Cut | None:
@@ -59,11 +57,15 @@ def check_options(settings: Settings, max_tokens: int) -> None:
         )
 
 
-def check_recallable(bundle: Bundle) -> None:
+def check_recallable(bundle: Bundle, settings: CascadeSettings) -> None:
     """Refuse a bundle that cannot be given a cascade by what is known of its training.
 
+    Args:
+        bundle: the bundle.
+        settings: settings of the cascade's choice.
+
     Raises:
-        ExportError: it has a cascade, it has no wide part, or it lacks what training needs.
+        ExportError: it has a cascade, it has no wide part, it lacks what training needs, or too few texts were held out.
     """
     manifest, path = bundle.manifest, bundle.path
     if manifest.cascade is not None:
@@ -72,12 +74,69 @@ def check_recallable(bundle: Bundle) -> None:
         raise ExportError(f"{path} has no wide part, which a cascade needs. Train a bundle without --no-wide.")
     if HEAD not in bundle.files:
         raise ExportError(f"{path} has no {HEAD}, so its classifier is not known. Train it again.")
-    known = {"training": manifest.training, "metrics": manifest.metrics}
-    missing = [f"{part}.{name}" for part, names in _OF_TRAINING.items() for name in names if name not in known[part]]
-    if missing:
+    invalid = _invalid(manifest)
+    if invalid:
         raise ExportError(
-            f"{path / MANIFEST} lacks {', '.join(missing)}, by which the held-out texts are found. Train the bundle again."
+            f"{path / MANIFEST} lacks a valid {', '.join(invalid)}, by which the held-out texts are found. Train the bundle again."
         )
+    too_few = settings.too_few(manifest.metrics["validation_texts"])
+    if too_few is not None:
+        raise ExportError(
+            f"{path}: {too_few}. No bundle was written. Train a bundle with a larger --validation-share or more texts."
+        )
+
+
+def kept_step(wide: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the step of the wide part's training that was kept.
+
+    Args:
+        wide: ``metrics.wide`` of a manifest that passed `check_recallable`.
+    """
+    return next(step for step in wide["steps"] if step["number"] == wide["kept"])
+
+
+def _invalid(manifest: Manifest) -> list[str]:
+    """Return the names of the fields by which held-out texts are found that are missing or invalid."""
+    training, metrics = manifest.training, manifest.metrics
+    pairs, share = manifest.head["wide_pairs"], training.get("validation_share", 0)
+    valid = {
+        "head.wide_pairs": _is_count(pairs, least=1),
+        "training.seed": _is_count(training.get("seed"), least=0),
+        "training.validation_share": _is_number(share) and 0 < share < 1,
+        **{
+            f"metrics.{name}": _is_count(metrics.get(name), least=1)
+            for name in ("train_texts", "validation_texts", "test_texts")
+        },
+        "metrics.precisions": _has_loss(metrics.get("precisions"), manifest.providers.get("cpu", "fp16")),
+        "metrics.wide": _has_kept_step(metrics.get("wide")),
+    }
+    return [name for name, is_valid in valid.items() if not is_valid]
+
+
+def _has_loss(precisions: object, name: str) -> bool:
+    found = precisions.get(name) if isinstance(precisions, dict) else None
+    return isinstance(found, dict) and _is_number(found.get("log_loss"))
+
+
+def _has_kept_step(wide: object) -> bool:
+    """Return whether `kept_step` finds one step, with a penalty above 0 and both losses."""
+    if not isinstance(wide, dict) or not isinstance(wide.get("steps"), list):
+        return False
+    kept, steps = wide.get("kept"), wide["steps"]
+    if not _is_number(kept) or kept == 0 or not all(isinstance(step, dict) and "number" in step for step in steps):
+        return False
+    found = [step for step in steps if step["number"] == kept]
+    names = ("number", "train_loss", "validation_loss")
+    return len(found) == 1 and all(_is_number(found[0].get(name)) for name in names)
+
+
+def _is_count(value: object, least: int) -> bool:
+    return type(value) is int and value >= least
+
+
+def _is_number(value: Any) -> bool:
+    """Return whether a value read from JSON is a number from 0 to `_LARGEST`; true is none."""
+    return type(value) in (int, float) and 0 <= value <= _LARGEST
 
 
 def check_layers(name: str, layers: int, settings: Settings) -> None:

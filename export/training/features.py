@@ -1,4 +1,4 @@
-"""What the encoder makes of every text: computed once, kept on disk, gone on with after an interruption.
+"""Features, the encoder's vectors of every text: computed once, kept on disk, resumed after an interruption.
 
 It is computed by the graph that a classifier is exported as, on onnxruntime, a text a run: that is the fastest exact
 way known (docs/PERFORMANCE.md), and the head is trained on what it will read.
@@ -45,7 +45,7 @@ class Features:
     seconds: float
 
     def pooled(self, pooling: str) -> np.ndarray:
-        """What a head with this pooling reads, (texts, vectors of it * hidden)."""
+        """Return the input of a head with this pooling, float32 (texts, vectors of it * hidden)."""
         layers = max(vector.layer for vector in self.places)
         found = [self.vectors[:, self.places[vector]] for vector in vectors(pooling, layers)]
         return np.concatenate(found, axis=1).reshape(len(self.vectors), -1)
@@ -53,7 +53,7 @@ class Features:
 
 @dataclass(frozen=True)
 class HiddenStates:
-    """What a layer gives for every token of texts.
+    """Output of a layer for every token of texts.
 
     Attributes:
         array: float16 (tokens, hidden), the texts end to end.
@@ -103,7 +103,7 @@ def extract(
 def hidden_states(
     encoder: FrozenEncoder, rows: Sequence[np.ndarray], layer: int, folder: Path, *, name: str, quiet: bool = False
 ) -> HiddenStates:
-    """What comes out of a layer, for every token; float16 is exact enough to train on, and half the size.
+    """Compute the output of a layer for every token; float16 is exact enough to train on, and half the size.
 
     Args:
         encoder: the encoder.
@@ -131,7 +131,7 @@ def hidden_states(
 
 
 def feature_engine(encoder: FrozenEncoder, threads: int, queries: Queries = NO_QUERIES) -> RowEngine:
-    """What computes features: token rows to float32 (rows, vectors, hidden)."""
+    """Return the engine that computes features: token rows to float32 (rows, vectors, hidden)."""
     graph = graph_bytes(feature_graph(encoder_weights(encoder), list(_places(encoder.layers, queries)), queries))
     return RowEngine(open_session(graph, "cpu"), threads, output="features")
 
@@ -143,7 +143,7 @@ def features_key(encoder: FrozenEncoder, rows: Sequence[np.ndarray], queries: Qu
 
 
 def _places(layers: int, queries: Queries) -> dict[Vector, slice]:
-    """Where each vector is among all that are computed; an attention pooling is as many as it has queries."""
+    """Return the place of each vector among all that are computed; an attention pooling is as many as it has queries."""
     wanted = [*every_vector(layers), *(Vector("attention", layer) for layer in sorted(queries))]
     counts = [len(queries[vector.layer]) if vector.kind == "attention" else 1 for vector in wanted]
     ends = np.cumsum(counts).tolist()

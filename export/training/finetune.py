@@ -47,7 +47,7 @@ class Tuned:
 
 
 class Inputs(Protocol):
-    """What goes into the first block that is trained."""
+    """Input of the first block that is trained."""
 
     def rows(self, texts: Sequence[int] | np.ndarray) -> list[np.ndarray]:
         """float32 (sequence, hidden) of each of some texts."""
@@ -125,7 +125,7 @@ def _train_epoch(
 
 
 class _Order:
-    """Which texts make a batch: random ones, but of similar length, so that no batch is much longer than others."""
+    """Batches of random texts of similar length, so that no batch is much longer than others."""
 
     def __init__(self, lengths: Sequence[int], settings: TuneSettings) -> None:
         self._lengths = lengths

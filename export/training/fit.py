@@ -210,7 +210,7 @@ def _wide(encoder: FrozenEncoder, texts: Divided, settings: FitSettings, say: Sa
 def _cascade(
     wide: WideTraining, stacked: Stack, whole: np.ndarray, texts: Divided, settings: FitSettings, say: Say
 ) -> CascadeChoice | None:
-    """Choose a cascade on the validation texts, which neither part has seen yet."""
+    """Choose a cascade on the held-out texts, which neither part has seen yet."""
     if settings.cascade is None:
         return None
     ids, truth = texts.validation

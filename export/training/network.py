@@ -1,4 +1,4 @@
-"""What is trained in PyTorch: the encoder's last blocks, attention poolings and the head, on texts that lie end to end."""
+"""The network that is trained in PyTorch: the encoder's last blocks, attention poolings and the head, on texts that lie end to end."""
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
@@ -151,7 +151,7 @@ class Network(nn.Module):
                     self._attention(layer).measure(x)
 
     def forward(self, rows: Sequence[np.ndarray]) -> Tensor:
-        """What goes in, (sequence, hidden) a text -> logits (texts, logits)"""
+        """Compute logits (texts, logits) of inputs, (sequence, hidden) a text."""
         found = {}
         for layer, x, lengths in self._states(rows):
             for vector in self._wanted:

@@ -33,7 +33,9 @@ class Card:
     notes: str
 
 
-def publish(bundle: Bundle, classifier: Classifier, card: Card, say: Callable[[str], None]) -> Bundle:
+def publish(
+    bundle: Bundle, classifier: Classifier, card: Card, say: Callable[[str], None], threads: int | None = None
+) -> Bundle:
     """Write a bundle and return it as read back from disk, its golden rows checked.
 
     Args:
@@ -41,9 +43,10 @@ def publish(bundle: Bundle, classifier: Classifier, card: Card, say: Callable[[s
         classifier: the classifier.
         card: parts of the model card.
         say: is given a line of the report.
+        threads: rows scored at a time; None for one on every usable core.
     """
     manifest = bundle.manifest
-    probes = None if card.probes is None else score_split(scorer_on_cpu(bundle), card.probes, quiet=True)
+    probes = None if card.probes is None else score_split(scorer_on_cpu(bundle, threads), card.probes, quiet=True)
     graphs: dict[str, bytes] = {}
     for precision, one in manifest.precisions.items():  # the kept ones, and no other files
         graphs |= {one.file: bundle.graph(precision), **bundle.external(precision)}
@@ -59,7 +62,9 @@ def publish(bundle: Bundle, classifier: Classifier, card: Card, say: Callable[[s
     )
     written = load_bundle(bundle.path)
     for precision in manifest.precisions:
-        Scorer(written, provider="cpu", precision=precision)  # checks the golden rows of the files on disk
+        Scorer(
+            written, provider="cpu", precision=precision, threads=threads
+        )  # checks the golden rows of the files on disk
     size = sum(map(len, written.files.values()))
     say(f"wrote {written.path} ({size / 1e6:.1f} MB, {', '.join(sorted(manifest.precisions))}), id {written.id[:12]}")
     return written

@@ -10,6 +10,7 @@ from export.classifier.wide import Wide, WideTraining, train_wide
 from export.data import Dataset, Split, refuse_empty
 from export.errors import ExportError
 from export.training.cascade import HeldOut
+from export.training.checks import kept_step
 from export.training.holdout import Divided, divide
 from export.training.settings import FitSettings
 from scorer.base.cores import usable_cores
@@ -23,7 +24,7 @@ from scorer.model.tokenizer import Tokenizer, Tokens
 _TOLERANCE = 0.01
 
 
-def recall(bundle: Bundle, wide: Wide, dataset: Dataset) -> HeldOut:
+def recall(bundle: Bundle, wide: Wide, dataset: Dataset, threads: int | None = None) -> HeldOut:
     """Return the held-out texts of a bundle that was trained with a wide part.
 
     The bundle's own wide part was trained on them at last, so one is trained without them, for these figures alone. What
@@ -33,6 +34,7 @@ def recall(bundle: Bundle, wide: Wide, dataset: Dataset) -> HeldOut:
         bundle: the bundle, its wide part in its graphs.
         wide: its wide part.
         dataset: the texts that it was trained on and tested with, in their order.
+        threads: rows that the encoder reads at a time; None for one on every usable core.
 
     Raises:
         ExportError: these are other texts.
@@ -50,7 +52,7 @@ def recall(bundle: Bundle, wide: Wide, dataset: Dataset) -> HeldOut:
     texts = divide(encoded.ids, dataset.train.labels, len(dataset.labels), settings)
     again = _trained_again(bundle, wide, texts)
     held_out, truth = texts.validation
-    deep = _encoders_logits(bundle, wide, held_out)
+    deep = _encoders_logits(bundle, wide, held_out, threads or usable_cores())
     side = again.logits(held_out)
     stacked = stack(deep, side, truth)
     read = np.minimum([len(ids) for ids in held_out], manifest.max_length)
@@ -92,25 +94,24 @@ def _trained_again(bundle: Bundle, wide: Wide, texts: Divided) -> WideTraining:
     Raises:
         ExportError: losses are not those that the bundle's manifest gives, so these are other texts.
     """
-    found = bundle.manifest.metrics["wide"]
-    (before,) = (step for step in found["steps"] if step["number"] == found["kept"])
+    before = kept_step(bundle.manifest.metrics["wide"])
     again = train_wide(
         texts.train,
         texts.validation,
         pieces=wide.keys.pieces,
         label_count=texts.label_count,
-        settings=WideSettings(wide.keys.pairs, (found["kept"],)),
+        settings=WideSettings(wide.keys.pairs, (before["number"],)),
     )
     losses = [(before[name], getattr(again.best, name)) for name in ("train_loss", "validation_loss")]
     _compare_losses(bundle, "the wide part on training and held-out texts", losses)
     return again
 
 
-def _encoders_logits(bundle: Bundle, wide: Wide, held_out: Sequence[np.ndarray]) -> np.ndarray:
+def _encoders_logits(bundle: Bundle, wide: Wide, held_out: Sequence[np.ndarray], threads: int) -> np.ndarray:
     """Return the logits of the encoder and its head, float32 (texts, logits): those of a graph less the wide part's."""
     precision = bundle.manifest.providers.get("cpu", "fp16")
     session = open_session(bundle.graph(precision), "cpu", external=bundle.external(precision))
-    return RowEngine(session, usable_cores()).logits(held_out) - wide.logits(held_out)
+    return RowEngine(session, threads).logits(held_out) - wide.logits(held_out)
 
 
 def check_test_loss(bundle: Bundle, precision: str, loss: float) -> None:

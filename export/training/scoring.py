@@ -31,9 +31,15 @@ def torch_logits(run: Run, fitted: Fit) -> np.ndarray:
     return classifier.logits(features.pooled(classifier.pooling), rows)
 
 
-def scorer_on_cpu(bundle: Bundle) -> Scorer:
-    """Return a scorer of every text through the encoder, with the precision that CPU takes, or fp16 if it takes none."""
-    return Scorer(bundle, provider="cpu", precision=bundle.manifest.providers.get("cpu", "fp16"), cascade=False)
+def scorer_on_cpu(bundle: Bundle, threads: int | None = None) -> Scorer:
+    """Return a scorer of every text through the encoder, with the precision that CPU takes, or fp16 if it takes none.
+
+    Args:
+        bundle: the bundle.
+        threads: rows scored at a time; None for one on every usable core.
+    """
+    precision = bundle.manifest.providers.get("cpu", "fp16")
+    return Scorer(bundle, provider="cpu", precision=precision, threads=threads, cascade=False)
 
 
 def score_test(run: Run, bundle: Bundle, expected: np.ndarray) -> tuple[Bundle, Scored]:
@@ -107,13 +113,16 @@ def figures_of(run: Run, fitted: Fit, bundle: Bundle, logits: np.ndarray, scored
     }
 
 
-def figures_as_scored(bundle: Bundle, scored: Scored, say: Callable[[str], None], *, quiet: bool) -> dict[str, Any]:
+def figures_as_scored(
+    bundle: Bundle, scored: Scored, say: Callable[[str], None], *, threads: int | None = None, quiet: bool
+) -> dict[str, Any]:
     """Return those figures about the test texts that are with the bundle's cascade, if it has one.
 
     Args:
         bundle: the bundle in memory; its manifest has the figures of the texts that the cascade was chosen on.
         scored: the test texts, scored by it.
         say: is given each line of the report.
+        threads: rows scored at a time; None for one on every usable core.
         quiet: show no progress.
     """
     ids = scored.split.ids
@@ -129,7 +138,7 @@ def figures_as_scored(bundle: Bundle, scored: Scored, say: Callable[[str], None]
         f"cascade: test accuracy {stages.chosen.accuracy:.2%} with it, {stages.without.accuracy:.2%} without; it saves "
         f"{stages.chosen.tokens:.0%} of the encoder's tokens"
     )
-    figures = cascade_figures(scorer_on_cpu(bundle), scored, quiet=quiet)
+    figures = cascade_figures(scorer_on_cpu(bundle, threads), scored, quiet=quiet)
     return {**found, "cascade": {**bundle.manifest.metrics["cascade"], **figures}}
 
 

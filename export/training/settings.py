@@ -141,6 +141,7 @@ class AddSettings:
         cascade: settings of the choice.
         probes: texts of one's own that the model card has figures about, or None.
         notes: Markdown for the model card.
+        threads: rows scored at a time; None for one on every usable core.
         quiet: show no progress.
     """
 
@@ -148,6 +149,7 @@ class AddSettings:
     cascade: CascadeSettings = CascadeSettings()
     probes: "Split | None" = None
     notes: str = ""
+    threads: int | None = None
     quiet: bool = False
 
 

@@ -81,10 +81,7 @@ def load_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
     """
     folder = Path(path) if path is not None else default_bundle()
     if not _is_folder(folder):
-        raise BundleError(
-            f"there is no bundle at {folder}. Give --model a folder written by `score-model train`, "
-            "or leave it out for the model that comes with the package."
-        )
+        raise BundleError(f"there is no bundle at {folder}. Name a folder written by `score-model train`.")
     sums = _read(folder, SUMS)
     files: dict[str, bytes] = {}
     for name, expected in parse_sums(sums, folder).items():

@@ -12,8 +12,9 @@ from factories import MAX_LENGTH, Result, list_again, make_bundle, reviews
 from export.bundle.apart import with_wide_apart
 from export.bundle.bundle import load_classifier
 from export.classifier.settings import CascadeSettings, WideSettings
+from export.classifier.wide import Wide
 from export.cli.score_model import command
-from export.data import Dataset
+from export.data import Dataset, Split
 from export.encoder.load import load_encoder
 from export.encoder.weights import encoder_weights
 from export.errors import DatasetError, ExportError
@@ -26,6 +27,8 @@ from export.training.add_cascade import add_cascade
 from export.training.settings import AddSettings
 from scorer.cli.program import run_command
 from scorer.engine.cascade import Cascade
+from scorer.engine.row_engine import RowEngine
+from scorer.engine.wide import Keys
 from scorer.model.bundle import HEAD, MANIFEST, load_bundle
 from scorer.model.scorer import Scorer
 
@@ -179,12 +182,49 @@ def test_a_bundle_without_its_head_is_refused(old, tmp_path):
 
 
 def test_a_manifest_that_does_not_say_how_it_was_trained_is_refused(old, tmp_path):
-    shutil.copytree(old.path, tmp_path / "old")
-    manifest = replace(old.manifest, training={"seed": 0})
-    (tmp_path / "old" / MANIFEST).write_bytes(manifest.to_json())
-    list_again(tmp_path / "old")
-    with pytest.raises(ExportError, match=r"manifest.json lacks training\.validation_share, by which"):
-        add_cascade(load_bundle(tmp_path / "old"), DATASET, AddSettings(tmp_path / "b"), ignored)
+    odd = changed(old, tmp_path / "odd", training={"seed": 0}, metrics={**old.manifest.metrics, "wide": {}})
+    with pytest.raises(
+        ExportError, match=r"manifest.json lacks a valid training\.validation_share, metrics\.wide, by which"
+    ):
+        add_cascade(odd, DATASET, AddSettings(tmp_path / "b"), ignored)
+
+
+def changed(bundle, folder, **fields):
+    """A copy of a bundle whose manifest holds something else, as only its maker could write it."""
+    shutil.copytree(bundle.path, folder)
+    (folder / MANIFEST).write_bytes(replace(bundle.manifest, **fields).to_json())
+    list_again(folder)
+    return load_bundle(folder)
+
+
+@pytest.mark.parametrize("pairs", [10**9, 0, -1, True, "many", 512.0, None])
+def test_a_number_of_pairs_that_does_not_fit_the_weights_is_refused(old, tmp_path, pairs):
+    odd = changed(old, tmp_path / "odd", head={**old.manifest.head, "wide_pairs": pairs})
+    with pytest.raises(ExportError, match=rf"odd: model\.fp\d\d\.onnx has wide weights .* do not fit '{pairs}' pairs"):
+        load_classifier(odd)
+
+
+def test_more_pairs_than_leave_weights_for_the_vocabulary_are_refused(old, tmp_path):
+    odd = changed(old, tmp_path / "odd", head={**old.manifest.head, "wide_pairs": 530})
+    with pytest.raises(
+        ExportError, match=r"odd has wide weights for \d+ pieces, and the tokenizer's highest id is \d+"
+    ):
+        load_classifier(odd)
+
+
+def test_a_bundle_with_a_cascade_has_the_pairs_that_its_scorer_checks(new, tmp_path):
+    odd = changed(new, tmp_path / "odd", head={**new.manifest.head, "wide_pairs": 10**9})
+    assert load_classifier(odd).wide.keys.pairs == 512
+
+
+def test_a_graph_without_the_weights_that_the_manifest_speaks_of_is_refused(bundle, tmp_path):
+    odd = changed(bundle, tmp_path / "odd", head={**bundle.manifest.head, "wide_pairs": 512})
+    with pytest.raises(ExportError, match=r"odd: the wide part cannot be read from .* it has no tensor 'wide\.weight'"):
+        load_classifier(odd)
+    cascade = Cascade(1.0, (0.0,), (-1.0, 1.0))
+    wide = Wide(Keys(10, 5), np.zeros((15, 1), np.float16))
+    with pytest.raises(ExportError, match="does not add a wide part"):
+        with_wide_apart(bundle, wide, cascade, tmp_path / "b")
 
 
 LONGER = replace(DATASET.test, texts=[f"{text} and so on and on and it was so very so" for text in DATASET.test.texts])
@@ -210,11 +250,44 @@ def test_other_texts_than_those_of_the_training_are_refused(old, tmp_path, other
 
 
 def test_where_nothing_can_be_chosen_no_bundle_is_written(old, tmp_path):
-    lines = []
-    with pytest.raises(ExportError, match="No bundle was written"):
-        add_cascade(old, DATASET, AddSettings(tmp_path / "b", quiet=True), lines.append)
-    assert lines == ["no cascade: 40 held-out texts are too few: 2,000 are needed; every text goes through the encoder"]
+    lines, strict = [], replace(LENIENT, most=0.001)
+    with pytest.raises(ExportError, match=r"old: .* --cascade-most 0\.001 .*\. No bundle was written\.$"):
+        add_cascade(old, DATASET, AddSettings(tmp_path / "b", strict, quiet=True), lines.append)
+    assert lines == []
     assert not (tmp_path / "b").exists()
+
+
+def test_too_few_held_out_texts_are_refused_before_any_text_is_read(old, tmp_path):
+    nothing = replace(DATASET, train=reviews(2, 2, 1), test=reviews(2, 2, 2))
+    with pytest.raises(
+        ExportError, match=r"old: 40 held-out texts are too few: 2,000 are needed\. No bundle was written\."
+    ):
+        add_cascade(old, nothing, AddSettings(tmp_path / "b", quiet=True), ignored)
+
+
+STEP = {"number": 0.001, "train_loss": 0.1, "validation_loss": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("head", "wide_pairs", "512"),
+        ("head", "wide_pairs", 0),
+        *(("training", "seed", odd) for odd in ("x", -1, 1.5, True, None)),
+        *(("training", "validation_share", odd) for odd in ("0.1", 0, 1, -0.5, True, None)),
+        *(("metrics", name, odd) for name in ("train_texts", "validation_texts", "test_texts") for odd in ("40", 0, 4.5)),
+        *(("metrics", "precisions", odd) for odd in (None, [], {}, {"int8": None}, {"int8": {}}, {"int8": {"log_loss": "0.2"}}, {"int8": {"log_loss": -1}})),
+        *(("metrics", "wide", odd) for odd in (None, [], {}, {"kept": 0.001}, {"kept": 0.001, "steps": None}, {"kept": 0.001, "steps": [None]}, {"kept": 0.001, "steps": [{}]})),
+        *(("metrics", "wide", {"kept": odd, "steps": [STEP]}) for odd in (0.002, "0.001", None)),
+        *(("metrics", "wide", {"kept": odd, "steps": [{**STEP, "number": odd}]}) for odd in (0, -1, True, 10**400)),
+        *(("metrics", "wide", {"kept": 0.001, "steps": [{**STEP, name: "0.1"}]}) for name in ("train_loss", "validation_loss")),
+        ("metrics", "wide", {"kept": 0.001, "steps": [STEP, STEP]}),
+    ],
+)  # fmt: skip
+def test_a_manifest_with_an_invalid_value_about_its_training_is_refused(old, tmp_path, part, name, value):
+    odd = changed(old, tmp_path / "odd", **{part: {**getattr(old.manifest, part), name: value}})
+    with pytest.raises(ExportError, match=rf"odd/manifest\.json lacks a valid {part}\.{name}, by which"):
+        add_cascade(odd, DATASET, AddSettings(tmp_path / "b", LENIENT), ignored)
 
 
 def test_a_bundle_that_is_not_written_yet_is_a_bundle(old, tmp_path):
@@ -286,6 +359,30 @@ def test_the_command_gives_the_cascade_that_training_gives(score_model, files, d
         "parity", tmp_path / "added", "--encoder", encoder, "--data", files / "test.csv", "--rows", "40"
     )
     assert parity.code == 0, parity.err
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_as_many_rows_are_scored_at_a_time_as_threads_say(old, tmp_path, monkeypatch, threads):
+    found, begin = [], RowEngine.__init__
+
+    def recorded(self, session, threads, *more, **named):
+        found.append(threads)
+        begin(self, session, threads, *more, **named)
+
+    monkeypatch.setattr(RowEngine, "__init__", recorded)
+    probes = Split(["a good plot"], np.array([1]), groups=("plain",))
+    add_cascade(old, DATASET, AddSettings(tmp_path / "b", LENIENT, probes, threads=threads, quiet=True), ignored)
+    assert len(found) >= 5
+    assert set(found) == {threads}
+
+
+def test_the_command_hands_its_threads_on(score_model, old, data, tmp_path, monkeypatch):
+    found = []
+    monkeypatch.setattr("export.training.add_cascade.add_cascade", lambda *given: found.append(given[2].threads))
+    monkeypatch.setattr(CascadeSettings, "too_few", lambda self, texts: None)
+    for more, threads in ((("--threads", "1"), 1), ((), None)):
+        done = score_model("cascade", old.path, "-o", tmp_path / "b", *more, *data)
+        assert (done.code, found.pop()) == (0, threads), done.err
 
 
 def test_the_command_refuses_places_before_anything_is_read(score_model, old, files, data, tmp_path):

@@ -151,6 +151,46 @@ def test_a_wide_part_whose_surest_texts_are_wrong_gives_no_cascade():
     assert found == "no limit is sure enough: the first one costs more than 0.05 points of accuracy"
 
 
+def test_a_first_limit_that_adds_too_much_calibration_error_is_named_as_the_reason():
+    """The wide part is right about its surest texts, and less sure of them than that, for it is often wrong elsewhere."""
+    random = np.random.default_rng(0)
+    texts = held_out(wrong=[text for text in range(5 * STEP, TEXTS) if random.random() < 0.4])
+    found = choose_cascade(texts, CascadeSettings(loss=100.0, ece=0.001))
+    assert found == "no limit is sure enough: the first one adds more than 0.1% of calibration error"
+
+
+def test_a_first_limit_that_decides_more_than_cascade_most_is_named_as_the_reason():
+    found = choose_cascade(held_out(), replace(PATIENT, most=0.004))
+    assert found == "no limit is narrow enough: the first one decides 1.0% of the held-out texts, more than --cascade-most 0.004 allows"  # fmt: skip
+
+
+@pytest.fixture
+def without_bias(monkeypatch):
+    """Sums that are calibrated already: a bias would break ties between labels."""
+    monkeypatch.setattr("export.training.cascade.calibrated", lambda texts: Cascade(1.0, (0.0,), (-np.inf, np.inf)))
+
+
+@pytest.mark.parametrize("sureness", [1.0, 0.0])
+def test_texts_that_are_equally_sure_give_no_limit_to_try(without_bias, sureness):
+    texts = held_out()
+    tied = replace(texts, sums=np.sign(texts.sums) * sureness)
+    found = choose_cascade(tied, replace(PATIENT, loss=100.0))
+    assert found == "there is no limit to try: the wide part alone is hardly surer of one text than of another"
+
+
+def test_a_step_that_decides_nothing_is_no_cascade(without_bias):
+    """The surest 5% are equally sure, so the first limit that decides any decides them all, some wrongly."""
+    texts = held_out(wrong=some(3, 4))
+    surest = np.arange(TEXTS)[:, np.newaxis] < 5 * STEP + 1
+    tied = replace(texts, sums=np.where(surest, np.sign(texts.sums) * 12, texts.sums))
+    found = choose_cascade(tied, PATIENT)
+    assert found == "no limit is sure enough: the first one costs more than 0.05 points of accuracy"
+    found = choose_cascade(tied, replace(PATIENT, loss=1.0, most=0.04))
+    assert found == (
+        "no limit is narrow enough: the first one decides 6.0% of the held-out texts, more than --cascade-most 0.04 allows"
+    )
+
+
 def test_the_log_says_what_was_chosen_or_why_nothing_was():
     lines = []
     assert told("1 held-out texts are too few: 2,000 are needed", lines.append) is None

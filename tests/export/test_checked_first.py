@@ -108,7 +108,10 @@ def test_evaluate_and_parity_say_it_at_once_too(run, bundle):
             ("evaluate", bundle.path, "--data", "data.csv", "--label-column", "lable"),
             "data.csv has no column 'lable'; did",
         ),
-        (("evaluate", "b", "--data", "data.csv"), "there is no bundle at b."),
+        (
+            ("evaluate", "b", "--data", "data.csv"),
+            "there is no bundle at b. Name a folder written by `score-model train`.\n",
+        ),
         (("evaluate", bundle.path, "--data", "data.csv", "--errors", "data.csv"), "--errors data.csv is an input too;"),
         (("parity", bundle.path, "--data", "data.csv", "--encoder", "electra"), "the encoder 'electra' is of the kind"),
         (
@@ -125,7 +128,7 @@ def test_cascade_says_what_it_cannot_do_before_its_libraries_are_imported(run, b
     for arguments, code, message in (
         ((bundle.path, "-o", "c", *DATA), 1, f"{bundle.path} has no wide part, which a cascade needs."),
         ((staged_bundle.path, "-o", "c", *DATA), 1, f"{staged_bundle.path} has a cascade already."),
-        (("none", "-o", "c", *DATA), 5, "there is no bundle at none."),
+        (("none", "-o", "c", *DATA), 5, "there is no bundle at none. Name a folder written by `score-model train`.\n"),
         ((bundle.path, "-o", bundle.path, *DATA), 2, f"--output {bundle.path} is the bundle {bundle.path} or in it"),
         ((bundle.path, "-o", "c", "--notes", "latin.txt", *DATA), 2, "--notes latin.txt is not UTF-8: "),
         ((bundle.path, "-o", "bert", *DATA), 1, "bert is there already and is no bundle"),

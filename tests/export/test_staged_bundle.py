@@ -169,7 +169,7 @@ def test_the_card_has_figures_with_the_cascade_and_without(staged_bundle):
     for line in (staged_bundle.path / "README.md").read_text().splitlines():
         cells = line.strip("| ").split(" | ")
         rows.setdefault(cells[0], cells[1:])
-    for name, part in (("test texts", "points"), ("test texts, cut to 30 words", "short"), ("validation texts, by which it was chosen", "held_out")):  # fmt: skip
+    for name, part in (("test texts", "points"), ("test texts, cut to 30 words", "short"), ("held-out texts, on which it was chosen", "held_out")):  # fmt: skip
         found, (low, high) = own[part], own[part]["loss"]["interval"]
         assert rows[name] == [
             f"{found['texts']}", f"{found['chosen']['rows']:.1%}", f"{found['chosen']['tokens']:.1%}",
