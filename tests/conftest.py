@@ -7,12 +7,12 @@ from pathlib import Path
 import hypothesis
 import pytest
 import torch
-from factories import MAX_LENGTH, WINDOW, Result, make_bundle, tiny_model, tiny_tokenizer, with_cascade
+from factories import MAX_LENGTH, WINDOW, Result, in_process, make_bundle, tiny_model, tiny_tokenizer, with_cascade
 
+from export.cli.score_model import command as score_model_command
 from export.encoder.load import FrozenEncoder, load_encoder
 from scorer.base.messages import write_json
 from scorer.base.signals import Interrupted
-from scorer.cli.program import run_command
 from scorer.cli.score import command
 from scorer.engine.row_engine import RowEngine
 from scorer.model.bundle import Bundle
@@ -91,16 +91,13 @@ def score(bundle: Bundle, capfd: pytest.CaptureFixture[str], monkeypatch: pytest
     """Run `score` with the tiny bundle on CPU unless told otherwise."""
     monkeypatch.setenv("SCORE_MODEL", str(bundle.path))
     monkeypatch.setenv("SCORE_PROVIDER", "cpu")
+    return in_process(command, "score", "nothing was published.", capfd)
 
-    def run(*arguments: str | Path) -> Result:
-        capfd.readouterr()
-        code = run_command(
-            command, [str(argument) for argument in arguments], name="score", interrupted="nothing was published."
-        )
-        out, err = capfd.readouterr()
-        return Result(code, out, err)
 
-    return run
+@pytest.fixture
+def score_model(capfd: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+    """Run `score-model`."""
+    return in_process(score_model_command, "score-model", "stopped.", capfd)
 
 
 @pytest.fixture

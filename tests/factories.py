@@ -5,12 +5,14 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
+import pytest
 import tokenizers
 import torch
 import transformers
@@ -23,6 +25,7 @@ from export.encoder.load import FrozenEncoder
 from export.training.cascade import with_margin
 from export.training.settings import PRECISIONS, FitSettings, Settings
 from export.training.train import train
+from scorer.cli.program import run_command
 from scorer.engine.cascade import Cascade
 from scorer.model.bundle import MANIFEST, SUMS, Bundle, format_sums, load_bundle, parse_sums
 from scorer.model.reference import SCORE_EDGES, Histogram
@@ -233,6 +236,19 @@ def list_again(folder: Path, *more: str) -> None:
     """Make a bundle's SHA256SUMS right for what is there, and for ``more``: hashes do not help against its maker."""
     names = [*parse_sums((folder / SUMS).read_bytes(), folder), *more]
     (folder / SUMS).write_bytes(format_sums({name: (folder / name).read_bytes() for name in names}))
+
+
+def in_process(
+    command: click.Command, name: str, interrupted: str, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., Result]:
+    """A command in this process: called with its arguments, it gives what a user sees."""
+
+    def run(*arguments: str | Path) -> Result:
+        capfd.readouterr()
+        code = run_command(command, [str(argument) for argument in arguments], name=name, interrupted=interrupted)
+        return Result(code, *capfd.readouterr())
+
+    return run
 
 
 def start(bundle, *arguments, environment=None):

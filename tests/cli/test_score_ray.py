@@ -5,12 +5,11 @@ import json
 import signal
 
 import pytest
-from factories import Result, reviews, with_second_histogram
+from factories import in_process, reviews, with_second_histogram
 
 from scorer.base.errors import ScorerError
 from scorer.base.extras import install_advice
 from scorer.base.signals import Interrupted
-from scorer.cli.program import run_command
 from scorer.cli.score_ray import command
 from scorer.cluster import score_parts as distributed
 from scorer.cluster.part_scorer import PartScorer
@@ -49,13 +48,7 @@ def without_a_cluster(monkeypatch):
 def score_ray(bundle, capfd, monkeypatch):
     monkeypatch.setenv("SCORE_MODEL", str(bundle.path))
     monkeypatch.setenv("SCORE_PROVIDER", "cpu")
-
-    def run(*arguments):
-        capfd.readouterr()
-        code = run_command(command, list(map(str, arguments)), name="score-ray", interrupted="finished parts are kept.")
-        return Result(code, *capfd.readouterr())
-
-    return run
+    return in_process(command, "score-ray", "finished parts are kept.", capfd)
 
 
 def test_success_is_the_last_file_and_says_what_there_is(score_ray, without_a_cluster, lake, tmp_path, bundle):

@@ -7,13 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from factories import MAX_LENGTH, Result, list_again, make_bundle, reviews
+from factories import MAX_LENGTH, list_again, make_bundle, reviews
 
 from export.bundle.apart import with_wide_apart
 from export.bundle.bundle import load_classifier
 from export.classifier.settings import CascadeSettings, WideSettings
 from export.classifier.wide import Wide
-from export.cli.score_model import command
 from export.data import Dataset, Split
 from export.encoder.load import load_encoder
 from export.encoder.weights import encoder_weights
@@ -25,7 +24,6 @@ from export.graph.int8 import to_int8
 from export.graph.split import without_wide
 from export.training.add_cascade import add_cascade
 from export.training.settings import AddSettings
-from scorer.cli.program import run_command
 from scorer.engine.cascade import Cascade
 from scorer.engine.row_engine import RowEngine
 from scorer.engine.wide import Keys
@@ -298,18 +296,6 @@ def test_a_bundle_that_is_not_written_yet_is_a_bundle(old, tmp_path):
 
 
 # The command
-
-
-@pytest.fixture
-def score_model(capfd):
-    def run(*arguments):
-        capfd.readouterr()
-        code = run_command(
-            command, [str(argument) for argument in arguments], name="score-model", interrupted="stopped."
-        )
-        return Result(code, *capfd.readouterr())
-
-    return run
 
 
 @pytest.fixture(scope="module")

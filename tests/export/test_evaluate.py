@@ -8,11 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from factories import Result, reviews
+from factories import reviews
 from sklearn.metrics import log_loss
 
 from export.classifier.stacking import stack
-from export.cli.score_model import command
 from export.data import Split
 from export.errors import ExportError
 from export.evaluation import baseline
@@ -23,7 +22,6 @@ from export.evaluation.metrics import calibration_error, metrics, reliability
 from export.evaluation.outputs import is_evaluation, picture_names
 from export.training.holdout import split_rows
 from export.training.settings import FitSettings
-from scorer.cli.program import run_command
 from scorer.model.decision import probabilities
 from scorer.model.scorer import Scorer
 
@@ -212,16 +210,6 @@ def test_a_few_texts_that_are_all_right_do_not_make_it_sure_beyond_measure():
 
 
 # The command
-
-
-@pytest.fixture
-def score_model(capfd):
-    def run(*arguments):
-        capfd.readouterr()
-        code = run_command(command, [str(one) for one in arguments], name="score-model", interrupted="stopped.")
-        return Result(code, *capfd.readouterr())
-
-    return run
 
 
 @pytest.fixture

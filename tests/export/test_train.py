@@ -21,12 +21,11 @@ import pytest
 import torch
 import transformers
 import zstandard
-from factories import MAX_LENGTH, Result, make_bundle, reviews, tiny_model, tiny_tokenizer
+from factories import MAX_LENGTH, make_bundle, reviews, tiny_model, tiny_tokenizer
 
 from export.bundle.place import check_free
 from export.classifier.head import predict, train_head
 from export.classifier.settings import HeadSettings
-from export.cli.score_model import command
 from export.data import Dataset, Row, load_files, load_hub, make_dataset, read_rows, read_texts, sort_labels
 from export.data_source import Columns, LabelNames
 from export.encoder.load import load_encoder, save
@@ -41,22 +40,9 @@ from export.training.features import extract
 from export.training.settings import FitSettings, Settings
 from export.training.train import train
 from scorer.base.errors import InputError, UsageError
-from scorer.cli.program import run_command
 from scorer.engine.row_engine import RowEngine
 from scorer.model.scorer import Scorer
 from scorer.rows.input_options import InputOptions
-
-
-@pytest.fixture
-def score_model(capfd):
-    def run(*arguments):
-        capfd.readouterr()
-        code = run_command(
-            command, [str(argument) for argument in arguments], name="score-model", interrupted="stopped."
-        )
-        return Result(code, *capfd.readouterr())
-
-    return run
 
 
 @pytest.fixture

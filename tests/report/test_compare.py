@@ -13,18 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_run_page import Page
 
-from export.cli.score_model import command
-from scorer.cli.program import run_command
 from scorer.report.compare import MOVE_EDGES, compare
 
 
 @pytest.fixture
-def run(capfd):
+def run(score_model):
     def compared(*arguments):
-        capfd.readouterr()
-        code = run_command(command, ["compare", *map(str, arguments)], name="score-model", interrupted="")
-        out, err = capfd.readouterr()
-        return code, out, err
+        found = score_model("compare", *arguments)
+        return found.code, found.out, found.err
 
     return compared
 
