@@ -75,15 +75,16 @@ def _encoded(bundle: Bundle, dataset: Dataset) -> Tokens:
             f"it was trained on {expected[0]:,} texts, of which {known['validation_texts']:,} were held out, and tested on "
             f"{expected[1]:,}, and these are {found[0]:,} and {found[1]:,}",
         )
-    test = _tokens(bundle, dataset.test)
+    tokenizer = Tokenizer(bundle.files[TOKENIZER], manifest.tokens_kept)
+    test = _tokens(tokenizer, dataset.test)
     lengths = np.histogram([len(ids) for ids in test.ids], TOKEN_EDGES)[0].tolist()
     if manifest.reference is not None and manifest.reference.tokens.counts != lengths:
         raise _other_texts(bundle, "the lengths of the test texts differ")
-    return _tokens(bundle, dataset.train)
+    return _tokens(tokenizer, dataset.train)
 
 
-def _tokens(bundle: Bundle, split: Split) -> Tokens:
-    tokens = Tokenizer(bundle.files[TOKENIZER], bundle.manifest.tokens_kept).encode(split.texts)
+def _tokens(tokenizer: Tokenizer, split: Split) -> Tokens:
+    tokens = tokenizer.encode(split.texts)
     refuse_empty(split, tokens.empty)
     return tokens
 

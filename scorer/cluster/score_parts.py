@@ -71,10 +71,7 @@ def run(options: ScoreOptions, cluster: Cluster) -> ExitCode:
         _check_all_there(parts, results)
         total = sum((result.counts for result in results.values()), Counts())
         Limits(options.most_rejects, options.max_reject_ratio).check(total)
-        reference = bundle.manifest.reference
-        if reference is not None and options.no_cascade:
-            reference = reference.without_cascade()
-        drift = drift_of(reference, total)
+        drift = drift_of(bundle.manifest.reference_of(cascade=not options.no_cascade), total)
         beyond = passed(drift or {}, options.max_drift)
         forget_others(folder, parts, options.work_dir)
         cascade = None if bundle.manifest.cascade is None else not options.no_cascade

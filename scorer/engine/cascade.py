@@ -104,9 +104,9 @@ class Stages:
 
     def submit(self, rows: Sequence[np.ndarray]) -> Pending[Staged]:
         """Begin with token ids, as `scorer.engine.protocols.Engine.submit`; rows are decided before this returns."""
-        early = self.wide_alone(rows, self._cascade) if self._cascade is not None else None
-        if early is None or not early.early.any():
+        if self._cascade is None:
             return self._whole(rows).map(lambda logits: Staged(logits, np.zeros(len(rows), dtype=bool)))
+        early = self.wide_alone(rows, self._cascade)
         decided = early.early
         if decided.all():
             return Pending(lambda: early)

@@ -176,6 +176,10 @@ class Manifest:
         """Those of `FEATURES` that a scorer must know to score with this bundle."""
         return () if self.cascade is None else ("cascade",)
 
+    def reference_of(self, *, cascade: bool) -> Reference | None:
+        """Return what the test data looks like scored with the cascade, if there is one, or without."""
+        return self.reference if cascade or self.reference is None else self.reference.without_cascade()
+
     @property
     def logit_count(self) -> int:
         """One logit for two labels, C for C labels."""

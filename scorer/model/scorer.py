@@ -206,8 +206,7 @@ class Scorer:
     @property
     def reference(self) -> Reference | None:
         """What the bundle's test data looks like, scored as this scorer does; None where nobody knows."""
-        found = self.manifest.reference
-        return found.without_cascade() if found is not None and self.cascade is None else found
+        return self.manifest.reference_of(cascade=self.cascade is not None)
 
     def submit(self, tokens: Tokens) -> Pending[StagedScores]:
         """Begin to score token ids; meanwhile the next ones can be read and tokenized. First come, first served.
