@@ -50,7 +50,9 @@ class Injected(Scorer):
     def __init__(self, *arguments, **options):
         time.sleep(self.load_seconds)
         self.bundle_id = self.bundle_path = "injected"
-        self.manifest = SimpleNamespace(name="injected", temperature=1.0, reference=None)
+        self.manifest = SimpleNamespace(
+            name="injected", temperature=1.0, reference=None, reference_of=lambda cascade: None
+        )
         self.decision = Decision()
         self.labels = ("negative", "positive")
         self.phases = Phases()
