@@ -1,43 +1,83 @@
-"""The README says what is there, and what it says works."""
+"""README and docs: what they link to, list and mention exists; test_snippets.py runs their commands."""
 
 import csv
 import json
 import re
-import shlex
 
 import click
 import pytest
 from factories import ROOT
 
 from export.cli.score_model import command as score_model
+from scorer.base.errors import ExitCode
 from scorer.cli.score import command as score
 from scorer.cli.score_ray import command as score_ray
 from scorer.rows.record import Reason
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = sorted((*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/*/*.md")))
+COMMANDS: dict[str, click.Command] = {"score": score, "score-ray": score_ray, **score_model.commands}
+
+# Options of other programs that the docs mention.
+FOREIGN = {
+    "--array", "--mail-type", "--break-system-packages", "--collect-only", "--no-deps", "--rm", "--dry-run", "--seconds", "--rows", "--rounds",
+}  # fmt: skip
 
 
-def commands():
-    """Every `score`, `score-model` and `score-ray` line of the README's code blocks."""
-    text = README.replace("\\\n", " ")
-    for line in re.findall(r"^    (?:.*\| )?(score(?:-model|-ray)? [^>#\n]*)", text, flags=re.MULTILINE):
-        yield line.strip()
+def page(name):
+    return (ROOT / name).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("line", list(commands()))
-def test_every_command_line_of_the_readme_has_options_that_exist(line):
-    words = shlex.split(line)
-    command: click.Command = {"score": score, "score-ray": score_ray, "score-model": score_model}[words[0]]
-    if isinstance(command, click.Group):
-        command = command.commands[words[1]]
-    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
-    assert {word for word in words if re.match(r"--?[a-z]", word)} <= known
+def anchors(text):
+    """Anchors of a page's headings, as GitHub makes them.
+
+    >>> anchors("# The `id`, and more\\n")
+    {'the-id-and-more'}
+    """
+    headings = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
 
 
-def test_what_the_readme_and_the_docs_link_to_is_there():
-    for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
-        for place in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
-            assert (path.parent / place).exists(), f"{path.name}: {place}"
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_files_and_headings_that_a_page_links_to_exist(path):
+    for place, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", path.read_text(encoding="utf-8")):
+        target = path.parent / place if place else path
+        assert target.exists(), f"{path.name}: {place}"
+        if anchor:
+            assert anchor in anchors(target.read_text(encoding="utf-8")), f"{path.name}: {place}#{anchor}"
+
+
+def test_the_start_page_and_the_readme_lead_to_every_page():
+    start = page("docs/README.md")
+    for path in (*ROOT.glob("docs/*.md"), ROOT / "docs" / "recipes" / "README.md"):
+        name = str(path.relative_to(ROOT / "docs"))
+        assert name == "README.md" or f"]({name})" in start, name
+    assert "](docs/README.md)" in README
+
+
+def test_the_readme_is_one_page():
+    assert len(README.splitlines()) <= 130
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_options_that_a_page_mentions_exist(path):
+    known = {
+        option
+        for command in COMMANDS.values()
+        for parameter in command.params
+        for option in (*parameter.opts, *parameter.secondary_opts)
+    }
+    mentioned = re.findall(
+        r"(?<![\w-])--[a-z][a-z-]*", " ".join(re.findall(r"`[^`\n]*`", path.read_text(encoding="utf-8")))
+    )
+    if path.name != "CHANGELOG.md":  # which has those that are gone
+        assert set(mentioned) <= known | FOREIGN
+
+
+def test_every_exit_code_is_in_the_tables():
+    for name in ("README.md", "docs/EVERY-NIGHT.md"):
+        rows = re.findall(r"^\| ([\d, ]+?)(?: \(.*\))? \| ", page(name), flags=re.MULTILINE)
+        assert {int(code) for row in rows for code in row.split(", ")} >= set(ExitCode), name
 
 
 def test_the_picture_of_a_terminal_loads_nothing_and_shows_a_run_that_is_resumed():
@@ -49,15 +89,15 @@ def test_the_picture_of_a_terminal_loads_nothing_and_shows_a_run_that_is_resumed
 
 
 def test_every_option_of_score_and_score_model_is_explained():
-    for name, command in {"score": score, "score-ray": score_ray, **score_model.commands}.items():
+    for name, command in COMMANDS.items():
         for parameter in command.params:
             if isinstance(parameter, click.Option):
                 assert parameter.help, f"{name} {parameter.opts[0]}"
 
 
-def test_every_reason_for_a_reject_is_in_the_readme():
+def test_every_reason_for_a_reject_is_explained():
     for reason in Reason.__args__:
-        assert f"`{reason}`" in README
+        assert f"`{reason}`" in page("docs/SCORING.md")
 
 
 def test_nothing_is_left_to_be_filled_in():

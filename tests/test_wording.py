@@ -36,7 +36,7 @@ INSTEAD = {
     r"\bmemory is short\b": "out of memory",
     r"\b(mend|mends|mended)\b": "fix",
     r"\b(tell|tells|told|say|says|said)\b": "print, report, warn; name, state",
-    r"\bfrom [^.,;:()]{1,40} on\b(?! (a|an|the|one|two|each|this|that|stdin|stdout|stderr|disk|every|its)\b)": "at least",
+    r"\bfrom (\S+ ){1,3}on\b(?! (a|an|the|one|two|each|this|that|stdin|stdout|stderr|disk|every|its)\b)": "at least",
 }
 
 
