@@ -1,8 +1,8 @@
-"""Draws docs/report.png: the top of a page that `score --report` wrote, on a wide screen and on a telephone.
+"""Script that draws docs/report.png: the top of a page from `score --report`, on a wide screen and on a phone.
 
     python docs/report.py run.html docs/report.png
 
-Needs playwright and Chromium. The page's rows are left out: their texts are somebody's.
+It needs playwright and Chromium. The picture does not show the rows of the page, because their texts belong to somebody.
 """
 
 import base64
@@ -20,7 +20,7 @@ _TOGETHER = """
 
 
 def picture(browser: Browser, page_file: Path, width: int, height: int, scheme: str) -> str:
-    """The top of the page as a data URI."""
+    """Return the top of the page as a data URI."""
     page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
     page.goto(page_file.resolve().as_uri())
     page.wait_for_selector("figure svg")

@@ -1,8 +1,8 @@
-"""Draws docs/terminal.svg, the picture in the README: a real run of `score`, interrupted once, in a pseudo-terminal.
+"""Script that draws docs/terminal.svg, the picture in the README: a real run of `score`, interrupted once.
 
     python docs/terminal.py REVIEWS.jsonl
 
-Some 2,500 reviews with an id make a run long enough to be interrupted.
+About 2,500 reviews with an id make a run that is long enough to interrupt.
 """
 
 import argparse
@@ -34,7 +34,7 @@ HERE = Path(__file__).parent
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("reviews", type=Path)
-    parser.add_argument("--after", type=float, default=12, help="seconds until it is interrupted")
+    parser.add_argument("--after", type=float, default=12, help="seconds before the run is interrupted")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def in_terminal(folder: Path, interrupt_after: float | None) -> str:
-    """What a terminal was sent while `score` ran."""
+    """Run `score` in a pseudo-terminal, and return everything that it sent there."""
     here, there = pty.openpty()
     fcntl.ioctl(there, termios.TIOCSWINSZ, struct.pack("HHHH", 40, COLUMNS - 4, 0, 0))
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent), "SCORE_PROVIDER": "cpu"}
@@ -75,7 +75,12 @@ def in_terminal(folder: Path, interrupt_after: float | None) -> str:
 
 
 def shown(sent: str, *, frame: bool = True) -> list[str]:
-    """The lines that stay on a terminal; of the bar its last frame, which a real one wipes, if that is wanted."""
+    """Return the lines that stay on a terminal.
+
+    Args:
+        sent: bytes that the terminal received, decoded.
+        frame: keep the last frame of the progress bar, which a real terminal wipes.
+    """
     lines = []
     for line in re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", sent).replace("\r\n", "\n").split("\n"):
         frames = [part.rstrip() for part in line.split("\r") if part.strip()]

@@ -85,7 +85,7 @@ def test_nightly(tools, tmp_path, code):
     assert (done.stderr == "") == (code == 0)
     assert done.stdout == ""
     if code == 3:
-        assert done.stderr.startswith("out.csv: published, but look")
+        assert done.stderr.startswith("out.csv: published with warnings")
 
 
 def test_nightly_goes_on_when_a_try_succeeds(tools, tmp_path):
@@ -98,7 +98,7 @@ def test_nightly_goes_on_when_a_try_succeeds(tools, tmp_path):
 def test_nightly_waits_for_an_input_that_is_not_there_yet(tools, tmp_path):
     done = run([RECIPES / "nightly.sh", "in.jsonl", "out.csv"], tools(0), tmp_path)
     assert done.returncode == 4
-    assert done.stderr.count("the input in.jsonl is not there") == 3
+    assert done.stderr.count("the input in.jsonl does not exist") == 3
     assert not (tmp_path / "calls").exists()
 
 
@@ -301,15 +301,15 @@ def test_the_airflow_task_is_tried_again_where_that_can_help(dag, tools, tmp_pat
     monkeypatch.setattr(module, "FOLDER", str(tmp_path))
     monkeypatch.setattr(os, "environ", tools(code))
     now = datetime(2026, 11, 23, 2, 30, tzinfo=UTC)
-    with pytest.raises(FileNotFoundError, match="not there yet"):
+    with pytest.raises(FileNotFoundError, match="does not exist yet"):
         tasks["score"](logical_date=now)
     (tmp_path / "2026-11-22.jsonl").touch()
     if code in DONE:
         found = tasks["score"](logical_date=now)
-        assert found == {"output": f"{tmp_path}/2026-11-22.csv", "look": code == 3}
-        assert tasks["to_look_at"](found) == (code == 3)
-        tasks["tell"](found)
-        assert "published, but look" in capsys.readouterr().out
+        assert found == {"output": f"{tmp_path}/2026-11-22.csv", "warnings": code == 3}
+        assert tasks["has_warnings"](found) == (code == 3)
+        tasks["notify"](found)
+        assert "published with warnings" in capsys.readouterr().out
     else:
         at_once = module.AirflowFailException if code in (2, 5, 130, 141) else RuntimeError
         with pytest.raises(at_once, match=f"exit code {code}"):

@@ -1,4 +1,6 @@
-"""Part files on Spark: each Python worker holds one scorer, mapInPandas gives it parts, Spark does again what dies.
+"""Spark job that scores a folder of part files.
+
+Each Python worker holds one scorer. mapInPandas gives it parts, and Spark repeats the parts of a lost executor.
 
 spark-submit docs/recipes/spark_job.py lake/day=2026-11-23 scores
 """
@@ -12,11 +14,11 @@ from pyspark.sql import SparkSession
 
 from scorer.cluster import Part, check_folder, find_parts, mark_complete, mark_incomplete, shared_part_scorer
 
-OPTIONS = {"output_format": "parquet", "threads": 1}  # those of `score`, by their long names; a core for each task
+OPTIONS = {"output_format": "parquet", "threads": 1}  # options of `score` by their long names; one core for each task
 
 
 def score_parts(batches: Iterable[pd.DataFrame], folder: str) -> Iterator[pd.DataFrame]:
-    """Parts (source, name) -> what became of each: source, output, exit_code, error."""
+    """Score parts (source, name), and yield a result for each: source, output, exit_code, error."""
     for batch in batches:
         scorer = shared_part_scorer(folder, **OPTIONS)
         results = [scorer(Part(row.source, row.name)) for row in batch.itertuples(index=False)]
@@ -31,7 +33,7 @@ def main(source: str, folder: str) -> None:
     check_folder(folder, parts, [source], OPTIONS["output_format"])
     mark_incomplete(folder)
     with SparkSession.builder.appName("score").getOrCreate() as spark:
-        # A partition for each part: what a lost executor had not finished is done again, and nothing else.
+        # One partition for each part, so that only the unfinished parts of a lost executor are repeated.
         frame = spark.createDataFrame(pd.DataFrame(parts)).repartitionByRange(len(parts), "source")
         schema = "source string, output string, exit_code int, error string"
         results = frame.mapInPandas(functools.partial(score_parts, folder=folder), schema).toPandas()
