@@ -1,7 +1,7 @@
-"""A bundle on disk: found, read once, verified, and from then on used from memory.
+"""A bundle on disk: found, read once, verified, and then used from memory.
 
-Each listed file is read into memory and hashed, and tokenizer and session are built from those very bytes. So it does
-not matter how the files are stored (hard links, symlinks of a cache), and nothing can change between check and use.
+Each listed file is read into memory and hashed, and the tokenizer and the session are built from those very bytes. So
+the files may be stored in any way (hard links, symlinks into a cache), and nothing can change between check and use.
 """
 
 import hashlib
@@ -23,10 +23,10 @@ TOKENIZER = "tokenizer.json"
 HEAD = "head.safetensors"
 WIDE_FILE = "wide.onnx"
 
-# coreutils' text or binary form; a plain name, so nothing outside the folder can be meant.
+# The text or binary form of coreutils, with a plain name, so that it cannot refer to anything outside the folder.
 _SUMS_LINE = re.compile(rb"([0-9a-f]{64}) [ *]([A-Za-z0-9_][A-Za-z0-9._-]*)\n")
 
-# No file of an encoder is larger, in bytes: a protobuf ends at 2 GiB, a tokenizer of a million words has some 60 MB.
+# Largest size of each file, in bytes: a protobuf is limited to 2 GiB, and a tokenizer of a million words has some 60 MB.
 _LARGEST = {SUMS: 1 << 16, MANIFEST: 1 << 24, TOKENIZER: 1 << 26}
 _LARGEST_OTHER = 1 << 31
 _LARGEST_SUM = 1 << 32
@@ -37,11 +37,11 @@ class Bundle:
     """A verified bundle.
 
     Attributes:
-        path: the folder it came from, for messages.
-        id: the sha256 of its SHA256SUMS, hexadecimal.
-        manifest: what it says of itself.
-        files: the bytes of every listed file, by name.
-        outside: by graph, the files that hold tensors of it which are not in the graph itself.
+        path: folder that it came from, for messages.
+        id: SHA-256 of its SHA256SUMS, hexadecimal.
+        manifest: parsed manifest.json.
+        files: bytes of every listed file, by name.
+        outside: names of the files with external tensors, by the file name of the graph.
     """
 
     path: Path
@@ -51,20 +51,20 @@ class Bundle:
     outside: Mapping[str, frozenset[str]]
 
     def graph(self, precision: str) -> bytes:
-        """The bytes of one precision's ONNX graph."""
+        """Return the bytes of a precision's ONNX graph."""
         return self.files[self.manifest.precisions[precision].file]
 
     def external(self, precision: str) -> dict[str, bytes]:
-        """The bytes of the files with its external tensors, by name."""
+        """Return the bytes of the files with external tensors of a precision's graph, by name."""
         return self.beside(self.manifest.precisions[precision].file)
 
     def beside(self, graph: str) -> dict[str, bytes]:
-        """The bytes of the files with external tensors of a graph's file, by name."""
+        """Return the bytes of the files with external tensors of a graph file, by name."""
         return {name: self.files[name] for name in self.outside[graph]}
 
 
 def default_bundle() -> Path:
-    """The bundle that came with the package: installed beside it, or the checkout's own."""
+    """Return the folder of the bundle that comes with the package, installed or in a checkout."""
     package = Path(__file__).resolve().parents[1]
     installed = package / "default"
     return installed if installed.is_dir() else package.parent / "models" / "default"
@@ -74,10 +74,10 @@ def load_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
     """Read and verify a bundle.
 
     Args:
-        path: its folder; None for the one that came with the package.
+        path: folder of the bundle; None for the one that comes with the package.
 
     Raises:
-        BundleError: there is none, a file is missing or altered, or the manifest cannot be used.
+        BundleError: the bundle or one of its files is missing, a file was altered, or the manifest cannot be used.
     """
     folder = Path(path) if path is not None else default_bundle()
     if not _is_folder(folder):
@@ -88,14 +88,12 @@ def load_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
         files[name] = _read(folder, name, _LARGEST_SUM - sum(map(len, files.values())))
         if hashlib.sha256(files[name]).hexdigest() != expected:
             raise BundleError(
-                f"{folder / name} is not the file that {SUMS} lists: it was damaged or changed. "
-                "Copy the bundle again from where it was made."
+                f"{folder / name} does not match its checksum in {SUMS}: it was damaged or changed. "
+                "Copy the bundle again from its source."
             )
     for required in (MANIFEST, TOKENIZER):
         if required not in files:
-            raise BundleError(
-                f"{folder / SUMS} does not list {required}. Copy the bundle again from where it was made."
-            )
+            raise BundleError(f"{folder / SUMS} does not list {required}. Copy the bundle again from its source.")
     manifest = parse_manifest(files[MANIFEST], folder / MANIFEST)
     return Bundle(folder, hashlib.sha256(sums).hexdigest(), manifest, files, check_graphs(folder, manifest, files))
 
@@ -103,12 +101,12 @@ def load_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
-    except (OSError, ValueError) as error:  # a name that is too long or no name, a folder above it that is closed
-        raise BundleError(f"{str(path)[:200]!r} cannot be looked at: {error.args[-1]}.") from error
+    except (OSError, ValueError) as error:  # a name that is too long or invalid, a parent folder without permission
+        raise BundleError(f"{str(path)[:200]!r} cannot be opened: {error.args[-1]}.") from error
 
 
 def check_graphs(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> dict[str, frozenset[str]]:
-    """See that every graph may be given to onnxruntime; returns the files that hold tensors of each."""
+    """Check that every graph is safe for onnxruntime, and return the files with external tensors of each."""
     sizes = {name: len(data) for name, data in files.items()}
     outside = {}
     graphs = {precision.file for precision in manifest.precisions.values()}
@@ -123,7 +121,7 @@ def check_graphs(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -
 
 
 def parse_sums(data: bytes, folder: Path) -> dict[str, str]:
-    """The strict form of coreutils' sha256sum: name -> hexadecimal digest.
+    """Parse the strict form of coreutils' sha256sum to hexadecimal digests by name.
 
     >>> parse_sums(b"0" * 64 + b"  manifest.json\\n", Path("m"))["manifest.json"][:4]
     '0000'
@@ -132,13 +130,15 @@ def parse_sums(data: bytes, folder: Path) -> dict[str, str]:
     for number, line in enumerate(data.splitlines(keepends=True), start=1):
         match = _SUMS_LINE.fullmatch(line)
         if match is None or match[2].decode() in digests:
-            raise BundleError(f"{folder / SUMS}, line {number}: not a sha256 and a plain file name, or listed twice.")
+            raise BundleError(
+                f"{folder / SUMS}, line {number}: not a SHA-256 and a plain file name, or a file that is listed twice."
+            )
         digests[match[2].decode()] = match[1].decode()
     return digests
 
 
 def format_sums(files: Mapping[str, bytes]) -> bytes:
-    """SHA256SUMS of the given files, sorted by name; `sha256sum -c SHA256SUMS` checks it too.
+    """Return the SHA256SUMS of the given files, sorted by name; `sha256sum -c SHA256SUMS` can check it.
 
     >>> format_sums({"a.onnx": b""})[:16], format_sums({"a.onnx": b""})[-8:]
     (b'e3b0c44298fc1c14', b' a.onnx\\n')
@@ -153,26 +153,26 @@ def refuse_bundle(folder: str | os.PathLike[str], option: str) -> None:
 
 
 def refuse_file_in_bundle(path: str, option: str) -> None:
-    """`refuse_bundle` for the folder of a file that is to be written, through whatever links."""
+    """Raise `UsageError` if the folder of an output file, after following links, is a bundle."""
     refuse_bundle(os.path.dirname(os.path.realpath(path)), option)
 
 
 def _read(folder: Path, name: str, left: int = _LARGEST_SUM) -> bytes:
-    """A file's bytes, ``left`` at most. What is there may be anything: a pipe that never ends, a disk."""
+    """Return a file's bytes, at most ``left``. The path may be anything, even a disk or a pipe that never ends."""
     path = folder / name
     try:
-        # Without O_NONBLOCK a pipe would be waited for.
+        # Without O_NONBLOCK, opening a pipe would wait.
         with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0)), "rb") as stream:
             status = os.fstat(stream.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise BundleError(f"{path} is no regular file: {folder} is no bundle.")
+                raise BundleError(f"{path} is not a regular file, so {folder} is not a bundle.")
             largest = min(left, _LARGEST.get(name, _LARGEST_OTHER))
             if status.st_size > largest:
-                raise BundleError(f"{path} has {status.st_size:,} bytes; at most {largest:,} are read.")
+                raise BundleError(f"{path} has {status.st_size:,} bytes; at most {largest:,} are allowed.")
             return stream.read(status.st_size)
     except MemoryError as error:
         raise out_of_memory(f"{path} cannot be read into memory") from error
     except OSError as error:
         raise BundleError(
-            f"{path} cannot be read ({error.strerror}): {folder} is no bundle, or not a whole one."
+            f"{path} cannot be read ({error.strerror}): {folder} is not a bundle, or it is incomplete."
         ) from error

@@ -12,12 +12,13 @@ _INT8_ON_CPU = "int8 arithmetic runs on cpu only"
 
 @dataclass(frozen=True)
 class Choice:
-    """Which provider and precision were taken, and why, in words for stderr.
+    """The provider and precision that a run uses.
 
     Attributes:
-        provider, precision: what is taken.
-        reason: why.
-        remark: what is not as it should be with it, or None.
+        provider: ``cpu`` or ``cuda``.
+        precision: one of the bundle's own.
+        reason: reason for the choice, in words for stderr.
+        remark: problem with the choice, in words for stderr, or None.
     """
 
     provider: str
@@ -27,13 +28,13 @@ class Choice:
 
 
 def choose(manifest: Manifest, provider: str, precision: str, gpu: Gpu = Gpu()) -> Choice:
-    """Decide provider and precision.
+    """Choose provider and precision.
 
     Args:
-        manifest: of the bundle.
+        manifest: manifest of the bundle.
         provider: ``auto``, ``cpu`` or ``cuda``.
         precision: ``auto`` or one of the bundle's own.
-        gpu: the device, where the provider is not the CPU.
+        gpu: device to use if the provider is not the CPU.
 
     Raises:
         ProviderError: the provider cannot be used here, or the bundle has no precision for it.
@@ -44,16 +45,16 @@ def choose(manifest: Manifest, provider: str, precision: str, gpu: Gpu = Gpu()) 
             f"the bundle {manifest.name} has no precision {precision!r}; it has: {', '.join(sorted(manifest.precisions))}."
         )
     if (provider, precision) == ("cuda", "int8"):
-        # onnxruntime would take the quantized products back to the CPU, one copy each way a layer.
+        # onnxruntime would compute the quantized products on the CPU, with a copy each way in every layer.
         other = manifest.providers.get("cuda")
-        advice = f"--precision {other} (or none) with cuda" if other else "a bundle with fp16"
+        advice = f"--precision {other} (or leave it out) with cuda" if other else "a bundle with fp16"
         raise ProviderError(f"{_INT8_ON_CPU}; use {advice}, or --provider cpu.")
-    reason = "as asked"
+    reason = "as requested"
     if provider == "auto":
         provider, reason = _auto_provider(manifest, precision, gpu)
     elif provider == "cuda" and (problem := runtime.provider_problem("cuda", gpu)):
         raise ProviderError(
-            f"--provider cuda cannot be used here: {problem}.\nUse --provider cpu, or auto to take what there is."
+            f"--provider cuda cannot be used here: {problem}.\nUse --provider cpu, or auto for whichever is available."
         )
     if precision == "auto":
         if provider not in manifest.providers:
@@ -66,10 +67,10 @@ def choose(manifest: Manifest, provider: str, precision: str, gpu: Gpu = Gpu()) 
 
 
 def _auto_provider(manifest: Manifest, precision: str, gpu: Gpu) -> tuple[str, str]:
-    """CUDA if the bundle has a graph for it and it starts here, else CPU; with the reason."""
+    """Return CUDA if the bundle has a graph for it and it starts here, otherwise the CPU; with the reason."""
     if precision == "int8":
         return "cpu", _INT8_ON_CPU
     if precision == "auto" and "cuda" not in manifest.providers:
         return "cpu", f"the bundle {manifest.name} has no graph for cuda"
     problem = runtime.provider_problem("cuda", gpu)
-    return ("cpu", f"cuda is not usable: {problem}") if problem else ("cuda", "a usable GPU is there")
+    return ("cpu", f"cuda is not usable: {problem}") if problem else ("cuda", "a usable GPU was found")

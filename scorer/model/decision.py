@@ -1,4 +1,4 @@
-"""From probabilities to the label that is written: the likeliest one, or as --threshold and --uncertain say."""
+"""Labels from probabilities: the most probable one, unless --threshold and --uncertain decide."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,11 +8,13 @@ import numpy as np
 from scorer.base.errors import UsageError
 
 UNCERTAIN = "uncertain"
-"""The label of texts within --uncertain."""
+"""Label of texts within the band of --uncertain."""
 
 
 def scores(probabilities: np.ndarray) -> np.ndarray:
-    """The score of each text, (texts,): of two labels the second one's probability, of more the likeliest one's.
+    """Return the score of each text, float64 (texts,).
+
+    It is the probability of the second label if there are two, otherwise that of the most probable label.
 
     Args:
         probabilities: float64 (texts, labels); NaN stays NaN.
@@ -25,25 +27,26 @@ def scores(probabilities: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Decision:
-    """How a label is chosen.
+    """The rule that chooses a label.
 
     Attributes:
-        threshold: of two labels, the positive one is given from this probability of it on; None for one half.
-        uncertain: from the first probability on, and below the second, the label is `UNCERTAIN`; None for no such band.
+        threshold: least probability at which the positive label of two is chosen; None for one half.
+        uncertain: band of probabilities of the positive label that are `UNCERTAIN`, at least the first and below the
+            second; None for no band.
     """
 
     threshold: float | None = None
     uncertain: tuple[float, float] | None = None
 
     def check(self, labels: Sequence[str]) -> None:
-        """Raise `UsageError` if it does not fit together, or not a model with these labels."""
+        """Raise `UsageError` if the rule contradicts itself, or does not fit a model with these labels."""
         if self == Decision():
             return
         if len(labels) > 2:
             raise UsageError(
-                f"--threshold and --uncertain are for two labels; the model has {len(labels)}: {', '.join(labels)}."
+                f"--threshold and --uncertain need a model with two labels; this one has {len(labels)}: {', '.join(labels)}."
             )
-        if self.threshold is not None and not 0 <= self.threshold <= 1:  # not a number, neither
+        if self.threshold is not None and not 0 <= self.threshold <= 1:  # refuses NaN as well
             raise UsageError(f"--threshold {self.threshold:g} is not between 0 and 1.")
         if self.uncertain is None:
             return
@@ -51,18 +54,18 @@ class Decision:
         threshold = 0.5 if self.threshold is None else self.threshold
         if not (0 <= low <= threshold <= high <= 1 and low < high):
             raise UsageError(
-                f"--uncertain {low:g},{high:g}: LOW, the threshold ({threshold:g}) and HIGH have to be in this order, "
-                "between 0 and 1, and LOW below HIGH."
+                f"--uncertain {low:g},{high:g}: LOW, the threshold ({threshold:g}) and HIGH must be in this order and "
+                "between 0 and 1, with LOW below HIGH."
             )
         if UNCERTAIN in labels:
             raise UsageError(f"--uncertain cannot be used: the model has a label {UNCERTAIN!r} of its own.")
 
     def labels(self, probabilities: np.ndarray, labels: Sequence[str]) -> list[str]:
-        """The label of each text; empty where its probabilities are NaN.
+        """Return the label of each text; empty if its probabilities are NaN.
 
         Args:
             probabilities: float64 (texts, labels).
-            labels: the model's.
+            labels: label names, in logit order.
 
         >>> Decision(uncertain=(0.4, 0.6)).labels(np.array([[0.7, 0.3], [0.5, 0.5]]), ["no", "yes"])
         ['no', 'uncertain']
@@ -70,7 +73,7 @@ class Decision:
         names = [*labels, UNCERTAIN, ""]
         if probabilities.shape[1] == 2:
             positive = probabilities[:, 1]
-            # Where both are equally likely it is the positive one: its logit is 0 then.
+            # If both are equally probable, the label is the positive one: its logit is 0 then.
             found = (positive >= (0.5 if self.threshold is None else self.threshold)).astype(np.int64)
             if self.uncertain is not None:
                 found[(positive >= self.uncertain[0]) & (positive < self.uncertain[1])] = len(labels)
@@ -80,10 +83,10 @@ class Decision:
         return [names[int(number)] for number in found]
 
     def doubt(self, probabilities: np.ndarray) -> np.ndarray:
-        """How far each text is from another label, float64 (texts,); NaN where its probabilities are.
+        """Return the distance of each text from another label, float64 (texts,); NaN if its probabilities are NaN.
 
-        Of two labels: from the nearest probability at which the label changes. Of more: the likeliest label's probability
-        before the second one's.
+        With two labels, it is the distance to the nearest probability at which the label changes. With more, it is the
+        difference between the two highest probabilities.
 
         Args:
             probabilities: float64 (texts, labels).
@@ -99,10 +102,10 @@ class Decision:
 
 
 def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-    """Logits of shape (rows, 1) or (rows, labels) -> float64 probabilities of shape (rows, labels).
+    """Turn logits, (rows, 1) or (rows, labels), into float64 probabilities, (rows, labels).
 
-    One logit is the second label's: sigmoid. More are each label's: softmax. Divided by a temperature first
-    (Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 9).
+    A single logit is that of the second label, and gets a sigmoid. Several are those of each label, and get a softmax.
+    They are first divided by the temperature (Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 9).
 
     >>> probabilities(np.array([[0.0]])).tolist()
     [[0.5, 0.5]]

@@ -1,9 +1,9 @@
-"""An ONNX file read just far enough to know that onnxruntime may have it.
+"""ONNX files, read just far enough to know that they are safe for onnxruntime.
 
-A graph is data from somewhere else. onnxruntime would open files that it names, relative to wherever the command runs,
-and would build whatever a few megabytes can unfold to. So its protobuf is walked first: no field that our exporter
-does not write, no operator that encoders have no use for, no file but those that the bundle lists, and no more of anything
-than a model needs.
+A graph is data from someone else. onnxruntime would open any file that it names, relative to the current folder, and
+would build whatever a few megabytes can expand to. So its protobuf is walked first. It may have only fields that our
+exporter writes, operators that encoders use, and files that the bundle lists. It may have no more of anything than a
+model needs.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 DOMAINS = ("", "ai.onnx", "com.microsoft")
-"""Operator domains that a graph may use: the standard's, by its two spellings, and onnxruntime's own."""
+"""Operator domains that a graph may use: the standard one, in its two spellings, and onnxruntime's own."""
 
-# What encoders are made of, by all ways to write them. Not among them: loops, sequences, generators of large tensors,
-# and binaries for other providers.
+# The operators of encoders, however they are written. Loops, sequences, generators of large tensors and binaries for
+# other providers are not among them.
 _OPERATORS = frozenset(
     """
     Abs Add And ArgMax Attention BiasGelu BiasSplitGelu Cast Clip Concat Constant DequantizeLinear Div
@@ -28,15 +28,15 @@ _OPERATORS = frozenset(
     Reshape RestorePadding RMSNormalization RotaryEmbedding Shape Sigmoid SimplifiedLayerNormalization
     SkipLayerNormalization SkipSimplifiedLayerNormalization Slice Softmax Split Sqrt Squeeze Sub Tanh TopK Transpose
     Unsqueeze Where Xor
-    """.split()  # noqa: SIM905 - a list would have a name a line
+    """.split()  # noqa: SIM905 - a list would have one name per line
 )
 
 _FIELDS_AT_MOST = 100_000  # an encoder of 6 blocks has some 5,000
-_DEPTH_AT_MOST = 24  # of messages in messages: a subgraph in a subgraph, and what those hold
+_DEPTH_AT_MOST = 24  # of nested messages: a subgraph in a subgraph, and the messages in those
 
 _LEAF = ""
-# Message by message (onnx.proto), what each field holds: another message, or a leaf. Left out, and so refused, are local
-# functions, training graphs and sparse tensors.
+# Contents of each field, by message (onnx.proto): another message, or a leaf. Local functions, training graphs and
+# sparse tensors are missing, and so refused.
 _SCHEMA: Mapping[str, Mapping[int, str]] = {
     "ModelProto": dict.fromkeys((1, 2, 3, 4, 5, 6), _LEAF) | {7: "GraphProto", 8: "OperatorSetIdProto", 14: "Entry"},
     "OperatorSetIdProto": dict.fromkeys((1, 2), _LEAF),
@@ -59,10 +59,10 @@ _NODE_OPERATOR, _NODE_DOMAIN = 4, 7
 _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS = (5, 10), (6, 11)
 _DIMS, _DATA_TYPE, _NAME, _RAW_DATA, _EXTERNAL, _LOCATION = 1, 2, 8, 9, 13, 14
 
-# Bytes of an element by TensorProto.DataType: those that weights are kept in.
+# Bytes of an element, by TensorProto.DataType; only types that weights are stored in.
 _ELEMENT_BYTES = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8, 16: 2}
 
-# numpy's type of them, as far as one is needed outside of onnxruntime.
+# The numpy types of those that are needed outside onnxruntime.
 _TYPES: Mapping[int, np.dtype[Any]] = {
     1: np.dtype("<f4"),
     3: np.dtype("i1"),
@@ -71,25 +71,25 @@ _TYPES: Mapping[int, np.dtype[Any]] = {
 }
 
 Message = dict[int, list["int | memoryview | Message"]]
-"""A message's fields by number: numbers, bytes, and other messages."""
+"""The fields of a message, by number: numbers, bytes and other messages."""
 
 
 class UnfitGraph(ValueError):
-    """Why a graph is not given to onnxruntime."""
+    """A reason not to give a graph to onnxruntime."""
 
 
 def check_onnx(graph: bytes, listed: Mapping[str, int]) -> frozenset[str]:
-    """Walk through a graph and everything in it.
+    """Check a graph and everything in it.
 
     Args:
-        graph: the bytes of an ONNX file.
-        listed: the files that may hold tensors outside the graph, with their length in bytes.
+        graph: bytes of an ONNX file.
+        listed: lengths in bytes of the files that may hold external tensors, by name.
 
     Returns:
-        those that do.
+        names of the files that hold external tensors of this graph.
 
     Raises:
-        UnfitGraph: it is malformed, uses what no bundle needs, or names a file that is not listed.
+        UnfitGraph: the graph is malformed, uses what no bundle needs, or names a file that is not listed.
     """
     model = _Walk(memoryview(graph)).message("ModelProto", 0, len(graph), 0)
     if not model.get(_GRAPH):
@@ -105,8 +105,8 @@ def check_onnx(graph: bytes, listed: Mapping[str, int]) -> frozenset[str]:
             found = _external_file(tensor, listed)
             files |= found
             outside += _tensor_bytes(tensor) if found else 0
-            if outside > sum(listed[name] for name in files):  # some bytes would be many tensors
-                raise UnfitGraph("its tensors outside of it are larger than the files that hold them")
+            if outside > sum(listed[name] for name in files):  # the same bytes would serve for many tensors
+                raise UnfitGraph("its external tensors are larger than the files that hold them")
         for node in _messages(current, _NODE):
             _check_domain(_text(node, _NODE_DOMAIN))
             if _text(node, _NODE_OPERATOR) not in _OPERATORS:
@@ -114,7 +114,7 @@ def check_onnx(graph: bytes, listed: Mapping[str, int]) -> frozenset[str]:
             for attribute in _messages(node, _ATTRIBUTE):
                 graphs += _messages(attribute, *_ATTRIBUTE_GRAPHS)
                 if any(_is_external(tensor) for tensor in _messages(attribute, *_ATTRIBUTE_TENSORS)):
-                    raise UnfitGraph("a tensor that is not among its initializers lies outside of it")
+                    raise UnfitGraph("it has an external tensor that is not among its initializers")
     return frozenset(files)
 
 
@@ -122,12 +122,12 @@ def initializer(graph: bytes, files: Mapping[str, bytes], name: str) -> np.ndarr
     """Read an initializer of a graph that passed `check_onnx`, from the graph or from a file beside it.
 
     Args:
-        graph: the bytes of an ONNX file.
-        files: those that hold its tensors outside of it, by name.
-        name: of the initializer.
+        graph: bytes of an ONNX file.
+        files: bytes of the files with its external tensors, by name.
+        name: name of the initializer.
 
     Raises:
-        UnfitGraph: there is none of that name, or it is not kept as raw bytes of a type that numpy has.
+        UnfitGraph: no initializer has that name, or it is not stored as raw bytes of a numpy type.
     """
     model = _Walk(memoryview(graph)).message("ModelProto", 0, len(graph), 0)
     for tensor in (one for main in _messages(model, _GRAPH) for one in _messages(main, _INITIALIZER)):
@@ -140,13 +140,13 @@ def initializer(graph: bytes, files: Mapping[str, bytes], name: str) -> np.ndarr
             begin = int(entries.get("offset", 0))
             data = memoryview(files[entries["location"]])[begin : begin + size]
         if dtype is None or not isinstance(data, memoryview) or len(data) != size:
-            raise UnfitGraph(f"its tensor {name!r} is not kept in a way that can be read")
+            raise UnfitGraph(f"its tensor {name!r} is stored in a way that cannot be read")
         return np.frombuffer(data, dtype).reshape([int(one) for one in tensor.get(_DIMS, []) if isinstance(one, int)])
     raise UnfitGraph(f"it has no tensor {name!r}")
 
 
 class _Walk:
-    """Reads messages; every field that it meets counts."""
+    """A reader of messages that counts every field."""
 
     def __init__(self, data: memoryview) -> None:
         self._data = data
@@ -172,11 +172,11 @@ class _Walk:
         return fields
 
     def _each_field(self, at: int, end: int) -> Iterator[tuple[int, int | slice]]:
-        """Number and value of each field: a number, or where its bytes are."""
+        """Yield the number and the value of each field; the value is a number, or the slice of its bytes."""
         while at < end:
             self._fields += 1
             if self._fields > _FIELDS_AT_MOST:
-                raise UnfitGraph("it unfolds to more parts than any model has")
+                raise UnfitGraph("it expands to more parts than any model has")
             key, at = self._varint(at, end)
             number, wire = key >> 3, key & 7
             value: int | slice
@@ -188,10 +188,10 @@ class _Walk:
                 elif wire in (1, 5):
                     length = 8 if wire == 1 else 4
                 else:
-                    raise UnfitGraph("it is no ONNX file, or a damaged one")
+                    raise UnfitGraph("it is not an ONNX file, or it is damaged")
                 if length > end - at:
-                    raise UnfitGraph("it is no ONNX file, or a truncated one")
-                # A number of fixed size: none of those that are looked at, and protobuf would not take it for one.
+                    raise UnfitGraph("it is not an ONNX file, or it is truncated")
+                # No field that is read here has a fixed size, and protobuf would ignore one that has.
                 value, at = slice(at, at + length) if wire == 2 else -1, at + length
             yield number, value
 
@@ -199,18 +199,18 @@ class _Walk:
         value = 0
         for shift in range(0, 64, 7):
             if at >= end:
-                raise UnfitGraph("it is no ONNX file, or a truncated one")
+                raise UnfitGraph("it is not an ONNX file, or it is truncated")
             byte = self._data[at]
             at += 1
             value |= (byte & 0x7F) << shift
             if byte < 0x80:
                 return value, at
-        raise UnfitGraph("it is no ONNX file, or a damaged one")
+        raise UnfitGraph("it is not an ONNX file, or it is damaged")
 
 
 def _check_domain(domain: str) -> None:
     if domain not in DOMAINS:
-        raise UnfitGraph(f"it uses operators of the domain {domain!r}; known are ai.onnx and com.microsoft")
+        raise UnfitGraph(f"it uses operators of the domain {domain!r}; only ai.onnx and com.microsoft are allowed")
 
 
 def _is_external(tensor: Message) -> bool:
@@ -218,25 +218,25 @@ def _is_external(tensor: Message) -> bool:
 
 
 def _external_file(tensor: Message, listed: Mapping[str, int]) -> set[str]:
-    """The file that holds a tensor's bytes, if it is not the graph; all of them have to be in there."""
+    """Return the file that holds an external tensor, or an empty set; all the tensor's bytes must be in it."""
     if not _is_external(tensor):
         return set()
     given = list(_messages(tensor, _EXTERNAL))
     entries = {_text(entry, 1): _text(entry, 2) for entry in given}
     name = entries.pop("location", "")
     if name not in listed:
-        raise UnfitGraph(f"it wants a tensor from the file {name!r}, which is not listed")
+        raise UnfitGraph(f"it refers to a tensor in the file {name!r}, which is not listed")
     understood = len(given) == len(entries) + 1 and entries.keys() <= {"offset", "length"}
     if not understood or not all(map(_is_count, entries.values())):
-        raise UnfitGraph(f"it wants a tensor from {name}, but not in a way that can be checked")
+        raise UnfitGraph(f"it refers to a tensor in {name} in a way that cannot be checked")
     size, begin = _tensor_bytes(tensor), int(entries.get("offset", 0))
     if not size or size != int(entries.get("length", size)) or begin + size > listed[name]:
-        raise UnfitGraph(f"it wants a tensor from {name} that is not in there")
+        raise UnfitGraph(f"it refers to a tensor that {name} does not contain")
     return {name}
 
 
 def _tensor_bytes(tensor: Message) -> int:
-    """How many bytes a tensor has by its shape and type; 0 where that cannot be told."""
+    """Return the size of a tensor in bytes, by its shape and type; 0 if it is unknown."""
     types = tensor.get(_DATA_TYPE, [])
     numbers = [*(types if len(types) == 1 else [0]), *tensor.get(_DIMS, [])]
     sizes = [number for number in numbers if isinstance(number, int) and number >= 0]
@@ -244,7 +244,7 @@ def _tensor_bytes(tensor: Message) -> int:
 
 
 def _number(message: Message, number: int) -> int:
-    """The last value of a field that holds a number; absent is 0, as protobuf has it."""
+    """Return the last value of a number field; a missing one is 0, as in protobuf."""
     value = message.get(number, [0])[-1]
     return value if isinstance(value, int) else 0
 
@@ -256,13 +256,13 @@ def _is_count(text: str) -> bool:
 def _messages(message: Message, *numbers: int) -> Iterator[Message]:
     for number in numbers:
         for value in message.get(number, []):
-            assert isinstance(value, dict)  # the schema says so
+            assert isinstance(value, dict)  # by the schema
             yield value
 
 
 def _text(message: Message, number: int) -> str:
-    """The last value of a field that holds text; absent is empty, as protobuf has it."""
+    """Return the last value of a text field; a missing one is empty, as in protobuf."""
     value = message.get(number, [b""])[-1]
     if not isinstance(value, memoryview | bytes):
-        raise UnfitGraph("a name in it is malformed")
+        raise UnfitGraph("it contains a malformed name")
     return bytes(value[:1000]).decode(errors="backslashreplace")

@@ -1,8 +1,8 @@
-"""A quicker way to the same tokens for most texts: in ASCII the normaliser has nothing to do but lower letters.
+"""A faster way to the same tokens for most texts: in ASCII, the normaliser only lowercases letters.
 
-BertNormalizer asks for the Unicode class of each character and keeps track of where it came from, a third of the time that
-tokenizing takes. In ASCII it removes control characters, lowers letters, and makes blanks of tabs and line ends, which
-BertPreTokenizer takes for blanks anyway. Python lowers a text in next to no time.
+BertNormalizer looks up the Unicode class of each character and tracks its origin, which takes a third of the tokenizing
+time. In ASCII it removes control characters, lowercases letters, and turns tabs and line ends into blanks.
+BertPreTokenizer treats those as blanks anyway, and Python lowercases a text in almost no time.
 """
 
 import re
@@ -17,12 +17,12 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 class PlainTokenizer:
-    """A tokenizer of the BERT family for texts that are `plain`: it shares all of the other one's but the normaliser.
+    """A tokenizer of the BERT family for texts that are `plain`: it shares everything but the normaliser.
 
     Args:
-        tokenizer: the tokenizer whose tokens these are.
-        lowercase: whether its normaliser lowers letters.
-        begin_added: characters that its added tokens begin with; they are looked for in the text as it came.
+        tokenizer: tokenizer that would give the same tokens.
+        lowercase: whether its normaliser lowercases letters.
+        begin_added: first characters of its added tokens, which it looks for in the text before any normalising.
     """
 
     def __init__(self, tokenizer: tokenizers.Tokenizer, *, lowercase: bool, begin_added: frozenset[str]) -> None:
@@ -33,18 +33,18 @@ class PlainTokenizer:
         self._begin_added = begin_added
 
     def plain(self, text: str) -> str | None:
-        """Return what to tokenize instead of a text; None for a text that is not plain."""
+        """Return the text to tokenize instead; None for a text that is not plain."""
         if not text.isascii() or _CONTROL.search(text) or any(letter in text for letter in self._begin_added):
             return None
         return text.lower() if self._lowercase else text
 
 
 def plain_tokenizer(tokenizer: tokenizers.Tokenizer, settings: Mapping[str, Any]) -> PlainTokenizer | None:
-    """Make the quicker tokenizer; None where nothing is known to be quicker.
+    """Return the faster tokenizer, or None for settings that it does not support.
 
     Args:
-        tokenizer: of a bundle.
-        settings: its file.
+        tokenizer: tokenizer of a bundle.
+        settings: contents of its ``tokenizer.json``.
     """
     normalizer = settings.get("normalizer") or {}
     steps = normalizer.get("normalizers", [normalizer])
@@ -56,7 +56,7 @@ def plain_tokenizer(tokenizer: tokenizers.Tokenizer, settings: Mapping[str, Any]
     lowercase = bool(last[0]["lowercase"])
     added = [str(token["content"]) for token in settings.get("added_tokens", [])]
     if any(tokenizer.normalizer.normalize_str(token) != (token.lower() if lowercase else token) for token in added):
-        return None  # such a token stands for texts that begin otherwise
+        return None  # such a token also matches texts that begin differently
     begins = frozenset(letter for token in added for letter in (token[:1].lower(), token[:1].upper()))
     found = PlainTokenizer(tokenizer, lowercase=lowercase, begin_added=begins)
     replacing = [tokenizers.normalizers.Replace(tokenizers.Regex(BR_TAG), step["content"]) for step in tags]
@@ -66,6 +66,6 @@ def plain_tokenizer(tokenizer: tokenizers.Tokenizer, settings: Mapping[str, Any]
 
 
 def _removes_tags(step: Mapping[str, Any]) -> bool:
-    """Return True for a replacement of <br> tags by a blank or nothing, which is the same in lower-case letters."""
+    """Return whether a step replaces <br> tags with a blank or nothing, which gives the same in lowercase."""
     known = step.get("type") == "Replace" and step.get("pattern") == {"Regex": BR_TAG}
     return known and step.get("content") in ("", " ")

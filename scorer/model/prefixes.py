@@ -1,21 +1,19 @@
-"""The beginning of a long text that has the same first tokens as the whole, so that the rest is never tokenized.
+"""Beginnings of long texts with the same first tokens as the whole, so that the rest is never tokenized.
 
-A text may be cut right before a blank that follows something else, if the tokenizer treats what is before and what is
-after such a place independently. That holds for the tokenizers of the BERT family:
+A text may be cut right before a blank that follows a character, if the tokenizer treats the two sides of the cut
+independently. The tokenizers of the BERT family do:
 
 - BertNormalizer and the Unicode forms change characters one by one, or together with combining marks, and a blank
   combines with nothing;
-- BertPreTokenizer and ByteLevel's pattern never put a blank behind something else into one piece with it;
+- BertPreTokenizer and the pattern of ByteLevel never put a blank into the same piece as the character before it;
 - WordPiece and BPE work within a piece;
-- added tokens, which are looked for before all that, hold no blank.
+- added tokens, which are matched before all that, contain no blank.
 
-One normaliser looks across blanks: the one that removes ``<br />``. A tag that the cut tears apart was at the very
-end, because blanks are all that may stand between ``<br`` and the cut. So the first tokens are safe if there are some
-more behind them, and that is asked for.
+One normaliser looks across blanks: the one that removes ``<br />``. A tag torn by the cut is at the very end, because
+only blanks may be between ``<br`` and the cut. So the first tokens are safe if a few more follow them, which is checked.
 
-Where there is no blank for long (Chinese, rows of dashes) a text may be cut anywhere, if many more tokens are behind
-those that count: a cut changes nothing but the piece that it is in, and WordPiece makes a limited number of tokens of a
-piece.
+If a text has no blank for long (Chinese, rows of dashes), it may be cut anywhere, if many more tokens follow those that
+count. A cut changes only the piece that it is in, and WordPiece makes a limited number of tokens from a piece.
 """
 
 import re
@@ -26,7 +24,7 @@ from typing import Any, NamedTuple
 BR_TAG = r"(?i)<br\s*/?>"
 """The only pattern of a Replace normaliser that is known to be safe."""
 
-# Tokens that have to be there beyond those that count, for a cut before a blank: a torn tag is two or three.
+# Tokens that must follow those that count after a cut before a blank: a torn tag is two or three.
 _MARGIN = 8
 
 _KEEPING = frozenset({"Lowercase", "NFC", "NFD"})
@@ -34,10 +32,10 @@ _DELETING = frozenset({"BertNormalizer", "NFKC", "NFKD", "StripAccents"})
 _PIECES = {"BertPreTokenizer", "Whitespace", "WhitespaceSplit"}
 _CUT = re.compile(r"(?<=\S)[ \t\n\r]")
 
-# WordPiece makes one unknown token of a word of more than max_input_chars_per_word characters, however long it is,
-# and none of blanks, however many there are.
+# WordPiece makes one unknown token from a word longer than max_input_chars_per_word, however long it is, and none from
+# blanks, however many there are.
 _LONG_WORD = 256
-# The same for a cut anywhere: the tokens of the piece that is cut, and of an added token that is.
+# The same for a cut anywhere: the tokens of a torn piece, and of a torn added token.
 _WIDE_MARGIN = 2 * _LONG_WORD + _MARGIN
 _LONG_RUN = re.compile(
     rf"(?<![A-Za-z0-9])([A-Za-z0-9]{{{_LONG_WORD}}})[A-Za-z0-9]+"
@@ -46,18 +44,18 @@ _LONG_RUN = re.compile(
 
 
 class Beginning(NamedTuple):
-    """A beginning of a text, and how many tokens it must have beyond those that count to be as good as the whole."""
+    """A beginning of a text, and the number of tokens that must follow those that count for it to replace the whole."""
 
     text: str
     margin: int
 
 
 class Cutting(NamedTuple):
-    """What a tokenizer allows.
+    """The cuts that a tokenizer allows.
 
     Attributes:
-        texts: a text may be cut before a blank.
-        runs: words and blanks without end may be shortened, and a text may be cut anywhere.
+        texts: whether a text may be cut before a blank.
+        runs: whether very long words and runs of blanks may be shortened, and a text may be cut anywhere.
     """
 
     texts: bool
@@ -65,16 +63,16 @@ class Cutting(NamedTuple):
 
 
 def cutting(settings: Mapping[str, Any]) -> Cutting:
-    """What may be done to texts before a tokenizer with these settings sees them; nothing where it is not known to be safe.
+    """Return the cuts that are known to be safe before a tokenizer with these settings.
 
     Args:
-        settings: what its ``tokenizer.json`` says.
+        settings: contents of its ``tokenizer.json``.
     """
     model, pieces = settings.get("model") or {}, settings.get("pre_tokenizer") or {}
     normalizer, added = settings.get("normalizer"), settings.get("added_tokens") or []
     if not all(_holds_no_blank(token) for token in added):
         return Cutting(False, False)
-    if pieces.get("type") == "ByteLevel":  # blanks are pieces there, so none may come or go before it
+    if pieces.get("type") == "ByteLevel":  # blanks belong to pieces there, so none may be added or removed
         texts = model.get("type") == "BPE" and pieces.get("use_regex", True) and _is_local(normalizer, _KEEPING)
         return Cutting(bool(texts), False)
     local = pieces.get("type") in _PIECES and _is_local(normalizer, _KEEPING | _DELETING)
@@ -88,12 +86,12 @@ def cutting(settings: Mapping[str, Any]) -> Cutting:
 
 
 def beginnings(text: str, length: int, runs: bool) -> Iterator[Beginning]:
-    """Beginnings of a text, each longer than the one before, the last one equal to the whole (its runs shortened).
+    """Yield beginnings of a text, each longer than the one before, and finally the whole text with its runs shortened.
 
     Args:
         text: any text.
-        length: of the first beginning, in characters, or up to twice that: there is a place to cut.
-        runs: whether runs may be shortened and words be cut, see `Cutting`.
+        length: least length of the first beginning, in characters; it may be twice as long, to end before a blank.
+        runs: whether runs may be shortened and words may be cut, see `Cutting`.
 
     >>> list(beginnings("a film of some length", 5, runs=False))
     [Beginning(text='a film', margin=8), Beginning(text='a film of some length', margin=0)]
@@ -123,6 +121,6 @@ def _is_local(normalizer: dict[str, Any] | None, known: frozenset[str]) -> bool:
 
 
 def _holds_no_blank(added_token: dict[str, Any]) -> bool:
-    """Whether an added token cannot match across a blank, as it is or normalised."""
+    """Return whether an added token can never match across a blank, as it is or normalised."""
     content = added_token["content"]
     return not (re.search(r"\s", unicodedata.normalize("NFKC", content)) or re.search(BR_TAG, content))

@@ -1,4 +1,4 @@
-"""Histograms of a run, and of the test data of its model that it is compared with."""
+"""Histograms of a run, and those of the model's test data to compare it with."""
 
 from bisect import bisect_right
 from collections.abc import Mapping
@@ -7,13 +7,13 @@ from itertools import pairwise
 from typing import Any, Self
 
 SCORE_EDGES = tuple(number / 20 for number in range(21))
-"""Of scores: with two labels of the positive one's probability, with more of the predicted one's."""
+"""Edges for scores: the probability of the positive label of two, or of the predicted label of more."""
 
 TOKEN_EDGES = (0, 16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 2048, 4096, 32_768)
-"""Of lengths in tokens, special tokens included."""
+"""Edges for lengths in tokens, special tokens included."""
 
 UNKNOWN_EDGES = (0.0, 1e-9, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
-"""Of the share of tokens that stand for what the vocabulary lacks; the first bin is for texts without any."""
+"""Edges for the share of unknown tokens; the first bin is for texts without any."""
 
 
 _EDGES = {
@@ -25,20 +25,20 @@ _EDGES = {
 
 
 def bin_of(edges: tuple[float, ...], value: float) -> int:
-    """The number of the bin that holds a value."""
+    """Return the index of the bin that holds a value."""
     return min(bisect_right(edges, value), len(edges) - 1) - 1
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """Counts of values; a bin holds its lower edge, the last one both.
+    """Counts of values in bins; a bin includes its lower edge, and the last bin includes its upper edge as well.
 
     Attributes:
-        edges: ascending, one more than there are bins.
-        counts: of the bins. A list, which `add` counts on.
+        edges: edges in ascending order, one more than bins.
+        counts: number of values in each bin, a list that `add` changes.
 
     Raises:
-        ValueError: that is not so, or a count is below 0.
+        ValueError: the edges are not ascending, not one more than the counts, or a count is below 0.
     """
 
     edges: tuple[float, ...]
@@ -48,7 +48,7 @@ class Histogram:
         if len(self.edges) != len(self.counts) + 1 or any(low >= high for low, high in pairwise(self.edges)):
             raise ValueError("a histogram needs ascending edges, one more than counts")
         if any(count < 0 for count in self.counts):
-            raise ValueError("a histogram has counts of 0 and more")
+            raise ValueError("a histogram needs counts of at least 0")
 
     @classmethod
     def empty(cls, edges: tuple[float, ...]) -> Self:
@@ -68,7 +68,7 @@ class Histogram:
         self.counts[bin_of(self.edges, value)] += 1
 
     def __add__(self, other: Self) -> Self:
-        """Both together; they have the same bins.
+        """Add the counts of a histogram with the same bins.
 
         >>> (Histogram((0, 1, 2), [1, 2]) + Histogram((0, 1, 2), [3, 0])).counts
         [4, 2]
@@ -83,15 +83,15 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Reference:
-    """What a model's own test data looks like, by the same bins.
+    """Histograms of a model's own test data, with the same bins as those of a run.
 
     Attributes:
-        texts: how many there are.
+        texts: number of texts.
         score, tokens, unknown: histograms by `SCORE_EDGES`, `TOKEN_EDGES` and `UNKNOWN_EDGES`.
-        score_without_cascade: scores where every text goes through the encoder; None where the bundle has no cascade.
+        score_without_cascade: histogram of scores with every text through the encoder; None if the bundle has no cascade.
 
     Raises:
-        ValueError: a histogram has other bins, or not that many texts.
+        ValueError: a histogram has the wrong bins, or counts another number of texts.
     """
 
     texts: int
@@ -104,18 +104,18 @@ class Reference:
         for name, edges in _EDGES.items():
             histogram = getattr(self, name)
             if histogram is not None and (histogram.edges != edges or histogram.total != self.texts):
-                raise ValueError(f"reference: the histogram {name} has other bins, or not all texts")
+                raise ValueError(f"reference: the histogram {name} has the wrong bins, or does not count all texts")
 
     def without_cascade(self) -> "Reference":
-        """The same texts, every one of them through the encoder."""
+        """Return the reference for a run that puts every text through the encoder."""
         return self if self.score_without_cascade is None else replace(self, score=self.score_without_cascade)
 
 
 def parse_reference(fields: Mapping[str, Any]) -> Reference:
-    """A reference as JSON has it; raises `ValueError`, `TypeError` or `KeyError` if it is none."""
+    """Parse a reference from its JSON fields; raise `ValueError`, `TypeError` or `KeyError` if it is invalid."""
     histograms = {
         name: Histogram(tuple(fields[name]["edges"]), list(fields[name]["counts"])) for name in _EDGES if name in fields
     }
     if set(fields) != {"texts", *histograms}:
-        raise ValueError(f"reference has other fields: {sorted(fields)}")
+        raise ValueError(f"reference has the wrong fields: {sorted(fields)}")
     return Reference(fields["texts"], **histograms)

@@ -1,4 +1,4 @@
-"""A bundle made ready to score."""
+"""Scorers: bundles that are ready to score."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -32,8 +32,8 @@ class Scores(NamedTuple):
     """The result for a list of texts.
 
     Attributes:
-        labels: the predicted label of each text.
-        probabilities: float64 of shape (texts, labels), in the order of the bundle's labels; rows sum to 1.
+        labels: predicted label of each text.
+        probabilities: float64 (texts, labels), in the order of the bundle's labels; rows sum to 1.
     """
 
     labels: list[str]
@@ -41,11 +41,11 @@ class Scores(NamedTuple):
 
 
 class StagedScores(NamedTuple):
-    """`Scores`, and the stage that they are from.
+    """`Scores`, and the stage that decided each text.
 
     Attributes:
-        labels, probabilities: as of `Scores`.
-        early: bool (texts,), whether the wide part alone decided.
+        labels, probabilities: those of `Scores`.
+        early: bool (texts,), true if the wide part alone decided.
     """
 
     labels: list[str]
@@ -54,36 +54,36 @@ class StagedScores(NamedTuple):
 
 
 class Scorer:
-    """Scores texts with a bundle: ``Scorer("models/imdb").score(["Loved it."])``.
+    """A classifier of texts, made from a bundle: ``Scorer("models/imdb").score(["Loved it."])``.
 
-    The golden rows are scored first, so a machine that would give other scores than the one where the bundle was made
-    is noticed before the first real row; ``golden_difference`` is by how much their logits differ.
+    It scores the golden rows first. A machine whose scores would differ from those of the machine that made the bundle
+    is noticed before the first real row. ``golden_difference`` is the largest difference of their logits.
 
     Args:
-        bundle: the bundle's folder, or a loaded `Bundle`; None for the one that comes with the package.
+        bundle: folder of the bundle, or a loaded `Bundle`; None for the one that comes with the package.
         provider: ``auto``, ``cpu`` or ``cuda``; ``cuda`` never falls back.
-        precision: ``auto`` (what the bundle names for the provider) or one of the bundle's own.
+        precision: ``auto`` (the bundle's default for the provider) or one of the bundle's own.
         threads: rows computed at a time on CPU; None for every usable core.
-        device_id: which GPU, of those that CUDA_VISIBLE_DEVICES leaves.
-        devices: several of them, each with a process of its own; instead of ``device_id``.
-        batch_tokens: padded tokens of a batch on CUDA; None for what the bundle says. It is lowered where memory is short.
-        gpu_mem_limit: bytes of the GPU that may be taken; None for all there is.
-        arena_strategy: how memory on the GPU grows, see `scorer.engine.gpu.Gpu`.
-        decision: how labels are chosen.
-        cascade: whether the encoder is left out where the bundle's wide part alone is sure.
+        device_id: number of the GPU, among those that CUDA_VISIBLE_DEVICES leaves visible.
+        devices: numbers of several GPUs, each with its own process; replaces ``device_id``.
+        batch_tokens: padded tokens of a batch on CUDA, fewer if the GPU is out of memory; None for the bundle's default.
+        gpu_mem_limit: largest amount of GPU memory to use, in bytes; None for all of it.
+        arena_strategy: way in which memory on the GPU grows, see `scorer.engine.gpu.Gpu`.
+        decision: rule that chooses the labels.
+        cascade: whether to skip the encoder for texts that the bundle's wide part alone can decide.
 
     Attributes:
-        bundle_id: sha256 of the bundle's SHA256SUMS, hexadecimal.
-        bundle_path: the bundle's folder, for messages.
-        manifest: the bundle's; its files are not kept.
-        cascade: what decides that; None where every text goes through the encoder.
-        has_cascade: whether the bundle has one, taken or not.
-        engine: computes what the bundle's graph of the precision holds: the encoder's part where the wide part is apart.
-        whole: computes both parts of every text.
-        phases: where the time goes.
+        bundle_id: SHA-256 of the bundle's SHA256SUMS, hexadecimal.
+        bundle_path: folder of the bundle, for messages.
+        manifest: manifest of the bundle, whose files are not kept.
+        cascade: rule for skipping the encoder; None if every text goes through it.
+        has_cascade: whether the bundle has a cascade, used or not.
+        engine: engine for the bundle's graph, which is the encoder's part alone if the wide part has its own graph.
+        whole: engine for both parts of every text.
+        phases: time spent in each phase, in seconds.
 
     Raises:
-        BundleError: the bundle is missing, damaged, or computes something else here.
+        BundleError: the bundle is missing, damaged, or gives different scores here.
         ProviderError: the provider cannot be used here.
         UsageError: the bundle has no such precision, or the decision does not fit its labels.
     """
@@ -122,7 +122,7 @@ class Scorer:
         self.phases = Phases()
         with tried_out(self.bundle_path, self.choice.precision, spec):
             wide = open_wide(loaded, spec.cores, self.phases)
-            del loaded  # the files of other precisions need not stay in memory while this one is loaded
+            del loaded  # frees the files of other precisions while this one is loaded
             with hushed():
                 self.tokenizer = Tokenizer(tokenizer_json, self.manifest.tokens_kept)
             if wide is not None:
@@ -160,15 +160,15 @@ class Scorer:
         )
 
     def score(self, texts: Iterable[str]) -> Scores:
-        """The label and the probabilities of each text, in order.
+        """Return the label and the probabilities of each text, in order.
 
         Args:
-            texts: a list of texts, or a column of them: of pandas, polars, numpy or Arrow.
+            texts: list or column of texts, from pandas, polars, numpy or Arrow.
 
         Raises:
-            TypeError: it is a single text or a table, or one of its values is no text.
-            ValueError: a text is blank, or has no token; `score` would reject its row.
-            OutOfMemory: the device has no memory for one of the texts.
+            TypeError: ``texts`` is a single text or a table, or one of its values is not text.
+            ValueError: a text is blank or has no token; the command `score` would reject it.
+            OutOfMemory: the device has too little memory for one of the texts.
         """
         given = texts_of(texts)
         tokens = self.tokenizer.encode(given)
@@ -176,24 +176,24 @@ class Scorer:
         return self.score_tokens(tokens)
 
     def score_tokens(self, tokens: Tokens) -> Scores:
-        """The same from token ids, for callers that need the ids too.
+        """Return the label and the probabilities of tokenized texts, for callers that need the token ids themselves.
 
         Args:
-            tokens: of texts, none of them empty.
+            tokens: tokens of texts, none of them empty.
 
         Raises:
-            OutOfMemory: the device has no memory for one of the texts.
+            OutOfMemory: the device has too little memory for one of the texts.
         """
         labels, found, _ = self.submit(tokens).result()
         if np.isnan(found).any():
-            raise OutOfMemory("the device has no memory for one of the texts, not even alone.")
+            raise OutOfMemory("the device does not have enough memory for one of the texts, even on its own.")
         return Scores(labels, found)
 
     def wide_alone(self, tokens: Tokens) -> StagedScores:
-        """What the wide part alone says of every text, and for which of them the bundle's cascade lets it decide.
+        """Return the scores of the wide part alone, and the texts that the bundle's cascade lets it decide.
 
         Args:
-            tokens: of texts, none of them empty.
+            tokens: tokens of texts, none of them empty.
 
         Raises:
             UsageError: the bundle has no cascade.
@@ -205,13 +205,13 @@ class Scorer:
 
     @property
     def reference(self) -> Reference | None:
-        """What the bundle's test data looks like, scored as this scorer does; None where nobody knows."""
+        """Histograms of the bundle's test data, scored as this scorer does; None if unknown."""
         return self.manifest.reference_of(cascade=self.cascade is not None)
 
     def submit(self, tokens: Tokens) -> Pending[StagedScores]:
-        """Begin to score token ids; meanwhile the next ones can be read and tokenized. First come, first served.
+        """Begin to score token ids, in the order of the calls; the caller can read and tokenize the next ones meanwhile.
 
-        Texts without a token get NaN and no label, and so do those that the device has no memory for.
+        Texts without a token get NaN and no label, and so do those for which the device has too little memory.
         """
         ids = [one for one, empty in zip(tokens.ids, tokens.empty, strict=True) if not empty]
         if not ids:
@@ -221,7 +221,7 @@ class Scorer:
         return self._reuse.submit(ids).map(lambda staged: self._scores(staged, tokens.empty))
 
     def remarks(self) -> list[str]:
-        """What is worth knowing of how it was computed: on CUDA how much of it was padding, and if memory was short."""
+        """Return remarks on the computation: on CUDA the share of padding, and whether the GPU ran out of memory."""
         lines = self.engine.remarks()
         padding, tokens = self.engine.padding, self.engine.batch_tokens
         if padding is None or tokens is None:
@@ -229,16 +229,17 @@ class Scorer:
         lines.append(f"{padding:.1%} of all tokens computed were padding.")
         if tokens < self.batch_tokens:
             lines.append(
-                f"Memory on the GPU was short: batches were cut down to {tokens:,} tokens (--batch-tokens {tokens} begins with that)."
+                f"The GPU ran out of memory, so batches were reduced to {tokens:,} tokens. Use --batch-tokens {tokens} "
+                "to start with that size."
             )
         return lines
 
     def _scores(self, staged: Staged, empty: Sequence[bool]) -> StagedScores:
-        """What logits say; of NaN, which stand for a text that was not computed, NaN and no label.
+        """Return the scores for logits; NaN, for a text that was not computed, stays NaN and gives no label.
 
         Args:
-            staged: of the texts that are not empty.
-            empty: of each text, whether it is.
+            staged: logits of the texts that are not empty.
+            empty: whether each text is empty.
         """
         found = probabilities(staged.logits, self.manifest.temperature)
         if found.shape[1] != len(self.labels):
@@ -248,7 +249,7 @@ class Scorer:
 
 
 def _with_gaps(values: np.ndarray, empty: Sequence[bool], gap: float | bool) -> np.ndarray:
-    """Return values of texts, (texts, ...), with a gap for each text that is empty, from those of the others in order."""
+    """Return the values of non-empty texts, in order, as (texts, ...) with a gap for each empty text."""
     if not any(empty):
         return values
     found = np.full((len(empty), *values.shape[1:]), gap, values.dtype)

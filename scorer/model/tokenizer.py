@@ -1,4 +1,4 @@
-"""Text to token ids, the same way when a model is trained, checked and used for scoring."""
+"""Text to token ids, in the same way for training, checks and scoring."""
 
 import contextlib
 import json
@@ -15,10 +15,10 @@ from scorer.model.bundle import TOKENIZER
 from scorer.model.plain_text import plain_tokenizer
 from scorer.model.prefixes import beginnings, cutting
 
-# Of a longer text the beginning is tried first. English has four to five characters a token.
+# A text longer than this times the token limit is first tried by its beginning. English has 4 to 5 characters per token.
 _CHARACTERS_A_TOKEN = 12
 _REPLACEMENTS = 8
-# Texts tokenized at a time: enough for many cores, and what the tokenizers keep of each is some 30 KB.
+# Texts tokenized at a time: enough for many cores, while the tokenizers keep some 30 KB for each text.
 _CHUNK = 1024
 
 
@@ -26,9 +26,9 @@ class Tokens(NamedTuple):
     """Token ids of a list of texts.
 
     Attributes:
-        ids: one int64 array of shape (sequence,) per text, special tokens included.
-        truncated: for each text, whether tokens beyond ``max_length`` were cut off.
-        empty: for each text, whether it has no token but special ones, as zero-width characters have none.
+        ids: token ids of each text, int64 (sequence,), special tokens included.
+        truncated: whether each text had tokens beyond ``max_length`` that were cut off.
+        empty: whether each text has only special tokens, as a text of zero-width characters does.
     """
 
     ids: list[np.ndarray]
@@ -37,7 +37,7 @@ class Tokens(NamedTuple):
 
 
 def unknown_share(ids: np.ndarray, unknown_id: int) -> float:
-    """The share of a text's tokens that stand for what the vocabulary lacks.
+    """Return the share of unknown tokens in a text.
 
     >>> unknown_share(np.array([101, 100, 7, 102]), 100)
     0.25
@@ -47,11 +47,11 @@ def unknown_share(ids: np.ndarray, unknown_id: int) -> float:
 
 @contextlib.contextmanager
 def _blamed_on_the_file(*errors: type[Exception]) -> Iterator[None]:
-    """What the file makes impossible is the bundle's fault: ``errors``, and those of the tokenizers themselves."""
+    """Turn ``errors``, and those of the tokenizers library, into `BundleError`, because the file causes them."""
     try:
         yield
     except BaseException as error:
-        # They raise bare Exceptions; where they did not expect a case they panic, in a class that cannot be imported.
+        # The library raises bare Exceptions, or panics with a class that cannot be imported.
         if not (type(error) is Exception or isinstance(error, errors) or type(error).__name__ == "PanicException"):
             raise
         if (short := shortage(error)) is not None:
@@ -60,30 +60,30 @@ def _blamed_on_the_file(*errors: type[Exception]) -> Iterator[None]:
 
 
 def _check_replacements(normalizer: dict[str, Any] | None) -> None:
-    """Raise `ValueError` if a text could grow without measure: each of them can double it, and the next one that."""
+    """Raise `ValueError` if a text could grow without bound: each replacement can double it, one after the other."""
     steps, replacements = [normalizer], []
     while steps:
         step = steps.pop() or {}
         steps += step.get("normalizers", [])
         replacements += [step["content"]] if step.get("type") == "Replace" else []
     if len(replacements) > _REPLACEMENTS or any(len(content) > 1 for content in replacements):
-        raise ValueError(f"more than {_REPLACEMENTS} Replace normalizers, or one with more than one character")
+        raise ValueError(f"more than {_REPLACEMENTS} Replace normalizers, or one that inserts several characters")
 
 
 class Tokenizer:
-    """A bundle's fast tokenizer; its file is the only description of how text is cleaned and split.
+    """A bundle's fast tokenizer; its file alone describes how text is cleaned and split.
 
     Args:
-        tokenizer_json: the bytes of ``tokenizer.json``.
-        max_length: tokens kept of a text, special tokens included; the end of a longer text is cut.
+        tokenizer_json: bytes of ``tokenizer.json``.
+        max_length: tokens kept of a text, special tokens included; the end of a longer text is cut off.
 
     Attributes:
-        highest_id: of its vocabulary.
-        unknown_id: of the token that stands for what the vocabulary lacks; -1 where there is none.
-        special_tokens: put around a text.
+        highest_id: highest id of the vocabulary.
+        unknown_id: id of the unknown token; -1 if the vocabulary has none.
+        special_tokens: number of special tokens around a text.
 
     Raises:
-        BundleError: the bytes are no tokenizer, or ``max_length`` leaves no room for a token of text.
+        BundleError: the bytes are not a tokenizer, or ``max_length`` leaves no room for a token of text.
     """
 
     def __init__(self, tokenizer_json: bytes, max_length: int) -> None:
@@ -98,9 +98,9 @@ class Tokenizer:
         self.special_tokens = self._tokenizer.num_special_tokens_to_add(False)
         if max_length <= self.special_tokens:
             raise BundleError(
-                f"max_length {max_length} leaves no room for text beside {self.special_tokens} special tokens"
+                f"max_length {max_length} leaves no room for text besides {self.special_tokens} special tokens"
             )
-        # The file's own settings are replaced: some published files cut at 128 tokens and pad to 128.
+        # Replaces the file's own settings: some published files cut at 128 tokens and pad to 128.
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length)
         with _blamed_on_the_file(LookupError, TypeError, AttributeError):
@@ -110,14 +110,14 @@ class Tokenizer:
         self.max_length = max_length
 
     def encode(self, texts: Sequence[str]) -> Tokens:
-        """Tokenize ``texts`` on all cores, without offsets, the GIL released.
+        """Tokenize ``texts`` on all cores, without offsets, with the GIL released.
 
-        Of a text that is far too long only a beginning is looked at, long enough to have the same first tokens.
+        A text that is far too long is tokenized only up to where it has the same first tokens as the whole.
         """
         chunks = [texts[start : start + _CHUNK] for start in range(0, len(texts), _CHUNK)]
         if len(chunks) < 2:
             return self._tokens(self._encodings(texts))
-        # A chunk is tokenized while the ids of the one before become arrays, which one core does.
+        # While a chunk is tokenized, one core turns the ids of the previous one into arrays.
         tokens = Tokens([], [], [])
         with ThreadPoolExecutor(1, thread_name_prefix="tokenize") as ahead:
             coming = ahead.submit(self._encodings, chunks[0])
@@ -169,5 +169,5 @@ class Tokenizer:
         return [next(others if instead is None else found) for instead in plain]
 
     def _has_beyond(self, encoding: tokenizers.Encoding, margin: int) -> bool:
-        """Whether there are so many tokens behind those that are kept."""
+        """Return whether at least ``margin`` tokens follow those that are kept."""
         return sum(len(beyond.ids) - self.special_tokens for beyond in encoding.overflowing) >= margin

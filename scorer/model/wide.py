@@ -1,4 +1,4 @@
-"""The wide part of a bundle, where it is a graph of its own."""
+"""The wide part of a bundle, if it has its own graph."""
 
 from pathlib import Path
 
@@ -14,15 +14,15 @@ from scorer.model.graph_check import UnfitGraph, initializer
 from scorer.model.manifest import WIDE, Manifest
 from scorer.model.tokenizer import Tokenizer
 
-# Between the graph's float32 sums and the exact ones; some hundred weights are added up.
+# Largest difference between the graph's float32 sums, of some hundred weights, and the exact ones.
 _TOLERANCE = 1e-3
 
 
 def open_wide(bundle: Bundle, threads: int, phases: Phases) -> WidePart | None:
-    """Make the wide part ready to compute; None where the bundle's graphs hold all of the classifier.
+    """Open the wide part; return None if the bundle's graphs include it.
 
     Raises:
-        BundleError: its graph cannot be used.
+        BundleError: the graph of the wide part cannot be used.
     """
     wide = bundle.manifest.wide
     if wide is None:
@@ -41,19 +41,19 @@ def open_wide(bundle: Bundle, threads: int, phases: Phases) -> WidePart | None:
 
 
 def check_wide(path: Path, manifest: Manifest, tokenizer: Tokenizer, wide: WidePart) -> None:
-    """Compare the golden rows' sums with those of where the bundle was made, which are exact, and with the graph's.
+    """Compare the golden rows' sums with the exact ones of the machine that made the bundle, and with the graph's.
 
     Raises:
-        BundleError: they differ, or an id of the tokenizer has no weight.
+        BundleError: the sums differ, or an id of the tokenizer has no weight.
     """
     if tokenizer.highest_id >= wide.keys.pieces:
         raise BundleError(
-            f"{path}: the wide part has weights for {wide.keys.pieces} pieces, and the tokenizer's highest id is "
-            f"{tokenizer.highest_id}, so graph, manifest and tokenizer are not of one model."
+            f"{path}: the wide part has weights for {wide.keys.pieces} pieces, but the tokenizer's highest id is "
+            f"{tokenizer.highest_id}, so graph, manifest and tokenizer do not belong to the same model."
         )
     rows = [row for row in manifest.golden if WIDE in row.logits]
     if not rows:
-        raise BundleError(f"{path} has no golden rows for its wide part; export it again.")
+        raise BundleError(f"{path} has no golden rows for its wide part; export the bundle again.")
     with hushed():
         ids = tokenizer.encode([row.text for row in rows]).ids
     expected, sums, logits = (
@@ -63,6 +63,6 @@ def check_wide(path: Path, manifest: Manifest, tokenizer: Tokenizer, wide: WideP
     )
     if logits.shape != expected.shape or (sums != expected).any() or not np.abs(logits - sums).max() <= _TOLERANCE:
         raise BundleError(
-            f"{path}: the wide part gives other sums than on the machine that made the bundle, so its scores cannot be "
-            "trusted here."
+            f"{path}: the sums of the wide part differ from those of the machine that made the bundle, so its scores "
+            "cannot be trusted here."
         )

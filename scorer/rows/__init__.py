@@ -1,1 +1,1 @@
-"""Bytes to records, and scored rows to bytes; one module a format."""
+"""Readers from bytes to records, and writers from scored rows to bytes; one module for each format."""

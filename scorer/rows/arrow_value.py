@@ -1,4 +1,4 @@
-"""Values of Parquet files: kept as they are for a Parquet output, and spelled as JSON for the others."""
+"""Values of Parquet files: kept as they are for Parquet output, written as JSON for the other formats."""
 
 import base64
 import json
@@ -12,11 +12,11 @@ _NOT_FINITE = {"nan": '"NaN"', "inf": '"Infinity"', "-inf": '"-Infinity"'}
 
 @dataclass(frozen=True, slots=True)
 class ArrowValue:
-    """One value of a column.
+    """A value of a column.
 
     Attributes:
-        array: the column, or a part of it.
-        index: where in it.
+        array: the column, or a slice of it.
+        index: position in the array, from 0.
     """
 
     array: pa.Array
@@ -24,7 +24,7 @@ class ArrowValue:
 
     @property
     def source(self) -> str:
-        """As JSON."""
+        """The value as JSON."""
         return json_text(self.array[self.index])
 
     @property
@@ -33,7 +33,7 @@ class ArrowValue:
 
     @property
     def value(self) -> object:
-        """Text as str, null as None; of bytes what they are in UTF-8."""
+        """Text and UTF-8 bytes as str, null as None, anything else as JSON."""
         value = self.array[self.index].as_py() if self.is_text else None if self.is_null else self.source
         return value.decode() if isinstance(value, bytes) else value
 
@@ -43,7 +43,7 @@ class ArrowValue:
 
     @property
     def plain(self) -> str | None:
-        """As a CSV cell: text as it is, everything else as JSON."""
+        """The value as a CSV cell: text as it is, null as None, anything else as JSON."""
         scalar = self.array[self.index]
         if not scalar.is_valid:
             return None
@@ -52,7 +52,7 @@ class ArrowValue:
 
 
 def is_text_type(kind: pa.DataType) -> bool:
-    """Whether a column of this type can be scored: text, in a dictionary or not, or the bytes of it.
+    """Return whether a column of this type can be scored: text or bytes of any length, in a dictionary or not.
 
     >>> is_text_type(pa.dictionary(pa.int8(), pa.large_string())), is_text_type(pa.int64())
     (True, False)
@@ -63,10 +63,10 @@ def is_text_type(kind: pa.DataType) -> bool:
 
 
 def bytes_of(batch: pa.RecordBatch) -> int:
-    """What a batch takes in memory, about: of views of text the oldest Arrow that is supported knows its buffers only."""
+    """Return the approximate size of a batch in memory, in bytes."""
     try:
         return int(batch.nbytes)
-    except pa.ArrowTypeError:
+    except pa.ArrowTypeError:  # the oldest supported Arrow cannot measure string views, only whole buffers
         return int(batch.get_total_buffer_size())
 
 
@@ -75,11 +75,11 @@ def is_string_type(kind: pa.DataType) -> bool:
 
 
 def json_text(scalar: pa.Scalar) -> str:
-    """A value as JSON, with every digit that it has.
+    """Return a value as JSON, with all its digits.
 
-    Dates and times are strings as ISO 8601 has them, with a zone in UTC, and beyond the calendar the number; durations a
-    number and its unit, bytes base64, what is not finite ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``; a map is an
-    object where its keys are text, else a list of pairs.
+    Dates and times are ISO 8601 strings, in UTC if they have a zone. Beyond the calendar they are the stored number.
+    Durations are a number and its unit. Bytes are base64. Numbers that are not finite are ``"NaN"``, ``"Infinity"`` and
+    ``"-Infinity"``. A map is an object if its keys are text, otherwise a list of pairs.
 
     >>> json_text(pa.scalar(0.1, pa.float32())), json_text(pa.scalar({"a": [1, None]}))
     ('0.1', '{"a":[1,null]}')
@@ -92,7 +92,7 @@ def json_text(scalar: pa.Scalar) -> str:
     if pa.types.is_dictionary(kind):
         return json_text(scalar.value)
     if pa.types.is_struct(kind):
-        # By position: two fields may have one name.
+        # By position: two fields may have the same name.
         pairs = (f"{_quoted(kind.field(at).name)}:{json_text(scalar[at])}" for at in range(kind.num_fields))
         return "{" + ",".join(pairs) + "}"
     if pa.types.is_map(kind):
@@ -111,14 +111,14 @@ def json_text(scalar: pa.Scalar) -> str:
 
 
 def _plain(scalar: pa.Scalar) -> str:
-    """Numbers, truth values, dates and times; pyarrow gives the shortest spelling that reads back the same."""
+    """Return a number, boolean, date or time as JSON; pyarrow gives the shortest spelling that reads back the same."""
     kind = scalar.type
-    if pa.types.is_timestamp(kind) and kind.tz is not None:  # an instant: no database of zones is needed to tell it
+    if pa.types.is_timestamp(kind) and kind.tz is not None:  # an instant: in UTC it needs no time zone database
         return f'{_plain(pa.scalar(scalar.value, pa.timestamp(kind.unit)))[:-1]}Z"'
-    if pa.types.is_float16(kind):  # pyarrow gives the digits of a double
+    if pa.types.is_float16(kind):  # pyarrow would write the digits of a double
         return _float16(scalar.as_py())
     spelled = scalar.cast(pa.string()).as_py()
-    if spelled.startswith("<"):  # pyarrow's remark that it is beyond the calendar
+    if spelled.startswith("<"):  # pyarrow's note that it lies beyond the calendar
         spelled = str(scalar.value)
     if pa.types.is_floating(kind):
         whole = spelled.lstrip("-").isdigit()
@@ -129,7 +129,8 @@ def _plain(scalar: pa.Scalar) -> str:
 
 
 def _float16(value: float) -> str:
-    """
+    """Return a float16 as JSON, in the shortest spelling that reads back the same.
+
     >>> _float16(0.0999755859375), _float16(65504.0), _float16(float("nan"))
     ('0.1', '65500.0', '"NaN"')
     """
@@ -156,7 +157,7 @@ def is_bytes_type(kind: pa.DataType) -> bool:
 
 
 def _text(scalar: pa.Scalar) -> str:
-    """What is no UTF-8 becomes halves of surrogate pairs, as they stand for such bytes elsewhere."""
+    """Decode a text; bytes that are not UTF-8 become lone surrogates, as ``surrogateescape`` maps them."""
     return scalar.as_buffer().to_pybytes().decode(errors="surrogateescape")
 
 

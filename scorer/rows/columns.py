@@ -1,4 +1,4 @@
-"""Columns: the text's, those that are passed through, and all of the output's in one tuple."""
+"""Columns: the text column, those passed through, and the output's, all in one tuple."""
 
 import shlex
 from collections import Counter
@@ -12,30 +12,30 @@ from scorer.base.text import meant, shown_source
 from scorer.rows.record import Cell, Parsed, Reason, ScoredRecord, Value
 
 TEXT_COLUMNS = ("text", "review", "content", "body", "comment")
-"""What a text column may be called without --text; one of them has to be there, and only one."""
+"""Names of a text column that is found without --text; a file must have exactly one of them."""
 
 ID = "id"
 ALL = "*"
 STAGE = "stage"
 
 Type = Literal["integer", "probability", "boolean", "text", "carried"]
-"""Type of a column's cells: int, float of 6 decimals, bool, str; or the input's own, passed through."""
+"""Type of a column's cells: int, float with 6 decimals, bool or str; ``carried`` is the input's own type."""
 
 SPELLINGS: Mapping[Type, Callable[[Any], str]] = {
     "integer": str,
     "probability": "{:.6f}".format,
     "boolean": lambda cell: "true" if cell else "false",
 }
-"""Functions that write cells in text formats, by type; text is each format's own."""
+"""Functions that write cells in text formats, by type; each format writes text in its own way."""
 
 
 class Column(NamedTuple):
     """A column of the output.
 
     Attributes:
-        name: its name, unique.
-        type: of its cells.
-        value: gives its cell of a row.
+        name: unique name.
+        type: type of its cells.
+        value: function that returns its cell of a row.
     """
 
     name: str
@@ -44,23 +44,23 @@ class Column(NamedTuple):
 
 
 Formatter = Callable[[Sequence[ScoredRecord]], bytes]
-"""Formats rows; the bytes do not depend on earlier rows."""
+"""Function that formats rows; the bytes do not depend on earlier rows."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What was asked for on the command line.
+    """Columns that the command line asks for.
 
     Attributes:
-        text: --text, or None to look for one of `TEXT_COLUMNS`.
-        keep: --keep, in order; ``*`` stands for all columns of the first record, the text too.
-        details: whether tokens, truncated, the stage and each label's probability are written too.
-        option: what messages call the option that names the text column; None where its name is fixed.
-        source: whether each row says which file it is from.
-        escape_formulas: whether what a spreadsheet would take for a formula is made text, in passed-through columns.
-        needed: columns that must exist and are passed through; by name, the option that names it, None where it is fixed.
-        optional: columns that are passed through where they exist.
-        keep_existing: whether a file's header must have each of ``keep``, or a later one's.
+        text: text column (--text); None to look for one of `TEXT_COLUMNS`.
+        keep: columns to pass through (--keep), in order; ``*`` is all columns of the first record, including the text.
+        details: whether to write tokens, truncated, the stage and each label's probability.
+        option: option that names the text column, for messages; None if its name is fixed.
+        source: whether to write each row's input file.
+        escape_formulas: whether to escape passed-through cells that a spreadsheet would take for a formula.
+        needed: columns that must exist and are passed through; the option that names each, or None if its name is fixed.
+        optional: columns to pass through if they exist.
+        keep_existing: whether each column of ``keep`` must exist in the first file or a later one.
     """
 
     text: str | None = None
@@ -76,11 +76,11 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Selection:
-    """Wanted columns, decided on the first record's columns.
+    """Columns to read, chosen from those of the first record.
 
     Attributes:
-        text: the column that is scored.
-        carried: the input columns passed through, the id first where there is one.
+        text: column to score.
+        carried: columns to pass through, the id first if it exists.
     """
 
     text: str
@@ -88,15 +88,15 @@ class Selection:
 
 
 def select(wanted: Wanted, columns: Sequence[str], source: str) -> Selection:
-    """Decide the text column and the columns passed through.
+    """Choose the text column and the columns to pass through.
 
     Args:
-        wanted: what was asked for.
-        columns: of the first file's header, or the keys of its first valid record.
-        source: that file, for messages.
+        wanted: columns asked for.
+        columns: column names in the first file's header, or the keys of its first valid record.
+        source: name of that file, for messages.
 
     Raises:
-        UsageError: the text column or a needed one is not there, cannot be told, or stands there twice.
+        UsageError: the text column or a needed one is missing, ambiguous, or in the header twice.
 
     >>> select(Wanted(keep=("stars",)), ["id", "review", "stars"], "a.csv")
     Selection(text='review', carried=('id', 'stars'))
@@ -104,7 +104,7 @@ def select(wanted: Wanted, columns: Sequence[str], source: str) -> Selection:
     text = wanted.text if wanted.text is not None else _find_text_column(columns, source, wanted.option)
     for name, option in ((text, wanted.option), *wanted.needed.items()):
         if name not in columns:
-            otherwise = f"name the one to use with {option}." if option else "rename the one that is meant."
+            otherwise = f"name the one to use with {option}." if option else "rename the column that holds it."
             raise UsageError(
                 f"{source} has no column {name!r}; {meant(name, columns, otherwise)} It has: {shown_names(columns)}."
                 f"{other_reading(columns)}"
@@ -118,33 +118,31 @@ def select(wanted: Wanted, columns: Sequence[str], source: str) -> Selection:
 
 
 def check_unambiguous(selection: Selection, columns: Sequence[str], source: str) -> None:
-    """Raise `UsageError` if a needed column stands in a file's header more than once."""
+    """Raise `UsageError` if a file's header names a needed column more than once."""
     counts = Counter(columns)
     for needed in (selection.text, *selection.carried):
         if counts[needed] > 1:
-            raise UsageError(
-                f"{source} has the column {_shown(needed)} more than once; rename one, so that it is clear which is meant."
-            )
+            raise UsageError(f"{source} has the column {_shown(needed)} more than once; rename all but the one to use.")
 
 
 def without_records(wanted: Wanted) -> Selection:
-    """The selection for an input that has no record to look at."""
+    """Return the selection for an input without a single record."""
     return Selection(wanted.text or TEXT_COLUMNS[0], tuple(dict.fromkeys(k for k in wanted.keep if k != ALL)))
 
 
 def output_columns(
     selection: Selection, labels: Sequence[str], wanted: Wanted, *, staged: bool = False
 ) -> tuple[Column, ...]:
-    """Decide the output's columns, in order; a passed-through name that clashes with another one gets ``input_``.
+    """Return the output's columns, in order; a passed-through name that clashes with another one gets ``input_``.
 
-    Names that differ only in case clash too: DuckDB, Spark and most databases take them for one.
-    Heads, types, escaping and cells of every format follow from these.
+    Names that differ only in case clash as well: DuckDB, Spark and most databases treat them as one.
+    Every format derives its header, types, escaping and cells from these columns.
 
     Args:
-        selection: the text column and the columns passed through.
+        selection: text column and columns to pass through.
         labels: label names, in logit order.
-        wanted: what was asked for.
-        staged: whether the model has a cascade, so that details name the stage of a score.
+        wanted: columns asked for.
+        staged: whether the model has a cascade, so that details include the stage.
 
     >>> columns = output_columns(Selection("text", ("id", "label")), ["negative", "positive"], Wanted())
     >>> [(column.name, column.type) for column in columns[1:4]]
@@ -184,7 +182,7 @@ def _probability(at: int) -> Callable[[ScoredRecord], Cell]:
 
 
 def take(selection: Selection, parsed: Parsed) -> "tuple[str, tuple[Value | None, ...]] | Reason":
-    """A parsed record's text and passed-through values, or why it has to be rejected."""
+    """Return a parsed record's text and passed-through values, or the reason to reject it."""
     if parsed.problem is not None:
         return parsed.problem
     if parsed.duplicates and not parsed.duplicates.isdisjoint((selection.text, *selection.carried)):
@@ -209,23 +207,25 @@ def _find_text_column(columns: Sequence[str], source: str, option: str | None) -
     if len(found) == 1:
         return found[0]
     if found:
-        raise UsageError(f"{source} has {shown_names(found)}: name the one to use with {option}.")
+        raise UsageError(
+            f"{source} has several columns that may hold the text: {shown_names(found)}. Name the one to use with {option}."
+        )
     alike = next((name for name in columns if name.strip().casefold() in TEXT_COLUMNS), None)
-    advice = f"Name the one to use with {option}" + (f", as in {option} {shlex.quote(alike)}." if alike else ".")
+    advice = f"Name the text column with {option}" + (f", as in {option} {shlex.quote(alike)}." if alike else ".")
     raise UsageError(
-        f"{source} has no column called {', '.join(TEXT_COLUMNS[:-1])} or {TEXT_COLUMNS[-1]}. It has: {shown_names(columns)}. "
-        f"{advice}{other_reading(columns)}"
+        f"{source} has no column called {', '.join(TEXT_COLUMNS[:-1])} or {TEXT_COLUMNS[-1]}. "
+        f"It has: {shown_names(columns)}. {advice}{other_reading(columns)}"
     )
 
 
 def other_reading(columns: Sequence[str]) -> str:
-    """What else may be wrong where the names look like no names."""
+    """Return advice on a wrong reading of the file if its column names do not look like names."""
     if any("\0" in name for name in columns):
-        return " The names hold zero bytes: check --encoding; UTF-16 looks like that."
+        return " The names contain zero bytes, as UTF-16 does: check --encoding."
     if len(columns) == 1 and any(char in columns[0] for char in ",;\t|"):
-        return " If that is several columns, give --delimiter."
+        return " If these are several columns, set --delimiter."
     if any(len(name) > 40 or name.strip().isdigit() for name in columns):
-        return " If that is no header but data, say --no-header."
+        return " If the first line is data rather than a header, use --no-header."
     return ""
 
 

@@ -1,9 +1,9 @@
-"""CSV and TSV to parsed records, on the standard library's parser with its silent traps closed.
+"""CSV and TSV to parsed records: the standard library's parser, with its silent traps closed.
 
-Left to itself, that parser lets an unterminated quote swallow the rest of the file and stops at fields of 131,072
-characters. Here a record that does not parse, or whose quote is still open at the limit or the end of the file, costs
-its first physical line only (with --escape-char, up to the first line end that is not escaped), and parsing goes on at
-the next one.
+By itself, that parser lets an unterminated quote swallow the rest of the file, and stops at fields of 131,072
+characters. Here a bad record costs only its first physical line, and parsing continues at the next one. A record is bad
+if it does not parse, or if its quote is open at the limit or at the end of the file. With --escape-char, it costs the
+lines up to the first line end that is not escaped.
 """
 
 import csv
@@ -23,32 +23,32 @@ from scorer.rows.record import Parsed, Position, Reason
 
 
 class CsvFile(InputFile):
-    """An open CSV or TSV file. Blank lines are no records.
+    """An open CSV or TSV file. Blank lines are not records.
 
     Args:
-        source: name of the file, for positions.
-        physical_lines: cut at ``\\n``, ``\\r\\n`` and ``\\r``.
-        dialect: how the file is written; without a delimiter, a comma is one.
-        limit: bytes of a record at most.
+        source: name of the file, for positions and messages.
+        physical_lines: lines of the file, cut at ``\\n``, ``\\r\\n`` and ``\\r``.
+        dialect: dialect of the file; without a delimiter, fields are separated by commas.
+        limit: largest size of a record, in bytes.
 
     Raises:
-        InputError: the file is empty where a header is due, or its header does not parse.
+        InputError: the file is empty, or its header does not parse.
     """
 
     def __init__(self, source: str, physical_lines: Iterator[Line], dialect: Dialect, limit: int) -> None:
-        # A C-long limit for the whole process: fields are bounded by the record's limit already, and rejected, not raised.
+        # The csv module's limit holds for the whole process and raises; the record's own limit bounds fields and rejects.
         csv.field_size_limit(max(csv.field_size_limit(), limit + 1))
         self._rows = _rows(source, physical_lines, dialect, limit)
         first = next(self._rows, None)
         if first is None:
-            raise InputError(f"{source} is empty: not even a {'header' if dialect.header else 'first'} line is there.")
+            raise InputError(f"{source} is empty{': it has no header line' if dialect.header else ''}.")
         if dialect.header:
             self.columns = _names(source, *first)
         else:
             self._rows = chain([first], self._rows)
 
     def unnamed(self) -> Iterator[Parsed]:
-        """Yield the rejects before the first record that parses: without a header, that one says how many columns there are."""
+        """Yield the rejects before the first record that parses, which sets the number of columns if there is no header."""
         for parsed, values in self._rows if self.columns is None else ():
             if parsed.problem is None:
                 self.columns = tuple(f"column_{number}" for number in range(1, len(values) + 1))
@@ -68,7 +68,7 @@ class CsvFile(InputFile):
 
 @contextmanager
 def opened(source: Source) -> Iterator[CsvFile]:
-    """Open a CSV or TSV file; raises as `CsvFile` and `opened_lines`."""
+    """Open a CSV or TSV file; raise as `CsvFile` and `opened_lines` do."""
     with opened_lines(source, carriage_returns=True) as (physical_lines, encoding):
         delimiter = source.dialect.delimiter or DELIMITERS[source.kind]
         dialect = replace(source.dialect, delimiter=delimiter, encoding=encoding)
@@ -76,10 +76,10 @@ def opened(source: Source) -> Iterator[CsvFile]:
 
 
 def _names(source: str, parsed: Parsed, values: list[str]) -> tuple[str, ...]:
-    """Give the column names of a header."""
+    """Return the column names of a header."""
     if parsed.problem is not None:
-        what_to_try = hint(parsed.problem, bytes(parsed.raw)) or "Check --encoding, --delimiter and --quote-char."
-        raise InputError(f"{source}: the header line cannot be read ({parsed.problem}). {what_to_try}")
+        advice = hint(parsed.problem, bytes(parsed.raw)) or "Check --encoding, --delimiter and --quote-char."
+        raise InputError(f"{source}: the header line cannot be read ({parsed.problem}). {advice}")
     return tuple(values)
 
 
@@ -113,7 +113,7 @@ def _rows(source: str, physical_lines: Iterator[Line], dialect: Dialect, limit: 
 
 
 def _undecodable(values: list[str]) -> bool:
-    """Whether `surrogateescape` had to stand in for a byte."""
+    """Return whether ``surrogateescape`` had to replace a byte."""
     try:
         for value in values:
             value.encode()

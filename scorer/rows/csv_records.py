@@ -1,4 +1,4 @@
-"""CSV records out of lines: where a record ends, and its values, by the standard library's parser in strict mode."""
+"""CSV records from lines: their ends and values, found by the standard library's parser in strict mode."""
 
 import csv
 from array import array
@@ -9,7 +9,7 @@ from scorer.rows.lines import Line, decoded
 
 
 class Format(TypedDict):
-    """The csv module's own names for a dialect."""
+    """A dialect, in the csv module's own terms."""
 
     delimiter: str
     quotechar: str | None
@@ -19,13 +19,13 @@ class Format(TypedDict):
 
 
 class Record(NamedTuple):
-    """A record's lines.
+    """A record's lines and values.
 
     Attributes:
-        first: its first line.
-        rest: the bytes of its other lines.
-        values: of its fields; None where it does not parse, or ends nowhere within the limit: it is then its first
-            line alone.
+        first: first line.
+        rest: bytes of the other lines.
+        values: values of the fields; None if the record does not parse or does not end within the limit. It is then its
+            first line alone.
     """
 
     first: Line
@@ -34,18 +34,18 @@ class Record(NamedTuple):
 
 
 class RecordReader:
-    """Iterates over the records of a file.
+    """An iterator over the records of a file.
 
-    A record that fails costs its first line, and the next one begins with the line after it. A file of lines that each
-    leave a quote open would then be read to its end once for every line. To read it about twice instead, it is
-    remembered up to where lines that begin inside quotes are known to end inside quotes (``_frontier``): a quote that is
-    open before any of them is open there, whichever record opened it.
+    A record that fails costs its first line, and the next record begins with the line after it. If every line leaves a
+    quote open, this would read the file to its end once for each line. The reader reads it about twice instead: it
+    remembers how far lines that begin inside quotes are known to end inside quotes (``_frontier``). A quote that is open
+    before any of these lines is open there, whichever record opened it.
 
     Args:
-        lines: of the file; with an escape character, those joined whose end is escaped.
-        encoding: of the file.
-        limit: bytes of a record at most; one whose quote is still open there ends nowhere.
-        csv_format: how the file is written.
+        lines: lines of the file; those with an escaped end are already joined with the next.
+        encoding: encoding of the file.
+        limit: largest size of a record, in bytes; a record whose quote is still open there does not end.
+        csv_format: dialect of the file.
     """
 
     def __init__(self, lines: Iterator[Line], encoding: str, limit: int, csv_format: Format) -> None:
@@ -54,9 +54,9 @@ class RecordReader:
         self._limit = limit
         self._format = csv_format
         self._special = [char for char in (csv_format["quotechar"], csv_format["escapechar"]) if char]
-        self._frontier = 0  # in lines ahead, as all below
+        self._frontier = 0  # in lines ahead, as is everything below
         self._frontier_bytes = 0
-        self._dead_end = False  # a quote open at the frontier is never closed, or the record fails there
+        self._dead_end = False  # whether a quote open at the frontier is never closed, or makes the record fail there
 
     def __iter__(self) -> Iterator[Record]:
         while (first := self._take_line()) is not None:
@@ -72,7 +72,7 @@ class RecordReader:
             yield Record(first, rest, values)
 
     def _read(self, first: Line, text: str) -> tuple[list[str] | None, bytes]:
-        """Values and other lines of a record; the parser gets as many lines as it asks for."""
+        """Return a record's values and its other lines; the parser gets as many lines as it asks for."""
         count = size = last = 0
 
         def pieces() -> Iterator[str]:
@@ -85,14 +85,14 @@ class RecordReader:
         values, still_open = self._parse(pieces())
         if values is not None:
             return values, self._ahead.take_lines(count)
-        # It asked for each of the lines because a quote was open before it, and in the last one it failed or not.
+        # The parser asked for each line because a quote was open before it. It failed in the last one, or ran out.
         self._dead_end = not still_open
         if count:
             self._frontier, self._frontier_bytes = (count, size) if still_open else (count - 1, size - last)
         return None, b""
 
     def _known(self, first: Line, text: str) -> tuple[list[str] | None, bytes]:
-        """The same, where lines are known which a quote left open would stay open in."""
+        """Do the same as `_read`, without reading again the lines through which an open quote stays open."""
         values, still_open = self._parse([text])
         if not still_open or not self._ends(first.length):
             return values, b""
@@ -100,10 +100,10 @@ class RecordReader:
         return self._read(first, text)
 
     def _ends(self, length: int) -> bool:
-        """Whether a record that leaves a quote open in its first line ends within the limit.
+        """Return whether a record that leaves a quote open in its first line ends within the limit.
 
         Args:
-            length: of its first line.
+            length: length of its first line, in bytes.
         """
         while not self._dead_end and length + self._frontier_bytes <= self._limit:
             size = self._ahead.look(self._frontier)
@@ -122,7 +122,7 @@ class RecordReader:
         return False
 
     def _parse(self, pieces: Iterable[str]) -> tuple[list[str] | None, bool]:
-        """The values of a record; or None, and whether that is for a quote still open after the last piece."""
+        """Return a record's values; or None, and whether a quote is still open after the last piece."""
         all_given = False
 
         def given() -> Iterator[str]:
@@ -143,32 +143,32 @@ class RecordReader:
         return line
 
     def _text(self, data: bytes) -> str:
-        # Undecodable bytes must not stop the parser in the middle of a record; who gets the record finds them again.
+        # Undecodable bytes must not stop the parser in the middle of a record; the caller finds them again.
         text = decoded(data, self._encoding)
-        # After an escaped line end the parser takes a record for ended by a line end only, not by the end of the file.
+        # After an escaped line end, the parser ends a record only at a line end, not at the end of the file.
         return text if text.endswith(("\n", "\r")) else f"{text}\n"
 
 
 class LookAhead:
-    """A file's lines, taken one by one; those that were only looked at are kept as bytes.
+    """A file's lines, taken one by one; lines that were only looked at are kept as bytes.
 
-    A `Line` each would take a hundred times as much as an empty line's one byte, and a quote that is never closed makes
-    many of them wait.
+    A `Line` takes a hundred times as much memory as the one byte of an empty line. A quote that is never closed makes
+    many lines wait.
 
     Args:
-        lines: of a file, in order. A line that is too long, of which not all is kept, ends what can be looked at.
+        lines: lines of a file, in order. A line that is too long, and so only partly kept, ends the look ahead.
     """
 
     def __init__(self, lines: Iterator[Line]) -> None:
         self._lines = lines
         self._kept = bytearray()
         self._lengths = array("I")  # no record is longer than 2 GB
-        self._taken = 0  # of the lengths
-        self._start = (1, 0)  # number and offset of the first line that is kept
-        self._beyond: Line | None = None  # the line after those kept, too long to be one of them
+        self._taken = 0  # lengths whose lines were taken
+        self._start = (1, 0)  # number and offset of the first kept line
+        self._beyond: Line | None = None  # the line after the kept ones, too long to be kept
 
     def take(self) -> Line | None:
-        """The next line, or None at the end."""
+        """Return the next line, or None at the end."""
         if self._taken == len(self._lengths):
             line, self._beyond = self._beyond, None
             return line or next(self._lines, None)
@@ -177,9 +177,9 @@ class LookAhead:
         return Line(number, offset, data, len(data), False)
 
     def look(self, index: int) -> int | None:
-        """The length of the line ``index`` lines ahead, 0 is the next one; None beyond the last that can be looked at.
+        """Return the length of the line ``index`` lines ahead, in bytes; None beyond the last line of the look ahead.
 
-        Lines are looked at in order.
+        Lines must be looked at in order, from 0 for the next one.
         """
         at = self._taken + index
         if at == len(self._lengths) and self._beyond is None:
@@ -187,11 +187,11 @@ class LookAhead:
         return self._lengths[at] if at < len(self._lengths) else None
 
     def piece(self, start: int, end: int) -> bytes:
-        """Bytes ``start`` to ``end`` of those that are looked at."""
+        """Return bytes ``start`` to ``end`` of the look ahead."""
         return bytes(self._kept[start:end])
 
     def take_lines(self, count: int) -> bytes:
-        """The next ``count`` lines, which have been looked at, in one piece."""
+        """Take the next ``count`` lines of the look ahead, as one piece."""
         return self._take_bytes(count) if count else b""
 
     def _look_at_one_more(self) -> None:
@@ -210,12 +210,12 @@ class LookAhead:
         end = self._taken + lines
         data = bytes(self._kept[: sum(self._lengths[self._taken : end])])
         number, offset = self._start
-        # One line is more than one where an escape character joined them.
+        # A line that an escape character joined counts as several.
         ends = data.count(b"\n") + data.count(b"\r") - data.count(b"\r\n")
         self._start = (number + ends, offset + len(data))
         del self._kept[: len(data)]
         self._taken = end
-        if 2 * end > len(self._lengths):  # now and then, since what follows is moved
+        if 2 * end > len(self._lengths):  # only now and then, since it moves all that follows
             del self._lengths[:end]
             self._taken = 0
         return data

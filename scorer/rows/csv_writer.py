@@ -1,4 +1,4 @@
-"""Scored rows to CSV and TSV: UTF-8, lines ending in ``\\n``, quotes where they are needed."""
+"""Scored rows to CSV and TSV: UTF-8, lines ending in ``\\n``, quotes only where needed."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -7,12 +7,12 @@ from typing import Any
 from scorer.rows.columns import SPELLINGS, Column, Formatter
 from scorer.rows.record import ScoredRecord, plain
 
-# What spreadsheets take for the beginning of a formula, or skip to find one.
+# Characters that spreadsheets take for the beginning of a formula, or skip to find one.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def formatter(columns: Sequence[Column], delimiter: str, *, escape_formulas: bool) -> tuple[bytes, Formatter]:
-    """Give the head line, and the function that formats rows; see `scorer.rows.writer.formatter`.
+    """Return the header line, and the function that formats rows; see `scorer.rows.writer.formatter`.
 
     >>> columns = [Column("id", "carried", lambda row: row[0]), Column("score", "probability", lambda row: row[1])]
     >>> head, rows = formatter(columns, ",", escape_formulas=True)
@@ -32,8 +32,8 @@ def formatter(columns: Sequence[Column], delimiter: str, *, escape_formulas: boo
 
 
 def _text(delimiter: str, *, defuse: bool) -> Callable[[Any], str]:
-    """Give the function that writes text; with ``defuse``, none that a spreadsheet would take for a formula."""
-    # \\r too: the csv module leaves it bare, and a reader would then see the end of a row.
+    """Return the function that writes text; with ``defuse``, it escapes what a spreadsheet would take for a formula."""
+    # \\r as well: the csv module leaves it unquoted, and a reader would then see the end of a row.
     special = re.compile(f'["\r\n{delimiter}]').search
 
     def cell(value: Any) -> str:

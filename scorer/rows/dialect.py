@@ -1,23 +1,23 @@
-"""CSV dialects, as options state them."""
+"""CSV dialects, as the options set them."""
 
 from dataclasses import dataclass
 
 from scorer.base.errors import UsageError
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
-"""The delimiter of each format that has one."""
+"""Default delimiter of each format that has one."""
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a CSV file is written; never guessed.
+    """The dialect of a CSV file; it is never guessed.
 
     Attributes:
         delimiter: one character; None for the format's own, comma or tab.
-        quote_char: one character, or empty where quotes mean nothing.
+        quote_char: one character, or empty if quotes have no meaning.
         escape_char: one character, or empty.
-        header: whether the first record names the columns; without, they are ``column_1``, ``column_2``, ...
-        encoding: of the file.
+        header: whether the first record names the columns; otherwise they are ``column_1``, ``column_2``, ...
+        encoding: encoding of the file.
     """
 
     delimiter: str | None = None

@@ -1,4 +1,4 @@
-"""Which texts were there before, remembered in memory of a fixed size."""
+"""Duplicate texts, found in memory of a fixed size."""
 
 from array import array
 from hashlib import blake2b
@@ -8,10 +8,10 @@ _PROBES = 64
 
 
 class Duplicates:
-    """Remembers texts by 64 bits of their hash, in 8 MB whatever the number of texts.
+    """A set of texts, remembered by 64 bits of their hash, in 8 MB for any number of texts.
 
-    Exact for some 700,000 different texts (two equal hashes among a million are one chance in 37 million); of more,
-    the ones that share a neighbourhood push each other out, and some duplicates are not noticed.
+    It is exact for some 700,000 different texts; the chance of two equal hashes among a million is one in 37 million.
+    With more texts, hashes that share a neighbourhood overwrite each other, and some duplicates go unnoticed.
 
     >>> seen = Duplicates()
     >>> [seen.add(text) for text in ("a", "b", "a")]
@@ -23,7 +23,7 @@ class Duplicates:
         self._hashes = array("Q", [0]) * slots  # 0 is an empty slot
 
     def add(self, text: str) -> bool:
-        """Remember a text; whether it was there before."""
+        """Remember a text, and return whether it was seen before."""
         key = int.from_bytes(blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "little") or 1
         first = key % self._slots
         for at in range(first, first + _PROBES):

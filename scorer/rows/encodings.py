@@ -1,6 +1,6 @@
-"""Text encodings: which ones a file may be said to have, and what a file that is in another one looks like.
+"""Text encodings: those that --encoding accepts, and signs that a file has another one.
 
-Nothing is ever decoded by guessing. What is found out here goes into messages, and refuses what would come out garbled.
+No file is ever decoded by guessing. The findings here go into messages, and refuse a file that would be garbled.
 """
 
 import codecs
@@ -9,7 +9,7 @@ from scorer.base.errors import InputError, UsageError
 from scorer.rows.lines import Line
 from scorer.rows.record import Reason
 
-# Longest first: UTF-32's mark begins with UTF-16's.
+# Longest first: the mark of UTF-32 begins with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -17,15 +17,15 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _SAMPLE = 4096
-# Not a file's encodings: of names of hosts, of Python's and of mail's; in these a line's bytes do not stand for itself.
+# Encodings of host names, Python sources and mail, not of files: a line cannot be decoded from its bytes alone.
 _UNFIT = {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "utf_7", "undefined", "mbcs", "oem", "charmap"}
 
 
 def check_encoding(encoding: str) -> str:
-    """The encoding's canonical name.
+    """Return the canonical name of an encoding.
 
     Raises:
-        UsageError: Python knows no such text encoding, or files are not written in it.
+        UsageError: Python has no such text encoding, or it is not used for files.
     """
     try:
         name = codecs.lookup(encoding).name
@@ -33,12 +33,12 @@ def check_encoding(encoding: str) -> str:
     except (LookupError, UnicodeError, ValueError):  # ValueError: a NUL in the name
         known = False
     if not known:
-        raise UsageError(f"--encoding {encoding!r} is not known; for instance utf-8, latin-1, cp1252, utf-16.")
-    return "utf-8" if name == "utf-8-sig" else name  # a byte order mark is dropped from UTF-8 in any case
+        raise UsageError(f"--encoding {encoding!r} is unknown; use for instance utf-8, latin-1, cp1252 or utf-16.")
+    return "utf-8" if name == "utf-8-sig" else name  # UTF-8 loses its byte order mark in any case
 
 
 def likely_encoding(data: bytes) -> str | None:
-    """What bytes that are no UTF-8 probably are, or None where nothing speaks for anything.
+    """Return the probable encoding of bytes that are not UTF-8, or None if nothing points to one.
 
     >>> likely_encoding("naïve\\n".encode("latin-1")), likely_encoding("a,b\\n".encode("utf-16-le"))
     ('cp1252', 'utf-16-le')
@@ -47,7 +47,7 @@ def likely_encoding(data: bytes) -> str | None:
     for mark, name in _MARKS:
         if data.startswith(mark):
             return name
-    zeros = [data[phase::4].count(0) for phase in range(4)]  # of UTF-16 every other byte is 0, of UTF-32 three of four
+    zeros = [data[phase::4].count(0) for phase in range(4)]  # every other byte is 0 in UTF-16, three of four in UTF-32
     if sum(zeros) > 0.6 * len(data) and min(zeros) == 0:
         return "utf-32-le" if zeros[0] < zeros[3] else "utf-32-be"
     even, odd = zeros[0] + zeros[2], zeros[1] + zeros[3]
@@ -63,7 +63,7 @@ def likely_encoding(data: bytes) -> str | None:
 
 
 def advice(data: bytes) -> str:
-    """What to try with a file that holds such bytes; empty where there is nothing to say."""
+    """Return advice on a file that contains these bytes, or an empty string."""
     if _is_utf8(data):
         return "This is UTF-8: leave out --encoding."
     return _advised(likely_encoding(data))
@@ -73,8 +73,8 @@ def _advised(name: str | None) -> str:
     if name is None:
         return ""
     if name in ("cp1252", "latin-1"):
-        return f"If this is Western European text, say --encoding {name}."
-    return f"This looks like {name.upper()}: say --encoding {name}."
+        return f"If this is Western European text, use --encoding {name}."
+    return f"This looks like {name.upper()}: use --encoding {name}."
 
 
 def _is_utf8(data: bytes) -> bool:
@@ -86,43 +86,50 @@ def _is_utf8(data: bytes) -> bool:
 
 
 def check_beginning(source: str, first: Line, encoding: str, given: str) -> None:
-    """See that a file does not begin like one of another encoding.
+    """Check that a file does not begin like a file in another encoding.
 
     Args:
-        source: the file's name, for messages.
-        first: its first line.
-        encoding: that the line is in.
-        given: that was said; UTF-16 and UTF-32 come as UTF-8.
+        source: name of the file, for messages.
+        first: first line of the file.
+        encoding: encoding of that line; UTF-16 and UTF-32 arrive as UTF-8.
+        given: encoding that --encoding names.
 
     Raises:
-        InputError: it does.
+        InputError: the file begins like one in another encoding.
     """
     if encoding != given:
         if first.data.startswith("\ufffe".encode()):
-            raise InputError(f"{source} begins with the byte order mark of the other byte order: it is not {given}.")
+            raise InputError(
+                f"{source} begins with a byte order mark of the other byte order, so it is not {given}. Check --encoding."
+            )
         return
     sample = first.data[:_SAMPLE]
     name = likely_encoding(sample)
     marked = name in ("utf-16", "utf-32")
-    # Single zero bytes may stand in any file; so many do not.
+    # Any file may contain a few zero bytes, but not this many.
     if marked or (name not in (None, "cp1252", "latin-1") and sample.count(0) > 0.3 * len(sample)):
         raise InputError(f"{source} is not {given}. {_advised(name)}")
     if first.offset and encoding != "utf-8":
-        raise InputError(f"{source} begins with the byte order mark of UTF-8: it is not {given}. Leave out --encoding.")
+        raise InputError(
+            f"{source} begins with the byte order mark of UTF-8, so it is not {given}. Leave out --encoding."
+        )
 
 
 def hint(reason: Reason, raw: bytes) -> str:
-    """One sentence or two for a person, or nothing.
+    """Return advice on a record that was rejected, or an empty string.
 
     >>> hint("invalid_json", b"[\\n")
-    "This looks like one JSON document; JSON Lines has an object a line: try `jq -c '.[]'` first."
+    "This looks like a single JSON document. JSON Lines has one object per line: convert the file with `jq -c '.[]'`."
     """
     if reason == "invalid_encoding":
         return advice(raw)
     if reason in ("invalid_json", "not_an_object") and (raw.strip() in (b"{", b"[") or raw.lstrip().startswith(b"[{")):
-        return "This looks like one JSON document; JSON Lines has an object a line: try `jq -c '.[]'` first."
+        return (
+            "This looks like a single JSON document. JSON Lines has one object per line: "
+            "convert the file with `jq -c '.[]'`."
+        )
     if reason == "invalid_json" and raw.count(b"\r") > 1 and raw.count(b"\n") < 2:
-        return "This looks like lines that end in a carriage return alone: try `tr '\\r' '\\n'` first."
+        return "The lines seem to end in carriage returns alone: convert the file with `tr '\\r' '\\n'`."
     if reason == "column_count":
-        return "If fields hold the delimiter or line ends, check --delimiter, --quote-char and --escape-char."
+        return "If fields contain delimiters or line ends, check --delimiter, --quote-char and --escape-char."
     return ""

@@ -1,4 +1,4 @@
-"""Which format a file has, told from its name or as the command line says: never from its content."""
+"""Formats of files, taken from the name or the command line, never from the content."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -22,9 +22,9 @@ class InputFormat:
     """Functions that read files of a format.
 
     Attributes:
-        opened: opens a file.
-        rows: gives the count of records that a file states; None if only reading tells.
-        columns: gives the columns that a file states, without reading more of it; None to open it as for reading.
+        opened: function that opens a file.
+        rows: function that returns the number of records that a file states; None if only reading it can count them.
+        columns: function that returns the columns that a file states and reads no more of it; None to open the file.
     """
 
     opened: Callable[[Source], AbstractContextManager[InputFile]]
@@ -33,7 +33,7 @@ class InputFormat:
 
 
 def _opened_parquet(source: Source) -> AbstractContextManager[InputFile]:
-    from scorer.rows import parquet_reader  # pyarrow takes a moment that text files need not wait
+    from scorer.rows import parquet_reader  # text files need not wait for this slow import
 
     return parquet_reader.opened(source)
 
@@ -60,7 +60,7 @@ INPUT_FORMATS = {
 
 @dataclass(frozen=True)
 class Format:
-    """How a file is written.
+    """Format and compression of a file.
 
     Attributes:
         kind: ``csv``, ``tsv``, ``jsonl`` or ``parquet``.
@@ -72,12 +72,12 @@ class Format:
 
 
 def format_of(path: str, given: str | None, option: str) -> Format:
-    """A file's format: as given, else by its name's extensions.
+    """Return a file's format: the given one, otherwise that of the extensions of its name.
 
-    What is given need not name the compression: the file's name still tells it.
+    A given format need not include the compression, which the file's name still shows.
 
     Raises:
-        UsageError: neither tells a format.
+        UsageError: neither names a format.
 
     >>> format_of("a/Reviews.CSV", None, "--input-format"), format_of("a.txt.gz", "ndjson", "--input-format")
     (Format(kind='csv', compression=None), Format(kind='jsonl', compression='gz'))
@@ -86,19 +86,24 @@ def format_of(path: str, given: str | None, option: str) -> Format:
     """
     kind, compression = _split(given.lower() if given is not None else _extensions(path))
     if kind not in FORMATS or (given is not None and given.startswith(".")):
-        what = "stdin needs" if path == STDIN else f"the format of {path} cannot be told from its name: give"
         if given is not None:
-            what = f"{option} {given!r} is no format: give"
-        raise UsageError(f"{what} {option}, one of: {', '.join(FORMATS)}; with .gz or .zst behind it if compressed.")
+            problem = f"{option} {given!r} is not a format"
+        elif path == STDIN:
+            problem = "stdin has no name to infer its format from"
+        else:
+            problem = f"cannot infer the format of {path} from its name"
+        raise UsageError(f"{problem}; set {option} to one of {', '.join(FORMATS)}, with .gz or .zst if compressed.")
     if kind == PARQUET:
         if compression is not None:
-            raise UsageError(f"{path}: Parquet is compressed inside; it is not read or written as .{compression}.")
+            raise UsageError(
+                f"{path}: Parquet is compressed internally, and is not read or written as .{compression}; use .{PARQUET}."
+            )
         return Format(PARQUET)
     return Format("jsonl" if kind == "ndjson" else kind, compression or compression_of(path))
 
 
 def compression_of(path: str) -> str | None:
-    """What a file's name says of its compression.
+    """Return the compression that a file's name shows, or None.
 
     >>> compression_of("out.csv.rejects.jsonl.gz"), compression_of("out.csv")
     ('gz', None)
@@ -108,14 +113,14 @@ def compression_of(path: str) -> str | None:
 
 
 def _extensions(path: str) -> str:
-    """``csv.gz`` of ``a.b.csv.gz``; empty where there is none."""
+    """Return the extensions that name a format, such as ``csv.gz`` of ``a.b.csv.gz``, or an empty string."""
     name = _name(path)
     last = name.suffix.lstrip(".").lower()
     return f"{PurePath(name.stem).suffix.lstrip('.').lower()}.{last}" if last in COMPRESSIONS else last
 
 
 def _name(path: str) -> PurePath:
-    """The name that tells the format; of a web address without its query."""
+    """Return the name that shows the format, without the query of a web address."""
     return PurePath(urlsplit(path).path if path.startswith(("http://", "https://")) else path)
 
 

@@ -1,4 +1,4 @@
-"""The shape that every input format has: opened, a file tells its columns, then gives its records."""
+"""The interface of every input format: an open file has columns, then yields its records."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -24,15 +24,15 @@ class Source:
     """An input file to open, and how to read it.
 
     Attributes:
-        path: path or address, ``-`` for stdin.
+        path: path or address; ``-`` for stdin.
         kind: format, a key of `scorer.rows.formats.INPUT_FORMATS`.
         compression: ``gz`` or ``zst``, or None.
-        dialect: of a CSV file; its encoding holds for every text format.
-        max_record_bytes: limit of a record.
-        text_option: option that names the text column, for messages; None where its name is fixed.
-        is_first: whether no file was read before. A text column without text ends the run in the first file only.
-        content: digest of the file as it is stored.
-        consumed: digest of what records were made of, over all inputs.
+        dialect: dialect of a CSV file; its encoding is that of every text format.
+        max_record_bytes: largest size of a record, in bytes.
+        text_option: option that names the text column, for messages; None if its name is fixed.
+        is_first: whether this is the first file. Only there does a text column that holds no text end the run.
+        content: digest of the file as stored.
+        consumed: digest of the bytes that became records, over all inputs.
     """
 
     path: str
@@ -50,15 +50,15 @@ class InputFile(ABC):
     """An open input file.
 
     Attributes:
-        columns: names, in order; None where each record has its own, or before `unnamed` ends.
-        schema: Arrow types of the columns, of Parquet.
+        columns: column names, in order; None if each record has its own, or before `unnamed` ends.
+        schema: Arrow types of the columns; None unless the file is Parquet.
     """
 
     columns: tuple[str, ...] | None = None
     schema: "pyarrow.Schema | None" = None
 
     def unnamed(self) -> Iterator[Parsed]:
-        """Yield the rejects that come before the columns are known; to be read before `columns`."""
+        """Yield the rejects that come before the columns are known; read them before `columns`."""
         return iter(())
 
     @abstractmethod
@@ -66,26 +66,26 @@ class InputFile(ABC):
         """Yield the records, in order.
 
         Args:
-            selection: needed columns; a record may hold others too.
+            selection: needed columns; a record may have others as well.
 
         Raises:
             InputError: the file is damaged.
             UsageError: the text column of the first file cannot hold text.
-            ScorerError: it cannot be read.
+            ScorerError: the file cannot be read.
         """
 
 
 @contextmanager
 def opened_lines(source: Source, *, carriage_returns: bool = False) -> Iterator[tuple[Iterator[Line], str]]:
-    """Open a text file; gives its physical lines and the encoding that they have.
+    """Open a text file; yield its physical lines and their encoding.
 
     Args:
-        source: the file.
-        carriage_returns: as of `lines`.
+        source: file to open.
+        carriage_returns: whether lines end at ``\\r`` as well, see `lines`.
 
     Raises:
-        InputError: it begins like a file of another encoding, or as of `opened`.
-        ScorerError: it cannot be opened or read.
+        InputError: the file begins like one in another encoding, or `opened` raises it.
+        ScorerError: the file cannot be opened or read.
     """
     given = source.dialect.encoding
     with opened(source.path, source.compression, given, source.content) as (stream, encoding):

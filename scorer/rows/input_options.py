@@ -1,4 +1,4 @@
-"""Options that say how inputs are read, and the inputs made of them: one place for every command."""
+"""Options for reading inputs, and the inputs made from them: one place for every command."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from scorer.storage.inputs import expand
 
 @dataclass(frozen=True)
 class InputOptions:
-    """Options that say how inputs are read, by their long names.
+    """Options for reading inputs, by their long names.
 
     Attributes:
-        input_format: format of every input; None for the one that its name tells.
-        delimiter, quote_char, escape_char: as of `Dialect`; the two characters ``\\t`` are a tab.
-        no_header: CSV without names of columns.
+        input_format: format of every input; None for the one that its name shows.
+        delimiter, quote_char, escape_char: characters of the `Dialect`; the two characters ``\\t`` are a tab.
+        no_header: whether CSV files have no header.
         encoding: encoding of text files.
-        max_record_bytes: size of the longest record, in bytes.
+        max_record_bytes: largest size of a record, in bytes.
     """
 
     input_format: str | None = None
@@ -32,13 +32,13 @@ class InputOptions:
     max_record_bytes: int = MAX_RECORD_BYTES
 
     def inputs(self, names: Sequence[str]) -> Inputs:
-        """Return the files of some names, with how they are read.
+        """Return the files that some names stand for, with these options.
 
         Args:
             names: paths, globs, folders, addresses, or ``-`` alone.
 
         Raises:
-            UsageError: a file is missing, its format unknown, or an option invalid.
+            UsageError: a file is missing, its format is unknown, or an option is invalid.
         """
         check_decoded(
             {"--delimiter": self.delimiter, "--quote-char": self.quote_char, "--escape-char": self.escape_char}
@@ -53,7 +53,7 @@ class InputOptions:
 
     def _dialect(self) -> Dialect:
         return Dialect(
-            delimiter="\t" if self.delimiter == r"\t" else self.delimiter,  # a shell does not make it a tab
+            delimiter="\t" if self.delimiter == r"\t" else self.delimiter,  # a shell does not turn it into a tab
             quote_char=self.quote_char,
             escape_char=self.escape_char,
             header=not self.no_header,
@@ -62,9 +62,9 @@ class InputOptions:
 
 
 def check_decoded(texts: Mapping[str, str | None]) -> None:
-    """Raise `UsageError` for a text with undecodable bytes, by its option: text of a file is decoded and never equals it."""
+    """Raise `UsageError` if the text of an option has undecodable bytes: no decoded text of a file could equal it."""
     for option, text in texts.items():
         try:
             (text or "").encode()
         except UnicodeEncodeError as error:
-            raise UsageError(f"{option} is no text in this terminal's encoding.") from error
+            raise UsageError(f"{option} is not valid text in this terminal's encoding.") from error

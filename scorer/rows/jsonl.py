@@ -1,4 +1,4 @@
-"""JSON Lines to parsed records: one JSON object a line, strictly, each value kept as it was written."""
+"""JSON Lines to parsed records: strictly one JSON object per line, each value kept as written."""
 
 import json
 import re
@@ -12,34 +12,33 @@ from scorer.rows.input_file import InputFile, Source, opened_lines
 from scorer.rows.lines import Line
 from scorer.rows.record import JsonValue, Parsed, Position, Reason
 
-# Numbers stay as they are spelled: a float would turn 1.10 into 1.1, and 1E400 into infinity.
+# Numbers keep their spelling: a float would turn 1.10 into 1.1, and 1E400 into infinity.
 _DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=refuse_constant)
 _SPACE = re.compile(r"[ \t\n\r]*")
-# Most keys: without escapes, with the colon and the space around it. And what is behind a value.
+# Most keys have no escapes; this includes the colon and the space around it. The other matches the end of a value.
 _KEY = re.compile(r'[ \t\n\r]*"([^"\\\x00-\x1f]*+)"[ \t\n\r]*:[ \t\n\r]*')
 _COMMA_OR_END = re.compile(r"[ \t\n\r]*([,}])")
 _BRACKET_OR_STRING = re.compile(r'[][{}]|"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
-# Python's own limit depends on its release and on who calls whom; the same record has to have the same result everywhere.
+# Python's own limit depends on its release and on the call stack; the same record must have the same result everywhere.
 _DEPTH = 500
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
-# Valid JSON in which each high surrogate that is escaped is followed by a low one: in any value, also one that a later
-# one of the same key replaces.
+# Valid JSON in which a low surrogate follows each escaped high one, even in a value that a later duplicate key replaces.
 _WHOLE_PAIRS = re.compile(
     r"(?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F])|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F])*+", re.DOTALL
 )
 
 
 class NotAnObject(ValueError):
-    """Valid JSON, but no object."""
+    """Valid JSON that is not an object."""
 
 
 class JsonlFile(InputFile):
-    """An open JSON Lines file: a record a line, each with columns of its own; blank lines are no records.
+    """An open JSON Lines file: one record per line, each with its own columns. Blank lines are not records.
 
     Args:
         source: name of the file, for positions.
-        physical_lines: cut at ``\\n`` only, since JSON strings may hold every other line separator.
-        encoding: of the file.
+        physical_lines: lines of the file, cut at ``\\n`` only, since JSON strings may contain other line separators.
+        encoding: encoding of the file.
     """
 
     def __init__(self, source: str, physical_lines: Iterator[Line], encoding: str) -> None:
@@ -72,7 +71,7 @@ class JsonlFile(InputFile):
 
 @contextmanager
 def opened(source: Source) -> Iterator[JsonlFile]:
-    """Open a JSON Lines file; raises as `opened_lines`."""
+    """Open a JSON Lines file; raise as `opened_lines` does."""
     with opened_lines(source) as (physical_lines, encoding):
         yield JsonlFile(source.path, physical_lines, encoding)
 
@@ -85,14 +84,14 @@ def _decoded(data: bytes, encoding: str) -> str | None:
 
 
 def parse_object(text: str) -> tuple[dict[str, JsonValue], frozenset[str]]:
-    """The top-level values of a JSON object with their spelling, and the keys that it has more than once.
+    """Return a JSON object's top-level values as written, and the keys that it has more than once.
 
-    Of a key's several values the last one counts, as in the standard library.
+    The last value of a duplicate key counts, as in the standard library.
 
     Raises:
-        NotAnObject: it is another JSON value.
-        ValueError: it is not JSON; an escaped lone surrogate, which no UTF-8 file could hold, is not. Nor is what is
-            nested deeper than `_DEPTH`.
+        NotAnObject: the text is another JSON value.
+        ValueError: the text is not JSON, has an escaped lone surrogate, or is nested deeper than `_DEPTH`. No UTF-8 file
+            could hold a lone surrogate.
 
     >>> parse_object('{"price": 1.10, "id": 007}')
     Traceback (most recent call last):
@@ -108,7 +107,7 @@ def parse_object(text: str) -> tuple[dict[str, JsonValue], frozenset[str]]:
 
 
 def _check_depth(text: str) -> None:
-    """Raise `ValueError` if brackets are nested too deep for the parser, wherever this is called from."""
+    """Raise `ValueError` if brackets are nested deeper than `_DEPTH`, which the parser can read from any call stack."""
     if text.count("[") + text.count("{") <= _DEPTH:
         return
     depth = 0
@@ -140,17 +139,17 @@ def _parse_object(text: str) -> tuple[dict[str, JsonValue], frozenset[str]]:
         if key in fields:
             duplicates.add(key)
         fields[key] = JsonValue(text[start:at], value)
-        behind = _COMMA_OR_END.match(text, at)
-        if behind is None:
+        after = _COMMA_OR_END.match(text, at)
+        if after is None:
             raise json.JSONDecodeError("Expecting ',' delimiter", text, _skip_space(text, at))
-        at = behind.end()
-        if behind[1] == "}":
+        at = after.end()
+        if after[1] == "}":
             _expect_end(text, at)
             return fields, frozenset(duplicates)
 
 
 def _parse_key(text: str, at: int) -> tuple[str, int]:
-    """Any key, and where its value begins."""
+    """Return the key at a position, and the position of its value."""
     at = _skip_space(text, at)
     if not text.startswith('"', at):
         raise json.JSONDecodeError("Expecting property name enclosed in double quotes", text, at)
@@ -163,7 +162,7 @@ def _parse_key(text: str, at: int) -> tuple[str, int]:
 
 def _skip_space(text: str, at: int) -> int:
     match = _SPACE.match(text, at)
-    assert match is not None  # the pattern matches nothing, too
+    assert match is not None  # the pattern also matches an empty string
     return match.end()
 
 

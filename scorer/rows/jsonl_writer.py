@@ -1,4 +1,4 @@
-"""Scored rows to JSON Lines: UTF-8, an object a line; passed-through JSON values to the letter."""
+"""Scored rows to JSON Lines: UTF-8, one object per line, passed-through JSON values exactly as written."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from scorer.rows.record import ScoredRecord
 
 
 def formatter(columns: Sequence[Column]) -> tuple[bytes, Formatter]:
-    """Give an empty head, and the function that formats rows; see `scorer.rows.writer.formatter`.
+    """Return an empty header, and the function that formats rows; see `scorer.rows.writer.formatter`.
 
     >>> columns = [Column("row", "integer", lambda row: row[0]), Column("score", "probability", lambda row: row[1])]
     >>> formatter(columns)[1]([(1, 0.25)])
@@ -32,5 +32,5 @@ def _text(cell: Any) -> str:
         return "null"
     if isinstance(cell, str):
         return orjson.dumps(cell).decode()
-    # Only ever white space, since strings escape it; but there are readers who end a line there.
+    # Always white space, since strings escape it; but some readers end a line there.
     return str(cell.source).replace("\r", " ")

@@ -1,4 +1,4 @@
-"""A binary stream cut into physical lines, with their places, in bounded memory."""
+"""Physical lines of a binary stream, with their positions, in bounded memory."""
 
 import codecs
 import re
@@ -6,18 +6,18 @@ from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 RAW_LIMIT = 64 * 1024
-"""How much of an over-long record is kept for the rejects file."""
+"""Bytes of an over-long record that are kept for the rejects file."""
 
 MAX_RECORD_BYTES = 10_000_000
-"""A longer record is rejected."""
+"""Default size of the largest record, in bytes; a larger one is rejected."""
 
 _LINE = re.compile(rb"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
-_TAIL = 64 * 1024  # tells whether the line's end is escaped, unless all of it were escape characters
+_TAIL = 64 * 1024  # enough to find out whether the line's end is escaped, unless all of it were escape characters
 _PIECE = 1 << 16
 
 
 class Stream(Protocol):
-    """The part of a binary stream that is used here."""
+    """The part of a binary stream that this module uses."""
 
     def readline(self, limit: int, /) -> bytes: ...
 
@@ -28,12 +28,12 @@ class Line(NamedTuple):
     """A physical line.
 
     Attributes:
-        number: from 1.
-        offset: of its first byte.
-        data: its bytes, line end included; of a line that is too long the beginning, `RAW_LIMIT` at most.
-        length: its whole length in bytes.
-        too_long: whether it is longer than the limit.
-        tail: its last bytes, of a line that is too long.
+        number: line number, from 1.
+        offset: offset of the first byte.
+        data: bytes, line end included; of an over-long line only the beginning, at most `RAW_LIMIT` bytes.
+        length: length of the whole line, in bytes.
+        too_long: whether the line is longer than the limit.
+        tail: last bytes of an over-long line.
     """
 
     number: int
@@ -45,12 +45,12 @@ class Line(NamedTuple):
 
 
 def lines(stream: Stream, limit: int, *, carriage_returns: bool = False) -> Iterator[Line]:
-    """Cut a stream at ``\\n``; a UTF-8 byte order mark before the first line is dropped.
+    """Cut a stream into lines at ``\\n``, and drop a UTF-8 byte order mark before the first line.
 
     Args:
-        stream: where to read.
-        limit: bytes of a line at most; the rest of a longer one is read and dropped.
-        carriage_returns: cut at ``\\r\\n`` and lone ``\\r`` too, as CSV does.
+        stream: stream to read.
+        limit: largest size of a line, in bytes; the rest of a longer one is read and dropped.
+        carriage_returns: whether to cut at ``\\r\\n`` and a lone ``\\r`` as well, as CSV does.
     """
     ends = (b"\n", b"\r") if carriage_returns else (b"\n",)
     number, offset, length, kept, tail = 1, 0, 0, bytearray(), b""
@@ -60,7 +60,7 @@ def lines(stream: Stream, limit: int, *, carriage_returns: bool = False) -> Iter
         length += len(piece)
         if len(kept) <= limit:
             kept += piece
-        else:  # too long already: nothing more of it is kept but its end
+        else:  # too long already: only its end is kept
             tail = (tail + piece)[-_TAIL:]
         if piece.endswith(ends):
             yield _line(number, offset, kept, length, limit, tail)
@@ -76,7 +76,7 @@ def _line(number: int, offset: int, kept: bytearray, length: int, limit: int, ta
 
 
 def _cut_at_returns(stream: Stream) -> Iterator[bytes]:
-    """Pieces of lines: none holds a line end but at its end, where ``\r\n`` is never torn."""
+    """Yield pieces of lines; a line end is only at the end of a piece, and ``\\r\\n`` is never torn."""
     ahead = b""
     while data := ahead + stream.readline(_PIECE):
         ahead = b""
@@ -86,28 +86,28 @@ def _cut_at_returns(stream: Stream) -> Iterator[bytes]:
         if data.endswith(b"\r"):  # perhaps the first half of \r\n
             ahead = stream.read(1)
             data, ahead = (data + ahead, b"") if ahead == b"\n" else (data, ahead)
-        # One by one: all at once, millions of empty lines would be a hundred times as large as their bytes.
+        # One by one: a list of millions of empty lines would take a hundred times as much memory as their bytes.
         for match in _LINE.finditer(data):
             yield match[0]
 
 
 def joined(physical_lines: Iterator[Line], limit: int, encoding: str, escape_char: str) -> Iterator[Line]:
-    """Join each line whose end is escaped with the next one; longer ones than the limit are too long.
+    """Join each line whose end is escaped with the next one; joined lines longer than the limit are too long.
 
-    Inside quotes and outside, an escaped line end is part of a value.
+    An escaped line end is part of a value, inside quotes and outside.
     """
     first: Line | None = None
     data, length = bytearray(), 0
     for line in physical_lines:
-        goes_on = _end_is_escaped(line, encoding, escape_char)
-        if first is None and not goes_on:
+        continued = _end_is_escaped(line, encoding, escape_char)
+        if first is None and not continued:
             yield line
             continue
         first = first or line
         length += line.length
         if len(data) <= limit:
             data += line.data
-        if not goes_on:
+        if not continued:
             yield _line(first.number, first.offset, data, length, limit)
             first, data, length = None, bytearray(), 0
     if first is not None:
@@ -115,19 +115,19 @@ def joined(physical_lines: Iterator[Line], limit: int, encoding: str, escape_cha
 
 
 def decoded(data: bytes, encoding: str) -> str:
-    """A line's text, with half surrogate pairs where its bytes cannot be decoded: nothing that was decoded has any.
+    """Return a line's text, with lone surrogates for bytes that cannot be decoded; decoded text never has any.
 
     >>> decoded(b"a\\xff", "utf-8"), decoded(b"\\x1b$Zb", "iso2022_jp")
     ('a\\udcff', '\\udcff\\x1b$Zb')
     """
     try:
         return data.decode(encoding, "surrogateescape")
-    except UnicodeError:  # codecs with states can fail on bytes that stand for themselves elsewhere
+    except UnicodeError:  # stateful codecs can fail on bytes that surrogateescape would keep
         return f"\udcff{data.decode('latin-1')}"
 
 
 def _end_is_escaped(line: Line, encoding: str, escape_char: str) -> bool:
-    """Whether the one character that ends a line is escaped. Of two, the escape would only mean the first."""
+    """Return whether the character that ends a line is escaped. In ``\\r\\n``, the escape holds only for ``\\r``."""
     text = decoded(line.tail if line.too_long else line.data, encoding)
     if text.endswith("\r\n") or not text.endswith(("\r", "\n")):
         return False

@@ -1,4 +1,4 @@
-"""Notes on the input for people: what may be a mistake in it, or in how it is read."""
+"""Notes on the input, for people: possible mistakes in it, or in the options for reading it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -12,16 +12,16 @@ _MOST_DROPPED = 20
 
 @dataclass
 class InputNotes:
-    """Notes on the records that were read so far.
+    """Notes on the records read so far.
 
     Attributes:
-        wanted: what was asked for.
+        wanted: columns asked for.
         absent: passed-through columns that the first header or valid record lacks.
-        unseen: columns of --keep that neither a header nor a valid record had so far; typing errors, perhaps.
-        columns: of the first header or valid record.
-        dropped: keys of later records that ``--keep '*'`` would have passed through, or an id, had they been in the
-            first record: an output's columns are fixed by its first row. Some 20 of them at most.
-        hints: by reason, what to try with the first record that was rejected for it.
+        unseen: columns of --keep that no header or valid record had so far; perhaps typing errors.
+        columns: column names of the first header or valid record.
+        dropped: keys of later records that are not passed through because the first record lacks them, about 20 at most:
+            an id, or any key with ``--keep '*'``. The first row fixes an output's columns.
+        hints: advice on the first record rejected for each reason.
     """
 
     wanted: Wanted
@@ -35,31 +35,31 @@ class InputNotes:
         self.unseen = {name for name in self.wanted.keep if name != ALL}
 
     def add_names(self, columns: Iterable[str]) -> None:
-        """Note columns that a file states, or a record has."""
+        """Note the columns of a file or a record."""
         self.unseen.difference_update(columns)
 
     def add_selection(self, selection: Selection, columns: Sequence[str]) -> None:
-        """Note which passed-through columns are missing where the selection was made."""
+        """Note the passed-through columns that are missing among those of the selection's file or record."""
         self.columns = tuple(columns)
         there = set(columns)
         self.absent = tuple(name for name in selection.carried if name not in there)
 
     def add_later_file(self, path: str, columns: Sequence[str], selection: Selection) -> None:
-        """Note a file that lacks the text column, which costs all its records."""
+        """Note a later file without the text column, all of whose records are rejected."""
         if selection.text not in columns and "missing_text" not in self.hints:
             self.hints["missing_text"] = (
-                f"{path} has no column {selection.text!r}, which the first file has; it has: "
+                f"{path} has no column {selection.text!r}, unlike the first file. It has: "
                 f"{shown_names(columns)}.{other_reading(columns)}"
             )
 
     def add_record(self, parsed: Parsed, selection: Selection) -> None:
-        """Note the fields of a record that the output has no column for."""
+        """Note the fields of a record that have no column in the output."""
         if len(self.dropped) >= _MOST_DROPPED:
             return
         dropped = parsed.fields.keys() - {selection.text, *selection.carried}
         self.dropped |= set(sorted(dropped if ALL in self.wanted.keep else dropped & {ID})[:_MOST_DROPPED])
 
     def add_reject(self, reject: Reject) -> None:
-        """Note what to try with a rejected record, if it is the first for its reason."""
+        """Note advice on a rejected record if it is the first for its reason."""
         if reject.reason not in self.hints:
             self.hints[reject.reason] = hint(reject.reason, reject.raw)

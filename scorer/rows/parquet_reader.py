@@ -1,4 +1,4 @@
-"""Parquet to parsed records: row groups streamed, only the needed columns read, every value with its type."""
+"""Parquet to parsed records: row groups are streamed, only needed columns are read, every value keeps its type."""
 
 import contextlib
 import re
@@ -19,8 +19,8 @@ from scorer.rows.parquet_types import TypedFile, open_parquet
 from scorer.rows.record import Parsed, Position, Reason
 from scorer.storage.inputs import opened_file, opened_seekable
 
-# Values of rows that are decoded at a time, in bytes, and rows at most: how long a value in a dictionary is, is only
-# known when it is decoded, however often it comes.
+# Bytes and rows that are decoded at a time. The limit on rows is for dictionaries: the length of their values is known
+# only once they are decoded, and one value may fill many rows.
 _BATCH_BYTES = 8 << 20
 _BATCH_ROWS = 64
 _PIECE = 1 << 20
@@ -28,14 +28,14 @@ _MOST_BYTES = 1 << 40
 
 
 class ParquetFile(InputFile):
-    """An open Parquet file; its digests get all of it before its first record.
+    """An open Parquet file; its digests cover the whole file before its first record.
 
     Args:
-        source: the file.
-        stream: its bytes, seekable.
+        source: file to read.
+        stream: bytes of the file, seekable.
 
     Raises:
-        InputError: it is no Parquet file, or damaged.
+        InputError: it is not a Parquet file, or it is damaged.
     """
 
     def __init__(self, source: Source, stream: BinaryIO) -> None:
@@ -55,7 +55,7 @@ class ParquetFile(InputFile):
         names = self._schema.names
         if self._is_first:
             check_text(self._path, self._schema, selection.text, self._text_option)
-        # Without the text all is rejected, and whoever looks at the rejects wants to see what is there instead.
+        # Without the text column every record is rejected, and the rejects should show the other columns.
         needed = {selection.text, *selection.carried} if selection.text in names else set(names)
         check_times(self._path, self._file, needed)
         self._digest()
@@ -68,7 +68,7 @@ class ParquetFile(InputFile):
                 before += batch.num_rows
 
     def _digest(self) -> None:
-        """Read the whole file once more. Where its row groups end cannot be asked for, see `TypedFile.metadata`."""
+        """Read and hash the whole file. Doing so by row group would need their ends, see `TypedFile.metadata`."""
         before = self._stream.tell()
         self._stream.seek(0)
         while data := self._stream.read(_PIECE):
@@ -83,40 +83,41 @@ def opened(source: Source) -> Iterator[ParquetFile]:
     """Open a Parquet file.
 
     Raises:
-        InputError: as of `ParquetFile`.
-        ScorerError: it cannot be opened, or meanwhile it cannot be read.
+        InputError: the file is not a Parquet file, or it is damaged.
+        ScorerError: the file cannot be opened or read.
     """
     with opened_seekable(source.path) as stream:
         yield ParquetFile(source, stream)
 
 
 def rows_of(path: str) -> int:
-    """Read the count of rows that a Parquet file states.
+    """Read the number of rows that a Parquet file states.
 
     Raises:
-        InputError: it is no Parquet file, or damaged.
-        ScorerError: it cannot be read.
+        InputError: the file is not a Parquet file, or it is damaged.
+        ScorerError: the file cannot be read.
     """
     with opened_file(path) as stream, reading(path):
         return int(open_parquet(stream).metadata.num_rows)
 
 
 def columns_of(path: str) -> tuple[str, ...]:
-    """Read the names of a Parquet file's columns, and nothing else: their types may take a look at all values.
+    """Read only the column names of a Parquet file: finding the types may read all values.
 
     Raises:
-        InputError, ScorerError: as of `rows_of`.
+        InputError: the file is not a Parquet file, or it is damaged.
+        ScorerError: the file cannot be read.
     """
     with opened_file(path) as stream, reading(path):
         return tuple(open_parquet(stream).schema_arrow.names)
 
 
 def schema_of(path: str) -> pa.Schema:
-    """Read the columns of a Parquet file, with their types.
+    """Read the column names and types of a Parquet file.
 
     Raises:
-        InputError: it is no Parquet file, or damaged.
-        ScorerError: it cannot be read.
+        InputError: the file is not a Parquet file, or it is damaged.
+        ScorerError: the file cannot be read.
     """
     with opened_file(path) as stream, reading(path):
         return TypedFile(stream).schema
@@ -124,12 +125,13 @@ def schema_of(path: str) -> pa.Schema:
 
 @contextlib.contextmanager
 def reading(source: str) -> Iterator[None]:
-    """What pyarrow says against a file is about the file; what the system says passes."""
+    """Turn pyarrow's errors into `InputError`, or into out of memory; errors of the system pass unchanged."""
     try:
         yield
     except UnicodeDecodeError as error:
         raise InputError(
-            f"{source} has a column name that is not UTF-8, as Parquet needs it ({error}). Write it again with other names."
+            f"{source} has a column name that is not UTF-8, which Parquet requires ({error}). "
+            "Write the file again with other names."
         ) from error
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
@@ -140,38 +142,42 @@ def reading(source: str) -> Iterator[None]:
 
 
 def _asks_for_too_much(error: MemoryError) -> bool:
-    """Return True if no machine has what was asked for, so that the file is to blame."""
+    """Return whether no machine has as much memory as was asked for, so that the file must be damaged."""
     asked = re.search(r"size (\d+)", str(error))
     return asked is not None and int(asked[1]) > _MOST_BYTES
 
 
 def _problem(error: Exception) -> str:
-    """What pyarrow cannot read, and what to do about it."""
+    """Return the problem that pyarrow has with a file, and advice on it."""
     found = str(error).rstrip(".")
     if "crypt" in found:
-        return f"is encrypted, as a whole or in a column that is needed: {found}. Write it again without encryption."
+        return f"is encrypted, entirely or in a column that is needed: {found}. Write it again without encryption."
     if isinstance(error, pa.ArrowNotImplementedError):
-        return f"holds what cannot be read: {found}. Write it again without that, or with another type."
-    return f"is no Parquet file, cut short or damaged: {found}. Get it again."
+        return f"contains data that cannot be read: {found}. Write it again without that data, or with another type."
+    return f"is not a Parquet file, or it is truncated or damaged: {found}. Get the file again."
 
 
 def check_times(source: str, file: TypedFile, needed: Set[str]) -> None:
-    """Raise `InputError` if a needed column holds times that would become others."""
+    """Raise `InputError` if a needed column has times that reading would change."""
     for name in sorted(file.unfit & needed):
         raise InputError(
-            f"{source}: the column {name!r} has INT96 times of which neither microseconds nor nanoseconds in 64 bits hold "
-            "all exactly. Leave it out, or write it again with another type."
+            f"{source}: the column {name!r} has INT96 times that neither microseconds nor nanoseconds (64 bits) can all "
+            "hold exactly. Leave the column out, or write it again with another type."
         )
 
 
 def check_text(source: str, schema: pa.Schema, column: str, option: str | None) -> None:
-    """Raise `UsageError` if a column holds no text; ``option`` names the text column."""
+    """Raise `UsageError` if a column does not hold text; ``option`` is the option that names the text column."""
     kind = schema.field(column).type
     if not (is_text_type(kind) or pa.types.is_null(kind)):
         texts = [repr(field.name) for field in schema if is_text_type(field.type)]
         raise UsageError(
-            f"{source}: the column {column!r} holds no text but {kind}. "
-            + (f"{_name_another(option)}; it has text in: {', '.join(texts)}." if texts else "It has no text column.")
+            f"{source}: the column {column!r} is {kind}, not text. "
+            + (
+                f"{_name_another(option)}; the text columns are {', '.join(texts)}."
+                if texts
+                else "It has no text column."
+            )
         )
 
 
@@ -180,7 +186,7 @@ def _name_another(option: str | None) -> str:
 
 
 def _batch_rows(group: pq.RowGroupMetaData) -> int:
-    """Rows to decode at a time; from the file alone, so that every run cuts it alike."""
+    """Return the number of rows to decode at a time; it depends only on the file, so that every run cuts it alike."""
     row_bytes = group.total_byte_size // max(1, group.num_rows)
     return max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(1, row_bytes)))
 
@@ -192,12 +198,12 @@ def _batches(source: str, file: TypedFile, group: int, rows: int, columns: Seque
             batch = next(batches, None)
         if batch is None:
             return
-        # By number: two columns that nobody needs may have one name.
+        # By number: two unneeded columns may have the same name.
         yield batch.select([at for at, name in enumerate(batch.schema.names) if name in wanted])
 
 
 def _parsed(source: str, before: int, batch: pa.RecordBatch, text: str, limit: int) -> Iterator[Parsed]:
-    """The rows of a batch, ``before`` rows from the file's beginning on."""
+    """Yield the rows of a batch as records; ``before`` is the number of rows that precede it in the file."""
     columns = {name: batch.column(at) for at, name in enumerate(batch.schema.names)}
     problems = _undecodable(columns, text)
     for row in _too_long(columns.get(text), limit):
@@ -210,11 +216,11 @@ def _parsed(source: str, before: int, batch: pa.RecordBatch, text: str, limit: i
 
 
 def _undecodable(columns: dict[str, pa.Array], text: str) -> dict[int, Reason]:
-    """Rows that hold text, or bytes to be scored, that are no UTF-8."""
+    """Return the rows with text, or bytes to be scored, that is not UTF-8."""
     found: dict[int, Reason] = {}
     for name, column in columns.items():
         values = column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column
-        nested = pa.types.is_nested(values.type)  # texts may be in there
+        nested = pa.types.is_nested(values.type)  # it may contain text
         if not (nested or is_string_type(values.type) or (name == text and is_text_type(values.type))):
             continue
         if not _is_utf8(values):
@@ -223,12 +229,12 @@ def _undecodable(columns: dict[str, pa.Array], text: str) -> dict[int, Reason]:
 
 
 def _decodes(scalar: pa.Scalar) -> bool:
-    """Return False if a value is, or holds, text or bytes of a text that are no UTF-8."""
+    """Return False if a value is or contains text that is not UTF-8."""
     try:
         if scalar.is_valid and is_bytes_type(scalar.type):
             scalar.as_buffer().to_pybytes().decode()
         else:
-            json_text(scalar).encode()  # what is no UTF-8 stands there as halves of surrogate pairs
+            json_text(scalar).encode()  # lone surrogates stand for bytes that are not UTF-8
     except UnicodeError:
         return False
     return True
@@ -236,7 +242,7 @@ def _decodes(scalar: pa.Scalar) -> bool:
 
 def _is_utf8(values: pa.Array) -> bool:
     try:
-        # Casting checks bytes; what says that it is text already is only taken at its word.
+        # Casting checks bytes, but trusts a column that is text already.
         checked = values.cast(pa.large_string()) if is_bytes_type(values.type) else values
         checked.validate(full=True)
     except pa.ArrowInvalid:
@@ -255,7 +261,7 @@ def _too_long(column: pa.Array | None, limit: int) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class _Raw:
-    """A row, as a line of JSON once somebody asks for its bytes; of the columns that were read."""
+    """The columns of a row that were read; they become a line of JSON only when its bytes are needed."""
 
     batch: pa.RecordBatch
     row: int

@@ -1,4 +1,4 @@
-"""The types of passed-through columns in a Parquet output: those of the inputs, where they agree."""
+"""Types of passed-through columns in a Parquet output: those of the inputs, if they agree."""
 
 from collections.abc import Sequence
 
@@ -14,17 +14,17 @@ _UNITS = ("s", "ms", "us", "ns")
 
 
 def carried_fields(inputs: Inputs, schemas: dict[str, pa.Schema], names: Sequence[str]) -> list[pa.Field]:
-    """Decide the type of each passed-through column of a Parquet output.
+    """Return the type of each passed-through column of a Parquet output.
 
     A column that only some files have may be null. Values of CSV and JSONL are text.
 
     Args:
         inputs: all input files.
-        schemas: columns of the Parquet files that were begun, by path; gets those of the others.
+        schemas: schemas of the Parquet files read so far, by path; those of the others are added.
         names: names of the columns, in order.
 
     Raises:
-        UsageError: two files have a column with types that no common one holds exactly.
+        UsageError: no type can hold a column of two files exactly.
         InputError, ScorerError: a later file cannot be read.
     """
     for path in inputs.files:
@@ -34,7 +34,7 @@ def carried_fields(inputs: Inputs, schemas: dict[str, pa.Schema], names: Sequenc
     where: dict[str, str] = {}
     missing: set[str] = set()
     for path in inputs.files:
-        # A schema itself looks a name up among all of them, and makes each a string first.
+        # A schema's own look-up would turn every name into a string first.
         fields = {field.name: field for field in schemas[path]} if path in schemas else None
         for name in names:
             field = pa.field(name, pa.string()) if fields is None else fields.get(name)
@@ -44,10 +44,11 @@ def carried_fields(inputs: Inputs, schemas: dict[str, pa.Schema], names: Sequenc
             before = found.get(name)
             kind = field.type if before is None else _common(before.type, field.type)
             if kind is None:
-                one = f"{path} has the column {name!r} as {field.type}"
-                one = one if fields is not None else f"values of {path} are text, so its {name!r} would be, too"
+                here = f"is {field.type} in {path}"
+                here = here if fields is not None else f"is text in {path}, as all its values are,"
                 raise UsageError(
-                    f"{one}; {where[name]} has it as {found[name].type}, and a Parquet column has one type. Write CSV or JSONL instead, or score the files one by one."
+                    f"the column {name!r} {here} but {found[name].type} in {where[name]}, and a Parquet column has one "
+                    "type. Write CSV or JSONL instead, or score the files separately."
                 )
             nullable = field.nullable or (before is not None and before.nullable)
             found[name] = pa.field(name, kind, nullable, (before or field).metadata)
@@ -61,7 +62,7 @@ def carried_fields(inputs: Inputs, schemas: dict[str, pa.Schema], names: Sequenc
 
 
 def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
-    """A type that holds the values of both exactly, or None.
+    """Return a type that holds the values of both types exactly, or None.
 
     >>> _common(pa.null(), pa.int8()), _common(pa.string(), pa.large_string()), _common(pa.int8(), pa.int16())
     (DataType(int8), DataType(large_string), None)
@@ -71,7 +72,7 @@ def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
     if pa.types.is_null(one):
         return other
     if pa.types.is_timestamp(one) and pa.types.is_timestamp(other) and one.tz == other.tz:
-        # Files of one writer differ in the unit of INT96 times, see `scorer.rows.parquet_types`.
+        # Files of the same writer may differ in the unit of INT96 times, see `scorer.rows.parquet_types`.
         return max(one, other, key=lambda kind: _UNITS.index(kind.unit))
     values = [kind.value_type if pa.types.is_dictionary(kind) else kind for kind in (one, other)]
     if not all(map(is_string_type, values)):

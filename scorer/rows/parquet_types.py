@@ -1,4 +1,4 @@
-"""Parquet columns with the types that are meant, where pyarrow reads them as something else: INT96 times, enums."""
+"""Parquet columns that pyarrow reads as the wrong type, with the right one: INT96 times and enums."""
 
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
@@ -13,23 +13,23 @@ _INT96_ROWS = 1 << 16
 
 
 class TypedFile:
-    """An open Parquet file whose columns have the types that they are meant to have.
+    """An open Parquet file whose columns have the right types.
 
-    INT96, in which Spark, Hive and Impala write times, has room for any day and for nanoseconds. pyarrow reads it as 64
-    bits of nanoseconds unless told otherwise, and a time before 1677-09-22 or after 2262-04-11 becomes another one. Here
-    it is microseconds, or nanoseconds in a file that needs these. ENUM is UTF-8 by Parquet's specification, so it is text.
+    Spark, Hive and Impala write times as INT96, which has room for any day and for nanoseconds. By default pyarrow reads
+    them as 64-bit nanoseconds, which changes times before 1677-09-22 and after 2262-04-11. Here they become
+    microseconds, or nanoseconds in a file that needs them. ENUM is UTF-8 by Parquet's specification, so it becomes text.
 
     Args:
-        stream: the file's bytes, seekable.
+        stream: bytes of the file, seekable.
 
     Attributes:
-        schema: columns and their types.
-        unfit: names of columns with a time that is in neither unit exactly what the file says.
-        metadata: the file's, as pyarrow has it. What it says of a column chunk must not be asked for: where a column is
-            encrypted, or a byte of the directory is damaged, pyarrow aborts the process.
+        schema: names and types of the columns.
+        unfit: names of columns with a time that neither unit holds exactly.
+        metadata: pyarrow's metadata of the file. Never read that of a column chunk: pyarrow aborts the process if the
+            column is encrypted, or if a byte of the footer is damaged.
 
     Raises:
-        ArrowException, OSError, UnicodeDecodeError: it is no Parquet file, or its directory contradicts itself.
+        ArrowException, OSError, UnicodeDecodeError: it is not a Parquet file, or its footer contradicts itself.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -50,7 +50,7 @@ class TypedFile:
             self.schema = pa.schema(fields, self.schema.metadata)
 
     def batches(self, group: int, rows: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Yield a row group's rows, at most ``rows`` at a time, with the columns of these names.
+        """Yield the named columns of a row group, at most ``rows`` rows at a time.
 
         Raises:
             ArrowException, OSError: the file is damaged, or the columns cannot be read.
@@ -59,7 +59,7 @@ class TypedFile:
             for at, name in enumerate(batch.schema.names):
                 if name in self._enums:
                     field = self.schema.field(name)
-                    options = pc.CastOptions(field.type, allow_invalid_utf8=True)  # which costs its row alone, later
+                    options = pc.CastOptions(field.type, allow_invalid_utf8=True)  # later, only its row is rejected
                     batch = batch.set_column(at, field, batch.column(at).cast(options=options))
             for at in (at for at, name in enumerate(batch.schema.names) if name in self._dictionaries):
                 for leaf in _leaves(batch.column(at)):
@@ -69,10 +69,10 @@ class TypedFile:
 
 
 def open_parquet(stream: BinaryIO, int96_unit: str | None = None) -> pq.ParquetFile:
-    """Open a file whose pages are read as they are needed, and checked where they have checksums.
+    """Open a Parquet file; its pages are read when needed, and their checksums are verified if they have any.
 
     Raises:
-        ArrowException, OSError, UnicodeDecodeError: it is none, or its directory contradicts itself.
+        ArrowException, OSError, UnicodeDecodeError: it is not a Parquet file, or its footer contradicts itself.
     """
     file = pq.ParquetFile(
         stream,
@@ -83,12 +83,12 @@ def open_parquet(stream: BinaryIO, int96_unit: str | None = None) -> pq.ParquetF
     )
     found = sum(file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups))
     if found != file.metadata.num_rows:
-        raise pa.ArrowInvalid(f"its row groups have {found} rows, its directory says {file.metadata.num_rows}")
+        raise pa.ArrowInvalid(f"its row groups have {found} rows, but its footer states {file.metadata.num_rows}")
     return file
 
 
 def _fields_with(schema: pa.Schema, flags: Sequence[bool]) -> list[str]:
-    """Return the names of the fields that hold a flagged leaf; ``flags`` are of the file's leaves, in order."""
+    """Return the names of the fields that contain a flagged leaf; ``flags`` has one for each leaf of the file, in order."""
     found, at = [], 0
     for field in schema:
         count = _leaf_count(field.type)
@@ -99,14 +99,14 @@ def _fields_with(schema: pa.Schema, flags: Sequence[bool]) -> list[str]:
 
 
 def _has_dictionary(kind: pa.DataType) -> bool:
-    """Return True if a type is a dictionary, or holds one."""
+    """Return whether a type is or contains a dictionary."""
     return pa.types.is_dictionary(kind) or any(
         _has_dictionary(kind.field(number).type) for number in range(kind.num_fields)
     )
 
 
 def _leaf_count(kind: pa.DataType) -> int:
-    """Return how many of a file's leaf columns make a type.
+    """Return the number of leaf columns that make up a type.
 
     >>> _leaf_count(pa.map_(pa.string(), pa.struct({"a": pa.int8(), "b": pa.list_(pa.int8())})))
     3
@@ -121,7 +121,7 @@ def _leaf_count(kind: pa.DataType) -> int:
 
 
 def _with_text(kind: pa.DataType, flags: Iterator[bool]) -> pa.DataType:
-    """Return a type whose flagged leaves are text; takes as many flags as it has leaves."""
+    """Return a type with its flagged leaves made text; take one flag for each leaf."""
     if pa.types.is_struct(kind):
         return pa.struct([_field_with_text(kind.field(number), flags) for number in range(kind.num_fields)])
     if pa.types.is_map(kind):
@@ -131,7 +131,7 @@ def _with_text(kind: pa.DataType, flags: Iterator[bool]) -> pa.DataType:
         return pa.large_list(_field_with_text(kind.value_field, flags))
     if pa.types.is_list(kind):
         return pa.list_(_field_with_text(kind.value_field, flags))
-    for _ in range(_leaf_count(kind) - 1):  # of a fixed-size list or an extension, in which no writer puts enums
+    for _ in range(_leaf_count(kind) - 1):  # a fixed-size list or an extension, where no writer puts enums
         next(flags)
     return pa.string() if next(flags) and pa.types.is_binary(kind) else kind
 
@@ -141,9 +141,9 @@ def _field_with_text(field: pa.Field, flags: Iterator[bool]) -> pa.Field:
 
 
 def _with_fitting_unit(stream: BinaryIO, columns: Sequence[str]) -> tuple[pq.ParquetFile, frozenset[str]]:
-    """Open a file with the unit that its INT96 times need, and name the columns that hold one which it does not fit.
+    """Open a file with the unit that its INT96 times need, and return the columns with times that do not fit it.
 
-    All times are read in three units, and what they differ by tells: seconds hold every INT96 time but its fraction.
+    All times are read in three units and compared: seconds hold every INT96 time except for its fraction.
     """
     files = {unit: open_parquet(stream, unit) for unit in ("s", "us", "ns")}
     unfit: dict[str, set[str]] = {"us": set(), "ns": set()}
@@ -152,9 +152,9 @@ def _with_fitting_unit(stream: BinaryIO, columns: Sequence[str]) -> tuple[pq.Par
             batches = [file.iter_batches(_INT96_ROWS, columns=[name], use_threads=False) for file in files.values()]
             for of_each in zip(*batches, strict=True):
                 for leaves in zip(*map(_leaves, of_each), strict=True):
-                    if leaves[0].type != leaves[1].type:  # others are what they are in each of the files
+                    if leaves[0].type != leaves[1].type:  # other types are the same in each of the files
                         _note_unfit(name, unfit, *(leaf.drop_null().cast(pa.int64()).to_numpy() for leaf in leaves))
-        except (pa.ArrowException, OSError):  # damaged or encrypted, which is an error only if it is needed
+        except (pa.ArrowException, OSError):  # damaged or encrypted: an error only if the column is needed
             continue
     unit = "ns" if unfit["us"] and not unfit["ns"] else "us"
     return files[unit], frozenset(unfit[unit])
@@ -163,8 +163,8 @@ def _with_fitting_unit(stream: BinaryIO, columns: Sequence[str]) -> tuple[pq.Par
 def _note_unfit(
     name: str, unfit: dict[str, set[str]], seconds: np.ndarray, micros: np.ndarray, nanos: np.ndarray
 ) -> None:
-    """Note a column under each unit that does not hold all of its times; int64 (times,) each, the same times."""
-    # Modulo 2^64, so it is right also where nanoseconds are beyond their range.
+    """Note a column under each unit that does not hold all its times; the arrays are int64 (times,), in each unit."""
+    # Modulo 2^64, so it is right even where nanoseconds overflow.
     rest = nanos.view(np.uint64) - micros.view(np.uint64) * np.uint64(1000)
     if not ((micros // 10**6 == seconds) & (rest == 0)).all():
         unfit["us"].add(name)
@@ -173,7 +173,7 @@ def _note_unfit(
 
 
 def _check_indices(array: pa.DictionaryArray) -> None:
-    """Raise `ArrowInvalid` if an index is beyond its dictionary: what pyarrow would read there is not the file's."""
+    """Raise `ArrowInvalid` if an index is beyond its dictionary, where pyarrow would read memory outside the file's data."""
     bounds = pc.min_max(array.indices)
     low, high = bounds["min"].as_py(), bounds["max"].as_py()
     if high is not None and not 0 <= low <= high < len(array.dictionary):
@@ -181,7 +181,7 @@ def _check_indices(array: pa.DictionaryArray) -> None:
 
 
 def _leaves(array: pa.Array | pa.RecordBatch) -> Iterator[pa.Array]:
-    """Yield the values of a column, or of all columns of a batch, however deep, as arrays that are not nested."""
+    """Yield all values of a column or a batch, at any depth, as arrays that are not nested."""
     if isinstance(array, pa.RecordBatch):
         for column in array.columns:
             yield from _leaves(column)

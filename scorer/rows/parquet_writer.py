@@ -1,4 +1,4 @@
-"""Scored rows to Parquet: gathered as an Arrow stream, which can grow and be cut, and converted when it is complete."""
+"""Scored rows to Parquet: written as an Arrow stream, which can grow and be cut, and converted once complete."""
 
 import io
 from collections.abc import Callable, Iterator, Sequence
@@ -13,21 +13,21 @@ from scorer.rows.arrow_value import ArrowValue, bytes_of
 from scorer.rows.columns import Column, Formatter
 from scorer.rows.record import Cell, ScoredRecord, plain
 
-# A row group: as many rows as fit, so that memory is bounded and readers have something to skip.
+# Limits of a row group, so that memory is bounded and readers can skip row groups.
 _GROUP_ROWS = 1 << 17
 _GROUP_BYTES = 32 << 20
 _PIECE = 1 << 20
 _TYPES = {"integer": pa.int64(), "probability": pa.float64(), "boolean": pa.bool_(), "text": pa.string()}
 
-_Part = TypeVar("_Part")
+_Slice = TypeVar("_Slice")
 
 
 def formatter(columns: Sequence[Column], types: Sequence[pa.Field]) -> tuple[bytes, Formatter]:
-    """Give the beginning of an Arrow stream, and the function that formats rows as messages.
+    """Return the beginning of an Arrow stream, and the function that formats rows as messages.
 
     Args:
-        columns: of the output, in order.
-        types: those of passed-through columns, in order.
+        columns: columns of the output, in order.
+        types: types of the passed-through columns, in order.
     """
     carried = iter(types)
     schema = pa.schema(
@@ -52,16 +52,16 @@ def formatter(columns: Sequence[Column], types: Sequence[pa.Field]) -> tuple[byt
 
         out = pa.BufferOutputStream()
         writer = pa.ipc.new_stream(out, schema)
-        for part in _split_where_needed(batch, 0, len(rows)):
-            writer.write_batch(part)
-        # Not closed, which would end the stream; a new writer for each call, so that dictionaries come with their rows.
+        for piece in _split_where_needed(batch, 0, len(rows)):
+            writer.write_batch(piece)
+        # Closing the writer would end the stream. Each call has a new one, so that dictionaries come with their rows.
         return out.getvalue().to_pybytes()[len(head) :]
 
     return head, messages
 
 
 def to_parquet(stream: IO[bytes], write: Callable[[bytes], None]) -> None:
-    """Convert an Arrow stream; the same stream gives the same bytes."""
+    """Convert an Arrow stream to Parquet; the same stream gives the same bytes."""
     reader = pa.ipc.open_stream(stream)
     sink = io.BufferedWriter(_Sink(write), _PIECE)  # type: ignore[type-var]
     with sink, pq.ParquetWriter(sink, reader.schema, compression="zstd", write_page_checksum=True) as writer:
@@ -70,8 +70,8 @@ def to_parquet(stream: IO[bytes], write: Callable[[bytes], None]) -> None:
             def table(start: int, end: int, batches: list[pa.RecordBatch] = batches) -> pa.Table:
                 return pa.Table.from_batches(batches[start:end], reader.schema).unify_dictionaries()
 
-            for part in _split_where_needed(table, 0, len(batches)):
-                writer.write_table(part, row_group_size=max(1, part.num_rows))
+            for piece in _split_where_needed(table, 0, len(batches)):
+                writer.write_table(piece, row_group_size=max(1, piece.num_rows))
 
 
 def _array(column: Column, cells: Sequence[Cell], kind: pa.DataType) -> pa.Array:
@@ -82,10 +82,10 @@ def _array(column: Column, cells: Sequence[Cell], kind: pa.DataType) -> pa.Array
     return pa.array(cells, kind)
 
 
-def _split_where_needed(make: Callable[[int, int], _Part], start: int, end: int) -> Iterator[_Part]:
-    """One part, or more where their dictionaries together have more values than the type of their indices can tell."""
+def _split_where_needed(make: Callable[[int, int], _Slice], start: int, end: int) -> Iterator[_Slice]:
+    """Yield one piece, or several if a dictionary for all would have more values than its index type can address."""
     try:
-        part = make(start, end)
+        piece = make(start, end)
     except pa.ArrowInvalid:
         if end - start < 2:
             raise
@@ -93,11 +93,11 @@ def _split_where_needed(make: Callable[[int, int], _Part], start: int, end: int)
         yield from _split_where_needed(make, start, middle)
         yield from _split_where_needed(make, middle, end)
     else:
-        yield part
+        yield piece
 
 
 def _carried(cells: Sequence[Cell], kind: pa.DataType) -> pa.Array:
-    """Passed-through values as one array; those that come from Parquet are copied as they are."""
+    """Return passed-through values as one array; values from Parquet are copied unchanged."""
     pieces = [
         piece
         if piece.type == kind
@@ -114,7 +114,7 @@ def _as_type(piece: pa.Array, kind: pa.DataType) -> pa.Array:
     """Return a piece with another type that holds its values.
 
     Raises:
-        InputError: a time is beyond what a finer unit can hold, which another file has.
+        InputError: a time is out of range for the finer unit of another file.
     """
     try:
         return piece.cast(kind)
@@ -122,13 +122,13 @@ def _as_type(piece: pa.Array, kind: pa.DataType) -> pa.Array:
         if not pa.types.is_timestamp(kind):
             raise
         raise InputError(
-            f"a time is beyond the range of {kind}, the type of this column in another file: {error}. Write CSV or JSONL "
-            "instead, or score the files one by one."
+            f"a time is out of range for {kind}, the type of this column in another file: {error}. Write CSV or JSONL "
+            "instead, or score the files separately."
         ) from error
 
 
 def _pieces(cells: Sequence[Cell]) -> Iterator[pa.Array]:
-    """Neighbours from one array as a slice of it; cells of CSV and JSON as text."""
+    """Yield neighbouring cells of one array as a slice of it, and cells of CSV and JSON as text."""
     at = 0
     while at < len(cells):
         first, start = cells[at], at
@@ -148,7 +148,7 @@ def _follows(cell: Cell, first: ArrowValue, distance: int) -> bool:
 
 
 def _compact(array: pa.DictionaryArray) -> pa.DictionaryArray:
-    """Without unused values, in their order, where a window's rows would come with a dictionary much longer than they."""
+    """Drop unused values, keeping the order, if a chunk's rows would come with a dictionary much longer than they are."""
     if len(array.dictionary) <= 2 * len(array):
         return array
     used = pc.unique(array.indices.drop_null()).sort()
@@ -170,7 +170,7 @@ def _groups(reader: pa.RecordBatchReader) -> Iterator[list[pa.RecordBatch]]:
 
 
 class _Sink(io.RawIOBase):
-    """Gives on what is written to it; errors of that pass through pyarrow as they are."""
+    """A stream that passes on what is written to it; errors pass through pyarrow unchanged."""
 
     def __init__(self, write: Callable[[bytes], None]) -> None:
         self._write = write

@@ -37,13 +37,13 @@ _NOTHING = Selection("", ())
 
 @dataclass(frozen=True)
 class Inputs:
-    """What is read, and how.
+    """Input files, with the settings to read them.
 
     Attributes:
         files: paths, or ``-`` for stdin.
-        format: --input-format, or None to go by each file's extension.
-        dialect: of CSV files; its encoding holds for JSONL too.
-        max_record_bytes: a longer record is rejected.
+        format: format of every file (--input-format); None to go by each file's extension.
+        dialect: dialect of CSV files; its encoding is that of JSONL files as well.
+        max_record_bytes: largest size of a record, in bytes; a larger one is rejected.
         left_out: names in input folders that are not read, see `scorer.storage.inputs.Found`.
     """
 
@@ -59,7 +59,7 @@ class Inputs:
     def source(
         self, path: str, *, text_option: str | None, is_first: bool, content: Content, consumed: Digest
     ) -> Source:
-        """Return one of the files, and how to read it; the rest as of `Source`."""
+        """Return one of the files with the settings to read it; the arguments are those of `Source`."""
         found = self.format_of(path)
         return Source(
             path,
@@ -75,13 +75,13 @@ class Inputs:
 
 
 class Reader:
-    """Iterates over all records of the inputs, or the first ``limit``, each a `Record` or a `Reject`.
+    """An iterator over all records of the inputs, or the first ``limit``, each a `Record` or a `Reject`.
 
     Attributes:
-        selection: the columns, decided on the first header or valid record; None before.
-        notes: what people are told about the input, as far as it was read.
-        schemas: Arrow schemas of the Parquet files that were begun, by path.
-        contents: of each file that was begun, in order, its name and what it holds as far as it was read.
+        selection: columns to read, chosen from the first header or valid record; None before it.
+        notes: notes on the input read so far, for people.
+        schemas: Arrow schemas of the Parquet files read so far, by path.
+        contents: name and digest of each file read so far, in order; the last may still be in progress.
         stamps: size and modification time of each file when the run began.
     """
 
@@ -95,7 +95,7 @@ class Reader:
         self.rewind()
 
     def rewind(self) -> None:
-        """Begin with the first record again."""
+        """Begin again with the first record."""
         self.selection: Selection | None = None
         self.notes = InputNotes(self._wanted)
         self.contents: list[tuple[str, Content]] = []
@@ -106,53 +106,56 @@ class Reader:
         self._records: Iterator[Record | Reject] = self._read()
 
     def __iter__(self) -> Iterator[Record | Reject]:
-        """The records that are not read yet."""
+        """Return the iterator over the records not yet read."""
         return self._records
 
     def count(self) -> int:
-        """Read all inputs once and count their records, rejects included, up to the limit; then begin anew."""
+        """Read all inputs once and count their records, rejects included, up to the limit; then rewind."""
         count = sum(1 for _ in islice(self._parsed(), self._limit))
         self.rewind()
         return count
 
     def restrict(self, first: int, last: int) -> None:
-        """Give the records of these rows only, from now on; what is before them is read, but not given.
+        """Restrict the reader to a range of records, numbered from 1; earlier ones are read, but not yielded.
 
-        Where the last row is before the first there are none, and the columns are those of the whole input all the same.
+        If the last is before the first, there are no records; the columns are still those of the whole input.
         """
         self._first_row, self._limit, self._restricted = first, last, True
         self.rewind()
 
     def peek(self) -> None:
-        """Read the first record, which is still to come: what is wrong with file or columns is known from now on."""
+        """Read the first record without consuming it, so that problems of the file or its columns appear now."""
         first = list(islice(self._records, 1))
         self._records = chain(first, self._records)
 
     def skip(self, rows: int) -> bool:
-        """Read ``rows`` records and drop them; False if there are fewer."""
+        """Read ``rows`` records and drop them; return False if there are fewer."""
         return sum(1 for _ in islice(self._records, rows)) == rows
 
     @property
     def input_hash(self) -> str:
-        """The sha256 of the raw input up to the last record that was read, hexadecimal; of UTF-16 its UTF-8 form, of
-        compressed files what they hold, of Parquet whole files."""
+        """The SHA-256 of the raw input up to the last record read, hexadecimal.
+
+        UTF-16 is hashed in its UTF-8 form, a compressed file decompressed, and a Parquet file as a whole.
+        """
         return self._hash_at_record.hexdigest()
 
     @property
     def bytes_read(self) -> int:
-        """How far the reading got, over all files as they are stored."""
+        """Bytes read so far, over all files as stored."""
         return sum(content.count for _, content in self.contents)
 
     def check_unchanged(self, *, all_files: bool = False) -> None:
-        """See whether the file that is being read, or every file, is as it was in the beginning.
+        """Check that the current file, or every file, has not changed since the run began.
 
         Raises:
-            InputError: it is not.
+            InputError: a file has changed.
         """
         for path in self.inputs.files if all_files else [self._path]:
             if stamp(path) != self.stamps[path]:
                 raise InputError(
-                    f"{path} changed while it was read. Nothing was published; run it again when the file is complete."
+                    f"{path} changed while it was read. Nothing was published; "
+                    "run the command again once the file is complete."
                 )
 
     def _read(self) -> Iterator[Record | Reject]:
@@ -180,7 +183,7 @@ class Reader:
             self._find_columns(all_parsed)
 
     def _find_columns(self, rest: Iterator[Parsed]) -> None:
-        """Where none of the rows so far said which columns there are, a later one does: all shards have the same."""
+        """Choose the columns from a later record if no record so far was valid: all shards have the same columns."""
         for parsed in rest if self.selection is None else ():
             if self.selection is None and parsed.problem is None:
                 self._select(tuple(parsed.fields), parsed.position.source)
@@ -212,7 +215,7 @@ class Reader:
         )
 
     def _take_columns(self, columns: tuple[str, ...], path: str) -> None:
-        """A later file may lack a column, record by record; a needed one that stands there twice is an error."""
+        """Take a file's columns. A later file may lack one, but having a needed one twice is an error."""
         self.notes.add_names(columns)
         if self.selection is None:
             if self._wanted.keep_existing:
@@ -231,10 +234,10 @@ def columns_of(inputs: Inputs, path: str) -> tuple[str, ...] | None:
     """Read the columns that a file states.
 
     Returns:
-        their names; None where each record has its own, or the file cannot be read again.
+        column names; None if each record has its own, or if the file cannot be read again.
 
     Raises:
-        InputError, ScorerError: it cannot be read.
+        InputError, ScorerError: the file cannot be read.
     """
     if not is_repeatable(path):
         return None
@@ -249,13 +252,13 @@ def columns_of(inputs: Inputs, path: str) -> tuple[str, ...] | None:
 
 
 def check_kept(keep: Sequence[str], inputs: Inputs, columns: Sequence[str], path: str) -> None:
-    """Refuse a column of --keep that no file has, where that can be told from what the files state.
+    """Refuse a column of --keep that no file has, as far as the files state their columns.
 
     Args:
         keep: names of columns, or `ALL`.
         inputs: all files; later ones may have a column that earlier ones lack.
-        columns: of the file that was opened.
-        path: its name.
+        columns: column names of the opened file.
+        path: name of that file.
 
     Raises:
         UsageError: a column is in none of the files.
@@ -264,7 +267,7 @@ def check_kept(keep: Sequence[str], inputs: Inputs, columns: Sequence[str], path
     missing = [name for name in keep if name not in (ALL, *columns)]
     for other in inputs.files if missing else ():
         theirs = columns if other == path else columns_of(inputs, other)
-        if theirs is None:  # its records will tell
+        if theirs is None:  # only its records will show
             return
         missing = [name for name in missing if name not in theirs]
     for name in missing:
@@ -275,10 +278,10 @@ def check_kept(keep: Sequence[str], inputs: Inputs, columns: Sequence[str], path
 
 
 def rows_known(inputs: Inputs) -> int | None:
-    """Add up the records that the files state; None unless all do.
+    """Return the number of records that the files state, in total; None unless every file states it.
 
     Raises:
-        InputError, ScorerError: one cannot be read.
+        InputError, ScorerError: a file cannot be read.
     """
     stated = [
         (rows, path)

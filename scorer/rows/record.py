@@ -1,4 +1,4 @@
-"""What travels through the pipeline: a record to score, or a record that was rejected and why."""
+"""Records on their way through the pipeline: parsed, to be scored, scored, or rejected with a reason."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ class JsonValue(NamedTuple):
     """A value of a JSON object.
 
     Attributes:
-        source: as it was written, so that it can be passed on to the letter: ``1.10``, ``1E400``, ``"caf\\u00e9"``.
-        value: parsed; numbers stay strings of their digits and are told from strings by ``source``.
+        source: value exactly as written, so that it can be passed through: ``1.10``, ``1E400``, ``"caf\\u00e9"``.
+        value: parsed value; numbers stay strings of their digits, and only ``source`` shows that they are numbers.
     """
 
     source: str
@@ -39,20 +39,20 @@ class JsonValue(NamedTuple):
 
     @property
     def plain(self) -> str | None:
-        """As a CSV cell: text as it is, everything else as it was written."""
+        """The value as a CSV cell: text as it is, null as None, anything else as written."""
         return None if self.value is None else str(self.value) if self.is_text else self.source
 
 
 Value: TypeAlias = "str | JsonValue | ArrowValue"
-"""A field's value: a CSV cell as text, a JSON value, one of Parquet. Never type-inferred, never re-spelled."""
+"""A field's value: a CSV cell as text, a JSON value or a Parquet value. Never type-inferred, never re-spelled."""
 
 
 Cell: TypeAlias = "Value | int | float | bool | None"
-"""A value to write: passed through, or one of the scorer's own; `scorer.rows.columns.Type` says which."""
+"""A value to write: passed through, or one of the scorer's own, by `scorer.rows.columns.Type`."""
 
 
 def plain(value: "Value | None") -> str | None:
-    """A field's value as a CSV cell.
+    """Return a field's value as a CSV cell.
 
     >>> plain("007"), plain(JsonValue("1E400", "1E400")), plain(None)
     ('007', '1E400', None)
@@ -61,17 +61,17 @@ def plain(value: "Value | None") -> str | None:
 
 
 STAGES = ("encoder", "wide")
-"""Names of the stages that decide, by `ScoredRecord.early`."""
+"""Names of the stages that decide a row, indexed by `ScoredRecord.early`."""
 
 
 class Position(NamedTuple):
-    """Where a record begins.
+    """The beginning of a record.
 
     Attributes:
-        source: the file's path as it was given, ``-`` for stdin.
-        line: its first physical line, from 1; in Parquet its number in the file.
-        offset: of its first byte in the file; of a UTF-16 or UTF-32 file, in its UTF-8 form, of a compressed one in
-            what it holds. None in Parquet, where a record's values lie apart.
+        source: path of the file as given; ``-`` for stdin.
+        line: first physical line, from 1; in Parquet, the record's number in the file.
+        offset: offset of the first byte; None in Parquet, where the values of a record lie apart. In a UTF-16 or UTF-32
+            file it counts bytes of the UTF-8 form, in a compressed file those of the decompressed data.
     """
 
     source: str
@@ -80,15 +80,15 @@ class Position(NamedTuple):
 
 
 class Parsed(NamedTuple):
-    """A record as its format gives it.
+    """A record as parsed by its format.
 
     Attributes:
-        position: where it begins.
-        raw: its bytes (shortened where it is too long), line end included; of Parquet they are made when asked for.
-        length: its whole length in bytes; of Parquet about what it takes in memory.
-        fields: its values by column; empty where it could not be parsed.
-        duplicates: keys that it has more than once.
-        problem: why it could not be parsed, or None.
+        position: beginning of the record.
+        raw: bytes, line end included, shortened if the record is too long; in Parquet they are made when needed.
+        length: length of the whole record in bytes; in Parquet, its approximate size in memory.
+        fields: values by column; empty if the record could not be parsed.
+        duplicates: keys that occur more than once.
+        problem: reason that the record could not be parsed, or None.
     """
 
     position: Position
@@ -104,13 +104,13 @@ class Record:
     """A record that will be scored.
 
     Attributes:
-        row: its number over all inputs, from 1, rejects counted.
-        text: what is scored.
-        carried: the values passed through, in the order of the output's columns; None where the record has none.
-        position: where it begins, for the case that it cannot be scored.
-        raw: its bytes, for the same.
-        length: of its bytes in the input.
-        duplicate: whether an earlier record has the same text; see `scorer.rows.duplicates`.
+        row: number over all inputs, from 1, rejects included.
+        text: text to score.
+        carried: passed-through values, in the order of the output's columns; None for a missing one.
+        position: beginning of the record, in case it is rejected after all.
+        raw: bytes of the record, for the same case.
+        length: length in the input, in bytes.
+        duplicate: whether an earlier record has the same text, see `scorer.rows.duplicates`.
     """
 
     row: int
@@ -122,7 +122,7 @@ class Record:
     duplicate: bool = False
 
     def reject(self, reason: Reason) -> "Reject":
-        """The same record as one that cannot be scored after all."""
+        """Return the reject for a record that cannot be scored after all."""
         return reject(self.row, self.position, reason, self.raw, self.length)
 
 
@@ -131,12 +131,12 @@ class ScoredRecord:
     """A record with its result.
 
     Attributes:
-        record: with its text.
-        tokens: count of the token ids that the model was given.
-        truncated: whether the text had more.
+        record: scored record.
+        tokens: number of token ids given to the model.
+        truncated: whether the text has more tokens than that.
         label: predicted label.
-        probabilities: of every label, in logit order.
-        score: of two labels the probability of the positive one, of more that of the predicted one.
+        probabilities: probability of every label, in logit order.
+        score: probability of the positive label if there are two labels, otherwise that of the predicted label.
         early: whether the wide part alone decided.
     """
 
@@ -156,7 +156,7 @@ class ScoredRecord:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A record that cannot be scored; it goes to the rejects file instead."""
+    """A record that cannot be scored, and goes to the rejects file instead."""
 
     row: int
     position: Position
@@ -166,7 +166,7 @@ class Reject:
 
 
 def reject(row: int, position: Position, reason: Reason, raw: SupportsBytes, length: int) -> Reject:
-    """A record's reject, with its bytes, and their length where they are only made now."""
+    """Return a record's reject, with its bytes; if the bytes are made only now, their length replaces ``length``."""
     if isinstance(raw, bytes):
         return Reject(row, position, reason, raw, length)
     made = bytes(raw)

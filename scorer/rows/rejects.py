@@ -1,4 +1,4 @@
-"""A rejected record as a line of JSON, complete enough to be mended and sent again."""
+"""Rejected records as lines of JSON, complete enough to be fixed and sent again."""
 
 import base64
 import io
@@ -17,9 +17,9 @@ _BEGINNING = b'{"row":'
 
 
 def format_reject(reject: Reject) -> bytes:
-    """One JSON line: row, source, line, offset, reason, raw, length, raw_truncated.
+    """Return a reject as a line of JSON: row, source, line, offset, reason, raw, length, raw_truncated.
 
-    ``raw`` is the beginning of the record, at most 64 KiB; bytes that are no UTF-8 stand under ``raw_base64`` instead.
+    ``raw`` is the beginning of the record, at most 64 KiB. If it is not UTF-8, ``raw_base64`` replaces it.
 
     >>> from scorer.rows.record import Position
     >>> format_reject(Reject(3, Position("a.csv", 4, 120), "empty_text", b"7,\\n", 3))
@@ -43,10 +43,10 @@ def format_reject(reject: Reject) -> bytes:
 
 
 def is_rejects(stream: BinaryIO, compression: str | None) -> bool:
-    """Return True for a file that begins as `format_reject` does.
+    """Return whether a file begins like one that `format_reject` wrote.
 
     Args:
-        stream: its bytes.
+        stream: bytes of the file.
         compression: ``gz`` or ``zst``, or None.
     """
     content = Content()
@@ -55,7 +55,7 @@ def is_rejects(stream: BinaryIO, compression: str | None) -> bool:
         stream = decompressed(stored, compression, "the rejects", content)
     try:
         return stream.read(len(_BEGINNING)) == _BEGINNING
-    except InputError:  # no archive
+    except InputError:  # not compressed after all
         return False
 
 
@@ -63,7 +63,7 @@ def _decode(raw: bytes, truncated: bool) -> str:
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
-        # The cut at the limit may have hit the middle of a character.
+        # The limit may have cut a character in the middle.
         if truncated and error.start >= len(raw) - 3:
             return raw[: error.start].decode()
         raise

@@ -1,4 +1,4 @@
-"""Scored rows to bytes, in any format; one module a format."""
+"""Scored rows to bytes, in any format; one module for each."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 class TypedInput(Protocol):
-    """The part of `scorer.rows.reader.Reader` that tells the types of its columns."""
+    """The part of `scorer.rows.reader.Reader` that knows the types of its columns."""
 
     inputs: "Inputs"
     schemas: "dict[str, pyarrow.Schema]"
 
 
 def carried_types(kind: str, reader: TypedInput, names: Sequence[str]) -> "Sequence[pyarrow.Field]":
-    """Decide the types of passed-through columns, once the first record was read; none for an output without types.
+    """Return the types of passed-through columns, after the first record was read; empty for an output without types.
 
     Args:
-        kind: of the output.
-        reader: of the input.
+        kind: format of the output.
+        reader: reader of the inputs.
         names: names of the columns, in order.
 
     Raises:
@@ -35,7 +35,7 @@ def carried_types(kind: str, reader: TypedInput, names: Sequence[str]) -> "Seque
     """
     if kind != PARQUET:
         return ()
-    from scorer.rows.parquet_schema import carried_fields  # pyarrow takes a moment that others need not wait
+    from scorer.rows.parquet_schema import carried_fields  # other formats need not wait for this slow import
 
     return carried_fields(reader.inputs, reader.schemas, names)
 
@@ -43,17 +43,17 @@ def carried_types(kind: str, reader: TypedInput, names: Sequence[str]) -> "Seque
 def formatter(
     kind: str, columns: Sequence[Column], types: "Sequence[pyarrow.Field]" = (), *, escape_formulas: bool = False
 ) -> tuple[bytes, Formatter]:
-    """Give the beginning of an output file, and the function that formats its rows.
+    """Return the beginning of an output file, and the function that formats its rows.
 
     Args:
         kind: format of the output; Parquet is an Arrow stream until it is complete.
-        columns: of the output, in order.
-        types: those of passed-through columns, in order, of Parquet; see `carried_types`.
-        escape_formulas: whether CSV and TSV get a ``'`` before what a spreadsheet would take for a formula, in
-            passed-through columns.
+        columns: columns of the output, in order.
+        types: types of the passed-through columns, in order, for Parquet; see `carried_types`.
+        escape_formulas: whether CSV and TSV get a ``'`` before passed-through cells that a spreadsheet would take for a
+            formula.
     """
     if kind == PARQUET:
-        from scorer.rows import parquet_writer  # pyarrow takes a moment that others need not wait
+        from scorer.rows import parquet_writer  # other formats need not wait for this slow import
 
         return parquet_writer.formatter(columns, types)
     if kind == "jsonl":

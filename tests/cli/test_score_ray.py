@@ -175,7 +175,7 @@ def test_what_cannot_work_is_said_before_there_is_a_cluster(score_ray, lake, tmp
         (["-o", out], 2, "name an input, for instance: score-ray lake/day=2026-11-23 -o scores --workers 2"),
         ([tmp_path / "none", "-o", out], 2, "the input"),
         ([lake, "-o", lake / "out"], 2, "lie in each other; write elsewhere"),
-        ([lake, "-o", out, "--output-format", "txt"], 2, "--output-format 'txt' is no format"),
+        ([lake, "-o", out, "--output-format", "txt"], 2, "--output-format 'txt' is not a format"),
         ([lake, "-o", out, "--model", "none"], 5, "there is no bundle at none"),
         ([lake, "-o", out, "--max-drift", "0.1"], 2, "says nothing of its test data"),
         ([lake, "-o", out, "--workers", "0"], 2, "--workers"),

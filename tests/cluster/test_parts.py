@@ -205,7 +205,7 @@ def test_what_goes_wrong_with_a_part_is_in_its_result(part_scorer, lake):
     found = [part_scorer()(part) for part in find_parts([str(lake)])]
     assert [result.published for result in found] == [False, True, True]
     assert found[0].exit_code == 4
-    assert "is no Parquet file, cut short or damaged" in found[0].error
+    assert "is not a Parquet file, or it is truncated or damaged" in found[0].error
     assert not Path(found[0].output).exists()
 
 

@@ -271,7 +271,7 @@ def test_on_a_gpu_with_little_memory_every_row_is_scored_and_the_smaller_batches
     result = score(many / "in.jsonl", "-o", many / "cuda.csv", "--provider", "cuda", "--batch-tokens", 5000)
     assert result.code == 3
     assert len(scores(many / "cuda.csv")) == 1200
-    assert "Memory on the GPU was short: batches were cut down to" in result.err
+    assert "The GPU ran out of memory, so batches were reduced to" in result.err
 
 
 def test_a_missing_cudnn_is_said_and_no_error(score, many, cpu_as_gpu, monkeypatch):
@@ -284,7 +284,7 @@ def test_a_missing_cudnn_is_said_and_no_error(score, many, cpu_as_gpu, monkeypat
 def test_a_limit_that_the_weights_alone_pass_is_refused(score, many, cpu_as_gpu):
     result = score(many / "in.jsonl", "-o", many / "o.csv", "--provider", "cuda", "--gpu-mem-limit", 100)
     assert result.code == 2
-    assert result.err == "Error: --gpu-mem-limit is too small for this model: give 129 MB or more.\n"
+    assert result.err == "Error: --gpu-mem-limit is too small for this model: set at least 129 MB.\n"
 
 
 def test_a_gpu_that_cannot_compute_the_longest_text_is_known_at_the_start(score, many, cpu_as_gpu, monkeypatch):
@@ -301,7 +301,7 @@ def test_a_gpu_that_cannot_compute_the_longest_text_is_known_at_the_start(score,
     )
     result = score(many / "in.jsonl", "-o", many / "o.csv", "--provider", "cuda")
     assert result.code == 1
-    assert "the device has no memory for a text of 24 tokens, not even alone." in result.err
+    assert "the device does not have enough memory for a single text of 24 tokens." in result.err
 
 
 def test_a_graph_with_other_outputs_than_the_manifest_says_is_refused(bundle, cpu_as_gpu):

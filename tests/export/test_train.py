@@ -447,13 +447,13 @@ def test_a_record_that_cannot_be_used_is_named_with_what_to_try(tmp_path):
         read_rows(str(tmp_path / "a.csv"), Columns())
     assert str(caught.value) == (
         f"{tmp_path / 'a.csv'}, line 3: invalid_encoding. Fix or remove this record. "
-        "If this is Western European text, say --encoding cp1252."
+        "If this is Western European text, use --encoding cp1252."
     )
     pyarrow.parquet.write_table(pyarrow.table({"text": ["a", " "], "label": ["x", "y"]}), tmp_path / "a.parquet")
     with pytest.raises(DatasetError, match=r"a\.parquet, row 2: empty_text\. Fix or remove this record\.$"):
         read_rows(str(tmp_path / "a.parquet"), Columns())
     (tmp_path / "cut.parquet").write_bytes((tmp_path / "a.parquet").read_bytes()[:-9])
-    with pytest.raises(InputError, match="is no Parquet file, cut short or damaged"):
+    with pytest.raises(InputError, match="is not a Parquet file, or it is truncated or damaged"):
         read_rows(str(tmp_path / "cut.parquet"), Columns())
 
 
@@ -462,7 +462,7 @@ def test_probes_need_their_own_columns_and_no_option_is_advised(tmp_path):
     with pytest.raises(UsageError) as caught:
         read_rows(str(tmp_path / "p.csv"), Columns("text", group="kind", fixed=True))
     assert str(caught.value) == (
-        f"{tmp_path / 'p.csv'} has no column 'kind'; rename the one that is meant. It has: 'text', 'label'."
+        f"{tmp_path / 'p.csv'} has no column 'kind'; rename the column that holds it. It has: 'text', 'label'."
     )
 
 
@@ -871,12 +871,12 @@ def test_evaluate_wants_the_labels_of_the_bundle(bundle, files, score_model):
         (["--train-file", "train.csv"], "--train-file and --test-file belong together."),
         (
             ["--train-file", "odd.txt", "--test-file", "odd.txt"],
-            "the format of odd.txt cannot be told from its name: give --input-format, one of: csv, tsv, jsonl, ndjson, parquet; with .gz or .zst behind it if compressed.",
+            "cannot infer the format of odd.txt from its name; set --input-format to one of csv, tsv, jsonl, ndjson, parquet, with .gz or .zst if compressed.",
         ),
         (["--train-file", "none.csv", "--test-file", "test.csv"], "none.csv has no record."),
         (
             ["--train-file", "other.csv", "--test-file", "test.csv"],
-            "other.csv has no column called text, review, content, body or comment. It has: 'a', 'label'. Name the one to use with --text-column.",
+            "other.csv has no column called text, review, content, body or comment. It has: 'a', 'label'. Name the text column with --text-column.",
         ),
         (
             ["--precisions", "fp8"],
@@ -936,7 +936,7 @@ def test_evaluate_wants_the_labels_of_the_bundle(bundle, files, score_model):
         ),
         (
             ["--train-file", "number.parquet", "--test-file", "test.csv", "--text-column", "label"],
-            "number.parquet: the column 'label' holds no text but int64. Name another with --text-column; it has text in: 'review'.",
+            "number.parquet: the column 'label' is int64, not text. Name another with --text-column; the text columns are 'review'.",
         ),
         (
             ["--train-file", "-", "--test-file", "-", "--input-format", "csv"],

@@ -56,7 +56,7 @@ class Injected(Scorer):
         self.decision = Decision()
         self.labels = ("negative", "positive")
         self.phases = Phases()
-        self.choice = Choice("cpu", "fp32", "as asked")
+        self.choice = Choice("cpu", "fp32", "as requested")
         self.tokenizer, self.unknown_id = self, -1
         self.engine = RowEngine(self, 2)
         self.cascade, self.has_cascade = None, False

@@ -1,4 +1,4 @@
-"""One file of any bytes through the whole command, in this process, and everything that has to hold of the result."""
+"""A file of any bytes through the whole command, in this process, with every check of the result."""
 
 import base64
 import csv
@@ -24,7 +24,7 @@ from scorer.run.options import ScoreOptions
 
 @dataclass(frozen=True)
 class Case:
-    """A file and how it is read."""
+    """A file, with the options to read it."""
 
     data: bytes
     kind: str
@@ -41,7 +41,7 @@ class Case:
 
 
 class Model(Scorer):
-    """A model that costs nothing; its scores depend on the text alone, and differ for nearly all texts."""
+    """A model that costs nothing; its scores depend only on the text, and differ for nearly all texts."""
 
     class Manifest:
         temperature = 1.0
@@ -50,7 +50,7 @@ class Model(Scorer):
 
     def __init__(self, *arguments, **options):
         self.bundle_id, self.manifest, self.labels = "none", self.Manifest, ("negative", "positive")
-        self.choice, self.tokenizer = Choice("cpu", "fp32", "as asked"), self
+        self.choice, self.tokenizer = Choice("cpu", "fp32", "as requested"), self
         self.engine, self.decision = _SHARED, Decision()
         self.phases, self.unknown_id = Phases(), -1
         self.cascade, self.has_cascade = None, False
@@ -81,10 +81,10 @@ def score_of(text):
 
 
 def check(case, folder):
-    """Score a case and hold the result against the reference; returns the exit code.
+    """Score a case, compare the result with the reference, and return the exit code.
 
     Raises:
-        AssertionError: something that must not be; its text says what.
+        AssertionError: the result is wrong; the message describes how.
     """
     source, out = folder / f"in.{case.kind}", folder / f"out.{case.output_kind}"
     rejects = folder / "rejects.jsonl"
@@ -94,7 +94,7 @@ def check(case, folder):
     code, error = _run(case, source, out, rejects)
     assert code in (0, 2, 3, 4), f"exit code {code}: {error}"
     there = {path.name for path in folder.iterdir()} - {source.name, out.name, rejects.name}
-    # Where a run ends before its end, what it did is kept for the next one.
+    # A run that is cut short keeps its work for the next one.
     assert code in (2, 4) or not there, "work was left behind"
     expected = _expected(case)
     if expected is None:
@@ -105,7 +105,7 @@ def check(case, folder):
         assert _may_be_of_another_encoding(case.data)
         return code
     rejected = [json.loads(line) for line in rejects.read_text().split("\n")[:-1]] if rejects.exists() else []
-    if code == 2:  # an empty answer has no columns to look for; a named one may be missing
+    if code == 2:  # a named column is missing
         assert case.keep or case.text, error
         return code
     reasons = {number: one.reason for number, one in enumerate(expected, start=1) if one.reason}
@@ -146,7 +146,7 @@ def _run(case, source, out, rejects):
 
 
 def _expected(case):
-    """The records, or None where the whole file is refused."""
+    """Return the expected records, or None if the whole file should be refused."""
     delimiter = case.delimiter or {"tsv": "\t"}.get(case.kind, ",")
     try:
         if case.kind == "jsonl":
@@ -163,7 +163,7 @@ def _may_be_of_another_encoding(data):
 
 
 def _read(data, kind):
-    """An output as another program reads it."""
+    """Read an output as another program would."""
     if kind == "jsonl":
         lines = data.decode().split("\n")
         assert lines.pop() == ""

@@ -1,8 +1,8 @@
-"""Breaks files and bundles at random for as long as it is told, and says what did not come out as it must.
+"""A fuzzer of input files and bundles: it breaks them at random for --seconds, and reports wrong outcomes.
 
     PYTHONPATH=.:tests python tests/hostile/fuzz.py --seconds 600
 
-Each finding is kept in --findings; exit code 1 if there are any. Without --seed the seed is new each time, and printed.
+Each finding is kept in --findings, and the exit code is 1 if there are any. Without --seed, a new seed is printed.
 """
 
 import argparse
@@ -70,7 +70,7 @@ def main():
 
 
 def random_case(chance, seeds):
-    """One of the corpus's files, mutated, in some dialect."""
+    """Return a file of the corpus, mutated, in a random dialect."""
     kind, data = chance.choice(seeds)
     data = data[:20_000]
     pieces = JSON_PIECES if kind == "jsonl" else PIECES
@@ -94,7 +94,7 @@ def random_case(chance, seeds):
 
 
 def mutate(chance, data, pieces, seeds):
-    """Flip, cut, repeat, insert or splice."""
+    """Flip a bit, or cut, repeat, insert or splice bytes."""
     at = chance.randrange(len(data) + 1)
     to = min(len(data), at + chance.choice([1, 1, 2, 5, 30, 300]))
     how = chance.randrange(7)
@@ -140,7 +140,7 @@ def tiny_bundle(folder):
 
 
 def break_bundle(chance, bundle, folder):
-    """A copy with one file changed, and, mostly, sums that are right for it; says what was done."""
+    """Copy a bundle with one file changed, usually with matching checksums, and return a description of the change."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(bundle, folder)
     name = chance.choice(["manifest.json", "tokenizer.json", "model.int8.onnx", "model.int8.onnx", SUMS])
@@ -158,7 +158,7 @@ def break_bundle(chance, bundle, folder):
 
 
 def replaced(chance, value):
-    """The same JSON with one value somewhere in it replaced, taken away or doubled."""
+    """Return JSON with one value somewhere in it replaced or removed."""
     if isinstance(value, dict | list) and value and chance.random() < 0.85:
         keys = list(value) if isinstance(value, dict) else list(range(len(value)))
         key = chance.choice(keys)
@@ -171,7 +171,7 @@ def replaced(chance, value):
 
 
 def try_bundle(folder):
-    """Load it in a process of its own: a library that crashes is a finding, too."""
+    """Load a bundle in its own process, since a library that crashes is a finding as well."""
     said = folder.parent / "said"
     pid = os.fork()
     if pid == 0:
@@ -196,7 +196,7 @@ def try_bundle(folder):
 
 
 def keep(place, number, what, broken, problem):
-    """Write a finding down so that it can be tried again."""
+    """Save a finding, so that it can be tried again."""
     place.mkdir(exist_ok=True)
     (place / f"{number}.txt").write_text(f"{what}\n\n{problem}")
     if isinstance(what, Case):

@@ -1,13 +1,13 @@
-"""Changes one to three bytes of Parquet files for as long as it is told, and says what did not come out as it must.
+"""A fuzzer of Parquet files: it changes one to three bytes of them for --seconds, and reports wrong outcomes.
 
     PYTHONPATH=.:tests python tests/hostile/fuzz_parquet.py --seconds 600
 
-The files have the shapes of six writers. Each changed one is scored in a process of its own, since a library that aborts
-must not end the fuzzer, and read whole by pyarrow in another one. A run has to end with an exit code of its own and without
-an "unexpected" error. What it publishes must be what the file says: the same rows, the same values and types. Where
-pages have checksums and the bytes lie in a page, they must be the values from before the change, or the file is refused.
+The files have the shapes of six writers. Each changed file is scored in its own process, since a library that aborts
+must not end the fuzzer. pyarrow then reads the whole file in another process. A run must end with one of the documented
+exit codes and without an "unexpected" error. Its output must have the rows, values and types of the file. If pages have
+checksums and the changed bytes are in a page, the values must be the original ones, or the file must be refused.
 
-Each finding is kept in --findings; exit code 1 if there are any. Without --seed the seed is new each time, and printed.
+Each finding is kept in --findings, and the exit code is 1 if there are any. Without --seed, a new seed is printed.
 """
 
 import argparse
@@ -40,7 +40,7 @@ FAR = datetime.datetime(9999, 12, 31)
 
 
 def table(**more):
-    """Rows with a text each, and columns of what writers of tables write."""
+    """Return a table with a text in each row, and columns of the types that tables usually have."""
     numbers = range(ROWS)
     return pa.table(
         {
@@ -60,7 +60,7 @@ def table(**more):
 
 
 def shapes():
-    """Files as six writers write them, by name: the bytes, and whether every page has a checksum."""
+    """Return files as six writers write them, by name: the bytes, and whether every page has a checksum."""
     times = pa.array(
         [FAR if n % 9 == 0 else datetime.datetime(1900 + n, 1, 1) for n in range(ROWS)], pa.timestamp("us")
     )
@@ -96,7 +96,7 @@ def shapes():
 
 
 def mutate(chance, data):
-    """Change one to three bytes, half of the time in the directory, where little is a lot; gives them and their places."""
+    """Change one to three bytes, half of the time in the footer, where each matters; return the data and the offsets."""
     footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
     places = []
     changed = bytearray(data)
@@ -108,7 +108,7 @@ def mutate(chance, data):
 
 
 def in_child(work, said):
-    """Run a function in a process of its own; gives its exit code, negative for a signal."""
+    """Run a function in its own process, and return the exit code, negative for a signal."""
     pid = os.fork()
     if pid:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -128,12 +128,12 @@ def in_child(work, said):
 
 
 def try_file(folder, data, original=None):
-    """Score a file and hold what was published against what it says; gives the outcome and what is wrong, or None.
+    """Score a file, compare the output with it, and return the outcome and the problem, or None.
 
     Args:
-        folder: an empty one to work in.
-        data: the file.
-        original: the file before it was changed, where no value may differ from it.
+        folder: folder to work in, which is emptied.
+        data: bytes of the file.
+        original: bytes before the change if no value may differ from them, or None.
     """
     for path in folder.iterdir():
         path.unlink()
@@ -159,7 +159,7 @@ def try_file(folder, data, original=None):
 
 
 def compare(out, data, original):
-    """Raise `AssertionError` unless an output holds what a file says, and what the original one said."""
+    """Raise `AssertionError` unless an output has the values of a file, and those of the original."""
     written = pq.read_table(out)
     unit = next((field.type.unit for field in written.schema if pa.types.is_timestamp(field.type)), "us")
     says = [
@@ -171,18 +171,20 @@ def compare(out, data, original):
     rows = [row - 1 for row in written["row"].to_pylist()]
     for whole in says:
         names = list(dict.fromkeys([*(["id"] if "id" in whole.column_names else []), *whole.column_names]))
-        chosen = whole.select(names)  # row by row: views cannot be taken
+        chosen = whole.select(names)  # row by row: Arrow cannot take rows of string views
         expected = pa.concat_tables([chosen.slice(row, 1) for row in rows] or [chosen.slice(0, 0)])
         for at, name in enumerate(names, start=1):
             found, wanted = written.column(at), expected.column(name)
             assert found.type == wanted.type, f"{name!r} became {found.type} from {wanted.type}"
-            same = found.equals(wanted) or str(found.to_pylist()) == str(wanted.to_pylist())  # of NaN the second one
+            same = found.equals(wanted) or str(found.to_pylist()) == str(
+                wanted.to_pylist()
+            )  # the second comparison is for NaN
             assert same, f"values of {name!r} changed"
     return 0
 
 
 def in_a_page(data, places):
-    """Whether all places lie in the bytes of a page, which its checksum is of, and not in its header or the directory."""
+    """Return whether all offsets are in the data of a page, which its checksum covers, not in a header or the footer."""
     spans = []
     metadata = pq.ParquetFile(io.BytesIO(data)).metadata
     for group in range(metadata.num_row_groups):
@@ -194,7 +196,7 @@ def in_a_page(data, places):
 
 
 HEADER_BYTES = 120
-"""More than the header of a column's first page has; those of later pages are within the span."""
+"""More bytes than the header of a column's first page has; those of later pages are within the span."""
 
 
 def main():
@@ -216,7 +218,7 @@ def main():
 
 
 def fuzz(chance, end, most, place):
-    """Try changed files until a time or a number is reached; gives counts by outcome, and the number of findings."""
+    """Try changed files up to a time or a number; return counts by outcome, and the number of findings."""
     counts, findings = Counter(), 0
     files = shapes()
     with tempfile.TemporaryDirectory() as name:

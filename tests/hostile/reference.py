@@ -1,6 +1,6 @@
-"""What a file's records are, told a second time: slowly, on the whole file at once, and with none of the scorer's code.
+"""A second, independent reader of records: slow, on the whole file at once, and without any of the scorer's code.
 
-It follows DESIGN's words: a record is scored or rejected, a CSV record that does not parse costs its first line.
+It follows the design: a record is scored or rejected, and a CSV record that does not parse costs its first line.
 """
 
 import json
@@ -12,7 +12,7 @@ DEEPEST = 500
 
 
 class Found(NamedTuple):
-    """A record: where its bytes are, and its text, or why it is rejected."""
+    """A record: the position of its bytes, and its text or the reason to reject it."""
 
     offset: int
     length: int
@@ -21,7 +21,7 @@ class Found(NamedTuple):
 
 
 class Refused(Exception):
-    """The whole file is."""
+    """An error that refuses the whole file."""
 
 
 def jsonl(data, limit, text=None, keep=()):
@@ -29,7 +29,7 @@ def jsonl(data, limit, text=None, keep=()):
     for line in re.findall(rb"[^\n]*\n|[^\n]+", data[offset:]):
         if line.strip(b" \t\r\n") or len(line) > limit:
             values, reason = ([], "too_long") if len(line) > limit else _object(line)
-            if reason is None and needed is None:  # the first record says which columns there are
+            if reason is None and needed is None:  # the first record sets the columns
                 columns = [key for key, _ in values]
                 text = text or _text_column(columns)
                 needed = {text, *(column for column in columns if column == "id" or "*" in keep), *keep}
@@ -41,7 +41,7 @@ def jsonl(data, limit, text=None, keep=()):
 
 
 def _object(line):
-    """Pairs of a line's object, or the reason against it."""
+    """Return the pairs of a line's object, and the reason to reject it or None."""
     try:
         source = line.decode()
     except UnicodeDecodeError:
@@ -70,7 +70,7 @@ def _object(line):
 
 
 class Number(str):
-    """A number's digits; no text."""
+    """The digits of a number, which is not text."""
 
 
 def _half_pairs(value):
@@ -146,7 +146,7 @@ def _text_column(columns):
 
 
 def _lines(data, escape):
-    """Lines; an escaped line end ends none."""
+    """Return the lines; an escaped line end does not end one."""
     lines = []
     for line in re.findall(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", data):
         before = lines[-1].decode(errors="surrogateescape") if lines else ""
@@ -162,7 +162,7 @@ def _odd(text, escape):
 
 
 def _record(lines, at, limit, delimiter, quote, escape):
-    """How many lines the record takes that begins in line ``at``, its values, and the reason against it."""
+    """Return the number of lines of the record that begins at line ``at``, its values, and the reason to reject it."""
     if len(lines[at]) > limit:
         return 1, None, "too_long"
     values, value, state, length = [], "", "start", 0

@@ -1,4 +1,4 @@
-"""A bundle that was damaged, or made to do harm: exit code 5, quickly, the file named, and nothing else opened."""
+"""Damaged or malicious bundles: exit code 5, quickly, with the file named, and nothing else opened."""
 
 import json
 import os
@@ -32,13 +32,13 @@ def copy(bundle, tmp_path):
 
 @pytest.fixture
 def refused(score, copy, tmp_path):
-    """Score with the copy; returns the message of a refusal that is as it should be."""
+    """Score with the copy, check that it is refused properly, and return the message."""
     (tmp_path / "in.jsonl").write_text('{"text": "good"}\n')
 
     def refuse():
-        start = time.process_time()  # of the CPU: others on the machine do not count
+        start = time.process_time()  # CPU time, so that other processes on the machine do not count
         result = score(tmp_path / "in.jsonl", "-o", tmp_path / "out.csv", "--model", copy, "--precision", "fp32")
-        assert time.process_time() - start < 30  # no promise: that it ends at all
+        assert time.process_time() - start < 30  # not a promise of speed, only that it ends at all
         assert result.code == 5, result.err
         assert str(copy) in result.err
         assert "Error: unexpected" not in result.err
@@ -50,7 +50,7 @@ def refused(score, copy, tmp_path):
 
 
 def rewrite(folder, change):
-    """Change the fp32 graph, and list it again."""
+    """Change the fp32 graph, and update its checksum."""
     model = onnx.load_from_string((folder / GRAPH).read_bytes())
     changed = change(model)
     data = changed if isinstance(changed, bytes) else model.SerializeToString()
@@ -69,7 +69,7 @@ def rewrite_manifest(folder, change):
 
 
 def damaged(folder, chance, how):
-    """Flip one bit of the bundle, or cut one of its files; returns its name."""
+    """Flip one bit of a file in the bundle, or cut the file, and return its name."""
     names = [*parse_sums((folder / SUMS).read_bytes(), folder), SUMS]
     sizes = [(folder / name).stat().st_size for name in names]
     name = chance.choices(names, sizes)[0] if how == "flip" and chance.random() < 0.5 else chance.choice(names)
@@ -86,7 +86,7 @@ def test_200_flipped_bits_and_20_truncations_are_refused(bundle, copy, refused):
     named = 0
     for how in ["flip"] * 200 + ["cut"] * 20:
         name = damaged(copy, chance, how)
-        named += f"{copy / name}" in refused() or name == SUMS  # damaged sums may name the file that they then lack
+        named += f"{copy / name}" in refused() or name == SUMS  # damaged sums may name a file that does not exist
         shutil.copy(bundle.path / name, copy / name)
     assert named == 220
 
@@ -97,21 +97,21 @@ def test_malformed_sums_are_refused(copy, refused, data):
     assert SUMS in refused()
 
 
-def test_sums_without_their_last_line_end_are_cut_sums(copy, refused):
+def test_sums_without_their_last_line_end_are_refused(copy, refused):
     (copy / SUMS).write_bytes((copy / SUMS).read_bytes()[:-1])
-    assert "line 8: not a sha256 and a plain file name" in refused()
+    assert "line 8: not a SHA-256 and a plain file name" in refused()
 
 
 @pytest.mark.parametrize("name", ["manifest.json", GRAPH, SUMS])
-def test_what_is_no_file_is_not_waited_for(copy, refused, name):
+def test_a_pipe_a_folder_or_a_device_is_refused_without_waiting(copy, refused, name):
     for make in (os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)):
         path = copy / name
         path.rmdir() if path.is_dir() else path.unlink()
         make(path)
-        assert "is no regular file" in refused() or "Is a directory" in refused()
+        assert "is not a regular file" in refused() or "Is a directory" in refused()
 
 
-def test_a_file_beyond_all_measure_is_not_read(copy, refused):
+def test_a_huge_file_is_not_read(copy, refused):
     for name, size in (("manifest.json", 1 << 40), (GRAPH, 1 << 40), ("tokenizer.json", 1 << 30), (SUMS, 1 << 30)):
         before = (copy / name).read_bytes()
         os.truncate(copy / name, size)
@@ -127,28 +127,28 @@ def test_a_file_beyond_all_measure_is_not_read(copy, refused):
     [
         (lambda m: m.update(labels=["a", "b", "c"], positive_label=None), "golden row has 1 fp16 logits for 3 labels"),
         (lambda m: m.update(labels=["a", "\x1b[2Jb"], positive_label="\x1b[2Jb"), "text that can be printed"),
-        (lambda m: m.update(labels=[1, 2], positive_label=2), "labels is not what it should be"),
+        (lambda m: m.update(labels=[1, 2], positive_label=2), "labels has an invalid value"),
         (lambda m: m.update(max_length=10**9), "max_length must be between 1 and 32768"),
         (lambda m: m.update(max_length=500, golden=m["golden"][-1:]), "cannot compute 500 tokens with id"),
-        (lambda m: m.update(max_length="24"), "max_length is not what it should be"),
+        (lambda m: m.update(max_length="24"), "max_length has an invalid value"),
         (lambda m: m.update(max_length=2), "leaves no room for text"),
         (lambda m: m.update(truncation="middle"), "truncation must be one of head, tail, head+tail"),
-        (lambda m: m.update(truncation="tail"), "needs max_tokens beyond max_length"),
+        (lambda m: m.update(truncation="tail"), "needs max_tokens above max_length"),
         (lambda m: m.update(max_tokens=23), "max_tokens must be between max_length and 32768"),
         (lambda m: m.update(max_tokens=10**9), "max_tokens must be between max_length and 32768"),
-        (lambda m: m.update(max_length=1, max_tokens=32768), "max_tokens (32768) are too many for a max_length of 1"),
+        (lambda m: m.update(max_length=1, max_tokens=32768), "max_tokens (32768) is too large for a max_length of 1"),
         (lambda m: m.update(calibration={"temperatur": 3.0}), "calibration has no temperature"),
         (lambda m: m.update(calibration={"temperature": 0}), "a temperature must be between"),
         (lambda m: m.update(calibration={"temperature": [1]}), "a temperature must be between"),
-        (lambda m: m.update(calibration=[]), "calibration is not what it should be"),
+        (lambda m: m.update(calibration=[]), "calibration has an invalid value"),
         (lambda m: m["precisions"]["fp32"].update(tolerance=float("nan")), "NaN is not JSON"),
-        (lambda m: m["precisions"]["fp32"].update(tolerance=-1), "a tolerance must be 0 or more"),
-        (lambda m: m["precisions"]["fp32"].update(tolerance=None), "tolerance is not what it should be"),
-        (lambda m: m["precisions"]["fp32"].update(file=["x"]), "file is not what it should be"),
+        (lambda m: m["precisions"]["fp32"].update(tolerance=-1), "a tolerance must be at least 0"),
+        (lambda m: m["precisions"]["fp32"].update(tolerance=None), "tolerance has an invalid value"),
+        (lambda m: m["precisions"]["fp32"].update(file=["x"]), "file has an invalid value"),
         (lambda m: m["precisions"]["fp32"].update(file="../x.onnx"), "names the graph ../x.onnx, which"),
-        (lambda m: m["precisions"]["fp32"].update(file="tokenizer.json"), "it is no ONNX file"),
-        (lambda m: m["golden"].extend(m["golden"] * 100), "golden rows are at most 100 short texts"),
-        (lambda m: m["golden"][0].update(text="x" * 20_000), "golden rows are at most 100 short texts"),
+        (lambda m: m["precisions"]["fp32"].update(file="tokenizer.json"), "it is not an ONNX file"),
+        (lambda m: m["golden"].extend(m["golden"] * 100), "golden rows must be at most 100, with at most 10000 characters each"),
+        (lambda m: m["golden"][0].update(text="x" * 20_000), "golden rows must be at most 100, with at most 10000 characters each"),
         (lambda m: m["golden"][0]["logits"].update(fp32=[1e9]), "cannot be trusted here"),
         (lambda m: m["golden"][0]["logits"].update(fp32=[10**400]), "manifest.json cannot be used"),
         (lambda m: m.update(golden=[]), "no golden rows for fp32"),
@@ -159,12 +159,12 @@ def test_a_file_beyond_all_measure_is_not_read(copy, refused):
         (lambda m: m.update({"x" * 1_000_000: 1}), "manifest.json cannot be used"),
     ],
 )  # fmt: skip
-def test_a_manifest_that_means_harm_is_refused(copy, refused, change, says):
+def test_a_malicious_manifest_is_refused(copy, refused, change, says):
     rewrite_manifest(copy, change)
     assert says in refused()
 
 
-def test_a_manifest_without_precisions_has_none_to_take(copy):
+def test_a_manifest_without_precisions_offers_no_precision(copy):
     rewrite_manifest(copy, lambda fields: fields.update(providers={}, precisions={}, golden=[]))
     with pytest.raises(UsageError, match="has no precision 'fp32'"):
         Scorer(copy, provider="cpu", precision="fp32")
@@ -186,11 +186,11 @@ def test_another_models_tokenizer_is_refused(copy, refused):
     tokenizer = json.loads((copy / "tokenizer.json").read_bytes())
     words = tokenizer["model"]["vocab"]
     same = dict(words)
-    for number in range(1000):  # as golden rows see it, nothing has changed
+    for number in range(1000):  # golden rows notice no change
         words[f"new{number}"] = len(same) + 1 + number
     (copy / "tokenizer.json").write_text(json.dumps(tokenizer))
     list_again(copy)
-    assert "so graph, manifest and tokenizer are not of one model" in refused()
+    assert "so graph, manifest and tokenizer do not belong to the same model" in refused()
     ids = sorted(same.values())[5:]
     tokenizer["model"]["vocab"] = {
         word: ids[-1] + 5 - number if number in ids else number for word, number in same.items()
@@ -204,7 +204,7 @@ def test_another_models_tokenizer_is_refused(copy, refused):
     "data",
     [b"", b"{}", b"[" * 100_000, b'{"normalizer":' + b'{"type":"Sequence","normalizers":[' * 50_000, b"\x00" * 100],
 )
-def test_a_tokenizer_that_is_none_is_refused(copy, refused, data):
+def test_an_invalid_tokenizer_is_refused(copy, refused, data):
     (copy / "tokenizer.json").write_bytes(data)
     list_again(copy)
     assert "tokenizer.json cannot be used" in refused()
@@ -233,7 +233,7 @@ def test_a_tokenizer_that_makes_a_text_grow_or_panics_is_refused(copy, refused, 
     assert "panicked at" not in message
 
 
-def test_a_tokenizer_that_cannot_say_unknown_is_refused(copy, refused):
+def test_a_tokenizer_without_its_unknown_token_is_refused(copy, refused):
     tokenizer = json.loads((copy / "tokenizer.json").read_bytes())
     tokenizer["model"]["unk_token"] = "[NOT THERE]"
     (copy / "tokenizer.json").write_text(json.dumps(tokenizer))
@@ -281,7 +281,7 @@ OUTSIDE = {
 }
 
 
-def test_one_region_of_a_file_cannot_stand_for_ever_more_tensors(copy, refused):
+def test_one_region_of_a_file_cannot_serve_for_any_number_of_tensors(copy, refused):
     def again(model):
         first = next(tensor for tensor in model.graph.initializer if tensor.external_data)
         for number in range(1000):
@@ -299,7 +299,7 @@ def test_a_tensor_outside_the_listed_files_is_refused(copy, refused, tmp_path, m
         place.write_bytes(SECRET)
     monkeypatch.chdir(tmp_path / "cwd")
     rewrite(copy, lambda model: [external(model, **entries)])
-    assert f"{copy / GRAPH} is refused: it wants a tensor from" in refused()
+    assert f"{copy / GRAPH} is refused: it refers to a tensor" in refused()
 
 
 def with_node(*arguments, **attributes):
@@ -343,7 +343,7 @@ def empty_nodes(model):
 
 
 def larger(inside):
-    """Give a tensor that is in the graph, or one that is not, dimensions that nothing holds."""
+    """Give an internal or external tensor dimensions larger than any data."""
 
     def change(model):
         tensors = (tensor for tensor in model.graph.initializer if bool(tensor.raw_data) == inside)
@@ -365,29 +365,29 @@ GRAPHS = {
     "sparse tensor": (with_sparse, "field 15 in a GraphProto"),
     "external tensor in an attribute": (in_attribute, "not among its initializers"),
     "subgraphs 30 deep": (lambda m: in_subgraphs(m, 12), "nested deeper"),
-    "subgraphs that double": (lambda m: in_subgraphs(m, 4, 12), "unfolds to more parts"),
-    "a million empty nodes": (empty_nodes, "unfolds to more parts"),
+    "subgraphs that double": (lambda m: in_subgraphs(m, 4, 12), "expands to more parts"),
+    "a million empty nodes": (empty_nodes, "expands to more parts"),
     "no graph": (lambda m: onnx.ModelProto(ir_version=10).SerializeToString(), "it has no graph"),
-    "cut": (lambda m: m.SerializeToString()[:-7], "a truncated one"),
+    "cut": (lambda m: m.SerializeToString()[:-7], "or it is truncated"),
     "onnxruntime's own format": (lambda m: b"\x18\x00\x00\x00ORTM" + b"\x00" * 100, "is refused"),
-    "a length beyond the end": (lambda m: b"\x3a\xff\xff\xff\xff\xff\xff\xff\xff\x7f", "a truncated one"),
-    "a number without end": (lambda m: b"\x08" + b"\xff" * 30, "a damaged one"),
+    "a length beyond the end": (lambda m: b"\x3a\xff\xff\xff\xff\xff\xff\xff\xff\x7f", "or it is truncated"),
+    "a number without end": (lambda m: b"\x08" + b"\xff" * 30, "or it is damaged"),
     "no output called logits": (lambda m: setattr(m.graph.output[0], "name", m.graph.node[0].output[0]), "is refused"),
     "an input too many": (lambda m: m.graph.input.append(helper.make_tensor_value_info("more", 1, [1])), "is refused"),
     "operator that is not there": (with_node("NoSuchOperator", ["input_ids"], ["x"]), "the operator 'NoSuchOperator'"),
     "dimensions beyond all memory": (larger(inside=True), "refuses the graph"),
-    "dimensions beyond the file of weights": (larger(inside=False), "that is not in there"),
+    "dimensions beyond the file of weights": (larger(inside=False), "does not contain"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("change", "says"), GRAPHS.values(), ids=GRAPHS)
-def test_a_graph_that_means_harm_is_refused(copy, refused, change, says):
+def test_a_malicious_graph_is_refused(copy, refused, change, says):
     rewrite(copy, change)
     assert says in refused()
 
 
 def memory_bomb(model, rows):
-    """Add 0 times the sum of all products of so many numbers with each other to the logits."""
+    """Add zero times the sum of all products of ``rows`` numbers with each other to the logits."""
     add, node = model.graph.initializer.append, helper.make_node
     add(numpy_helper.from_array(np.ones((rows, 1), np.float32), "bomb.column"))
     add(numpy_helper.from_array(np.ones((1, rows), np.float32), "bomb.row"))
@@ -408,7 +408,7 @@ def test_a_graph_that_wants_all_memory_is_refused(copy, refused, rows):
 
 
 def test_a_wrong_wire_type_hides_no_domain():
-    # For protobuf the second domain is no domain, so the first one holds.
+    # Protobuf does not read the second field as a domain, so the first one counts.
     node = b"\x22\x01E\x3a\x04evil" + b"\x39" + b"\0" * 8
     graph = b"\x0a" + bytes([len(node)]) + node
     with pytest.raises(UnfitGraph):
@@ -422,18 +422,18 @@ def test_the_default_bundle_passes(precision):
     assert check_onnx((folder / f"model.{precision}.onnx").read_bytes(), sizes) == {"weights.int8.bin"}
 
 
-def test_an_unreadable_bundle_is_told_by_the_library_too(copy):
+def test_the_library_refuses_an_unreadable_bundle_as_well(copy):
     rewrite(copy, lambda model: b"garbage")
-    with pytest.raises(BundleError, match="is no ONNX file"):
+    with pytest.raises(BundleError, match="is not an ONNX file"):
         Scorer(copy, provider="cpu")
 
 
-# What the system sees
+# System calls
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="no strace: install Debian's package")
 def test_nothing_outside_the_bundle_is_opened(copy, tmp_path):
-    """Every file that `score` opens, or looks for, is its own, the system's, the bundle's, or was named to it."""
+    """Every file that `score` opens or looks for belongs to it, the system or the bundle, or was named by the user."""
     if subprocess.run(["strace", "-o", "/dev/null", "true"], check=False, capture_output=True).returncode:
         pytest.skip("this process may not be traced")
     (tmp_path / "cwd").mkdir()
@@ -444,7 +444,7 @@ def test_nothing_outside_the_bundle_is_opened(copy, tmp_path):
     rewrite(copy, lambda model: moved.append(external(model, "weights.bin")))
     (copy / "weights.bin").write_bytes(moved[0])
     list_again(copy, "weights.bin")
-    assert opened_by_score(copy, tmp_path, code=0) == set()  # a bundle as it should be
+    assert opened_by_score(copy, tmp_path, code=0) == set()  # a valid bundle
     for location in ("../secret", "secret", "/etc/shadow"):
         rewrite(copy, lambda model, location=location: set_location(model, location))
         assert opened_by_score(copy, tmp_path, code=5) == set()
@@ -457,7 +457,7 @@ def set_location(model, location):
 
 
 def opened_by_score(bundle, tmp_path, code):
-    """Paths opened that are neither the system's and Python's nor the run's own files."""
+    """Return the opened paths that belong neither to the system, nor to Python, nor to the run."""
     trace, cwd = tmp_path / "trace", tmp_path / "cwd"
     command = ["strace", "-f", "-qq", "-s", "4096", "-e", "trace=open,openat,openat2", "-o", trace]
     command += [sys.executable, "-m", "scorer", "in.jsonl", "-o", "out.csv", "--model", bundle, "--precision", "fp32"]
@@ -467,7 +467,7 @@ def opened_by_score(bundle, tmp_path, code):
     paths = {
         os.path.normpath(cwd / path) for path in re.findall(r'open(?:at2?)?\((?:[^"]*, )?"([^"]*)"', trace.read_text())
     }
-    assert str(bundle / "manifest.json") in paths  # so it was seen what was opened
+    assert str(bundle / "manifest.json") in paths  # the trace does show opened files
     system = (
         "/usr/",
         "/lib",

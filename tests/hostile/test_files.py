@@ -1,4 +1,4 @@
-"""Bad files by name (files/), and what has to come of each (outcomes.jsonl): nothing lost, no neighbour changed."""
+"""Bad files by name (files/), and the outcome of each (outcomes.jsonl): nothing is lost, and no neighbour changes."""
 
 import base64
 import csv
@@ -24,7 +24,7 @@ def test_every_file_has_its_outcome():
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES, ids=lambda outcome: outcome["file"])
-def test_a_bad_file_comes_to_what_is_said_of_it(outcome, score, tiny, tmp_path):
+def test_a_bad_file_has_its_expected_outcome(outcome, score, tiny, tmp_path):
     source, out, rejects = HERE / "files" / outcome["file"], tmp_path / "out.csv", tmp_path / "rejects.jsonl"
     options = [*outcome.get("options", []), "--rejects", rejects]
     result = score(source, "-o", out, *options)
@@ -50,6 +50,6 @@ def test_a_bad_file_comes_to_what_is_said_of_it(outcome, score, tiny, tmp_path):
             found = list(csv.DictReader(stream))
         texts = {number: row for number, row in enumerate(rows, start=1) if isinstance(row, str)}
         assert [int(row["row"]) for row in found] == list(texts)
-        if texts:  # that each record's text was read as it stands there, its score can tell
+        if texts:  # the score shows that each record's text was read exactly
             probabilities = tiny.score(list(texts.values())).probabilities[:, 1]
             assert [row["score"] for row in found] == [f"{probability:.6f}" for probability in probabilities]

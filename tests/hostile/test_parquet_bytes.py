@@ -1,4 +1,4 @@
-"""Parquet files of which a few bytes are changed: the fuzzer's first tries, the same in each run of the tests."""
+"""Parquet files with a few changed bytes: the fuzzer's first tries, the same in every run of the tests."""
 
 import json
 import os

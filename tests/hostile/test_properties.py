@@ -1,4 +1,4 @@
-"""Any bytes, in any dialect: nothing is lost or changed, and it is what a second, independent reading says."""
+"""Any bytes, in any dialect: nothing is lost or changed, and the result matches a second, independent reader."""
 
 import json
 import tempfile

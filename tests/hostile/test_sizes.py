@@ -1,4 +1,4 @@
-"""Sizes that nobody expects: they cost what they are, and no memory."""
+"""Huge lines, headers and texts: they take time in proportion to their size, and no extra memory."""
 
 import json
 import os
@@ -19,7 +19,7 @@ def test_a_line_of_a_gigabyte_costs_one_reject_and_no_memory(bundle, tmp_path, k
     small, large, out = tmp_path / f"small.{kind}", tmp_path / f"large.{kind}", tmp_path / "out.csv"
     for path in (small, large):
         path.write_bytes(USUAL[kind])
-    os.truncate(large, GIGABYTE)  # zero bytes that take no room on the disk
+    os.truncate(large, GIGABYTE)  # zero bytes that take no disk space
     usual = peak_memory(bundle, small, out)
     assert peak_memory(bundle, large, out) < usual + 64
     (reject,) = map(json.loads, Path(f"{out}.rejects.jsonl").read_text().splitlines())

@@ -1,4 +1,4 @@
-"""A bundle is verified before it is used; whatever is wrong with it is said, with the file's name."""
+"""A bundle is verified before it is used, and every problem is reported with the file's name."""
 
 import dataclasses
 import json
@@ -62,8 +62,8 @@ def test_one_flipped_bit_anywhere_is_refused_with_the_files_name(copy, name):
     data[len(data) // 2] ^= 1
     (copy / name).write_bytes(data)
     assert refuse(copy) == (
-        f"{copy / name} is not the file that SHA256SUMS lists: it was damaged or changed. "
-        "Copy the bundle again from where it was made."
+        f"{copy / name} does not match its checksum in SHA256SUMS: it was damaged or changed. "
+        "Copy the bundle again from its source."
     )
 
 
@@ -93,7 +93,7 @@ def test_the_model_card_is_never_read(copy, name):
 )
 def test_a_malformed_sums_line_is_refused(copy, line):
     (copy / SUMS).write_bytes((copy / SUMS).read_bytes() + line + b"\n")
-    assert "SHA256SUMS, line 9: not a sha256 and a plain file name, or listed twice." in refuse(copy)
+    assert "SHA256SUMS, line 9: not a SHA-256 and a plain file name, or a file that is listed twice." in refuse(copy)
 
 
 def test_a_file_listed_twice_is_refused(copy):
@@ -109,7 +109,7 @@ def test_an_unlisted_graph_is_refused(copy):
 
 
 def test_the_graph_of_another_model_fails_the_golden_rows(copy, bundle_of_three, encoder, tmp_path):
-    # Same shapes, other weights: nothing but the scores themselves can tell.
+    # The shapes are the same and the weights are not: only the scores themselves differ.
     manifest = json.loads((copy / "manifest.json").read_bytes())
     for row in manifest["golden"]:
         row["logits"]["int8"][0] += 0.5
@@ -124,15 +124,15 @@ def test_the_graph_of_another_model_fails_the_golden_rows(copy, bundle_of_three,
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format_version": 3}, "format version 3, this release reads 1 and 2"),
+        ({"format_version": 3}, "format version 3, but this release reads 1 and 2"),
         ({"labels": ["a"]}, "labels must be two or more, all different: ['a']"),
         ({"labels": ["a", "a"]}, "labels must be two or more, all different: ['a', 'a']"),
-        ({"positive_label": None}, "positive_label belongs to two labels, and only to two"),
+        ({"positive_label": None}, "positive_label must be set for two labels, and only for two"),
         ({"positive_label": "negative"}, "positive_label must be the second of the two labels"),
         ({"labels": ["a", "b", "c"], "positive_label": None}, "a golden row has 1 fp16 logits for 3 labels"),
-        ({"providers": {"cpu": "fp8"}}, "providers name precisions that are not there: ['fp8']"),
+        ({"providers": {"cpu": "fp8"}}, "providers name missing precisions: ['fp8']"),
         ({"batch_tokens": 0}, "batch_tokens must be between 1 and 16777216, not 0"),
-        ({"batch_tokens": "8"}, "batch_tokens is not what it should be: '8'"),
+        ({"batch_tokens": "8"}, "batch_tokens has an invalid value: '8'"),
         ({"surprise": 1}, "unexpected keyword argument 'surprise'"),
     ],
 )
@@ -158,10 +158,10 @@ def test_a_manifest_reads_back_as_it_was_written(bundle):
     ("name", "message"),
     [
         ("tokenizer.json", "tokenizer.json cannot be used: "),
-        ("model.int8.onnx", "model.int8.onnx is refused: it is no ONNX file, or a damaged one."),
+        ("model.int8.onnx", "model.int8.onnx is refused: it is not an ONNX file, or it is damaged."),
     ],
 )
-def test_a_file_that_is_listed_but_is_garbage_is_refused(copy, name, message):
+def test_a_listed_file_of_garbage_is_refused(copy, name, message):
     (copy / name).write_bytes(b"garbage")
     list_again(copy)
     assert message in refuse(copy)
@@ -172,7 +172,7 @@ def test_the_tokenizers_own_padding_and_truncation_are_off_in_the_file(bundle):
     assert (settings["padding"], settings["truncation"]) == (None, None)
 
 
-def test_int8_is_never_run_on_cuda_and_a_bundle_without_a_graph_for_cuda_says_so(bundle, monkeypatch):
+def test_int8_never_runs_on_cuda_and_a_bundle_without_a_graph_for_cuda_is_reported(bundle, monkeypatch):
     monkeypatch.setattr("scorer.engine.runtime.provider_problem", lambda provider, gpu=None: None)
     monkeypatch.setattr("scorer.engine.runtime.provider_remark", lambda provider: None)
     manifest = bundle.manifest
@@ -182,7 +182,7 @@ def test_int8_is_never_run_on_cuda_and_a_bundle_without_a_graph_for_cuda_says_so
     with pytest.raises(ProviderError) as caught:
         choose(manifest, "cuda", "int8")
     assert str(caught.value) == (
-        "int8 arithmetic runs on cpu only; use --precision fp16 (or none) with cuda, or --provider cpu."
+        "int8 arithmetic runs on cpu only; use --precision fp16 (or leave it out) with cuda, or --provider cpu."
     )
     only_cpu = dataclasses.replace(manifest, providers={"cpu": "int8"})
     assert choose(only_cpu, "auto", "auto").reason == "the bundle tiny has no graph for cuda"

@@ -1,4 +1,4 @@
-"""A bundle with a cascade: what its two stages give, and what is refused while it is loaded."""
+"""A bundle with a cascade: the scores of its two stages, and refusals while it is loaded."""
 
 import json
 import shutil
@@ -53,7 +53,7 @@ def test_scores_are_the_same_whatever_the_threads_the_neighbours_and_the_order(r
     scorer = Scorer(bundle, provider="cpu", precision="fp32", threads=3)
     order = np.random.default_rng(0).permutation(len(texts))
     shuffled = staged(scorer, [texts[row] for row in order])
-    again = staged(scorer, texts * 2)  # from what is remembered
+    again = staged(scorer, texts * 2)  # from remembered rows
     anew = Scorer(bundle, provider="cpu", precision="fp32", threads=2)
     one_by_one = [staged(anew, [text]) for text in texts[:60]]
     for found, rows in (
@@ -84,14 +84,14 @@ def test_several_devices_decide_as_one_does(staged_bundle):
     assert scorer.phases.seconds["wide"] > 0
 
 
-def test_the_wide_part_alone_says_something_of_every_row_of_tokens(staged_bundle):
+def test_the_wide_part_alone_scores_every_text_with_tokens(staged_bundle):
     scorer = Scorer(staged_bundle, provider="cpu")
     found = scorer.wide_alone(scorer.tokenizer.encode(["good", "", "bad"]))
     assert found.probabilities.shape == (3, 2)
     assert not np.isnan(found.probabilities).any()
 
 
-def test_texts_without_a_token_have_gaps_among_early_ones_too(staged_bundle):
+def test_texts_without_a_token_have_gaps_among_early_ones_as_well(staged_bundle):
     scorer = Scorer(staged_bundle, provider="cpu")
     found = staged(scorer, ["​", *TEXTS[:20], "​"])
     assert np.isnan(found.probabilities[[0, -1]]).all()
@@ -116,7 +116,7 @@ def test_the_manifest_names_its_needs_and_is_read_as_it_was_written(staged_bundl
     assert all({"fp32", "int8", "fp16", "wide"} == row.logits.keys() for row in staged_bundle.manifest.golden)
 
 
-def test_a_bundle_without_a_cascade_has_nothing_to_say_of_one(bundle):
+def test_the_manifest_of_a_bundle_without_a_cascade_does_not_mention_one(bundle):
     fields = json.loads(bundle.manifest.to_json())
     assert fields["format_version"] == 1
     assert not {"needs", "wide", "cascade"} & fields.keys()
@@ -125,7 +125,7 @@ def test_a_bundle_without_a_cascade_has_nothing_to_say_of_one(bundle):
     assert (scorer.cascade, scorer.has_cascade, scorer.reference) == (None, False, bundle.manifest.reference)
 
 
-def test_each_way_of_scoring_has_test_data_of_its_own_to_compare_with(staged_bundle):
+def test_each_way_of_scoring_has_its_own_reference(staged_bundle):
     reference = staged_bundle.manifest.reference
     assert Scorer(staged_bundle, provider="cpu").reference == reference
     without = Scorer(staged_bundle, provider="cpu", cascade=False).reference
@@ -133,7 +133,7 @@ def test_each_way_of_scoring_has_test_data_of_its_own_to_compare_with(staged_bun
     assert (without.tokens, without.unknown) == (reference.tokens, reference.unknown)
 
 
-# Refused
+# Refusals
 
 
 def rewrite(folder, change):
@@ -168,20 +168,20 @@ def rewrite_graph(folder, change):
         (lambda m: m["cascade"].update(limits=[float("-inf"), 6.0]), "not JSON"),
         (lambda m: m["cascade"].update(scale=0), "scale is above 0"),
         (lambda m: m["cascade"].update(scale=1e39), "at most 1e+06"),
-        (lambda m: m["cascade"].update(scale=True), "scale is not what it should be"),
+        (lambda m: m["cascade"].update(scale=True), "scale has an invalid value"),
         (lambda m: m["cascade"].update(scale="1"), "cannot be used"),
         (lambda m: m["cascade"].update(more=1), "cannot be used"),
         (lambda m: m["wide"].update(file="../wide.onnx"), "names the graph ../wide.onnx, which"),
         (lambda m: m["wide"].update(file="model.fp32.onnx"), "it has no tensor 'wide.weight'"),
-        (lambda m: m["wide"].update(file=1), "file is not what it should be"),
+        (lambda m: m["wide"].update(file=1), "file has an invalid value"),
         (lambda m: m["wide"].update(pairs=0), "another form"),
         (lambda m: m["wide"].update(pairs=-5), "another form"),
         (lambda m: m["wide"].update(pairs=10**30), "another form"),
-        (lambda m: m["wide"].update(pairs=m["wide"]["pairs"] - 1), "gives other sums"),
+        (lambda m: m["wide"].update(pairs=m["wide"]["pairs"] - 1), "the sums of the wide part differ"),
         (lambda m: m["wide"].update(pairs=m["wide"]["pairs"] + 40), "the tokenizer's highest id is"),
-        (lambda m: m["golden"][2]["logits"].update(wide=[0.125]), "gives other sums"),
+        (lambda m: m["golden"][2]["logits"].update(wide=[0.125]), "the sums of the wide part differ"),
         (lambda m: [row["logits"].pop("wide") for row in m["golden"]], "no golden rows for its wide part"),
-        (lambda m: m["reference"].pop("score_without_cascade"), "a reference has scores without the cascade where"),
+        (lambda m: m["reference"].pop("score_without_cascade"), "a reference must have scores without the cascade if"),
         (lambda m: m["reference"]["score_without_cascade"]["counts"].reverse() or m["reference"]["score_without_cascade"]["counts"].append(1), "ascending edges"),
     ],
 )  # fmt: skip
@@ -194,7 +194,7 @@ def test_a_manifest_that_contradicts_itself_is_refused(copy, change, says):
 
 
 def test_a_weight_that_was_changed_is_noticed_by_the_golden_rows(copy):
-    """Listed again, so that no hash tells it."""
+    """The golden rows notice a changed weight even if the checksums match."""
 
     def change(model):
         (table,) = (one for one in model.graph.initializer if one.name == "wide.weight")
@@ -206,17 +206,17 @@ def test_a_weight_that_was_changed_is_noticed_by_the_golden_rows(copy):
         path.write_bytes(data)
 
     rewrite_graph(copy, change)
-    with pytest.raises(BundleError, match="the wide part gives other sums"):
+    with pytest.raises(BundleError, match="the sums of the wide part differ"):
         Scorer(copy, provider="cpu")
 
 
-def test_a_graph_that_sums_otherwise_than_the_table_is_noticed(copy):
+def test_a_graph_whose_sums_differ_from_the_tables_is_noticed(copy):
     def change(model):
         (node,) = (one for one in model.graph.node if one.op_type == "Mod")
         node.input[1] = "wide.multiplier"
 
     rewrite_graph(copy, change)
-    with pytest.raises(BundleError, match="the wide part gives other sums"):
+    with pytest.raises(BundleError, match="the sums of the wide part differ"):
         Scorer(copy, provider="cpu")
 
 

@@ -1,4 +1,4 @@
-"""--threshold and --uncertain: which label is written, and when a run refuses."""
+"""--threshold and --uncertain: the labels that they choose, and the values that they refuse."""
 
 import csv
 import math
@@ -40,7 +40,7 @@ def test_the_threshold_moves_labels_and_no_score(source, score, tmp_path):
         assert {row["label"] for row in rows(tmp_path / "all.csv")} == {label}
 
 
-def test_a_band_is_uncertain_and_counted_so(source, score, tmp_path):
+def test_texts_within_the_band_are_uncertain_and_counted_as_such(source, score, tmp_path):
     assert score(source, "-o", tmp_path / "plain.csv").code == 0
     scores = sorted(float(row["score"]) for row in rows(tmp_path / "plain.csv"))
     low, high = (scores[0] + scores[1]) / 2, (scores[4] + scores[5]) / 2
@@ -56,14 +56,14 @@ def test_a_band_is_uncertain_and_counted_so(source, score, tmp_path):
     [
         (["--uncertain", "0.4"], "--uncertain takes LOW,HIGH, as in 0.4,0.6, not '0.4'."),
         (["--uncertain", "a,b"], "--uncertain takes LOW,HIGH, as in 0.4,0.6, not 'a,b'."),
-        (["--uncertain", "0.6,0.8"], "--uncertain 0.6,0.8: LOW, the threshold (0.5) and HIGH have to be in this order, between 0 and 1, and LOW below HIGH."),
-        (["--uncertain", "nan,0.8"], "--uncertain nan,0.8: LOW, the threshold (0.5) and HIGH have to be in this order, between 0 and 1, and LOW below HIGH."),
-        (["--uncertain", "0.5,0.5"], "--uncertain 0.5,0.5: LOW, the threshold (0.5) and HIGH have to be in this order, between 0 and 1, and LOW below HIGH."),
+        (["--uncertain", "0.6,0.8"], "--uncertain 0.6,0.8: LOW, the threshold (0.5) and HIGH must be in this order and between 0 and 1, with LOW below HIGH."),
+        (["--uncertain", "nan,0.8"], "--uncertain nan,0.8: LOW, the threshold (0.5) and HIGH must be in this order and between 0 and 1, with LOW below HIGH."),
+        (["--uncertain", "0.5,0.5"], "--uncertain 0.5,0.5: LOW, the threshold (0.5) and HIGH must be in this order and between 0 and 1, with LOW below HIGH."),
         (["--threshold", "nan"], "Invalid value for '--threshold': nan is not in the range 0<=x<=1."),
         (["--max-reject-ratio", "nan"], "Invalid value for '--max-reject-ratio': nan is not in the range 0<=x<=1."),
     ],
 )  # fmt: skip
-def test_a_band_that_is_none_is_refused_before_anything_is_written(source, score, tmp_path, options, message):
+def test_an_invalid_band_is_refused_before_anything_is_written(source, score, tmp_path, options, message):
     result = score(source, "-o", tmp_path / "out.csv", *options)
     assert (result.code, result.err.splitlines()[-1]) == (2, f"Error: {message}")
     assert not (tmp_path / "out.csv").exists()
@@ -79,17 +79,17 @@ def test_more_than_two_labels_have_no_threshold(bundle_of_three, source, score, 
     result = score(source, "-o", tmp_path / "out.csv", "--model", bundle_of_three.path, "--threshold", 0.7)
     assert result.code == 2
     assert result.err.endswith(
-        "Error: --threshold and --uncertain are for two labels; the model has 3: bad, good, mixed.\n"
+        "Error: --threshold and --uncertain need a model with two labels; this one has 3: bad, good, mixed.\n"
     )
 
 
-def test_another_threshold_does_not_go_on_with_a_run(bundle, source, score, tmp_path):
+def test_a_run_with_another_threshold_is_not_resumed(bundle, source, score, tmp_path):
     from scorer.run.options import ScoreOptions
 
     assert {"--threshold", "--uncertain"} <= set(ScoreOptions().shaping())
 
 
-def test_the_scorer_decides_in_python_too(bundle):
+def test_the_scorer_applies_a_decision_in_python(bundle):
     plain = Scorer(bundle, provider="cpu").score(TEXTS)
     found = Scorer(bundle, provider="cpu", decision=Decision(uncertain=(0.0, 1.0))).score(TEXTS)
     assert set(found.labels) == {"uncertain"}
@@ -108,7 +108,7 @@ def test_logits_are_divided_by_the_bundles_temperature(bundle):
 
 
 @pytest.mark.parametrize("what", ["--check", "--show-config"])
-def test_a_bad_band_is_refused_by_what_scores_nothing_too(score, what):
+def test_an_invalid_band_is_refused_even_if_nothing_is_scored(score, what):
     for band in ("x", "0.9,0.1"):
         result = score(what, "--uncertain", band)
         assert (result.code, result.out) == (2, "")

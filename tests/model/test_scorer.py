@@ -1,4 +1,4 @@
-"""A scorer holds what it uses of a bundle, not the bundle's files."""
+"""A scorer keeps what it needs of a bundle in memory, but not the bundle's files."""
 
 import sys
 import weakref
@@ -12,12 +12,12 @@ from scorer.model.scorer import Scorer
 
 @pytest.mark.parametrize("devices", [(), (0, 1)])
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
-def test_the_files_of_a_bundle_are_its_callers_alone(bundle, precision, devices):
+def test_only_the_caller_keeps_the_files_of_a_loaded_bundle(bundle, precision, devices):
     loaded = load_bundle(bundle.path)
     holders, before = sys.getrefcount(loaded), {name: sys.getrefcount(data) for name, data in loaded.files.items()}
     scorer = Scorer(loaded, provider="cpu", precision=precision, devices=devices)
     kept = {name for name, data in loaded.files.items() if sys.getrefcount(data) != before[name]}
-    # onnxruntime keeps the bytes of the graph that it was given; the weights, nearly all of it, lie beside the graph.
+    # onnxruntime keeps the bytes of the graph; the weights, nearly all of a bundle, are in files beside it.
     assert kept <= {f"model.{precision}.onnx"}
     assert not (kept and devices)
     assert sys.getrefcount(loaded) == holders
@@ -25,7 +25,7 @@ def test_the_files_of_a_bundle_are_its_callers_alone(bundle, precision, devices)
     assert len(scorer.score(["good", "bad"]).labels) == 2
 
 
-def test_a_bundle_that_the_scorer_read_itself_is_gone_before_its_golden_rows_are_scored(bundle, monkeypatch):
+def test_a_bundle_that_the_scorer_loads_is_freed_before_its_golden_rows_are_scored(bundle, monkeypatch):
     read, scored = [], []
 
     def reading(path):

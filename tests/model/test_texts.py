@@ -1,4 +1,4 @@
-"""What `Scorer.score` takes for a list of texts, and what it refuses with what to give instead."""
+"""Texts for `Scorer.score`: the lists and columns that it accepts, and refusals that name what to pass instead."""
 
 import collections
 
@@ -15,7 +15,7 @@ TEXTS = ["good film", "bad", "a dull plot"]
 
 
 class PolarsLike:
-    """As a frame of polars: iterated, it gives columns."""
+    """A stand-in for a polars frame, which yields columns when iterated."""
 
     def __iter__(self):
         return iter([["a"], ["b"]])
@@ -26,7 +26,7 @@ class PolarsLike:
 
 
 class PolarsLikeSeries:
-    """As a series of polars: Arrow can read it, as it can a table."""
+    """A stand-in for a polars series, which Arrow can read, as it can a table."""
 
     def __arrow_c_stream__(self, requested_schema=None):
         raise AssertionError
@@ -57,7 +57,7 @@ class PolarsLikeSeries:
     ],
     ids=lambda column: f"{type(column).__module__}.{type(column).__name__}",
 )
-def test_a_column_of_texts_is_their_list(column):
+def test_a_column_of_texts_becomes_a_list(column):
     found = texts_of(column)
     assert found == TEXTS
     assert {type(text) for text in found} == {str}
@@ -91,56 +91,56 @@ def test_a_table_is_refused_with_what_to_pass_instead(bundle, table, kind):
 
 
 @pytest.mark.parametrize("given", [None, 3, {"good", "bad"}, {"good": 1}.keys()])
-def test_what_has_no_order_or_is_no_sequence_is_refused(given):
+def test_a_set_or_a_value_that_is_not_a_sequence_is_refused(given):
     with pytest.raises(TypeError, match="score\\(\\) takes a list of texts, not "):
         texts_of(given)
 
 
 @pytest.mark.parametrize("given", ["a single text", b"a single text"])
 def test_a_single_text_is_refused(given):
-    with pytest.raises(TypeError, match="put a single one into a list"):
+    with pytest.raises(TypeError, match="put a single text into a list"):
         texts_of(given)
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
-        (["good", None], "position 1 (counted from 0) is no text but None (NoneType); "),
+        (["good", None], "position 1 (counted from 0) is None (NoneType), not text; "),
         (
             pd.Series(["good", float("nan"), "x"], dtype=object),
-            "position 1 (counted from 0) is no text but nan (float); ",
+            "position 1 (counted from 0) is nan (float), not text; ",
         ),
         (
             pd.Series(["good", None], dtype="string"),
-            "position 1 (counted from 0) is no text but <NA> (pandas.NAType); ",
+            "position 1 (counted from 0) is <NA> (pandas.NAType), not text; ",
         ),
-        (pa.array([None, "good"]), "position 0 (counted from 0) is no text but None (NoneType); "),
-        (np.array([b"good"]), "position 0 (counted from 0) is no text but np.bytes_(b'good') (numpy.bytes_); "),
-        ([{"text": "good"}], "position 0 (counted from 0) is no text but {'text': 'good'} (dict); "),
-        ([["good"] * 90], "is no text but ['good', 'good', 'good', 'good', 'good',... (list); "),
-        ([1, "good", *[2] * 7], "is no text but 1 (int) (and 7 more: 2, 3, 4, 5, ...); "),
+        (pa.array([None, "good"]), "position 0 (counted from 0) is None (NoneType), not text; "),
+        (np.array([b"good"]), "position 0 (counted from 0) is np.bytes_(b'good') (numpy.bytes_), not text; "),
+        ([{"text": "good"}], "position 0 (counted from 0) is {'text': 'good'} (dict), not text; "),
+        ([["good"] * 90], "is ['good', 'good', 'good', 'good', 'good',... (list), not text; "),
+        ([1, "good", *[2] * 7], "is 1 (int), not text (and 7 more: 2, 3, 4, 5, ...); "),
     ],
 )
-def test_a_value_that_is_no_text_is_refused_with_its_position(values, said):
+def test_a_value_that_is_not_text_is_refused_with_its_position(values, message):
     with pytest.raises(TypeError) as refused:
         texts_of(values)
-    assert said in str(refused.value)
-    assert str(refused.value).endswith("score rejects such rows as not_text, empty_text or missing_text.")
+    assert message in str(refused.value)
+    assert str(refused.value).endswith("score rejects such records as not_text, empty_text or missing_text.")
 
 
 @pytest.mark.parametrize("blank", ["", " \t\n", "\u2003"])
 def test_a_blank_text_is_refused_as_the_command_rejects_it(bundle, blank):
-    with pytest.raises(ValueError, match="rejects such rows as empty_text") as refused:
+    with pytest.raises(ValueError, match="score rejects them as empty_text") as refused:
         Scorer(bundle, provider="cpu").score(["good", blank, "bad", blank])
     assert str(refused.value).startswith("position 1 (counted from 0) is blank (and 1 more: 3); ")
 
 
 def test_a_text_without_a_token_is_refused_as_the_command_rejects_it(bundle):
-    with pytest.raises(ValueError, match="of which the tokenizer leaves nothing; leave them out") as refused:
+    with pytest.raises(ValueError, match="which has no tokens; leave such texts out") as refused:
         Scorer(bundle, provider="cpu").score(["good", "bad", "\u200b"])
-    assert str(refused.value).startswith("position 2 (counted from 0) is '\\u200b' (str), of which ")
+    assert str(refused.value).startswith("position 2 (counted from 0) is '\\u200b' (str), which ")
 
 
-def test_a_text_that_no_utf8_holds_is_refused_with_its_position():
-    with pytest.raises(ValueError, match=r"position 1 .* is no valid text: .* holds half of a surrogate pair"):
+def test_a_text_that_utf8_cannot_encode_is_refused_with_its_position():
+    with pytest.raises(ValueError, match=r"position 1 .* is not valid text: .* contains a lone surrogate"):
         texts_of(["good", "\ud800"])

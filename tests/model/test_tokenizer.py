@@ -1,4 +1,4 @@
-"""A long text's beginning has the tokens of the whole text, and costs no more than a beginning."""
+"""Tokenizing: the beginning of a long text gives the same first tokens as the whole, at the cost of a beginning."""
 
 import json
 import tracemalloc
@@ -23,7 +23,7 @@ def wordpiece(clean_html: bool = True) -> bytes:
 
 
 def byte_level() -> bytes:
-    """A tokenizer of RoBERTa's kind, untrained: every byte is a token."""
+    """An untrained tokenizer like RoBERTa's, in which every byte is a token."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {"<s>": 0, "</s>": 1} | {letter: number for number, letter in enumerate(alphabet, 2)}
     tokenizer = tokenizers.Tokenizer(models.BPE(vocabulary, []))
@@ -34,7 +34,7 @@ def byte_level() -> bytes:
 
 @pytest.fixture(scope="module", params=["wordpiece", "byte level"])
 def pair(request):
-    """The tokenizer, and the library's own on whole texts."""
+    """The tokenizer under test, and the library's own for whole texts."""
     data = wordpiece() if request.param == "wordpiece" else byte_level()
     whole = tokenizers.Tokenizer.from_buffer(data)
     whole.no_padding()
@@ -90,7 +90,7 @@ def test_plain_texts_have_the_tokens_of_the_whole_normaliser_among_others(clean_
     assert found.truncated == [bool(one.overflowing) for one in expected]
 
 
-def test_most_english_is_plain_and_what_an_added_token_could_begin_is_not():
+def test_most_english_is_plain_unless_an_added_token_could_begin_in_it():
     plain = Tokenizer(wordpiece(), LENGTH)._plain
     assert plain.plain("A Film,\n<br />good!") == "a film,\n<br />good!"
     assert [plain.plain(text) for text in ("caf\u00e9", "a\x00b", "a [b", "\x7f")] == [None] * 4
@@ -104,7 +104,7 @@ def _with_an_added_word(settings):
     settings["added_tokens"].append({**settings["added_tokens"][0], "id": 90, "content": "Film", "special": False})
 
 
-def test_a_tokenizer_that_keeps_capitals_is_given_them():
+def test_a_tokenizer_that_keeps_capitals_gets_them():
     changed = json.loads(wordpiece())
     _cased(changed)
     assert Tokenizer(json.dumps(changed).encode(), LENGTH)._plain.plain("A Film") == "A Film"
@@ -125,7 +125,9 @@ def _added(content):
     def change(settings):
         token = {**settings["added_tokens"][0], "id": 90, "content": content, "special": False, "normalized": True}
         settings["added_tokens"].append(token)
-        settings["normalizer"]["normalizers"][-1]["strip_accents"] = None  # so they are, with lower-case letters
+        settings["normalizer"]["normalizers"][-1]["strip_accents"] = (
+            None  # null strips accents if letters are lowercased
+        )
 
     return change
 
@@ -141,7 +143,7 @@ def test_an_added_token_that_is_cleaned_itself_is_found_in_plain_texts(content):
 
 
 @pytest.mark.parametrize("content", ["A", "\u00c9", "\u4e2d", "\x00", ".", " ", ""])
-def test_what_tags_are_replaced_by_is_cleaned_as_well(content):
+def test_the_replacement_of_a_tag_is_cleaned_as_well(content):
     changed = json.loads(wordpiece())
     changed["normalizer"]["normalizers"][0]["content"] = content
     data = json.dumps(changed).encode()
@@ -163,13 +165,13 @@ def test_what_tags_are_replaced_by_is_cleaned_as_well(content):
         lambda settings: settings["normalizer"]["normalizers"].append({"type": "NFC"}),
     ],
 )
-def test_a_tokenizer_of_another_kind_has_no_quicker_way(change):
+def test_a_tokenizer_of_another_kind_has_no_faster_way(change):
     changed = json.loads(wordpiece())
     change(changed)
     assert Tokenizer(json.dumps(changed).encode(), LENGTH)._plain is None
 
 
-def test_a_text_of_which_the_cleaning_leaves_nothing_is_empty():
+def test_a_text_that_cleaning_empties_is_empty():
     texts = ["<br />", "\u200b", "good", "<br /> \u200d<br />", ""]
     assert Tokenizer(wordpiece(clean_html=True), LENGTH).encode(texts).empty == [True, True, False, True, True]
     assert Tokenizer(wordpiece(clean_html=False), LENGTH).encode(texts).empty == [False, True, False, False, True]
@@ -187,7 +189,7 @@ def test_many_texts_are_tokenized_in_chunks_with_the_same_tokens_in_order(pair, 
     assert found.truncated == [bool(encoding.overflowing) for encoding in expected]
 
 
-def test_an_error_in_a_later_chunk_is_the_bundles(monkeypatch):
+def test_an_error_in_a_later_chunk_is_blamed_on_the_bundle(monkeypatch):
     tokenizer = Tokenizer(wordpiece(), LENGTH)
     monkeypatch.setattr("scorer.model.tokenizer._CHUNK", 2)
     encode = Tokenizer._encodings
@@ -202,7 +204,7 @@ def test_an_error_in_a_later_chunk_is_the_bundles(monkeypatch):
         tokenizer.encode(["good"] * 5 + ["bad"])
 
 
-def test_only_a_beginning_of_a_long_text_is_looked_at(monkeypatch):
+def test_only_the_beginning_of_a_long_text_is_tokenized(monkeypatch):
     seen = []
     original = Tokenizer._encode
     monkeypatch.setattr(Tokenizer, "_encode", lambda self, texts: seen.extend(map(len, texts)) or original(self, texts))

@@ -1,4 +1,4 @@
-"""Columns: the text's is told or asked for, and the output's have their names and their order."""
+"""Columns: the text column is found or named, and the output's columns have the right names and order."""
 
 import pyarrow.parquet
 import pytest
@@ -11,10 +11,13 @@ from scorer.rows.columns import Selection, Wanted, output_columns, select
 def test_the_text_column_is_the_only_one_of_the_known_names():
     assert select(Wanted(), ["x", "review"], "a").text == "review"
     for columns, message in (
-        (["text", "body"], "a has 'text', 'body': name the one to use with --text."),
+        (
+            ["text", "body"],
+            "a has several columns that may hold the text: 'text', 'body'. Name the one to use with --text.",
+        ),
         (
             ["x"],
-            "a has no column called text, review, content, body or comment. It has: 'x'. Name the one to use with --text.",
+            "a has no column called text, review, content, body or comment. It has: 'x'. Name the text column with --text.",
         ),
     ):
         with pytest.raises(UsageError) as caught:
@@ -31,7 +34,7 @@ def test_clashing_names_are_told_apart():
     )  # fmt: skip
 
 
-def test_names_that_differ_only_in_case_clash_too(score, tmp_path):
+def test_names_that_differ_only_in_case_clash_as_well(score, tmp_path):
     wanted = Wanted(keep=("*",))
     columns = ["text", "Label", "SCORE", "Row", "stars", "Stars", "ID", "id"]
     assert [column.name for column in output_columns(select(wanted, columns, "a"), ["n", "p"], wanted)] == [
@@ -44,13 +47,13 @@ def test_names_that_differ_only_in_case_clash_too(score, tmp_path):
     assert table.select(["input_Label", "input_Score"]).to_pylist() == [{"input_Label": "mine", "input_Score": "7"}]
 
 
-def test_only_what_is_called_id_is_the_id_unless_another_is_asked_for():
+def test_only_a_column_called_id_is_the_id_unless_another_is_named():
     assert select(Wanted(), ["ID", "text"], "a").carried == ()
     assert select(Wanted(keep=("ID",)), ["ID", "text"], "a").carried == ("ID",)
     assert select(Wanted(), ["Id", "id", "text"], "a").carried == ("id",)
 
 
-def test_every_column_of_the_scorers_own_is_in_the_docs():
+def test_every_column_that_the_scorer_adds_is_in_the_docs():
     docs = "".join(path.read_text() for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")))
     columns = output_columns(Selection("text", ()), ["<label>"], Wanted(details=True, source=True))
     assert [column.name for column in columns if f"`{column.name}`" not in docs] == []

@@ -1,4 +1,4 @@
-"""CSV and TSV: what does not parse costs its first line, and values are never inferred."""
+"""CSV and TSV: a record that does not parse costs its first line, and values are never inferred."""
 
 import csv
 import io
@@ -46,7 +46,7 @@ def test_csv_lines_may_end_in_any_way(tmp_path, end):
         (b'2,"' + b"t" * 3000, "too_long"),
     ],
 )
-def test_a_bad_csv_line_costs_itself_only(tmp_path, line, reason):
+def test_a_bad_csv_line_costs_only_itself(tmp_path, line, reason):
     data = b"id,text\n1,one\n" + line + b"\n3,three\n4,four\n"
     items = read(tmp_path, "a.csv", data, max_record_bytes=2000 if reason == "too_long" else 10**6)
     assert texts(items) == ["one", reason, "three", "four"]
@@ -69,7 +69,7 @@ def test_a_quoted_record_over_the_limit_costs_its_first_line(tmp_path):
 
 
 def parse_csv(data, limit=10**6, dialect=Dialect()):  # noqa: B008
-    """The column names, then the records."""
+    """Return the column names, then the records."""
     file = CsvFile("x", lines(io.BytesIO(data), limit, carriage_returns=True), dialect, limit)
     return [file.columns, *file.records(Selection("", ()))]
 
@@ -104,7 +104,7 @@ def test_lines_that_leave_quotes_open_are_read_about_twice_and_not_once_for_each
     limit=st.sampled_from([5, 12, 10**6]),
     escape=st.sampled_from(["", "\\"]),
 )
-def test_what_is_remembered_of_lines_changes_no_record(text, limit, escape):
+def test_remembering_lines_changes_no_record(text, limit, escape):
     dialect = Dialect(escape_char=escape)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RecordReader, "_known", RecordReader._read)
@@ -124,7 +124,7 @@ def test_a_file_may_end_without_a_line_end_after_an_escaped_one(tmp_path, end):
 
 
 def test_an_empty_csv_file_is_an_error_and_a_header_alone_is_not(tmp_path):
-    with pytest.raises(InputError, match="is empty: not even a header line"):
+    with pytest.raises(InputError, match="is empty: it has no header line"):
         read(tmp_path, "a.csv", b"")
     assert read(tmp_path, "b.csv", b"id,text\n") == []
 
@@ -160,7 +160,7 @@ def test_without_a_header_columns_have_numbers(tmp_path):
 )
 def test_any_file_of_the_csv_module_is_read_exactly(rows, delimiter, quoting):
     buffer = io.StringIO()
-    # \r\n, since with \n alone the csv module of this Python writes a bare \r unquoted.
+    # \r\n, because with \n this Python's csv module leaves a bare \r unquoted.
     writer = csv.writer(buffer, delimiter=delimiter, quoting=quoting, lineterminator="\r\n")
     writer.writerows([("a", "b"), *rows])
     columns, *parsed = parse_csv(buffer.getvalue().encode(), dialect=Dialect(delimiter))
@@ -180,7 +180,7 @@ def test_any_file_of_the_csv_module_is_read_exactly(rows, delimiter, quoting):
     header=st.booleans(),
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "latin-1", "cp1252", "utf-16", "utf-32-be"]),
 )
-def test_what_the_csv_module_writes_with_an_escape_character_is_read_exactly(
+def test_a_csv_file_with_an_escape_character_is_read_exactly(
     tmp_path_factory, rows, delimiter, quote_char, escape_char, double, header, encoding
 ):
     buffer = io.StringIO()
@@ -215,7 +215,7 @@ def test_what_the_csv_module_writes_with_an_escape_character_is_read_exactly(
         ),
     ],
 )
-def test_a_senseless_dialect_is_refused(options, message):
+def test_an_invalid_dialect_is_refused(options, message):
     with pytest.raises(UsageError) as caught:
         Dialect(**options)
     assert str(caught.value) == message

@@ -1,4 +1,4 @@
-"""Encodings: a file in any that is accepted is read exactly, and nothing is guessed."""
+"""Encodings: a file in any accepted encoding is read exactly, and nothing is guessed."""
 
 import encodings.aliases
 
@@ -10,7 +10,7 @@ from scorer.rows.dialect import Dialect
 from scorer.rows.encodings import check_encoding
 
 
-def test_files_in_other_encodings_are_read_with_their_name(tmp_path):
+def test_files_in_other_encodings_are_read_if_the_encoding_is_named(tmp_path):
     for encoding in ("latin-1", "cp1252", "utf-16", "utf-16-le", "utf-32"):
         data = 'id,text\n1,"café\nnoir"\n2,naïve\n'.encode(encoding)
         items = read(tmp_path, "a.csv", data, dialect=Dialect(encoding=encoding))
@@ -26,7 +26,7 @@ def test_half_a_pair_of_utf_16_costs_its_record_and_a_cut_file_ends_the_run(tmp_
 
 
 @pytest.mark.parametrize("encoding", ["iso2022_jp", "iso2022_kr", "hz"])
-def test_bytes_that_are_none_of_an_encoding_with_states_cost_their_record(tmp_path, encoding):
+def test_bytes_that_are_invalid_in_a_stateful_encoding_cost_their_record(tmp_path, encoding):
     data = b"id,text\n1,good\n2,\x1b$Zbad\xff~{\n3,fine\n"
     for escape in ("", "\\"):
         items = read(tmp_path, "a.csv", data, dialect=Dialect(encoding=encoding, escape_char=escape))
@@ -34,7 +34,7 @@ def test_bytes_that_are_none_of_an_encoding_with_states_cost_their_record(tmp_pa
 
 
 @pytest.mark.parametrize("encoding", sorted({*encodings.aliases.aliases.values(), "unicode-escape", "utf-7"}))
-def test_a_file_in_any_encoding_that_is_accepted_is_read_exactly(tmp_path, encoding):
+def test_a_file_in_any_accepted_encoding_is_read_exactly(tmp_path, encoding):
     try:
         name = check_encoding(encoding)
     except UsageError:

@@ -1,4 +1,4 @@
-"""Formats: told by names or options, the same in and out."""
+"""Formats: chosen by names or options, the same for input and output."""
 
 import csv
 import json
@@ -16,15 +16,15 @@ def test_an_unknown_extension_asks_for_the_format():
     with pytest.raises(UsageError) as caught:
         format_of("reviews.txt", None, "--input-format")
     assert str(caught.value) == (
-        "the format of reviews.txt cannot be told from its name: give --input-format, one of: csv, tsv, jsonl, ndjson, parquet; "
-        "with .gz or .zst behind it if compressed."
+        "cannot infer the format of reviews.txt from its name; set --input-format to one of csv, tsv, jsonl, ndjson, parquet, "
+        "with .gz or .zst if compressed."
     )
 
 
 @pytest.mark.parametrize(
     "extension", ["csv", "tsv", "jsonl", "ndjson", "csv.gz", "tsv.gz", "jsonl.gz", "csv.zst", "jsonl.zst", "parquet"]
 )
-def test_every_format_in_gives_the_same_and_every_format_out_holds_the_same(score, tmp_path, extension):
+def test_every_input_format_gives_the_same_result_in_every_output_format(score, tmp_path, extension):
     texts = reviews(30, 2, 5).texts
     lines = "".join(json.dumps({"id": n, "text": text}) + "\n" for n, text in enumerate(texts))
     (tmp_path / "in.jsonl").write_text(lines)
@@ -40,13 +40,17 @@ def test_every_format_in_gives_the_same_and_every_format_out_holds_the_same(scor
             assert float(found["input_score"]) == float(expected["score"])
 
 
-def test_the_format_that_is_given_leaves_the_compression_to_the_name():
+def test_a_given_format_leaves_the_compression_to_the_name():
     assert format_of("part-0001.gz", "csv", "--input-format").compression == "gz"
     assert format_of("x.dat", "jsonl.zst", "--input-format").compression == "zst"
     for path, given, message in (
-        ("x.parquet.gz", None, "x.parquet.gz: Parquet is compressed inside; it is not read or written as .gz."),
-        ("x.gz", None, "the format of x.gz cannot be told from its name: give --input-format, one of: "),
-        ("x.csv", "xml", "--input-format 'xml' is no format: give --input-format, one of: "),
+        (
+            "x.parquet.gz",
+            None,
+            "x.parquet.gz: Parquet is compressed internally, and is not read or written as .gz; use .parquet.",
+        ),
+        ("x.gz", None, "cannot infer the format of x.gz from its name; set --input-format to one of "),
+        ("x.csv", "xml", "--input-format 'xml' is not a format; set --input-format to one of "),
     ):
         with pytest.raises(UsageError) as caught:
             format_of(path, given, "--input-format")
@@ -59,9 +63,7 @@ def test_a_file_of_unknown_format_in_a_folder_is_an_error_and_not_left_out(score
     (tmp_path / "in" / "notes.txt").write_text("remember the milk")
     result = score(tmp_path / "in", "-o", tmp_path / "out.csv")
     assert result.code == 2
-    assert (
-        f"the format of {tmp_path / 'in' / 'notes.txt'} cannot be told from its name: give --input-format" in result.err
-    )
+    assert f"cannot infer the format of {tmp_path / 'in' / 'notes.txt'} from its name; set --input-format" in result.err
 
 
 def test_pyarrow_is_not_imported_for_plain_files():

@@ -116,7 +116,7 @@ def test_no_text_is_accepted_that_the_standard_library_refuses(text):
             parse_object(text)
 
 
-def test_nested_values_of_jsonl_pass_through_to_the_letter(score, tmp_path):
+def test_nested_values_of_jsonl_pass_through_unchanged(score, tmp_path):
     nested = '{"a": [1.10, {"b":null}], "c":"\\u00e9"}'
     (tmp_path / "in.jsonl").write_text(f'{{"text": "good", "meta": {nested}, "tags": [ ]}}\n')
     score(tmp_path / "in.jsonl", "-o", tmp_path / "out.jsonl", "--keep", "*")

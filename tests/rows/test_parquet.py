@@ -1,4 +1,4 @@
-"""Parquet in and out: every value with its type, in bounded memory, and damage is refused."""
+"""Parquet in and out: every value keeps its type, memory is bounded, and damage is refused."""
 
 import csv
 import datetime
@@ -26,7 +26,7 @@ TIME = pa.timestamp("ns", "Europe/Berlin")
 
 
 def every_type():
-    """A table with a column of each type that pyarrow reads back from Parquet as it was."""
+    """Return a table with a column of each type that pyarrow reads back unchanged from Parquet."""
     numbers, count = range(len(TEXTS)), len(TEXTS)
     columns = {
         "id": pa.array(numbers, pa.int16()),
@@ -65,7 +65,7 @@ def test_passed_through_columns_keep_their_types_and_values_from_parquet_to_parq
     kept = before.take([0, 1, 2, 4, 6, 7])
     for name in before.column_names:
         assert after.schema.field(name).equals(before.schema.field(name), check_metadata=name == "id"), name
-        # Arrow's own comparison takes NaN for unlike itself.
+        # In Arrow's own comparison, NaN differs from itself.
         assert str(after[name].to_pylist()) == str(kept[name].to_pylist()), name
     assert after.column_names == [
         "row", *before.column_names, "label", "score", "tokens", "truncated", "score_negative", "score_positive",
@@ -115,7 +115,7 @@ def test_values_of_text_files_are_text_in_parquet_whatever_they_look_like(score,
     assert table.to_pylist() == [{"a": "1.10", "b": '{"x": [1,  2]}', "c": None, "d": "007"}, dict.fromkeys("abcd")]
 
 
-def test_a_reject_of_parquet_says_which_row_it_was_and_what_was_read_of_it(score, parquet, tmp_path):
+def test_a_parquet_reject_has_its_row_number_and_the_values_that_were_read(score, parquet, tmp_path):
     score(parquet, "-o", tmp_path / "out.csv", "--keep", "money")
     found = [json.loads(line) for line in (tmp_path / "out.csv.rejects.jsonl").read_text().splitlines()]
     raw = '{"id":3,"text":null,"money":1.10}\n'
@@ -127,7 +127,7 @@ def test_a_reject_of_parquet_says_which_row_it_was_and_what_was_read_of_it(score
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary()])
-def test_text_of_any_arrow_type_is_scored_and_what_is_no_utf8_or_too_long_is_rejected(score, tmp_path, kind):
+def test_text_of_any_arrow_type_is_scored_and_invalid_utf8_or_long_text_is_rejected(score, tmp_path, kind):
     bad = pa.Array.from_buffers(
         pa.string(), 4, [None, pa.array([0, 4, 6, 106, 110], pa.int32()).buffers()[1], pa.py_buffer(b"good\xff\xfe" + b"x" * 100 + b"dull")]
     )  # fmt: skip
@@ -135,7 +135,7 @@ def test_text_of_any_arrow_type_is_scored_and_what_is_no_utf8_or_too_long_is_rej
     if kind in (pa.large_string(), pa.large_binary()):
         given = bad.cast(pa.binary()).cast(pa.large_binary())
         given = given if kind == pa.large_binary() else pa.Array.from_buffers(kind, 4, given.buffers())
-    if kind == pa.string_view():  # cannot hold what is no UTF-8 on its way through a cast
+    if kind == pa.string_view():  # a cast to it fails for text that is not UTF-8
         given = pa.array(["good", None, "x" * 100, "dull"], kind)
     pq.write_table(pa.table({"text": given}), tmp_path / "in.parquet")
     result = score(tmp_path / "in.parquet", "-o", tmp_path / "out.csv", "--max-record-bytes", "99")
@@ -165,12 +165,12 @@ def test_a_column_without_text_is_refused_and_others_are_named(score, parquet, t
     result = score(parquet, "-o", tmp_path / "out.csv", "--text", "unsigned")
     assert result.code == 2
     assert result.err.splitlines()[-1] == (
-        f"Error: {parquet}: the column 'unsigned' holds no text but uint8. Name another with --text; it has text in: "
+        f"Error: {parquet}: the column 'unsigned' is uint8, not text. Name another with --text; the text columns are "
         "'text', 'large', 'category', 'ordered', 'bytes'."
     )
 
 
-def test_columns_whose_names_hold_dots_are_told_from_the_fields_of_records(score, tmp_path):
+def test_columns_with_dots_in_their_names_are_not_mistaken_for_fields_of_records(score, tmp_path):
     table = pa.table({"text": ["good"], "a": [{"b": 1, "c": 2}], "a.b": ["dotted"]})
     pq.write_table(table, tmp_path / "in.parquet")
     for keep in ("a", "a.b"):
@@ -187,7 +187,7 @@ def test_types_that_differ_between_files_are_refused_and_those_that_go_together_
     result = score(*inputs[:2], "-o", tmp_path / "out.parquet", "--keep", "x")
     assert result.code == 2
     assert (
-        f"{inputs[1]} has the column 'x' as int64; {inputs[0]} has it as int8, and a Parquet column has one type."
+        f"the column 'x' is int64 in {inputs[1]} but int8 in {inputs[0]}, and a Parquet column has one type."
         in result.err
     )
     assert not (tmp_path / "out.parquet").exists()
@@ -214,7 +214,7 @@ def test_dictionaries_too_large_for_their_indices_together_are_written_in_severa
 
 
 def test_row_groups_are_streamed_in_bounded_batches(tmp_path):
-    """A row group of large texts is not decoded at once."""
+    """A row group of large texts is decoded in pieces."""
     from scorer.rows.parquet_reader import _BATCH_BYTES
 
     texts = [f"{n} " + "word " * 40_000 for n in range(200)]
@@ -243,7 +243,7 @@ def test_a_cut_parquet_file_is_refused(score, parquet, tmp_path, share):
     parquet.write_bytes(data[: int(len(data) * share)])
     result = score(parquet, "-o", tmp_path / "out.csv")
     assert result.code == 4
-    assert f"{parquet} is no Parquet file, cut short or damaged: " in result.err
+    assert f"{parquet} is not a Parquet file, or it is truncated or damaged: " in result.err
     assert not (tmp_path / "out.csv").exists()
 
 
@@ -255,7 +255,7 @@ def test_a_damaged_page_with_a_checksum_is_refused(score, tmp_path):
     (tmp_path / "in.parquet").write_bytes(data)
     result = score(tmp_path / "in.parquet", "-o", tmp_path / "out.csv")
     assert result.code == 4
-    assert "in.parquet is no Parquet file, cut short or damaged: " in result.err
+    assert "in.parquet is not a Parquet file, or it is truncated or damaged: " in result.err
 
 
 def test_parquet_passes_through_stdin_and_stdout(bundle, parquet):
@@ -267,22 +267,22 @@ def test_parquet_passes_through_stdin_and_stdout(bundle, parquet):
 
 
 def footer_says(path, rows):
-    """A file whose directory says that it has so many rows, of less than 64."""
+    """Change the number of rows that a file's footer states; both numbers must be below 64."""
     data = bytearray(path.read_bytes())
     start = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
     there = pq.ParquetFile(path).metadata.num_rows
-    at = data.index(bytes([0x16, 2 * there]), start)  # a field of type i64 and its zigzag number
+    at = data.index(bytes([0x16, 2 * there]), start)  # a field of type i64 and its zigzag-encoded number
     data[at + 1] = 2 * rows
     path.write_bytes(data)
 
 
-def test_a_directory_that_contradicts_its_row_groups_is_refused(score, tmp_path):
+def test_a_footer_that_contradicts_its_row_groups_is_refused(score, tmp_path):
     pq.write_table(pa.table({"text": ["good"] * 50}), tmp_path / "in.parquet", store_schema=False)
     footer_says(tmp_path / "in.parquet", 30)
     for shard in ((), ("--shard", "1/2")):
         result = score(tmp_path / "in.parquet", "-o", tmp_path / "out.csv", *shard)
         assert result.code == 4
-        assert "its row groups have 50 rows, its directory says 30" in result.err
+        assert "its row groups have 50 rows, but its footer states 30" in result.err
 
 
 def test_odd_values_cost_no_more_than_their_record(score, tmp_path):
@@ -307,7 +307,7 @@ def test_odd_values_cost_no_more_than_their_record(score, tmp_path):
     assert '"late":"2147483647"' in (tmp_path / "out.jsonl").read_text()
 
 
-def test_a_later_file_with_a_column_twice_that_nobody_needs_costs_its_records(score, tmp_path):
+def test_a_later_file_with_an_unneeded_column_twice_costs_its_records(score, tmp_path):
     pq.write_table(pa.table({"text": ["good"]}), tmp_path / "a.parquet")
     pq.write_table(pa.table([pa.array([1]), pa.array([2])], names=["x", "x"]), tmp_path / "b.parquet")
     assert score(tmp_path / "a.parquet", tmp_path / "b.parquet", "-o", tmp_path / "out.csv").code == 3
@@ -315,7 +315,7 @@ def test_a_later_file_with_a_column_twice_that_nobody_needs_costs_its_records(sc
     assert (reject["reason"], reject["raw"]) == ("missing_text", '{"x":1,"x":2}\n')
 
 
-def test_parquet_comes_through_a_pipe_too(score, parquet, tmp_path):
+def test_parquet_can_come_through_a_pipe(score, parquet, tmp_path):
     os.mkfifo(tmp_path / "fifo")
     writer = threading.Thread(target=lambda: (tmp_path / "fifo").write_bytes(parquet.read_bytes()))
     writer.start()

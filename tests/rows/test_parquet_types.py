@@ -1,4 +1,4 @@
-"""Parquet of other writers: types that pyarrow alone reads as something else, and what it cannot read, or dies of."""
+"""Parquet of other writers: types that pyarrow reads as something else, cannot read, or aborts on."""
 
 import base64
 import datetime
@@ -19,7 +19,7 @@ NEAR = datetime.datetime(2026, 11, 28, 12, 0, 0, 1)
 
 
 def with_int96(path, times, kind=MICROS):
-    """A file as Spark and Impala write it by their settings of old."""
+    """Write a file as Spark and Impala do with their legacy settings."""
     table = pa.table({"text": ["good"] * len(times), "at": pa.array(times, kind)})
     pq.write_table(table, path, use_deprecated_int96_timestamps=True, store_schema=False)
     return path
@@ -30,7 +30,7 @@ def lines(path):
 
 
 @pytest.mark.parametrize("times", [[NEAR, None, FAR, OLD], [NEAR]])
-def test_int96_times_are_the_instants_that_the_file_says(score, tmp_path, times):
+def test_int96_times_are_the_instants_that_the_file_holds(score, tmp_path, times):
     source = with_int96(tmp_path / "in.parquet", times)
     for output in ("out.parquet", "out.jsonl", "out.csv"):
         assert score(source, "-o", tmp_path / output, "--keep", "at").code == 0
@@ -77,12 +77,12 @@ def test_files_with_and_without_nanoseconds_go_into_one_output(score, tmp_path):
     assert (written.type, written.cast(pa.int64()).to_pylist()) == (pa.timestamp("ns"), [nanos, micros])
     far = with_int96(tmp_path / "c.parquet", [FAR])
     result = score(one, far, "-o", tmp_path / "far.parquet", "--keep", "at")
-    assert (result.code, "is beyond the range of timestamp[ns]" in result.err) == (4, True), result.err
+    assert (result.code, "is out of range for timestamp[ns]" in result.err) == (4, True), result.err
     assert score(one, far, "-o", tmp_path / "far.jsonl", "--keep", "at").code == 0
 
 
 def test_int96_times_that_fit_no_unit_are_refused_where_they_are_needed(score, tmp_path):
-    # Each is 12 bytes: nanoseconds of the day, and the Julian day; another day is written into the second one.
+    # Each time is 12 bytes, the nanoseconds of the day and the Julian day; the second one gets another day.
     source = with_int96(tmp_path / "in.parquet", [1, 2], pa.timestamp("ns"))
     day = (2_440_588).to_bytes(4, "little")
     data = source.read_bytes()
@@ -91,7 +91,7 @@ def test_int96_times_that_fit_no_unit_are_refused_where_they_are_needed(score, t
     result = score(source, "-o", tmp_path / "out.csv", "--keep", "at")
     assert result.code == 4
     assert (
-        "the column 'at' has INT96 times of which neither microseconds nor nanoseconds in 64 bits hold all exactly"
+        "the column 'at' has INT96 times that neither microseconds nor nanoseconds (64 bits) can all hold exactly"
         in result.err
     )
     assert not (tmp_path / "out.csv").exists()
@@ -99,7 +99,7 @@ def test_int96_times_that_fit_no_unit_are_refused_where_they_are_needed(score, t
 
 
 def test_enums_are_text(score, tmp_path):
-    """pyarrow writes none, so the type that the directory states is changed: (UTF8, STRING) into (ENUM, ENUM)."""
+    """Enums are read as text; pyarrow writes none, so the footer's type is changed from (UTF8, STRING) to (ENUM, ENUM)."""
     table = pa.table(
         {
             "review": ["good", "bad"],
@@ -151,7 +151,7 @@ def test_text_in_views_and_bytes_is_text(score, tmp_path, kind):
 
 
 class Keys(encryption.KmsClient):
-    """Keys that anybody can read."""
+    """A key service that hides nothing."""
 
     def __init__(self, configuration):
         super().__init__()
@@ -176,7 +176,7 @@ def encrypted(path, *, plain_footer, columns):
     return path
 
 
-def test_an_encrypted_column_that_nobody_needs_is_no_obstacle(bundle, tmp_path):
+def test_an_encrypted_column_that_is_not_needed_is_no_obstacle(bundle, tmp_path):
     source = encrypted(tmp_path / "in.parquet", plain_footer=True, columns=["secret"])
     process = start(bundle, source, "-o", tmp_path / "out.csv", "--summary", tmp_path / "run.json")
     _, said = process.communicate(timeout=120)
@@ -188,16 +188,16 @@ def test_an_encrypted_column_that_nobody_needs_is_no_obstacle(bundle, tmp_path):
     ("plain_footer", "columns", "options"),
     [(True, ["text"], []), (True, ["secret"], ["--keep", "secret"]), (False, ["secret"], [])],
 )
-def test_what_is_encrypted_and_needed_is_refused_in_words(bundle, tmp_path, plain_footer, columns, options):
+def test_an_encrypted_column_that_is_needed_is_refused_with_a_message(bundle, tmp_path, plain_footer, columns, options):
     source = encrypted(tmp_path / "in.parquet", plain_footer=plain_footer, columns=columns)
     process = start(bundle, source, "-o", tmp_path / "out.csv", *options)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 4, said.decode()
-    assert f"{source} is encrypted, as a whole or in a column that is needed" in said.decode()
+    assert f"{source} is encrypted, entirely or in a column that is needed" in said.decode()
     assert not (tmp_path / "out.csv").exists()
 
 
-def test_names_of_columns_that_are_not_utf_8_are_refused_in_words(score, tmp_path):
+def test_column_names_that_are_not_utf_8_are_refused_with_a_message(score, tmp_path):
     out = io.BytesIO()
     pq.write_table(pa.table({"text": ["good"], "naïve": ["x"]}), out, store_schema=False)
     (tmp_path / "in.parquet").write_bytes(out.getvalue().replace("naïve".encode(), b"na\xefvez"))
@@ -206,8 +206,8 @@ def test_names_of_columns_that_are_not_utf_8_are_refused_in_words(score, tmp_pat
     assert "in.parquet has a column name that is not UTF-8" in result.err
 
 
-def test_what_pyarrow_cannot_read_is_not_called_damaged(score, tmp_path):
-    """Integers of 128 bits, as polars writes them: the Arrow schema in the file says so."""
+def test_a_type_that_pyarrow_cannot_read_is_not_called_damaged(score, tmp_path):
+    """128-bit integers, as polars writes them: the Arrow schema in the file names their type."""
     table = pa.table({"text": ["good"], "big": pa.array([1], pa.int64())})
     pq.write_table(table, tmp_path / "in.parquet")
     encoded = pq.read_metadata(tmp_path / "in.parquet").metadata[b"ARROW:schema"]
@@ -218,5 +218,5 @@ def test_what_pyarrow_cannot_read_is_not_called_damaged(score, tmp_path):
     (tmp_path / "in.parquet").write_bytes(data.replace(encoded, base64.b64encode(said)))
     result = score(tmp_path / "in.parquet", "-o", tmp_path / "out.csv")
     assert result.code == 4
-    assert "holds what cannot be read: Integers with more than 64 bits not implemented" in result.err
+    assert "contains data that cannot be read: Integers with more than 64 bits not implemented" in result.err
     assert "damaged" not in result.err

@@ -14,7 +14,7 @@ from scorer.rows.dialect import Dialect
 from scorer.rows.reader import Inputs, Reader
 
 
-def test_a_needed_column_that_stands_twice_is_an_error_in_any_file(tmp_path):
+def test_a_needed_column_that_occurs_twice_is_an_error_in_any_file(tmp_path):
     (tmp_path / "a.csv").write_text("text,x,x\ngood,1,2\n")
     (tmp_path / "b.csv").write_text("text,text\ngood,bad\n")
     files = (str(tmp_path / "a.csv"), str(tmp_path / "b.csv"))
@@ -39,7 +39,7 @@ def test_rows_are_numbered_over_all_files_and_a_later_file_may_lack_the_text(tmp
     assert reader.bytes_read == sum(sizes)
 
 
-def test_later_files_without_the_text_cost_their_records_and_the_hint_names_what_is_there(score, tmp_path):
+def test_later_files_without_the_text_cost_their_records_and_the_hint_names_their_columns(score, tmp_path):
     pq.write_table(pa.table({"text": ["good"]}), tmp_path / "a.parquet")
     pq.write_table(pa.table({"body": ["good"]}), tmp_path / "b.parquet")
     pq.write_table(pa.table({"text": [1]}), tmp_path / "c.parquet")
@@ -51,7 +51,7 @@ def test_later_files_without_the_text_cost_their_records_and_the_hint_names_what
         ("missing_text", '{"body":"good"}\n'), ("not_text", '{"text":1}\n'), ("missing_text", "x\n"),
     ]  # fmt: skip
     assert (
-        f"missing_text: {tmp_path / 'b.parquet'} has no column 'text', which the first file has; it has: 'body'."
+        f"missing_text: {tmp_path / 'b.parquet'} has no column 'text', unlike the first file. It has: 'body'."
         in result.err
     )
 

@@ -342,7 +342,7 @@ def test_an_input_that_changes_during_the_run_is_noticed(score, folder, monkeypa
     assert result.err.startswith(
         f"Error: {source} cannot be read any more: No such file or directory.\n"
         if change == "remove"
-        else f"Error: {source} changed while it was read. Nothing was published; run it again when the file is complete.\n"
+        else f"Error: {source} changed while it was read. Nothing was published; run the command again once the file is complete.\n"
     )
     assert result.err.endswith(
         f"{windows * WINDOW} rows are done and kept; if the input still begins with them, the same command resumes at "
