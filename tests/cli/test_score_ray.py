@@ -99,7 +99,7 @@ def test_success_says_how_much_was_decided_early_and_drift_is_that_of_the_cascad
     assert f"\nThe wide part alone decided {len(early)} rows, with {share:.1%} of the tokens.\n" in found.err
     found, early, success = run("--no-cascade")
     assert "in 2 parts scored to" in found.err  # none of them before: they are others
-    assert (found.code, "Drift beyond --max-drift 0.1" in found.err, early) == (3, True, [])
+    assert (found.code, "test data exceeds --max-drift 0.1: " in found.err, early) == (3, True, [])
     assert [success[key] for key in ("cascade", "rows_decided_early", "tokens_decided_early")] == [False, 0, 0]
     assert "wide part" not in found.err
 

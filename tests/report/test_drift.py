@@ -107,7 +107,7 @@ def test_what_differs_is_told_and_ends_with_3(run, tmp_path, texts, beyond, word
     assert result.code == record["exit_code"] == 3
     assert record["published"] is True
     assert beyond in record["drift"]["beyond"]
-    assert "Drift beyond --max-drift 0.1, against the model's test data: " in result.err
+    assert "Drift from the model's test data exceeds --max-drift 0.1: " in result.err
     told = re.search(rf"{words} (\d+\.\d{{3}}) \(chance alone: up to (\d+\.\d{{3}})\)", result.err)
     drift = record["drift"][beyond]
     assert list(map(float, told.groups())) == pytest.approx([drift["psi"], drift["by_chance"]], abs=6e-4)
@@ -158,7 +158,7 @@ def test_without_the_cascade_scores_are_compared_with_those_of_test_data_without
     for more, code, beyond in (((), 0, []), (("--no-cascade",), 3, ["score"])):
         result, record = run(texts, *options, *more)
         assert (result.code, record["drift"]["beyond"]) == (code, beyond)
-        assert ("Drift beyond --max-drift 0.1, against the model's test data: scores " in result.err) == bool(beyond)
+        assert ("Drift from the model's test data exceeds --max-drift 0.1: scores " in result.err) == bool(beyond)
         assert record["drift"]["tokens"]["psi"] < 0.001
         charts = json.loads(re.search(r'id="charts">(.*?)</script>', (tmp_path / "run.html").read_text())[1])
         reference = bundle.manifest.reference
