@@ -177,7 +177,7 @@ def test_what_cannot_work_is_said_before_there_is_a_cluster(score_ray, lake, tmp
         ([lake, "-o", lake / "out"], 2, "lie in each other; write elsewhere"),
         ([lake, "-o", out, "--output-format", "txt"], 2, "--output-format 'txt' is no format"),
         ([lake, "-o", out, "--model", "none"], 5, "there is no bundle at none"),
-        ([lake, "-o", out, "--max-drift", "0.1"], 2, "says nothing of its test data"),
+        ([lake, "-o", out, "--max-drift", "0.1"], 2, "has no histograms of its test data"),
         ([lake, "-o", out, "--workers", "0"], 2, "--workers"),
         ([lake, "-o", ""], 2, "--output needs the name of a folder, and not the root's"),
         ([lake, "-o", "/"], 2, "--output needs the name of a folder, and not the root's"),
