@@ -186,7 +186,7 @@ class Work:
         place = journal.header.fingerprint.get(REJECTS)
         if place is None or place == header.fingerprint.get(REJECTS):
             return
-        with contextlib.suppress(ScorerError):  # another run writes there, or nobody can
+        with contextlib.suppress(ScorerError):  # the file is another run's, or cannot be opened
             left = destination(place, work_dir=self._work_dir)
             left.reserve()
             left.discard() if left.resume(*journal.last.rejects) else left.close()

@@ -92,7 +92,7 @@ def scored_ahead(reader: Reading, model: Model) -> Generator[Chunk, None, None]:
             while waiting:
                 yield waiting[0]
                 waiting.popleft()
-        finally:  # after an error or an interrupt, nobody wants their scores
+        finally:  # after an error or an interrupt, their scores are not needed
             for chunk in waiting:
                 chunk.scored.cancel()
             tokenizing.shutdown(wait=False)

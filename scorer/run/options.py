@@ -59,7 +59,7 @@ class Devices(tuple[int, ...]):
 
 # An option whose value, as given, shapes the output: an interrupted run with another value is not resumed.
 _SHAPING = {"shapes_output": True}
-# An option that does not, or one that `scorer.run.fingerprint` has with its resolved value: inputs, rejects, model,
+# An option that does not, or whose resolved value is in `scorer.run.fingerprint` instead: inputs, rejects, model,
 # provider, precision, cascade, GPUs.
 _OTHER = {"shapes_output": False}
 

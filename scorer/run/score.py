@@ -180,7 +180,7 @@ class Run:
         """
         with Progress("scoring", rows or _size(reader), quiet=self.options.quiet) as progress:
             progress.show(self.before.rows_in if rows else reader.bytes_read, "")
-            if reader.selection is not None:  # incompatible types are an error before the first row
+            if reader.selection is not None:  # incompatible types must fail before the first row
                 carried_types(plan.output_format.kind, reader, reader.selection.carried)
 
             def on_chunk(summary: Summary) -> None:

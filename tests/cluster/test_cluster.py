@@ -196,7 +196,7 @@ def test_a_part_that_kills_its_worker_again_and_again_is_given_up_and_the_others
     check(tmp_path / "out", lake)
 
 
-def test_what_cannot_work_is_said_without_a_traceback(lake, tmp_path):
+def test_a_run_that_cannot_work_fails_without_a_traceback(lake, tmp_path):
     code, err = Cluster(lake, tmp_path / "out", "--workers", 2, "--gpus-per-worker", 1).end()
     assert code == 2
     assert "2 workers with 1 cores and 1 GPUs each do not fit into the cluster, which has" in err

@@ -133,7 +133,7 @@ def test_a_finished_part_is_skipped_until_something_of_it_changes(part_scorer, l
     assert (again.exit_code, again.counts) == (3, first.counts)
     assert os.stat(first.output).st_mtime_ns == before.st_mtime_ns
     assert not part_scorer(threshold=0.7)(part).finished_before
-    assert not part_scorer()(part).finished_before  # the output there is of the other threshold
+    assert not part_scorer()(part).finished_before  # the existing output has the other threshold
     with open(part.source, "a") as file:
         file.write('{"text": "good"}\n')
     changed = part_scorer()(part)

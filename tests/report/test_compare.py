@@ -39,7 +39,7 @@ def pair(tmp_path):
 
 
 @pytest.mark.parametrize(("by", "keys"), [("auto", "id k o l m"), ("id", "id k o l m"), ("row", "row 1 5 2 3")])
-def test_rows_are_joined_and_what_differs_is_told(run, pair, by, keys):
+def test_rows_are_joined_and_differences_are_printed(run, pair, by, keys):
     before, after = pair
     code, out, err = run(before, after, "--by", by)
     name, only_before, only_after, flipped, moved = keys.split()
@@ -145,7 +145,7 @@ def test_whatever_rows_there_are_each_is_in_both_or_in_one(tmp_path_factory, one
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("swapped", [False, True])
-def test_what_is_no_output_is_refused_and_told(run, tmp_path, rows, columns, arguments, code, words, swapped):
+def test_a_file_that_is_not_an_output_is_refused(run, tmp_path, rows, columns, arguments, code, words, swapped):
     good = output(tmp_path / "good.csv", ["1,a,yes,0.5", "2,b,yes,0.5"])
     bad = output(tmp_path / "bad.csv", rows, columns)
     found = run(*((good, bad) if swapped else (bad, good)), *arguments)
@@ -193,7 +193,7 @@ def staged(path, *rows, columns=STAGED):
     return output(path, lines, columns)
 
 
-def test_stages_of_rows_in_both_and_flips_of_rows_that_another_stage_decided_are_told(run, tmp_path):
+def test_stages_of_rows_in_both_and_flips_of_rows_that_a_different_stage_decided_are_printed(run, tmp_path):
     before = staged(
         tmp_path / "a.csv", "1,no,0.1,wide", "2,no,0.4,wide", "3,no,0.2,encoder", "4,yes,0.7,encoder", "5,no,0.1,wide"
     )

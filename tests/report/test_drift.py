@@ -102,7 +102,7 @@ def test_the_test_data_of_the_model_themselves_do_not_drift(run, bundle):
         ([f"{text} xxxxx" for text in reviews(120, 2, 2).texts], "unknown", "shares of unknown word pieces"),
     ],
 )  # fmt: skip
-def test_what_differs_is_told_and_ends_with_3(run, tmp_path, texts, beyond, words):
+def test_drift_is_reported_and_ends_with_3(run, tmp_path, texts, beyond, words):
     result, record = run(texts, "--max-drift", "0.1")
     assert result.code == record["exit_code"] == 3
     assert record["published"] is True
@@ -167,7 +167,7 @@ def test_without_the_cascade_scores_are_compared_with_those_of_test_data_without
 
 
 @pytest.mark.parametrize("limit", ["-1", "nan", "inf", "1e400", "much"])
-def test_a_limit_that_is_none_is_refused(score, tmp_path, limit):
+def test_an_invalid_limit_is_refused(score, tmp_path, limit):
     result = score(write(tmp_path / "in.jsonl", ["good"]), "--max-drift", limit)
     assert result.code == 2
     assert "--max-drift" in result.err
@@ -195,7 +195,7 @@ def test_a_reference_is_read_as_it_was_written(bundle):
         {"score": None},
     ],
 )
-def test_a_reference_that_is_none_is_refused(bundle, change):
+def test_an_invalid_reference_is_refused(bundle, change):
     manifest = json.loads(bundle.manifest.to_json())
     with pytest.raises(BundleError, match=r"manifest\.json cannot be used"):
         parse_manifest(json.dumps(manifest | {"reference": manifest["reference"] | change}).encode())

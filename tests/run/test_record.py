@@ -70,7 +70,7 @@ def sha256(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_the_schema_is_one_and_describes_every_key():
+def test_the_schema_is_valid_and_describes_every_key():
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     assert set(SCHEMA["required"]) == set(SCHEMA["properties"])
 
@@ -224,7 +224,9 @@ def test_a_record_never_takes_the_place_of_another_file_of_the_run(score, source
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl"]
 
 
-def test_a_record_that_cannot_be_written_is_told_and_takes_nothing_with_it(score, source, tmp_path, monkeypatch):
+def test_a_record_that_cannot_be_written_is_reported_and_the_other_files_are_written(
+    score, source, tmp_path, monkeypatch
+):
     def fail(place, text, work_dir):
         if place == str(tmp_path / "night.prom"):
             raise ScorerError("disk full.")
@@ -314,7 +316,7 @@ def test_every_key_and_metric_is_in_the_docs(recorded, source, tmp_path, staged_
         assert f"`{name}`" in text, name
 
 
-def test_messages_as_json_are_an_object_a_line_whatever_is_told(score, source, tmp_path):
+def test_messages_as_json_are_an_object_a_line_whatever_is_printed(score, source, tmp_path):
     result = score(source, "-o", tmp_path / "out.csv", "--log-format", "json", "--keep", "nothing")
     lines = [json.loads(line) for line in result.err.splitlines()]
     assert [(line["level"], line.get("event")) for line in lines] == [

@@ -109,7 +109,7 @@ def test_quiet_says_nothing_and_restart_starts_over(score, folder, interrupted):
         (["--rejects", "other.jsonl"], 'the rejects file was "{cwd}/out.csv.rejects.jsonl", now "{cwd}/other.jsonl"'),
     ],
 )
-def test_what_changed_is_said_and_the_run_starts_over(score, folder, interrupted, monkeypatch, options, change):
+def test_a_changed_option_is_named_and_the_run_starts_over(score, folder, interrupted, monkeypatch, options, change):
     monkeypatch.chdir(folder)
     interrupted(2, "in.jsonl", "-o", "out.csv")
     result = score("in.jsonl", "-o", "out.csv", *options)
@@ -140,7 +140,7 @@ def test_threads_and_limits_may_change(score, folder, interrupted):
     )
 
 
-def test_a_passed_limit_keeps_what_is_done_for_a_wider_one_or_a_mended_input(score, folder, interrupted):
+def test_a_passed_limit_keeps_what_is_done_for_a_wider_one_or_a_fixed_input(score, folder, interrupted):
     command = (folder / "in.jsonl", "-o", folder / "out.csv")
     interrupted(2, *command)
     result = score(*command, "--strict")
@@ -201,7 +201,7 @@ def test_rejects_of_another_output_are_never_taken_for_this_ones(score, folder, 
     assert score(*second).err.startswith(message)
 
 
-def test_with_another_rejects_file_the_old_one_in_work_goes(score, folder, interrupted):
+def test_with_another_rejects_file_the_unpublished_old_one_is_deleted(score, folder, interrupted):
     interrupted(2, folder / "in.jsonl", "-o", folder / "out.csv")
     assert score(folder / "in.jsonl", "-o", folder / "out.csv", "--rejects", folder / "r.jsonl").code == 3
     assert files(folder) == ["out.csv"]
@@ -225,7 +225,7 @@ def test_the_rejects_of_a_publication_that_failed_keep_their_mode(score, folder,
     assert (folder / "out.csv.rejects.jsonl").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_journal_of_another_version_is_said_and_no_obstacle(score, folder, interrupted):
+def test_a_journal_of_another_version_is_reported_and_no_obstacle(score, folder, interrupted):
     command = (folder / "in.jsonl", "-o", folder / "out.csv")
     interrupted(2, *command)
     journal = sibling(folder / "out.csv", "journal")
@@ -412,7 +412,7 @@ def test_a_fifo_in_the_place_of_the_input_is_read_once(score, folder, interrupte
 
 @pytest.mark.parametrize(("name", "gone"), [("out.csv", "output is"), ("out.csv.rejects.jsonl", "rejects are")])
 @pytest.mark.parametrize("change", ["gone", "shorter", "other"])
-def test_a_partial_file_that_is_not_what_it_was_is_said(score, folder, interrupted, name, gone, change):
+def test_a_missing_or_changed_partial_file_is_reported(score, folder, interrupted, name, gone, change):
     command = (folder / "in.jsonl", "-o", folder / "out.csv")
     interrupted(2, *command)
     partial, has = sibling(folder / name, "partial"), "has" if gone == "output is" else "have"
