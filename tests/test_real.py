@@ -117,4 +117,4 @@ def test_drift_beyond_a_tenth_tells_other_data_from_the_data_that_the_default_mo
         )  # fmt: skip
         drift = json.loads((tmp_path / "run.json").read_text())["drift"]
         assert (done.returncode, drift["beyond"]) == (3 if beyond else 0, beyond), (name, drift)
-        assert ("Drift beyond --max-drift 0.1" in done.stderr) == bool(beyond)
+        assert ("test data exceeds --max-drift 0.1: " in done.stderr) == bool(beyond)

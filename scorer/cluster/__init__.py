@@ -1,4 +1,4 @@
-"""Part files on many machines: find them, score each one where it is free, and declare the folder complete."""
+"""Part files scored on many machines: find the parts, score each on any worker, and mark the folder complete."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ _OF_PARTS = ("Part", "check_folder", "find_parts", "mark_complete", "mark_incomp
 
 
 def __getattr__(name: str) -> Any:
-    # Each is imported once it is asked for: finding parts needs no onnxruntime, which takes a second to import.
+    # Names are imported on first use: finding parts needs no onnxruntime, which takes a second to import.
     if name in _OF_PARTS:
         from scorer.cluster import parts
 

@@ -1,4 +1,4 @@
-"""The scorer of part files: one part at a time to its published file, skipped where that was done before."""
+"""The scorer of part files, which publishes one part at a time and skips parts that are finished."""
 
 import functools
 import json
@@ -21,22 +21,22 @@ from scorer.run.score import Run, open_scorer
 from scorer.storage.inputs import opened_file, stamp, stored_size
 from scorer.storage.output import publish_text
 
-# A worker that is taken for dead may live on for a while, and the locks of a node that died for that of its lease.
+# A worker that seems dead may still live for a while, and the locks of a dead node last until their lease ends.
 _PATIENCE_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
 class PartResult:
-    """What became of a part; plain values, that every cluster can carry.
+    """Result of a part, in plain values that every cluster can carry.
 
     Attributes:
-        source: the part's.
-        output: where its rows are.
-        exit_code: as of `score`.
-        error: what went wrong, or None.
-        finished_before: whether an earlier run had done it, of the same input in the same way.
-        summary: what was counted, as `scorer.report.summary.Summary.as_json` has it.
-        seconds: that it took.
+        source: source of the part.
+        output: name of its output file.
+        exit_code: exit code, as of `score`.
+        error: error message, or None.
+        finished_before: whether an earlier run had scored the same input with the same options.
+        summary: summary of its rows, in the form of `scorer.report.summary.Summary.as_json`.
+        seconds: duration in seconds.
     """
 
     source: str
@@ -57,17 +57,18 @@ class PartResult:
 
 
 class PartScorer:
-    """Scores part files, one at a time, with one `Scorer`; made once in each worker, whatever starts the workers.
+    """Scorer of part files, one at a time, with a single `Scorer`; each worker of a cluster makes one.
 
-    ``PartScorer("scores", text="body")(part)`` is what became of a part.
+    ``PartScorer("scores", text="body")(part)`` scores a part and returns its `PartResult`.
 
     Args:
-        folder: where the parts go; an address, too.
-        wanted: how they are scored, as the options of `score`; or give them by their names.
-        bundle: the model where it is loaded already; None for what the options name.
+        folder: output folder, or its address in a store.
+        wanted: options of `score`; None to take them from ``options``.
+        bundle: bundle that is loaded already; None for the one that the options name.
+        options: options of `score` by their names.
 
     Raises:
-        ScorerError: as of `Scorer`.
+        ScorerError: as for `Scorer`.
     """
 
     def __init__(
@@ -75,12 +76,12 @@ class PartScorer:
     ) -> None:
         self._folder = folder
         wanted = wanted or ScoreOptions(**{"output_format": "parquet", **options})
-        # Files are told apart by name: rows are numbered in each.
+        # Rows are numbered within each file, so its name has to be in the output.
         self._options = replace(wanted, source=True, quiet=True)
         self._scorer = open_scorer(self._options, wanted.decision, bundle or load_bundle(wanted.model))
 
     def __call__(self, part: Part) -> PartResult:
-        """Score a part and publish it, unless that was done before; what goes wrong is in the result."""
+        """Score and publish a part unless it is finished; an error becomes part of the result."""
         start = time.monotonic()
         options = self._of(part)
         counted = Summary()
@@ -88,7 +89,7 @@ class PartScorer:
         try:
             make_folders([options.output, str(options.rejects), self._note(part)])
             plan = make_plan(options)
-            # Whether any part has the columns of --keep is for those to say who know all parts.
+            # Only the driver, which knows all parts, can check that some part has the columns of --keep.
             plan = replace(plan, limits=Limits(all=True), wanted=replace(plan.wanted, keep_existing=False))
             code, counted, before = self._scored(part, options, plan)
         except Exception as problem:
@@ -97,7 +98,7 @@ class PartScorer:
         return PartResult(part.source, options.output, int(code), error, before, counted.as_json(), seconds)
 
     def _scored(self, part: Part, options: ScoreOptions, plan: Plan) -> tuple[ExitCode, Summary, bool]:
-        """The exit code, what was counted, and whether that was an earlier run's."""
+        """Return the exit code, the summary, and whether an earlier run had finished the part."""
         header = self._header(options, plan)
         patience = time.monotonic() + _PATIENCE_SECONDS
         while True:
@@ -129,12 +130,12 @@ class PartScorer:
         return f"{self._folder}/{NOTES}/{part.name}.json"
 
     def _header(self, options: ScoreOptions, plan: Plan) -> dict[str, Any]:
-        """What a part is made of: if all of it is as it was, it is the same part."""
+        """Return everything that a part's output depends on; an equal header means the same output."""
         made_of = fingerprint(options, self._scorer, plan)
         return {"fingerprint": made_of, "inputs": {path: stamp(path) for path in plan.inputs.files}}
 
     def _finished(self, part: Part, options: ScoreOptions, header: dict[str, Any]) -> tuple[ExitCode, Summary] | None:
-        """What an earlier run wrote down, if the part is as it left it."""
+        """Return the exit code and summary that an earlier run noted, if the part has not changed since."""
         found = _read_note(self._note(part))
         if found is None or differences(found["header"], header):
             return None
@@ -159,12 +160,12 @@ class PartScorer:
 
 @functools.cache
 def shared_part_scorer(folder: str, **options: Any) -> PartScorer:
-    """The `PartScorer` of these options, made once: for workers that are kept from task to task, as Spark's are."""
+    """Return the `PartScorer` of these options, made once, for workers that live from task to task, as in Spark."""
     return PartScorer(folder, **options)
 
 
 def _size_of(path: str) -> int | None:
-    """Bytes of a file, None where it is not there."""
+    """Return the size of a file in bytes, or None if it is missing."""
     try:
         return stored_size(path)
     except ScorerError:
@@ -177,5 +178,5 @@ def _read_note(path: str) -> dict[str, Any] | None:
     with opened_file(path) as file:
         try:
             return dict(json.loads(file.read()))
-        except ValueError:  # not one that we wrote
+        except ValueError:  # we did not write it
             return None

@@ -1,12 +1,12 @@
-"""A folder of part files to a folder of part files: each part by itself, so that many machines can share them.
+"""Part files of a folder, each scored to a part of the output folder, so that many machines can share the work.
 
-    out/day=1/part-0.parquet                the rows of .../day=1/part-0.jsonl, numbered within it, with its name
-    out/_rejects/day=1/part-0.jsonl         its rejects, where there are any
-    out/_parts/day=1/part-0.json            that it is finished: what it was made of, and what was counted
-    out/_SUCCESS                            that all are
+    out/day=1/part-0.parquet                rows of .../day=1/part-0.jsonl, with its name and their numbers in it;
+    out/_rejects/day=1/part-0.jsonl         rejects of the part, if there are any;
+    out/_parts/day=1/part-0.json            note that the part is finished, with its fingerprint and counts;
+    out/_SUCCESS                            note that all parts are finished.
 
-A part is published as `score` publishes its output: it is there as a whole, or not at all. So it does not matter which
-machine scores it, nor how often one dies over it.
+A part is published as `score` publishes its output: completely or not at all. So any machine may score it, and any
+number of them may die while doing so.
 """
 
 import os
@@ -25,11 +25,11 @@ _MAGIC = frozenset("*?[")
 
 @dataclass(frozen=True)
 class Part:
-    """A file to score.
+    """Part: a file to score.
 
     Attributes:
-        source: its name, which is the column ``source``.
-        name: the same below the output folder, without extension: ``day=1/part-0``.
+        source: name of the file, as in the column ``source``.
+        name: name below the output folder, without an extension: ``day=1/part-0``.
     """
 
     source: str
@@ -37,17 +37,17 @@ class Part:
 
 
 def find_parts(inputs: Sequence[str]) -> list[Part]:
-    """The files of some inputs, each with the name that it has below its folder, or below a glob's first wildcard.
+    """Find the files of some inputs, each named by its path below its folder or below a glob's first wildcard.
 
     Raises:
-        UsageError: one is missing, is a stream, is named twice, or two would have the same name.
-        ScorerError: a folder or a store cannot be looked into.
+        UsageError: a file is missing, is a stream or is named twice, or two parts would have the same name.
+        ScorerError: a folder or a store cannot be listed.
     """
     return parts_and_left_out(inputs)[0]
 
 
 def parts_and_left_out(inputs: Sequence[str]) -> tuple[list[Part], list[str]]:
-    """The same, and what is left out of folders, see `scorer.storage.inputs.Found`."""
+    """Return the parts as `find_parts` does, and the names ignored in folders; see `scorer.storage.inputs.Found`."""
     parts: dict[str, Part] = {}
     names: dict[Hashable, str] = {}
     left_out: list[str] = []
@@ -56,11 +56,13 @@ def parts_and_left_out(inputs: Sequence[str]) -> tuple[list[Part], list[str]]:
         left_out += found.left_out
         for source in found.files:
             if source == "-" or not (is_address(source) or os.path.isfile(source)):
-                raise UsageError(f"{source} is a stream; parts are files, which can be read again where a worker dies.")
+                raise UsageError(
+                    f"{source} is a stream; a part must be a file, which can be read again if a worker dies."
+                )
             name = _without_extension(_below(given, source))
             before = names.setdefault(identity(source), name)
-            if before != name:  # it would be there twice
-                raise UsageError(f"{source} is named twice, by {given} and by an input before; name it once.")
+            if before != name:  # its rows would be in the output twice
+                raise UsageError(f"{source} is named twice, by {given} and by an earlier input; name it once.")
             other = parts.setdefault(name, Part(source, name))
             if other.source != source:
                 raise UsageError(
@@ -70,36 +72,36 @@ def parts_and_left_out(inputs: Sequence[str]) -> tuple[list[Part], list[str]]:
 
 
 def check_folder(folder: str, parts: Iterable[Part], inputs: Iterable[str], extension: str) -> None:
-    """Refuse an output folder that holds what is not of these parts: whoever reads it would read that, too.
+    """Refuse an output folder with files that are not of these parts, as readers of the folder would read them.
 
     Raises:
-        UsageError: it does, or lies in an input, or an input lies in it.
+        UsageError: the folder has such files, is inside an input, or contains one.
     """
     for given in inputs:
         if lies_in(folder, given) or lies_in(given, folder):
-            raise UsageError(f"--output {folder} and the input {given} lie in each other; write elsewhere.")
+            raise UsageError(f"--output {folder} and the input {given} overlap; write to another folder.")
     expected = {f"{folder}/{part.name}.{extension}" for part in parts}
     others = [name for name in found_files(folder) if name not in expected]
     if others:
         more = f" and {len(others) - 1:,} others" if len(others) > 1 else ""
         raise UsageError(
-            f"--output {folder} holds {others[0]}{more}, which is none of the {len(expected):,} parts of this run, and "
-            "whoever reads the folder would read it too. Take it away, or write to another folder."
+            f"--output {folder} contains files that are not among the {len(expected):,} parts of this run, but that readers "
+            f"of the folder would read: {others[0]}{more}. Remove them, or write to another folder."
         )
 
 
 def mark_incomplete(folder: str, work_dir: str | None = None) -> None:
-    """Take ``_SUCCESS`` away, which an earlier run may have left: parts are going to change."""
+    """Remove the ``_SUCCESS`` of an earlier run, if there is one, before any part changes."""
     place_of(f"{folder}/{SUCCESS}", work_dir).remove()
 
 
 def mark_complete(folder: str, text: str = "", work_dir: str | None = None) -> None:
-    """Write ``_SUCCESS``: every part is there."""
+    """Write ``_SUCCESS`` once every part is published."""
     publish_text(f"{folder}/{SUCCESS}", text, work_dir)
 
 
 def forget_others(folder: str, parts: Iterable[Part], work_dir: str | None = None) -> None:
-    """Take away what earlier runs noted and rejected of parts that are no more: it is not of this folder's rows."""
+    """Remove notes and rejects of parts that no longer exist, as they do not belong to the folder's rows."""
     names = {part.name for part in parts}
     for kind, extension in ((NOTES, ".json"), (REJECTS, ".jsonl")):
         for path in found_files(f"{folder}/{kind}"):
@@ -108,20 +110,20 @@ def forget_others(folder: str, parts: Iterable[Part], work_dir: str | None = Non
 
 
 def make_folders(places: Iterable[str]) -> None:
-    """Make the folders of files; stores have none.
+    """Create the folders of files; stores have none.
 
     Raises:
-        ScorerError: one cannot be made.
+        ScorerError: a folder cannot be created.
     """
     for folder in {os.path.dirname(place) for place in places if not is_address(place)}:
         try:
             os.makedirs(folder or ".", exist_ok=True)
         except OSError as error:
-            raise ScorerError(f"the folder {folder} cannot be made: {error.strerror}.") from error
+            raise ScorerError(f"the folder {folder} cannot be created: {error.strerror}.") from error
 
 
 def _below(given: str, source: str) -> str:
-    """A found file's name below what was given: a folder, a file or a glob.
+    """Return the name of a found file below the given folder, file or glob.
 
     >>> _below("lake/", "lake/day=1/a.csv"), _below("lake/*/a?.csv", "lake/day=1/a1.csv"), _below("x/a.csv", "x/a.csv")
     ('day=1/a.csv', 'day=1/a1.csv', 'a.csv')
@@ -137,7 +139,8 @@ def _below(given: str, source: str) -> str:
 
 
 def _without_extension(name: str) -> str:
-    """
+    """Remove the extensions of compression and format.
+
     >>> [_without_extension(name) for name in ("day=1.5/a.csv.gz", "a.b.parquet", "part-0001", "a.gz")]
     ['day=1.5/a', 'a.b', 'part-0001', 'a']
     """

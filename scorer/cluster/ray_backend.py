@@ -1,4 +1,4 @@
-"""Part files on a Ray cluster: Ray Data gives them to actors, each with one Scorer of its own."""
+"""Part files on a Ray cluster: Ray Data gives them to actors, each of which has its own `Scorer`."""
 
 import contextlib
 import json
@@ -23,21 +23,21 @@ from scorer.model.bundle import Bundle
 from scorer.run.options import ScoreOptions
 
 _CONNECTING_SECONDS = 10
-# How often a part is begun before it is given up: nodes go away, and some parts kill their worker each time.
+# Attempts at a part before it fails: nodes disappear, and some parts kill their worker every time.
 _TRIES = 4
-# The parts' names and what came of them; a local cluster would otherwise take a third of the memory.
+# Enough for names and results of parts; a local cluster would otherwise take a third of the memory.
 _OBJECT_STORE_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Workers, and where they run.
+    """Cluster and its workers.
 
     Attributes:
-        workers: actors.
-        threads: CPU cores of each; None for an equal share of all there are.
-        gpus: GPUs of each; a half lets two share one.
-        address: of a cluster that runs; None for the one that RAY_ADDRESS names, or else a new one on this machine.
+        workers: number of actors.
+        threads: CPU cores of each; None for an equal share of all cores.
+        gpus: GPUs of each; with 0.5, two workers share one.
+        address: address of a running cluster; None for that in RAY_ADDRESS or, without one, a new local cluster.
     """
 
     workers: int
@@ -53,17 +53,22 @@ def score_parts(
     cluster: Cluster,
     begin: Callable[[], None],
 ) -> Generator[PartResult, None, None]:
-    """Score parts, the largest first as they were given; each one's result when it is there.
+    """Score parts in the given order, and yield each result as it arrives.
 
-    ``begin`` is called once it is sure that there are workers, before they begin.
+    Args:
+        parts: parts to score, the largest first.
+        options: options of `score`.
+        bundle: loaded bundle.
+        cluster: cluster and its workers.
+        begin: function called once the cluster has room for the workers, before they start.
 
     Raises:
-        UsageError: Ray is not installed, or the cluster cannot hold the workers.
-        ScorerError: there is no such cluster, or it fails as a whole.
+        UsageError: Ray is not installed, or the cluster is too small for the workers.
+        ScorerError: the cluster cannot be reached, or fails as a whole.
     """
-    # Nothing about a run leaves the machines it runs on.
+    # Nothing about a run leaves the machines that it runs on.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # What its core says on this process's stderr is about its own affairs; what ends a run comes as an exception.
+    # Ray's core logs its internal affairs to our stderr; whatever ends a run comes as an exception.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         import ray
@@ -102,12 +107,12 @@ def score_parts(
 
 
 class _Settings(NamedTuple):
-    """What a worker has to know.
+    """Settings that every worker needs.
 
     Attributes:
-        parts: all there are.
-        options, bundle: as for `PartScorer`.
-        current: the folder that relative names start from.
+        parts: all parts of the run.
+        options, bundle: options and bundle, as for `PartScorer`.
+        current: folder that relative names start from.
     """
 
     parts: Sequence[Part]
@@ -117,7 +122,7 @@ class _Settings(NamedTuple):
 
 
 class _Head:
-    """An actor that outlives the workers: gives each what it has to know, and counts how often a part is begun."""
+    """Actor that outlives the workers, gives each its settings, and counts the attempts at each part."""
 
     def __init__(self, settings: _Settings) -> None:
         self._settings = settings
@@ -127,13 +132,13 @@ class _Head:
         return self._settings
 
     def begin(self, part: int) -> int:
-        """How often a part was begun, this time included."""
+        """Count an attempt at a part, and return the number of attempts so far."""
         self._begun[part] += 1
         return self._begun[part]
 
 
 class _Worker:
-    """An actor with a `Scorer`. Where it dies Ray starts another one, and has it do the part again."""
+    """Actor with a `Scorer`; if it dies, Ray starts another one, which scores the part again."""
 
     def __init__(self, head: Any) -> None:
         import ray
@@ -143,12 +148,12 @@ class _Worker:
         self._parts = settings.parts
         self._scorer: PartScorer | None = None
         self._problem: ScorerError | None = None
-        with contextlib.suppress(OSError):  # on another machine it need not be there, for names that are whole
+        with contextlib.suppress(OSError):  # another machine may lack it, and absolute names work without
             os.chdir(settings.current)
         try:
             self._scorer = PartScorer(settings.options.output, settings.options, settings.bundle)
         except ScorerError as problem:
-            self._problem = problem  # raised here, Ray would take it for a fault of its own and try again
+            self._problem = problem  # if it were raised here, Ray would try again, as after a fault of its own
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
         return {"result": [json.dumps(vars(self._score(int(part)))) for part in batch["part"]]}
@@ -160,8 +165,8 @@ class _Worker:
             return _unscored(part, self._problem)
         if self._begin(number) > _TRIES:
             died = (
-                f"its worker died {_TRIES} times: out of memory, or a library aborted over what is in the file. "
-                f"`score {part.source}` alone tells which by its exit code: 137 or 134."
+                f"its worker died {_TRIES} times: it ran out of memory, or a library aborted on the file's content. "
+                f"Run `score {part.source}` alone: exit code 137 means out of memory, 134 an abort."
             )
             return _unscored(part, ScorerError(died))
         return self._scorer(part)
@@ -182,28 +187,28 @@ def _connect(ray: Any, cluster: Cluster) -> None:
         on_sigterm = signal.getsignal(signal.SIGTERM)
         with hushed():
             ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
-        if threading.current_thread() is threading.main_thread():  # Ray has put its own there, which ends with 15
+        if threading.current_thread() is threading.main_thread():  # Ray's own handler exits with code 15
             signal.signal(signal.SIGTERM, on_sigterm)
-    except Exception as error:  # what Ray raises here has no common kind
+    except Exception as error:  # Ray's errors here have no common class
         where = f"at {address}" if address else "on this machine"
-        raise ScorerError(f"no Ray cluster {where}: {_first_line(error)} See `ray status`, and --address.") from error
+        raise ScorerError(f"no Ray cluster {where}: {_first_line(error)} Check `ray status` and --address.") from error
 
 
 def _check_reachable(address: str) -> None:
-    """Raise `OSError` if nobody is at ``host:port``: Ray itself would try for many minutes."""
+    """Raise `OSError` if nothing listens at ``host:port``, as Ray itself would try for many minutes."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if colon and port.isdigit():
         socket.create_connection((host, int(port)), timeout=_CONNECTING_SECONDS).close()
 
 
 def _threads(resources: dict[str, float], cluster: Cluster) -> int:
-    """Cores of each worker; raises `UsageError` where the cluster has not what all workers need."""
+    """Return the cores of each worker, or raise `UsageError` if the cluster is too small for all of them."""
     cores, gpus = resources.get("CPU", 0), resources.get("GPU", 0)
     threads = cluster.threads or max(1, math.floor(cores / cluster.workers))
     if threads * cluster.workers > cores or cluster.gpus * cluster.workers > gpus:
         raise UsageError(
             f"{cluster.workers} workers with {threads} cores and {cluster.gpus:g} GPUs each do not fit into the cluster, "
-            f"which has {cores:g} cores and {gpus:g} GPUs; take fewer --workers, --threads or --gpus-per-worker."
+            f"which has {cores:g} cores and {gpus:g} GPUs; lower --workers, --threads or --gpus-per-worker."
         )
     return threads
 

@@ -1,4 +1,4 @@
-"""`score-ray` from its checked arguments to its exit code: parts found, given to workers, counted, and declared complete."""
+"""`score-ray`, from its checked arguments to its exit code: find parts, give them to workers, and check the results."""
 
 import contextlib
 import json
@@ -38,14 +38,15 @@ from scorer.storage.lock import hold, let_go
 from scorer.storage.output import check_place
 
 _LOCK = ".score-ray.lock"
-_MOST_TOLD = 5
+_MOST_NAMED = 5
 
 
 class PartsFailed(ScorerError):
-    """Parts were not published.
+    """Failure to publish some parts.
 
     Args:
-        exit_code: of the first of them.
+        message: error message.
+        exit_code: exit code of the first part that failed.
     """
 
     def __init__(self, message: str, exit_code: ExitCode) -> None:
@@ -54,13 +55,13 @@ class PartsFailed(ScorerError):
 
 
 def run(options: ScoreOptions, cluster: Cluster) -> ExitCode:
-    """Score all parts that are not finished, and say in ``_SUCCESS`` that all are.
+    """Score all unfinished parts, and write ``_SUCCESS`` once all are finished.
 
     Returns:
-        `ExitCode.DONE`, or `ExitCode.LOOK` if records were rejected or the drift is beyond its limit.
+        `ExitCode.DONE`, or `ExitCode.LOOK` if records were rejected or the drift exceeds its limit.
 
     Raises:
-        ScorerError: a part is missing, or too much was rejected; finished parts stay, ``_SUCCESS`` is not there.
+        ScorerError: a part failed, or too many records were rejected; finished parts are kept, without ``_SUCCESS``.
     """
     folder, bundle = options.output, load_bundle(options.model)
     options.decision.check(bundle.manifest.labels)
@@ -77,7 +78,7 @@ def run(options: ScoreOptions, cluster: Cluster) -> ExitCode:
         cascade = None if bundle.manifest.cascade is None else not options.no_cascade
         mark_complete(folder, _content(parts, total, bundle, cascade, drift and as_json(drift)), options.work_dir)
     if not options.quiet:
-        _tell(folder, results.values(), total)
+        _print_result(folder, results.values(), total)
         if cascade:
             tell_cascade(total)
         if options.max_drift is not None:
@@ -86,7 +87,7 @@ def run(options: ScoreOptions, cluster: Cluster) -> ExitCode:
 
 
 def _parts(options: ScoreOptions) -> list[Part]:
-    """The parts, the largest first: so that none is left for the end while other workers idle."""
+    """Find the parts, the largest first, so that no large one is left for the end while other workers idle."""
     if not options.inputs:
         raise UsageError("name an input, for instance: score-ray lake/day=2026-11-23 -o scores --workers 2")
     folder, extension = options.output, str(options.output_format)
@@ -106,7 +107,7 @@ def _parts(options: ScoreOptions) -> list[Part]:
 
 
 def _check_kept(parts: Sequence[Part], options: ScoreOptions) -> None:
-    """Refuse a column of --keep that no part has; a part alone cannot tell."""
+    """Refuse a column of --keep that no part has, which takes a look at all parts."""
     if not set(options.keep) - {ALL}:
         return
     inputs = options.reading.inputs([part.source for part in parts])
@@ -116,7 +117,7 @@ def _check_kept(parts: Sequence[Part], options: ScoreOptions) -> None:
 
 
 def _score(parts: Sequence[Part], options: ScoreOptions, bundle: Bundle, cluster: Cluster) -> dict[str, PartResult]:
-    """What came of each part, by its source."""
+    """Score the parts and return their results by source."""
     results: dict[str, PartResult] = {}
     rows = 0
     begun = []
@@ -127,7 +128,7 @@ def _score(parts: Sequence[Part], options: ScoreOptions, bundle: Bundle, cluster
 
     try:
         with (
-            contextlib.redirect_stdout(sys.stderr),  # where Ray tells of workers that died
+            contextlib.redirect_stdout(sys.stderr),  # Ray prints there that a worker died
             Progress("scoring", len(parts), quiet=options.quiet) as progress,
             contextlib.closing(score_parts(parts, options, bundle, cluster, begin)) as scored,
         ):
@@ -139,36 +140,38 @@ def _score(parts: Sequence[Part], options: ScoreOptions, bundle: Bundle, cluster
     except BaseException as error:
         done = sum(result.published for result in results.values())
         if begun and isinstance(error, Interrupted | ScorerError):
-            error.add_note(f"{done:,} of {len(parts):,} parts are done and kept: the same command does the others.")
+            error.add_note(f"{done:,} of {len(parts):,} parts are done and kept: the same command scores the others.")
         raise
     return results
 
 
 def _check_usable(result: PartResult) -> None:
-    """Raise what would happen to every other part too: that the model or the provider is refused."""
+    """Raise an error that every other part would meet as well: the model or the provider cannot be used."""
     for kind in (BundleError, ProviderError):
         if result.exit_code == kind.exit_code:
             raise kind(f"a worker cannot score: {result.error}")
 
 
 def _check_all_there(parts: Sequence[Part], results: dict[str, PartResult]) -> None:
-    """Raise an error that names parts which were not published, with the exit code of the first of them."""
+    """Raise an error that names unpublished parts, with the exit code of the first one that failed."""
     missing = [part.source for part in parts if part.source not in results]
     if missing:
-        raise ScorerError(f"the cluster says nothing of {len(missing):,} parts, such as {missing[0]}; run it again.")
+        raise ScorerError(
+            f"the cluster returned no result for {len(missing):,} parts, such as {missing[0]}; run the command again."
+        )
     failed = [result for result in results.values() if not result.published]
     if not failed:
         return
-    lines = [_told(result) for result in failed[:_MOST_TOLD]]
-    more = [f"and {len(failed) - _MOST_TOLD:,} more."] if len(failed) > _MOST_TOLD else []
+    lines = [_line(result) for result in failed[:_MOST_NAMED]]
+    more = [f"and {len(failed) - _MOST_NAMED:,} more."] if len(failed) > _MOST_NAMED else []
     message = "\n".join([f"{len(failed):,} of {len(parts):,} parts failed.", *lines, *more])
     error = PartsFailed(message, ExitCode(failed[0].exit_code))
     if len(failed) < len(parts):
-        error.add_note(f"The others are done and kept, without {SUCCESS}: the same command does what is missing.")
+        error.add_note(f"The others are done and kept, without {SUCCESS}: the same command scores the missing ones.")
     raise error
 
 
-def _told(result: PartResult) -> str:
+def _line(result: PartResult) -> str:
     error = str(result.error)
     return error if error.startswith(result.source) else f"{result.source}: {error}"
 
@@ -194,13 +197,13 @@ def _content(
     return json.dumps(found, indent=2) + "\n"
 
 
-def _tell(folder: str, results: Iterable[PartResult], total: Counts) -> None:
+def _print_result(folder: str, results: Iterable[PartResult], total: Counts) -> None:
     results = list(results)
     before = sum(result.finished_before for result in results)
-    earlier = f" ({before:,} of them before)" if before else ""
+    earlier = f" ({before:,} of them earlier)" if before else ""
     labels = by_label(total)
     say(
-        f"{total.rows_scored:,} of {total.rows_in:,} rows in {len(results):,} parts{earlier} scored to {folder}"
+        f"{total.rows_scored:,} of {total.rows_in:,} rows in {len(results):,} parts{earlier} scored, written to {folder}"
         + (f": {labels}." if labels else "."),
         fields={"event": "result", "rows_in": total.rows_in, "rows_scored": total.rows_scored},
     )
@@ -210,7 +213,7 @@ def _tell(folder: str, results: Iterable[PartResult], total: Counts) -> None:
 
 @contextlib.contextmanager
 def _locked(folder: str) -> Iterator[None]:
-    """Keep other runs away, where files can be locked; in a store the last one to finish a part wins."""
+    """Keep other runs away with a lock; a store has none, so there the last run to finish a part wins."""
     if is_address(folder):
         yield
         return

@@ -1,1 +1,1 @@
-"""A run in numbers and pages, and two outputs compared."""
+"""Numbers and pages of a run, and comparisons of two outputs."""

@@ -1,4 +1,4 @@
-"""Two outputs of `score` side by side: last night's and tonight's, int8 and fp32, an old bundle's and a new one's."""
+"""Comparisons of two outputs of `score`: of last night and tonight, int8 and fp32, an old bundle and a new one."""
 
 import heapq
 from array import array
@@ -18,20 +18,20 @@ from scorer.rows.columns import ID
 from scorer.rows.record import STAGES
 
 MOVE_EDGES = (-1, -0.5, -0.2, -0.1, -0.05, -0.02, -0.01, -0.001, 0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
-"""Of differences of scores; the bin in the middle is for what moved by a thousandth or less."""
+"""Bin edges for differences of scores; the middle bin is for rows that moved by at most a thousandth."""
 
 _MISSING_SHOWN = 5
 
 
 class Moved(NamedTuple):
-    """A row that is in both outputs."""
+    """Row that is in both outputs."""
 
     before: Scored
     after: Scored
 
     @property
     def difference(self) -> float:
-        """Of the scores, the second less the first."""
+        """Second score minus the first."""
         return self.after.score - self.before.score
 
     @property
@@ -41,18 +41,18 @@ class Moved(NamedTuple):
 
 @dataclass
 class Stages:
-    """Stages that decided the rows of which both outputs name it.
+    """Stages that decided each row, for rows whose stage both outputs name.
 
     Attributes:
-        both: rows by their two stages.
-        flips: rows by their two labels, where these differ and the stages do too.
+        both: number of rows by their two stages.
+        flips: number of rows by their two labels, for rows where both labels and stages differ.
     """
 
     both: Counter[tuple[str, str]] = field(default_factory=Counter)
     flips: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def add(self, moved: Moved) -> None:
-        """Count a row, if both outputs name its stage."""
+        """Count a row if both outputs name its stage."""
         before, after = moved.before, moved.after
         if before.stage is None or after.stage is None:
             return
@@ -62,24 +62,24 @@ class Stages:
 
     @property
     def rows(self) -> int:
-        """Rows of which both outputs name the stage; 0 where one has no such column."""
+        """Number of rows whose stage both outputs name; 0 if one of them has no such column."""
         return self.both.total()
 
     @property
     def early(self) -> tuple[int, int]:
-        """Rows that the wide part alone decided, in the first output and in the second."""
+        """Number of rows that the wide part alone decided, in the first output and in the second."""
         before, after = (sum(rows for pair, rows in self.both.items() if pair[at] == STAGES[True]) for at in (0, 1))
         return before, after
 
     @property
     def changed(self) -> int:
-        """Rows that another stage decided in the second output."""
+        """Number of rows that a different stage decided in the second output."""
         return sum(rows for (before, after), rows in self.both.items() if before != after)
 
 
 @dataclass
 class Missing:
-    """Rows that are in one output only: how many, and the keys of the first few."""
+    """Rows that are in one output only: their number, and the keys of the first few."""
 
     rows: int = 0
     first: list[str] = field(default_factory=list)
@@ -92,16 +92,16 @@ class Missing:
 
 @dataclass
 class Comparison:
-    """What two outputs have in common, and what not.
+    """Result of a comparison of two outputs.
 
     Attributes:
-        by: what their rows are joined by, ``id`` or ``row``.
-        only_before, only_after: in one of them.
-        flips: rows by their two labels, where these differ.
-        differences: of the scores of each row in both, the second less the first.
-        together: scores of the rows in both by bin of the first output (rows) and of the second (columns).
-        moved: rows whose scores moved, or whose labels flipped, the farthest first.
-        stages: the stages that decided, where both outputs name them.
+        by: key that joins their rows, ``id`` or ``row``.
+        only_before, only_after: rows that are only in the first output, and only in the second.
+        flips: number of rows by their two labels, for rows whose labels differ.
+        differences: second score minus the first, for each row in both outputs.
+        together: number of rows in both outputs by the bin of their first score and the bin of their second.
+        moved: rows whose scores moved or whose labels flipped, the largest moves first.
+        stages: stages that decided the rows, where both outputs name them.
     """
 
     by: str
@@ -115,7 +115,7 @@ class Comparison:
 
     @property
     def rows(self) -> int:
-        """In both."""
+        """Number of rows in both outputs."""
         return len(self.differences)
 
     @property
@@ -124,7 +124,7 @@ class Comparison:
 
     @property
     def scores(self) -> tuple[Histogram, Histogram]:
-        """Of the rows in both, of the first output and of the second."""
+        """Histograms of the scores of rows in both outputs: the first output's and the second's."""
         before, after = Histogram.empty(SCORE_EDGES), Histogram.empty(SCORE_EDGES)
         for (row, column), rows in self.together.items():
             before.counts[row] += rows
@@ -133,7 +133,7 @@ class Comparison:
 
     @cached_property
     def distances(self) -> "Distances":
-        """How far scores moved, over the rows in both."""
+        """Differences of scores over the rows in both outputs, summarized."""
         moves = np.array(self.differences)
         sizes = np.abs(moves)
         half, most, nearly_all = np.quantile(sizes, (0.5, 0.95, 0.99))
@@ -142,12 +142,12 @@ class Comparison:
         )
 
     def moves(self) -> Histogram:
-        """The differences by `MOVE_EDGES`."""
+        """Return a histogram of the differences, by `MOVE_EDGES`."""
         return Histogram(MOVE_EDGES, np.histogram(np.array(self.differences), MOVE_EDGES)[0].tolist())
 
 
 class Distances(NamedTuple):
-    """Differences of scores: their mean, and of their sizes the mean, three quantiles and the biggest."""
+    """Differences of scores: the mean, then the mean, three quantiles and the maximum of their absolute values."""
 
     mean: float
     size: float
@@ -158,20 +158,20 @@ class Distances(NamedTuple):
 
 
 def compare(before: str, after: str, *, by: str = "auto", text: str | None = None, most: int = 10) -> Comparison:
-    """Join two outputs and count what differs.
+    """Join two outputs and count their differences.
 
-    Joined by ``row`` both files are read side by side; joined by ``id`` the first one's ids, labels and scores are in
-    memory while the second one is read.
+    Files joined by ``row`` are read side by side. With ``id``, the ids, labels and scores of the first file are held in
+    memory while the second is read.
 
     Args:
-        before, after: the outputs: CSV, TSV, JSONL or Parquet, compressed or not.
-        by: ``id``, ``row``, or ``auto``: by id where both have one.
-        text: a kept column to show with the rows that moved most; None for one that is called like a text column.
-        most: so many of these.
+        before, after: names of the outputs: CSV, TSV, JSONL or Parquet, compressed or not.
+        by: ``id``, ``row``, or ``auto`` for the id if both outputs have one.
+        text: name of a kept column to show with the rows that moved most; None for one named like a text column.
+        most: largest number of these rows.
 
     Raises:
-        UsageError: a file is not there, or no output of `score`.
-        InputError: one of its rows is none, or cannot be told from another; or no row is in both.
+        UsageError: a file is missing, or is not an output of `score`.
+        InputError: a row is invalid, its key is ambiguous, or no row is in both outputs.
     """
     outputs = [Output(path, text) for path in (before, after)]
     if by == "auto":
@@ -192,44 +192,44 @@ def compare(before: str, after: str, *, by: str = "auto", text: str | None = Non
         if one.label != other.label:
             found.flips[one.label, other.label] += 1
         if moved.difference or one.label != other.label:
-            # Of rows that moved equally far the first one stays.
+            # Among rows that moved equally far, the first one wins.
             ranked = (abs(moved.difference), -next(order), moved)
             heapq.heappush(farthest, ranked)
             if len(farthest) > most:
                 heapq.heappop(farthest)
     if not found.rows:
         raise InputError(
-            f"no {by} of {before} is in {after}: there is nothing to compare. Are both the outputs of the same rows?"
+            f"no {by} of {before} is in {after}, so there is nothing to compare. Are both outputs of the same rows?"
         )
     found.moved = [moved for _, _, moved in sorted(farthest, reverse=True)]
     return found
 
 
 def lines(found: Comparison, before: str, after: str) -> Iterator[str]:
-    """A comparison in words.
+    """Yield the lines that describe a comparison.
 
     Args:
-        found: the comparison.
-        before, after: the names of what was compared.
+        found: result of the comparison.
+        before, after: names of the two outputs.
     """
-    yield f"{found.rows:,} rows in both, by {found.by}"
+    yield f"{found.rows:,} rows in both, joined by {found.by}"
     for path, missing in ((before, found.only_before), (after, found.only_after)):
         if missing.rows:
             more = ", ..." if missing.rows > len(missing.first) else ""
-            yield f"{missing.rows:,} in {path} only: {found.by} {', '.join(missing.first)}{more}"
+            yield f"{missing.rows:,} only in {path}: {found.by} {', '.join(missing.first)}{more}"
     yield f"labels: {_flips(found.flips, found.rows)}"
     far, stages = found.distances, found.stages
     yield (
-        f"scores: moved by {far.size:.4f} on average (mean {far.mean:+.4f}); half of the rows by {far.median:.4f} or less, "
-        f"95% by {far.percentile_95:.4f}, 99% by {far.percentile_99:.4f}, the farthest by {far.biggest:.4f}"
+        f"scores: moved by {far.size:.4f} on average (signed mean {far.mean:+.4f}); 50% of the rows by at most "
+        f"{far.median:.4f}, 95% by {far.percentile_95:.4f}, 99% by {far.percentile_99:.4f}, all by {far.biggest:.4f}"
     )
     if stages.rows:
         early = " and ".join(f"{rows:,} ({rows / stages.rows:.2%})" for rows in stages.early)
         yield f"stages: the wide part alone decided {early} of {stages.rows:,} rows"
     if stages.changed:
-        yield f"another stage decided {stages.changed:,} rows, with labels: {_flips(stages.flips, stages.changed)}"
+        yield f"a different stage decided {stages.changed:,} rows, with labels: {_flips(stages.flips, stages.changed)}"
     if found.moved:
-        yield "moved most:"
+        yield "largest moves:"
     for one in found.moved:
         text = f"  {one.text[:60]}" if one.text else ""
         yield (
@@ -239,7 +239,7 @@ def lines(found: Comparison, before: str, after: str) -> Iterator[str]:
 
 
 def _flips(flips: Counter[tuple[str, str]], rows: int) -> str:
-    """Labels that flipped, in words.
+    """Describe the labels that flipped.
 
     >>> _flips(Counter({("no", "yes"): 2, ("yes", "no"): 1}), 100)
     '3 flipped (3.00%): 2 no to yes, 1 yes to no'

@@ -1,4 +1,4 @@
-"""The page of two outputs compared: `score-model compare -o`."""
+"""The page that compares two outputs: `score-model compare -o`."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -13,16 +13,16 @@ KIND = "comparison"
 
 
 def is_comparison(stream: BinaryIO) -> bool:
-    """Return True for a page that `comparison_page` made."""
+    """Return whether `comparison_page` made a page."""
     return is_page(stream, "compare.html")
 
 
 def comparison_page(found: Comparison, before: str, after: str) -> str:
-    """The page as HTML.
+    """Return the page as HTML.
 
     Args:
-        found: the comparison.
-        before, after: the outputs that were compared.
+        found: result of the comparison.
+        before, after: names of the two outputs.
     """
     return render("compare.html", _charts(found), _view(found, before, after))
 

@@ -1,4 +1,4 @@
-"""How far a run's texts and scores are from the test data of its model: the population stability index."""
+"""Drift of a run's texts and scores from the test data of its model, as a population stability index."""
 
 import math
 from collections.abc import Mapping
@@ -16,11 +16,10 @@ if TYPE_CHECKING:
     from scorer.report.summary import Counts
 
 MEASURES = {"score": "scores", "tokens": "lengths in tokens", "unknown": "shares of unknown word pieces"}
-"""What is compared, and what it is called."""
+"""Measures that are compared, and their names in messages."""
 
 FLOOR = 0.005
-"""The least share of a bin: a share of rows that nobody would call a change must not make much of an index by standing where
-the test data has next to nothing."""
+"""Smallest share of a bin: a few rows where the test data has next to none must not dominate the index."""
 
 _QUANTILE = 0.999
 _DRAWS = 10_000
@@ -28,28 +27,28 @@ _DRAWS = 10_000
 
 @dataclass(frozen=True)
 class Drift:
-    """Of one measure.
+    """Drift of one measure.
 
     Attributes:
-        psi: the population stability index, see `psi`.
-        by_chance: what 999 of 1,000 files of as many rows without drift stay below, see `by_chance`.
+        psi: population stability index, see `psi`.
+        by_chance: index that 999 of 1,000 files of as many rows without drift stay below, see `by_chance`.
     """
 
     psi: float
     by_chance: float
 
     def passes(self, limit: float) -> bool:
-        """Whether it is beyond a limit, and more than chance explains."""
+        """Return whether the index is beyond both a limit and what chance explains."""
         return self.psi > limit and self.psi > self.by_chance
 
 
 def drifts(reference: Reference, found: Mapping[str, Histogram], different: int) -> dict[str, Drift]:
-    """Of each of `MEASURES`.
+    """Return the drift of each of `MEASURES`.
 
     Args:
-        reference: of the model.
-        found: the run's histograms by measure, by the same bins.
-        different: rows with a text of their own; what is there many times was drawn once.
+        reference: histograms of the model's test data.
+        found: histograms of the run by measure, with the same bins.
+        different: number of different texts; a repeated text is one draw.
     """
     drift = {}
     for name in MEASURES:
@@ -60,34 +59,34 @@ def drifts(reference: Reference, found: Mapping[str, Histogram], different: int)
 
 
 def check_comparable(manifest: "Manifest", limit: float | None) -> None:
-    """Raise `UsageError` if there is a limit, and nothing that drift could be measured against."""
+    """Raise `UsageError` if there is a limit, but the bundle has no test data to measure drift against."""
     if limit is not None and manifest.reference is None:
         raise UsageError(
-            f"the bundle {manifest.name} says nothing of its test data, so --max-drift has nothing to compare with."
+            f"the bundle {manifest.name} has no histograms of its test data, so --max-drift has nothing to compare with."
         )
 
 
 def drift_of(reference: Reference | None, counts: "Counts") -> dict[str, Drift] | None:
-    """What was counted against a model's test data, by measure; None where there is nothing to compare."""
+    """Return the drift of counted rows from a model's test data, by measure; None if there is nothing to compare."""
     if reference is None or not counts.rows_scored:
         return None
     return drifts(reference, counts.measures, counts.rows_scored - counts.duplicates)
 
 
 def passed(drift: Mapping[str, Drift], limit: float | None) -> list[str]:
-    """The measures that are beyond a limit; none where there is no limit."""
+    """Return the measures that are beyond a limit; an empty list without a limit."""
     return [] if limit is None else [name for name, one in drift.items() if one.passes(limit)]
 
 
 def psi(reference: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """The population stability index: the sum over the bins of (q - p) ln(q / p), which is 0 for equal shares.
+    """Return the population stability index: the sum of (q - p) ln(q / p) over the bins, 0 for equal shares.
 
-    p are the shares of the reference's bins and q those of the counts', both mixed with equal shares so that none is
-    below `FLOOR`; else an empty bin would make it infinite, and one that is nearly empty large.
+    p and q are the bins' shares in the reference and in the counts. Both are mixed with equal shares so that none is
+    below `FLOOR`. Otherwise an empty bin would make the index infinite, and a nearly empty one would make it large.
 
     Args:
-        reference: (bins,) or (draws, bins).
-        counts: the same.
+        reference: counts of the reference, (bins,) or (draws, bins).
+        counts: counts to compare, of the same shape.
 
     >>> float(psi(np.array([500, 0]), np.array([50, 0]))), round(float(psi(np.array([500, 500]), np.array([900, 100]))), 2)
     (0.0, 0.85)
@@ -98,14 +97,14 @@ def psi(reference: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 @cache
 def by_chance(reference: tuple[int, ...], rows: int) -> float:
-    """The index that 999 of 1,000 files without drift stay below: by drawing them.
+    """Simulate the index that 999 of 1,000 files without drift stay below.
 
-    10,000 times as many texts as the reference has, and as many rows as the run, are drawn by the reference's shares and
-    compared. The draws are the same each time.
+    It draws by the reference's shares, 10,000 times: as many texts as the reference has, and as many rows as the run.
+    It compares the two. The draws are the same each time.
 
     Args:
-        reference: counts.
-        rows: of the run.
+        reference: counts of the reference.
+        rows: number of rows of the run.
 
     >>> round(by_chance((1000,) * 20, 1000), 2), by_chance((1000,) * 20, 0)
     (0.04, inf)
@@ -124,7 +123,7 @@ def _shares(counts: np.ndarray) -> np.ndarray:
 
 
 def as_json(drift: Mapping[str, Drift]) -> dict[str, Any]:
-    """The indices as the record of a run has them; what is infinite is null.
+    """Return the indices in the form of a run's record; infinity is null.
 
     >>> as_json({"score": Drift(0.25, math.inf)})
     {'score': {'psi': 0.25, 'by_chance': None}}

@@ -1,4 +1,4 @@
-"""Rows that are worth a look: those that the model is least sure of, and those that it is surest of."""
+"""Rows worth looking at: those that the model is least sure of, and those that it is surest of."""
 
 from bisect import insort
 from collections.abc import Sequence
@@ -14,19 +14,19 @@ from scorer.rows.record import Record
 _CHARACTERS = 300
 _DOUBTFUL = 6
 _SURE = 3
-# Of a model with more labels the surest rows are kept over all of them, not for each.
+# With more labels than this, the surest rows are kept over all labels together, not for each.
 _LABELS = 6
 
 
 class Example(NamedTuple):
-    """A row that was scored; ordered by how well it serves as an example.
+    """Scored row, ordered by its value as an example.
 
     Attributes:
-        rank: lower is better.
-        row: its number.
-        source: the file that it is from.
-        label, score: what it was given.
-        text: its beginning.
+        rank: rank among examples; lower is better.
+        row: row number.
+        source: name of its input file.
+        label, score: label and score of the row.
+        text: beginning of its text.
     """
 
     rank: float
@@ -39,11 +39,11 @@ class Example(NamedTuple):
 
 @dataclass
 class Examples:
-    """The best examples so far; each text once, and of equal ones the first.
+    """Best examples so far; each text appears once, from its first row.
 
     Attributes:
-        doubtful: nearest to where the label changes, the nearest first.
-        sure: the surest of each label, the surest first; of many labels together, under the empty label.
+        doubtful: rows nearest to a change of label, the nearest first.
+        sure: surest rows of each label, the surest first; with many labels, those of all under the empty label.
     """
 
     doubtful: list[Example] = field(default_factory=list)
@@ -58,14 +58,14 @@ class Examples:
         names: Sequence[str],
         decision: Decision,
     ) -> None:
-        """Take the rows of a window that are better than what is there.
+        """Take the rows of a chunk that are better examples than the present ones.
 
         Args:
-            records: of the rows.
-            labels: that they were given; empty where there is none.
-            probabilities: float64 (rows, labels); NaN where there are none.
-            names: the model's labels.
-            decision: how the labels were chosen.
+            records: records of the rows.
+            labels: their labels; empty for a row without one.
+            probabilities: float64 (rows, labels); NaN for a row without them.
+            names: label names of the model.
+            decision: rule that turned probabilities into labels.
         """
         score_of = scores(probabilities)
         given = np.array(labels)
@@ -82,7 +82,7 @@ class Examples:
                 if records[row].duplicate:
                     continue
                 one = example(row, rank)
-                if all(one.text != other.text for other in best):  # it may begin as another does
+                if all(one.text != other.text for other in best):  # two texts may begin alike
                     insort(best, one)
                     del best[most:]
 
@@ -101,7 +101,7 @@ class Examples:
 
     @classmethod
     def from_json(cls, fields: Sequence[Any]) -> Self:
-        """The opposite of `as_json`.
+        """Restore examples from the form of `as_json`.
 
         >>> one = Example(0.1, 7, "a.csv", "positive", 0.6, "So so.")
         >>> Examples.from_json(Examples([one], {"positive": [one]}).as_json()) == Examples([one], {"positive": [one]})
@@ -115,7 +115,7 @@ class Examples:
 
 
 def beginning(text: str) -> str:
-    """As much of a text as an example shows, its white space made single spaces.
+    """Return the beginning of a text, as an example shows it, with runs of white space as single spaces.
 
     >>> beginning("A  fine\\nfilm."), len(beginning("a" * 5000))
     ('A fine film.', 301)

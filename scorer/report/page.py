@@ -1,4 +1,4 @@
-"""A page that is one file: styles, charts and their data are in it, and nothing in it can be run but the scripts put there."""
+"""Pages as single files, with styles, charts and data inside, which run no scripts but their own."""
 
 import base64
 import hashlib
@@ -15,44 +15,44 @@ from markupsafe import Markup
 from scorer.base.text import duration, visible
 
 _ASSETS = Path(__file__).parent / "assets"
-_HEAD = 1024  # bytes in which a page names its maker
-# In this order: Plot draws with d3, charts.js says what.
+_HEAD = 1024  # bytes from the start of a page that hold its generator
+# The order matters: Plot needs d3, and charts.js needs Plot.
 _SCRIPTS = ("vendor/d3-7.9.2.min.js", "vendor/plot-0.6.17.umd.min.js", "charts.js")
 
 
 def render(template: str, charts: Mapping[str, Any], view: Mapping[str, Any]) -> str:
-    """The page as HTML.
+    """Render a template as an HTML page.
 
-    Whatever the view holds is text: the template engine escapes it, and the page's own policy lets only the scripts run
-    that are named in it by their hashes, and nothing be loaded.
+    All values of the view are text: the template engine escapes them. The page's own policy allows only the scripts
+    whose hashes it lists, and loads nothing.
 
     Args:
-        template: its file's name.
-        charts: what they show, by name, as charts.js takes it.
-        view: what the template shows.
+        template: file name of the template.
+        charts: data of each chart, by name, in the form that charts.js takes.
+        view: values for the template.
     """
     scripts = [_read(name) for name in _SCRIPTS]
     policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {' '.join(map(_hash, scripts))}"
-    # Inside of a script nothing is escaped, and the first "</script" would end it.
+    # Nothing is escaped inside a script element, and the first "</script" would end it.
     data = json.dumps(charts).replace("<", "\\u003c")
     shown = {**view, "charts": charts, "policy": Markup(policy), "style": Markup(_read("style.css"))}
     shown["head"] = Markup(_head(template))
     html = _environment().get_template(template).render(shown, scripts=map(Markup, scripts), data=Markup(data))
-    return html.encode(errors="backslashreplace").decode()  # half of a surrogate pair is no text
+    return html.encode(errors="backslashreplace").decode()  # half of a surrogate pair cannot be encoded
 
 
 def is_page(stream: BinaryIO, template: str) -> bool:
-    """Return True for a page that `render` made of a template.
+    """Return whether `render` made a page from a template.
 
     Args:
-        stream: the page.
-        template: its file's name.
+        stream: bytes of the page.
+        template: file name of the template.
     """
     return stream.read(_HEAD).startswith(_head(template).encode())
 
 
 def _head(template: str) -> str:
-    """The first lines of a page, which name what made it."""
+    """Return the first lines of a page, which name its generator."""
     maker = f"review-scorer {template.removesuffix('.html')}"
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="generator" content="{maker}">'
@@ -80,7 +80,7 @@ def _environment() -> jinja2.Environment:
 
 
 def share(part: float, whole: float = 1) -> str:
-    """Per cent of a whole.
+    """Format a part of a whole as a percentage.
 
     >>> share(1, 3), share(1, 100_000), share(0, 5), share(5, 5), share(0, 0)
     ('33.3%', '< 0.1%', '0%', '100%', '0%')
@@ -98,7 +98,7 @@ def _moment(stamp: str) -> str:
 
 
 def _size(count: int | None) -> str:
-    """Bytes for people.
+    """Format a number of bytes for reading.
 
     >>> _size(None), _size(999), _size(12_345_678)
     ('', '999 B', '12.3 MB')

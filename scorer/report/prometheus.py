@@ -1,4 +1,4 @@
-"""A run's record in Prometheus' text format, for the textfile collector of node_exporter."""
+"""The record of a run in Prometheus' text format, for the textfile collector of node_exporter."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,14 +12,14 @@ _PREFIX = "review_scorer"
 
 
 def prometheus(record: Mapping[str, Any], place: str) -> str:
-    """The record as metrics; every name and label is explained in docs/RECORD.md.
+    """Format a record as metrics; docs/RECORD.md explains every name and label.
 
-    All metrics have the label ``run``, the file's name without its extension: a collector reads all files of a folder
-    as one, and two files must not have the same metric with the same labels.
+    Every metric has the label ``run``, the file's name without its extension. A collector reads all files of a folder
+    together, and no two of them may have the same metric with the same labels.
 
     Args:
-        record: as `scorer.run.record.RunRecord.content` gives it.
-        place: the metrics file.
+        record: record, as `scorer.run.record.RunRecord.content` returns it.
+        place: name of the metrics file.
     """
     run = {"run": shown_source(Path(place).stem)}
     lines: list[str] = []
@@ -32,7 +32,7 @@ def prometheus(record: Mapping[str, Any], place: str) -> str:
 
 
 _Gauge = tuple[str, str, list[tuple[Mapping[str, str], float | None]]]
-"""A metric's name, what it is, and its values by their labels; None where there is none."""
+"""A metric's name, its description, and its values with their labels; None for an unknown value."""
 
 
 def _counts(record: Mapping[str, Any]) -> Iterator[_Gauge]:
@@ -45,25 +45,25 @@ def _counts(record: Mapping[str, Any]) -> Iterator[_Gauge]:
         "version": record["versions"]["review-scorer"],
     }
     ended = datetime.fromisoformat(record["ended"]).timestamp()
-    yield "info", "What scored; always 1.", [(info, 1)]
+    yield "info", "Model and version that scored; always 1.", [(info, 1)]
     yield "exit_code", "Exit code of the last run; 0 and 3 published an output.", [({}, record["exit_code"])]
     yield "published", "Whether the last run published an output.", [({}, int(record["published"]))]
-    yield "end_timestamp_seconds", "When the last run ended, in seconds since 1970.", [({}, ended)]
-    yield "duration_seconds", "Seconds the last run took.", [({}, record["seconds"])]
+    yield "end_timestamp_seconds", "End of the last run, in seconds since 1970.", [({}, ended)]
+    yield "duration_seconds", "Duration of the last run in seconds.", [({}, record["seconds"])]
     yield "rows_in", "Rows read.", [({}, record["rows_in"])]
     yield "rows_scored", "Rows scored.", [({}, record["rows_scored"])]
     yield "rows_rejected", "Rows rejected.", [({}, record["rows_rejected"])]
     yield "rows_rejected_by_reason", "Rows rejected, by reason.", _each("reason", record["rows_rejected_by_reason"])
-    yield "rows_truncated", "Rows whose text was longer than the model reads.", [({}, record["rows_truncated"])]
-    yield "rows_duplicate", "Rows with the text of an earlier one.", [({}, record["duplicates"])]
+    yield "rows_truncated", "Rows scored whose text was longer than the model reads.", [({}, record["rows_truncated"])]
+    yield "rows_duplicate", "Rows scored that repeat the text of an earlier row.", [({}, record["duplicates"])]
     yield "rows_labelled", "Rows scored, by label.", _each("label", record["labels"])
-    yield "tokens", "Tokens given to the model.", [({}, record["tokens"])]
+    yield "tokens", "Tokens given to the model, special tokens included.", [({}, record["tokens"])]
     if record["cascade"] is not None:
         yield "rows_decided_early", "Rows that the wide part alone decided.", [({}, record["rows_decided_early"])]
         yield "tokens_decided_early", "Tokens of these rows.", [({}, record["tokens_decided_early"])]
-    yield "rows_per_second", "Rows a second.", [({}, record["rows_per_second"])]
-    yield "tokens_per_second", "Tokens a second.", [({}, record["tokens_per_second"])]
-    yield "phase_seconds", "Seconds by phase, of all threads together.", _each("phase", record["seconds_by_phase"])
+    yield "rows_per_second", "Rows per second.", [({}, record["rows_per_second"])]
+    yield "tokens_per_second", "Tokens per second.", [({}, record["tokens_per_second"])]
+    yield "phase_seconds", "Seconds by phase, summed over all threads.", _each("phase", record["seconds_by_phase"])
 
 
 def _drift(found: Mapping[str, Any] | None) -> Iterator[_Gauge]:
@@ -74,17 +74,17 @@ def _drift(found: Mapping[str, Any] | None) -> Iterator[_Gauge]:
     by_chance = {name: one["by_chance"] for name, one in drift.items()}
     beyond = {name: int(name in found["beyond"]) for name in drift}
     yield "drift_psi", "Population stability index against the model's test data, by measure.", _each("measure", psi)
-    yield "drift_by_chance", "What chance alone may make of it.", _each("measure", by_chance)
-    yield "drift_beyond", "Whether it is beyond --max-drift.", _each("measure", beyond)
+    yield "drift_by_chance", "Largest index that chance alone explains, by measure.", _each("measure", by_chance)
+    yield "drift_beyond", "Whether the index is beyond --max-drift, by measure.", _each("measure", beyond)
 
 
 def _each(label: str, values: Mapping[str, float | None]) -> list[tuple[Mapping[str, str], float | None]]:
-    """Values by a label of one name."""
+    """Return values, each with one label of the given name."""
     return [({label: name}, value) for name, value in values.items()]
 
 
 def _histogram(found: Mapping[str, Any], run: Mapping[str, str]) -> Iterable[str]:
-    """Cumulative, as Prometheus has them; an edge there belongs to the bin below it, here to the one above."""
+    """Yield the lines of a cumulative histogram. Prometheus counts an edge in the bin below it, we in the one above."""
     yield from _head("score", "histogram", "Scores of the rows scored.")
     total = 0
     for edge, count in zip([*found["edges"][1:-1], math.inf], found["counts"], strict=True):
@@ -104,7 +104,7 @@ def _sample(name: str, labels: Mapping[str, str], value: float) -> str:
 
 
 def _escaped(text: str) -> str:
-    r"""A label's value.
+    r"""Escape a label's value.
 
     >>> _escaped('a "b"\\c')
     'a \\"b\\"\\\\c'

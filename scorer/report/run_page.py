@@ -12,20 +12,20 @@ from scorer.report.examples import Examples
 from scorer.report.page import render, share
 from scorer.report.throughput import Throughput
 
-# Of the population stability index; by these everybody who uses it speaks of none, some, and much.
-_SOME, _MUCH = 0.1, 0.25
+# Conventional limits of the population stability index between small, moderate and large.
+_MODERATE, _LARGE = 0.1, 0.25
 
 
 @dataclass(frozen=True)
 class Details:
-    """What the page shows beside the record of the run.
+    """Contents of the page beyond the record of the run.
 
     Attributes:
-        examples: rows that are worth a look.
-        throughput: of this run.
-        reference: the model's test data, if the bundle says something of it.
-        decision: how labels were chosen.
-        labels: the model's.
+        examples: rows worth looking at.
+        throughput: throughput of this run.
+        reference: histograms of the model's test data; None if the bundle has none.
+        decision: rule that turned probabilities into labels.
+        labels: label names of the model, in logit order.
     """
 
     examples: Examples
@@ -36,11 +36,11 @@ class Details:
 
 
 def run_page(record: Mapping[str, Any], details: Details) -> str:
-    """The page as HTML.
+    """Return the page as HTML.
 
     Args:
-        record: as `scorer.run.record.RunRecord.content` gives it.
-        details: what is not in it.
+        record: record, as `scorer.run.record.RunRecord.content` returns it.
+        details: contents that are not in the record.
     """
     return render("run.html", _charts(record, details), _view(record, details))
 
@@ -70,13 +70,13 @@ def _charts(record: Mapping[str, Any], details: Details) -> dict[str, Any]:
 
 
 def _bars(counts: Mapping[str, int], places: Mapping[str, int]) -> dict[str, Any]:
-    """Those of the first places in this order, then by count."""
+    """Return a bar for each name: first those with places, in that order, then the others by count."""
     order = sorted(counts, key=lambda name: (places.get(name, len(places)), -counts[name], name))
     return {"kind": "bars", "bars": [{"name": name, "rows": counts[name]} for name in order]}
 
 
 def _thresholds(details: Details) -> Sequence[float]:
-    """Scores at which the label changes, of two labels."""
+    """Return the scores at which the label changes; none unless there are two labels."""
     decision = details.decision
     if len(details.labels) != 2:
         return ()
@@ -88,7 +88,7 @@ def _view(record: Mapping[str, Any], details: Details) -> dict[str, Any]:
     drift = _drift(record, beyond)
     return {
         "record": record,
-        "status": _status(record, bool(beyond), much=any(one["verdict"] == "much" for one in drift)),
+        "status": _status(record, bool(beyond), large=any(one["verdict"] == "large" for one in drift)),
         "drift": drift,
         "examples": details.examples,
         "thresholds": _thresholds(details),
@@ -99,8 +99,8 @@ def _view(record: Mapping[str, Any], details: Details) -> dict[str, Any]:
     }
 
 
-def _status(record: Mapping[str, Any], beyond: bool, *, much: bool) -> dict[str, str]:
-    """In a word, and how good that is: ``good``, ``look`` or ``bad``."""
+def _status(record: Mapping[str, Any], beyond: bool, *, large: bool) -> dict[str, str]:
+    """Return the status of the run in words, and its level: ``good``, ``look`` or ``bad``."""
     if not record["published"]:
         return {"level": "bad", "words": "Nothing was published"}
     if not ExitCode(record["exit_code"]).published:
@@ -110,11 +110,11 @@ def _status(record: Mapping[str, Any], beyond: bool, *, much: bool) -> dict[str,
         *(["the data has drifted"] if beyond else []),
     ]
     if looks:
-        return {"level": "look", "words": f"Published, but look: {' and '.join(looks)}"}
+        return {"level": "look", "words": f"Published, but {' and '.join(looks)}"}
     if not record["rows_in"]:
-        return {"level": "look", "words": "There was no record to score"}
-    if much:
-        return {"level": "look", "words": "Every record was scored, but look at the drift"}
+        return {"level": "look", "words": "There were no records to score"}
+    if large:
+        return {"level": "look", "words": "Every record was scored, but the drift is large"}
     return {"level": "good", "words": "Every record was scored"}
 
 
@@ -130,7 +130,7 @@ def _drift(record: Mapping[str, Any], beyond: Sequence[str]) -> list[dict[str, A
 
 def _verdict(one: Mapping[str, Any]) -> str:
     if one["by_chance"] is None or one["psi"] <= one["by_chance"]:
-        return "no more than chance" if (one["by_chance"] or 0) < _MUCH else "too few rows to tell"
-    if one["psi"] < _SOME:
-        return "little"
-    return "some" if one["psi"] < _MUCH else "much"
+        return "no more than chance" if (one["by_chance"] or 0) < _LARGE else "too few rows to judge"
+    if one["psi"] < _MODERATE:
+        return "small"
+    return "moderate" if one["psi"] < _LARGE else "large"

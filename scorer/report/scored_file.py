@@ -1,4 +1,4 @@
-"""Outputs of `score` read again, and their rows joined."""
+"""Outputs of `score`, read again and joined row by row."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -15,13 +15,13 @@ _BY_ROW = " Join by row: --by row."
 
 
 class Scored(NamedTuple):
-    """A row of an output.
+    """Row of an output.
 
     Attributes:
-        key: what it is joined by: its id, or its row number.
-        label, score: as they stand there.
-        text: the beginning of its text, where that was kept.
-        stage: one of `STAGES`, where the output names it.
+        key: key that joins it with the other output: its id or its row number.
+        label, score: label and score, as in the output.
+        text: beginning of its text, if the output has it.
+        stage: one of `STAGES`, if the output names it.
     """
 
     key: str
@@ -32,7 +32,7 @@ class Scored(NamedTuple):
 
 
 class Output:
-    """An output of `score`, read by the reader of inputs: its label is the text that has to be there."""
+    """Output of `score`, read with the reader for inputs; the label is its text column."""
 
     def __init__(self, path: str, text: str | None) -> None:
         self._path = path
@@ -46,7 +46,7 @@ class Output:
             self._reader.peek()
         except UsageError as error:
             raise UsageError(
-                f"{path} is no output of score: that is a file *.csv, *.tsv, *.jsonl or *.parquet, perhaps compressed, "
+                f"{path} is not an output of score: it must be a *.csv, *.tsv, *.jsonl or *.parquet file, perhaps compressed, "
                 f"with the columns row, label and score, each once. {error}"
             ) from error
         self._columns = self._reader.selection.carried if self._reader.selection is not None else ()
@@ -55,23 +55,26 @@ class Output:
             advice = meant(str(text), columns, "name one of them with --text.")
             raise UsageError(f"{path} has no column {text!r}; {advice} It has: {shown_names(columns)}.")
         self.has_ids = ID in self._columns
-        # A column of that name that was passed through stands before the label and the score.
+        # A kept column named like the stage comes before the label and the score; `score`'s own comes after.
         names = self._reader.notes.columns
         self._is_staged = STAGE in names and names.index(STAGE) > names.index("score")
 
     def rows(self, by: str) -> Iterator[Scored]:
-        """The rows in their order.
+        """Yield the rows in order.
+
+        Args:
+            by: ``id`` or ``row``, the key that joins them.
 
         Raises:
-            UsageError: they have no such key.
-            InputError: one is no row of an output.
+            UsageError: the rows have no such key.
+            InputError: a row is not one of an output of `score`.
         """
         if by == ID and not self.has_ids and self._columns:
             raise UsageError(f"{self._path} has no ids.{_BY_ROW}")
         for record in self._reader:
             place = f"{self._path}, line {record.position.line}"
             if isinstance(record, Reject):
-                raise InputError(f"{place} is no row of an output of score: {record.reason}.")
+                raise InputError(f"{place} is not a row of an output of score: {record.reason}.")
             values = dict(zip(self._columns, map(plain, record.carried), strict=True))
             key = values[by]
             if not key:
@@ -84,7 +87,7 @@ class Output:
 
 
 def by_row(first: Iterator[Scored], second: Iterator[Scored]) -> Iterator[tuple[Scored | None, Scored | None]]:
-    """Both outputs are in the order of their rows, so that nothing needs to be kept."""
+    """Join two outputs by row number. Both are in row order, so no row is held in memory."""
     ahead, behind = _numbered(first), _numbered(second)
     one, other = next(ahead, None), next(behind, None)
     while one is not None or other is not None:
@@ -105,7 +108,9 @@ def _numbered(rows: Iterator[Scored]) -> Iterator[tuple[int, Scored]]:
     for scored in rows:
         number = int(scored.key) if scored.key.isdecimal() and len(scored.key) < 20 else 0
         if number <= last:
-            raise InputError(f"row {scored.key} comes after row {last}: rows of an output are numbers, and ascend.")
+            raise InputError(
+                f"row {scored.key} comes after row {last}, but the rows of an output are ascending numbers."
+            )
         last = number
         yield number, scored
 
@@ -113,11 +118,11 @@ def _numbered(rows: Iterator[Scored]) -> Iterator[tuple[int, Scored]]:
 def by_id(
     first: Iterator[Scored], second: Iterator[Scored], names: tuple[str, str]
 ) -> Iterator[tuple[Scored | None, Scored | None]]:
-    """In the order of the second output, then what only the first one has.
+    """Join two outputs by id: the rows of the second in order, then those that only the first has.
 
     Args:
-        first, second: the outputs.
-        names: theirs.
+        first, second: rows of the outputs.
+        names: names of the outputs.
     """
     waiting: dict[str, Scored] = {}
     for scored in first:
@@ -143,5 +148,5 @@ def _score(value: str | None, place: str) -> float:
     except ValueError:
         score = -1.0
     if not 0 <= score <= 1:
-        raise InputError(f"{place} has no score between 0 and 1, but {value!r}.")
+        raise InputError(f"{place} has the score {value!r}, which is not a number between 0 and 1.")
     return score

@@ -1,4 +1,4 @@
-"""What a run did, in numbers and examples."""
+"""Summary of a run in numbers and examples."""
 
 from collections import Counter
 from dataclasses import dataclass, field, fields, replace
@@ -10,22 +10,22 @@ from scorer.report.examples import Examples
 
 @dataclass
 class Counts:
-    """Counts over records; those of several inputs can be added.
+    """Counts of records; the counts of several inputs can be added.
 
     Attributes:
         rows_in: records read; always rows_scored + rows_rejected.
         rows_scored: records scored.
         rejected: rejected records by reason.
         labels: scored records by predicted label.
-        tokens: fed to the model, special tokens included.
-        rows_early: scored records that the wide part alone decided, and
-        tokens_early: theirs.
+        tokens: tokens given to the model, special tokens included.
+        rows_early: scored records that the wide part alone decided.
+        tokens_early: tokens of those records.
         rows_truncated: scored records whose text was longer than the model reads.
-        duplicates: scored records with the text of an earlier record; see `scorer.rows.duplicates`.
-        scores: of scored records.
-        score_sum: of all scores.
-        lengths: of scored records, in tokens.
-        unknown: of scored records, shares of tokens that stand for what the vocabulary lacks.
+        duplicates: scored records that repeat the text of an earlier one; see `scorer.rows.duplicates`.
+        scores: histogram of scores.
+        score_sum: sum of scores.
+        lengths: histogram of the scored records' lengths in tokens.
+        unknown: histogram of the scored records' shares of tokens outside the vocabulary.
     """
 
     rows_in: int = 0
@@ -52,24 +52,24 @@ class Counts:
         return {"score": self.scores, "tokens": self.lengths, "unknown": self.unknown}
 
     def add_score(self, score: float) -> None:
-        """Count a score, from 0 to 1."""
+        """Count a score between 0 and 1."""
         self.scores.add(score)
         self.score_sum += score
 
     def __add__(self, other: Self) -> Self:
-        """Both together, sharing nothing with either."""
+        """Return the sum of both, sharing no object with either."""
         return type(self)(**{one.name: getattr(self, one.name) + getattr(other, one.name) for one in fields(self)})
 
     def copy(self) -> Self:
         return self + type(self)()
 
     def as_json(self) -> dict[str, Any]:
-        """Each field's value; of a histogram its counts."""
+        """Return every field's value by name; for a histogram, its counts."""
         return {name: value.counts if isinstance(value, Histogram) else value for name, value in vars(self).items()}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
-        """The opposite of `as_json`; what is no field is ignored.
+        """Restore counts from the form of `as_json`; other keys are ignored.
 
         >>> counts = Counts(rows_in=2, rows_scored=1, rejected=Counter(too_long=1))
         >>> Counts.from_json(counts.as_json()) == counts
@@ -80,14 +80,14 @@ class Counts:
 
 @dataclass
 class Summary:
-    """What a run has done so far, what an interrupted run did before it included.
+    """Work of a run so far, including that of the interrupted run that it resumed.
 
     Attributes:
-        counts: over all records.
-        examples: of scored records.
-        input_hash: sha256 of the raw input as far as it was read for these records, hexadecimal.
-        seconds: of this run alone, from its first record read to the last one written.
-        bytes_read: of the input in this run alone, as it is stored.
+        counts: counts of all records.
+        examples: examples of scored records.
+        input_hash: sha256 of the raw input up to the last of these records, in hexadecimal.
+        seconds: seconds of this run alone, from its first record read to its last one written.
+        bytes_read: bytes of the input read in this run alone, as stored.
     """
 
     counts: Counts = field(default_factory=Counts)
@@ -100,12 +100,12 @@ class Summary:
         return replace(self, counts=self.counts.copy(), examples=self.examples.copy())
 
     def as_json(self) -> dict[str, Any]:
-        """What lasts from one run to the next, but for the examples, which have a form of their own."""
+        """Return the values that last from one run to the next; examples have a form of their own."""
         return {**self.counts.as_json(), "input_hash": self.input_hash}
 
     @classmethod
     def from_json(cls, values: dict[str, Any], examples: Examples) -> Self:
-        """The opposite of `as_json`.
+        """Restore a summary from the form of `as_json`.
 
         >>> summary = Summary(Counts(rows_in=2, rows_scored=2), input_hash="e3b0")
         >>> Summary.from_json(summary.as_json(), Examples()) == summary
@@ -115,17 +115,17 @@ class Summary:
 
 
 def by_label(counts: Counts) -> str:
-    """Scored records by label: ``3 negative, 4 positive``."""
+    """Format the scored records by label: ``3 negative, 4 positive``."""
     return ", ".join(f"{count:,} {label}" for label, count in sorted(counts.labels.items()))
 
 
 def reasons(counts: Counts) -> str:
-    """Rejects by reason, most frequent first: ``2 empty_text, 1 invalid_json``."""
+    """Format the rejects by reason, most frequent first: ``2 empty_text, 1 invalid_json``."""
     return ", ".join(f"{count} {reason}" for reason, count in counts.rejected.most_common())
 
 
 def _restored(empty: Any, value: Any) -> Any:
-    """A field's value from JSON, of the type of an empty one."""
+    """Restore a field's value from JSON, with the type of its empty value."""
     if isinstance(empty, Histogram):
         return Histogram(empty.edges, value)
     return Counter(value) if isinstance(empty, Counter) else value

@@ -1,4 +1,4 @@
-"""How fast a run went, moment by moment."""
+"""Throughput of a run over time."""
 
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -8,11 +8,11 @@ _MOST = 120
 
 
 class Stretch(NamedTuple):
-    """A part of a run.
+    """Stretch of a run.
 
     Attributes:
-        begin, end: seconds since its first record was read.
-        rows_per_second, tokens_per_second: meanwhile.
+        begin, end: seconds since the run's first record was read.
+        rows_per_second, tokens_per_second: speed between the two.
     """
 
     begin: float
@@ -35,16 +35,16 @@ class _Moment(NamedTuple):
 
 @dataclass
 class Throughput:
-    """What was done by when; of a long run every second moment is forgotten, again and again."""
+    """Progress over time; whenever a run has too many moments, every second one is dropped."""
 
     _moments: list[_Moment] = field(default_factory=lambda: [_Moment(0.0, 0, 0)])
 
     def add(self, seconds: float, rows: int, tokens: int) -> None:
-        """Note a moment.
+        """Add a moment.
 
         Args:
-            seconds: since the first record was read.
-            rows, tokens: done by then, in this run.
+            seconds: seconds since the first record was read.
+            rows, tokens: rows and tokens done by then, in this run.
         """
         if seconds <= self._moments[-1].seconds:
             return
@@ -54,7 +54,7 @@ class Throughput:
 
     @property
     def stretches(self) -> list[Stretch]:
-        """From one moment to the next.
+        """Stretches between consecutive moments.
 
         >>> throughput = Throughput()
         >>> throughput.add(2.0, 100, 5000)

@@ -1,1 +1,1 @@
-"""One `score`: options to published files."""
+"""One run of `score`, from its options to its published files."""

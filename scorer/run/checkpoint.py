@@ -1,4 +1,4 @@
-"""A run's files from its first byte to its publication: what is durable is kept, whatever happens."""
+"""Checkpoints of a run: its files until they are published, with everything durable kept for a resumed run."""
 
 import contextlib
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from scorer.storage.output import Destination, destination
 
 
 class Input(Protocol):
-    """The part of `scorer.rows.reader.Reader` that is needed to go on after an interruption."""
+    """The part of `scorer.rows.reader.Reader` that a resumed run needs."""
 
     @property
     def input_hash(self) -> str: ...
@@ -28,17 +28,17 @@ class Input(Protocol):
 
 
 class Work:
-    """Output, rejects, and the journal that lets the same command go on with them.
+    """Output, rejects, and the journal with which the same command resumes.
 
-    A context: entering it locks the files and finds what an earlier run left, or raises `ScorerError` where another run
-    writes to them or a folder cannot be written. Leaving it without `publish` keeps what is durable, if there is
-    anything, and throws the rest away.
+    A context manager. Entering it locks the files and reads what an earlier run left. It raises `ScorerError` if
+    another run is writing the files, or if a folder is not writable. Leaving it without `publish` keeps everything
+    durable and discards the rest.
 
     Args:
-        output: where scored rows go.
-        rejects: where rejects go; the same.
-        repeatable: whether the input can be read again; with stdin nothing is kept.
-        work_dir: where work on objects of a store is kept, as for `scorer.storage.output.destination`.
+        output: destination of scored rows.
+        rejects: destination of rejects.
+        repeatable: whether the input can be read again; nothing is kept if not, as with stdin.
+        work_dir: folder for unpublished objects of a store, as for `scorer.storage.output.destination`.
     """
 
     def __init__(
@@ -52,8 +52,8 @@ class Work:
         self._before = 0
         self._command = "the same command"
         self._reserved = False
-        self._begun = False  # this run went on with what was there, or started over
-        self._synced = False  # the names of the files are durable
+        self._begun = False  # this run has resumed an earlier one, or started over
+        self._synced = False  # the directory entries of the files are durable
         self._published = False
         self._journal: Journal | None = None
 
@@ -64,22 +64,22 @@ class Work:
         every: int,
         *,
         restart: bool,
-        tell: Callable[[str], None],
+        report: Callable[[str], None],
         before: int = 0,
     ) -> Summary:
-        """Go on where the run of the same header was interrupted, or start over.
+        """Resume the interrupted run with the same header, or start over.
 
         Args:
-            header: which run this is.
-            reader: of the input; read as far as the returned summary says.
-            every: records of a durable window.
-            restart: start over in any case.
-            tell: how people are told what was decided.
-            before: rows of the input before the first one of this run; of a shard.
+            header: identity of this run.
+            reader: reader of the input; left behind the last record of the returned summary.
+            every: records between two commits.
+            restart: whether to start over in any case.
+            report: function that prints what was decided.
+            before: rows of the input before the first one of this run, if it is a shard.
 
         Raises:
-            InputError: the input's files look untouched, but what was done is not what they begin with.
-            UsageError: the input has not the columns that are needed.
+            InputError: the input's files look unchanged, but no longer begin with the records that are done.
+            UsageError: the input lacks a column that is needed.
             ScorerError: a file cannot be written.
         """
         self._every, self._before = every, before
@@ -90,19 +90,19 @@ class Work:
             reason = self._resume(entry, header, reader)
             if reason is None:
                 self._begun = True
-                tell(f"Resuming at row {before + entry.summary.counts.rows_in + 1:,}: the rows before it are done.")
+                report(f"Resuming at row {before + entry.summary.counts.rows_in + 1:,}: the rows before it are done.")
                 return entry.summary.copy()
             reader.rewind()
         elif self._journal is not None and self._journal.foreign:
-            reason = "another version of this program left it"
-        reader.peek()  # a command that cannot work must not cost what is there
+            reason = "it was started by another version of this program"
+        reader.peek()  # a command that cannot work must not discard the earlier run
         if reason is not None:
-            tell(f"Not resuming the interrupted run: {reason}. Starting over.")
+            report(f"Not resuming the interrupted run: {reason}. Starting over.")
         self._start(header)
         return Summary()
 
     def commit(self, summary: Summary, *, complete: bool = False) -> None:
-        """Make durable what was written, if a window is full: the output, then the rejects, then that it is so."""
+        """Make the output, the rejects and then a journal entry durable, once every `every` records."""
         if (
             self._journal is None
             or not self._repeatable
@@ -121,7 +121,7 @@ class Work:
         self._journal.append(Entry(summary.copy(), _part(self.output), _part(self.rejects), complete))
 
     def publish(self, summary: Summary) -> None:
-        """Make everything final: the rejects, the output, which is the commit point, and no journal any more."""
+        """Publish the rejects, then the output, which is the commit point; the journal goes when the context is left."""
         defer()
         self.commit(summary, complete=True)
         if summary.counts.rows_rejected:
@@ -132,46 +132,46 @@ class Work:
         self._published = True
 
     def publish_rejects(self) -> None:
-        """The rejects so far, and nothing else; the run can be gone on with when its limits or its input are mended."""
+        """Publish the rejects so far and nothing else; the run can be resumed with other limits or a fixed input."""
         defer()
         self.rejects.publish_copy()
 
     def _interrupted(self) -> Entry | None:
-        """How far an earlier run had come, if it was not done. One that was killed after the commit point was."""
+        """Return the last entry of an unfinished earlier run; one killed after its commit point is finished."""
         last = self._journal.last if self._journal is not None else None
-        if last is None or not last.summary.counts.rows_scored:  # there is nothing to lose
+        if last is None or not last.summary.counts.rows_scored:  # nothing is worth resuming
             return None
         done = last.complete and isinstance(self.output, FileDestination) and self.output.is_new()
         return None if done else last
 
     def _resume(self, entry: Entry, header: Header, reader: Input) -> str | None:
-        """Take up an earlier run's files and read the input again as far as it came; or why that cannot be."""
+        """Reopen an earlier run's files and skip its records in the input, or return why that is impossible."""
         assert self._journal is not None
         assert self._journal.header is not None
         changed = differences(self._journal.header.fingerprint, header.fingerprint)
         if changed:
             return "; ".join(changed)
         if not self._repeatable:
-            return "the input is a stream now"
+            return "the input is now a stream"
         if not self.output.resume(*entry.output):
-            return "its output is gone or has changed"
+            return "its output is missing or has changed"
         if entry.complete:
             self.rejects.take_back(*entry.rejects)
         if not self.rejects.resume(*entry.rejects):
-            return "its rejects are gone or have changed"
+            return "its rejects are missing or have changed"
         if not reader.skip(entry.summary.counts.rows_in):
-            return "it did more rows than there are now"
+            return "it had done more rows than the input has now"
         if reader.input_hash == entry.summary.input_hash:
             return None
         if header.inputs == self._journal.header.inputs:
             raise InputError(
-                f"the input is not what it was: its first {entry.summary.counts.rows_in:,} rows are done, and they have changed "
-                "although the files' sizes and times have not. Nothing was published; use --restart to score it anew."
+                f"the input has changed: its first {entry.summary.counts.rows_in:,} rows are done and now differ, although "
+                "the files' sizes and times are the same. Nothing was published; use --restart to score all rows again."
             )
         return "the input has changed"
 
     def _start(self, header: Header) -> None:
-        """Give up whatever is there, and begin with nothing."""
+        """Discard the earlier run and begin with empty files."""
         self._begun = True
         if self._journal is not None:
             self._discard_rejects_elsewhere(self._journal, header)
@@ -180,13 +180,13 @@ class Work:
         self.rejects.begin()
 
     def _discard_rejects_elsewhere(self, journal: Journal, header: Header) -> None:
-        """The rejects of an earlier run with another --rejects are needed no more, if they are still that run's."""
+        """Discard the rejects of an earlier run with another --rejects, unless another run has replaced them."""
         if journal.header is None or journal.last is None:
             return
         place = journal.header.fingerprint.get(REJECTS)
         if place is None or place == header.fingerprint.get(REJECTS):
             return
-        with contextlib.suppress(ScorerError):  # it is nobody's, or another run's
+        with contextlib.suppress(ScorerError):  # the file is another run's, or cannot be opened
             left = destination(place, work_dir=self._work_dir)
             left.reserve()
             left.discard() if left.resume(*journal.last.rejects) else left.close()
@@ -222,19 +222,19 @@ class Work:
                 self._journal.close(keep=keep)
 
     def _kept(self) -> Entry | None:
-        """What the next run will find; the file knows, also where an interrupt came right after it was written."""
-        if self._journal is None or not self._reserved:  # nothing was looked at, so nothing can be said
+        """Return the entry that the next run will find; read from the file, as an interrupt may follow a write."""
+        if self._journal is None or not self._reserved:  # the journal was not read, so nothing is known
             return None
         with contextlib.suppress(ScorerError):
             self._journal.read()
         return self._interrupted()
 
     def _advice(self, kept: Entry | None, error: BaseException) -> str | None:
-        """How to go on; None where that has nothing to do with the rows."""
+        """Return how to resume, as a message; None if the error has nothing to do with the rows."""
         if kept is not None and self._begun:
             rows = f"{kept.summary.counts.rows_in:,} rows are done and kept"
             resumes = f"{self._command} resumes at row {self._before + kept.summary.counts.rows_in + 1:,}."
-            # Whether the input still begins with them, or will when it is mended, the next run finds out.
+            # Only the next run can check that the input, perhaps fixed by then, still begins with these rows.
             return (
                 f"{rows}; if the input still begins with them, {resumes}"
                 if isinstance(error, InputError)
@@ -243,9 +243,9 @@ class Work:
         if not isinstance(error, Interrupted):
             return None
         if kept is not None:
-            return "Nothing was published; what an earlier run left is as it was."
+            return "Nothing was published; the work of the earlier run is unchanged."
         if not isinstance(self.output, FileDestination):
-            return "The output stream is not complete, and a stream cannot be resumed."
+            return "The output stream is incomplete, and a stream cannot be resumed."
         if not self._repeatable:
             return "Nothing was published. Input from a stream cannot be read again, so this run cannot be resumed."
         return "Nothing was published, and no row is done yet."

@@ -1,4 +1,4 @@
-"""Records in chunks, tokenized and scored ahead of the one that is written: reading, tokenizing and computing overlap."""
+"""Chunks of records, scored ahead of the one being written, so that reading, tokenizing and computing overlap."""
 
 import contextlib
 import time
@@ -18,13 +18,13 @@ from scorer.rows.record import Record, Reject
 
 CHUNK_BYTES = 16 << 20
 _FIRST_ROWS = 1024
-# Chunks that wait while the next one is read: one that is computed, one that is ready for when it is done, so that no
-# core and no GPU idles at the end of a chunk, and one that is tokenized.
+# Chunks in flight while the next one is read: one being computed, one ready to follow it, so that no core or GPU idles
+# at the end of a chunk, and one being tokenized.
 _AHEAD = 3
 
 
 class Model(Protocol):
-    """The part of `scorer.model.scorer.Scorer` that is used here."""
+    """The part of `scorer.model.scorer.Scorer` that this module uses."""
 
     labels: tuple[str, ...]
     has_cascade: bool
@@ -37,7 +37,7 @@ class Model(Protocol):
 
 
 class Reading(Protocol):
-    """The part of `scorer.rows.reader.Reader` that is used here."""
+    """The part of `scorer.rows.reader.Reader` that this module uses."""
 
     @property
     def input_hash(self) -> str: ...
@@ -50,14 +50,14 @@ class Reading(Protocol):
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some records in a row, on their way through the model.
+    """Consecutive records on their way through the model.
 
     Attributes:
-        records: those that are scored.
-        rejects: those that cannot be.
-        input_hash: of the raw input up to the chunk's last record.
-        bytes_read: of the input so far, as it is stored.
-        scored: the records' tokens and scores.
+        records: records to score.
+        rejects: records that cannot be scored.
+        input_hash: sha256 of the raw input up to the chunk's last record, in hexadecimal.
+        bytes_read: bytes of the input read so far, as stored.
+        scored: pending tokens and scores of the records.
     """
 
     records: Sequence[Record]
@@ -68,11 +68,11 @@ class Chunk:
 
 
 def scored_ahead(reader: Reading, model: Model) -> Generator[Chunk, None, None]:
-    """Yield the chunks of an input in order, each one's scores begun some chunks before it is given out.
+    """Yield the chunks of an input in order; scoring of each begins some chunks before it is yielded.
 
-    The caller's thread reads; one other thread tokenizes, in the order of the chunks.
-    Where the input fails, what was read before it comes out first: a streamed output gets every row that it can get.
-    When the generator is closed before its end, what waits is given up.
+    The caller's thread reads; another thread tokenizes, in the order of the chunks.
+    If the input fails, all chunks before the failure are yielded first: a streamed output gets every possible row.
+    If the generator is closed early, pending chunks are cancelled.
     """
     waiting: deque[Chunk] = deque()
     failure: InputError | None = None
@@ -92,7 +92,7 @@ def scored_ahead(reader: Reading, model: Model) -> Generator[Chunk, None, None]:
             while waiting:
                 yield waiting[0]
                 waiting.popleft()
-        finally:  # after an error or an interrupt nothing of it is wanted
+        finally:  # after an error or an interrupt, their scores are not needed
             for chunk in waiting:
                 chunk.scored.cancel()
             tokenizing.shutdown(wait=False)
@@ -101,10 +101,10 @@ def scored_ahead(reader: Reading, model: Model) -> Generator[Chunk, None, None]:
 
 
 def chunks(items: Iterable[Record | Reject], rows: int, size: int = CHUNK_BYTES) -> Iterator[list[Record | Reject]]:
-    """Cut records into chunks of ``rows``, and where they hold ``size`` bytes; the first ones are shorter.
+    """Cut records into chunks of ``rows`` records or ``size`` bytes, whichever comes first; early chunks are shorter.
 
-    So memory is bounded, computing begins soon, and the cuts depend on the input alone: not on the machine, nor on
-    where a run was resumed. Where the input fails, what was read before it is the last chunk.
+    This bounds memory and lets computing begin soon. The cuts depend on the input alone, not on the machine or on
+    where a run was resumed. If the input fails, the records before the failure are the last chunk.
     """
     chunk: list[Record | Reject] = []
     held = 0
@@ -125,7 +125,9 @@ def chunks(items: Iterable[Record | Reject], rows: int, size: int = CHUNK_BYTES)
 
 
 def chunk_rows(row: int, most: int) -> int:
-    """Chunks around a row end where the row is a multiple of this: a fourth to half of what is behind it.
+    """Return the length of chunks around a row: a quarter to half of the rows before it, at most ``most``.
+
+    A chunk ends at a row that is a multiple of this length.
 
     >>> [chunk_rows(row, 8192) for row in (1, 4095, 4096, 10_000, 100_000)]
     [1024, 1024, 2048, 4096, 8192]
@@ -150,7 +152,7 @@ def _begun(reader: Reading, model: Model, tokenizing: ThreadPoolExecutor) -> Gen
 
 
 def _scored(task: "Future[Pending[tuple[Tokens, StagedScores]]]") -> Pending[tuple[Tokens, StagedScores]]:
-    """The result of what a task gives to the model; cancelled before the task began, or once it is done."""
+    """Return the pending scores of a task; cancelling drops the task, or its scores once it is done."""
 
     def cancel() -> None:
         if not task.cancel():

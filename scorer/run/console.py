@@ -1,4 +1,4 @@
-"""What people are told about a run: how far it is, and when it is over what came of it."""
+"""Messages on a run: its progress and, at the end, its results."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,13 +16,13 @@ _MOST_NAMED = 5
 
 
 def show_progress(progress: Progress, done: int, summary: Summary, before: Counts) -> None:
-    """How far the work is, and how fast this run of it goes.
+    """Show the progress of a run, and its speed since it started or resumed.
 
     Args:
-        progress: where it is shown.
-        done: rows or bytes, whatever its total is in.
-        summary: of all rows so far.
-        before: of those that an earlier run did.
+        progress: progress bar.
+        done: rows or bytes done, in the unit of the bar's total.
+        summary: summary of all rows so far.
+        before: counts of the rows that an earlier, interrupted run did.
     """
     seconds = max(summary.seconds, 1e-9)
     rows_in = summary.counts.rows_in
@@ -36,78 +36,81 @@ def show_progress(progress: Progress, done: int, summary: Summary, before: Count
 
 
 def tell_result(plan: Plan, summary: Summary, before: Counts) -> None:
-    """What was scored, and what was not.
+    """Print how many rows were scored, truncated and rejected.
 
     Args:
-        plan: of the run.
-        summary: of all rows.
-        before: of those that an earlier run did.
+        plan: plan of the run.
+        summary: summary of all rows.
+        before: counts of the rows that an earlier, interrupted run did.
     """
     counts = summary.counts
     place = "stdout" if plan.output == STDOUT else plan.output
     seconds = duration(summary.seconds)
     rows = counts.rows_in - before.rows_in
-    how = f"to {place}, the last {rows:,} in {seconds}" if before.rows_in else f"in {seconds} to {place}"
+    how = f"scored, the last {rows:,} in {seconds}" if before.rows_in else f"scored in {seconds}"
     labels = by_label(counts)
     found = {"event": "result", "rows_in": counts.rows_in, "rows_scored": counts.rows_scored}
     say(
-        f"{counts.rows_scored:,} of {counts.rows_in:,} rows scored {how}" + (f": {labels}." if labels else "."),
+        f"{counts.rows_scored:,} of {counts.rows_in:,} rows {how}, written to {place}"
+        + (f": {labels}." if labels else "."),
         fields={**found, "rows_rejected": counts.rows_rejected},
     )
     if counts.rows_truncated:
-        say(f"{counts.rows_truncated:,} texts were longer than the model takes; their ends did not count.")
+        say(f"{counts.rows_truncated:,} texts were longer than the model reads; the rest of each was ignored.")
     if counts.rows_rejected:
         say(f"{counts.rows_rejected:,} rejected ({reasons(counts)}): see {plan.rejects}.", "warning")
 
 
 def tell_cascade(counts: Counts) -> None:
-    """Report how much the wide part of a cascade decided alone."""
+    """Print how much the wide part of a cascade decided alone."""
     share = counts.tokens_early / counts.tokens if counts.tokens else 0
     say(f"The wide part alone decided {counts.rows_early:,} rows, with {share:.1%} of the tokens.")
 
 
 def tell_drift(drift: Mapping[str, Drift], limit: float) -> None:
-    """What is beyond the limit, if anything is."""
+    """Warn of each measure whose drift exceeds the limit."""
     beyond = [
         f"{MEASURES[name]} {drift[name].psi:.3f} (chance alone: up to {drift[name].by_chance:.3f})"
         for name in passed(drift, limit)
     ]
     if beyond:
-        say(f"Drift beyond --max-drift {limit:g}, against the model's test data: {', '.join(beyond)}.", "warning")
+        say(f"Drift from the model's test data exceeds --max-drift {limit:g}: {', '.join(beyond)}.", "warning")
 
 
 def tell_notes(reader: Reader, remarks: Sequence[str]) -> None:
-    """What was odd about the input, and what else there is to say about it."""
+    """Print notes on the input: its oddities, hints for its rejects, and further remarks."""
     for name in reader.notes.absent:
         if name not in reader.notes.unseen:
-            _note(f"the first record has no column {name!r} (--keep); it is empty wherever a record lacks it.")
+            _note(f"the first record has no column {name!r} (--keep); it is empty in the rows of records that lack it.")
     if reader.notes.dropped:
         names = ", ".join(map(repr, sorted(reader.notes.dropped)))
-        _note(f"later records have {names}, which the first lacks, so the output does too; name them with --keep.")
+        _note(
+            f"later records have columns that the first one lacks: {names}. They are missing from the output; name them with --keep to include them."
+        )
     tell_left_out(reader.inputs.left_out)
     for line in (*hints(reader), *remarks):
         _note(line)
 
 
 def tell_unseen(reader: Reader) -> None:
-    """Warn of columns of --keep that no record had; the output is complete, but hardly what was meant."""
+    """Warn of columns of --keep that no record had: the output is complete, but hardly as intended."""
     for name in sorted(reader.notes.unseen) if reader.notes.columns else ():
         advice = meant(name, reader.notes.columns, f"the first has: {shown_names(reader.notes.columns)}.")
-        say(f"Warning: no record has a column {name!r} (--keep), so it is empty; {advice}", "warning")
+        say(f"Warning: no record has a column {name!r} (--keep), so the column is empty; {advice}", "warning")
 
 
 def tell_left_out(left_out: Sequence[str]) -> None:
-    """Which names in input folders are not read, if any."""
+    """Print the names in input folders that were ignored, if any."""
     if left_out:
         more = f" and {len(left_out) - _MOST_NAMED:,} more" if len(left_out) > _MOST_NAMED else ""
         _note(
-            f"{len(left_out):,} names in input folders are left out, for they begin with . or _: "
+            f"{len(left_out):,} names in input folders were ignored because they begin with . or _: "
             f"{', '.join(map(shown_source, left_out[:_MOST_NAMED]))}{more}."
         )
 
 
 def hints(reader: Reader) -> list[str]:
-    """What to try with records that were rejected."""
+    """Return hints on how to fix rejected records, by reason."""
     return [f"{reason}: {hint}" for reason, hint in reader.notes.hints.items() if hint]
 
 

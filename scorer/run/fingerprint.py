@@ -1,4 +1,4 @@
-"""What a run's output depends on, and in what two runs differ."""
+"""Fingerprints: everything that a run's output depends on, and the differences between two of them."""
 
 import json
 from collections.abc import Mapping
@@ -21,22 +21,22 @@ REJECTS = "the rejects file"
 def fingerprint(
     options: ScoreOptions, scorer: Scorer, plan: Plan, rows: tuple[int, int] | None = None
 ) -> dict[str, Any]:
-    """Everything that shapes the output but the input's content, by the name that messages give it.
+    """Return everything that shapes the output except the input's content, by its name in messages.
 
-    Not threads, which change nothing; not the limits, which may be changed to go on: what was done stays done.
+    Threads are left out because they change nothing. Limits are left out so that a run can be resumed with others.
 
     Args:
-        options: the command's.
-        scorer: what scores.
-        plan: what the options mean.
-        rows: the first and the last row, of a shard; where more rows came in the meantime, it has others.
+        options: options of the command.
+        scorer: loaded model.
+        plan: plan that the options resolve to.
+        rows: first and last row of a shard, which change if the input grows; None without --shard.
     """
     shaping = options.shaping()
     if scorer.choice.provider != "cpu":
         shaping["--batch-tokens"] = scorer.batch_tokens
     if rows is not None:
         shaping["the shard's rows"] = list(rows)
-    if plan.output_format.kind == PARQUET:  # the same rows are other bytes with another writer
+    if plan.output_format.kind == PARQUET:  # another version writes the same rows as other bytes
         shaping["pyarrow"] = version("pyarrow")
     return {
         "review-scorer": __version__,
@@ -53,7 +53,7 @@ def fingerprint(
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What changed, in words.
+    """List the changed values, each as a phrase for a message.
 
     >>> differences({"--text": None, "--keep": ["id"]}, {"--text": "body", "--keep": ["id"]})
     ['--text was null, now "body"']

@@ -1,8 +1,8 @@
-"""What of a run is durable, written down beside its output, so that the same command can go on after a crash.
+"""The journal of a run: a file beside its output that records what is durable, so that the same command can resume.
 
-The file begins with a line that says which run it belongs to; each further line is an `Entry`. A line is the CRC-32 of
-a JSON object, a space, and the object. A line that does not check was being written when the machine went down: it and
-what follows it do not count. The file is locked as long as the run lives, and is gone when the run is published.
+The first line identifies the run; each further line is an `Entry`. A line is the CRC-32 of a JSON object, a space, and
+the object. A line with a wrong checksum was being written when the machine went down: it and everything after it are
+ignored. The file is locked while the run lives, and is deleted once the run is published.
 """
 
 import contextlib
@@ -21,18 +21,18 @@ from scorer.storage.atomic import Place, sibling, write_all
 from scorer.storage.lock import hold, let_go
 
 _FORM = 4
-# In a line whose examples are others than those of the line before. Within a string the quotes would be escaped.
+# Marks a line whose examples differ from those of the line before. Inside a string, its quotes would be escaped.
 _EXAMPLES = b'"examples": '
-# Its first line, or what a power failure may leave of it.
+# The first line of a journal, or the bytes that a power failure may leave of it.
 _OURS = re.compile(rb'[0-9a-f]{8} \{"journal":|\0')
 
 
 @dataclass(frozen=True)
 class Header:
-    """Which run a journal belongs to.
+    """Identity of the run that a journal belongs to.
 
     Attributes:
-        fingerprint: what the output depends on, by the name that messages give it.
+        fingerprint: values that the output depends on, by their names in messages.
         inputs: size and modification time of each input file, by name.
     """
 
@@ -42,13 +42,13 @@ class Header:
 
 @dataclass(frozen=True)
 class Entry:
-    """What was durable at the end of a window.
+    """Durable state of a run after some of its records.
 
     Attributes:
-        summary: counts of the records that are done.
-        output: the part of the output in progress that belongs to them.
-        rejects: the same of the rejects.
-        complete: whether these are all records, so that publishing may have begun.
+        summary: counts and examples of the records that are done.
+        output: beginning of the unpublished output that holds their rows.
+        rejects: beginning of the unpublished rejects file that holds their rejects.
+        complete: whether these are all the records, so that publishing may have begun.
     """
 
     summary: Summary
@@ -58,25 +58,25 @@ class Entry:
 
 
 class Part(NamedTuple):
-    """The beginning of a file: its length, and its sha256, hexadecimal."""
+    """Beginning of a file: its length in bytes and its sha256, in hexadecimal."""
 
     length: int
     digest: str
 
 
 class Journal:
-    """The journal of an output file; making one takes the lock that keeps other runs away from that output.
+    """Journal of an output file. Creating one takes the lock that keeps other runs away from that output.
 
     Args:
-        place: where the output will be.
+        place: place of the output.
 
     Attributes:
-        header: of the run that left this journal, or None.
-        last: its last entry, or None where nothing became durable.
-        foreign: whether another version of this program left it, in a form of its own.
+        header: header of the run that left this journal, or None.
+        last: its last entry, or None if nothing became durable.
+        foreign: whether another version of this program left it, in another format.
 
     Raises:
-        ScorerError: another run writes this output, or the journal cannot be opened or read.
+        ScorerError: another run is writing this output, or the journal cannot be opened or read.
     """
 
     def __init__(self, place: Place) -> None:
@@ -85,8 +85,8 @@ class Journal:
         self.header: Header | None = None
         self.last: Entry | None = None
         self.foreign = False
-        self._length = 0  # of the lines that are known
-        self._examples = Examples().as_json()  # as far as these say
+        self._length = 0  # of the lines read or written so far, in bytes
+        self._examples = Examples().as_json()  # as of those lines
         try:
             self.read()
             self._cut(self._length)
@@ -95,13 +95,15 @@ class Journal:
             raise
 
     def read(self) -> None:
-        """Take what the lines say that were not read or written before, as far as they check."""
+        """Read the lines that are new since the last call, up to the first with a wrong checksum."""
         header, last, examples, length = None, None, None, self._length
         with self._errors("read"), open(self._descriptor, "rb", closefd=False) as file:
             file.seek(length)
             for line in file:
                 if not length and not _OURS.match(line):
-                    raise ScorerError(f"{self._path} is needed for a journal, but it is none; move it away.")
+                    raise ScorerError(
+                        f"{self._path} is not a journal, but the run needs that name for its own; move it away."
+                    )
                 if not _checks(line):
                     break
                 if length:
@@ -125,23 +127,23 @@ class Journal:
             self.last = Entry(summary, Part(*content["output"]), Part(*content["rejects"]), content["complete"])
 
     def begin(self, header: Header) -> None:
-        """Forget the earlier run and write down which one this is."""
+        """Discard the earlier run's entries and write the header of this one."""
         self.header, self.last, self.foreign = header, None, False
         self._examples = Examples().as_json()
         self._cut(0)
         self._append({"journal": _FORM, "fingerprint": header.fingerprint, "inputs": header.inputs})
 
     def append(self, entry: Entry) -> None:
-        """Write an entry down for good; what it speaks of has to be durable before."""
+        """Append an entry and make it durable; the files that it describes must be durable already."""
         parts = {"output": entry.output, "rejects": entry.rejects}
         examples = entry.summary.examples.as_json()
-        # They are some kilobytes, and of a long run they hardly ever change.
+        # Examples take some kilobytes, and in a long run they hardly ever change.
         changed = {} if examples == self._examples else {"examples": examples}
         self._append({"summary": entry.summary.as_json(), **parts, "complete": entry.complete, **changed})
         self.last, self._examples = entry, examples
 
     def close(self, *, keep: bool) -> None:
-        """Let other runs have the output. Only a journal that is kept, and says something, can be gone on with."""
+        """Release the output for other runs. Delete the journal unless it is kept and has a header."""
         if not keep or not self._length:
             self._path.unlink(missing_ok=True)
         let_go(self._descriptor)
@@ -153,7 +155,7 @@ class Journal:
                 write_all(self._descriptor, line)
                 os.fsync(self._descriptor)
         except ScorerError:
-            # What could not be made durable does not count, whoever reads it.
+            # An entry that could not be made durable must not be found by a later run.
             with contextlib.suppress(ScorerError):
                 self._cut(self._length)
             raise
@@ -174,13 +176,13 @@ class Journal:
 
 
 def _format(content: dict[str, Any]) -> bytes:
-    # The standard library's form holds file names that are no UTF-8.
+    # The standard library's escapes can represent file names that are not UTF-8.
     line = json.dumps(content).encode()
     return b"%08x %s\n" % (zlib.crc32(line), line)
 
 
 def _checks(line: bytes) -> bool:
-    """Whether a line is whole.
+    """Return whether a line is complete and its checksum is correct.
 
     >>> _checks(_format({"rows": 7})), _checks(_format({"rows": 7})[:-2]), _checks(b"")
     (True, False, False)

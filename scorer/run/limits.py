@@ -1,4 +1,4 @@
-"""How much of an input may be rejected before nothing is published."""
+"""Limits on rejects; beyond them, no output is published."""
 
 from dataclasses import dataclass
 
@@ -7,17 +7,17 @@ from scorer.report.summary import Counts, reasons
 
 
 class RejectLimitPassed(InputError):
-    """More records were rejected than allowed; the rejects are published, the output is not."""
+    """Too many rejects: these are published, the output is not."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much may be rejected before nothing is published; None for any number.
+    """Limits on rejects; None for no limit.
 
     Attributes:
-        rejects: records, checked as soon as it is passed.
-        ratio: share of all records, checked at the end.
-        all: whether all records may be rejected, as they may be of a shard.
+        rejects: largest number of rejects, checked after each chunk.
+        ratio: largest share of rejects in all records, checked at the end.
+        all: whether every record may be rejected, as in a shard.
     """
 
     rejects: int | None = None
@@ -25,7 +25,7 @@ class Limits:
     all: bool = False
 
     def passed(self, rejected: int) -> bool:
-        """Whether so many records are more than may be rejected.
+        """Return whether a number of rejects exceeds `rejects`.
 
         >>> Limits(rejects=2).passed(2), Limits(rejects=2).passed(3), Limits().passed(3)
         (False, True, False)
@@ -33,7 +33,7 @@ class Limits:
         return self.rejects is not None and rejected > self.rejects
 
     def check_so_far(self, counts: Counts) -> None:
-        """Raise `RejectLimitPassed` if more records were rejected than may be, whatever comes after them."""
+        """Raise `RejectLimitPassed` if the rejects so far exceed `rejects`, so that no later record can help."""
         if self.passed(counts.rows_rejected):
             raise RejectLimitPassed(
                 f"{counts.rows_rejected} of the first {counts.rows_in} records were rejected ({reasons(counts)}): "
@@ -45,7 +45,7 @@ class Limits:
             )
 
     def check(self, counts: Counts) -> None:
-        """Raise `RejectLimitPassed` if more of all records were rejected than may be."""
+        """Raise `RejectLimitPassed` if the rejects of the whole input exceed a limit."""
         self.check_so_far(counts)
         if counts.rows_in and not counts.rows_scored and not self.all:
             raise RejectLimitPassed(f"every one of the {counts.rows_in} records was rejected ({reasons(counts)}).")

@@ -1,4 +1,4 @@
-"""What one `score` was asked for: every option with its default, and whether it shapes the output."""
+"""Options of `score`: each with its default, and whether it shapes the output."""
 
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Band(NamedTuple):
-    """Probabilities from ``low`` on and below ``high``.
+    """Half-open range of probabilities: at least ``low``, below ``high``.
 
     >>> str(Band(0.4, 1.0))
     '0.4,1'
@@ -27,15 +27,15 @@ class Band(NamedTuple):
 
 @dataclass(frozen=True)
 class Shard:
-    """The ``index``-th of ``count`` ranges of rows, from 1: for schedulers that start the same command N times."""
+    """The ``index``-th of ``count`` ranges of records, from 1, for schedulers that start the same command N times."""
 
     index: int
     count: int
 
     def rows(self, total: int) -> tuple[int, int]:
-        """Its first and its last row, from 1; the last is before the first where nothing is left for it.
+        """Return the numbers of its first and last row, from 1; an empty shard's last row is before its first.
 
-        The ranges follow each other, hold each row once, and differ by one row at most.
+        The ranges are contiguous, hold each row once, and differ in length by at most one row.
 
         >>> [Shard(index, 3).rows(10) for index in (1, 2, 3)]
         [(1, 3), (4, 6), (7, 10)]
@@ -57,15 +57,16 @@ class Devices(tuple[int, ...]):
         return ",".join(map(str, self))
 
 
-# An option that shapes the output as it was given: an interrupted run with another value is not resumed.
+# An option whose value, as given, shapes the output: an interrupted run with another value is not resumed.
 _SHAPING = {"shapes_output": True}
-# One that does not, or that `scorer.run.fingerprint` resolves first: inputs, rejects, model, provider, precision, cascade, GPUs.
+# An option that does not, or whose resolved value is in `scorer.run.fingerprint` instead: inputs, rejects, model,
+# provider, precision, cascade, GPUs.
 _OTHER = {"shapes_output": False}
 
 
 @dataclass(frozen=True)
 class ScoreOptions:
-    """The options of one run, by their long names; see ``score --help``.
+    """Options of one run, by their long names; see ``score --help``.
 
     >>> ScoreOptions(inputs=("a.csv",), text="body").provider
     'auto'
@@ -117,32 +118,32 @@ class ScoreOptions:
 
     @property
     def reading(self) -> InputOptions:
-        """How inputs are read."""
+        """Options for reading the inputs."""
         return InputOptions(**{one.name: getattr(self, one.name) for one in fields(InputOptions)})
 
     @property
     def gpus(self) -> tuple[int, ...]:
-        """The numbers of the GPUs to use.
+        """Numbers of the GPUs to use.
 
         Raises:
-            UsageError: --devices stands beside --device-id.
+            UsageError: both --devices and --device-id are given.
         """
         if self.devices is None:
             return (self.device_id,)
         if self.device_id:
-            raise UsageError("--devices and --device-id both say which GPU; leave one out.")
+            raise UsageError("--devices and --device-id both choose the GPU; give only one of them.")
         return self.devices
 
     @property
     def decision(self) -> "Decision":
-        """How labels are chosen, as far as it can be checked without a model.
+        """Rule that turns probabilities into labels, checked as far as possible without a model.
 
         Raises:
-            UsageError: --threshold and --uncertain do not fit together, or the band is no pair of numbers.
+            UsageError: --threshold and --uncertain contradict each other, or the band is not a pair of numbers.
         """
-        if isinstance(self.uncertain, str):  # from Python, as the command line has it
+        if isinstance(self.uncertain, str):  # from Python, but spelled as on the command line
             raise UsageError(f"uncertain takes two numbers, as in (0.4, 0.6), not {self.uncertain!r}.")
-        from scorer.model.decision import Decision  # numpy takes a moment that `score --help` need not wait for
+        from scorer.model.decision import Decision  # numpy is slow to import, and `score --help` does without
 
         decision = Decision(self.threshold, self.uncertain)
         decision.check(())
@@ -150,20 +151,20 @@ class ScoreOptions:
 
     @property
     def most_rejects(self) -> int | None:
-        """How many records may be rejected; None for any number."""
+        """Largest number of rejects; None for no limit."""
         return 0 if self.strict else self.max_rejects
 
     @property
     def places(self) -> list[str | None]:
-        """Where something is written to, option by option."""
+        """Values of the options that name files to write."""
         return [self.output, self.rejects, self.summary, self.metrics, self.report]
 
     def as_json(self) -> dict[str, Any]:
-        """Every option by its field's name, its value as JSON has it."""
+        """Return every option's value in JSON form, by the name of its field."""
         return {one.name: spelled(getattr(self, one.name)) for one in fields(self)}
 
     def shaping(self) -> dict[str, Any]:
-        """The options that shape the output as they were given, ``--name`` to value."""
+        """Return the options whose values, as given, shape the output: ``--name`` to value."""
         values = self.as_json()
         return {
             f"--{one.name.replace('_', '-')}": values[one.name] for one in fields(self) if one.metadata["shapes_output"]
@@ -171,7 +172,7 @@ class ScoreOptions:
 
 
 def spelled(value: object) -> object:
-    """An option's value as JSON and TOML have it: what is more than a list, a number or text as the command line has it.
+    """Return an option's value in JSON and TOML form; other than lists, numbers and text, as on the command line.
 
     >>> spelled(("a", "b")), spelled(Band(0.4, 0.6)), spelled(None)
     (['a', 'b'], '0.4,0.6', None)

@@ -1,4 +1,4 @@
-"""The row pipeline: records in chunks through the model, in order, each scored or rejected exactly once."""
+"""The row pipeline: chunks of records pass through the model in order, each record scored or rejected exactly once."""
 
 import contextlib
 import time
@@ -43,22 +43,25 @@ def score_rows(
     done: Summary | None = None,
     on_chunk: Callable[[Summary], None] = lambda summary: None,
 ) -> Summary:
-    """Score the records of a reader and write them in order; nothing is published yet.
+    """Score the records of a reader and write them in order, without publishing anything.
 
     Args:
-        reader: of the records that are to be done.
-        model: what scores them.
-        output: where scored rows go.
-        rejects: where rejected records go.
-        output_format: of the output: ``csv``, ``tsv``, ``jsonl``, or ``parquet``, which is an Arrow stream here.
-        wanted: columns.
-        limits: on rejects.
-        done: what an interrupted run did before these records; its rows are in the output already.
-        on_chunk: is called whenever the rows of a chunk are written.
+        reader: reader of the records that remain.
+        model: model that scores them.
+        output: sink for scored rows.
+        rejects: sink for rejected records.
+        output_format: format of the output: ``csv``, ``tsv``, ``jsonl``, or ``parquet``, written as an Arrow stream.
+        wanted: columns of the output.
+        limits: limits on rejects.
+        done: summary of an interrupted run over the records before these; its rows are in the output already.
+        on_chunk: function called after the rows of each chunk are written.
+
+    Returns:
+        Summary of all rows, those of ``done`` included.
 
     Raises:
-        RejectLimitPassed: ``limits.rejects`` is passed (at once) or ``limits.ratio`` is (at the end).
-        InputError: every record was rejected, or the input cannot be read as a whole.
+        RejectLimitPassed: ``limits.rejects`` is exceeded (raised at once), or ``limits.ratio`` (raised at the end).
+        InputError: every record was rejected, or the input cannot be read to its end.
     """
     summary = done or Summary()
     counts = summary.counts
@@ -68,7 +71,7 @@ def score_rows(
     with contextlib.closing(scored_ahead(reader, model)) as ahead:
         for chunk in ahead:
             passed = limits.passed(counts.rows_rejected + len(chunk.rejects))
-            # Waited for before anything is counted: counts that an interrupt finds go together.
+            # Wait before counting anything, so that an interrupt finds consistent counts.
             found = None if passed else chunk.scored.result()
             counts.rows_in += len(chunk.rejects) + len(chunk.records)
             counts.rejected.update(reject.reason for reject in chunk.rejects)
@@ -83,7 +86,7 @@ def score_rows(
             with model.phases.timed("write"):
                 if rows:
                     head, format_rows = formats = formats or _format(output_format, reader, model, wanted)
-                    # Rows that were written before stand below a head.
+                    # Rows that an earlier chunk or run wrote are below a header already.
                     output.write((head if counts.rows_scored == len(rows) else b"") + format_rows(rows))
             summary.input_hash = chunk.input_hash
             summary.bytes_read = chunk.bytes_read
@@ -98,7 +101,7 @@ def score_rows(
 def _scored(
     chunk: Chunk, result: tuple[Tokens, StagedScores], model: Model, summary: Summary
 ) -> tuple[list[ScoredRecord], list[Reject]]:
-    """The output's rows of a chunk, and what could not be scored after all; counts both."""
+    """Return the scored rows of a chunk and its records that could not be scored, and count both."""
     tokens, found = result
     counts = summary.counts
     unknown_id = model.tokenizer.unknown_id

@@ -1,4 +1,4 @@
-"""The record of a run, whatever became of it: --summary as JSON, --metrics for Prometheus, --report to look at."""
+"""The record of a run, successful or not: --summary as JSON, --metrics for Prometheus, --report as a page."""
 
 import json
 import platform
@@ -34,11 +34,11 @@ _LIBRARIES = ("onnxruntime", "onnxruntime-gpu", "tokenizers", "numpy", "pyarrow"
 
 @dataclass(frozen=True)
 class ShardRows:
-    """The rows of a shard.
+    """Rows of a shard.
 
     Attributes:
-        total: rows of the whole input.
-        first, last: of this shard.
+        total: number of rows in the whole input.
+        first, last: numbers of the shard's first and last row, from 1.
     """
 
     total: int
@@ -48,19 +48,19 @@ class ShardRows:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What is known of a run, however far it came.
+    """Everything known of a run, however far it came.
 
     Attributes:
-        options: the command's.
-        plan: what they mean, once they are checked.
-        reader, scorer, output, rejects: once they are there.
-        summary: of all rows that are done.
-        before: counts of those that an earlier run did.
-        shard_rows: where the run is a shard, once they were counted.
-        seconds_by_phase: of what is not the pipeline's: load, count, skip, publish.
-        throughput: of the pipeline.
-        started: seconds since 1970.
-        seconds: since then.
+        options: options of the command.
+        plan: plan that they resolve to, once they are checked.
+        reader, scorer, output, rejects: objects of the run, once they exist.
+        summary: summary of all rows that are done.
+        before: counts of the rows that an earlier, interrupted run did.
+        shard_rows: rows of the shard, once they are counted; None for a whole input.
+        seconds_by_phase: seconds of the phases outside the pipeline: load, count, skip, publish.
+        throughput: speed of the pipeline over time.
+        started: start of the run, in seconds since 1970.
+        seconds: duration of the run, in seconds.
     """
 
     options: ScoreOptions
@@ -78,11 +78,11 @@ class RunRecord:
     seconds: float
 
     def write(self, exit_code: ExitCode, error: str | None = None) -> None:
-        """Write what was asked for, each file at once; what an earlier call wrote is replaced.
+        """Write the files that the options ask for, each atomically; those of an earlier call are replaced.
 
         Args:
-            exit_code: of the run.
-            error: what went wrong, as it was told.
+            exit_code: exit code of the run.
+            error: error message, as printed; None if nothing went wrong.
 
         Raises:
             ScorerError: a file cannot be written.
@@ -102,12 +102,12 @@ class RunRecord:
                 if place is not None:
                     publish_text(place, form(place), self.options.work_dir)
             except ScorerError as problem:
-                failed.append(str(problem))  # one that cannot be written must not take the others with it
+                failed.append(str(problem))  # a file that cannot be written must not prevent the others
         if failed:
             raise ScorerError(" ".join(failed))
 
     def content(self, exit_code: ExitCode, error: str | None) -> dict[str, Any]:
-        """The record, as docs/RECORD.md and summary.schema.json describe it."""
+        """Return the record as docs/RECORD.md and summary.schema.json describe it."""
         summary, counts, before, plan = self.summary, self.summary.counts, self.before, self.plan
         rows, tokens = counts.rows_in - before.rows_in, counts.tokens - before.tokens
         choice = self.scorer.choice if self.scorer is not None else None
@@ -153,7 +153,7 @@ class RunRecord:
         }
 
     def _page(self, content: dict[str, Any]) -> str:
-        from scorer.report.run_page import Details, run_page  # what draws it takes a moment that others need not wait
+        from scorer.report.run_page import Details, run_page  # jinja2 is slow to import, and only a page needs it
 
         scorer = self.scorer
         details = Details(
@@ -167,12 +167,12 @@ class RunRecord:
 
     @property
     def drift(self) -> dict[str, Drift] | None:
-        """Against the model's test data, by measure; None where there is nothing to compare."""
+        """Drift from the model's test data, by measure; None if there is nothing to compare."""
         return drift_of(self.scorer.reference, self.summary.counts) if self.scorer is not None else None
 
     @property
     def beyond(self) -> list[str]:
-        """The measures that are beyond --max-drift; without one none, and what chance makes need not be drawn."""
+        """Measures beyond --max-drift; empty without that option, so that nothing has to be simulated."""
         return [] if self.options.max_drift is None else passed(self.drift or {}, self.options.max_drift)
 
     def _drift(self) -> dict[str, Any] | None:
@@ -214,7 +214,7 @@ class RunRecord:
         contents = self.reader.contents if self.reader is not None else []
         found = []
         for path, begun in zip_longest(files, contents):
-            # Of a file that was not read to its end, nobody knows what it holds.
+            # The size and hash of a file are known only once it is read to its end.
             content = begun[1] if begun is not None and begun[1].ended else None
             known = (content.count, content.digest) if content is not None else (None, None)
             found.append({"path": _text(path), "bytes": known[0], "sha256": known[1]})
@@ -222,10 +222,10 @@ class RunRecord:
 
 
 def failure(error: BaseException) -> tuple[ExitCode, str]:
-    """The exit code of what ended a run, and what was told about it."""
-    word = getattr(error, "word", None)  # a signal
-    said = [f"{word}." if word else str(error) or type(error).__name__, *getattr(error, "__notes__", [])]
-    return exit_code_of(error), visible("\n".join(said))
+    """Return the exit code of the error that ended a run, and its message as printed."""
+    word = getattr(error, "word", None)  # of a signal
+    lines = [f"{word}." if word else str(error) or type(error).__name__, *getattr(error, "__notes__", [])]
+    return exit_code_of(error), visible("\n".join(lines))
 
 
 def _file(path: str, place: Destination | None) -> dict[str, Any]:
@@ -251,13 +251,13 @@ def _versions() -> dict[str, str]:
         if name.split("-")[0] in sys.modules:
             try:
                 found[name] = version(name)
-            except Exception:  # the other of two wheels, or one without metadata
+            except Exception:  # the other of two wheels is installed, or it has no metadata
                 continue
     return found
 
 
 def _text(value: Any) -> Any:
-    """Names of files may hold bytes that are no UTF-8, which JSON cannot."""
+    """Return a value without bytes that are not UTF-8, which names of files may contain but JSON cannot."""
     if isinstance(value, list | tuple):
         return [_text(one) for one in value]
     return shown_source(value) if isinstance(value, str) else value

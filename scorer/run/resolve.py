@@ -1,4 +1,4 @@
-"""Options to a plan of the run, checked as far as that takes neither the model nor a record."""
+"""Options resolved to the plan of a run, with every check that needs neither the model nor a record."""
 
 import os
 from collections.abc import Sequence
@@ -22,22 +22,22 @@ from scorer.storage.places import check_apart, check_replaceable
 
 STDERR = "<stderr>"
 
-# Options that mean something for CSV alone.
+# Options that affect only CSV and TSV input.
 _OF_CSV = ("delimiter", "quote_char", "escape_char", "no_header")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A run.
+    """Plan of a run, with every option resolved.
 
     Attributes:
-        inputs: what is read.
-        output: where the output goes, as it was given.
-        output_format: how it is written.
-        rejects: where rejects go; `STDERR`, or a place.
-        wanted: the columns.
-        decision: how labels are chosen.
-        limits: on rejects.
+        inputs: input files and options for reading them.
+        output: output file or address, as given.
+        output_format: format and compression of the output.
+        rejects: rejects file or address, or `STDERR`.
+        wanted: columns of the output.
+        decision: rule that turns probabilities into labels.
+        limits: limits on rejects.
     """
 
     inputs: Inputs
@@ -49,20 +49,20 @@ class Plan:
     limits: Limits
 
     def remarks(self, options: ScoreOptions) -> list[str]:
-        """What was asked for and means nothing."""
+        """Return notes on options that have no effect on this run."""
         kinds = {self.inputs.format_of(path).kind for path in self.inputs.files}
         given = [f"--{name.replace('_', '-')}" for name in _OF_CSV if getattr(options, name) != getattr(DEFAULTS, name)]
         if not given or kinds & DELIMITERS.keys():
             return []
-        return [f"{', '.join(given)}: for CSV and TSV input, which there is none of; left aside."]
+        return [f"{', '.join(given)}: ignored, because no input is CSV or TSV."]
 
 
 def make_plan(options: ScoreOptions) -> Plan:
-    """Check the options.
+    """Check the options and resolve them to a plan.
 
     Raises:
-        UsageError: something that was asked for cannot be done.
-        ScorerError: a place for a file cannot be written.
+        UsageError: an option asks for something impossible.
+        ScorerError: a file of the run cannot be written.
     """
     check_decoded({"--text": options.text})
     for column in options.keep:
@@ -75,10 +75,10 @@ def make_plan(options: ScoreOptions) -> Plan:
         _check_stale(rejects)
     check_apart({"--output": options.output, "--rejects": rejects})
     if options.escape_formulas and output_format.kind not in DELIMITERS:
-        raise UsageError("--escape-formulas is for CSV and TSV output: nothing else is taken for formulas.")
+        raise UsageError("--escape-formulas needs CSV or TSV output: other formats have no formulas.")
     if options.shard is not None and not all(map(is_repeatable, inputs.files)):
         raise UsageError("--shard needs files: each shard counts all rows first, and a stream can be read only once.")
-    # Every field of `Wanted` that is called like an option is that option.
+    # A field of `Wanted` with the name of an option takes its value.
     wanted = Wanted(**{one.name: getattr(options, one.name) for one in fields(Wanted) if hasattr(options, one.name)})
     return Plan(
         inputs,
@@ -92,11 +92,11 @@ def make_plan(options: ScoreOptions) -> Plan:
 
 
 def check_record_places(options: ScoreOptions) -> None:
-    """Check where the record of the run goes, before anything else: what is wrong later is written there.
+    """Check the files of the run's record before anything else, as later errors are written there.
 
     Raises:
-        UsageError: it would take the place of an input, or of another file of the run.
-        ScorerError: it cannot be written.
+        UsageError: a file would replace an input or another file of the run.
+        ScorerError: a file cannot be written.
     """
     places = {"--summary": options.summary, "--metrics": options.metrics, "--report": options.report}
     given = {option: place for option, place in places.items() if place is not None}
@@ -104,7 +104,7 @@ def check_record_places(options: ScoreOptions) -> None:
         return
     try:
         inputs = expand(options.inputs).files
-    except ScorerError:  # which is still to be told, and recorded
+    except ScorerError:  # raised again, and recorded, once the plan is made
         inputs = [path for path in options.inputs if is_address(path) or os.path.exists(path)]
     for option, place in given.items():
         _check_place(place, options, inputs, option)
@@ -112,7 +112,7 @@ def check_record_places(options: ScoreOptions) -> None:
 
 
 def _check_place(place: str, options: ScoreOptions, inputs: Sequence[str], option: str) -> None:
-    """`check_place`, and that the next run of the command will not find the file among its inputs."""
+    """Call `check_place`, and refuse a file that the next run would find among its inputs."""
     check_place(place, list(inputs), option)
     if is_stream(place):
         return
@@ -126,7 +126,7 @@ def _check_place(place: str, options: ScoreOptions, inputs: Sequence[str], optio
 
 
 def _check_stale(rejects: str) -> None:
-    """Refuse a file that is no rejects file: one that is there goes away if nothing is rejected."""
+    """Refuse an existing file that is not a rejects file: a run without rejects deletes it."""
     if not is_address(rejects):
         compression = compression_of(rejects)
         check_replaceable(

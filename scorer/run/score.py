@@ -1,4 +1,4 @@
-"""One `score` from its options to its exit code."""
+"""The steps of one `score` run, from its options to its exit code."""
 
 import os
 import sys
@@ -34,17 +34,18 @@ from scorer.storage.output import Destination, Packed, StreamDestination, destin
 
 
 class RecordMissing(ScorerError):
-    """The output is published, but what was to be written about it is not."""
+    """Failure to write the record of a run whose output is published."""
 
 
 def run(options: ScoreOptions) -> ExitCode:
-    """Check what can be checked without the model, then score and publish; the record is written whatever happens.
+    """Check everything possible without the model, then score and publish. The record is written whatever happens.
 
     Returns:
-        `ExitCode.DONE`, or `ExitCode.LOOK` if records were rejected or the drift is beyond its limit.
+        `ExitCode.DONE`, or `ExitCode.LOOK` if records were rejected or the drift exceeds its limit.
 
     Raises:
-        ScorerError: with the exit code of what went wrong; nothing was published but rejects.
+        ScorerError: the run failed, with the exit code of the failure; at most its rejects were published.
+        RecordMissing: the output was published, but its record cannot be written.
     """
     check_record_places(options)
     this = Run(options)
@@ -54,24 +55,24 @@ def run(options: ScoreOptions) -> ExitCode:
     except BaseException as error:
         try:
             this.record().write(*failure(error))
-        except Exception as also:  # what went wrong first is what has to be told
+        except Exception as also:  # the first error is the one to report
             if not isinstance(error, RecordMissing):
-                error.add_note(f"The record of the run is missing: {also}")
+                error.add_note(f"The record of the run is incomplete: {also}")
         raise
 
 
 class Run:
     """One run. Its steps are `open`, `load`, `count`, `resume`, `score` and `publish`, in this order.
 
-    What a step has made stays here, so that the record can say it whatever becomes of the next one.
+    The results of each step are kept here, so that the record has them even if the next step fails.
 
     Args:
-        options: of the command.
+        options: options of the command.
 
     Attributes:
-        plan: what the options mean; None until they are checked.
-        summary: of all rows that are done.
-        before: counts of the rows that an earlier run did.
+        plan: plan that the options resolve to; None until they are checked.
+        summary: summary of all rows that are done.
+        before: counts of the rows that an earlier, interrupted run did.
     """
 
     def __init__(self, options: ScoreOptions) -> None:
@@ -92,10 +93,10 @@ class Run:
         """Score and publish.
 
         Args:
-            plan: of the run.
-            scorer_of: gives what scores, once it is sure that no other run writes the output.
+            plan: plan of the run.
+            scorer_of: function that loads the model, called once no other run can write the output.
 
-        Returns, raises: as `run`.
+        Returns, raises: as for `run`.
         """
         self.plan = plan
         reader, work = self.open(plan)
@@ -109,13 +110,13 @@ class Run:
             code = exit_code_of(look=bool(self.summary.counts.rows_rejected or record.beyond))
             _write(record, code, plan.output)
         if not self.options.quiet:
-            self._tell(plan, reader, scorer, record)
+            self._print_result(plan, reader, scorer, record)
         if plan.wanted.keep_existing:
             tell_unseen(reader)
         return code
 
     def open(self, plan: Plan) -> tuple[Reader, Work]:
-        """Open the input and the places of the output; nothing of them is read, locked or changed yet."""
+        """Open the input and the destinations of the output, without reading, locking or changing anything yet."""
         work_dir = self.options.work_dir
         self._reader = Reader(plan.inputs, plan.wanted, self.options.limit)
         self._output = destination(plan.output, _conversion(plan.output_format), work_dir=work_dir)
@@ -124,21 +125,23 @@ class Run:
         return self._reader, Work(self._output, self._rejects, repeatable=repeatable, work_dir=work_dir)
 
     def load(self, scorer_of: Callable[[], Scorer]) -> Scorer:
-        """Get what scores, and say what was chosen."""
+        """Load the model, and print the provider and precision that were chosen."""
         with self._phases.timed("load"):
             scorer = self._scorer = scorer_of()
         check_comparable(scorer.manifest, self.options.max_drift)
         if self.options.provider == "auto":
-            self._say(f"Taking {scorer.choice.precision} on {scorer.choice.provider}: {scorer.choice.reason}.")
+            self._say(f"Using {scorer.choice.precision} on {scorer.choice.provider}: {scorer.choice.reason}.")
         if scorer.choice.remark:
             self._say(f"Note: {scorer.choice.remark}.")
         return scorer
 
     def count(self, plan: Plan, reader: Reader) -> int | None:
-        """Count the rows to score, where the files say it; for a shard count all records, and restrict the reader.
+        """Return the number of rows to score, or None if the files do not state it.
+
+        For a shard, count all records and restrict the reader to its range.
 
         Raises:
-            InputError, UsageError, ScorerError: as reading the input does.
+            InputError, UsageError, ScorerError: the input cannot be read.
         """
         with self._phases.timed("count"):
             known = rows_known(plan.inputs)
@@ -153,7 +156,7 @@ class Run:
             return last - first + 1
 
     def resume(self, plan: Plan, reader: Reader, scorer: Scorer, work: Work) -> None:
-        """Take up what an interrupted run of the same command left, or start over."""
+        """Resume an interrupted run of the same command, or start over."""
         rows = self._shard_rows
         first_and_last = (rows.first, rows.last) if rows is not None else None
         header = Header(fingerprint(self.options, scorer, plan, first_and_last), reader.stamps)
@@ -163,21 +166,21 @@ class Run:
                 reader,
                 scorer.journal_rows,
                 restart=self.options.restart,
-                tell=self._say,
+                report=self._say,
                 before=rows.first - 1 if rows is not None else 0,
             )
         self.before = self.summary.counts.copy()
 
     def score(self, plan: Plan, reader: Reader, scorer: Scorer, work: Work, rows: int | None) -> None:
-        """Score the records that are left, made durable chunk by chunk.
+        """Score the remaining records, and make them durable chunk by chunk.
 
         Raises:
-            RejectLimitPassed: more were rejected than may be; the rejects are published.
-            InputError: the input changed meanwhile, or has other rows than it said.
+            RejectLimitPassed: too many records were rejected; the rejects are published.
+            InputError: the input changed meanwhile, or has more or fewer rows than it states.
         """
         with Progress("scoring", rows or _size(reader), quiet=self.options.quiet) as progress:
             progress.show(self.before.rows_in if rows else reader.bytes_read, "")
-            if reader.selection is not None:  # types that do not go together are told at once
+            if reader.selection is not None:  # incompatible types must fail before the first row
                 carried_types(plan.output_format.kind, reader, reader.selection.carried)
 
             def on_chunk(summary: Summary) -> None:
@@ -202,21 +205,21 @@ class Run:
                 )
             except RejectLimitPassed as error:
                 work.publish_rejects()
-                what = "The output stream is not complete" if is_stream(plan.output) else "Nothing was published"
+                what = "The output stream is incomplete" if is_stream(plan.output) else "Nothing was published"
                 message = [str(error), f"{what}; the rejects are in {plan.rejects}.", *hints(reader)]
                 raise RejectLimitPassed("\n".join(message)) from error
         reader.check_unchanged(all_files=True)
         read = self.summary.counts.rows_in
         if rows is not None and read != rows:
-            raise InputError(f"{read:,} rows were read where the input said it has {rows:,}: it is damaged.")
+            raise InputError(f"the input is damaged: it states {rows:,} rows, but {read:,} were read.")
 
     def publish(self, work: Work) -> None:
-        """Make rejects and output final."""
+        """Publish the rejects and the output."""
         with self._phases.timed("publish"):
             work.publish(self.summary)
 
     def record(self) -> RunRecord:
-        """What is known of the run by now."""
+        """Return the record of the run as far as it is known now."""
         return RunRecord(
             options=self.options,
             plan=self.plan,
@@ -233,7 +236,7 @@ class Run:
             seconds=time.monotonic() - self._clock,
         )
 
-    def _tell(self, plan: Plan, reader: Reader, scorer: Scorer, record: RunRecord) -> None:
+    def _print_result(self, plan: Plan, reader: Reader, scorer: Scorer, record: RunRecord) -> None:
         tell_result(plan, self.summary, self.before)
         if scorer.cascade is not None:
             tell_cascade(self.summary.counts)
@@ -252,24 +255,22 @@ def _write(record: RunRecord, code: ExitCode, output: str) -> None:
     try:
         record.write(code)
     except Exception as error:
-        raise RecordMissing(
-            f"{output} is published and complete, but not all of the record of the run: {error}"
-        ) from error
+        raise RecordMissing(f"{output} is published and complete, but the record of the run is not: {error}") from error
 
 
 def open_scorer(options: ScoreOptions, decision: Decision, bundle: Bundle | None = None) -> Scorer:
-    """Load what scores.
+    """Load the model, as the options ask.
 
     Args:
-        options: say how.
-        decision: how labels are chosen.
-        bundle: one that is loaded already; None for what the options name.
+        options: options of the command.
+        decision: rule that turns probabilities into labels.
+        bundle: bundle that is loaded already; None for the one that the options name.
 
     Raises:
-        BundleError, ProviderError, UsageError: as of `Scorer`.
+        BundleError, ProviderError, UsageError: as for `Scorer`.
     """
     if options.threads is not None:
-        # The tokenizer's threads are set when the first text is tokenized, and only so.
+        # The tokenizer reads its number of threads from here, once, when it tokenizes its first text.
         os.environ.setdefault("RAYON_NUM_THREADS", str(options.threads))
     return Scorer(
         bundle or options.model,
@@ -286,10 +287,10 @@ def open_scorer(options: ScoreOptions, decision: Decision, bundle: Bundle | None
 
 
 def _conversion(output_format: Format) -> Convert | None:
-    """Parquet has its directory at the end, so it is made when all rows are there."""
+    """Return the conversion of the finished output; Parquet, whose footer comes last, is made from all rows at once."""
     if output_format.kind != PARQUET:
         return None
-    from scorer.rows.parquet_writer import to_parquet  # pyarrow takes a moment that others need not wait
+    from scorer.rows.parquet_writer import to_parquet  # pyarrow is slow to import, and other formats do without
 
     return to_parquet
 
@@ -298,11 +299,11 @@ def _rejects_destination(place: str, work_dir: str | None) -> Destination:
     if place != STDERR:
         return destination(place, work_dir=work_dir)
     if sys.stderr is None:
-        raise ScorerError("stderr is closed, where rejects would go; name a file with --rejects.")
+        raise ScorerError("rejects would go to stderr, but it is closed; name a file with --rejects.")
     return StreamDestination(sys.stderr.buffer, close=False)
 
 
 def _size(reader: Reader) -> int | None:
-    """Bytes of all files as they were stored in the beginning, where that is known."""
+    """Return the size of all input files as stored, in bytes, or None if one is unknown."""
     sizes = [size_in(reader.stamps[path]) for path in reader.inputs.files]
     return None if None in sizes else sum(filter(None, sizes))

@@ -52,7 +52,7 @@ def test_a_run_writes_one_row_a_record_and_says_so(score, jsonl, tmp_path, bundl
     ]
     assert (tmp_path / "out.csv").read_text() == "\n".join(["row,id,label,score", *expected]) + "\n"
     assert (result.code, result.out) == (0, "")
-    assert re.match(rf"3 of 3 rows scored in \d+ s to {tmp_path / 'out.csv'}: \d ", result.err.splitlines()[0])
+    assert re.match(rf"3 of 3 rows scored in \d+ s, written to {tmp_path / 'out.csv'}: \d ", result.err.splitlines()[0])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "out.csv"]
 
 
@@ -74,7 +74,7 @@ def test_details_and_kept_columns_pass_through_unchanged(score, jsonl, tmp_path)
 def test_a_kept_column_that_no_record_has_is_a_warning_that_quiet_keeps(score, jsonl, tmp_path):
     result = score(jsonl, "-o", tmp_path / "out.csv", "--keep", "starz", "-q", "--summary", tmp_path / "run.json")
     assert (result.code, result.err) == (
-        0, "Warning: no record has a column 'starz' (--keep), so it is empty; did you mean 'stars'?\n",
+        0, "Warning: no record has a column 'starz' (--keep), so the column is empty; did you mean 'stars'?\n",
     )  # fmt: skip
     assert (tmp_path / "out.csv").read_text().splitlines()[1].startswith("1,a,,")
     assert json.loads((tmp_path / "run.json").read_text())["columns_not_found"] == ["starz"]
@@ -84,7 +84,7 @@ def test_a_kept_column_that_later_records_have_is_noted(score, tmp_path):
     (tmp_path / "in.jsonl").write_text('{"text":"good"}\n{"text":"bad","rare":1}\n')
     result = score(tmp_path / "in.jsonl", "-o", tmp_path / "out.csv", "--keep", "rare", "--summary", tmp_path / "s")
     assert result.err.splitlines()[-1] == (
-        "Note: the first record has no column 'rare' (--keep); it is empty wherever a record lacks it."
+        "Note: the first record has no column 'rare' (--keep); it is empty in the rows of records that lack it."
     )
     assert json.loads((tmp_path / "s").read_text())["columns_not_found"] == []
 
@@ -306,9 +306,9 @@ def test_cuda_never_falls_back(score, jsonl, tmp_path):
 def test_auto_says_what_it_took_and_why(score, jsonl, tmp_path):
     result = score(jsonl, "-o", tmp_path / "out.csv", "--provider", "auto")
     assert result.code == 0
-    assert result.err.startswith("Taking ")
+    assert result.err.startswith("Using ")
     if "cpu" in result.err.splitlines()[0]:
-        assert result.err.startswith("Taking int8 on cpu: cuda is not usable: ")
+        assert result.err.startswith("Using int8 on cpu: cuda is not usable: ")
 
 
 def test_stdout_carries_data_only_and_its_rejects_go_to_stderr(bundle, jsonl):
@@ -403,14 +403,14 @@ def test_a_file_name_that_is_no_utf_8_is_no_obstacle(score, tmp_path):
 
 def test_keys_that_only_later_records_have_are_noted(score, tmp_path):
     (tmp_path / "in.jsonl").write_text('{"text": "good"}\n{"text": "bad", "id": 2, "late": 5}\n')
-    end = "which the first lacks, so the output does too; name them with --keep."
+    end = "They are missing from the output; name them with --keep to include them."
     assert (
         score(tmp_path / "in.jsonl", "-o", tmp_path / "o.csv").err.splitlines()[-1]
-        == f"Note: later records have 'id', {end}"
+        == f"Note: later records have columns that the first one lacks: 'id'. {end}"
     )
     assert (
         score(tmp_path / "in.jsonl", "-o", tmp_path / "o.csv", "--keep", "*").err.splitlines()[-1]
-        == f"Note: later records have 'id', 'late', {end}"
+        == f"Note: later records have columns that the first one lacks: 'id', 'late'. {end}"
     )
     score(tmp_path / "in.jsonl", "-o", tmp_path / "o.csv", "--keep", "id")
     assert [line.split(",")[1] for line in (tmp_path / "o.csv").read_text().splitlines()] == ["id", "", "2"]
@@ -617,7 +617,7 @@ def test_cells_that_a_spreadsheet_would_compute_are_made_text(score, tmp_path):
     assert score(tmp_path / "in.jsonl", "-o", tmp_path / "out.csv").code == 0
     assert (tmp_path / "out.csv").read_text().splitlines()[1].startswith("1,=1+1,")
     refused = score(tmp_path / "in.jsonl", "-o", tmp_path / "out.jsonl", "--escape-formulas")
-    assert (refused.code, "is for CSV and TSV output" in refused.err) == (2, True)
+    assert (refused.code, "needs CSV or TSV output" in refused.err) == (2, True)
 
 
 def test_a_folder_that_cannot_be_looked_at_is_no_bundle(score, tmp_path):
@@ -635,6 +635,4 @@ def test_a_file_said_to_be_in_another_encoding_than_utf_8_is_not_advised_into_a_
 def test_options_of_csv_are_noted_where_no_input_is_csv(score, jsonl, tmp_path):
     result = score(jsonl, "-o", tmp_path / "out.csv", "--delimiter", ";", "--no-header")
     assert result.code == 0
-    assert result.err.splitlines()[-1] == (
-        "Note: --delimiter, --no-header: for CSV and TSV input, which there is none of; left aside."
-    )
+    assert result.err.splitlines()[-1] == ("Note: --delimiter, --no-header: ignored, because no input is CSV or TSV.")

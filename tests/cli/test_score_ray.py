@@ -55,7 +55,7 @@ def test_success_is_the_last_file_and_says_what_there_is(score_ray, without_a_cl
     found = score_ray(lake, "-o", f"{tmp_path}/out/", "--output-format", "jsonl")
     assert found.code == 3
     assert found.out == ""
-    assert found.err.startswith(f"60 of 61 rows in 2 parts scored to {tmp_path}/out: ")
+    assert found.err.startswith(f"60 of 61 rows in 2 parts scored, written to {tmp_path}/out: ")
     assert f"1 rejected (1 empty_text): see {tmp_path}/out/_rejects." in found.err
     success = json.loads((tmp_path / "out" / "_SUCCESS").read_text())
     assert (success["parts"], success["rows_in"], success["rows_scored"]) == (2, 61, 60)
@@ -66,7 +66,7 @@ def test_success_is_the_last_file_and_says_what_there_is(score_ray, without_a_cl
     assert files == ["_SUCCESS", "_parts/a.json", "_parts/b.json", "_rejects/b.jsonl", "a.jsonl", "b.jsonl"]
     assert without_a_cluster == ["a", "b"]  # the larger one first
     again = score_ray(lake, "-o", tmp_path / "out", "--output-format", "jsonl")
-    assert "in 2 parts (2 of them before) scored to" in again.err
+    assert "in 2 parts (2 of them earlier) scored, written to" in again.err
     assert json.loads((tmp_path / "out" / "_SUCCESS").read_text()) == success
 
 
@@ -98,8 +98,8 @@ def test_success_says_how_much_was_decided_early_and_drift_is_that_of_the_cascad
     share = sum(early) / success["tokens"]
     assert f"\nThe wide part alone decided {len(early)} rows, with {share:.1%} of the tokens.\n" in found.err
     found, early, success = run("--no-cascade")
-    assert "in 2 parts scored to" in found.err  # none of them before: they are others
-    assert (found.code, "Drift beyond --max-drift 0.1" in found.err, early) == (3, True, [])
+    assert "in 2 parts scored, written to" in found.err  # none of them earlier: these parts differ
+    assert (found.code, "test data exceeds --max-drift 0.1: " in found.err, early) == (3, True, [])
     assert [success[key] for key in ("cascade", "rows_decided_early", "tokens_decided_early")] == [False, 0, 0]
     assert "wide part" not in found.err
 
@@ -131,12 +131,12 @@ def test_a_part_that_fails_is_named_and_the_others_are_done(score_ray, without_a
     assert found.code == 4
     assert "Error: 1 of 3 parts failed.\n" in found.err
     assert f"\n{lake}/c.jsonl.gz is cut short" in found.err
-    assert "The others are done and kept, without _SUCCESS: the same command does what is missing." in found.err
+    assert "The others are done and kept, without _SUCCESS: the same command scores the missing ones." in found.err
     (lake / "c.jsonl.gz").unlink()
     without_a_cluster.clear()
     again = score_ray(lake, "-o", tmp_path / "out")
     assert again.code == 3
-    assert "(2 of them before)" in again.err
+    assert "(2 of them earlier)" in again.err
 
 
 def test_an_interrupted_run_says_what_is_done(score_ray, without_a_cluster, lake, tmp_path, monkeypatch):
@@ -149,7 +149,7 @@ def test_an_interrupted_run_says_what_is_done(score_ray, without_a_cluster, lake
     monkeypatch.setattr(distributed, "score_parts", interrupted)
     found = score_ray(lake, "-o", tmp_path / "out")
     assert found.code == 143
-    assert "Terminated: 1 of 2 parts are done and kept: the same command does the others." in found.err
+    assert "Terminated: 1 of 2 parts are done and kept: the same command scores the others." in found.err
     assert not (tmp_path / "out" / "_SUCCESS").exists()
 
 
@@ -174,16 +174,16 @@ def test_what_cannot_work_is_said_before_there_is_a_cluster(score_ray, lake, tmp
         ([lake], 2, "Missing option '-o' / '--output'"),
         (["-o", out], 2, "name an input, for instance: score-ray lake/day=2026-11-23 -o scores --workers 2"),
         ([tmp_path / "none", "-o", out], 2, "the input"),
-        ([lake, "-o", lake / "out"], 2, "lie in each other; write elsewhere"),
+        ([lake, "-o", lake / "out"], 2, "overlap; write to another folder"),
         ([lake, "-o", out, "--output-format", "txt"], 2, "--output-format 'txt' is not a format"),
         ([lake, "-o", out, "--model", "none"], 5, "there is no bundle at none"),
-        ([lake, "-o", out, "--max-drift", "0.1"], 2, "says nothing of its test data"),
+        ([lake, "-o", out, "--max-drift", "0.1"], 2, "has no histograms of its test data"),
         ([lake, "-o", out, "--workers", "0"], 2, "--workers"),
         ([lake, "-o", ""], 2, "--output needs the name of a folder, and not the root's"),
         ([lake, "-o", "/"], 2, "--output needs the name of a folder, and not the root's"),
         ([lake, "-o", "http://localhost/out"], 2, "nothing can be written to http://"),
         ([lake, lake / "a.jsonl", f"{lake.parent}/l*", "-o", out], 2, "a.jsonl is named twice, by"),
-        (["-", "-o", out], 2, "- is a stream; parts are files"),
+        (["-", "-o", out], 2, "- is a stream; a part must be a file"),
         ([f"s3://key:hush@bucket/{lake.name}", "-o", out], 2, "carries a credential"),
     ):
         if "--max-drift" in arguments:
@@ -225,7 +225,8 @@ def test_what_is_left_of_a_part_that_is_no_more_goes_away(score_ray, without_a_c
     (lake / "b.jsonl").unlink()
     found = score_ray(lake, "-o", out)
     assert found.code == 2
-    assert "b.parquet, which is none of the 1 parts of this run" in found.err
+    assert "contains files that are not among the 1 parts of this run" in found.err
+    assert "b.parquet. Remove them, or write to another folder." in found.err
     (out / "b.parquet").unlink()
     assert score_ray(lake, "-o", out).code == 0
     assert sorted(path.name for path in out.rglob("*") if path.is_file()) == ["_SUCCESS", "a.json", "a.parquet"]

@@ -1,4 +1,4 @@
-"""score-ray on a cluster of this machine, and the same class on Spark: nothing lost, nothing doubled, whoever dies."""
+"""score-ray on a local cluster, and `PartScorer` on Spark: no row is lost or doubled, whichever process dies."""
 
 import json
 import os
@@ -25,7 +25,7 @@ WORDS = (ROOT / "README.md").read_text().split()
 
 
 def write_lake(folder):
-    """Parts with texts of some length; every 100th row is rejected."""
+    """Write parts with texts of some length; every 100th row is rejected."""
     texts = random.Random(3)
     number = 0
     for name, count in PARTS.items():
@@ -50,7 +50,7 @@ def write_lake(folder):
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory):
-    """The parts, and beside them what `score` makes of each."""
+    """Folder of parts, and beside it the output of `score` for each."""
     folder = write_lake(tmp_path_factory.mktemp("cluster") / "lake")
     for name in PARTS:
         expected = folder.parent / "expected" / name.partition(".")[0]
@@ -62,7 +62,7 @@ def lake(tmp_path_factory):
 
 
 class Cluster:
-    """score-ray in a process of its own."""
+    """Process that runs score-ray."""
 
     def __init__(self, lake, out, *more):
         command = [
@@ -81,17 +81,17 @@ class Cluster:
             env=ENVIRONMENT,
             stderr=subprocess.PIPE,
             text=True,
-            # Where the tests are run in the background SIGINT is ignored, and so it would be there.
+            # SIGINT is ignored if the tests run in the background, and the process would inherit that.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def worker(self, name="", windows=1):
-        """The pid of a worker that has made windows of a part durable, once there is one; None if all is done before."""
+        """Wait for a worker with durable entries in a journal and return its pid, or None if the run ends first."""
         while self.process.poll() is None:
             for journal in self.out.glob(f"*/.{name}*.score-journal"):
                 try:
                     done = journal.read_bytes().count(b"\n") - 1
-                except OSError:  # it is done
+                except OSError:  # the part is done
                     continue
                 if done >= windows and (pid := holder_of(journal)):
                     return pid
@@ -114,7 +114,7 @@ def holder_of(path):
 
 
 def check(out, lake, *, source=None):
-    """Every part has the bytes of `score`; each row is there once, scored or rejected."""
+    """Check that every part has the bytes of `score`, and that each row is scored or rejected once."""
     seen = Counter()
     for name in PARTS:
         stem = name.partition(".")[0]
@@ -136,7 +136,7 @@ def test_two_workers_one_killed_on_the_way(lake, tmp_path):
     os.kill(killed, signal.SIGKILL)
     code, err = run.end()
     assert code == 3, err
-    assert f"\n{ROWS - REJECTED:,} of {ROWS:,} rows in 4 parts scored to " in err
+    assert f"\n{ROWS - REJECTED:,} of {ROWS:,} rows in 4 parts scored, written to " in err
     assert "(raylet) A worker died or was killed" in err.replace("\x1b[0m", "").replace("\x1b[33m", "")
     assert "Traceback" not in err
     check(tmp_path / "out", lake)
@@ -155,11 +155,11 @@ def test_an_interrupted_run_ends_soon_and_says_what_is_done(lake, tmp_path, numb
     assert code == 128 + number, err
     assert time.monotonic() - start < 20
     assert f"{word}: " in err
-    assert " of 4 parts are done and kept: the same command does the others." in err
+    assert " of 4 parts are done and kept: the same command scores the others." in err
     assert "Traceback" not in err
 
 
-def test_a_run_that_is_killed_as_a_whole_is_gone_on_with(lake, tmp_path):
+def test_a_run_that_is_killed_as_a_whole_is_resumed(lake, tmp_path):
     run = Cluster(lake, tmp_path / "out", "--workers", 2)
     assert run.worker()
     while not list((tmp_path / "out" / "_parts").rglob("*.json")):
@@ -167,11 +167,11 @@ def test_a_run_that_is_killed_as_a_whole_is_gone_on_with(lake, tmp_path):
     run.process.kill()
     run.end()
     assert not (tmp_path / "out" / "_SUCCESS").exists()
-    # Ray's own processes end when they notice; whoever comes meanwhile waits for the parts that they hold.
+    # Ray's own processes end once they notice; until then, a new run waits for the parts that they hold.
     finished = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.csv")}
     code, err = Cluster(lake, tmp_path / "out", "--workers", 2).end()
     assert code == 3, err
-    assert " of them before) scored to " in err
+    assert " of them earlier) scored, written to " in err
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     check(tmp_path / "out", lake)
     assert (tmp_path / "out" / "_SUCCESS").exists()
@@ -188,7 +188,7 @@ def test_a_part_that_kills_its_worker_again_and_again_is_given_up_and_the_others
     code, err = run.end()
     assert code == 1, err
     assert "parts failed." in err
-    assert "its worker died 4 times: out of memory, or a library aborted over what is in the file" in err
+    assert "its worker died 4 times: it ran out of memory, or a library aborted on the file's content" in err
     assert "Traceback" not in err
     assert not (tmp_path / "out" / "_SUCCESS").exists()
     code, err = Cluster(lake, tmp_path / "out", "--workers", 2).end()
@@ -196,13 +196,13 @@ def test_a_part_that_kills_its_worker_again_and_again_is_given_up_and_the_others
     check(tmp_path / "out", lake)
 
 
-def test_what_cannot_work_is_said_without_a_traceback(lake, tmp_path):
+def test_a_run_that_cannot_work_fails_without_a_traceback(lake, tmp_path):
     code, err = Cluster(lake, tmp_path / "out", "--workers", 2, "--gpus-per-worker", 1).end()
     assert code == 2
     assert "2 workers with 1 cores and 1 GPUs each do not fit into the cluster, which has" in err
     code, err = Cluster(lake, tmp_path / "out", "--address", "127.0.0.1:1").end()
     assert code == 1
-    assert "no Ray cluster at 127.0.0.1:1: [Errno 111] Connection refused. See `ray status`, and --address." in err
+    assert "no Ray cluster at 127.0.0.1:1: [Errno 111] Connection refused. Check `ray status` and --address." in err
     code, err = Cluster(lake, tmp_path / "out", "--text", "body", "--workers", 2).end()
     assert code == 2
     assert "4 of 4 parts failed." in err
@@ -210,7 +210,7 @@ def test_what_cannot_work_is_said_without_a_traceback(lake, tmp_path):
 
 
 def test_the_same_class_on_spark(lake, tmp_path):
-    """docs/recipes/spark_job.py as it stands there, with two Python workers."""
+    """Run docs/recipes/spark_job.py unchanged, with two Python workers."""
     job = [sys.executable, ROOT / "docs" / "recipes" / "spark_job.py", lake, tmp_path / "out"]
     environment = {
         **ENVIRONMENT,

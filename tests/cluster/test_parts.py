@@ -1,4 +1,4 @@
-"""Part files to part files, without a cluster: what each worker of one does."""
+"""Part files without a cluster: the work of a single worker."""
 
 import json
 import os
@@ -29,7 +29,7 @@ TEXTS = reviews(90, 2, 8).texts
 
 @pytest.fixture
 def lake(tmp_path):
-    """Three parts in two folders, one with rejects, and what is no data."""
+    """Folder of three parts in two folders, one with rejects, and a file that is not data."""
     folder = tmp_path / "lake"
     for day in (1, 2):
         (folder / f"day={day}").mkdir(parents=True)
@@ -133,7 +133,7 @@ def test_a_finished_part_is_skipped_until_something_of_it_changes(part_scorer, l
     assert (again.exit_code, again.counts) == (3, first.counts)
     assert os.stat(first.output).st_mtime_ns == before.st_mtime_ns
     assert not part_scorer(threshold=0.7)(part).finished_before
-    assert not part_scorer()(part).finished_before  # the other threshold's output was there
+    assert not part_scorer()(part).finished_before  # the existing output has the other threshold
     with open(part.source, "a") as file:
         file.write('{"text": "good"}\n')
     changed = part_scorer()(part)
@@ -145,7 +145,7 @@ def test_a_finished_part_is_skipped_until_something_of_it_changes(part_scorer, l
     assert not part_scorer()(part).finished_before
 
 
-def test_a_part_whose_worker_died_is_gone_on_with(part_scorer, lake, monkeypatch, small_windows, tmp_path):
+def test_a_part_whose_worker_died_is_resumed(part_scorer, lake, monkeypatch, small_windows, tmp_path):
     part = find_parts([str(lake)])[0]
     whole = part_scorer(tmp_path / "whole")(part)
     commit = Work.commit
@@ -214,10 +214,12 @@ def test_a_folder_with_other_files_or_within_the_input_is_refused(lake, tmp_path
     check_folder(str(tmp_path / "out"), parts, [str(lake)], "csv")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "old.csv").touch()
-    with pytest.raises(UsageError, match=r"holds .*old.csv, which is none of the 3 parts of this run"):
+    with pytest.raises(
+        UsageError, match=r"contains files that are not among the 3 parts of this run, .*old\.csv\. Remove them"
+    ):
         check_folder(str(tmp_path / "out"), parts, [str(lake)], "csv")
     for folder in (lake / "scores", tmp_path, lake):
-        with pytest.raises(UsageError, match="lie in each other; write elsewhere"):
+        with pytest.raises(UsageError, match="overlap; write to another folder"):
             check_folder(str(folder), parts, [str(lake)], "csv")
 
 

@@ -222,7 +222,7 @@ def test_a_process_finds_the_modules_of_the_one_that_started_it_and_no_others(tm
         (["--devices", "0,0"], "--devices takes the numbers of different GPUs, as in 0,1 for the first two, not '0,0'"),
         (["--devices", "gpu"], "not 'gpu'"),
         (["--devices", "-1,0"], "not '-1,0'"),
-        (["--devices", "0,1", "--device-id", "1"], "--devices and --device-id both say which GPU"),
+        (["--devices", "0,1", "--device-id", "1"], "--devices and --device-id both choose the GPU"),
     ],
 )
 def test_lists_that_mean_nothing_are_refused(score, source, arguments, message):

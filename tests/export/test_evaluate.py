@@ -366,7 +366,7 @@ def test_what_is_left_out_of_a_folder_of_data_is_said(bundle, labelled, score_mo
     shutil.copy(labelled, tmp_path / "data" / f"_{labelled.name}")
     result = score_model("evaluate", bundle.path, "--data", tmp_path / "data", "--provider", "cpu", "--no-baseline")
     assert result.code == 0, result.err
-    assert "1 names in input folders are left out" in result.err
+    assert "1 names in input folders were ignored" in result.err
 
 
 @pytest.mark.parametrize("link", ["same", "symlink", "hard link"])

@@ -1,6 +1,6 @@
-"""The pages in a real browser: headless Chromium, on a narrow and a wide screen, light and dark.
+"""The pages in a real browser: headless Chromium, on narrow and wide screens, light and dark.
 
-`pytest -m browser`; needs Chromium (Debian: apt install chromium) and `pip install '.[browser]'`.
+Run with `pytest -m browser`; needs Chromium (Debian: apt install chromium) and `pip install '.[browser]'`.
 """
 
 import json
@@ -16,7 +16,7 @@ from scorer.report.compare_page import comparison_page
 
 pytestmark = pytest.mark.browser
 
-# What a browser lays out: text elements with their box, font size and colours; drawn text as it was scaled.
+# The laid-out text elements of a page, with box, font size and colours; text in charts has its scaled size.
 _TEXTS = """
 () => {
   const rgb = (colour) => { const c = document.createElement('canvas').getContext('2d'); c.fillStyle = colour; c.fillRect(0, 0, 1, 1); return [...c.getImageData(0, 0, 1, 1).data]; };
@@ -51,7 +51,7 @@ _TEXTS = """
 
 
 def contrast(colour, background):
-    """The contrast ratio of WCAG 2.2."""
+    """Return the contrast ratio as WCAG 2.2 defines it."""
 
     def luminance(rgb):
         parts = [part / 255 for part in rgb[:3]]
@@ -76,7 +76,7 @@ def chromium():
 
 @pytest.fixture(params=[(width, scheme) for width in (375, 1280) for scheme in ("light", "dark")], ids=str)
 def shown(request, chromium):
-    """Open a page; whatever it logs, throws or asks for beside itself fails the test."""
+    """Open a page; the test fails if the page logs, throws or requests anything."""
     width, scheme = request.param
     context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     problems = []
@@ -110,7 +110,7 @@ def check_readable(page, width):
         assert one["left"] >= 0, one
         assert one["right"] <= width, one
         assert contrast(one["colour"], one["background"]) >= 4.5, one
-    for name in {one["drawn"] for one in texts} - {None}:  # labels of a chart do not run into each other
+    for name in {one["drawn"] for one in texts} - {None}:  # labels of a chart do not overlap
         drawn = [one for one in texts if one["drawn"] == name]
         for number, one in enumerate(drawn):
             for other in drawn[number + 1 :]:
@@ -123,7 +123,7 @@ def check_readable(page, width):
 
 @pytest.fixture
 def run_page(score, tmp_path):
-    """The page of a run with rejects, drift, and texts that would harm if they could."""
+    """Make the page of a run with rejects, drift and hostile texts."""
 
     def make(*arguments):
         texts = [*reviews(300, 2, 3).texts, *HOSTILE, *(f"{text} xxxxx" for text in reviews(90, 2, 4).texts), "", " "]

@@ -1,4 +1,4 @@
-"""`score-model compare`: two outputs of `score`, joined, and what differs between them."""
+"""`score-model compare`: two outputs of `score`, joined, and their differences."""
 
 import json
 import os
@@ -32,26 +32,26 @@ def output(path, rows, columns="row,id,label,score"):
 
 @pytest.fixture
 def pair(tmp_path):
-    """Row 2 flips, row 3 moves, row 4 stays, row 1 and 5 are in one of them."""
+    """Two outputs: row 2 flips, row 3 moves, row 4 stays, rows 1 and 5 are in one only."""
     before = output(tmp_path / "a.csv", ["1,k,no,0.100000", "2,l,no,0.400000", "3,m,yes,0.700000", "4,n,yes,0.900000"])
     after = output(tmp_path / "b.csv", ["2,l,yes,0.650000", "3,m,yes,0.600000", "4,n,yes,0.900000", "5,o,no,0.000000"])
     return before, after
 
 
 @pytest.mark.parametrize(("by", "keys"), [("auto", "id k o l m"), ("id", "id k o l m"), ("row", "row 1 5 2 3")])
-def test_rows_are_joined_and_what_differs_is_told(run, pair, by, keys):
+def test_rows_are_joined_and_differences_are_printed(run, pair, by, keys):
     before, after = pair
     code, out, err = run(before, after, "--by", by)
     name, only_before, only_after, flipped, moved = keys.split()
     assert (code, err) == (0, "")
     assert out.splitlines() == [
-        f"3 rows in both, by {name}",
-        f"1 in {before} only: {name} {only_before}",
-        f"1 in {after} only: {name} {only_after}",
+        f"3 rows in both, joined by {name}",
+        f"1 only in {before}: {name} {only_before}",
+        f"1 only in {after}: {name} {only_after}",
         "labels: 1 flipped (33.33%): 1 no to yes",
-        "scores: moved by 0.1167 on average (mean +0.0500); half of the rows by 0.1000 or less, 95% by 0.2350, "
-        "99% by 0.2470, the farthest by 0.2500",
-        "moved most:",
+        "scores: moved by 0.1167 on average (signed mean +0.0500); 50% of the rows by at most 0.1000, 95% by 0.2350, "
+        "99% by 0.2470, all by 0.2500",
+        "largest moves:",
         f"  {name} {flipped}: no 0.400, yes 0.650 (+0.250)",
         f"  {name} {moved}: yes 0.700, yes 0.600 (-0.100)",
     ]
@@ -61,7 +61,7 @@ def test_the_same_file_twice_moves_nothing(run, pair):
     code, out, _ = run(pair[0], pair[0], "--max-flips", "0")
     assert code == 0
     assert "labels: 0 flipped (0.00%)\n" in out
-    assert "moved most" not in out
+    assert "largest moves" not in out
 
 
 def test_too_many_flips_end_with_3_and_the_page_is_there(run, pair, tmp_path):
@@ -82,9 +82,11 @@ def test_outputs_of_every_format_are_read_and_text_is_shown_where_it_was_kept(ru
     ):
         assert score(tmp_path / "in.jsonl", "-o", tmp_path / name, *more).code == 0
     _, out, _ = run(tmp_path / "a.csv.gz", tmp_path / "b.jsonl")
-    assert out.startswith("40 rows in both, by id\nlabels: 0 flipped (0.00%)\nscores: moved by 0.0000 on average")
+    assert out.startswith(
+        "40 rows in both, joined by id\nlabels: 0 flipped (0.00%)\nscores: moved by 0.0000 on average"
+    )
     _, out, _ = run(tmp_path / "b.jsonl", tmp_path / "c.parquet", "--most", "3")
-    assert out.startswith("40 rows in both, by id\n")
+    assert out.startswith("40 rows in both, joined by id\n")
     shown = re.findall(r"^  id r(\d+): .*?\)  (.*)$", out, re.MULTILINE)
     assert len(shown) == 3
     assert all(texts[int(row)] == text for row, text in shown)
@@ -125,15 +127,15 @@ def test_whatever_rows_there_are_each_is_in_both_or_in_one(tmp_path_factory, one
 @pytest.mark.parametrize(
     ("rows", "columns", "arguments", "code", "words"),
     [
-        (["1,a,yes,0.5"], "row,id,name,score", [], 2, "bad.csv is no output of score: that is"),
+        (["1,a,yes,0.5"], "row,id,name,score", [], 2, "bad.csv is not an output of score: it must be"),
         (["1,a,yes,0.5"], "row,id,label,points", [], 2, "has no column 'score'"),
         (["a,yes,0.5"], "id,label,score", [], 2, "has no column 'row'"),
         (["1,a,yes,0.5"], "row,id,label,score", ["--text", "words"], 2, "has no column 'words'"),
         (["1,yes,0.5"], "row,label,score", ["--by", "id"], 2, "has no ids. Join by row: --by row"),
-        (["1,a,yes,high"], "row,id,label,score", [], 4, "line 2 has no score between 0 and 1, but 'high'"),
-        (["1,a,yes,1.5"], "row,id,label,score", [], 4, "but '1.5'"),
-        (["1,a,yes,nan"], "row,id,label,score", [], 4, "but 'nan'"),
-        (["1,a,,0.5"], "row,id,label,score", [], 4, "line 2 is no row of an output of score: empty_text"),
+        (["1,a,yes,high"], "row,id,label,score", [], 4, "line 2 has the score 'high', which is not a number between 0 and 1"),
+        (["1,a,yes,1.5"], "row,id,label,score", [], 4, "the score '1.5', which is not"),
+        (["1,a,yes,nan"], "row,id,label,score", [], 4, "the score 'nan', which is not"),
+        (["1,a,,0.5"], "row,id,label,score", [], 4, "line 2 is not a row of an output of score: empty_text"),
         (["1,,yes,0.5"], "row,id,label,score", [], 4, "line 2 has no id"),
         (["1,a,yes,0.5", "2,a,yes,0.5"], "row,id,label,score", [], 4, "bad.csv has the id 'a' more than once"),
         (["2,a,yes,0.5", "1,b,yes,0.5"], "row,id,label,score", ["--by", "row"], 4, "row 1 comes after row 2"),
@@ -143,7 +145,7 @@ def test_whatever_rows_there_are_each_is_in_both_or_in_one(tmp_path_factory, one
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("swapped", [False, True])
-def test_what_is_no_output_is_refused_and_told(run, tmp_path, rows, columns, arguments, code, words, swapped):
+def test_a_file_that_is_not_an_output_is_refused(run, tmp_path, rows, columns, arguments, code, words, swapped):
     good = output(tmp_path / "good.csv", ["1,a,yes,0.5", "2,b,yes,0.5"])
     bad = output(tmp_path / "bad.csv", rows, columns)
     found = run(*((good, bad) if swapped else (bad, good)), *arguments)
@@ -183,7 +185,7 @@ STAGED = "row,label,score,tokens,truncated,stage,score_no,score_yes"
 
 
 def staged(path, *rows, columns=STAGED):
-    """An output with details; a row is its number, label, score and stage."""
+    """Write an output with details; each row gives its number, label, score and stage."""
     lines = []
     for row in rows:
         number, label, score, stage = row.split(",")
@@ -191,7 +193,7 @@ def staged(path, *rows, columns=STAGED):
     return output(path, lines, columns)
 
 
-def test_stages_of_rows_in_both_and_flips_of_rows_that_another_stage_decided_are_told(run, tmp_path):
+def test_stages_of_rows_in_both_and_flips_of_rows_that_a_different_stage_decided_are_printed(run, tmp_path):
     before = staged(
         tmp_path / "a.csv", "1,no,0.1,wide", "2,no,0.4,wide", "3,no,0.2,encoder", "4,yes,0.7,encoder", "5,no,0.1,wide"
     )
@@ -203,15 +205,15 @@ def test_stages_of_rows_in_both_and_flips_of_rows_that_another_stage_decided_are
     assert lines[at - 1].startswith("scores: ")
     assert lines[at : at + 3] == [
         "stages: the wide part alone decided 2 (50.00%) and 2 (50.00%) of 4 rows",
-        "another stage decided 2 rows, with labels: 1 flipped (50.00%): 1 no to yes",
-        "moved most:",
+        "a different stage decided 2 rows, with labels: 1 flipped (50.00%): 1 no to yes",
+        "largest moves:",
     ]
     page = Page((tmp_path / "c.html").read_text())
     for words in (
         "decided by the wide part alone in the first, 50.0% 2 ",
         "decided by the wide part alone in the second, 50.0% 2 ",
-        "decided by another stage 2 ",
-        "of these with another label 1 ",
+        "decided by a different stage 2 ",
+        "of these with a different label 1 ",
     ):
         assert words in page.text
 
@@ -227,7 +229,7 @@ def test_the_same_stages_twice_have_changed_for_no_row(run, tmp_path):
     ("columns", "row"),
     [
         ("row,label,score", "1,no,0.1"),
-        ("row,stage,label,score", "1,wide,no,0.1"),  # kept, as those before the label are
+        ("row,stage,label,score", "1,wide,no,0.1"),  # a kept column, as it comes before the label
         ("row,tokens,truncated,stage,label,score", "1,7,false,encoder,no,0.1"),
         ("row,stage,label,score", "1,draft,no,0.1"),
         ("row,label,score,stage", "1,no,0.1,draft"),
@@ -264,7 +266,7 @@ def test_outputs_with_and_without_the_cascade_are_compared_by_stage(run, score, 
     for by in ("id", "row"):
         out = run(on, off, "--by", by)[1]
         assert f"stages: the wide part alone decided {early} ({early / 60:.2%}) and 0 (0.00%) of 60 rows\n" in out
-        assert f"another stage decided {early} rows, with labels: " in out
+        assert f"a different stage decided {early} rows, with labels: " in out
 
 
 def test_comparing_needs_nothing_of_training(pair):

@@ -1,4 +1,4 @@
-"""Drift: how far a run's data are from the test data of its model, and what a run does about it."""
+"""Drift: the difference between a run's data and the test data of its model, and the consequences for the run."""
 
 import json
 import math
@@ -39,7 +39,7 @@ def run(score, tmp_path):
 
 def test_the_index_is_the_sum_of_differences_times_logarithms_of_ratios():
     p, q = np.array([0.2, 0.3, 0.5]), np.array([0.5, 0.3, 0.2])
-    p_mixed, q_mixed = (0.985 * shares + 0.005 for shares in (p, q))  # no bin below half a per cent
+    p_mixed, q_mixed = (0.985 * shares + 0.005 for shares in (p, q))  # no bin below half a percent
     expected = ((q_mixed - p_mixed) * np.log(q_mixed / p_mixed)).sum()
     assert float(psi(np.rint(1e6 * p), np.rint(1e6 * q))) == pytest.approx(float(expected), rel=1e-6)
 
@@ -53,14 +53,14 @@ def test_the_index_is_finite_not_below_zero_symmetric_and_zero_for_the_same_shar
 
 
 def test_what_chance_makes_of_many_rows_is_the_quantile_of_chi_squared():
-    """Yurdakul and Naranjo 2020: (1/n + 1/m) times chi-squared; the floor shrinks differences, by 1 - 10 x 0.005 here."""
+    """Expect (1/n + 1/m) times chi-squared (Yurdakul and Naranjo 2020), with differences shrunk by 1 - 10 x 0.005 here."""
     expected = 0.95**2 * (1 / 5000 + 1 / 25_000) * scipy.stats.chi2.ppf(0.999, 9)
     assert by_chance((2500,) * 10, 5000) == pytest.approx(expected, rel=0.1)
 
 
 @pytest.mark.parametrize("rows", [10, 100, 1000, 10_000])
 def test_of_files_drawn_from_the_test_data_themselves_one_in_a_thousand_drifts(rows):
-    """The default model's histogram of scores: most of its texts are in the bins at both ends."""
+    """Draw from the default model's histogram of scores, in which most texts are in the two end bins."""
     generator = np.random.default_rng(rows)
     reference = (9000, 1121, 581, 396, 295, 227, 215, 194, 185, 170, 171, 184, 205, 213, 243, 313, 428, 680, 1369, 8810)
     drawn = generator.multinomial(rows, np.array(reference) / sum(reference), size=20_000)
@@ -87,7 +87,7 @@ def test_a_limit_is_passed_by_what_is_beyond_it_and_beyond_chance():
 
 
 def test_the_test_data_of_the_model_themselves_do_not_drift(run, bundle):
-    result, record = run(reviews(120, 2, 2).texts, "--max-drift", "0.001")  # as `conftest.make_bundle` has them
+    result, record = run(reviews(120, 2, 2).texts, "--max-drift", "0.001")  # the texts of `conftest.make_bundle`
     assert (result.code, "Drift" in result.err) == (0, False)
     assert record["drift"]["beyond"] == []
     assert max(record["drift"][name]["psi"] for name in ("score", "tokens", "unknown")) < 0.001
@@ -102,17 +102,17 @@ def test_the_test_data_of_the_model_themselves_do_not_drift(run, bundle):
         ([f"{text} xxxxx" for text in reviews(120, 2, 2).texts], "unknown", "shares of unknown word pieces"),
     ],
 )  # fmt: skip
-def test_what_differs_is_told_and_ends_with_3(run, tmp_path, texts, beyond, words):
+def test_drift_is_reported_and_ends_with_3(run, tmp_path, texts, beyond, words):
     result, record = run(texts, "--max-drift", "0.1")
     assert result.code == record["exit_code"] == 3
     assert record["published"] is True
     assert beyond in record["drift"]["beyond"]
-    assert "Drift beyond --max-drift 0.1, against the model's test data: " in result.err
+    assert "Drift from the model's test data exceeds --max-drift 0.1: " in result.err
     told = re.search(rf"{words} (\d+\.\d{{3}}) \(chance alone: up to (\d+\.\d{{3}})\)", result.err)
     drift = record["drift"][beyond]
     assert list(map(float, told.groups())) == pytest.approx([drift["psi"], drift["by_chance"]], abs=6e-4)
     assert len((tmp_path / "out.csv").read_text().splitlines()) == len(texts) + 1
-    assert run(texts)[0].code == 0  # nobody asked
+    assert run(texts)[0].code == 0  # without --max-drift
     assert run(texts, "--max-drift", "1e9")[0].code == 0
 
 
@@ -123,7 +123,7 @@ def test_few_rows_are_no_drift_however_much_they_differ_by_chance(run):
 
 
 @pytest.mark.usefixtures("small_windows")
-def test_drift_is_of_all_rows_where_a_run_went_on_with_an_interrupted_one(run, interrupted, tmp_path):
+def test_the_drift_of_a_resumed_run_is_that_of_all_rows(run, interrupted, tmp_path):
     texts = reviews(120, 2, 5).texts
     _, whole = run(texts)
     (tmp_path / "out.csv").unlink()
@@ -148,7 +148,7 @@ def test_a_bundle_without_test_data_has_no_drift_and_takes_no_limit(score, tmp_p
     assert json.loads((tmp_path / "run.json").read_text())["drift"] is None
     assert "nothing to compare with" in (tmp_path / "run.html").read_text()
     refused = score(*arguments, "--max-drift", "0.1")
-    assert (refused.code, "the bundle tiny says nothing of its test data" in refused.err) == (2, True)
+    assert (refused.code, "the bundle tiny has no histograms of its test data" in refused.err) == (2, True)
 
 
 def test_without_the_cascade_scores_are_compared_with_those_of_test_data_without_it(run, tmp_path, staged_bundle):
@@ -158,7 +158,7 @@ def test_without_the_cascade_scores_are_compared_with_those_of_test_data_without
     for more, code, beyond in (((), 0, []), (("--no-cascade",), 3, ["score"])):
         result, record = run(texts, *options, *more)
         assert (result.code, record["drift"]["beyond"]) == (code, beyond)
-        assert ("Drift beyond --max-drift 0.1, against the model's test data: scores " in result.err) == bool(beyond)
+        assert ("Drift from the model's test data exceeds --max-drift 0.1: scores " in result.err) == bool(beyond)
         assert record["drift"]["tokens"]["psi"] < 0.001
         charts = json.loads(re.search(r'id="charts">(.*?)</script>', (tmp_path / "run.html").read_text())[1])
         reference = bundle.manifest.reference
@@ -167,7 +167,7 @@ def test_without_the_cascade_scores_are_compared_with_those_of_test_data_without
 
 
 @pytest.mark.parametrize("limit", ["-1", "nan", "inf", "1e400", "much"])
-def test_a_limit_that_is_none_is_refused(score, tmp_path, limit):
+def test_an_invalid_limit_is_refused(score, tmp_path, limit):
     result = score(write(tmp_path / "in.jsonl", ["good"]), "--max-drift", limit)
     assert result.code == 2
     assert "--max-drift" in result.err
@@ -195,7 +195,7 @@ def test_a_reference_is_read_as_it_was_written(bundle):
         {"score": None},
     ],
 )
-def test_a_reference_that_is_none_is_refused(bundle, change):
+def test_an_invalid_reference_is_refused(bundle, change):
     manifest = json.loads(bundle.manifest.to_json())
     with pytest.raises(BundleError, match=r"manifest\.json cannot be used"):
         parse_manifest(json.dumps(manifest | {"reference": manifest["reference"] | change}).encode())

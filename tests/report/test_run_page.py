@@ -1,4 +1,4 @@
-"""`score --report`: one page that holds all it needs, and in which the texts of rows are nothing but text."""
+"""`score --report`: one self-contained page, in which the texts of rows remain text."""
 
 import base64
 import hashlib
@@ -23,7 +23,7 @@ HOSTILE = [
 
 
 class Page(HTMLParser):
-    """What a browser would find: elements with their attributes, the text, and what is in scripts."""
+    """Page as a browser parses it: elements with their attributes, text, and contents of scripts."""
 
     def __init__(self, html):
         super().__init__(convert_charrefs=True)
@@ -57,7 +57,7 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def report(score, tmp_path):
-    """Run `score` and read its page."""
+    """Run `score` and parse its page."""
 
     def run(records, *arguments, of=score):
         lines = [record if isinstance(record, str) else json.dumps(record) for record in records]
@@ -77,7 +77,7 @@ def test_the_page_says_what_the_record_says(report, tmp_path):
     result, page = report([*records(texts), "broken"], "--summary", tmp_path / "run.json")
     record = json.loads((tmp_path / "run.json").read_text())
     assert result.code == 3
-    assert "Published, but look: records were rejected" in page.text
+    assert "Published, but records were rejected" in page.text
     for words in ("rows read 63", "scored 61", "rejected, 3.2% 2", "longer than the model reads 1"):
         assert words in page.text
     assert page.charts["score"]["counts"] == record["score_histogram"]["counts"]
@@ -119,7 +119,7 @@ def test_the_text_of_a_row_stays_text(report, tmp_path):
     assert r"\x07 bad &lt;b&gt;" in page.text
     isolated = [attributes for tag, attributes in page.elements if attributes.get("class") == "text"]
     assert len(isolated) >= 6
-    assert all(attributes["dir"] == "auto" for attributes in isolated)  # so that it cannot turn what is around it
+    assert all(attributes["dir"] == "auto" for attributes in isolated)  # so that it cannot reverse the text around it
 
 
 def test_names_of_files_and_columns_stay_text_too(score, tmp_path):
@@ -152,7 +152,7 @@ def test_the_page_says_how_much_was_decided_early_where_there_is_a_cascade(repor
 
 
 def example_rows(page):
-    """Row numbers by the card's heading."""
+    """Return row numbers by the heading of their card."""
     cards = re.split(
         r"(?=Nearest to another label|Most certain)", page.text.split("Rows to look at")[1].split("Speed")[0]
     )
@@ -163,13 +163,13 @@ def test_the_rows_nearest_the_threshold_and_the_surest_are_shown(report, tmp_pat
     texts = reviews(80, 2, 3).texts
     _, page = report(records([*texts, *texts]), "--threshold", "0.7", "--details")
     scores = [float(line.split(",")[2]) for line in (tmp_path / "out.csv").read_text().splitlines()[1:]]
-    first = {text: row for row, text in reversed(list(enumerate(texts)))}  # each text once, the first of its rows
+    first = {text: row for row, text in reversed(list(enumerate(texts)))}  # each text once, by its first row
     found = example_rows(page)
     nearest = sorted(first.values(), key=lambda row: abs(scores[row] - 0.7))[:6]
     assert sorted(found["Nearest to another label Scores nearest to 0.7"]) == sorted(row + 1 for row in nearest)
     for label, order in (("negative", scores.__getitem__), ("positive", lambda row: -scores[row])):
         rows = [row for row in first.values() if (scores[row] >= 0.7) == (label == "positive")]
-        surest = found[f"Most certain: {label} What is wrong here is wrong with confidence"]
+        surest = found[f"Most certain: {label} Errors here are confident errors"]
         assert [scores[row - 1] for row in surest] == [scores[row] for row in sorted(rows, key=order)[:3]]
 
 
@@ -189,11 +189,11 @@ def test_of_three_labels_the_rows_with_hardly_a_likeliest_one_are_shown(report, 
     closest = sorted(range(len(rows)), key=lambda row: rows[row][2] - rows[row][1])[:6]
     found = example_rows(page)
     shown = next(
-        found[heading] for heading in found if heading.startswith("Nearest to another label The likeliest label")
+        found[heading] for heading in found if heading.startswith("Nearest to another label The most likely label")
     )
     assert sorted(shown) == sorted(row + 1 for row in closest)
     assert page.charts["score"]["rules"] == []
-    assert "Probability of the label that was given" in page.text
+    assert "Probability of the predicted label" in page.text
 
 
 @pytest.mark.usefixtures("small_windows")
@@ -206,7 +206,7 @@ def test_the_page_of_a_resumed_run_shows_the_rows_of_all_of_it(report, interrupt
     assert "Nothing was published" in page.text
     assert "Terminated" in page.text
     _, resumed = report(records(texts))
-    assert "went on at row" in resumed.text
+    assert "resumed at row" in resumed.text
     assert example_rows(resumed) == example_rows(whole)
     for name in ("score", "tokens", "unknown", "labels"):
         assert resumed.charts[name] == whole.charts[name]
@@ -218,7 +218,7 @@ def test_the_page_of_a_resumed_run_shows_the_rows_of_all_of_it(report, interrupt
 @pytest.mark.parametrize(
     ("lines", "arguments", "code", "words"),
     [
-        ([], [], 0, "There was no record to score"),
+        ([], [], 0, "There were no records to score"),
         (["broken"], [], 4, "every one of the 1 records was rejected"),
         (records(["good", ""]), ["--strict"], 4, "none is allowed"),
         (records(["good"]), ["--model", "nowhere"], 5, "Nothing was published"),
@@ -243,11 +243,11 @@ def test_a_page_that_would_take_the_place_of_another_file_is_refused(score, tmp_
 def test_drift_beyond_its_limit_is_marked(report):
     result, page = report(records([f"{text} xxxxx" for text in reviews(120, 2, 2).texts]), "--max-drift", "0.2")
     assert result.code == 3
-    assert "Published, but look: the data has drifted" in page.text
+    assert "Published, but the data has drifted" in page.text
     assert "beyond the limit of 0.2" in page.text
 
 
-# How fast it went
+# Throughput
 
 
 def test_a_long_run_is_shown_in_few_stretches_that_leave_nothing_out():

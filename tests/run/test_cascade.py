@@ -1,4 +1,4 @@
-"""The cascade at the command: a row's stage and score depend on its text alone, and --no-cascade gives the encoder all."""
+"""The cascade in `score`: a row's stage and score depend on its text alone, and --no-cascade leaves all to the encoder."""
 
 import json
 
@@ -15,7 +15,7 @@ DETAILS = ("--details", "--keep", "note")
 
 @pytest.fixture
 def source(tmp_path):
-    """60 records: every 9th has no text, a long one is cut, and 10 have the text of an earlier one."""
+    """Input of 60 records: every 9th has no text, a long one is truncated, and ten repeat earlier texts."""
     texts = reviews(60, 2, 8).texts
     texts[10], texts[12] = "so " * 100, "good great " * 30
     texts[30:40] = texts[0:10]
@@ -30,7 +30,7 @@ def source(tmp_path):
 
 @pytest.fixture
 def staged(score, staged_bundle):
-    """Run `score` with a bundle whose wide part decides some half of the texts alone."""
+    """Run `score` with a bundle whose wide part decides about half of the texts alone."""
     return lambda *arguments: score(*arguments, "--model", staged_bundle.path)
 
 
@@ -40,7 +40,7 @@ def rows_of(path):
 
 @pytest.fixture(params=["staged_bundle", "staged_bundle_of_three"])
 def whole(request, score, source, tmp_path):
-    """The arguments of a run with a bundle, and the bytes and rows of its output."""
+    """Arguments of a run with a bundle, and the bytes and rows of its output."""
     arguments = (source, "--model", request.getfixturevalue(request.param).path, *DETAILS)
     score(*arguments, "-o", tmp_path / "whole.jsonl")
     rows = rows_of(tmp_path / "whole.jsonl")
@@ -48,7 +48,7 @@ def whole(request, score, source, tmp_path):
     return arguments, (tmp_path / "whole.jsonl").read_bytes(), rows
 
 
-# What a row's stage and score do not depend on
+# Nothing but the text changes a row's stage and score
 
 
 def test_threads_and_chunks_change_nothing(score, whole, tmp_path, monkeypatch):
@@ -175,7 +175,7 @@ def test_every_format_has_the_stage_behind_truncated(staged, source, tmp_path, f
     staged(source, "-o", tmp_path / "out.jsonl", "--details")
     expected = [row["stage"] for row in rows_of(tmp_path / "out.jsonl")]
     staged(source, "-o", tmp_path / f"out.{form}", "--details")
-    # Read again as an input, which every format is.
+    # Every output format is also an input format.
     staged(tmp_path / f"out.{form}", "-o", tmp_path / "again.jsonl", "--keep", "*", "--text", "id")
     found = rows_of(tmp_path / "again.jsonl")
     assert [row["stage"] for row in found] == expected
@@ -198,7 +198,7 @@ def test_a_kept_column_of_that_name_becomes_input_stage(staged, score, tmp_path)
         assert (row["stage"], "input_stage" in row) == ("draft", False)
 
 
-# What is said of it
+# Record, metrics and messages
 
 
 def recorded(run, source, folder, *options):

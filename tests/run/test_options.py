@@ -1,4 +1,4 @@
-"""The options of a run: each stands in one place with its default, and says whether it shapes the output."""
+"""The options of a run: each is defined once, with its default and whether it shapes the output."""
 
 from dataclasses import fields, replace
 
@@ -12,7 +12,7 @@ OTHER_VALUES = {"uncertain": Band(0.4, 0.6), "shard": Shard(1, 2), "devices": De
 
 
 def another(option):
-    """A value of an option that is not its default."""
+    """Return a value of an option other than its default."""
     if option.name in OTHER_VALUES:
         return OTHER_VALUES[option.name]
     default = getattr(DEFAULTS, option.name)

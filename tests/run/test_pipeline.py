@@ -1,4 +1,4 @@
-"""The row pipeline reads and tokenizes ahead of the engine, and what comes out does not depend on how it is cut."""
+"""The row pipeline: it reads and tokenizes ahead of the engine, and the output does not depend on the chunks."""
 
 import json
 import threading
@@ -57,7 +57,7 @@ def test_nothing_but_texts_without_a_token_is_nothing_to_publish(score, tmp_path
 
 
 class Words:
-    """A tokenizer and a model in one; writes down which chunks were tokenized, and which were given up."""
+    """Tokenizer and model in one, which logs the chunks that were tokenized and those that were cancelled."""
 
     labels = ("no", "yes")
     has_cascade = False
@@ -114,7 +114,7 @@ NO_LIMITS = Limits()
 
 
 def run(items, limits=NO_LIMITS):
-    """The model, what the caller's thread read and waited for, the output, and the summary or None."""
+    """Return the model, the log of reads and results in the caller's thread, the output, and the summary or None."""
     log, output, rejects = [], Memory(), Memory()
     model = Words(log)
     try:
@@ -152,7 +152,7 @@ def test_the_next_chunk_is_read_and_the_last_one_is_written_while_one_is_tokeniz
                 yield item
 
     def encode(texts):
-        assert reached.wait(20)  # two chunks on: that is read meanwhile
+        assert reached.wait(20)  # set two chunks later, which are read meanwhile
         return Words.encode(model, texts)
 
     model.encode = encode
@@ -193,7 +193,7 @@ def test_chunks_begin_small_and_end_where_the_input_alone_says(most):
     assert len(cut[0]) == min(1024, most)
     assert max(map(len, cut)) == most
     ends = [chunk[-1].row for chunk in cut]
-    for begin in (4097, 8193, 10_241):  # as where a run was resumed
+    for begin in (4097, 8193, 10_241):  # as in a resumed run
         assert [chunk[-1].row for chunk in chunks(rows[begin - 1 :], most)] == [end for end in ends if end >= begin]
     assert {8192, 16_384, 24_576} <= set(ends) or most == 1000
 

@@ -1,4 +1,4 @@
-"""The record of a run: --summary, --metrics, and --log-format json, on success and on every kind of failure."""
+"""The record of a run: --summary, --metrics and --log-format json, after success and every kind of failure."""
 
 import gzip
 import hashlib
@@ -31,7 +31,7 @@ CHECK = jsonschema.Draft202012Validator(SCHEMA, format_checker=jsonschema.Draft2
 
 @pytest.fixture
 def source(tmp_path):
-    """40 records: every 9th has no text, one a long one, and 5 have the text of an earlier one."""
+    """Input of 40 records: every 9th has no text, one has a long text, and five repeat earlier texts."""
     texts = [f"{text} {row}" for row, text in enumerate(reviews(40, 2, 3).texts, start=1)]
     texts[10] = "so " * 100
     texts[20:25] = texts[0:5]
@@ -42,7 +42,7 @@ def source(tmp_path):
 
 @pytest.fixture
 def recorded(score, tmp_path):
-    """Run `score` and read the record that it left, which has to be as the schema says."""
+    """Run `score` and read its record, which must conform to the schema."""
 
     def run(*arguments, of=score):
         result = of(*arguments, "--summary", tmp_path / "run.json", "--metrics", tmp_path / "night.prom")
@@ -55,7 +55,7 @@ def recorded(score, tmp_path):
 
 
 def metrics(path):
-    """Samples by name and labels, by the official client's parser."""
+    """Return samples by name and labels, as the official client parses them."""
     families = list(text_string_to_metric_families(path.read_text()))
     assert all(family.documentation and family.name.startswith("review_scorer_") for family in families)
     samples = {}
@@ -70,7 +70,7 @@ def sha256(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_the_schema_is_one_and_describes_every_key():
+def test_the_schema_is_valid_and_describes_every_key():
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     assert set(SCHEMA["required"]) == set(SCHEMA["properties"])
 
@@ -195,7 +195,7 @@ def test_a_signal_leaves_its_record(bundle, tmp_path):
     os.mkfifo(tmp_path / "fifo")
     options = ("--input-format", "jsonl", "--provider", "auto", "--summary", tmp_path / "run.json")
     run = start(bundle, tmp_path / "fifo", "-o", tmp_path / "out.csv", *options)
-    assert run.stderr.readline().startswith(b"Taking ")  # the model is there, and the first record is waited for
+    assert run.stderr.readline().startswith(b"Using ")  # the model is loaded, and the first record awaited
     run.send_signal(signal.SIGTERM)
     assert run.wait(30) == 143
     record = json.loads((tmp_path / "run.json").read_text())
@@ -224,7 +224,9 @@ def test_a_record_never_takes_the_place_of_another_file_of_the_run(score, source
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl"]
 
 
-def test_a_record_that_cannot_be_written_is_told_and_takes_nothing_with_it(score, source, tmp_path, monkeypatch):
+def test_a_record_that_cannot_be_written_is_reported_and_the_other_files_are_written(
+    score, source, tmp_path, monkeypatch
+):
     def fail(place, text, work_dir):
         if place == str(tmp_path / "night.prom"):
             raise ScorerError("disk full.")
@@ -234,7 +236,7 @@ def test_a_record_that_cannot_be_written_is_told_and_takes_nothing_with_it(score
     monkeypatch.setattr("scorer.run.record.publish_text", fail)
     options = ("--metrics", tmp_path / "night.prom", "--summary", tmp_path / "run.json")
     result = score(source, "-o", tmp_path / "out.csv", *options)
-    message = f"{tmp_path / 'out.csv'} is published and complete, but not all of the record of the run: disk full."
+    message = f"{tmp_path / 'out.csv'} is published and complete, but the record of the run is not: disk full."
     assert (result.code, result.err) == (1, f"Error: {message}\n")
     record = json.loads((tmp_path / "run.json").read_text())
     assert (record["exit_code"], record["error"], record["published"]) == (1, message, True)
@@ -246,7 +248,7 @@ def test_a_record_that_cannot_be_written_is_told_and_takes_nothing_with_it(score
     ]
     result = score("none.csv", "-o", tmp_path / "out.csv", *options)
     assert result.err.startswith("Error: the input none.csv is not there")
-    assert "The record of the run is missing: disk full." in result.err
+    assert "The record of the run is incomplete: disk full." in result.err
 
 
 def test_names_that_are_no_text_can_be_those_of_records(score, source, tmp_path):
@@ -314,7 +316,7 @@ def test_every_key_and_metric_is_in_the_docs(recorded, source, tmp_path, staged_
         assert f"`{name}`" in text, name
 
 
-def test_messages_as_json_are_an_object_a_line_whatever_is_told(score, source, tmp_path):
+def test_messages_as_json_are_an_object_a_line_whatever_is_printed(score, source, tmp_path):
     result = score(source, "-o", tmp_path / "out.csv", "--log-format", "json", "--keep", "nothing")
     lines = [json.loads(line) for line in result.err.splitlines()]
     assert [(line["level"], line.get("event")) for line in lines] == [
@@ -324,7 +326,7 @@ def test_messages_as_json_are_an_object_a_line_whatever_is_told(score, source, t
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["time"]) for line in lines)
     for arguments, code in (
         (["--log-format", "json", "none.csv"], 2),
-        (["--max-rejects", "x", "--log-format", "json"], 2),  # an error of click's own
+        (["--max-rejects", "x", "--log-format", "json"], 2),  # an error that click raises
         (["--bogus", "--log-format=json"], 2),
         ([source, "-o", tmp_path / "out.csv", "--strict", "--log-format", "json"], 4),
     ):
@@ -332,7 +334,7 @@ def test_messages_as_json_are_an_object_a_line_whatever_is_told(score, source, t
         (line,) = [json.loads(line) for line in result.err.splitlines()]
         assert (line["level"], line["exit_code"], result.code) == ("error", code, code)
         assert line["message"].startswith("Error: ")
-    # The next command of the process is told in words again.
+    # The next command in the process prints words again.
     assert score("none.csv").err.startswith("Error: ")
 
 

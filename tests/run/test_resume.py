@@ -1,4 +1,4 @@
-"""After an interruption the same command goes on where it stopped, and the output is what it would have been."""
+"""Resuming: after an interruption the same command continues, and its output is that of an uninterrupted run."""
 
 import json
 import os
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("small_windows")
 
 @pytest.fixture
 def folder(tmp_path):
-    """40 records as JSONL and CSV, every 9th of them no text."""
+    """Folder with 40 records as JSONL and as CSV, every 9th without a text."""
     records = [
         {"id": row, "text": "" if row % 9 == 0 else text, "note": f"so, {row}\nso"}
         for row, text in enumerate(reviews(40, 2, 3).texts, start=1)
@@ -60,10 +60,10 @@ def test_a_rerun_says_where_it_resumes_and_ends_with_the_same_bytes(score, folde
     assert not (folder / "out.csv").exists()
     again = score(*command)
     assert again.code == 3
-    assert again.err.startswith(
-        f"Resuming at row 17: the rows before it are done.\n36 of 40 rows scored to {folder / 'out.csv'}, the last 24 in "
-    )
-    assert again.err.splitlines()[-1].startswith("4 rejected (4 empty_text): see ")
+    lines = again.err.splitlines()
+    assert lines[0] == "Resuming at row 17: the rows before it are done."
+    assert re.match(rf"36 of 40 rows scored, the last 24 in \d+ s, written to {folder / 'out.csv'}: \d", lines[1])
+    assert lines[-1].startswith("4 rejected (4 empty_text): see ")
     assert published(folder) == published(folder, "whole.csv")
     assert files(folder) == ["out.csv", "out.csv.rejects.jsonl", "whole.csv", "whole.csv.rejects.jsonl"]
 
@@ -83,7 +83,7 @@ def test_a_run_with_rejects_on_a_descriptor_resumes_in_any_process(score, folder
         place = f"/dev/fd/{log.fileno()}"
         assert (
             same_place(f"/proc/self/fd/{log.fileno()}") == place
-        )  # which is in the journal, without this process's number
+        )  # the name in the journal, without the id of this process
         command = (folder / "in.jsonl", "-o", folder / "out.csv", "--rejects", place)
         assert interrupted(2, *command).code == 143
         assert "Resuming at row 17" in score(*command).err
@@ -109,7 +109,7 @@ def test_quiet_says_nothing_and_restart_starts_over(score, folder, interrupted):
         (["--rejects", "other.jsonl"], 'the rejects file was "{cwd}/out.csv.rejects.jsonl", now "{cwd}/other.jsonl"'),
     ],
 )
-def test_what_changed_is_said_and_the_run_starts_over(score, folder, interrupted, monkeypatch, options, change):
+def test_a_changed_option_is_named_and_the_run_starts_over(score, folder, interrupted, monkeypatch, options, change):
     monkeypatch.chdir(folder)
     interrupted(2, "in.jsonl", "-o", "out.csv")
     result = score("in.jsonl", "-o", "out.csv", *options)
@@ -136,11 +136,11 @@ def test_threads_and_limits_may_change(score, folder, interrupted):
     assert len((folder / "out.csv").read_text().splitlines()) == 28
     interrupted(2, *command)
     assert score(*command, "--limit", "10").err.startswith(
-        "Not resuming the interrupted run: it did more rows than there are now. Starting over.\n"
+        "Not resuming the interrupted run: it had done more rows than the input has now. Starting over.\n"
     )
 
 
-def test_a_passed_limit_keeps_what_is_done_for_a_wider_one_or_a_mended_input(score, folder, interrupted):
+def test_a_passed_limit_keeps_what_is_done_for_a_wider_one_or_a_fixed_input(score, folder, interrupted):
     command = (folder / "in.jsonl", "-o", folder / "out.csv")
     interrupted(2, *command)
     result = score(*command, "--strict")
@@ -194,14 +194,14 @@ def test_rejects_of_another_output_are_never_taken_for_this_ones(score, folder, 
     second = (other, "-o", folder / "b.csv", "--rejects", folder / "r.jsonl")
     interrupted(2, *first)
     interrupted(3, *second)
-    message = "Not resuming the interrupted run: its rejects are gone or have changed. Starting over.\n"
+    message = "Not resuming the interrupted run: its rejects are missing or have changed. Starting over.\n"
     assert score(*first).err.startswith(message)
     lines = (folder / "r.jsonl").read_text().splitlines()
     assert [json.loads(line)["source"] for line in lines] == [str(folder / "in.jsonl")] * 4
     assert score(*second).err.startswith(message)
 
 
-def test_with_another_rejects_file_the_old_one_in_work_goes(score, folder, interrupted):
+def test_with_another_rejects_file_the_unpublished_old_one_is_deleted(score, folder, interrupted):
     interrupted(2, folder / "in.jsonl", "-o", folder / "out.csv")
     assert score(folder / "in.jsonl", "-o", folder / "out.csv", "--rejects", folder / "r.jsonl").code == 3
     assert files(folder) == ["out.csv"]
@@ -225,7 +225,7 @@ def test_the_rejects_of_a_publication_that_failed_keep_their_mode(score, folder,
     assert (folder / "out.csv.rejects.jsonl").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_journal_of_another_version_is_said_and_no_obstacle(score, folder, interrupted):
+def test_a_journal_of_another_version_is_reported_and_no_obstacle(score, folder, interrupted):
     command = (folder / "in.jsonl", "-o", folder / "out.csv")
     interrupted(2, *command)
     journal = sibling(folder / "out.csv", "journal")
@@ -234,7 +234,7 @@ def test_a_journal_of_another_version_is_said_and_no_obstacle(score, folder, int
     assert score(*command, "--model", folder).code == 5
     assert journal.read_bytes().count(b"\n") == 2
     assert score(*command).err.startswith(
-        "Not resuming the interrupted run: another version of this program left it. Starting over.\n"
+        "Not resuming the interrupted run: it was started by another version of this program. Starting over.\n"
     )
 
 
@@ -245,7 +245,7 @@ def test_a_window_whose_journal_line_could_not_be_made_durable_does_not_count(sc
     def fails(descriptor):
         if os.readlink(f"/proc/self/fd/{descriptor}").endswith("journal"):
             left[0] += 1
-            if left[0] == 4:  # the header, two windows, and this
+            if left[0] == 4:  # the header, two entries, and this one
                 raise OSError(5, "Input/output error")
         fsync(descriptor)
 
@@ -268,7 +268,7 @@ def test_after_a_restart_that_was_interrupted_the_advice_is_without_it(score, fo
 def test_windows_are_of_a_fixed_number_of_records_however_large_they_are(
     score, folder, interrupted, monkeypatch, calls
 ):
-    monkeypatch.setattr("scorer.run.chunks.chunks", partial(chunks, size=200))  # some three records
+    monkeypatch.setattr("scorer.run.chunks.chunks", partial(chunks, size=200))  # about three records
     result = interrupted(calls, folder / "in.jsonl", "-o", folder / "out.csv")
     found = re.search(r"(\d+) rows are done", result.err)
     assert found is not None
@@ -308,8 +308,8 @@ def test_an_input_that_changed_behind_its_time_is_refused(score, folder, interru
     result = score(*command)
     assert result.code == 4
     assert result.err.startswith(
-        "Error: the input is not what it was: its first 16 rows are done, and they have changed although the files' "
-        "sizes and times have not. Nothing was published; use --restart to score it anew.\n"
+        "Error: the input has changed: its first 16 rows are done and now differ, although the files' sizes and times "
+        "are the same. Nothing was published; use --restart to score all rows again.\n"
     )
     assert not (folder / "out.csv").exists()
     assert score(*command, "--restart").code == 3
@@ -368,7 +368,7 @@ def test_a_run_killed_between_the_two_renames_is_finished(score, folder, monkeyp
     assert result.err.endswith(
         "cannot be written: Input/output error.\n40 rows are done and kept: the same command resumes at row 41.\n"
     )
-    with open(folder / "in.jsonl", "a") as file:  # even more rejects may come now
+    with open(folder / "in.jsonl", "a") as file:  # the rejects may grow even now
         file.write('{"text": ""}\n')
     assert score(*command).err.startswith("Resuming at row 41:")
     score(folder / "in.jsonl", "-o", folder / "whole.csv")
@@ -383,7 +383,7 @@ def test_a_run_killed_after_the_commit_point_is_done(score, folder, monkeypatch,
         score(*command)
     assert sibling(folder / "out.csv", "journal").exists()
     before = published(folder)
-    # A rerun is another run, of whatever options; one that fails at once leaves all that was published.
+    # A rerun is a new run, whatever its options; if it fails at once, all published files stay.
     assert score(*command, "--model", folder).err.count("\n") == 1
     failed = score(*command, "--text", "none")
     assert (failed.code, failed.err.count("\n")) == (2, 1)
@@ -405,21 +405,21 @@ def test_a_fifo_in_the_place_of_the_input_is_read_once(score, folder, interrupte
     os.mkfifo(source)
     writer = threading.Thread(target=source.write_bytes, args=(data,))
     writer.start()
-    message = "Not resuming the interrupted run: the input is a stream now. Starting over."
+    message = "Not resuming the interrupted run: the input is now a stream. Starting over."
     assert score(*command).err.startswith(f"{message}\n36 of 40 rows scored in ")
     writer.join()
 
 
 @pytest.mark.parametrize(("name", "gone"), [("out.csv", "output is"), ("out.csv.rejects.jsonl", "rejects are")])
 @pytest.mark.parametrize("change", ["gone", "shorter", "other"])
-def test_a_partial_file_that_is_not_what_it_was_is_said(score, folder, interrupted, name, gone, change):
+def test_a_missing_or_changed_partial_file_is_reported(score, folder, interrupted, name, gone, change):
     command = (folder / "in.jsonl", "-o", folder / "out.csv")
     interrupted(2, *command)
     partial, has = sibling(folder / name, "partial"), "has" if gone == "output is" else "have"
     data = partial.read_bytes()
     partial.unlink() if change == "gone" else partial.write_bytes(data[:-9] + b"x" * 9 * (change == "other"))
     assert score(*command).err.startswith(
-        f"Not resuming the interrupted run: its {gone} gone or {has} changed. Starting over.\n"
+        f"Not resuming the interrupted run: its {gone} missing or {has} changed. Starting over.\n"
     )
 
 
@@ -467,7 +467,10 @@ def test_a_file_that_is_no_journal_is_never_overwritten(score, folder):
     other = sibling(folder / "out.csv", "journal")
     other.write_text("somebody's notes\n")
     result = score(folder / "in.jsonl", "-o", folder / "out.csv")
-    assert (result.code, result.err) == (1, f"Error: {other} is needed for a journal, but it is none; move it away.\n")
+    assert (result.code, result.err) == (
+        1,
+        f"Error: {other} is not a journal, but the run needs that name for its own; move it away.\n",
+    )
     assert other.read_text() == "somebody's notes\n"
 
 
@@ -476,7 +479,7 @@ def test_a_command_that_cannot_start_leaves_an_interrupted_run_alone(score, fold
     interrupted(2, *command)
     refused = score(*command, "--model", folder)
     assert refused.code == 5
-    assert "kept" not in refused.err  # with this model nothing would be resumed
+    assert "kept" not in refused.err  # a run with this model would resume nothing
     assert score(*command).err.startswith("Resuming at row 17:")
 
 
@@ -498,8 +501,8 @@ def test_before_the_first_window_nothing_is_kept(folder, score, monkeypatch):
 def test_an_output_stream_says_that_it_cannot_be_resumed(interrupted, folder):
     result = interrupted(2, folder / "in.jsonl", "--rejects", folder / "rejects.jsonl")
     assert result.code == 143
-    assert result.err == "\nTerminated: The output stream is not complete, and a stream cannot be resumed.\n"
-    assert result.out.count("\n") == 16  # the header, and 15 rows of two windows
+    assert result.err == "\nTerminated: The output stream is incomplete, and a stream cannot be resumed.\n"
+    assert result.out.count("\n") == 16  # the header and 15 of the first 16 rows
     assert not (folder / "rejects.jsonl").exists()
 
 
@@ -511,7 +514,7 @@ def test_a_row_that_the_device_has_no_memory_for_is_rejected_in_its_place(score,
         logits = run(engine, row)
         return np.full_like(logits, np.nan) if len(row) > longest else logits
 
-    # Memory that others take later on: at the start there was enough for golden rows and for the longest row.
+    # Other processes take memory later: at the start there was enough for the golden rows and the longest row.
     monkeypatch.setattr("scorer.model.scorer.check_golden_rows", lambda *arguments: 0.0)
     monkeypatch.setattr("scorer.model.scorer.check_largest_row", lambda *arguments: None)
     monkeypatch.setattr(RowEngine, "_run", small)

@@ -1,4 +1,4 @@
-"""--shard: N runs of the same command, each a range of rows, are together what one run is."""
+"""--shard: N runs of the same command, one for each range of records, together give the output of one run."""
 
 import gzip
 import json
@@ -23,7 +23,7 @@ ROWS = 43
 
 @pytest.fixture
 def folder(tmp_path):
-    """43 records in each format; every 9th has no text, the first ones are broken where that is possible."""
+    """Folder with 43 records in each format: every 9th has no text, and in JSONL the first is broken."""
     texts = ["" if row % 9 == 0 else text for row, text in enumerate(reviews(ROWS, 2, 3).texts, start=1)]
     lines = [json.dumps({"id": row, "text": text, "n": f"a\n{row}"}) for row, text in enumerate(texts, start=1)]
     lines[0] = "broken"
@@ -72,7 +72,7 @@ def test_headers_aside_the_shards_one_after_the_other_are_the_whole(score, folde
 def test_parquet_shards_have_one_schema_and_the_rows_of_the_whole(score, folder):
     score(folder / "in.parquet", "-o", folder / "whole.parquet")
     (folder / "parts").mkdir()
-    for index in range(1, 51):  # some have no row at all
+    for index in range(1, 51):  # some are empty
         score(folder / "in.parquet", "-o", folder / "parts" / f"{index:02}.parquet", "--shard", f"{index}/50")
     parts = [pq.read_table(path) for path in sorted((folder / "parts").glob("*.parquet"))]
     assert len({str(part.schema) for part in parts}) == 1
@@ -88,7 +88,7 @@ def test_a_limit_is_that_of_the_whole(score, folder):
     assert parts == (folder / "whole.jsonl").read_bytes()
 
 
-def test_an_interrupted_shard_is_gone_on_with_and_its_record_says_where(score, folder, interrupted):
+def test_an_interrupted_shard_is_resumed_and_its_record_names_the_row(score, folder, interrupted):
     command = (folder / "in.jsonl", "-o", folder / "out.csv", "--shard", "2/2", "--summary", folder / "run.json")
     score(*command[:1], "-o", folder / "whole.csv", *command[3:])
     record = json.loads((folder / "run.json").read_text())
@@ -98,7 +98,7 @@ def test_an_interrupted_shard_is_gone_on_with_and_its_record_says_where(score, f
     assert "Resuming at row " in score(*command).err
     assert json.loads((folder / "run.json").read_text())["resumed_from_row"] > 22
     assert (folder / "out.csv").read_bytes() == (folder / "whole.csv").read_bytes()
-    # Another shard's work is not taken for this one's.
+    # Another shard's work is not resumed as this one's.
     interrupted(2, *command)
     result = score(*command[:3], "--shard", "1/2")
     assert '--shard was "2/2", now "1/2"' in result.err

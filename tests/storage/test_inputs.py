@@ -109,7 +109,7 @@ def test_what_is_left_out_of_a_folder_is_said_and_counted(score, tmp_path):
     assert result.code == 0
     folder = tmp_path / "in"
     assert (
-        "Note: 3 names in input folders are left out, for they begin with . or _: "
+        "Note: 3 names in input folders were ignored because they begin with . or _: "
         f"{folder}/.a.csv.crc, {folder}/_SUCCESS, {folder}/_temporary/."
     ) in result.err
     record = json.loads((tmp_path / "run.json").read_text())

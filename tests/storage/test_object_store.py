@@ -72,7 +72,7 @@ def test_a_folder_and_a_glob_are_their_objects_in_order(score, store):
     whole = score("memory://lake", "--source")
     rows = [line.split(",")[1] for line in whole.out.splitlines()[1:]]
     assert rows[::2] == [f"memory://lake/{name}" for name in ("_day=2/d.jsonl", "a.jsonl", "b.jsonl", "day=1/c.jsonl")]
-    assert "3 names in input folders are left out" in whole.err
+    assert "3 names in input folders were ignored" in whole.err
     assert "memory://lake/.part.crc, memory://lake/_SUCCESS, memory://lake/_log/." in whole.err
     rows = [line.split(",")[1] for line in score("memory://lake/?.jsonl", "--source").out.splitlines()[1:]]
     assert rows[::2] == ["memory://lake/a.jsonl", "memory://lake/b.jsonl"]

@@ -1,4 +1,4 @@
-// Draws what the page has under "charts" into the figures that name it; again where their width changes.
+// Draws the data in the page's "charts" element into the figures that name it, and again whenever their width changes.
 "use strict";
 (() => {
   const number = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
@@ -12,7 +12,7 @@
     share: (edge) => (edge === 0 ? "0" : edge < 1e-6 ? "> 0" : `${+(100 * edge).toFixed(1)}%`),
   };
 
-  // Where a value stands among bins that are drawn equally wide.
+  // The position of a value among bins that are drawn equally wide.
   const place = (edges, value) => {
     const bin = Math.max(0, Math.min(edges.length - 2, edges.findLastIndex((edge) => edge <= value)));
     return bin + (value - edges[bin]) / (edges[bin + 1] - edges[bin]);
@@ -24,7 +24,7 @@
     Plot.ruleY([0], { stroke: INK }),
   ];
 
-  // Rows by bin, and what was to be expected of the model's test data.
+  // Rows by bin, beside the rows expected from the model's test data.
   function histogram({ edges, counts, expected, unit, rules = [], type = "linear" }, width) {
     const used = counts.map((count, i) => count > 0 || (expected && expected[i] > 0));
     const bins = unit === "count" || unit === "share" ? Math.max(3, used.lastIndexOf(true) + 1) : counts.length;
@@ -70,14 +70,14 @@
     });
   }
 
-  // Rows a second, over time.
+  // Rows per second, over time.
   function pace({ stretches }, width) {
     const end = stretches[stretches.length - 1].end;
     const [unit, seconds] = end > 7200 ? ["hours", 3600] : end > 180 ? ["minutes", 60] : ["seconds", 1];
     const rows = stretches.map((one) => ({
       from: one.begin / seconds, to: one.end / seconds, rate: one.rows_per_second,
       title: `${number.format(one.begin / seconds)} to ${number.format(one.end / seconds)} ${unit}\n` +
-        `${number.format(one.rows_per_second)} rows a second\n${number.format(one.tokens_per_second)} tokens a second`,
+        `${number.format(one.rows_per_second)} rows per second\n${number.format(one.tokens_per_second)} tokens per second`,
     }));
     return Plot.plot({
       width, height: 220, marginLeft: 42, marginRight: 14, marginTop: 22, marginBottom: 40,
@@ -92,7 +92,7 @@
     });
   }
 
-  // Rows by two scores: the darker, the more; by the logarithm, as most are in two corners.
+  // Rows by two scores: a stronger colour means more rows, on a logarithmic scale, because most rows are in two corners.
   function grid({ edges, cells, xName, yName }, width) {
     const size = Math.min(width, 460);
     const most = Math.max(2, d3.max(cells, (cell) => cell.rows));
