@@ -542,9 +542,9 @@ def test_check_says_that_there_is_a_cascade_and_that_its_golden_rows_were_checke
     result = score("--check", "--model", staged_bundle.path)
     assert result.code == 0
     rows = sum("wide" in row.logits for row in staged_bundle.manifest.golden)
-    assert f"\n  golden rows, wide part on cpu: {rows} checked, the same sums\n" in result.out
+    assert f"\n  golden rows, wide part on cpu: {rows} checked, sums identical\n" in result.out
     assert (
-        "\n  cascade: the wide part alone decides where it is sure, the encoder elsewhere (--no-cascade: everywhere)\n"
+        "\n  cascade: the wide part alone decides if it is sure, otherwise the encoder (with --no-cascade, always the encoder)\n"
         in result.out
     )
     assert "wide part" not in score("--check").out
@@ -567,7 +567,7 @@ def test_the_help_leads_with_examples(score):
     lines = score("--help").out.splitlines()
     order = [
         next(number for number, line in enumerate(lines) if line.strip().startswith(begin))
-        for begin in ("Usage: score", "Score every text", "Examples:", "score reviews.jsonl -o", "INPUT is", "Options:")
+        for begin in ("Usage: score", "Score every text", "Examples:", "score reviews.jsonl -o", "INPUT is", "Input:")
     ]
     assert order == sorted(order)
     assert order[2] < 6
