@@ -12,7 +12,7 @@ from scorer.cli.options import DEBUG, NAMED_TEXT, SHARE, files
 from scorer.cli.program import Command
 
 HELP = """\
-Compare two outputs of `score`: labels that flipped, and scores that moved.
+Compare two outputs of `score`: flipped labels and moved scores.
 
 \b
 Examples:
