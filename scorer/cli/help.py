@@ -80,7 +80,8 @@ def write_options(command: click.Command, context: click.Context, formatter: cli
         if record is not None:
             groups.setdefault(getattr(parameter, "group", None) or OTHER, []).append(record)
     groups[OTHER] = groups.pop(OTHER, [])
-    width = max(len(names) for rows in groups.values() for names, _ in rows if len(names) <= _WIDEST)
+    fitting = [len(names) for rows in groups.values() for names, _ in rows if len(names) <= _WIDEST]
+    width = max(fitting, default=_WIDEST)
     for title, rows in groups.items():
         with formatter.section(title):
             for names, words in rows:
