@@ -31,7 +31,7 @@ class Debug:
 
 
 class ShortUsage(click.exceptions.NoArgsIsHelpError):
-    """The short usage, in place of an error, for a command that was given nothing on a terminal."""
+    """A short usage instead of an error, for a command without arguments on a terminal."""
 
     def __init__(self, context: click.Context) -> None:
         click.UsageError.__init__(self, short_usage(context.command, context), context)
@@ -42,7 +42,7 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         bare = not args and at_terminal()
-        if not ctx.resilient_parsing:  # which is set for completions, of unfinished command lines
+        if not ctx.resilient_parsing:  # completions are of unfinished command lines
             _, _, given = self.make_parser(ctx).parse_args(args=list(args))
             for option in given:
                 if isinstance(option, click.Option) and given.count(option) > 1 and not _repeatable(option):
@@ -71,7 +71,7 @@ class Group(click.Group):
 
 
 def at_terminal() -> bool:
-    """Return whether somebody types on stdin."""
+    """Return whether stdin is a terminal."""
     return sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
 
 

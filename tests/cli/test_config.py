@@ -1,4 +1,4 @@
-"""Options from a file, what holds and why, and what the shell completes: none of it needs a model."""
+"""Options from a file, and the values and origins that --show-config prints; none of it needs a model."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from scorer.cli.score import command
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder to work in, with nothing set in the environment."""
+    """A folder to work in, with no option in the environment."""
     for name in [name for name in os.environ if name.startswith("SCORE_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
@@ -25,7 +25,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def options(*arguments, config=None):
-    """The options as `score` would get them from the command line, the environment and score.toml."""
+    """Options as `score` gets them from the command line, the environment and score.toml."""
     if config is not None:
         Path("score.toml").write_text(config, encoding="utf-8")
     return command.make_context("score", list(arguments)).params
@@ -33,7 +33,7 @@ def options(*arguments, config=None):
 
 def test_a_run_takes_its_options_from_score_toml_and_says_which(folder, score):
     (folder / "score.toml").write_text('keep = ["stars"]\ndetails = true\noutput = "out.jsonl"\nprovider = "cuda"\n')
-    result = score("in.jsonl")  # what the fixture sets in the environment wins: model and provider
+    result = score("in.jsonl")  # the fixture sets model and provider in the environment, which wins
     assert result.code == 0
     assert result.err.splitlines()[0] == "Options from score.toml: keep, details, output."
     row = json.loads((folder / "out.jsonl").read_text())
@@ -103,7 +103,7 @@ def test_every_option_that_a_file_may_set_can_be_set_in_one(folder):
             continue
         choices = option.type.choices if isinstance(option.type, click.Choice) else None
         value = json.dumps(choices[-1]) if choices else EXAMPLES.get(option.type.name)
-        if value is not None:  # else a type of its own, which is tested where it is made
+        if value is not None:  # other types are tested on their own
             name = next(name for name in option.opts if name.startswith("--"))[2:]
             lines[option.name] = f"{name} = {f'[{value}]' if option.multiple else value}"
     assert len(lines) >= 25
@@ -181,7 +181,7 @@ def test_help_and_version_come_whatever_the_file_says(folder, score):
 
 
 def shown(*arguments):
-    """What `score --show-config` prints: its lines by option, and what they say as TOML."""
+    """Output of `score --show-config`: lines by option, and values as TOML."""
     context = command.make_context("score", [*arguments, "--show-config"])
     lines = list(show(context))
     return dict(line.split(" = ", 1) for line in lines if not line.startswith("#")), tomllib.loads("\n".join(lines))

@@ -1,4 +1,4 @@
-"""score-ray, with one worker in this process in the place of a cluster; a real one is in cluster/test_cluster.py."""
+"""The command score-ray with one worker in this process instead of a cluster; cluster/test_cluster.py has a real one."""
 
 import builtins
 import json
@@ -30,7 +30,7 @@ def lake(tmp_path):
 
 @pytest.fixture
 def without_a_cluster(monkeypatch):
-    """The parts' names in the order in which they are scored."""
+    """Names of the parts in the order in which they are scored."""
     scored = []
 
     def score_parts(parts, arguments, bundle, cluster, begin):
@@ -98,7 +98,7 @@ def test_success_says_how_much_was_decided_early_and_drift_is_that_of_the_cascad
     share = sum(early) / success["tokens"]
     assert f"\nThe wide part alone decided {len(early)} rows, with {share:.1%} of the tokens.\n" in found.err
     found, early, success = run("--no-cascade")
-    assert "in 2 parts scored to" in found.err  # none of them before: they are others
+    assert "in 2 parts scored to" in found.err  # none is reused, since the options differ
     assert (found.code, "Drift beyond --max-drift 0.1" in found.err, early) == (3, True, [])
     assert [success[key] for key in ("cascade", "rows_decided_early", "tokens_decided_early")] == [False, 0, 0]
     assert "wide part" not in found.err
@@ -282,7 +282,7 @@ def test_it_has_the_options_of_score_with_their_help():
         if parameter.name in of_score and parameter.to_info_dict() == of_score[parameter.name].to_info_dict()
     ]
     assert {"text", "keep", "model", "provider", "max_drift"} <= {parameter.name for parameter in shared}
-    # What is one run's own: its files, its part of the rows, its GPU.
+    # These belong to a single run: its files, its part of the rows, its GPU.
     assert set(of_score) - {parameter.name for parameter in command.params} == {
         "rejects", "source", "limit", "shard", "restart", "device_id", "devices", "check", "show_config", "summary",
         "metrics", "report",
