@@ -73,7 +73,7 @@ def test_a_model_trained_on_real_reviews_scores_real_reviews(samples: Path, enco
     compared = run(
         "export", "parity", samples / "bundle", "--data", samples / "test.parquet", "--encoder", encoder, "--rows", 60
     )
-    assert "fp32, a row a run" in compared.stdout
+    assert "fp32, one row per run" in compared.stdout
 
 
 def test_the_default_model_is_what_its_card_says(samples: Path) -> None:

@@ -1,4 +1,4 @@
-"""`score-model cascade`: a bundle that was trained without a cascade, with one; parses and delegates."""
+"""The command `score-model cascade`, which adds a cascade to a bundle; it parses and delegates."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,12 +8,13 @@ import click
 from export.bundle.place import check_free, check_outside
 from export.classifier.settings import CascadeSettings
 from export.cli import train_options
-from export.cli.options import QUIET, THREADS, fill, refuse_unused, require_libraries, use_threads
+from export.cli.options import QUIET, READING_FILES, THREADS, fill, refuse_unused, require_libraries, use_threads
 from export.cli.sources import Options, conditions_of_data, find_inputs, named, read_notes, read_probes, source_of
 from export.data_source import DataSource
 from export.hub import check_reachable
 from scorer.base.errors import UsageError
 from scorer.base.messages import show
+from scorer.cli.help import HELP_OPTION, OTHER, group, option
 from scorer.cli.options import DEBUG
 from scorer.cli.program import Command
 from scorer.storage.output import lies_in
@@ -22,33 +23,38 @@ if TYPE_CHECKING:
     from export.training.settings import AddSettings
     from scorer.model.bundle import Bundle
 
-EXAMPLES = """\b
+HELP = """\
+Add a cascade to BUNDLE, and write a new bundle.
+
+\b
 Examples:
   score-model cascade models/imdb -o models/imdb-cascade
-  score-model cascade models/old -o models/new --train-file train.csv --test-file test.csv --label-column stars
+  score-model cascade models/old -o models/new \\
+    --train-file train.csv --test-file test.csv --label-column stars
+
+A cascade has limits beyond which the wide part alone decides. They are chosen on the texts that the training held out, so
+name the data that BUNDLE was trained on, with the same options for reading it. The weights stay the same, and so do the scores
+of `score --no-cascade`.
 """
 
 
-@click.command(cls=Command, epilog=EXAMPLES)
+@click.command(cls=Command, help=HELP)
 @click.argument("bundle", type=click.Path(path_type=Path))
-@train_options.OUTPUT
-@click.option(
-    "--overwrite", is_flag=True, help="Replace a bundle that is there; refused where anything else would be lost."
+@group("Data of the training", train_options.DATASET, train_options.FILES)
+@READING_FILES
+@train_options.COLUMNS
+@group("Cascade", train_options.LIMITS)
+@group(
+    "New bundle",
+    train_options.OUTPUT,
+    option("--overwrite", is_flag=True, help="Replace an existing bundle, but refuse if any other file would be lost."),
+    train_options.NOTES,
+    train_options.PROBES,
 )
-@train_options.DATASET
-@train_options.FILES
-@train_options.CASCADE
-@train_options.PROBES
-@train_options.NOTES
-@THREADS
-@QUIET
-@DEBUG
+@group("Run", THREADS)
+@group(OTHER, QUIET, DEBUG, HELP_OPTION)
 def cascade(**options: Any) -> None:
-    """Give BUNDLE a cascade, in a bundle of its own: limits beyond which its wide part alone decides.
-
-    The data is that of the training, read in the same way, for limits are chosen on the texts that it held out. Weights
-    stay as they are, and so do the scores of `score --no-cascade`.
-    """
+    """Add a cascade as the options ask."""
     loaded, settings, source = _checked(options)
     from dataclasses import replace
 
@@ -63,11 +69,11 @@ def cascade(**options: Any) -> None:
 
 
 def _checked(options: Options) -> "tuple[Bundle, AddSettings, DataSource]":
-    """Check all that can be checked before seconds of imports, and load the bundle.
+    """Check everything that can be checked before imports that take seconds, and load the bundle.
 
     Raises:
-        UsageError: options contradict each other, or name what is missing or would be lost.
-        ExportError, ScorerError: the bundle, the hub, a library or a place cannot be used.
+        UsageError: options contradict each other, or a file is missing or would be lost.
+        ExportError, ScorerError: the bundle, the hub, a library or a folder cannot be used.
     """
     refuse_unused(conditions_of_data(options))
     require_libraries()
@@ -85,10 +91,12 @@ def _checked(options: Options) -> "tuple[Bundle, AddSettings, DataSource]":
 
 
 def _check_places(options: Options, source: DataSource) -> None:
-    """Refuse an output that cannot be written, would take away what is in its place, or lies in the bundle."""
+    """Refuse an output that cannot be written, would replace other files, or lies in the bundle."""
     output, bundle = options["output"], options["bundle"]
     if lies_in(str(output), str(bundle)):
-        raise UsageError(f"--output {output} is the bundle {bundle} or in it, which never changes; write elsewhere.")
+        raise UsageError(
+            f"--output {output} is the bundle {bundle}, which never changes, or lies in it; write elsewhere."
+        )
     check_free(output, overwrite=options["overwrite"])
     used = [*named(find_inputs(options, source)), ("BUNDLE", str(bundle))]
     check_outside(output, used if options["notes"] is None else [*used, ("--notes", str(options["notes"]))])

@@ -1,4 +1,4 @@
-"""`score-model evaluate`: bundles side by side on labelled texts; parses and delegates."""
+"""The command `score-model evaluate`, which compares bundles on labelled texts; it parses and delegates."""
 
 import os
 from pathlib import Path
@@ -10,6 +10,7 @@ from export.cli.options import (
     LABELLED_COLUMNS,
     QUIET,
     READ_AS_SCORE,
+    READING_FILES,
     THREADS,
     Condition,
     check_inputs,
@@ -22,7 +23,8 @@ from export.cli.options import (
 from export.evaluation.outputs import EVALUATION, is_errors, is_evaluation, is_picture, picture_names
 from scorer.base.errors import UsageError
 from scorer.base.messages import show
-from scorer.cli.options import DEBUG, READING, files
+from scorer.cli.help import HELP_OPTION, OTHER, group, option
+from scorer.cli.options import DEBUG, files
 from scorer.cli.program import Command
 from scorer.model.bundle import refuse_bundle, refuse_file_in_bundle
 from scorer.rows.input_options import InputOptions
@@ -30,65 +32,89 @@ from scorer.storage.address import refuse_credentials
 from scorer.storage.output import STDOUT, check_place
 from scorer.storage.places import Recognize, check_apart, check_folder, check_replaceable
 
-EXAMPLES = """\b
+HELP = """\
+Evaluate each BUNDLE on labelled texts.
+
+\b
 Examples:
   score-model evaluate models/stars --data other.csv --label-column stars
-  score-model evaluate models/old models/new --data test.parquet -o figures --errors errors.jsonl
+  score-model evaluate models/old models/new --data test.parquet -o figures
+  score-model evaluate models/imdb --data test.csv --errors errors.jsonl
+
+The texts are scored by the engine that `score` uses. Figures are printed for all texts, and by length and group. For a
+bundle with a cascade, they are those with the cascade, and those without it are printed beside them.
 """
 
 
-@click.command(cls=Command, epilog=EXAMPLES)
+@click.command(cls=Command, help=HELP)
 @click.argument("bundles", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="BUNDLE...")
-@click.option("--data", required=True, shell_complete=files, metavar="FILE", help=f"Labelled texts. {READ_AS_SCORE}")
-@READING
-@LABELLED_COLUMNS
-@click.option(
-    "--baseline/--no-baseline",
-    default=True,
-    show_default=True,
-    help="Compare with TF-IDF + logistic regression: trained on --train-file, else five-fold on the texts themselves.",
+@group(
+    "Data",
+    option("--data", required=True, shell_complete=files, metavar="FILE", help=f"Labelled texts{READ_AS_SCORE}."),
 )
-@click.option(
-    "--train-file",
-    shell_complete=files,
-    metavar="FILE",
-    help="Labelled texts to train that baseline on, read like --data.",
+@READING_FILES
+@group("Columns and labels", LABELLED_COLUMNS)
+@group(
+    "Baseline",
+    option(
+        "--baseline/--no-baseline",
+        default=True,
+        show_default=True,
+        help="Compare with TF-IDF and logistic regression, trained on --train-file, or else five-fold on the texts themselves.",
+    ),
+    option(
+        "--train-file",
+        shell_complete=files,
+        metavar="FILE",
+        help="Labelled texts to train the baseline on, read like --data.",
+    ),
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="FOLDER",
-    help="Draw the figures there, and write evaluation.json; the folder is made.",
+@group(
+    "Output",
+    option(
+        "-o",
+        "--output",
+        type=click.Path(file_okay=False, path_type=Path),
+        metavar="FOLDER",
+        help="Folder for figures and evaluation.json, which is made if it is missing.",
+    ),
+    option(
+        "--errors",
+        shell_complete=files,
+        metavar="FILE",
+        help="File for the costliest errors, with their texts, as JSON lines.",
+    ),
+    option(
+        "--most-errors",
+        type=click.IntRange(1),
+        default=100,
+        show_default=True,
+        metavar="N",
+        help="Number of errors to write for each bundle.",
+    ),
+    option(
+        "--overwrite",
+        is_flag=True,
+        help="Replace existing files, even if they are no earlier output of this command.",
+    ),
 )
-@click.option(
-    "--errors",
-    shell_complete=files,
-    metavar="FILE",
-    help="Write the costliest errors there, with their texts, as JSON lines.",
+@group(
+    "Speed",
+    option(
+        "--provider",
+        type=click.Choice(["auto", "cpu", "cuda"]),
+        default="auto",
+        show_default=True,
+        help="Execution provider, as in `score`.",
+    ),
+    option(
+        "--precision", default="auto", show_default=True, metavar="NAME", help="Precision to compute in, as in `score`."
+    ),
+    THREADS,
 )
-@click.option(
-    "--overwrite", is_flag=True, help="Replace files at these places that are no earlier output of this command."
-)
-@click.option(
-    "--most-errors", type=click.IntRange(1), default=100, show_default=True, metavar="N", help="So many of a bundle."
-)
-@click.option(
-    "--provider",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="What computes; as in `score`.",
-)
-@click.option("--precision", default="auto", show_default=True, metavar="NAME", help="As in `score`.")
-@THREADS
-@QUIET
-@DEBUG
+@group(OTHER, QUIET, DEBUG, HELP_OPTION)
 def evaluate(bundles: tuple[Path, ...], output: Path | None, errors: str | None, **options: Any) -> None:
-    """Evaluate each BUNDLE on labelled texts, through the engine that `score` uses: figures, by length and group too.
-
-    Figures of a bundle with a cascade are those with it; those without it stand beside them.
-    """
+    """Evaluate as the options ask, and print the figures."""
     refuse_unused(
         (
             Condition(options["baseline"], "with --baseline", ("train_file",)),
@@ -108,7 +134,7 @@ def evaluate(bundles: tuple[Path, ...], output: Path | None, errors: str | None,
     columns, names = columns_of(options), split_names(options["label_names"])
     rows = read_rows(options["data"], columns, reading)
     train_rows = read_rows(options["train_file"], columns, reading) if options["train_file"] else None
-    # Load every bundle first, so that an error in one comes before the first is scored.
+    # Load every bundle first, so that an error in one comes before any is scored.
     provider, precision, threads = options["provider"], options["precision"], options["threads"]
     scorers = [
         Scorer(bundle, provider=provider, precision=precision, threads=threads, cascade=False) for bundle in bundles
@@ -126,25 +152,25 @@ def evaluate(bundles: tuple[Path, ...], output: Path | None, errors: str | None,
         show(f"\nwrote {', '.join(report.write_figures(output, evaluated, compared))} to {output}")
     if errors is not None:
         count = report.write_errors(errors, evaluated, options["most_errors"])
-        show(f"\nwrote {count:,} errors to {errors}; it holds the texts")
+        show(f"\nwrote {count:,} errors to {errors}, with their texts")
 
 
 def _check_outputs(
     errors: str | None, output: Path | None, inputs: list[str], bundles: int, *, overwrite: bool
 ) -> None:
-    """Refuse an output that would take the place of anything but an earlier output of its kind.
+    """Refuse an output that would replace anything but an earlier output of its kind.
 
     Args:
-        errors, output: --errors and --output.
-        inputs: files that are read.
-        bundles: count of them, which decides names.
-        overwrite: replace other files, too, but no input and nothing in a bundle.
+        errors, output: values of --errors and --output.
+        inputs: input files.
+        bundles: number of bundles, on which the names of figures depend.
+        overwrite: whether to replace other files as well, though never an input or a file of a bundle.
 
     Raises:
-        UsageError, ScorerError: one is refused; nothing was written.
+        UsageError, ScorerError: an output is refused; nothing was written.
     """
     if errors == STDOUT:
-        raise UsageError("--errors needs a file: on stdout are the figures.")
+        raise UsageError("--errors needs a file, since the figures go to stdout.")
     kinds: dict[str, tuple[str, Recognize]] = {}
     if output is not None:
         check_folder(output, "--output")
@@ -155,9 +181,9 @@ def _check_outputs(
     if errors is not None:
         refuse_file_in_bundle(errors, "--errors")
         files.append(("--errors", errors, "list of errors", is_errors))
-    for option, path, kind, recognize in files:
-        check_place(path, inputs, option)
-        check_replaceable(path, option, kind, recognize, overwrite=overwrite)
+    for given, path, kind, recognize in files:
+        check_place(path, inputs, given)
+        check_replaceable(path, given, kind, recognize, overwrite=overwrite)
     check_apart(
         {f"{os.path.basename(path)} of --output": path for path in kinds} | ({"--errors": errors} if errors else {})
     )

@@ -14,7 +14,8 @@ from export.errors import ExportError
 from scorer.base.errors import UsageError
 from scorer.base.extras import install_advice
 from scorer.base.shortage import memory_left, out_of_memory
-from scorer.cli.options import together
+from scorer.cli.help import group, option, together
+from scorer.cli.options import ALL_CORES, NAMED_TEXT, READING
 from scorer.rows.input_options import InputOptions
 from scorer.storage.address import refuse_credentials
 from scorer.storage.inputs import STDIN
@@ -28,29 +29,36 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 _LIBRARIES = ("torch", "transformers", "datasets", "onnx", "safetensors", "sklearn", "scipy", "matplotlib")
 
-# Address space that was taken after they were imported, on two cores; OpenBLAS takes more for each core.
+# Address space in use after these imports, on two cores; OpenBLAS takes more for each core.
 _LEAST_BYTES_WITH_PYTORCH = 2_300_000_000
 _LEAST_BYTES = 900_000_000
 
-READ_AS_SCORE = "As an input of `score`: CSV, TSV, JSONL or Parquet, a glob, a folder, an address, or - for stdin."
+READ_AS_SCORE = " (CSV, TSV, JSONL or Parquet, a glob, a folder, an address, or - for stdin, as for `score`)"
+"""Inputs that an option takes, for the end of its help."""
 
-QUIET = click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
-THREADS = click.option(
-    "--threads", type=click.IntRange(1), metavar="N", help="Default: every core this process may use."
+QUIET = option("-q", "--quiet", is_flag=True, help="Print no progress on stderr.")
+THREADS = option(
+    "--threads", type=click.IntRange(1), show_default=ALL_CORES, metavar="N", help="Number of CPU threads."
 )
-TEXT_COLUMN = click.option(
-    "--text-column", metavar="COLUMN", help="Default: the one called text, review, content, body or comment."
-)
-LABEL_COLUMN = click.option(
-    "--label-column", default=Columns.label, show_default=True, metavar="COLUMN", help="The column of the labels."
-)
-LABEL_NAMES = click.option("--label-names", metavar="A,B,...", help="Names for the raw labels, in their sorted order.")
-GROUP_COLUMN = click.option(
-    "--group-column", metavar="COLUMN", help="Give figures by its values, too; default: rating where there is one."
+TEXT_COLUMN = option("--text-column", show_default=NAMED_TEXT, metavar="COLUMN", help="Column with the texts.")
+
+LABELLED_COLUMNS = together(
+    TEXT_COLUMN,
+    option(
+        "--label-column", default=Columns.label, show_default=True, metavar="COLUMN", help="Column with the labels."
+    ),
+    option(
+        "--label-names", metavar="A,B,...", help="Names for the raw labels, in the order of the raw labels when sorted."
+    ),
+    option(
+        "--group-column",
+        show_default="rating, if it exists",
+        metavar="COLUMN",
+        help="Column by whose values to break down the figures.",
+    ),
 )
 
-
-LABELLED_COLUMNS = together(TEXT_COLUMN, LABEL_COLUMN, LABEL_NAMES, GROUP_COLUMN)
+READING_FILES = group("Reading files", READING)
 
 
 def fill(
@@ -59,10 +67,10 @@ def fill(
     """Fill the fields of a settings dataclass from the options of the same names.
 
     Args:
-        kind: the dataclass.
-        options: values by option; None keeps the field's default.
-        names: options of other names, by field.
-        given: values of fields that no option holds.
+        kind: dataclass to fill.
+        options: values by option; None keeps the default of the field.
+        names: options whose names differ from the field's, by field.
+        given: values of fields that have no option.
 
     >>> fill(Columns, {"text": "body", "label": None, "stars": 5, "quiet": True}, {"group": "stars"})
     Columns(text='body', label='label', group=5, fixed=False)
@@ -78,42 +86,42 @@ def columns_of(options: Mapping[str, Any]) -> Columns:
 
 
 def require_libraries(*, pytorch: bool = True) -> None:
-    """Refuse to go on without libraries, or without memory to load them; none is imported.
+    """Refuse to continue without the libraries, or without memory to load them; import none of them.
 
-    OpenBLAS, which comes with them, does not end where it finds too little address space: it asks for it again for ever.
+    One of them, OpenBLAS, hangs if there is too little address space: it tries again for ever.
 
     Args:
-        pytorch: PyTorch and transformers are going to be loaded, and not only scikit-learn.
+        pytorch: PyTorch and transformers will be loaded, and not only scikit-learn.
 
     Raises:
-        ExportError: some are not installed.
-        OutOfMemory: the limits of this process leave too little.
+        ExportError: libraries are missing.
+        OutOfMemory: the limits of this process leave too little memory.
     """
     left, least = memory_left(), _LEAST_BYTES_WITH_PYTORCH if pytorch else _LEAST_BYTES
     if left is not None and left < least:
         raise out_of_memory(
-            f"the libraries of this command take at least {least / 1e9:.1f} GB to be loaded, and {left / 1e9:.1f} GB are left"
+            f"the libraries of this command need at least {least / 1e9:.1f} GB, and only {left / 1e9:.1f} GB is left"
         )
     missing = [name for name in _LIBRARIES if find_spec(name) is None]
     if missing:
-        raise ExportError(f"this command needs {', '.join(missing)}, not installed here: {install_advice('export')}.")
+        raise ExportError(f"libraries are missing ({', '.join(missing)}): {install_advice('export')}.")
 
 
 def check_inputs(given: Mapping[str, str | None], reading: InputOptions) -> dict[str, tuple[str, ...]]:
     """Find input files before anything heavy is imported.
 
     Args:
-        given: inputs by option, as `score` takes them; None where the option is missing.
-        reading: how they are read.
+        given: input by option, as `score` takes it; None for a missing option.
+        reading: options for reading them.
 
     Returns:
-        the files of each option that is given.
+        the files of each option that was given.
 
     Raises:
-        UsageError: one is missing, of no known format, or stdin twice.
+        UsageError: a file is missing or of unknown format, or stdin is named twice.
     """
     refuse_credentials(given.values())
-    from scorer.run.console import tell_left_out  # numpy takes a moment that --help need not wait for
+    from scorer.run.console import tell_left_out  # it imports numpy, for which --help need not wait
 
     inputs = {option: reading.inputs([name]) for option, name in given.items() if name is not None}
     for one in inputs.values():
@@ -121,7 +129,7 @@ def check_inputs(given: Mapping[str, str | None], reading: InputOptions) -> dict
     found = {option: one.files for option, one in inputs.items()}
     from_stdin = [option for option, files in found.items() if STDIN in files]
     if len(from_stdin) > 1:
-        raise UsageError(f"stdin (-) can be read once: {' and '.join(from_stdin)} cannot both be it.")
+        raise UsageError(f"stdin can be read only once: {' and '.join(from_stdin)} cannot both be -.")
     return found
 
 
@@ -136,12 +144,12 @@ def split_names(given: str | None) -> tuple[str, ...] | None:
 
 @dataclass(frozen=True)
 class Condition:
-    """A condition without which some options do nothing.
+    """A condition without which some options have no effect.
 
     Attributes:
-        met: the condition holds.
-        words: the condition in words, as in "with --wide".
-        options: names of these options' parameters.
+        met: whether the condition holds.
+        words: the condition in words, such as "with --wide".
+        options: names of the parameters of these options.
     """
 
     met: bool
@@ -150,10 +158,10 @@ class Condition:
 
 
 def refuse_unused(conditions: Iterable[Condition]) -> None:
-    """Refuse options on the command line that would do nothing.
+    """Refuse options on the command line that would have no effect.
 
     Raises:
-        UsageError: the first option whose condition is not met.
+        UsageError: the condition of an option is not met.
     """
     context = click.get_current_context()
     for condition in conditions:
@@ -164,11 +172,11 @@ def refuse_unused(conditions: Iterable[Condition]) -> None:
         ]
         if given:
             option = next(one for one in context.command.params if one.name == given[0]).opts[0]
-            raise UsageError(f"{option} does something only {condition.words}.")
+            raise UsageError(f"{option} has an effect only {condition.words}.")
 
 
 def use_threads(threads: int | None) -> None:
-    """Set the number of PyTorch's threads; None for every usable core."""
+    """Set the number of threads of PyTorch; None for every usable core."""
     import torch
 
     from scorer.base.cores import usable_cores

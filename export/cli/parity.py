@@ -1,45 +1,74 @@
-"""`score-model parity`: a bundle, compared with its PyTorch model; parses and delegates."""
+"""The command `score-model parity`, which compares a bundle with its PyTorch model; it parses and delegates."""
 
 from pathlib import Path
 from typing import Any
 
 import click
 
-from export.cli.options import READ_AS_SCORE, TEXT_COLUMN, THREADS, check_inputs, fill, require_libraries, use_threads
+from export.cli.options import (
+    READ_AS_SCORE,
+    READING_FILES,
+    TEXT_COLUMN,
+    THREADS,
+    check_inputs,
+    fill,
+    require_libraries,
+    use_threads,
+)
 from export.encoder.folder import look_at
 from export.hub import check_reachable
 from scorer.base.messages import show
-from scorer.cli.options import DEBUG, READING, files
+from scorer.cli.help import HELP_OPTION, OTHER, group, option
+from scorer.cli.options import DEBUG, files
 from scorer.cli.program import Command
 from scorer.rows.input_options import InputOptions
 
+HELP = """\
+Compare BUNDLE with the PyTorch model that it was made from.
 
-@click.command(cls=Command)
+\b
+Examples:
+  score-model parity models/imdb --data reviews.csv
+  score-model parity models/own --data reviews.csv --encoder ./MiniLM
+
+Both score the same real texts. The logits of fp32 may differ by 1e-4. The other precisions must give the same label for 99% of
+the texts, less what chance allows.
+"""
+
+
+@click.command(cls=Command, help=HELP)
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option(
-    "--data",
-    required=True,
-    shell_complete=files,
-    metavar="FILE",
-    help=f"Texts. {READ_AS_SCORE}",
+@group(
+    "Data",
+    option(
+        "--data",
+        required=True,
+        shell_complete=files,
+        metavar="FILE",
+        help=f"Texts to compare on{READ_AS_SCORE}.",
+    ),
+    TEXT_COLUMN,
+    option(
+        "--rows",
+        type=click.IntRange(2),
+        default=200,
+        show_default=True,
+        metavar="N",
+        help="Number of texts to compare, evenly spread over the file.",
+    ),
 )
-@READING
-@TEXT_COLUMN
-@click.option(
-    "--rows",
-    type=click.IntRange(2),
-    default=200,
-    show_default=True,
-    metavar="N",
-    help="Texts to compare, evenly spread over the file.",
+@READING_FILES
+@group(
+    "Encoder",
+    option(
+        "--encoder",
+        show_default="the name in the bundle, which is enough for the hub only",
+        metavar="NAME",
+        help="Encoder of the bundle, on the hub or in a local folder.",
+    ),
 )
-@click.option(
-    "--encoder",
-    metavar="NAME",
-    help="The bundle's encoder, a hub name or a local folder; default: the bundle's own name for it, which does for the hub only.",
-)
-@THREADS
-@DEBUG
+@group("Run", THREADS)
+@group(OTHER, DEBUG, HELP_OPTION)
 def parity(
     bundle: Path,
     data: str,
@@ -50,11 +79,7 @@ def parity(
     debug: bool,
     **reading: Any,
 ) -> None:
-    """Compare BUNDLE with the PyTorch model it was made from, on real texts.
-
-    fp32 logits may differ by 1e-4; the other precisions have to give the same label for 99% of the texts, chance
-    allowed for.
-    """
+    """Compare as the options ask, and print the differences."""
     require_libraries()
     read = fill(InputOptions, reading)
     check_inputs({"--data": data}, read)
@@ -82,6 +107,6 @@ def parity(
         )
     for one in agreements:
         show(
-            f"{one.precision}, a row a run: biggest difference {one.difference:.1e}, mean {one.mean:.1e}, "
+            f"{one.precision}, one row per run: biggest difference {one.difference:.1e}, mean {one.mean:.1e}, "
             f"same label {one.labels:.2%} of {len(texts)} texts"
         )

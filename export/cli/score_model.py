@@ -1,23 +1,36 @@
-"""The command `score-model`: a group of commands, each in a module of its own."""
+"""The command `score-model`, a group of commands, each in its own module."""
 
 from typing import NoReturn
 
 import click
 
-# No module of a command imports anything heavy at its top, so that `score-model --help` stays quick.
+# The modules of commands import heavy libraries only when they run, so that `score-model --help` is quick.
 from export.cli.cascade import cascade
 from export.cli.evaluate import evaluate
 from export.cli.parity import parity
 from export.cli.train import train
 from scorer.base.version import __version__
 from scorer.cli.compare import compare
-from scorer.cli.program import run_as_program
+from scorer.cli.help import HELP_OPTION, OTHER, group, version
+from scorer.cli.program import Group, run_as_program
+
+HELP = """\
+Train a classifier on an encoder, export it to ONNX, and check the bundle that `score` runs.
+
+\b
+Examples:
+  score-model train -o models/imdb                  # on the IMDb reviews
+  score-model evaluate models/imdb --data test.csv  # accuracy and more
+  score-model compare last-night.csv tonight.csv    # flipped labels
+
+`score-model COMMAND --help` lists the options of a command.
+"""
 
 
-@click.group(context_settings={"auto_envvar_prefix": "SCORE_MODEL", "help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, "--version", prog_name="score-model", allow_from_autoenv=False)
+@click.group(cls=Group, help=HELP, context_settings={"auto_envvar_prefix": "SCORE_MODEL"})
+@group(OTHER, version("score-model", __version__), HELP_OPTION)
 def command() -> None:
-    """Train a classifier on a frozen encoder, export it to ONNX, and check and evaluate what `score` will run."""
+    """Do nothing before a subcommand."""
 
 
 for subcommand in (train, cascade, evaluate, parity, compare):
@@ -25,9 +38,9 @@ for subcommand in (train, cascade, evaluate, parity, compare):
 
 
 def main() -> NoReturn:
-    """Run `score-model`: its entry point."""
+    """Run `score-model`, as its entry point."""
     run_as_program(
         command,
         name="score-model",
-        interrupted="nothing was written; `train` keeps what it computed, and the same command resumes from it.",
+        interrupted="nothing was written; `train` keeps what it computed, and the same command resumes from there.",
     )

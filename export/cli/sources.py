@@ -1,4 +1,4 @@
-"""Data, notes and probes of `score-model train` and `cascade`, from their options."""
+"""Data, notes and probes that the options of `score-model train` and `cascade` name."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -19,14 +19,16 @@ _INPUTS = {"--train-file": "train_file", "--test-file": "test_file", "--probes":
 _OF_FILES = tuple(one.name for one in fields(InputOptions))
 
 Options = Mapping[str, Any]
-"""Values of the command line, by parameter."""
+"""Values of the command line by parameter."""
 
 
 def conditions_of_data(options: Options) -> tuple[Condition, ...]:
-    """Return the conditions of options that say how data is read."""
+    """Return the conditions of the options for reading data."""
     return (
         Condition(options["train_file"] is None, "without --train-file", ("dataset", "dataset_revision")),
-        Condition(any(options[one] for one in _INPUTS.values()), f"with {', '.join(_INPUTS)}", _OF_FILES),
+        Condition(
+            any(options[one] for one in _INPUTS.values()), "with --train-file, --test-file or --probes", _OF_FILES
+        ),
     )
 
 
@@ -62,10 +64,10 @@ def named(inputs: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
 
 
 def read_notes(path: Path | None) -> str:
-    """Read the Markdown of --notes.
+    """Read the Markdown of --notes; empty without that option.
 
     Raises:
-        UsageError: it is not UTF-8.
+        UsageError: the file is not UTF-8.
     """
     if path is None:
         return ""
@@ -76,7 +78,7 @@ def read_notes(path: Path | None) -> str:
 
 
 def read_probes(options: Options, labels: tuple[str, ...]) -> "Split | None":
-    """Read texts to try a model with: columns text, label (the model's own), and kind."""
+    """Read the texts of --probes, with the columns text, label (as the model names it) and kind."""
     from export.data import read_rows
     from export.evaluation.evaluate import number_labels
 

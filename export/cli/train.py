@@ -1,4 +1,4 @@
-"""`score-model train`: a bundle from labelled texts and an encoder; parses and delegates."""
+"""The command `score-model train`, which makes a bundle from labelled texts and an encoder; it parses and delegates."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -33,23 +33,25 @@ from scorer.model.bundle import refuse_bundle
 if TYPE_CHECKING:
     from export.encoder.load import FrozenEncoder
 
-EXAMPLES = """\b
+HELP = """\
+Train a classifier on labelled texts, and write its bundle.
+
+\b
 Examples:
   score-model train -o models/imdb
-  score-model train --train-file train.csv --test-file test.csv --label-column stars -o models/stars
-  score-model train --encoder ./MiniLM --pooling mean --dataset stanfordnlp/imdb -o models/small
+  score-model train -o models/own --train-file train.csv --test-file test.csv
+  score-model train -o models/small --encoder ./MiniLM --pooling mean
+
+The encoder stays frozen unless --unfreeze is given. It reads every text once, and its vectors are kept on disk, so training
+another head takes seconds. The same command resumes an interrupted run. Beside the encoder, a wide part has weights for the
+word pieces of a text and for pairs of them; --no-wide omits it.
 """
 
 
-@click.command(cls=Command, epilog=EXAMPLES)
+@click.command(cls=Command, help=HELP)
 @train_options.ALL
 def train(**options: Any) -> None:
-    """Train a classifier on an encoder and write the bundle that `score` takes.
-
-    The encoder stays frozen unless --unfreeze is given: it runs once over every text, and its vectors are kept on disk,
-    so another head takes seconds, and an interrupted run goes on where it stopped. Beside it stand weights of the
-    text's word pieces and pairs of them (--no-wide leaves them out).
-    """
+    """Train and write a bundle as the options ask."""
     settings, source, encoder = _checked(options)
     from export.data import load
 
@@ -62,11 +64,11 @@ def train(**options: Any) -> None:
 
 
 def _checked(options: Options) -> tuple[Settings, DataSource, EncoderSettings]:
-    """Check all that can be checked before seconds of imports; nothing is read but names and small files.
+    """Check everything that names and small files show, before imports that take seconds.
 
     Raises:
-        UsageError: options contradict each other, or name what is missing or would be lost.
-        UnsupportedEncoder, ExportError, ScorerError: the encoder, the hub, a library or a place cannot be used.
+        UsageError: options contradict each other, or a file is missing or would be lost.
+        UnsupportedEncoder, ExportError, ScorerError: the encoder, the hub, a library or a folder cannot be used.
     """
     refuse_unused(_conditions(options))
     require_libraries()
@@ -96,11 +98,11 @@ def _checked(options: Options) -> tuple[Settings, DataSource, EncoderSettings]:
 
 
 def _check_places(options: Options, inputs: Mapping[str, Sequence[str]]) -> None:
-    """Refuse outputs that cannot be written, or would take away what is in their places; see `check_free`.
+    """Refuse outputs that cannot be written, or that would replace other files; see `check_free`.
 
     Args:
         options: values of the command line.
-        inputs: files that are read, by option.
+        inputs: input files, by option.
     """
     output, overwrite, save = options["output"], options["overwrite"], options["save_encoder"]
     check_free(output, overwrite=overwrite)
@@ -120,7 +122,7 @@ def _check_places(options: Options, inputs: Mapping[str, Sequence[str]]) -> None
 
 
 def _conditions(options: Options) -> tuple[Condition, ...]:
-    """Return the conditions of all options that do nothing without another."""
+    """Return the conditions of all options that have no effect without another."""
     tuned = _is_tuned(options)
     adam = options["solver"] == "adam" and not tuned
     return (
@@ -139,7 +141,7 @@ def _conditions(options: Options) -> tuple[Condition, ...]:
 
 
 def _is_tuned(options: Options) -> bool:
-    """Return True if blocks or a pooling are trained along with the head."""
+    """Return whether blocks or a pooling are trained with the head."""
     from export.encoder.vectors import is_trained
 
     return options["unfreeze"] > 0 or is_trained(options["pooling"])

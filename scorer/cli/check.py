@@ -1,4 +1,4 @@
-"""`score --check`: what this machine can do, and whether the bundle gives here what it gave where it was made."""
+"""Report of `score --check`: the machine, and whether the bundle gives the same scores here as where it was made."""
 
 import platform
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from scorer.model.bundle import load_bundle
 from scorer.model.manifest import WIDE
 from scorer.model.scorer import Scorer
 
-# What onnxruntime's matrix kernels choose by.
+# onnxruntime chooses its matrix kernels by these.
 _CPU_FEATURES = (
     "avx2",
     "avx512f",
@@ -30,15 +30,15 @@ _CPU_FEATURES = (
 
 
 def report(model: str | None, devices: Sequence[int], threads: int | None) -> Iterator[str]:
-    """The lines of the report, each as soon as it is known.
+    """Yield the lines of the report, each as soon as it is known.
 
     Args:
-        model: the bundle's folder.
-        devices: the GPUs to look at.
-        threads: as for `Scorer`.
+        model: folder of the bundle; None for the bundle of the package.
+        devices: numbers of the GPUs to check.
+        threads: number of CPU threads, as for `Scorer`.
 
     Raises:
-        BundleError: at the end, if the bundle cannot be loaded, or a precision that runs here fails its golden rows.
+        BundleError: the bundle cannot be loaded, or a precision that runs here fails its golden rows. It is raised last.
     """
     wheels = wheel.installed_wheels()
     yield f"review-scorer {__version__}, Python {platform.python_version()}, {platform.platform()}"
@@ -61,10 +61,10 @@ def report(model: str | None, devices: Sequence[int], threads: int | None) -> It
     yield f"  labels {', '.join(manifest.labels)}; precisions {', '.join(sorted(manifest.precisions))}"
     yield (
         f"  encoder {manifest.encoder.get('name', 'unknown')}, pooling {manifest.pooling}, "
-        f"reads {manifest.max_length} of at most {manifest.tokens_kept} tokens ({manifest.truncation})"
+        f"reads {manifest.max_length} of up to {manifest.tokens_kept} tokens (truncation: {manifest.truncation})"
     )
     if manifest.cascade is not None:
-        yield "  cascade: the wide part alone decides where it is sure, the encoder elsewhere (--no-cascade: everywhere)"
+        yield "  cascade: the wide part alone decides if it is sure, otherwise the encoder (with --no-cascade, always the encoder)"
     refused = []
     staged = 0
     for precision in sorted(manifest.precisions):
@@ -83,13 +83,13 @@ def report(model: str | None, devices: Sequence[int], threads: int | None) -> It
                     f"logit {scorer.golden_difference:.2g} (tolerance {manifest.precisions[precision].tolerance:.2g})"
                 )
     if staged:
-        yield f"  golden rows, wide part on cpu: {staged} checked, the same sums"
+        yield f"  golden rows, wide part on cpu: {staged} checked, sums identical"
     if refused:
         raise BundleError("\n".join(refused))
 
 
 def cpu_features(cpuinfo: Path = Path("/proc/cpuinfo")) -> list[str]:
-    """Those instruction sets of this CPU that decide which kernels run; empty where the system does not say."""
+    """Return the instruction sets of this CPU that decide which kernels run; empty if the system does not list them."""
     try:
         lines = cpuinfo.read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""`score-model compare`: two outputs of `score`, compared; parses and delegates."""
+"""The command `score-model compare`, of two outputs of `score`; it parses and delegates."""
 
 import os
 
@@ -7,48 +7,74 @@ import click
 from scorer.base.errors import UsageError, exit_code_of
 from scorer.base.messages import say, show
 from scorer.base.text import visible
-from scorer.cli.options import DEBUG, SHARE, files
+from scorer.cli.help import HELP_OPTION, OTHER, group, option
+from scorer.cli.options import DEBUG, NAMED_TEXT, SHARE, files
 from scorer.cli.program import Command
 
-EXAMPLES = """\b
+HELP = """\
+Compare two outputs of `score`: flipped labels and moved scores.
+
+\b
 Examples:
   score-model compare last-night.csv tonight.csv
-  score-model compare int8.parquet fp32.parquet --by row --max-flips 0.01 -o compared.html
+  score-model compare int8.parquet fp32.parquet --by row --max-flips 0.01
+  score-model compare old.csv new.csv -o compared.html
+
+A and B are CSV, TSV, JSONL or Parquet files with the same rows: outputs of last night and of tonight, of int8 and of fp32, or
+of an old bundle and of a new one. With more than two labels, a score is that of the label given, so look at the flips first.
+
+\b
+Exit codes:
+  0  the outputs were compared
+  3  more labels flipped than --max-flips allows
+
+All others are those of `score`.
 """
 
 
-@click.command(cls=Command, epilog=EXAMPLES)
+@click.command(cls=Command, help=HELP)
 @click.argument("before", shell_complete=files, metavar="A")
 @click.argument("after", shell_complete=files, metavar="B")
-@click.option(
-    "--by",
-    type=click.Choice(["auto", "id", "row"]),
-    default="auto",
-    show_default=True,
-    help="What rows are joined by; auto: id where both have one.",
+@group(
+    "Comparison",
+    option(
+        "--by",
+        type=click.Choice(["auto", "id", "row"]),
+        default="auto",
+        show_default=True,
+        help="Column by which rows are matched (auto: id if both have it, otherwise row).",
+    ),
+    option(
+        "--max-flips",
+        type=SHARE,
+        metavar="R",
+        help="End with exit code 3 if the labels of more than this share of the rows differ.",
+    ),
 )
-@click.option(
-    "--text",
-    metavar="COLUMN",
-    help="A kept column to show with the rows that moved most; default: one called text, review, content, body or comment.",
+@group(
+    "Rows that moved most",
+    option(
+        "--most",
+        type=click.IntRange(0, 1000),
+        default=10,
+        show_default=True,
+        metavar="N",
+        help="Number of these rows to print.",
+    ),
+    option(
+        "--text", show_default=NAMED_TEXT, metavar="COLUMN", help="Kept column with the text to print beside each row."
+    ),
 )
-@click.option(
-    "--most",
-    type=click.IntRange(0, 1000),
-    default=10,
-    show_default=True,
-    metavar="N",
-    help="Rows that moved most to show.",
+@group(
+    "Output",
+    option("-o", "--output", shell_complete=files, metavar="FILE", help="Write a page with figures as well (*.html)."),
+    option(
+        "--overwrite",
+        is_flag=True,
+        help="Replace an existing file at --output, even if it is no page of an earlier comparison.",
+    ),
 )
-@click.option(
-    "--max-flips",
-    type=SHARE,
-    metavar="R",
-    help="End with exit code 3 if the labels of a larger share of the rows differ.",
-)
-@click.option("-o", "--output", shell_complete=files, metavar="FILE", help="Write a page with figures, too; *.html.")
-@click.option("--overwrite", is_flag=True, help="Replace a file there that is no page of an earlier comparison.")
-@DEBUG
+@group(OTHER, DEBUG, HELP_OPTION)
 def compare(
     before: str,
     after: str,
@@ -60,11 +86,7 @@ def compare(
     overwrite: bool,
     debug: bool,
 ) -> int:
-    """Compare two outputs of `score`: labels that flipped, scores that moved, rows that moved most.
-
-    A and B are CSV, TSV, JSONL or Parquet: last night's output and tonight's, int8 and fp32, of the old bundle and the
-    new one, for the same rows. With more than two labels the score is that of the label given: look at the flips first.
-    """
+    """Compare as the options ask, and return the exit code."""
     from scorer.model.bundle import refuse_file_in_bundle
     from scorer.report.compare import compare as run
     from scorer.report.compare import lines
@@ -73,9 +95,9 @@ def compare(
 
     for path in (before, after):
         if not os.path.isfile(path):
-            raise UsageError(f"{path} is {'no regular file' if os.path.exists(path) else 'not there'}.")
+            raise UsageError(f"{path} {'is not a regular file' if os.path.exists(path) else 'does not exist'}.")
     if output == STDOUT:
-        raise UsageError("the page needs a file: on stdout is what the command says.")
+        raise UsageError("--output needs a file, since the comparison goes to stdout.")
     if output is not None:
         from scorer.report.compare_page import KIND, comparison_page, is_comparison
 

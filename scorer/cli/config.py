@@ -1,4 +1,4 @@
-"""score.toml: options that every run in a folder shares. A flag wins over the environment, that over the file."""
+"""The file score.toml: options for every run in a folder, below the environment and the command line."""
 
 import json
 import os
@@ -14,23 +14,23 @@ from scorer.cli.options import OneRun
 from scorer.run.options import spelled
 
 CONFIG = "score.toml"
-USED = f"{__name__}.used"  # where the context keeps the name of the file
-_NOT_IN_TOML = re.compile(r"[\x7f-\x9f]")  # of what JSON leaves as it is, what TOML refuses or a terminal obeys
+USED = f"{__name__}.used"  # key of the file's name in the context
+_NOT_IN_TOML = re.compile(r"[\x7f-\x9f]")  # JSON does not escape these, but TOML refuses them or a terminal obeys them
 
 
 def load(
     context: click.Context, parameter: click.Parameter, given: str | None, *, shared_with: click.Command | None = None
 ) -> None:
-    """Make what the file sets the defaults of the command: the callback of `--config`.
+    """Make the options of the file the defaults of the command; the callback of `--config`.
 
     Args:
-        context, parameter, given: click's.
+        context, parameter, given: arguments that click passes.
         shared_with: another command that reads the same file; options that only it has are ignored.
 
     Raises:
-        UsageError: the file that was given is missing, or one that is there is not what it should be.
+        UsageError: the file that was named is missing, or the file is invalid.
     """
-    # The shell, which asks for completions, wants no complaints; and a file that nobody asked for may be missing.
+    # Completions must not print errors. A file that nobody named may be missing.
     if context.resilient_parsing or (given is None and not os.path.lexists(CONFIG)):
         return
     path = CONFIG if given is None else given
@@ -41,35 +41,35 @@ def load(
 
 
 def read(path: str) -> dict[str, object]:
-    """What a TOML file holds.
+    """Read a TOML file.
 
     Raises:
-        UsageError: it is missing, cannot be read, or is not TOML.
+        UsageError: the file is missing, unreadable, or not TOML.
     """
-    import tomllib  # most runs have no file, and `score --help` has to be quick
+    import tomllib  # most runs have no file, and `score --help` must be quick
 
     try:
         with open(path, "rb") as file:
             return tomllib.loads(file.read().decode("utf-8-sig"))
     except FileNotFoundError as error:
         raise UsageError(
-            f"the configuration file {path} is not there; check --config and SCORE_CONFIG, or leave them out."
+            f"the configuration file {path} is missing; check --config and SCORE_CONFIG, or leave them out."
         ) from error
     except OSError as error:
-        raise UsageError(f"the configuration file {path} cannot be read: {error.strerror}; see --config.") from error
+        raise UsageError(f"the configuration file {path} cannot be read: {error.strerror}; check --config.") from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8, which TOML is written in: {error}. Save it as UTF-8.") from error
+        raise UsageError(f"{path} is not UTF-8, as TOML must be: {error}. Save it as UTF-8.") from error
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits, lists thousands deep
         raise UsageError(
-            f'{path} is not TOML: {error}. Options are lines like these: details = true, keep = ["stars"], text = "body".'
+            f'{path} is not TOML: {error}. Write options as lines like details = true, keep = ["stars"], text = "body".'
         ) from error
 
 
 def defaults(context: click.Context, path: str, options: dict[str, object]) -> dict[str, object]:
-    """A file's options as click's `default_map`, each checked, also where something else overrides it.
+    """Return the options of a file as click's `default_map`, each checked, even if something else overrides it.
 
     Raises:
-        UsageError: there is no such option, it has no place in a file, or does not take this value.
+        UsageError: an option is unknown, not allowed in a file, or has an invalid value.
     """
     known = {long_name(option): option for option in options_of(context.command)}
     for name, value in options.items():
@@ -79,11 +79,13 @@ def defaults(context: click.Context, path: str, options: dict[str, object]) -> d
         takes, example, types = _takes(option)
         many = option.multiple
         values = value if many and isinstance(value, list) else [value]
-        if isinstance(value, list) != many or not all(type(one) in types for one in values):  # True is an int, too
+        if isinstance(value, list) != many or not all(
+            type(one) in types for one in values
+        ):  # bool is a subclass of int
             takes, example = (f"a list, each {takes}", f"[{example}]") if many else (takes, example)
             raise UsageError(f"{path}: {name} takes {takes}, as in {name} = {example}, not {_shown(value)}.")
-        if any("\0" in one for one in values if isinstance(one, str)):  # no command line can hold it
-            raise UsageError(f"{path}: {name} cannot hold the character \\u0000; take it out.")
+        if any("\0" in one for one in values if isinstance(one, str)):  # as on a command line
+            raise UsageError(f"{path}: {name} cannot contain the character \\u0000; remove it.")
         try:
             option.type_cast_value(context, value)
         except (click.BadParameter, OverflowError) as error:
@@ -92,7 +94,7 @@ def defaults(context: click.Context, path: str, options: dict[str, object]) -> d
 
 
 def note(context: click.Context) -> str | None:
-    """Which options a file decides, for a message; None where it decides nothing."""
+    """Return a message with the options that the file decides; None if it decides none."""
     called = {option.name: long_name(option) for option in options_of(context.command)}
     set_here = [
         called[name]
@@ -103,7 +105,7 @@ def note(context: click.Context) -> str | None:
 
 
 def long_name(option: click.Option) -> str:
-    """An option as the file calls it.
+    """Return the name of an option in the file.
 
     >>> long_name(click.Option(["-r", "--max-rejects"]))
     'max-rejects'
@@ -112,20 +114,20 @@ def long_name(option: click.Option) -> str:
 
 
 def options_of(command: click.Command) -> Iterator[click.Option]:
-    """The options that have a place in a file."""
+    """Yield the options that a file may set."""
     for option in command.params:
-        # What is not handed on to the command is about the command line itself: --help, --config.
+        # Options that click does not pass to the command are about the command line itself, such as --config.
         if isinstance(option, click.Option) and option.expose_value and not isinstance(option, OneRun):
             yield option
 
 
 def names(command: click.Command) -> set[str]:
-    """The options that have a place in a file, as the file calls them."""
+    """Return the names of the options that a file may set."""
     return {long_name(option) for option in options_of(command)}
 
 
 def _takes(option: click.Option) -> tuple[str, str, tuple[type, ...]]:
-    """What one value of an option is, in words, as an example, and as types."""
+    """Return what one value of an option is: in words, as an example, and as types."""
     if option.is_flag:
         return "true or false", "true", (bool,)
     if isinstance(option.type, click.types.IntParamType):
@@ -137,14 +139,14 @@ def _takes(option: click.Option) -> tuple[str, str, tuple[type, ...]]:
 
 def _unknown(name: str, value: object, command: click.Command, known: list[str]) -> str:
     if f"--{name}" in [each for option in command.params for each in option.opts]:
-        return f"{name!r} is for the command line only; take it out of the file."
+        return f"{name!r} is for the command line only; remove it from the file."
     if isinstance(value, dict):
-        return f"{name!r} is a table; options are lines at the top of the file, such as details = true."
+        return f"{name!r} is a table; write options as lines at the top of the file, such as details = true."
     return f"there is no option {name!r}; {meant(name, known, 'see `score --help`.')}"
 
 
 def toml(value: object) -> str:
-    """A value as TOML, which for these types is JSON, but for a few characters.
+    """Write a value as TOML, which is JSON for these types, except for a few characters.
 
     >>> print(toml(("*", 'a"b', "\\x7f")), toml(True))
     ["*", "a\\"b", "\\u007f"] true
@@ -158,7 +160,7 @@ def _shown(value: object) -> str:
 
 
 def show(context: click.Context) -> Iterator[str]:
-    """Every option with its value and where that is from, as lines of TOML that make a file with the same values."""
+    """Yield each option with its value and origin, as the lines of a TOML file with the same values."""
     for option in context.command.params:
         if not isinstance(option, click.Option) or not option.expose_value:
             continue
@@ -176,9 +178,9 @@ def show(context: click.Context) -> Iterator[str]:
         ).replace("\n", " ")
         line = f"{name} = {toml(spelled(value))}"
         if isinstance(option, OneRun):
-            yield f"# {line}  # {origin}; has no place in a file"
+            yield f"# {line}  # {origin}; not allowed in a file"
         elif not _is_text(line):
-            yield f"# {line}  # {origin}; no file can hold it, for it is no text"
+            yield f"# {line}  # {origin}; cannot be written to a file, since it is not text"
         else:
             yield f"{line}  # {origin}"
 
@@ -186,6 +188,6 @@ def show(context: click.Context) -> Iterator[str]:
 def _is_text(line: str) -> bool:
     try:
         line.encode()
-    except UnicodeEncodeError:  # bytes of the command line that are not UTF-8
+    except UnicodeEncodeError:  # the command line has bytes that are not UTF-8
         return False
     return True

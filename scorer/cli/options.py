@@ -1,14 +1,14 @@
-"""The options of the commands: kinds that click has not, and those of `score` in groups that other commands take too."""
+"""Options that several commands share, and kinds of options that click lacks."""
 
 import math
 import os
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from scorer.base.errors import UsageError
+from scorer.cli.help import Decorator, Option, option, together
 from scorer.cli.program import note_debug, note_log_format
 from scorer.engine.gpu import BATCH_TOKENS, are_devices
 from scorer.run.options import DEFAULTS, Band, Devices, Shard
@@ -16,16 +16,13 @@ from scorer.run.options import DEFAULTS, Band, Devices, Shard
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
-Decorator = Callable[[_Decorated], _Decorated]
+
+class OneRun(Option):
+    """An option of a single run, which a file for every run must not set."""
 
 
-class OneRun(click.Option):
-    """An option that says what a single run is for; a file that every run reads has no say in it."""
-
-
-class MayBeEmpty(click.Option):
-    """An option for which empty means something, in the environment too, where click takes it for not set."""
+class MayBeEmpty(Option):
+    """An option that may be empty, even in the environment, where click takes an empty value for none."""
 
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:
         name = f"{ctx.auto_envvar_prefix}_{str(self.name).upper()}"
@@ -33,7 +30,7 @@ class MayBeEmpty(click.Option):
 
 
 class Number(click.FloatRange):
-    """A number in a range; nan, which is neither below nor above one, is none, nor is an infinite one."""
+    """A finite number in a range; click alone would accept nan, which is neither below nor above it."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         number = super().convert(value, param, ctx)
@@ -47,7 +44,7 @@ SHARE = Number(0, 1)
 
 
 class BandType(click.ParamType):  # type: ignore[type-arg]
-    """``LOW,HIGH`` as a `Band`.
+    """A `Band`, given as ``LOW,HIGH``.
 
     >>> BandType().convert("0.4,0.6", None, None)
     Band(low=0.4, high=0.6)
@@ -66,7 +63,7 @@ class BandType(click.ParamType):  # type: ignore[type-arg]
 
 
 class ShardType(click.ParamType):  # type: ignore[type-arg]
-    """``I/N`` as a `Shard`.
+    """A `Shard`, given as ``I/N``.
 
     >>> ShardType().convert("2/8", None, None)
     Shard(index=2, count=8)
@@ -83,14 +80,14 @@ class ShardType(click.ParamType):  # type: ignore[type-arg]
         shard = Shard(int(match[1]), int(match[2]))
         if not 1 <= shard.index <= shard.count:
             raise UsageError(
-                f"--shard {value}: I goes from 1 to N. A scheduler that counts from 0 needs one more: "
+                f"--shard {value}: I must be from 1 to N. If the scheduler counts from 0, add 1: "
                 "--shard $((SLURM_ARRAY_TASK_ID + 1))/$SLURM_ARRAY_TASK_COUNT"
             )
         return shard
 
 
 class DevicesType(click.ParamType):  # type: ignore[type-arg]
-    """``0,2`` as `Devices`.
+    """`Devices`, given as in ``0,2``.
 
     >>> DevicesType().convert("0, 2", None, None)
     (0, 2)
@@ -112,200 +109,227 @@ class DevicesType(click.ParamType):  # type: ignore[type-arg]
         return found
 
 
-# What the shell completes (`_SCORE_COMPLETE=bash_source score` prints how, for bash). Choices and names of options click
-# knows by itself. Names are left to the shell, which knows about quoting and ~; a type of click's would check them as well,
-# and say something else than this program does about a file that is missing.
+# Completion (`_SCORE_COMPLETE=bash_source score` prints the script for bash). Click completes the names of options and
+# choices. The shell completes the names of files, since it knows about quoting and ~. A path type of click's would check
+# them as well, with another message about a missing file.
 
 
 def files(context: click.Context, parameter: click.Parameter, incomplete: str) -> list["CompletionItem"]:
-    """The shell's own completion of files."""
+    """Leave the completion of a file's name to the shell."""
     return _by_the_shell("file", incomplete)
 
 
 def folders(context: click.Context, parameter: click.Parameter, incomplete: str) -> list["CompletionItem"]:
-    """The shell's own completion of folders."""
+    """Leave the completion of a folder's name to the shell."""
     return _by_the_shell("dir", incomplete)
 
 
 def _by_the_shell(kind: str, incomplete: str) -> list["CompletionItem"]:
-    from click.shell_completion import CompletionItem  # only where something is completed
+    from click.shell_completion import CompletionItem  # only needed by completion
 
     return [CompletionItem(incomplete, type=kind)]
 
 
-def option(*declarations: str, **settings: Any) -> Decorator[Any]:
-    """An option of `score`: click's, with the default of the field of `ScoreOptions` that it is called like."""
+def score_option(*declarations: str, **settings: Any) -> Decorator[Any]:
+    """Return the decorator of an option of `score`; its default is that of the field of `ScoreOptions` of its name."""
     long = next(name for name in declarations if name.startswith("--"))
     default = getattr(DEFAULTS, long.removeprefix("--").replace("-", "_"))
-    # click tells an option without a default from one whose default is nothing.
+    # click distinguishes an option without a default from one whose default is empty.
     known = {} if default is None or default == () else {"default": default}
-    return click.option(*declarations, **{**known, **settings})
+    return option(*declarations, **{**known, **settings})
 
 
-def together(*options: Decorator[Any]) -> Decorator[Any]:
-    """Several options as one decorator, in this order in the help."""
+# Titles of the groups of `score`, in the order of its help; `score-ray` has them as well.
+INPUT = "Input"
+OUTPUT = "Output"
+MODEL_AND_LABELS = "Model and labels"
+REJECTS = "Rejects and limits"
+SPEED = "Speed"
+GPU = "GPU"
+MESSAGES = "Reports and messages"
 
-    def decorate(command: Any) -> Any:
-        for one in reversed(options):
-            command = one(command)
-        return command
+NAMED_TEXT = "the one named text, review, content, body or comment"
+"""Default of the options that name the column of the texts."""
 
-    return decorate
+ALL_CORES = "every usable core"
+"""Default of --threads."""
 
+TEXT = score_option("--text", show_default=NAMED_TEXT, metavar="COLUMN", help="Column with the texts to score.")
 
-INPUT_FORMAT = option(
+INPUT_FORMAT = score_option(
     "--input-format",
+    show_default="from the file name",
     metavar="FORMAT",
-    help="csv, tsv, jsonl, ndjson or parquet, with .gz or .zst if compressed; default: by extension. Needed for stdin (-).",
-)
-
-MODEL_AND_INPUT = together(
-    option(
-        "--model",
-        shell_complete=folders,
-        metavar="FOLDER",
-        help="A bundle from `score-model train`; default: the one that comes with the package.",
-    ),
-    INPUT_FORMAT,
-)
-
-COLUMNS = together(
-    option(
-        "--text",
-        metavar="COLUMN",
-        help="The column to score; default: the one called text, review, content, body or comment.",
-    ),
-    option(
-        "--keep",
-        multiple=True,
-        metavar="COLUMN",
-        help="Pass a column through to the output; repeatable, '*' for all of the first record.",
-    ),
-    option(
-        "--threshold",
-        type=SHARE,
-        metavar="P",
-        help="Of two labels, give the positive one from this probability of it on; default: 0.5.",
-    ),
-    option(
-        "--uncertain",
-        type=BandType(),
-        metavar="LOW,HIGH",
-        help="Give the label `uncertain` where the positive label's probability is LOW or more and below HIGH.",
-    ),
-    option(
-        "--details",
-        is_flag=True,
-        help="Add tokens, truncated, the stage of a cascade, and a score_<label> for each label.",
-    ),
-)
-
-ESCAPE_FORMULAS = option(
-    "--escape-formulas",
-    is_flag=True,
-    help="CSV and TSV for spreadsheets: put ' before passed-through values that begin with = + - @, tab or CR.",
+    help="Format of the input: csv, tsv, jsonl, ndjson or parquet, with .gz or .zst added if compressed (required for stdin).",
 )
 
 DIALECT = together(
-    option(
+    score_option(
         "--delimiter",
+        show_default="a comma, or a tab for tsv",
         metavar="CHAR",
-        help="Of CSV input; default: comma, a tab for tsv.  [one character; \\t is a tab]",
+        help="One character that separates the fields of CSV input (\\t for a tab).",
     ),
-    option(
+    score_option(
         "--quote-char",
         cls=MayBeEmpty,
         show_default=True,
         metavar="CHAR",
-        help="Of CSV input; '' where quotes mean nothing.",
+        help="One character that quotes the fields of CSV input ('' if quotes have no meaning).",
     ),
-    option("--escape-char", cls=MayBeEmpty, metavar="CHAR", help="Of CSV input; default: none."),
-    option("--no-header", is_flag=True, help="The CSV input has no header; its columns are column_1, column_2, ..."),
-    option("--encoding", show_default=True, help="Of the input; never guessed."),
+    score_option(
+        "--escape-char",
+        cls=MayBeEmpty,
+        show_default="none",
+        metavar="CHAR",
+        help="One character that escapes the next one in CSV input.",
+    ),
+    score_option("--no-header", is_flag=True, help="Read CSV input without a header, as column_1, column_2, ..."),
+    score_option(
+        "--encoding", show_default=True, metavar="NAME", help="Encoding of the input, which is never guessed."
+    ),
 )
 
-MAX_RECORD_BYTES = option(
+MAX_RECORD_BYTES = score_option(
     "--max-record-bytes",
     type=click.IntRange(1, (1 << 31) - 1),
     show_default=True,
     metavar="N",
-    help="Reject a longer record.",
+    help="Reject records longer than N bytes.",
 )
 
 READING = together(INPUT_FORMAT, DIALECT, MAX_RECORD_BYTES)
-"""All that says how inputs are read; `scorer.rows.input_options` takes it."""
+"""Every option of `scorer.rows.input_options.InputOptions`."""
+
+COLUMNS = together(
+    score_option(
+        "--keep",
+        multiple=True,
+        metavar="COLUMN",
+        help="Copy a column of the input to the output (repeatable; '*' copies all columns of the first record).",
+    ),
+    score_option(
+        "--details",
+        is_flag=True,
+        help="Add the columns tokens, truncated, stage (with a cascade), and score_<label> for each label.",
+    ),
+    score_option(
+        "--escape-formulas",
+        is_flag=True,
+        help="Put ' before copied CSV and TSV values that a spreadsheet would take for formulas (those that begin with = + - @, tab or CR).",
+    ),
+)
+
+WORK_DIR = score_option(
+    "--work-dir",
+    shell_complete=folders,
+    show_default="~/.local/state/review-scorer",
+    metavar="FOLDER",
+    help="Folder for unfinished work if the output goes to a store (s3://, gs://).",
+)
+
+LABELS = together(
+    score_option(
+        "--model",
+        shell_complete=folders,
+        show_default="the one installed with the package",
+        metavar="FOLDER",
+        help="Bundle to score with, as `score-model train` writes it.",
+    ),
+    score_option(
+        "--threshold",
+        type=SHARE,
+        show_default="0.5",
+        metavar="P",
+        help="Give the positive label at or above this probability (two labels only).",
+    ),
+    score_option(
+        "--uncertain",
+        type=BandType(),
+        metavar="LOW,HIGH",
+        help="Give the label `uncertain` if the probability of the positive label is at least LOW and below HIGH (two labels only).",
+    ),
+)
 
 LIMITS = together(
-    option("--max-rejects", type=click.IntRange(0), metavar="N", help="Publish nothing if more records are rejected."),
-    option("--max-reject-ratio", type=SHARE, metavar="R", help="The same for a share of all records."),
-    option("--strict", is_flag=True, help="The same as --max-rejects 0."),
-    option(
+    score_option(
+        "--max-rejects",
+        type=click.IntRange(0),
+        metavar="N",
+        help="Publish nothing if more than N records are rejected.",
+    ),
+    score_option(
+        "--max-reject-ratio",
+        type=SHARE,
+        metavar="R",
+        help="Publish nothing if more than this share of all records is rejected.",
+    ),
+    score_option("--strict", is_flag=True, help="Publish nothing if any record is rejected, as with --max-rejects 0."),
+    score_option(
         "--max-drift",
         type=Number(0),
         metavar="X",
-        help="End with exit code 3 if scores, lengths or unknown word pieces differ more from the model's test data: their population stability index; 0.1 is a good limit.",
+        help="End with exit code 3 if scores, lengths or unknown word pieces drift from the model's test data by more than X (population stability index; 0.1 is a good limit).",
     ),
     MAX_RECORD_BYTES,
 )
 
-PROVIDER = together(
-    option(
-        "--work-dir",
-        shell_complete=folders,
-        metavar="FOLDER",
-        help="Where work is kept whose output goes to a store (s3://, gs://); default: ~/.local/state/review-scorer.",
-    ),
-    option(
+COMPUTING = together(
+    score_option(
         "--provider",
         type=click.Choice(["auto", "cpu", "cuda"]),
         show_default=True,
-        help="What computes; cuda never falls back.",
+        help="Execution provider of onnxruntime (cuda never falls back to cpu).",
     ),
-    option(
+    score_option(
         "--precision",
         show_default=True,
         metavar="NAME",
-        help="fp32, fp16, int8; auto: what the bundle names for the provider.",
+        help="Precision to compute in: fp32, fp16, int8, or auto for the bundle's choice for the provider.",
     ),
-    option(
+    score_option(
         "--no-cascade",
         is_flag=True,
-        help="Give every text to the encoder, also those of which the bundle's wide part alone is sure.",
+        help="Run the encoder on every text, even if the wide part of the bundle alone is sure of the label.",
     ),
 )
 
 GPU_MEMORY = together(
-    option(
+    score_option(
         "--batch-tokens",
         type=click.IntRange(1, 1 << 24),
+        show_default=f"the bundle's number, or {BATCH_TOKENS}",
         metavar="N",
-        help=f"Padded tokens of a batch on cuda; default: what the bundle says, else {BATCH_TOKENS}. Lowered where memory is short.",
+        help="Padded tokens of a batch on cuda, lowered automatically if the GPU is out of memory.",
     ),
-    option(
+    score_option(
         "--gpu-mem-limit",
         type=click.IntRange(1, 1 << 24),
+        show_default="as much as needed",
         metavar="MB",
-        help="The most memory to take on the GPU; default: as much as is needed.",
+        help="Limit of the memory to take on the GPU, in megabytes.",
     ),
-    option(
+    score_option(
         "--arena-strategy",
         type=click.Choice(["same-as-requested", "next-power-of-two"]),
         show_default=True,
-        help="How the memory taken on the GPU grows.",
+        help="Growth of the memory taken on the GPU, by as much as requested or to the next power of two.",
     ),
 )
 
-DEBUG = option("--debug", is_flag=True, callback=note_debug, help="Show a traceback with an error.")
+DEBUG = score_option("--debug", is_flag=True, callback=note_debug, help="Print a traceback with an error.")
 
-MESSAGES = together(
-    option(
+LOGGING = together(
+    score_option(
         "--log-format",
         is_eager=True,
         type=click.Choice(["text", "json"]),
         show_default=True,
         callback=note_log_format,
-        help="How messages on stderr are written; json is an object a line.",
+        help="Format of the messages on stderr (json is one object per line).",
     ),
-    option("-q", "--quiet", is_flag=True, help="No progress and no summary on stderr; errors still."),
+    score_option(
+        "-q", "--quiet", is_flag=True, help="Print no progress and no summary on stderr, only warnings and errors."
+    ),
     DEBUG,
 )

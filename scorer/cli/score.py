@@ -1,4 +1,4 @@
-"""The command `score`: parses and checks its arguments, and leaves the work to plain functions."""
+"""The command `score`: it parses and checks its arguments, and leaves the work to plain functions."""
 
 from collections.abc import Iterable
 from typing import NoReturn
@@ -8,128 +8,214 @@ from click.core import ParameterSource
 
 from scorer.base.messages import say
 
-# Nothing heavy is imported up here: `score --help` has to be quick.
+# Heavy imports wait until they are needed, so that `score --help` is quick.
 from scorer.base.version import __version__
 from scorer.cli.config import load, note, show
+from scorer.cli.help import HELP_OPTION, OTHER, group, option, version
 from scorer.cli.options import (
+    ALL_CORES,
     COLUMNS,
+    COMPUTING,
     DIALECT,
-    ESCAPE_FORMULAS,
+    GPU,
     GPU_MEMORY,
+    INPUT,
+    INPUT_FORMAT,
+    LABELS,
     LIMITS,
+    LOGGING,
     MESSAGES,
-    MODEL_AND_INPUT,
-    PROVIDER,
+    MODEL_AND_LABELS,
+    OUTPUT,
+    REJECTS,
+    SPEED,
+    TEXT,
+    WORK_DIR,
     DevicesType,
     OneRun,
     ShardType,
     files,
-    option,
+    score_option,
 )
-from scorer.cli.program import Command, run_as_program
+from scorer.cli.program import Command, ShortUsage, at_terminal, run_as_program
 from scorer.run.options import ScoreOptions
 from scorer.storage.address import refuse_credentials
 
+HELP = """\
+Score every text of the INPUT files: write its label and its probability.
 
-@click.command(cls=Command, context_settings={"auto_envvar_prefix": "SCORE"})
+\b
+Examples:
+  score reviews.jsonl -o out.csv                     # the installed model
+  score 'part-*.csv' -o out.csv --model models/imdb  # your own model
+  score reviews.csv -o out.csv --text body           # texts in column body
+  score in.csv -o out.jsonl --keep '*' --details     # with every column
+  score in.parquet -o out.parquet --keep stars       # with one more column
+  score in.csv -o out.csv --summary run.json         # counts and speed
+  score in.csv -o out.csv --report run.html          # a page with charts
+  score in.csv -o out.csv --max-drift 0.1            # exit code 3 on drift
+  cat in.jsonl | score - --input-format jsonl        # stdin to stdout
+  score --check                                      # test this machine
+
+INPUT is a CSV, TSV, JSONL or Parquet file (.gz and .zst as well), a quoted glob, a folder, or - for stdin. Files, globs and
+folders may be in a store (s3://bucket/key, gs://), and single files at http://. Each FILE to write may be at s3:// or gs://.
+
+Records that cannot be scored go to the rejects file, with the reason; none is lost. The output file appears complete or not
+at all. After an interruption, the same command resumes where it stopped.
+
+\b
+Exit codes:
+  0    every record was scored
+  1    the machine failed: disk full, no permission, out of memory
+  2    an option is invalid, or an input file is missing
+  3    published, but look: records were rejected, or the data drifted
+  4    nothing was published: too many rejects, or an unreadable input
+  5    the bundle or the provider was refused
+  130  interrupted (143: terminated)
+  141  the reader of stdout closed it
+
+Each option can be set in the environment (SCORE_MODEL, SCORE_PROVIDER, ...) and in score.toml as well. The command line
+overrides the environment, which overrides the file.
+"""
+
+
+@click.command(cls=Command, help=HELP, context_settings={"auto_envvar_prefix": "SCORE"})
 @click.argument("inputs", nargs=-1, shell_complete=files, metavar="INPUT...")
-@option("-o", "--output", shell_complete=files, metavar="FILE", help="Where the scores go; - or nothing is stdout.")
-@MODEL_AND_INPUT
-@option("--output-format", metavar="FORMAT", help="The same for the output; on stdout the default is csv.")
-@COLUMNS
-@option("--source", is_flag=True, help="Add the column source: the file that a row is from.")
-@ESCAPE_FORMULAS
-@DIALECT
-@option(
-    "--rejects",
-    shell_complete=files,
-    metavar="FILE",
-    help="Where records go that cannot be scored; default: <output>.rejects.jsonl.",
+@group(
+    OTHER,  # --config comes first, since it may set --log-format, which click reads early as well
+    option(
+        "--config",
+        is_eager=True,
+        expose_value=False,
+        callback=load,
+        shell_complete=files,
+        show_default="score.toml in the current folder, if it exists",
+        metavar="FILE",
+        help="TOML file with options, by their long names.",
+    ),
 )
-@LIMITS
-@option("--limit", type=click.IntRange(1), metavar="N", help="Read the first N records only.")
-@option(
-    "--shard",
-    cls=OneRun,
-    type=ShardType(),
-    metavar="I/N",
-    help="Score the I-th of N ranges of rows, from 1/N to N/N: for job arrays. All together are the whole.",
+@group(
+    INPUT,
+    TEXT,
+    INPUT_FORMAT,
+    DIALECT,
+    score_option("--limit", type=click.IntRange(1), metavar="N", help="Score only the first N records."),
+    score_option(
+        "--shard",
+        cls=OneRun,
+        type=ShardType(),
+        metavar="I/N",
+        help="Score only the I-th of N ranges of records, for job arrays (1/N to N/N together score all).",
+    ),
 )
-@option("--restart", cls=OneRun, is_flag=True, help="Score all rows, even where an interrupted run left some done.")
-@PROVIDER
-@option("--threads", type=click.IntRange(1), metavar="N", help="CPU threads; default: every core this process may use.")
-@option("--device-id", type=click.IntRange(0), show_default=True, metavar="N", help="Which GPU.")
-@option(
-    "--devices",
-    type=DevicesType(),
-    metavar="LIST",
-    help="Several GPUs at once, as in 0,1,2: a process for each, the order of rows is kept.",
+@group(
+    OUTPUT,
+    score_option(
+        "-o",
+        "--output",
+        shell_complete=files,
+        show_default="stdout",
+        metavar="FILE",
+        help="File for the scores, or - for stdout.",
+    ),
+    score_option(
+        "--output-format",
+        show_default="from the file name; csv on stdout",
+        metavar="FORMAT",
+        help="Format of the output, named as for --input-format.",
+    ),
+    COLUMNS,
+    score_option("--source", is_flag=True, help="Add the column source, with the input file of each row."),
+    score_option(
+        "--restart", cls=OneRun, is_flag=True, help="Score every record again, instead of resuming an interrupted run."
+    ),
+    WORK_DIR,
 )
-@GPU_MEMORY
-@option("--check", cls=OneRun, is_flag=True, help="Say what this machine and the bundle can do, and score nothing.")
-@click.option(
-    "--config",
-    is_eager=True,
-    expose_value=False,
-    callback=load,
-    shell_complete=files,
-    metavar="FILE",
-    help="Options, by their long names, from this TOML file; default: score.toml where it is in the current folder.",
+@group(MODEL_AND_LABELS, LABELS)
+@group(
+    REJECTS,
+    score_option(
+        "--rejects",
+        shell_complete=files,
+        show_default="<output>.rejects.jsonl; stderr if the output is stdout",
+        metavar="FILE",
+        help="File for records that cannot be scored.",
+    ),
+    LIMITS,
 )
-@click.option(
-    "--show-config",
-    is_flag=True,
-    expose_value=False,
-    allow_from_autoenv=False,
-    help="Print every option, its value and where that is from, as a file for --config, and score nothing.",
+@group(
+    SPEED,
+    COMPUTING,
+    score_option(
+        "--threads", type=click.IntRange(1), show_default=ALL_CORES, metavar="N", help="Number of CPU threads."
+    ),
 )
-@option(
-    "--summary",
-    shell_complete=files,
-    metavar="FILE",
-    help="Write what became of the run as JSON, also when it fails: counts, speed, hashes, versions.",
+@group(
+    GPU,
+    score_option(
+        "--device-id", type=click.IntRange(0), show_default=True, metavar="N", help="Number of the GPU to use."
+    ),
+    score_option(
+        "--devices",
+        type=DevicesType(),
+        metavar="LIST",
+        help="Numbers of several GPUs to use at once, as in 0,1,2 (a process for each; the order of rows is kept).",
+    ),
+    GPU_MEMORY,
 )
-@option("--metrics", shell_complete=files, metavar="FILE", help="The same for Prometheus' textfile collector; *.prom.")
-@option(
-    "--report",
-    shell_complete=files,
-    metavar="FILE",
-    help="The same as a page to look at, with charts and examples of rows; *.html.",
+@group(
+    MESSAGES,
+    score_option(
+        "--summary",
+        shell_complete=files,
+        metavar="FILE",
+        help="Write a summary as JSON, even of a failed run: counts, speed, hashes, versions.",
+    ),
+    score_option(
+        "--metrics",
+        shell_complete=files,
+        metavar="FILE",
+        help="Write the summary for the textfile collector of Prometheus (*.prom).",
+    ),
+    score_option(
+        "--report",
+        shell_complete=files,
+        metavar="FILE",
+        help="Write the summary as a page with charts and example rows (*.html).",
+    ),
+    LOGGING,
 )
-@MESSAGES
-@click.version_option(__version__, "--version", prog_name="score", allow_from_autoenv=False)
-@click.help_option("-h", "--help", allow_from_autoenv=False)
+@group(
+    OTHER,
+    score_option(
+        "--check",
+        cls=OneRun,
+        is_flag=True,
+        help="Report what this machine and the bundle can do, and score nothing.",
+    ),
+    option(
+        "--show-config",
+        is_flag=True,
+        expose_value=False,
+        allow_from_autoenv=False,
+        help="Print every option with its value and origin, as a file for --config, and score nothing.",
+    ),
+    version("score", __version__),
+    HELP_OPTION,
+)
 def command(**options: object) -> int:
-    """Score every text of the INPUT files with a classifier: a label and a probability a row.
-
-    \b
-    Examples:
-      score reviews.jsonl -o out.csv
-      score reviews.csv -o out.jsonl --keep '*' --details
-      score 'part-*.csv' -o out.csv --model models/imdb --text body
-      score reviews.parquet -o out.parquet --keep stars --summary run.json
-      cat reviews.jsonl | score - --input-format jsonl > out.csv
-      score reviews.csv -o out.csv --report run.html --max-drift 0.1
-      score --check
-
-    INPUT is a CSV, TSV, JSONL or Parquet file, also as .gz or .zst, a quoted glob, a folder, or - for stdin; files,
-    globs and folders may be in a store (s3://bucket/key, gs://, http:// files), and so may FILE (s3://, gs://). Records
-    that cannot be scored are never lost: they go to the rejects file, with the reason. The output file appears complete
-    or not at all; after an interruption the same command goes on where it stopped.
-
-    Exit codes: 0 all scored, 1 environment, 2 usage, 3 published, but look: rejects or drift, 4 nothing published, 5 bundle or
-    provider refused, 130 or 143 interrupted, 141 stdout closed. Each option can be set in the environment (SCORE_MODEL,
-    SCORE_PROVIDER, ...) and in score.toml too; the command line wins over the environment, that over the file.
-    """
+    """Score as the options ask, and return the exit code."""
     wanted = ScoreOptions(**options)  # type: ignore[arg-type]
     refuse_credentials([*wanted.inputs, *wanted.places])
     context = click.get_current_context()
     showing = context.get_parameter_source("show_config") is ParameterSource.COMMANDLINE
+    if at_terminal() and not wanted.check and _is_bare(context):
+        raise ShortUsage(context)
     from_file = note(context)
     if from_file and not wanted.quiet and not showing:
         say(from_file)
     if wanted.uncertain is not None and (showing or wanted.check):
-        _ = wanted.decision  # which refuses a band that does not fit, also where nothing is scored
+        _ = wanted.decision  # refuses an invalid band, even if nothing is scored
     if showing:
         return _print(show(context))
     if wanted.check:
@@ -141,15 +227,21 @@ def command(**options: object) -> int:
     return run(wanted)
 
 
+def _is_bare(context: click.Context) -> bool:
+    """Return whether the command line has no arguments."""
+    sources = [context.get_parameter_source(str(one.name)) for one in context.command.params]
+    return ParameterSource.COMMANDLINE not in sources
+
+
 def _print(lines: Iterable[str]) -> int:
     from scorer.storage.output import STDOUT, destination
 
     out = destination(STDOUT)
     for line in lines:
-        out.write(f"{line}\n".encode(errors="backslashreplace"))  # names of files need not be text
+        out.write(f"{line}\n".encode(errors="backslashreplace"))  # a file name can have bytes that are no text
     return 0
 
 
 def main() -> NoReturn:
-    """The entry point of the command `score`."""
+    """Run `score`, as its entry point."""
     run_as_program(command, name="score", interrupted="nothing was published.")

@@ -1,4 +1,4 @@
-"""The command `score-ray`: a folder of part files to a folder of part files, on a Ray cluster."""
+"""The command `score-ray`: it scores a folder of part files to a folder of part files, on a Ray cluster."""
 
 from functools import partial
 from typing import Any, NoReturn
@@ -9,15 +9,25 @@ from scorer.base.errors import UsageError
 from scorer.base.messages import say
 from scorer.base.version import __version__
 from scorer.cli.config import load, note
+from scorer.cli.help import HELP_OPTION, OTHER, group, option, version
 from scorer.cli.options import (
     COLUMNS,
+    COMPUTING,
     DIALECT,
-    ESCAPE_FORMULAS,
+    GPU,
     GPU_MEMORY,
+    INPUT,
+    INPUT_FORMAT,
+    LABELS,
     LIMITS,
+    LOGGING,
     MESSAGES,
-    MODEL_AND_INPUT,
-    PROVIDER,
+    MODEL_AND_LABELS,
+    OUTPUT,
+    REJECTS,
+    SPEED,
+    TEXT,
+    WORK_DIR,
     Number,
     OneRun,
     files,
@@ -27,79 +37,117 @@ from scorer.cli.score import command as score
 from scorer.run.options import ScoreOptions
 from scorer.storage.address import refuse_credentials
 
+HELP = """\
+Score the INPUT files on a Ray cluster, each to a part of its own in a folder.
 
-@click.command(cls=Command, context_settings={"auto_envvar_prefix": "SCORE"})
+\b
+Examples:
+  score-ray lake/day=2026-11-23 -o scores --workers 2
+  score-ray 's3://in/*.parquet' -o s3://out/today --workers 8 --address auto
+  score-ray lake -o scores --workers 2 --gpus-per-worker 1
+
+INPUT is as for `score`, but never stdin.
+
+Each part holds the rows of one file in their order. The column `source` names that file, and `row` is the number of the
+record in it. Rejects go to _rejects/ in the output folder. The same command again scores only what is missing: parts that
+were interrupted, failed, or have changed since.
+
+Exit codes are those of `score`. The file _SUCCESS exists only after exit code 0 or 3.
+
+Each option can be set in the environment (SCORE_MODEL, SCORE_WORKERS, ...) as well, and those of `score` in score.toml. The
+command line overrides the environment, which overrides the file.
+"""
+
+
+@click.command(cls=Command, help=HELP, context_settings={"auto_envvar_prefix": "SCORE"})
 @click.argument("inputs", nargs=-1, shell_complete=files, metavar="INPUT...")
-@click.option(
-    "-o",
-    "--output",
-    cls=OneRun,
-    required=True,
-    metavar="FOLDER",
-    help="Where the parts go, each below its own name; a file _SUCCESS says that all are there.",
+@group(
+    OTHER,  # --config comes first, since it may set --log-format, which click reads early as well
+    option(
+        "--config",
+        is_eager=True,
+        expose_value=False,
+        callback=partial(load, shared_with=score),
+        shell_complete=files,
+        show_default="score.toml in the current folder, if it exists",
+        metavar="FILE",
+        help="TOML file with options, as for `score` (options that only `score` has are ignored).",
+    ),
 )
-@click.option(
-    "--output-format", cls=OneRun, default="parquet", show_default=True, metavar="FORMAT", help="Of the parts."
+@group(INPUT, TEXT, INPUT_FORMAT, DIALECT)
+@group(
+    OUTPUT,
+    option(
+        "-o",
+        "--output",
+        cls=OneRun,
+        required=True,
+        metavar="FOLDER",
+        help="Folder for the parts, each below its own name, and for _SUCCESS, which marks them as complete.",
+    ),
+    option(
+        "--output-format",
+        cls=OneRun,
+        default="parquet",
+        show_default=True,
+        metavar="FORMAT",
+        help="Format of the parts, named as for --input-format.",
+    ),
+    COLUMNS,
+    WORK_DIR,
 )
-@click.option(
-    "--workers", cls=OneRun, type=click.IntRange(1), default=1, show_default=True, metavar="N", help="How many score."
+@group(MODEL_AND_LABELS, LABELS)
+@group(REJECTS, LIMITS)
+@group(
+    "Cluster",
+    option(
+        "--workers",
+        cls=OneRun,
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="Number of workers, which score parts at the same time.",
+    ),
+    option(
+        "--threads",
+        type=click.IntRange(1),
+        show_default="an equal share of all",
+        metavar="N",
+        help="Number of CPU cores of each worker.",
+    ),
+    option(
+        "--gpus-per-worker",
+        cls=OneRun,
+        type=Number(0),
+        default=0.0,
+        show_default=True,
+        metavar="N",
+        help="Number of GPUs of each worker, which then computes on cuda.",
+    ),
+    option(
+        "--address",
+        cls=OneRun,
+        show_default="RAY_ADDRESS, or else a new cluster on this machine",
+        metavar="ADDRESS",
+        help="Address of a running Ray cluster.",
+    ),
 )
-@click.option(
-    "--threads", type=click.IntRange(1), metavar="N", help="CPU cores of each worker; default: an equal share of all."
+@group(SPEED, COMPUTING)
+@group(GPU, GPU_MEMORY)
+@group(MESSAGES, LOGGING)
+@group(
+    OTHER,
+    version("score-ray", __version__),
+    HELP_OPTION,
 )
-@click.option(
-    "--gpus-per-worker",
-    cls=OneRun,
-    type=Number(0),
-    default=0.0,
-    show_default=True,
-    metavar="N",
-    help="GPUs of each worker; it then computes on cuda.",
-)
-@click.option(
-    "--address",
-    cls=OneRun,
-    metavar="ADDRESS",
-    help="A Ray cluster that runs; default: the one of RAY_ADDRESS, else a new one on this machine.",
-)
-@click.option(
-    "--config",
-    is_eager=True,
-    expose_value=False,
-    callback=partial(load, shared_with=score),
-    shell_complete=files,
-    metavar="FILE",
-    help="Options from this TOML file, as for `score`; those that only `score` has are left aside.",
-)
-@MODEL_AND_INPUT
-@COLUMNS
-@ESCAPE_FORMULAS
-@DIALECT
-@LIMITS
-@PROVIDER
-@GPU_MEMORY
-@MESSAGES
-@click.version_option(__version__, "--version", prog_name="score-ray", allow_from_autoenv=False)
-@click.help_option("-h", "--help", allow_from_autoenv=False)
 def command(workers: int, gpus_per_worker: float, address: str | None, **options: Any) -> int:
-    """Score the INPUT files on a Ray cluster, each to a file of its own in the output folder.
-
-    \b
-    Examples:
-      score-ray lake/day=2026-11-23 -o scores --workers 2
-      score-ray 's3://reviews/*.parquet' -o s3://scores/today --workers 8 --gpus-per-worker 1 --address auto
-
-    Each part holds the rows of one file in their order, with the file's name in the column `source` and the number
-    within the file in `row`. Rejected records go to _rejects/ in the folder. The same command again does what is
-    missing: what was interrupted, what failed, and what has changed since.
-
-    Exit codes are those of `score`. _SUCCESS is there only where the code is 0 or 3.
-    """
+    """Score as the options ask, and return the exit code."""
     if gpus_per_worker and options["provider"] == "auto":
-        options["provider"] = "cuda"  # which never falls back
+        options["provider"] = "cuda"  # unlike auto, it never falls back to cpu
     options["output"] = options["output"].rstrip("/")
     if not options["output"]:
-        raise UsageError("--output needs the name of a folder, and not the root's.")
+        raise UsageError("--output must name a folder other than the root.")
     wanted = ScoreOptions(**options)
     refuse_credentials([*wanted.inputs, *wanted.places])
     from_file = note(click.get_current_context())
@@ -112,5 +160,5 @@ def command(workers: int, gpus_per_worker: float, address: str | None, **options
 
 
 def main() -> NoReturn:
-    """The entry point of the command `score-ray`."""
+    """Run `score-ray`, as its entry point."""
     run_as_program(command, name="score-ray", interrupted="finished parts are kept.")

@@ -1,4 +1,4 @@
-"""What bash completes: it is asked itself, once by its own function and once by the keys of a terminal."""
+"""Completions of bash, asked for by its own function and by keys in a terminal."""
 
 import os
 import pty
@@ -16,7 +16,10 @@ def bash_that_can_do_it():
     if shutil.which("bash") is None:
         return False
     version = subprocess.run(["bash", "-c", "echo ${BASH_VERSINFO[@]:0:2}"], capture_output=True, text=True, check=True)
-    return tuple(map(int, version.stdout.split())) >= (4, 4)  # macOS has 3.2, which click's script is not for
+    return tuple(map(int, version.stdout.split())) >= (
+        4,
+        4,
+    )  # macOS has 3.2, which the script of click does not support
 
 
 pytestmark = pytest.mark.skipif(not bash_that_can_do_it(), reason="needs bash 4.4 or newer")
@@ -27,10 +30,10 @@ def folder(tmp_path):
     (tmp_path / "my reviews.jsonl").touch()
     (tmp_path / "models").mkdir()
     (tmp_path / "models.csv").touch()
-    (tmp_path / "score.toml").write_text("what is wrong with it must not get in the way of completing")
+    (tmp_path / "score.toml").write_text("an error in this file must not prevent completion")
     (tmp_path / "bin").mkdir()
     for name, module in {"score": "scorer.cli.score", "score-model": "export.cli.score_model"}.items():
-        script = tmp_path / "bin" / name  # as an installed command: another process, found on the PATH
+        script = tmp_path / "bin" / name  # like an installed command: a process of its own, found on the PATH
         script.write_text(f"#!{sys.executable}\nfrom {module} import main\nmain()\n")
         script.chmod(0o755)
     return tmp_path
@@ -44,10 +47,10 @@ def environment(folder):
 
 
 def completions(folder, environment, *words):
-    """What the function of the sourced script leaves for a line's words, as bash splits it, quotes and all."""
+    """Replies of the function of the sourced script to the words of a line, as bash splits it, with quotes."""
     program = words[0]
     variable, function = f"_{program.replace('-', '_')}", f"_{program.replace('-', '_')}_completion"
-    # Outside of a terminal compopt fails, since nothing is completed; here it says what it was asked.
+    # Without a terminal compopt fails, since bash completes nothing. This one prints its arguments.
     script = f"""
         compopt() {{ echo "compopt $1 $2"; }}
         source <({variable.upper()}_COMPLETE=bash_source {program})
@@ -71,7 +74,7 @@ def completions(folder, environment, *words):
         (["--max-rej"], ["--max-rejects", "--max-reject-ratio"]),
         ([r"my\ reviews.jsonl", "--provider", "c"], ["cpu", "cuda"]),
         (["--config", "score.toml", "--provider", "cu"], ["cuda"]),
-        (["my"], ["compopt -o default", ""]),  # files, by bash itself
+        (["my"], ["compopt -o default", ""]),  # bash itself completes files
         (["-o", "my"], ["compopt -o default", ""]),
         (["--rejects", "my"], ["compopt -o default", ""]),
         (["--config", "sc"], ["compopt -o default", ""]),
@@ -122,7 +125,7 @@ def test_the_script_and_the_completions_come_from_a_process_that_ends_well(folde
         ("bash_complete", {"COMP_WORDS": "score --pro", "COMP_CWORD": "1"}, "plain,--provider\n"),
         ("zsh_source", {}, "#compdef score\n"),
     ):
-        for program in (["score"], [sys.executable, "-m", "scorer"]):  # both are called score
+        for program in (["score"], [sys.executable, "-m", "scorer"]):  # both are named score
             run = subprocess.run(
                 program,
                 cwd=folder, env={**environment, "_SCORE_COMPLETE": name, **more}, capture_output=True, text=True, check=False,

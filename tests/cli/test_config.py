@@ -1,4 +1,4 @@
-"""Options from a file, what holds and why, and what the shell completes: none of it needs a model."""
+"""Options from a file, and the values and origins that --show-config prints; none of it needs a model."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from scorer.cli.score import command
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder to work in, with nothing set in the environment."""
+    """A folder to work in, with no option in the environment."""
     for name in [name for name in os.environ if name.startswith("SCORE_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
@@ -25,7 +25,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def options(*arguments, config=None):
-    """The options as `score` would get them from the command line, the environment and score.toml."""
+    """Options as `score` gets them from the command line, the environment and score.toml."""
     if config is not None:
         Path("score.toml").write_text(config, encoding="utf-8")
     return command.make_context("score", list(arguments)).params
@@ -33,7 +33,7 @@ def options(*arguments, config=None):
 
 def test_a_run_takes_its_options_from_score_toml_and_says_which(folder, score):
     (folder / "score.toml").write_text('keep = ["stars"]\ndetails = true\noutput = "out.jsonl"\nprovider = "cuda"\n')
-    result = score("in.jsonl")  # what the fixture sets in the environment wins: model and provider
+    result = score("in.jsonl")  # the fixture sets model and provider in the environment, which wins
     assert result.code == 0
     assert result.err.splitlines()[0] == "Options from score.toml: keep, details, output."
     row = json.loads((folder / "out.jsonl").read_text())
@@ -103,7 +103,7 @@ def test_every_option_that_a_file_may_set_can_be_set_in_one(folder):
             continue
         choices = option.type.choices if isinstance(option.type, click.Choice) else None
         value = json.dumps(choices[-1]) if choices else EXAMPLES.get(option.type.name)
-        if value is not None:  # else a type of its own, which is tested where it is made
+        if value is not None:  # other types are tested on their own
             name = next(name for name in option.opts if name.startswith("--"))[2:]
             lines[option.name] = f"{name} = {f'[{value}]' if option.multiple else value}"
     assert len(lines) >= 25
@@ -117,7 +117,7 @@ def test_every_option_that_a_file_may_set_can_be_set_in_one(folder):
     [
         ("max_rejects = 10", "there is no option 'max_rejects'; did you mean 'max-rejects'?"),
         ("zzz = 10", "there is no option 'zzz'; see `score --help`."),
-        ("[score]\ndetails = true", "'score' is a table; options are lines at the top of the file, such as details = true."),
+        ("[score]\ndetails = true", "'score' is a table; write options as lines at the top of the file, such as details = true."),
         ("details = 1", "details takes true or false, as in details = true, not 1."),
         ('details = "yes"', 'details takes true or false, as in details = true, not "yes".'),
         ('keep = "stars"', 'keep takes a list, each text in quotes, as in keep = ["..."], not "stars".'),
@@ -129,14 +129,14 @@ def test_every_option_that_a_file_may_set_can_be_set_in_one(folder):
         ("text = 5", 'text takes text in quotes, as in text = "...", not 5.'),
         ("text = 2024-01-31", 'text takes text in quotes, as in text = "...", not 2024-01-31.'),
         ('text = ["a"]', 'text takes text in quotes, as in text = "...", not ["a"].'),
-        (r'model = "a\u0000b"', r"model cannot hold the character \u0000; take it out."),
+        (r'model = "a\u0000b"', r"model cannot contain the character \u0000; remove it."),
         ("max-rejects = -1", "max-rejects: -1 is not in the range x>=0."),
         ("threshold = 2", "threshold: 2.0 is not in the range 0<=x<=1."),
         ("threshold = nan", "threshold: nan is not in the range 0<=x<=1."),
         ("threshold = 1" + "0" * 400, "threshold: int too large to convert to float"),
         ('provider = "gpu"', "provider: 'gpu' is not one of 'auto', 'cpu', 'cuda'."),
         *(
-            (f"{name} = true", f"'{name}' is for the command line only; take it out of the file.")
+            (f"{name} = true", f"'{name}' is for the command line only; remove it from the file.")
             for name in ("config", "check", "version", "help", "restart", "shard")
         ),
     ],
@@ -154,7 +154,7 @@ def test_what_a_file_may_not_say_is_named_with_the_file_and_what_to_write(folder
         (b"limit = 1\nlimit = 2\n", "my.toml is not TOML: Cannot overwrite a value (at line 2, column 10). "),
         (b"limit = " + b"1" * 5000, "my.toml is not TOML: Exceeds the limit "),
         (b"keep = " + b"[" * 5000, "my.toml is not TOML: "),
-        (b'text = "caf\xe9"', "my.toml is not UTF-8, which TOML is written in: "),
+        (b'text = "caf\xe9"', "my.toml is not UTF-8, as TOML must be: "),
     ],
 )
 def test_what_is_no_toml_is_named_with_its_line(folder, score, content, message):
@@ -167,10 +167,10 @@ def test_what_is_no_toml_is_named_with_its_line(folder, score, content, message)
 def test_a_file_that_was_asked_for_has_to_be_there_and_readable(folder, score):
     missing = score("in.jsonl", "--config", "none.toml")
     assert (missing.code, missing.err) == (
-        2, "Error: the configuration file none.toml is not there; check --config and SCORE_CONFIG, or leave them out.\n",
+        2, "Error: the configuration file none.toml is missing; check --config and SCORE_CONFIG, or leave them out.\n",
     )  # fmt: skip
     assert score("in.jsonl", "--config", ".").err == (
-        "Error: the configuration file . cannot be read: Is a directory; see --config.\n"
+        "Error: the configuration file . cannot be read: Is a directory; check --config.\n"
     )
 
 
@@ -181,7 +181,7 @@ def test_help_and_version_come_whatever_the_file_says(folder, score):
 
 
 def shown(*arguments):
-    """What `score --show-config` prints: its lines by option, and what they say as TOML."""
+    """Output of `score --show-config`: lines by option, and values as TOML."""
     context = command.make_context("score", [*arguments, "--show-config"])
     lines = list(show(context))
     return dict(line.split(" = ", 1) for line in lines if not line.startswith("#")), tomllib.loads("\n".join(lines))
@@ -204,7 +204,7 @@ def test_show_config_says_what_holds_and_why_without_a_model_or_an_input(folder,
         'precision = "auto"  # default',
         "# text is not set",
         "# max-rejects is not set",
-        "# restart = false  # default; has no place in a file",
+        "# restart = false  # default; not allowed in a file",
     ):
         assert line in lines
     assert sorted(path.name for path in folder.iterdir()) == ["in.jsonl", "score.toml"]
@@ -241,9 +241,8 @@ def test_an_option_and_a_file_name_that_are_no_text_stand_in_comments(folder, sc
     (folder / "a\nlimit = 1 #.toml").write_text("limit = 2\n")
     result = score("--show-config", "-o", "\udcff.csv", "--config", "a\nlimit = 1 #.toml")
     assert tomllib.loads(result.out)["limit"] == 2
-    assert result.out.splitlines()[0] == (
-        r'# output = "\udcff.csv"  # command line; no file can hold it, for it is no text'
-    )
+    written = r'# output = "\udcff.csv"  # command line; cannot be written to a file, since it is not text'
+    assert result.out.splitlines().count(written) == 1
 
 
 def test_show_config_refuses_what_a_run_would_refuse(folder, score):

@@ -1,4 +1,4 @@
-"""Too few threads or too little memory: exit code 1, and the limit by its name; no other code, and no signal."""
+"""Exit code 1 and the name of the limit after too few threads or too little memory; no other code, and no signal."""
 
 import os
 import resource
@@ -12,7 +12,7 @@ from factories import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits that Linux has")
 
-# Files of the interpreter may be the superuser's alone; the right to start processes without a limit must go.
+# The files of the interpreter may be readable for root only. The right to start processes without a limit is dropped.
 AS_ANOTHER = (
     "setpriv", "--clear-groups", "--inh-caps=-all,+dac_override,+dac_read_search",
     "--ambient-caps=-all,+dac_override,+dac_read_search",
@@ -32,7 +32,7 @@ except ScorerError as error:
 
 @pytest.fixture
 def limited(bundle, tmp_path):
-    """Run something with the tests' bundle, as another user with so many threads, or with so many bytes of memory."""
+    """Run a command with the bundle of the tests, as another user with a limit of threads, or with a limit of bytes."""
     (tmp_path / "in.jsonl").write_text('{"text": "good film"}\n')
     commands = {
         "score": ["-m", "scorer", "in.jsonl", "--model", bundle.path, "--provider", "cpu"],
@@ -41,13 +41,13 @@ def limited(bundle, tmp_path):
     }
 
     def run(name, threads=None, memory=None):
-        number = 100_000 + os.getpid()  # whose processes are these alone
+        number = 100_000 + os.getpid()  # a user without other processes
         prefix = (
             [*AS_ANOTHER, f"--reuid={number}", f"--regid={number}", "prlimit", f"--nproc={threads}"] if threads else []
         )
 
         def limit():
-            # What libraries start and reserve grows with the cores.
+            # Libraries start more threads and reserve more memory with more cores.
             os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
             if memory:
                 resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
@@ -66,7 +66,7 @@ def limited(bundle, tmp_path):
 )
 @pytest.mark.parametrize("name", ["score", "check", "python"])
 def test_too_few_threads_end_with_1_and_the_limit(limited, name):
-    # From what numpy's library cannot start, which raises SIGINT, to the last thread of all.
+    # From the threads of numpy's library, which raises SIGINT without them, to the last thread of all.
     ended = {}
     for threads in range(1 if name != "python" else 2, 40):
         done = limited(name, threads=threads)
@@ -92,5 +92,5 @@ def test_too_little_memory_ends_with_1_and_the_limit(limited, name, megabytes):
 
 
 def test_memory_that_suffices_is_enough(limited):
-    for _ in range(3):  # what is short may be short by chance
+    for _ in range(3):  # too little memory may show only now and then
         assert limited("score", memory=1 << 30).returncode == 0

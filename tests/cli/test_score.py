@@ -1,4 +1,4 @@
-"""The command as a user meets it: exact messages, exit codes, and what is on disk afterwards."""
+"""The command as a user meets it: exact messages, exit codes, and files on disk afterwards."""
 
 import csv
 import fcntl
@@ -114,7 +114,7 @@ def test_a_kept_column_that_no_header_has_is_an_error(score, tmp_path, kind):
     assert not (tmp_path / "out.csv").exists()
     assert score(one, other, "-o", tmp_path / "out.csv", "--keep", "since").code == 0  # a column that came later
     assert [line.split(",")[1] for line in (tmp_path / "out.csv").read_text().splitlines()] == ["since", "", "good"]
-    (tmp_path / "c.jsonl").write_text('{"text":"good","n":1}\n')  # its records alone can tell
+    (tmp_path / "c.jsonl").write_text('{"text":"good","n":1}\n')  # JSONL has no header, so no error
     assert score(one, tmp_path / "c.jsonl", "-o", tmp_path / "out.csv", "--keep", "n").code == 0
 
 
@@ -180,7 +180,7 @@ def test_rejects_are_published_and_the_exit_code_says_look(score, jsonl, tmp_pat
         "3",
         "6",
     ]
-    # A clean run takes the stale rejects away.
+    # A run without rejects removes the old rejects file.
     jsonl.write_text('{"text": "good"}\n')
     assert score(jsonl, "-o", tmp_path / "out.csv").code == 0
     assert not rejects.exists()
@@ -333,7 +333,7 @@ def test_existing_special_files_are_written_and_never_replaced(score, jsonl, tmp
 
 
 def test_a_stream_that_takes_little_at_a_time_gets_everything(bundle, tmp_path):
-    # Unbuffered, as in most containers; the pipe is full and the reader slow, and a stop signal cuts a write short.
+    # Output is unbuffered, as in most containers. The pipe is full, the reader slow, and a stop signal cuts a write short.
     (tmp_path / "in.jsonl").write_text(('{"text": "good", "id": "' + "x" * 3000 + '"}\n') * 1000)
     process = start(bundle, tmp_path / "in.jsonl", "-q", environment={"PYTHONUNBUFFERED": "1"})
     assert process.stdout is not None
@@ -454,7 +454,7 @@ def test_a_file_keeps_its_mode_and_a_symlinks_target_is_replaced(score, jsonl, t
 
 
 def test_a_read_only_folder_is_refused_before_the_model_loads(score, jsonl, tmp_path, monkeypatch):
-    # Asked for through os.access, since root, as in a container, may write anywhere.
+    # os.access is patched, since root, as in a container, may write anywhere.
     monkeypatch.setattr("scorer.storage.atomic.os.access", lambda path, mode: False)
     result = score(jsonl, "-o", tmp_path / "out.csv", "--model", "not even looked for")
     assert (result.code, result.err) == (
@@ -542,9 +542,9 @@ def test_check_says_that_there_is_a_cascade_and_that_its_golden_rows_were_checke
     result = score("--check", "--model", staged_bundle.path)
     assert result.code == 0
     rows = sum("wide" in row.logits for row in staged_bundle.manifest.golden)
-    assert f"\n  golden rows, wide part on cpu: {rows} checked, the same sums\n" in result.out
+    assert f"\n  golden rows, wide part on cpu: {rows} checked, sums identical\n" in result.out
     assert (
-        "\n  cascade: the wide part alone decides where it is sure, the encoder elsewhere (--no-cascade: everywhere)\n"
+        "\n  cascade: the wide part alone decides if it is sure, otherwise the encoder (with --no-cascade, always the encoder)\n"
         in result.out
     )
     assert "wide part" not in score("--check").out
@@ -567,7 +567,7 @@ def test_the_help_leads_with_examples(score):
     lines = score("--help").out.splitlines()
     order = [
         next(number for number, line in enumerate(lines) if line.strip().startswith(begin))
-        for begin in ("Usage: score", "Score every text", "Examples:", "score reviews.jsonl -o", "INPUT is", "Options:")
+        for begin in ("Usage: score", "Score every text", "Examples:", "score reviews.jsonl -o", "INPUT is", "Input:")
     ]
     assert order == sorted(order)
     assert order[2] < 6

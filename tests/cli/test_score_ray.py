@@ -1,4 +1,4 @@
-"""score-ray, with one worker in this process in the place of a cluster; a real one is in cluster/test_cluster.py."""
+"""The command score-ray with one worker in this process instead of a cluster; cluster/test_cluster.py has a real one."""
 
 import builtins
 import json
@@ -30,7 +30,7 @@ def lake(tmp_path):
 
 @pytest.fixture
 def without_a_cluster(monkeypatch):
-    """The parts' names in the order in which they are scored."""
+    """Names of the parts in the order in which they are scored."""
     scored = []
 
     def score_parts(parts, arguments, bundle, cluster, begin):
@@ -98,7 +98,7 @@ def test_success_says_how_much_was_decided_early_and_drift_is_that_of_the_cascad
     share = sum(early) / success["tokens"]
     assert f"\nThe wide part alone decided {len(early)} rows, with {share:.1%} of the tokens.\n" in found.err
     found, early, success = run("--no-cascade")
-    assert "in 2 parts scored, written to" in found.err  # none of them earlier: these parts differ
+    assert "in 2 parts scored, written to" in found.err  # none is reused, since the options differ
     assert (found.code, "test data exceeds --max-drift 0.1: " in found.err, early) == (3, True, [])
     assert [success[key] for key in ("cascade", "rows_decided_early", "tokens_decided_early")] == [False, 0, 0]
     assert "wide part" not in found.err
@@ -179,8 +179,8 @@ def test_what_cannot_work_is_said_before_there_is_a_cluster(score_ray, lake, tmp
         ([lake, "-o", out, "--model", "none"], 5, "there is no bundle at none"),
         ([lake, "-o", out, "--max-drift", "0.1"], 2, "has no histograms of its test data"),
         ([lake, "-o", out, "--workers", "0"], 2, "--workers"),
-        ([lake, "-o", ""], 2, "--output needs the name of a folder, and not the root's"),
-        ([lake, "-o", "/"], 2, "--output needs the name of a folder, and not the root's"),
+        ([lake, "-o", ""], 2, "--output must name a folder other than the root"),
+        ([lake, "-o", "/"], 2, "--output must name a folder other than the root"),
         ([lake, "-o", "http://localhost/out"], 2, "nothing can be written to http://"),
         ([lake, lake / "a.jsonl", f"{lake.parent}/l*", "-o", out], 2, "a.jsonl is named twice, by"),
         (["-", "-o", out], 2, "- is a stream; a part must be a file"),
@@ -283,7 +283,7 @@ def test_it_has_the_options_of_score_with_their_help():
         if parameter.name in of_score and parameter.to_info_dict() == of_score[parameter.name].to_info_dict()
     ]
     assert {"text", "keep", "model", "provider", "max_drift"} <= {parameter.name for parameter in shared}
-    # What is one run's own: its files, its part of the rows, its GPU.
+    # These belong to a single run: its files, its part of the rows, its GPU.
     assert set(of_score) - {parameter.name for parameter in command.params} == {
         "rejects", "source", "limit", "shard", "restart", "device_id", "devices", "check", "show_config", "summary",
         "metrics", "report",

@@ -374,8 +374,11 @@ def test_the_command_hands_its_threads_on(score_model, old, data, tmp_path, monk
 def test_the_command_refuses_places_before_anything_is_read(score_model, old, files, data, tmp_path):
     shutil.copytree(old.path, tmp_path / "b")
     for output, message in (
-        (tmp_path / "b", f"--output {tmp_path / 'b'} is the bundle {tmp_path / 'b'} or in it, which never changes"),
-        (tmp_path / "b" / "new", "or in it, which never changes; write elsewhere."),
+        (
+            tmp_path / "b",
+            f"--output {tmp_path / 'b'} is the bundle {tmp_path / 'b'}, which never changes, or lies in it",
+        ),
+        (tmp_path / "b" / "new", ", which never changes, or lies in it; write elsewhere."),
         (tmp_path, f"{tmp_path} is there already and is no bundle"),
     ):
         found = score_model("cascade", tmp_path / "b", "-o", output, "--overwrite", *data)

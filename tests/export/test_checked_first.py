@@ -129,10 +129,14 @@ def test_cascade_says_what_it_cannot_do_before_its_libraries_are_imported(run, b
         ((bundle.path, "-o", "c", *DATA), 1, f"{bundle.path} has no wide part, which a cascade needs."),
         ((staged_bundle.path, "-o", "c", *DATA), 1, f"{staged_bundle.path} has a cascade already."),
         (("none", "-o", "c", *DATA), 5, "there is no bundle at none. Name a folder written by `score-model train`.\n"),
-        ((bundle.path, "-o", bundle.path, *DATA), 2, f"--output {bundle.path} is the bundle {bundle.path} or in it"),
+        (
+            (bundle.path, "-o", bundle.path, *DATA),
+            2,
+            f"--output {bundle.path} is the bundle {bundle.path}, which never changes, or lies in it",
+        ),
         ((bundle.path, "-o", "c", "--notes", "latin.txt", *DATA), 2, "--notes latin.txt is not UTF-8: "),
         ((bundle.path, "-o", "bert", *DATA), 1, "bert is there already and is no bundle"),
-        ((bundle.path, "-o", "c", "--dataset", "x", *DATA), 2, "--dataset does something only without --train-file."),
+        ((bundle.path, "-o", "c", "--dataset", "x", *DATA), 2, "--dataset has an effect only without --train-file."),
         ((bundle.path, "-o", "c", "--test-file", "data.csv"), 2, "--train-file and --test-file belong together."),
     ):
         found = run("cascade", *arguments)
@@ -151,7 +155,7 @@ def test_cascade_says_what_it_cannot_do_before_its_libraries_are_imported(run, b
 )
 def test_a_library_that_is_missing_is_named_with_its_extra(run, arguments):
     found = run(*arguments, missing="torch datasets")
-    needed = f"Error: this command needs torch, datasets, not installed here: {install_advice('export')}.\n"
+    needed = f"Error: libraries are missing (torch, datasets): {install_advice('export')}.\n"
     assert (found.code, found.err) == (1, needed)
 
 
@@ -163,7 +167,7 @@ def test_too_little_memory_for_the_libraries_is_said_at_once(run, arguments, lea
     found = run(*arguments, *(("-o", "b") if arguments[0] == "train" else ()), memory=600 << 20)
     assert found.code == 1
     assert found.err.startswith(
-        f"Error: out of memory: the libraries of this command take at least {least} GB to be loaded"
+        f"Error: out of memory: the libraries of this command need at least {least} GB, and only "
     )
     assert "RLIMIT_AS, ulimit -v, is 629 MB" in found.err
 

@@ -330,13 +330,13 @@ def test_an_evaluation_of_an_earlier_release_is_recognized():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--no-baseline", "--train-file", "DATA"], "--train-file does something only with --baseline."),
-        (["--most-errors", "3"], "--most-errors does something only with --errors."),
+        (["--no-baseline", "--train-file", "DATA"], "--train-file has an effect only with --baseline."),
+        (["--most-errors", "3"], "--most-errors has an effect only with --errors."),
         (
             ["--errors", "nowhere/errors.jsonl"],
             f"the folder {os.path.realpath('nowhere')} of --errors nowhere/errors.jsonl is not there; create it first.",
         ),
-        (["--errors", "-"], "--errors needs a file: on stdout are the figures."),
+        (["--errors", "-"], "--errors needs a file, since the figures go to stdout."),
     ],
 )
 def test_what_evaluate_cannot_do_is_said_before_anything_is_scored(bundle, labelled, score_model, options, message):

@@ -882,29 +882,29 @@ def test_evaluate_wants_the_labels_of_the_bundle(bundle, files, score_model):
             ["--precisions", "fp8"],
             "--precisions takes one or more of fp32, fp16 and int8, separated by commas, not 'fp8'.",
         ),
-        (["--no-wide", "--wide-pairs", "9"], "--wide-pairs does something only with --wide."),
-        (["--epochs", "20"], "--epochs does something only with --solver adam."),
+        (["--no-wide", "--wide-pairs", "9"], "--wide-pairs has an effect only with --wide."),
+        (["--epochs", "20"], "--epochs has an effect only with --solver adam."),
         (
             ["--unfreeze", "1", "--solver", "adam"],
-            "--solver does something only without --unfreeze and --pooling attention.",
+            "--solver has an effect only without --unfreeze and --pooling attention.",
         ),
         (
             ["--pooling", "attention", "--solver", "adam"],
-            "--solver does something only without --unfreeze and --pooling attention.",
+            "--solver has an effect only without --unfreeze and --pooling attention.",
         ),
         (
             ["--batch-size", "20"],
-            "--batch-size does something only with --solver adam, --unfreeze or --pooling attention.",
+            "--batch-size has an effect only with --solver adam, --unfreeze or --pooling attention.",
         ),
-        (["--tune-epochs", "3"], "--tune-epochs does something only with --unfreeze or --pooling attention."),
+        (["--tune-epochs", "3"], "--tune-epochs has an effect only with --unfreeze or --pooling attention."),
         (
             ["--pooling", "attention", "--tune-learning-rate", "1"],
-            "--tune-learning-rate does something only with --unfreeze.",
+            "--tune-learning-rate has an effect only with --unfreeze.",
         ),
-        (["--save-encoder", "e"], "--save-encoder does something only with --unfreeze."),
+        (["--save-encoder", "e"], "--save-encoder has an effect only with --unfreeze."),
         (
             ["--train-file", "train.csv", "--test-file", "test.csv", "--dataset", "imdb"],
-            "--dataset does something only without --train-file.",
+            "--dataset has an effect only without --train-file.",
         ),
         (
             ["--train-file", "train.csv", "--test-file", "test.csv", "--no-wide", "--max-tokens", "30"],
@@ -940,7 +940,7 @@ def test_evaluate_wants_the_labels_of_the_bundle(bundle, files, score_model):
         ),
         (
             ["--train-file", "-", "--test-file", "-", "--input-format", "csv"],
-            "stdin (-) can be read once: --train-file and --test-file cannot both be it.",
+            "stdin can be read only once: --train-file and --test-file cannot both be -.",
         ),
         (
             ["--train-file", "tarin.csv", "--test-file", "test.csv"],
@@ -948,7 +948,7 @@ def test_evaluate_wants_the_labels_of_the_bundle(bundle, files, score_model):
         ),
         (
             ["--delimiter", ";"],
-            "--delimiter does something only with --train-file, --test-file, --probes.",
+            "--delimiter has an effect only with --train-file, --test-file or --probes.",
         ),
     ],
 )

@@ -101,7 +101,9 @@ def test_tokens_are_kept_for_what_reads_them(given, kept):
 
 
 def test_every_option_with_a_default_takes_it_from_the_settings():
-    shown = {one.name: one.default for one in train.params if isinstance(one, click.Option) and one.show_default}
+    shown = {
+        one.name: one.default for one in train.params if isinstance(one, click.Option) and one.show_default is True
+    }
     assert shown == {
         "encoder": EncoderSettings.name,
         "dataset": DataSource.dataset,
@@ -142,9 +144,9 @@ def test_cascade_takes_the_options_of_train_that_it_shares():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (("--no-wide", "--cascade"), "--cascade does something only with --wide."),
-        (("--no-wide", "--cascade-loss", "1"), "--cascade-loss does something only with --wide and --cascade."),
-        (("--no-cascade", "--cascade-loss", "1"), "--cascade-loss does something only with --wide and --cascade."),
+        (("--no-wide", "--cascade"), "--cascade has an effect only with --wide."),
+        (("--no-wide", "--cascade-loss", "1"), "--cascade-loss has an effect only with --wide and --cascade."),
+        (("--no-cascade", "--cascade-loss", "1"), "--cascade-loss has an effect only with --wide and --cascade."),
         (("--no-wide",), None),
         (("--no-wide", "--no-cascade"), None),
         (("--cascade-loss", "1"), None),

@@ -158,7 +158,7 @@ def test_a_missing_file_and_a_page_in_the_place_of_an_output_are_refused(run, pa
     before, after = pair
     assert run(before, tmp_path / "none.csv")[0] == 2
     assert run(before, after, "-o", "-")[0] == 2
-    assert "is no regular file" in run(tmp_path, after)[2]
+    assert "is not a regular file" in run(tmp_path, after)[2]
     code, _, err = run(before, after, "-o", before)
     assert (code, "--output" in err) == (2, True)
     assert before.read_text().startswith("row,")

@@ -140,7 +140,7 @@ def test_stdin_and_what_is_no_shard_are_refused(score, bundle, folder):
         2, "Error: --shard needs files: each shard counts all rows first, and a stream can be read only once.\n",
     )  # fmt: skip
     take = partial(score, folder / "in.csv", "-o", folder / "out.csv", "--shard")
-    assert "--shard 0/2: I goes from 1 to N. A scheduler that counts from 0 needs one more: " in take("0/2").err
+    assert "--shard 0/2: I must be from 1 to N. If the scheduler counts from 0, add 1: " in take("0/2").err
     for wrong in ("3/2", "1", "a/b", "1/0", "-1/2", "1/2/3", ""):
         result = take(wrong)
         assert (result.code, "--shard" in result.err) == (2, True)
