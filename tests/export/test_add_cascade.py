@@ -340,7 +340,7 @@ def test_the_command_gives_the_cascade_that_training_gives(score_model, files, d
         assert added.files[name] == direct.files[name], name
     card = (tmp_path / "added" / "README.md").read_text()
     assert "A note of ours." in card
-    assert "1 short texts of our own" in card
+    assert "1 short texts written for the purpose" in card
     parity = score_model(
         "parity", tmp_path / "added", "--encoder", encoder, "--data", files / "test.csv", "--rows", "40"
     )

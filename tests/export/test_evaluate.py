@@ -284,7 +284,7 @@ def test_a_cascade_stands_beside_the_same_bundle_without(bundle, staged_bundle, 
     right = {on: np.array([row["label"] for row in rows]) == labels for on, labels in said.items()}
     for line, on in ((lines[3], True), (lines[4], False)):
         assert line.split(" | ")[2] == f"{right[on].mean():.2%}"
-    at = lines.index("Cascades: texts that are decided early, without the encoder")
+    at = lines.index("Cascades: texts decided early, without the encoder")
     assert lines[at + 2].startswith(
         "|  | texts | decided early | tokens saved | accuracy | without cascade | points lost (95%) |"
     )

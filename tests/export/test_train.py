@@ -634,7 +634,7 @@ def test_train_evaluate_parity_and_score_go_together(files, encoder_folder, scor
     assert (manifest["max_length"], manifest["max_tokens"]) == (24, 1024)
     assert manifest["parity"]["difference"] <= 1e-4
     card = (files / "new" / "models" / "b" / "README.md").read_text()
-    assert "3 short texts of our own, of which it labels 2 as we do." in card
+    assert "3 short texts written for the purpose; it labels 2 of them as intended." in card
     assert "| wrong on purpose | great | pos |" in card
     assert f"| fp32, PyTorch | {metrics['test']['accuracy']:.2%} |" in card
 
@@ -830,7 +830,7 @@ def test_int8_that_disagrees_is_left_out(encoder, tmp_path, monkeypatch):
     assert bundle.manifest.metrics["precisions"].keys() == {"fp32"}
     card = (bundle.path / "README.md").read_text()
     assert "| fp32, as scored on CPU |" in card
-    assert "int8 is not in the bundle: it gave the label of PyTorch for " in card
+    assert "int8 is not in the bundle: it gave the same label as PyTorch for only " in card
     for precisions in (("int8",), ("fp16", "int8")):  # fp16 would have int8's weights
         with pytest.raises(ExportError, match="No bundle was written"):
             make_bundle(encoder("bert"), tmp_path / "int8", precisions=precisions)
