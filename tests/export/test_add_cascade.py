@@ -166,7 +166,7 @@ def test_a_bundle_without_a_wide_part_is_refused(bundle, tmp_path):
 
 
 def test_a_bundle_with_a_cascade_is_refused(new, tmp_path):
-    with pytest.raises(ExportError, match=r"new has a cascade already\. Give the bundle that it was made from"):
+    with pytest.raises(ExportError, match=r"new already has a cascade\. Give the bundle that it was made from"):
         add_cascade(new, DATASET, AddSettings(tmp_path / "b"), ignored)
 
 
@@ -175,14 +175,15 @@ def test_a_bundle_without_its_head_is_refused(old, tmp_path):
     (tmp_path / "old" / HEAD).unlink()
     sums = (tmp_path / "old" / "SHA256SUMS").read_text().splitlines(keepends=True)
     (tmp_path / "old" / "SHA256SUMS").write_text("".join(line for line in sums if HEAD not in line))
-    with pytest.raises(ExportError, match=f"has no {HEAD}, so its classifier is not known"):
+    with pytest.raises(ExportError, match=f"has no {HEAD}, so its classifier is unknown"):
         add_cascade(load_bundle(tmp_path / "old"), DATASET, AddSettings(tmp_path / "b"), ignored)
 
 
 def test_a_manifest_that_does_not_say_how_it_was_trained_is_refused(old, tmp_path):
     odd = changed(old, tmp_path / "odd", training={"seed": 0}, metrics={**old.manifest.metrics, "wide": {}})
     with pytest.raises(
-        ExportError, match=r"manifest.json lacks a valid training\.validation_share, metrics\.wide, by which"
+        ExportError,
+        match=r"manifest.json lacks a valid training\.validation_share, metrics\.wide, so the held-out texts cannot be found",
     ):
         add_cascade(odd, DATASET, AddSettings(tmp_path / "b"), ignored)
 
@@ -231,12 +232,12 @@ LONGER = replace(DATASET.test, texts=[f"{text} and so on and on and it was so ve
 @pytest.mark.parametrize(
     ("other", "error", "message"),
     [
-        (replace(DATASET, train=reviews(401, 2, 1)), ExportError, "it was trained on 400 texts, of which 40 were held out, and tested on 120, and these are 401 and 120"),
+        (replace(DATASET, train=reviews(401, 2, 1)), ExportError, "it was trained on 400 texts, of which 40 were held out, and tested on 120, but these are 401 and 120"),
         (replace(DATASET, test=reviews(119, 2, 2)), ExportError, "these are 400 and 119"),
         (replace(DATASET, test=LONGER), ExportError, "the lengths of the test texts differ"),
-        (replace(DATASET, test=reviews(120, 2, 3)), ExportError, r"the loss of the bundle on test texts was 0\.\d{4}, and with these it is 0"),
+        (replace(DATASET, test=reviews(120, 2, 3)), ExportError, r"the loss of the bundle on test texts was 0\.\d{4}, but with these it is 0"),
         (replace(DATASET, train=reviews(400, 2, 7)), ExportError, "the loss of the wide part on training and held-out texts was"),
-        (replace(DATASET, labels=("bad", "good")), ExportError, "old has the labels negative, positive, and these texts bad, good"),
+        (replace(DATASET, labels=("bad", "good")), ExportError, "old has the labels negative, positive, but these texts have bad, good"),
         (replace(DATASET, train=replace(DATASET.train, texts=["\u200b", *DATASET.train.texts[1:]])), DatasetError, "the tokenizer leaves nothing of 1 texts"),
     ],
     ids=["more", "fewer-tests", "longer-tests", "other-tests", "other", "labels", "empty"],
@@ -284,7 +285,9 @@ STEP = {"number": 0.001, "train_loss": 0.1, "validation_loss": 0.2}
 )  # fmt: skip
 def test_a_manifest_with_an_invalid_value_about_its_training_is_refused(old, tmp_path, part, name, value):
     odd = changed(old, tmp_path / "odd", **{part: {**getattr(old.manifest, part), name: value}})
-    with pytest.raises(ExportError, match=rf"odd/manifest\.json lacks a valid {part}\.{name}, by which"):
+    with pytest.raises(
+        ExportError, match=rf"odd/manifest\.json lacks a valid {part}\.{name}, so the held-out texts cannot be found"
+    ):
         add_cascade(odd, DATASET, AddSettings(tmp_path / "b", LENIENT), ignored)
 
 
@@ -388,7 +391,7 @@ def test_the_command_refuses_places_before_anything_is_read(score_model, old, fi
 
 
 def test_the_command_says_which_bundle_it_cannot_use_and_why(score_model, bundle, new, data, tmp_path):
-    for given, message in ((bundle.path, "has no wide part"), (new.path, "has a cascade already")):
+    for given, message in ((bundle.path, "has no wide part"), (new.path, "already has a cascade")):
         found = score_model("cascade", given, "-o", tmp_path / "b", *data)
         assert (found.code, message in found.err) == (1, True), found.err
     assert score_model("cascade", tmp_path / "none", "-o", tmp_path / "b", *data).code == 5

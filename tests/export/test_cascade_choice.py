@@ -139,16 +139,16 @@ def test_too_few_texts_give_no_cascade():
 def test_a_wide_part_that_says_nothing_gives_no_cascade(labels):
     texts = held_out(labels=labels)
     silent = replace(texts, sums=np.zeros_like(texts.sums))
-    assert choose_cascade(silent, PATIENT) == "the wide part alone does not tell the labels apart"
+    assert choose_cascade(silent, PATIENT) == "the wide part alone does not distinguish the labels"
     contrary = replace(texts, sums=-texts.sums)
-    assert choose_cascade(contrary, PATIENT) == "the wide part alone does not tell the labels apart"
+    assert choose_cascade(contrary, PATIENT) == "the wide part alone does not distinguish the labels"
     noise = replace(texts, sums=np.random.default_rng(0).normal(size=texts.sums.shape))
     assert isinstance(choose_cascade(noise, PATIENT), str)
 
 
 def test_a_wide_part_whose_surest_texts_are_wrong_gives_no_cascade():
     found = choose_cascade(held_out(wrong=range(3, 8)), PATIENT)
-    assert found == "no limit is sure enough: the first one costs more than 0.05 points of accuracy"
+    assert found == "no limit is narrow enough: even the narrowest one costs more than 0.05 points of accuracy"
 
 
 def test_a_first_limit_that_adds_too_much_calibration_error_is_named_as_the_reason():
@@ -156,12 +156,12 @@ def test_a_first_limit_that_adds_too_much_calibration_error_is_named_as_the_reas
     random = np.random.default_rng(0)
     texts = held_out(wrong=[text for text in range(5 * STEP, TEXTS) if random.random() < 0.4])
     found = choose_cascade(texts, CascadeSettings(loss=100.0, ece=0.001))
-    assert found == "no limit is sure enough: the first one adds more than 0.1% of calibration error"
+    assert found == "no limit is narrow enough: even the narrowest one adds more than 0.1% of calibration error"
 
 
 def test_a_first_limit_that_decides_more_than_cascade_most_is_named_as_the_reason():
     found = choose_cascade(held_out(), replace(PATIENT, most=0.004))
-    assert found == "no limit is narrow enough: the first one decides 1.0% of the held-out texts, more than --cascade-most 0.004 allows"  # fmt: skip
+    assert found == "no limit is narrow enough: even the narrowest one decides 1.0% of the held-out texts, more than --cascade-most 0.004 allows"  # fmt: skip
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ def test_texts_that_are_equally_sure_give_no_limit_to_try(without_bias, sureness
     texts = held_out()
     tied = replace(texts, sums=np.sign(texts.sums) * sureness)
     found = choose_cascade(tied, replace(PATIENT, loss=100.0))
-    assert found == "there is no limit to try: the wide part alone is hardly surer of one text than of another"
+    assert found == "no limit can be tried: the wide part alone is about equally sure of all texts"
 
 
 def test_a_step_that_decides_nothing_is_no_cascade(without_bias):
@@ -184,10 +184,10 @@ def test_a_step_that_decides_nothing_is_no_cascade(without_bias):
     surest = np.arange(TEXTS)[:, np.newaxis] < 5 * STEP + 1
     tied = replace(texts, sums=np.where(surest, np.sign(texts.sums) * 12, texts.sums))
     found = choose_cascade(tied, PATIENT)
-    assert found == "no limit is sure enough: the first one costs more than 0.05 points of accuracy"
+    assert found == "no limit is narrow enough: even the narrowest one costs more than 0.05 points of accuracy"
     found = choose_cascade(tied, replace(PATIENT, loss=1.0, most=0.04))
     assert found == (
-        "no limit is narrow enough: the first one decides 6.0% of the held-out texts, more than --cascade-most 0.04 allows"
+        "no limit is narrow enough: even the narrowest one decides 6.0% of the held-out texts, more than --cascade-most 0.04 allows"
     )
 
 

@@ -83,7 +83,7 @@ LOADS = "Give a hub name (and reach the hub), or a local folder that holds confi
         ((*BERT, "--pooling", "max"), 2, "--pooling max: 'max' is none of cls, mean, mean1, mean2, ..., attention,"),
         ((*BERT, "--pooling", "mean3"), 2, "--pooling mean3: 'mean3' is none of cls, mean, mean1, ..., mean2, attention,"),
         ((*BERT, "--unfreeze", "3"), 2, "--unfreeze 3: the encoder 'bert' has 2 blocks."),
-        ((*BERT, "--no-wide", "--truncation", "head", "--max-tokens", "30"), 2, "with --no-wide nothing reads the tokens"),
+        ((*BERT, "--no-wide", "--truncation", "head", "--max-tokens", "30"), 2, "with --no-wide, nothing reads the tokens"),
         ((*BERT, "--max-tokens", "20"), 2, "--max-tokens 20 is less than --max-length 24."),
         ((*BERT, "--label-column", "lable"), 2, "data.csv has no column 'lable'; did you mean 'label'?"),
         ((*BERT, "--positive-label", "2"), 2, "--positive-label '2' is none of the labels: 0, 1."),
@@ -127,7 +127,7 @@ def test_evaluate_and_parity_say_it_at_once_too(run, bundle):
 def test_cascade_says_what_it_cannot_do_before_its_libraries_are_imported(run, bundle, staged_bundle):
     for arguments, code, message in (
         ((bundle.path, "-o", "c", *DATA), 1, f"{bundle.path} has no wide part, which a cascade needs."),
-        ((staged_bundle.path, "-o", "c", *DATA), 1, f"{staged_bundle.path} has a cascade already."),
+        ((staged_bundle.path, "-o", "c", *DATA), 1, f"{staged_bundle.path} already has a cascade."),
         (("none", "-o", "c", *DATA), 5, "there is no bundle at none. Name a folder written by `score-model train`.\n"),
         ((bundle.path, "-o", bundle.path, *DATA), 2, f"--output {bundle.path} is the bundle {bundle.path} or in it"),
         ((bundle.path, "-o", "c", "--notes", "latin.txt", *DATA), 2, "--notes latin.txt is not UTF-8: "),
@@ -204,7 +204,7 @@ def test_no_home_folder_is_an_error_that_names_the_option(monkeypatch):
     monkeypatch.setattr(Path, "home", nobody)
     with pytest.raises(UsageError) as caught:
         FitSettings()
-    assert str(caught.value) == "no home folder is known: set HOME, or give a folder for features with --cache-dir."
+    assert str(caught.value) == "the home folder is unknown: set HOME, or name a folder for features with --cache-dir."
 
 
 def test_a_cache_that_can_be_written_is_made(tmp_path):

@@ -142,7 +142,7 @@ def test_a_channel_that_hardly_changes_weighs_no_more_than_others(encoder, tmp_p
 
 
 def test_an_attention_pooling_that_nobody_trains_is_refused(encoder, tmp_path):
-    with pytest.raises(UsageError, match=r"say in FitSettings\.tune how to train them"):
+    with pytest.raises(UsageError, match=r"set FitSettings\.tune to train them"):
         make_bundle(encoder("bert"), tmp_path / "b", pooling="attention1")
 
 
@@ -192,7 +192,7 @@ def test_a_damaged_checkpoint_is_named(encoder, tmp_path):
     tuned(encoder("bert"), tmp_path)
     (checkpoint,) = tmp_path.glob("*.pt")
     checkpoint.write_bytes(checkpoint.read_bytes()[:100])
-    with pytest.raises(ExportError, match=f"the checkpoint {checkpoint} is damaged .*Remove it to begin anew"):
+    with pytest.raises(ExportError, match=f"the checkpoint {checkpoint} is damaged .*Remove it to start over"):
         tuned(encoder("bert"), tmp_path)
 
 
@@ -210,7 +210,7 @@ def test_other_settings_do_not_go_on_with_a_checkpoint(encoder, tmp_path):
         (
             2,
             "mean1",
-            "--pooling mean1 does not read the last layer, so that --unfreeze would train nothing there: add cls, as in cls+mean1.",
+            "--pooling mean1 does not read the last layer, so --unfreeze would train nothing there: add cls, as in cls+mean1.",
         ),
     ],
 )

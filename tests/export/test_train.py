@@ -600,7 +600,7 @@ def test_a_disk_without_room_is_said_at_once(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(ExportError, match=r"cannot take 0\.0 GB: No space left on device. Give another folder"):
+    with pytest.raises(ExportError, match=r"has no room for 0\.0 GB: No space left on device. Give another folder"):
         CachedArray(tmp_path, "k", (4,), np.float32)
     assert list(tmp_path.iterdir()) == []
 
@@ -626,7 +626,7 @@ def test_train_evaluate_parity_and_score_go_together(files, encoder_folder, scor
     assert any(line.startswith("wide part: L2 0.00") for line in lines)
     assert any(line.startswith("validation accuracy: encoder ") for line in lines)
     assert any(line.startswith("baseline (TF-IDF + logistic regression): test accuracy ") for line in lines)
-    assert any(line.startswith("parity: biggest difference of a logit from PyTorch ") for line in lines)
+    assert any(line.startswith("parity: logits differ from PyTorch by at most ") for line in lines)
     assert lines[-1].startswith(f"wrote {files / 'new' / 'models' / 'b'} (")
     manifest = json.loads((files / "new" / "models" / "b" / "manifest.json").read_text())
     metrics = manifest["metrics"]
@@ -826,7 +826,7 @@ def test_int8_that_disagrees_is_left_out(encoder, tmp_path, monkeypatch):
     assert sorted(bundle.manifest.precisions) == ["fp16", "fp32"]
     assert bundle.manifest.providers == {"cpu": "fp32", "cuda": "fp16"}
     assert not {"model.int8.onnx", "weights.int8.bin"} & set(bundle.files)
-    assert "int8 is left out: 99% is needed. The bundle scores in fp32 on CPU." in said
+    assert "int8 is left out: at least 99% is needed. The bundle scores in fp32 on CPU." in said
     assert bundle.manifest.metrics["precisions"].keys() == {"fp32"}
     card = (bundle.path / "README.md").read_text()
     assert "| fp32, as scored on CPU |" in card
@@ -845,7 +845,7 @@ def test_fp16_that_is_too_far_from_float32_is_left_out(encoder, tmp_path, monkey
     settings = Settings(tmp_path / "b", "b", of_fit, max_length=MAX_LENGTH, parity_rows=4, baseline=False, quiet=True)
     bundle = train(dataset, encoder("bert"), settings, said.append)
     assert bundle.manifest.providers == {"cpu": "int8", "cuda": "fp32"}
-    assert "fp16 is left out: 5e-03 is allowed." in said
+    assert "fp16 is left out: at most 5e-03 is allowed." in said
     assert "fp16" not in bundle.manifest.parity
     with pytest.raises(ExportError, match="no precision is left"):
         train(dataset, encoder("bert"), dataclasses.replace(settings, precisions=("fp16",)), said.append)
@@ -908,11 +908,11 @@ def test_evaluate_wants_the_labels_of_the_bundle(bundle, files, score_model):
         ),
         (
             ["--train-file", "train.csv", "--test-file", "test.csv", "--no-wide", "--max-tokens", "30"],
-            "with --no-wide nothing reads the tokens beyond --max-length: leave --max-tokens out, or choose a --truncation.",
+            "with --no-wide, nothing reads the tokens beyond --max-length: omit --max-tokens, or choose another --truncation.",
         ),
         (
             ["--train-file", "train.csv", "--test-file", "test.csv", "--unfreeze", "1", "--pooling", "mean1"],
-            "--pooling mean1 does not read the last layer, so that --unfreeze would train nothing there: add cls, as in cls+mean1.",
+            "--pooling mean1 does not read the last layer, so --unfreeze would train nothing there: add cls, as in cls+mean1.",
         ),
         (
             ["--train-file", "train.csv", "--test-file", "test.csv", "--text-column", "body"],

@@ -231,7 +231,7 @@ def test_what_the_encoder_skips_still_counts_for_the_wide_part(encoder_folder, t
         (
             (24, 24),
             "tail",
-            "--truncation tail needs more tokens to choose from than --max-length 24: give --max-tokens.",
+            "--truncation tail needs more tokens to choose from than --max-length 24: give a larger --max-tokens.",
         ),
         ((24, 12), "head", "--max-tokens 12 is less than --max-length 24."),
     ],
