@@ -108,7 +108,7 @@ def score_split(scorer: Scorer, split: Split, *, quiet: bool = False) -> Scored:
 
 
 def by_length(scored: Scored, max_length: int) -> list[Group]:
-    """Group metrics by the number of tokens.
+    """Compute metrics by the number of tokens.
 
     Truncated texts form a group of their own, because their length is unknown.
 
@@ -126,7 +126,7 @@ def by_length(scored: Scored, max_length: int) -> list[Group]:
 
 
 def by_group(scored: Scored) -> list[Group]:
-    """Group metrics by the value of the group column; return no group without such a column."""
+    """Compute metrics by the value of the group column; return none without such a column."""
     groups = np.array(scored.split.groups)
     return [one for name in sort_labels(set(scored.split.groups)) for one in _group(name, scored, groups == name)]
 

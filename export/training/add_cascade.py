@@ -37,7 +37,7 @@ def add_cascade(bundle: Bundle, dataset: Dataset, settings: AddSettings, report:
         bundle: bundle to start from; it is not changed.
         dataset: texts that the bundle was trained on and tested with, in their order.
         settings: settings of the new bundle.
-        report: callback for each line of the log
+        report: callback for each line of the log.
 
     Returns:
         the new bundle as read back from disk, with its golden rows checked.

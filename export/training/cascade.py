@@ -105,7 +105,9 @@ def _stopped_by(step: CascadeChoice, settings: CascadeSettings) -> str | None:
     if step.loss.points > settings.loss:
         return f"no limit is narrow enough: even the narrowest one costs more than {settings.loss:g} points of accuracy"
     if step.chosen.ece > step.without.ece + settings.ece:
-        return f"no limit is narrow enough: even the narrowest one adds more than {settings.ece:.1%} of calibration error"
+        return (
+            f"no limit is narrow enough: even the narrowest one adds more than {settings.ece:.1%} of calibration error"
+        )
     if step.chosen.rows > settings.most:
         return (
             f"no limit is narrow enough: even the narrowest one decides {step.chosen.rows:.1%} of the held-out texts, more than "

@@ -70,7 +70,7 @@ def fit(
         encoder: encoder to start from.
         ids: token ids of the training texts, (sequence,) each.
         settings: settings of the training.
-        report: callback for each line of the training log
+        report: callback for each line of the training log.
 
     Raises:
         ExportError: there are too few texts, or the training diverges.

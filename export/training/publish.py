@@ -42,7 +42,7 @@ def publish(
         bundle: bundle in memory with a complete manifest; it is written to its path.
         classifier: classifier of the bundle.
         card: parts of the model card.
-        report: callback for each line of the training log
+        report: callback for each line of the training log.
         threads: number of rows scored at a time; None for one per usable core.
     """
     manifest = bundle.manifest

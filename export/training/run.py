@@ -16,7 +16,7 @@ class Run:
         dataset: labelled texts.
         tokens: token ids of the splits ``train`` and ``test``.
         settings: settings of the bundle.
-        report: callback for each line of the training log
+        report: callback for each line of the training log.
     """
 
     dataset: Dataset

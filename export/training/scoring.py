@@ -121,7 +121,7 @@ def figures_as_scored(
     Args:
         bundle: bundle in memory, with the figures of the held-out texts in its manifest if it has a cascade.
         scored: test texts, scored by the bundle.
-        report: callback for each line of the training log
+        report: callback for each line of the training log.
         threads: number of rows scored at a time; None for one per usable core.
         quiet: show no progress.
     """

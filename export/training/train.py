@@ -27,7 +27,7 @@ def train(dataset: Dataset, encoder: FrozenEncoder, settings: Settings, report: 
         dataset: labelled texts.
         encoder: encoder to start from; its tokenizer keeps as many tokens of a text as the graph will read.
         settings: settings of the bundle.
-        report: callback for each line of the training log
+        report: callback for each line of the training log.
 
     Returns:
         the bundle as read back from disk, with its golden rows checked.

@@ -1,4 +1,4 @@
-"""A cascade for a bundle that was trained without one: the same weights, and the same scores where the encoder decides."""
+"""A cascade for a bundle that was trained without one: same weights, and same scores for texts that the encoder decides."""
 
 import csv
 import json
@@ -52,7 +52,7 @@ def long_encoder(encoder_folder):
 
 @pytest.fixture(scope="module")
 def old(long_encoder, folder):
-    """A bundle with a wide part in each of its graphs, as all were once; some texts are cut for the encoder."""
+    """A bundle with the wide part inside each of its graphs, as in earlier versions; the encoder reads some texts in part."""
     wide = WideSettings(pairs=512)
     more = {"wide": wide, "cascade": None, "max_length": 12, "truncation": "head+tail"}
     return make_bundle(long_encoder, folder / "old", LABELS, **more)
@@ -76,7 +76,7 @@ def test_weights_tokenizer_and_head_keep_their_bytes(old, new):
     assert {name for name in kept if name.startswith("weights.")} == {"weights.fp32.bin", "weights.int8.bin"}
     assert {name: new.files[name] == old.files[name] for name in kept} == dict.fromkeys(kept, True)
     assert set(new.files) == {*old.files, "wide.onnx"}
-    # The wide part's graph has its weights in the file of the others.
+    # The wide part's graph shares the file of weights with the other graphs.
     assert len(new.files["wide.onnx"]) < 10_000
     assert new.outside["wide.onnx"] == old.outside["model.fp32.onnx"]
 
@@ -143,7 +143,9 @@ def test_a_graph_without_its_wide_part_is_the_one_that_training_writes(
     found, direct = without_wide(graphs[0]), graphs[1]
     biases = [next(one for one in graph.graph.initializer if one.name == "head.bias") for graph in (found, direct)]
     values = [np.frombuffer(one.raw_data, np.float32) for one in biases]
-    np.testing.assert_allclose(*values, atol=1e-5)  # its correction is a mean of logits, with the wide part or without
+    np.testing.assert_allclose(
+        *values, atol=1e-5
+    )  # the bias correction is a mean of logits, which include the wide part in one graph only
     set_head_bias(found, replace(whole.head, bias=values[1]))
     assert found == direct
 
@@ -155,7 +157,7 @@ def test_a_graph_without_a_wide_part_cannot_be_split(bundle):
         without_wide(onnx.load_from_string(bundle.graph("fp32")))
 
 
-# What is refused
+# Refusals
 
 
 def test_a_bundle_without_a_wide_part_is_refused(bundle, tmp_path):
@@ -189,7 +191,7 @@ def test_a_manifest_that_does_not_say_how_it_was_trained_is_refused(old, tmp_pat
 
 
 def changed(bundle, folder, **fields):
-    """A copy of a bundle whose manifest holds something else, as only its maker could write it."""
+    """Copy a bundle and change its manifest, with valid checksums."""
     shutil.copytree(bundle.path, folder)
     (folder / MANIFEST).write_bytes(replace(bundle.manifest, **fields).to_json())
     list_again(folder)
@@ -303,7 +305,7 @@ def test_a_bundle_that_is_not_written_yet_is_a_bundle(old, tmp_path):
 
 @pytest.fixture(scope="module")
 def files(folder):
-    """So many texts that half of them are enough to choose by."""
+    """A folder of data, large enough that half of the training texts suffice to choose a cascade."""
     for name, split in (("train", reviews(4_100, 2, 1)), ("test", reviews(200, 2, 2))):
         with open(folder / f"{name}.csv", "w", newline="") as file:
             rows = zip(split.texts, (LABELS[label] for label in split.labels), strict=True)
@@ -334,7 +336,7 @@ def test_the_command_gives_the_cascade_that_training_gives(score_model, files, d
     assert found.code == 0, found.err
     assert "cascade: the wide part alone decides" in found.out + found.err
     direct, added = load_bundle(tmp_path / "cascade"), load_bundle(tmp_path / "added")
-    # The share of the wide part is fitted anew, to the logits of the graph.
+    # The share of the wide part is fitted again, to the logits of the graph instead of PyTorch's.
     for name in ("scale", "bias", "limits"):
         np.testing.assert_allclose(
             getattr(added.manifest.cascade, name), getattr(direct.manifest.cascade, name), rtol=1e-2, atol=1e-2

@@ -1,4 +1,4 @@
-"""Errors that need no PyTorch are told before it is imported, which takes seconds; in processes of their own."""
+"""Errors that `score-model` finds without PyTorch, before its import of several seconds; each run is a process of its own."""
 
 import json
 import os
@@ -31,13 +31,13 @@ print(*(name for name in {HEAVY} if sys.modules.get(name)))
 sys.exit(code)
 """
 
-# Nothing listens there: what a machine without network sees, at once.
+# Nothing listens on this port, so connections fail at once, as without a network.
 NO_HUB = "http://127.0.0.1:9"
 
 
 @pytest.fixture
 def run(tmp_path):
-    """Run `score-model` in a folder with data and an encoder's settings; `out` is the heavy modules that it imported."""
+    """Run `score-model` in a folder of data and encoder settings; `out` lists the heavy modules that it imported."""
     (tmp_path / "data.csv").write_text("text,label\ngood,1\nbad,0\n")
     (tmp_path / "latin.txt").write_bytes("naïve".encode("latin-1"))
     (tmp_path / "file").touch()
@@ -52,7 +52,7 @@ def run(tmp_path):
             (tmp_path / name / "config.json").write_text(json.dumps(config))
 
     def limit(memory):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])  # libraries reserve more for more cores
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])  # libraries reserve memory per core
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
 
     def start(*arguments, missing="", memory=None, **environment):

@@ -1,4 +1,4 @@
-"""Training: the encoder stays frozen, features are computed once, and the command says what it did."""
+"""Training: encoder, features, head, data, and the command with its log and messages."""
 
 import csv
 import dataclasses
@@ -47,7 +47,7 @@ from scorer.rows.input_options import InputOptions
 
 @pytest.fixture
 def files(tmp_path):
-    """A train and a test file of each format, labels neg and pos."""
+    """A folder with a train and a test file of each format, with the labels neg and pos."""
     for name, count, seed in (("train", 200, 1), ("test", 60, 2)):
         split = reviews(count, 2, seed)
         labels = [("neg", "pos")[label] for label in split.labels]
@@ -100,7 +100,7 @@ def test_pooling_leaves_padding_out():
     hidden = torch.tensor([[[2.0], [4.0], [99.0]]])
     assert pool(hidden, torch.tensor([[1, 1, 0]]), "mean").tolist() == [[3.0]]
     assert pool(hidden, torch.tensor([[1, 1, 0]]), "cls").tolist() == [[2.0]]
-    # The first query gives both tokens the same weight, the second e^2 times as much to the one that is greater by 2.
+    # The first query weighs both tokens equally; the second gives e^2 times the weight to the token that is larger by 2.
     queries, share = torch.tensor([[0.0], [1.0]]), np.exp(2) / (1 + np.exp(2))
     found = pool(hidden, torch.tensor([[1, 1, 0]]), "attention", queries)
     np.testing.assert_allclose(found, [[3.0, 2 + 2 * share]], rtol=1e-6)
@@ -224,7 +224,10 @@ def test_the_folded_head_classifies_raw_features_of_any_scale(labels, solver):
 
 def test_the_epoch_with_the_lowest_validation_loss_is_kept():
     train_part, other = separable(60, 2, 0), separable(60, 2, 1)
-    shuffled = (other[0], np.random.default_rng(0).permutation(other[1]))  # nothing to be learnt: later epochs overfit
+    shuffled = (
+        other[0],
+        np.random.default_rng(0).permutation(other[1]),
+    )  # there is nothing to learn, so later epochs overfit
     training = train_head(
         train_part, shuffled, label_count=2, settings=HeadSettings(solver="adam", epochs=20, learning_rate=0.05)
     )
@@ -382,7 +385,7 @@ def test_a_rating_that_is_the_label_is_no_group(tmp_path, kind):
 
 
 def test_training_reads_what_score_reads(files, monkeypatch):
-    """Compressed, with another delimiter, encoding or no header, text in bytes, several files, stdin: the same texts."""
+    """The same texts are read from compressed files, other delimiters and encodings, without a header, and from stdin."""
     expected = read_rows(str(files / "train.csv"), Columns())
     with open(files / "train.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))
@@ -496,7 +499,7 @@ def test_labels_groups_and_ids_are_spelled_as_score_spells_them(tmp_path, kind):
     array, spelled = VALUES[kind]
     columns = {"text": pyarrow.array(["good"]), "label": array, "kind": array, "id": array}
     pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
-    identifier = "bmVn" if kind == "bytes" else spelled  # as in the output of `score`, to join it with
+    identifier = "bmVn" if kind == "bytes" else spelled  # as in the output of `score`, so that the two can be joined
     assert read_rows(str(tmp_path / "a.parquet"), Columns(group="kind")) == [Row("good", spelled, identifier, spelled)]
 
 
@@ -539,7 +542,7 @@ def test_bytes_that_are_no_text_are_no_label(tmp_path):
 
 @pytest.fixture
 def hub(monkeypatch):
-    """Make the data set hub give some columns, as train and as test."""
+    """Make the hub of datasets return some columns, as train and as test split."""
 
     def give(columns, features=None):
         split = datasets.Dataset.from_dict(columns, features)
@@ -706,7 +709,7 @@ def test_overwrite_replaces_bundles_only(files, encoder_folder, score_model):
 
 @pytest.fixture
 def bundle_to_replace(bundle, tmp_path):
-    """A copy of a bundle, with a short way to train over it, which is refused before anything is trained."""
+    """A copy of a bundle, for trainings with --overwrite that are refused before anything is trained."""
     return shutil.copytree(bundle.path, tmp_path / "b")
 
 
@@ -815,7 +818,9 @@ def test_a_saved_encoder_replaces_an_earlier_one_only(encoder, encoder_folder, t
 
 
 def test_int8_that_disagrees_is_left_out(encoder, tmp_path, monkeypatch):
-    told = iter([True, False, True, True])  # int8 and fp32 of the first, int8 of the others
+    told = iter(
+        [True, False, True, True]
+    )  # answers for int8 and fp32 of the first training, and for int8 of the others
     monkeypatch.setattr("export.training.scoring.is_too_low", lambda share, rows: next(told))
     split = reviews(80, 2, 1)
     said = []
@@ -831,7 +836,7 @@ def test_int8_that_disagrees_is_left_out(encoder, tmp_path, monkeypatch):
     card = (bundle.path / "README.md").read_text()
     assert "| fp32, as scored on CPU |" in card
     assert "int8 is not in the bundle: it gave the same label as PyTorch for only " in card
-    for precisions in (("int8",), ("fp16", "int8")):  # fp16 would have int8's weights
+    for precisions in (("int8",), ("fp16", "int8")):  # fp16 would share the weights of int8
         with pytest.raises(ExportError, match="No bundle was written"):
             make_bundle(encoder("bert"), tmp_path / "int8", precisions=precisions)
         assert not (tmp_path / "int8").exists()
