@@ -143,9 +143,8 @@ def test_a_graph_without_its_wide_part_is_the_one_that_training_writes(
     found, direct = without_wide(graphs[0]), graphs[1]
     biases = [next(one for one in graph.graph.initializer if one.name == "head.bias") for graph in (found, direct)]
     values = [np.frombuffer(one.raw_data, np.float32) for one in biases]
-    np.testing.assert_allclose(
-        *values, atol=1e-5
-    )  # the bias correction is a mean of logits, which include the wide part in one graph only
+    # The bias correction is a mean of logits, which include the wide part in one graph only.
+    np.testing.assert_allclose(*values, atol=1e-5)
     set_head_bias(found, replace(whole.head, bias=values[1]))
     assert found == direct
 

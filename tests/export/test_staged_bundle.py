@@ -97,9 +97,8 @@ def test_a_text_at_the_very_limit_is_decided_alike_by_pytorch_and_the_scorer(sta
 
 def test_golden_rows_hold_every_precision_of_the_whole_classifier_and_the_exact_sums(staged, tmp_path):
     folder = shutil.copytree(staged.path, tmp_path / "b")
-    staged = with_limits(
-        load_bundle(folder), with_margin(staged.manifest.cascade, 0.5)
-    )  # so that some golden texts are decided early
+    # The limits are wide enough that some golden texts are decided early.
+    staged = with_limits(load_bundle(folder), with_margin(staged.manifest.cascade, 0.5))
     manifest, classifier = staged.manifest, load_classifier(staged)
     texts = [row.text for row in manifest.golden]
     tokens = rows_of(staged, texts)

@@ -224,10 +224,8 @@ def test_the_folded_head_classifies_raw_features_of_any_scale(labels, solver):
 
 def test_the_epoch_with_the_lowest_validation_loss_is_kept():
     train_part, other = separable(60, 2, 0), separable(60, 2, 1)
-    shuffled = (
-        other[0],
-        np.random.default_rng(0).permutation(other[1]),
-    )  # there is nothing to learn, so later epochs overfit
+    # There is nothing to learn, so later epochs overfit.
+    shuffled = (other[0], np.random.default_rng(0).permutation(other[1]))
     training = train_head(
         train_part, shuffled, label_count=2, settings=HeadSettings(solver="adam", epochs=20, learning_rate=0.05)
     )
@@ -818,9 +816,8 @@ def test_a_saved_encoder_replaces_an_earlier_one_only(encoder, encoder_folder, t
 
 
 def test_int8_that_disagrees_is_left_out(encoder, tmp_path, monkeypatch):
-    told = iter(
-        [True, False, True, True]
-    )  # answers for int8 and fp32 of the first training, and for int8 of the others
+    # The answers are for int8 and fp32 of the first training, and for int8 of the others.
+    told = iter([True, False, True, True])
     monkeypatch.setattr("export.training.scoring.is_too_low", lambda share, rows: next(told))
     split = reviews(80, 2, 1)
     said = []
