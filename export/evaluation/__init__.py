@@ -1,1 +1,1 @@
-"""Figures of a bundle: metrics, baselines, the model card."""
+"""Evaluation of a bundle: metrics, baseline, figures and model card."""

@@ -1,4 +1,4 @@
-"""What a model has to beat: TF-IDF of words and word pairs, and logistic regression."""
+"""A baseline that a model has to beat: logistic regression on TF-IDF of words and word pairs."""
 
 from collections.abc import Sequence
 
@@ -9,29 +9,30 @@ from sklearn.linear_model import LogisticRegression
 
 NAME = "TF-IDF + logistic regression"
 
-# Of the penalty; the usual ones of text classification do within half a point of each other on reviews.
+# Inverse of the L2 penalty. The values common in text classification are within half a point of each other on reviews.
 _C = 10.0
 _FOLDS = 5
 _RUNS = 100
 
 
 def trained_on(texts: Sequence[str], labels: np.ndarray, others: Sequence[str], label_count: int) -> np.ndarray:
-    """Probabilities that a baseline trained on some texts gives others, float64 (others, labels).
+    """Train a baseline on some texts and return its probabilities for others, float64 (others, labels).
 
-    Words and pairs of neighbours that at least two texts hold, sublinear counts, rows of length one.
+    Its features are words and pairs of adjacent words, with sublinear counts, in rows of length one. Above 100 texts, a
+    feature has to occur in at least two of them. If none does, as in scripts without spaces, each text gets the shares of
+    the labels.
 
     Args:
-        texts, labels: to train on, int64 (texts,).
-        others: to score.
-        label_count: of all labels; one that does not occur gets 0.
-
-    Where no word is in two texts, as in scripts without spaces, it gives everyone the labels' shares.
+        texts: texts to train on.
+        labels: their label numbers, int64 (texts,).
+        others: texts to score.
+        label_count: number of labels; a label that does not occur gets probability 0.
     """
     found = np.tile(np.bincount(labels, minlength=label_count) / len(labels), (len(others), 1))
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2 if len(texts) > 100 else 1, sublinear_tf=True)
     try:
         matrix: scipy.sparse.csr_matrix = vectorizer.fit_transform(texts)
-    except ValueError:  # its vocabulary would be empty
+    except ValueError:  # the vocabulary would be empty
         return found
     if len(np.unique(labels)) < 2:
         return found
@@ -41,9 +42,10 @@ def trained_on(texts: Sequence[str], labels: np.ndarray, others: Sequence[str], 
 
 
 def cross_validated(texts: Sequence[str], labels: np.ndarray, label_count: int) -> np.ndarray:
-    """The same of texts for which there is nothing else to train on: each fifth by a baseline trained on the others.
+    """Score each fifth of the texts with a baseline trained on the other fifths; see `trained_on`.
 
-    The fifths are runs of neighbours: in many files those belong together, and would be too easy to tell from another.
+    The folds consist of runs of neighbours, because neighbours belong together in many files. Split between folds, they
+    would make a text too easy to predict from its neighbours.
     """
     found = np.full((len(texts), label_count), 1 / label_count)
     runs = min(_RUNS, len(texts))

@@ -1,4 +1,4 @@
-"""Figures of a cascade on labelled texts: how many the wide part decides, what that saves, and what it costs."""
+"""Figures of a cascade on labelled texts: the share that the wide part decides, the tokens saved, the accuracy lost."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -8,21 +8,21 @@ import numpy as np
 from export.evaluation.metrics import calibration_error, predictions, reliability
 
 SHARES = (0.0, 0.3, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.9, 1.0)
-"""Shares of texts that the wide part decides, for a curve."""
+"""Shares of texts that the wide part decides, as points of a curve."""
 
 _NORMAL_95 = 1.959964
 
 
 @dataclass(frozen=True)
 class StagedTexts:
-    """Labelled texts as each stage sees them.
+    """Labelled texts with the probabilities of each stage.
 
     Attributes:
-        labels: the truth, int64 (texts,).
+        labels: true label numbers, int64 (texts,).
         whole: probabilities with every text through the encoder, float64 (texts, labels).
-        wide: probabilities of the wide part alone, the same.
-        early: whether the wide part decides, bool (texts,).
-        tokens: that the encoder reads, int64 (texts,).
+        wide: probabilities of the wide part alone, float64 (texts, labels).
+        early: texts that the wide part decides, bool (texts,).
+        tokens: numbers of tokens that the encoder reads, int64 (texts,).
     """
 
     labels: np.ndarray
@@ -47,15 +47,15 @@ class StagedTexts:
         return self.point(np.zeros(len(self.labels), dtype=bool))
 
     def some(self, texts: np.ndarray) -> "StagedTexts":
-        """Some of the texts, by their numbers."""
+        """Return some of the texts, by number."""
         return StagedTexts(*(getattr(self, one.name)[texts] for one in fields(self)))
 
     def with_early(self, early: np.ndarray) -> np.ndarray:
-        """Probabilities where the wide part decides these texts, bool (texts,)."""
+        """Return probabilities, float64 (texts, labels), if the wide part decides the texts in a mask, bool (texts,)."""
         return np.where(early[:, np.newaxis], self.wide, self.whole)
 
     def point(self, early: np.ndarray) -> "Point":
-        """Figures where the wide part decides these texts, bool (texts,)."""
+        """Compute the figures if the wide part decides the texts in a mask, bool (texts,)."""
         found = self.with_early(early)
         return Point(
             rows=float(early.mean()),
@@ -65,12 +65,16 @@ class StagedTexts:
         )
 
     def loss(self, early: np.ndarray | None = None) -> "Loss":
-        """Accuracy that it costs where the wide part decides these texts; None for those that the cascade gives it."""
+        """Compute the accuracy lost if the wide part decides the texts in a mask, bool (texts,).
+
+        Args:
+            early: the mask; None for the cascade's own.
+        """
         found = self.staged if early is None else self.with_early(early)
         return accuracy_loss(predictions(self.whole) == self.labels, predictions(found) == self.labels)
 
     def curve(self, shares: Sequence[float] = SHARES) -> "list[Point]":
-        """Figures where the wide part decides the surest texts, one point a share of them."""
+        """Compute the figures if the wide part decides the surest texts, one point for each share of them."""
         largest = np.sort(self.wide, axis=1)[:, -2:]
         order = np.argsort(largest[:, 0] / largest[:, 1], kind="stable")
         found = []
@@ -83,10 +87,10 @@ class StagedTexts:
 
 @dataclass(frozen=True)
 class Point:
-    """Figures of texts of which the wide part decides some.
+    """Figures of texts, some of which the wide part decides.
 
     Attributes:
-        rows: share of the texts that it decides.
+        rows: share of the texts that the wide part decides.
         tokens: share of the encoder's tokens that this saves.
         accuracy: share of right labels.
         ece: expected calibration error.
@@ -99,17 +103,17 @@ class Point:
 
     @property
     def rate(self) -> float:
-        """Texts in the time that one takes through the encoder, by its tokens alone; infinite where all are saved."""
+        """Speed-up over the encoder alone if only its tokens counted; infinite if all are saved."""
         return 1 / (1 - self.tokens) if self.tokens < 1 else float("inf")
 
 
 @dataclass(frozen=True)
 class Loss:
-    """Accuracy lost, in points.
+    """Accuracy lost, in percentage points.
 
     Attributes:
-        points: the estimate; below 0 where accuracy is gained.
-        interval: of it, 95%.
+        points: estimate; below 0 if accuracy is gained.
+        interval: 95% interval of the estimate.
     """
 
     points: float
@@ -117,12 +121,12 @@ class Loss:
 
 
 def accuracy_loss(before: np.ndarray, after: np.ndarray) -> Loss:
-    """Compare the same texts labelled in two ways.
+    """Compute the accuracy lost between two labellings of the same texts.
 
-    The interval is that of Agresti and Min 2005, "Simple improved confidence intervals for comparing matched proportions".
+    The interval follows Agresti and Min 2005, "Simple improved confidence intervals for comparing matched proportions".
 
     Args:
-        before, after: whether each text's label is right, bool (texts,).
+        before, after: texts with the right label, bool (texts,).
 
     >>> lost = accuracy_loss(np.array([True] * 98 + [False] * 2), np.array([True] * 97 + [False] * 3))
     >>> lost.points, lost.interval[0] < 1 < lost.interval[1]

@@ -1,4 +1,4 @@
-"""Tables about a cascade, of the model card and of `evaluate`: what it saves and what it costs, here and on other texts."""
+"""Tables about a cascade, for the model card and `evaluate`: the tokens it saves and the accuracy it costs."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -19,10 +19,10 @@ STAGED_HEAD = (
 
 
 def cascade_parts(manifest: Manifest) -> Iterator[str | Table]:
-    """Yield the model card's part on the cascade; nothing without a cascade.
+    """Yield the model card's section on the cascade; nothing without a cascade.
 
     Args:
-        manifest: the bundle's, complete.
+        manifest: complete manifest of the bundle.
     """
     if manifest.cascade is None:
         return
@@ -30,13 +30,13 @@ def cascade_parts(manifest: Manifest) -> Iterator[str | Table]:
     held_out = figures["held_out"]
     yield "## The cascade"
     yield (
-        "Some texts are decided early: the weights of their word pieces and pairs are sure enough, so the encoder does not "
-        "read them, and the score is made of these weights alone. `--no-cascade` has the encoder read every text."
+        "The wide part decides some texts early: if it is sure enough, it alone makes the score, and the encoder does not "
+        "read the text. `--no-cascade` has the encoder read every text."
     )
     yield (
-        f"The limits were chosen on {held_out['texts']:,} held-out texts, from the surest text down. They end before the "
-        f"first step that loses more than {settings['loss']:g} points of accuracy there, or adds more than "
-        f"{settings['ece']:.1%} of calibration error{_most(settings['most'])}. {_limits(manifest)}"
+        f"The limits were chosen on {held_out['texts']:,} held-out texts. They were widened step by step, starting with the "
+        f"surest texts, and stop before the first step beyond one of these bounds: {settings['loss']:g} points of accuracy "
+        f"lost, {settings['ece']:.1%} of calibration error added{_most(settings['most'])}. {_limits(manifest)}"
     )
     yield (
         STAGED_HEAD,
@@ -46,8 +46,11 @@ def cascade_parts(manifest: Manifest) -> Iterator[str | Table]:
             staged_row(f"test texts, cut to {SHORT_WORDS} words", figures["short"]),
         ],
     )
-    yield "Tokens are those that the encoder reads. Points lost may be below 0: then accuracy is gained."
-    yield "Other limits on the test texts; the rate is that of the encoder's tokens, nothing else counted:"
+    yield "Tokens are those that the encoder reads without the cascade. Negative points lost are a gain in accuracy."
+    yield (
+        "Other limits on the test texts. The rate is relative to scoring without the cascade, and counts the encoder's "
+        "tokens alone:"
+    )
     yield (
         ("decided early", "tokens saved", "rate", "accuracy", "calibration error"),
         [_curve_row(Point(**{name: one[name] for name in one if name != "share"})) for one in figures["curve"]],
@@ -59,11 +62,11 @@ def cascade_parts(manifest: Manifest) -> Iterator[str | Table]:
 
 
 def _most(most: float) -> str:
-    return "" if most == 1 else f", and before more than {most:.0%} of them are decided early"
+    return "" if most == 1 else f", {most:.0%} of the texts decided early"
 
 
 def staged_row(name: str, group: Mapping[str, Any]) -> Sequence[str]:
-    """Return a row of figures with the cascade and without.
+    """Return a row of figures with and without the cascade.
 
     Args:
         name: name of the texts.
@@ -90,7 +93,7 @@ def _limits(manifest: Manifest) -> str:
     if len(cascade.limits) == 2:
         low, high = cascade.limits
         return f"A text is decided early if its weights add up to less than {low:.3f} or more than {high:.3f}."
-    return f"A text is decided early if its two largest logits are {cascade.limits[0]:.3f} or more apart."
+    return f"A text is decided early if its two largest logits differ by at least {cascade.limits[0]:.3f}."
 
 
 def _curve_row(at: Point) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""Figures of a bundle's cascade on test texts: as they are, group by group, and cut short."""
+"""Figures of a bundle's cascade on test texts: overall, by group, and on shortened texts."""
 
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -12,18 +12,18 @@ from scorer.model.scorer import Scorer
 from scorer.model.tokenizer import Tokenizer
 
 SHORT_WORDS = 30
-"""Words that texts are cut to: a cascade is chosen on texts as they come, and short ones hold less evidence."""
+"""Words in a shortened text: a cascade is chosen on texts of natural length, and short ones hold less evidence."""
 
 _MOST_SHORT = 5_000
 
 
 @dataclass(frozen=True)
 class StagedGroup:
-    """Figures of some of the texts, with the cascade and without.
+    """Figures of some of the texts, with and without the cascade.
 
     Attributes:
-        name: what they have in common.
-        texts: number of them.
+        name: name of the group.
+        texts: number of texts.
         without, chosen: figures with every text through the encoder, and with the cascade.
         loss: accuracy that the cascade costs.
     """
@@ -36,12 +36,12 @@ class StagedGroup:
 
 
 def staged_group(name: str, stages: StagedTexts) -> StagedGroup:
-    """Return the figures of texts."""
+    """Compute the figures of texts under one name."""
     return StagedGroup(name, len(stages.labels), stages.without, stages.chosen, stages.loss())
 
 
 def staged_groups(scored: Scored) -> list[StagedGroup]:
-    """Return figures by the value of the column that they are given by; none without one, or without a cascade."""
+    """Compute figures by the value of the group column; return none without this column or without a cascade."""
     if scored.stages is None:
         return []
     groups = np.array(scored.split.groups)
@@ -50,11 +50,11 @@ def staged_groups(scored: Scored) -> list[StagedGroup]:
 
 
 def cascade_figures(scorer: Scorer, scored: Scored, *, quiet: bool) -> dict[str, Any]:
-    """Return all figures about a cascade and test texts, as a manifest gives them; empty without a cascade.
+    """Compute all figures of a cascade on test texts, as a manifest holds them; return none without a cascade.
 
     Args:
-        scorer: the bundle that scored them, every text through the encoder.
-        scored: the test texts.
+        scorer: scorer of the bundle that gives every text to the encoder.
+        scored: test texts, scored by it.
         quiet: show no progress.
     """
     stages = scored.stages
@@ -77,11 +77,13 @@ def curve_figures(stages: StagedTexts) -> list[dict[str, float]]:
 
 
 def shortened(split: Split, tokenizer: Tokenizer) -> Split:
-    """Cut texts to their first words; of very many some at random, the same each time.
+    """Cut texts to their first `SHORT_WORDS` words.
+
+    Only `_MOST_SHORT` texts are used if there are more, chosen at random but always the same ones.
 
     Args:
-        split: the texts.
-        tokenizer: the bundle's; a text whose first words hold no token is left out.
+        split: labelled texts.
+        tokenizer: tokenizer of the bundle; a text whose first words hold no token is omitted.
     """
     rows = np.sort(np.random.default_rng(0).permutation(len(split))[:_MOST_SHORT])
     texts = [" ".join(split.texts[row].split()[:SHORT_WORDS]) for row in rows]

@@ -1,4 +1,4 @@
-"""Scoring labelled texts with a bundle, through the engine that will really score, and what comes of it."""
+"""Evaluation of a bundle on labelled texts, through the engine that `score` uses."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,21 +18,21 @@ from scorer.model.tokenizer import unknown_share
 
 _WINDOW = 1024
 
-# Where figures by length begin anew, in tokens; the length that the encoder reads is one more.
+# Upper bounds of the groups by length, in tokens; the length that the encoder reads is another.
 _LENGTHS = (64, 128, 256, 512, 1024)
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Labelled texts with what a bundle says of them.
+    """Labelled texts with a bundle's predictions.
 
     Attributes:
-        split: the texts and the truth.
-        probabilities: float64 (texts, labels).
-        lengths: tokens that were fed, int64 (texts,).
-        truncated: whether there were more, bool (texts,).
-        unknown: share of the tokens that stand for what the vocabulary lacks, float64 (texts,).
-        stages: what each stage of the bundle's cascade says, if it has one.
+        split: texts with their true labels.
+        probabilities: probabilities, float64 (texts, labels).
+        lengths: numbers of tokens kept, int64 (texts,).
+        truncated: texts that had more tokens, bool (texts,).
+        unknown: share of unknown tokens, float64 (texts,).
+        stages: probabilities of each stage of the bundle's cascade; None without a cascade.
     """
 
     split: Split
@@ -44,7 +44,7 @@ class Scored:
 
     @property
     def predicted(self) -> np.ndarray:
-        """Label numbers (texts,)."""
+        """Predicted label numbers, int64 (texts,)."""
         return predictions(self.probabilities)
 
     @property
@@ -53,17 +53,17 @@ class Scored:
 
     @property
     def without_cascade(self) -> "Scored":
-        """The same texts, every one of them through the encoder."""
+        """The same texts, with every one through the encoder."""
         return self if self.stages is None else replace(self, probabilities=self.stages.whole, stages=None)
 
 
 @dataclass(frozen=True)
 class Group:
-    """The figures of some of the texts.
+    """Metrics of some of the texts.
 
     Attributes:
-        name: which.
-        metrics: theirs.
+        name: name of the group.
+        metrics: metrics of its texts.
     """
 
     name: str
@@ -71,18 +71,18 @@ class Group:
 
 
 def score_split(scorer: Scorer, split: Split, *, quiet: bool = False) -> Scored:
-    """Score labelled texts with a bundle, with its cascade and without.
+    """Score labelled texts with a bundle, with and without its cascade.
 
     Args:
-        scorer: the bundle, ready to score every text with the encoder (``cascade=False``): what the cascade makes of a
-            text can be told from that, and not the other way round.
-        split: texts, and numbers into ``scorer.labels``.
+        scorer: scorer of the bundle that gives every text to the encoder (``cascade=False``); the cascade's scores follow
+            from these, but not the reverse.
+        split: texts with numbers into ``scorer.labels``.
         quiet: show no progress.
 
     Raises:
         DatasetError: a text has no token.
     """
-    assert scorer.cascade is None, "an early text has no score of the encoder"
+    assert scorer.cascade is None, "the encoder does not score texts that are decided early"
     whole, wide, early, lengths, truncated, unknown = [], [], [], [], [], []
     with Progress(f"evaluating {scorer.choice.precision}", len(split), quiet=quiet) as progress:
         progress.show(0, "")
@@ -108,13 +108,13 @@ def score_split(scorer: Scorer, split: Split, *, quiet: bool = False) -> Scored:
 
 
 def by_length(scored: Scored, max_length: int) -> list[Group]:
-    """Figures by the number of tokens.
+    """Compute metrics by the number of tokens.
+
+    Truncated texts form a group of their own, because their length is unknown.
 
     Args:
-        scored: the texts.
-        max_length: tokens that the encoder reads; what is longer begins a group.
-
-    Texts of which not all tokens are kept are a group of their own, for their length is not known.
+        scored: scored texts.
+        max_length: number of tokens that the encoder reads; longer texts start a new group.
     """
     most = int(scored.lengths.max(initial=0))
     edges = sorted({*(edge for edge in _LENGTHS if edge < most), min(max_length, most), most})
@@ -126,13 +126,13 @@ def by_length(scored: Scored, max_length: int) -> list[Group]:
 
 
 def by_group(scored: Scored) -> list[Group]:
-    """Figures by the value of the column that they are given by, if there is one."""
+    """Compute metrics by the value of the group column; return none without such a column."""
     groups = np.array(scored.split.groups)
     return [one for name in sort_labels(set(scored.split.groups)) for one in _group(name, scored, groups == name)]
 
 
 def costliest(scored: Scored, most: int) -> list[int]:
-    """The wrongly labelled texts that cost most, -ln of what their true label was given; text numbers."""
+    """Return the numbers of the wrongly labelled texts with the largest log loss, worst first."""
     cost = losses(scored.probabilities, scored.split.labels)
     cost[scored.predicted == scored.split.labels] = -1
     order = np.argsort(-cost, kind="stable")[:most]
@@ -140,15 +140,15 @@ def costliest(scored: Scored, most: int) -> list[int]:
 
 
 def number_labels(rows: Sequence[Row], labels: tuple[str, ...], names: tuple[str, ...] | None) -> Split:
-    """A file's rows as a split of a bundle's labels.
+    """Make a split of a file's rows, with the label numbers of a bundle.
 
     Args:
         rows: texts with raw labels.
-        labels: the bundle's.
-        names: what the raw labels, sorted, are called; None if they are the bundle's labels already.
+        labels: label names of the bundle.
+        names: names of the sorted raw labels; None if these are the bundle's labels already.
 
     Raises:
-        DatasetError: a label is none of the bundle's.
+        DatasetError: the bundle lacks a label, or the number of names is wrong.
     """
     raw = sort_labels({row.label for row in rows})
     if names is not None and len(names) != len(raw):
@@ -170,10 +170,10 @@ def _group(name: str, scored: Scored, here: np.ndarray) -> list[Group]:
 
 
 def reference(scored: Scored) -> Reference:
-    """Histograms of scores, lengths and unknown pieces, as they go into the manifest.
+    """Count scores, lengths and shares of unknown tokens in the histograms of the manifest.
 
     Args:
-        scored: the test texts.
+        scored: scored test texts.
     """
     whole = None if scored.stages is None else _histogram(scores(scored.stages.whole), SCORE_EDGES)
     return Reference(

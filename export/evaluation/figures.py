@@ -1,4 +1,4 @@
-"""The model card's pictures."""
+"""Pictures of the model card and of `score-model evaluate`."""
 
 import io
 import textwrap
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import matplotlib
 import numpy as np
 
-matplotlib.use("Agg")  # no display is needed, or there
+matplotlib.use("Agg")  # a display may be missing
 matplotlib.rcParams["text.parse_math"] = False  # a label may have a dollar sign
 
 from matplotlib import pyplot
@@ -20,20 +20,20 @@ from export.evaluation.metrics import Bin, calibration_error
 from export.evaluation.outputs import SOFTWARE
 
 if TYPE_CHECKING:
-    from export.classifier.head import Training  # PyTorch takes seconds, which `evaluate` need not wait for
+    from export.classifier.head import Training  # importing PyTorch takes seconds, and `evaluate` does not need it
 
-_WRAPPED = 48  # characters of a line; names may be long paths
+_WRAPPED = 48  # characters per line; a name may be a long path
 
 
 def loss_curve(training: "Training") -> bytes:
-    """Training and validation loss of the heads that were tried, the chosen one marked; a PNG."""
+    """Draw the training and validation loss of each head that was tried, and mark the chosen one; return a PNG."""
     figure, axes = pyplot.subplots(figsize=(6, 3.6), layout="constrained")
     numbers = [step.number for step in training.steps]
     axes.plot(numbers, [step.train_loss for step in training.steps], marker="o", label="training")
     axes.plot(numbers, [step.validation_loss for step in training.steps], marker="o", label="validation")
     kept = f"{training.by} {training.best.number:g}, kept"
     axes.axvline(training.best.number, color="grey", linestyle=":", label=kept)
-    axes.set(xlabel=training.by, ylabel="cross entropy (nats a text)", title="Loss of the head")
+    axes.set(xlabel=training.by, ylabel="cross entropy (nats per text)", title="Loss of the head")
     if training.by == "L2":
         axes.set_xscale("log")
     else:
@@ -43,11 +43,11 @@ def loss_curve(training: "Training") -> bytes:
 
 
 def reliability_diagram(by_name: Mapping[str, Sequence[Bin]]) -> bytes:
-    """Accuracy by confidence, one line a name, above how many texts have that confidence; a PNG."""
+    """Draw accuracy by confidence, one line per name, above the number of texts by confidence; return a PNG."""
     figure, (axes, counts) = pyplot.subplots(
         2, 1, figsize=(5, 5.4), layout="constrained", sharex=True, height_ratios=(3, 1)
     )
-    axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="as sure as right")
+    axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="perfect calibration")
     for name, bins in by_name.items():
         confidence = [one.confidence for one in bins]
         error = textwrap.fill(f"{name} (error {calibration_error(bins):.2%})", _WRAPPED)
@@ -56,12 +56,12 @@ def reliability_diagram(by_name: Mapping[str, Sequence[Bin]]) -> bytes:
     least = min((one.low for bins in by_name.values() for one in bins), default=0.0)
     axes.set(ylabel="share of right labels", xlim=(least, 1), ylim=(0, 1.02), title="Reliability")
     axes.legend()
-    counts.set(xlabel="probability of the label given", ylabel="texts", ylim=(0, None))
+    counts.set(xlabel="probability of the predicted label", ylabel="texts", ylim=(0, None))
     return _png(figure)
 
 
 def accuracy_bars(title: str, groups: Sequence[Group]) -> bytes:
-    """Accuracy of groups of texts with its 95% interval; a PNG."""
+    """Draw the accuracy of groups of texts with its 95% interval; return a PNG."""
     figure, axes = pyplot.subplots(figsize=(6, 1.2 + 0.35 * len(groups)), layout="constrained")
     names = [f"{one.name} ({one.metrics.texts:,})" for one in groups]
     accuracies = np.array([one.metrics.accuracy for one in groups])
@@ -74,7 +74,7 @@ def accuracy_bars(title: str, groups: Sequence[Group]) -> bytes:
 
 
 def cascade_curve(stages: StagedTexts, title: str) -> bytes:
-    """Accuracy by the share of the encoder's tokens that a cascade saves, its own limits marked; a PNG."""
+    """Draw accuracy by the share of the encoder's tokens saved, and mark the cascade's own limits; return a PNG."""
     figure, axes = pyplot.subplots(figsize=(6, 3.6), layout="constrained")
     points, chosen = stages.curve(), stages.chosen
     axes.plot([at.tokens for at in points], [at.accuracy for at in points], marker="o", label="other limits")
@@ -88,7 +88,7 @@ def cascade_curve(stages: StagedTexts, title: str) -> bytes:
 
 
 def confusion_matrix(title: str, labels: Sequence[str], counts: np.ndarray) -> bytes:
-    """Texts by true and predicted label, int (labels, labels); a PNG."""
+    """Draw the numbers of texts by true and predicted label, int64 (labels, labels); return a PNG."""
     side = 2.4 + 0.6 * len(labels)
     figure, axes = pyplot.subplots(figsize=(side + 0.6, side), layout="constrained")
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -113,7 +113,7 @@ def confusion_matrix(title: str, labels: Sequence[str], counts: np.ndarray) -> b
 
 def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
-    # No version and date in the file: the same training gives the same bytes.
+    # Without version and date, so that the same training gives the same bytes.
     figure.savefig(buffer, format="png", dpi=120, metadata={"Software": SOFTWARE})
     pyplot.close(figure)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""How good predictions are: the figures of an evaluation, from probabilities and the truth."""
+"""Metrics of predictions: accuracy, F1, ROC AUC, log loss and calibration error, from probabilities and true labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,17 +8,18 @@ import scipy.stats
 from sklearn.metrics import f1_score, roc_auc_score
 
 BINS = 15
-"""Of confidences, for the calibration error and the reliability diagram; as many as Guo et al. 2017 take."""
+"""Number of confidence bins for the calibration error and the reliability diagram, as in Guo et al. 2017."""
 
 
 @dataclass(frozen=True)
 class Bin:
-    """Texts whose label was given with a confidence within ``low`` and ``high``.
+    """Texts whose predicted label has a probability between two bounds.
 
     Attributes:
-        texts: how many.
-        confidence: the mean probability that their label was given.
-        accuracy: the share of them whose label is right.
+        low, high: bounds.
+        texts: number of texts.
+        confidence: mean probability of their predicted labels.
+        accuracy: share of them with the right label.
     """
 
     low: float
@@ -30,16 +31,17 @@ class Bin:
 
 @dataclass(frozen=True)
 class Metrics:
-    """Figures over some texts.
+    """Metrics of labelled texts.
 
     Attributes:
-        texts: how many.
+        texts: number of texts.
         accuracy: share of right labels.
-        interval: of the accuracy, 95% (Wilson 1927).
-        f1: of the positive label; of more than two labels the mean over all.
-        roc_auc: the same, one label against all others; None where only one label occurs.
+        interval: 95% interval of the accuracy (Wilson 1927).
+        f1: F1 of the positive label; with more than two labels, the mean over all labels.
+        roc_auc: area under the ROC curve of the positive label; with more than two labels, the mean of each label against
+            the others; None if a label does not occur.
         log_loss: mean of -ln(probability of the true label).
-        ece: expected calibration error (Guo et al. 2017, equation 3), in `BINS` bins.
+        ece: expected calibration error (Guo et al. 2017, equation 3), over `BINS` bins.
     """
 
     texts: int
@@ -52,11 +54,11 @@ class Metrics:
 
 
 def metrics(probabilities: np.ndarray, labels: np.ndarray) -> Metrics:
-    """The figures of predictions.
+    """Compute the metrics of predictions.
 
     Args:
-        probabilities: float64 (texts, labels); rows sum to 1.
-        labels: int64 (texts,), the truth.
+        probabilities: probabilities, float64 (texts, labels); rows sum to 1.
+        labels: true label numbers, int64 (texts,).
     """
     predicted = predictions(probabilities)
     hits = int((predicted == labels).sum())
@@ -76,20 +78,20 @@ def metrics(probabilities: np.ndarray, labels: np.ndarray) -> Metrics:
 
 
 def predictions(probabilities: np.ndarray) -> np.ndarray:
-    """Label numbers (texts,); of two equally probable labels the second, as `score` has it."""
+    """Return the predicted label numbers, int64 (texts,); the second of two equally probable labels wins, as in `score`."""
     if probabilities.shape[1] == 2:
         return (probabilities[:, 1] >= probabilities[:, 0]).astype(np.int64)
     return probabilities.argmax(axis=1)
 
 
 def losses(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """-ln of the probability of each text's true label, (texts,)."""
+    """Return -ln(probability of the true label) of each text, float64 (texts,)."""
     true = probabilities[np.arange(len(labels)), labels]
     return -np.log(np.maximum(true, np.finfo(np.float64).tiny))
 
 
 def reliability(probabilities: np.ndarray, labels: np.ndarray) -> tuple[Bin, ...]:
-    """Confidence and accuracy, bin by bin; bins without a text are left out.
+    """Compute confidence and accuracy by bin; empty bins are omitted.
 
     >>> reliability(np.array([[0.1, 0.9], [0.1, 0.9]]), np.array([1, 0]))[0].accuracy
     0.5
@@ -108,7 +110,10 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray) -> tuple[Bin, ...
 
 
 def calibration_error(bins: Sequence[Bin]) -> float:
-    """The mean distance of confidence and accuracy over all texts: 0 if of those labelled with 80% four in five are right."""
+    """Compute the mean distance between confidence and accuracy, weighted by texts.
+
+    It is 0 if, for example, four in five texts labelled with a confidence of 80% are right.
+    """
     texts = sum(one.texts for one in bins)
     return sum(one.texts * abs(one.confidence - one.accuracy) for one in bins) / max(texts, 1)
 

@@ -1,4 +1,4 @@
-"""The model card: what a bundle is, how good, for what texts less so, and how it was made."""
+"""The model card: a bundle's purpose, its figures, its weak points, its training and its checks."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -12,26 +12,26 @@ from scorer.model.manifest import Manifest
 
 
 def model_card(manifest: Manifest, probes: Scored | None, notes: str) -> bytes:
-    """The README.md of a bundle.
+    """Write the README.md of a bundle.
 
     Args:
-        manifest: the bundle's, complete.
-        probes: texts of one's own, scored; their groups are what they try. None for no such texts.
-        notes: Markdown of the user's own, put after the introduction.
+        manifest: complete manifest of the bundle.
+        probes: scored probes, grouped by what they test; None without probes.
+        notes: Markdown by the user, placed after the introduction.
     """
     parts = [
         f"# {manifest.name}",
         _introduction(manifest),
         notes.strip(),
-        "## How good it is",
+        "## Evaluation",
         *_accuracy(manifest),
         *_calibration(manifest),
         *_groups(manifest),
         *(part if isinstance(part, str) else table(*part) for part in cascade_parts(manifest)),
         *(_probes(probes, manifest.labels) if probes else ()),
-        "## How it was made",
+        "## Training",
         *_making(manifest),
-        "## How it was checked",
+        "## Export checks",
         *_checks(manifest),
     ]
     return ("\n\n".join(part for part in parts if part) + "\n").encode()
@@ -39,12 +39,17 @@ def model_card(manifest: Manifest, probes: Scored | None, notes: str) -> bytes:
 
 def _introduction(manifest: Manifest) -> str:
     encoder, unfrozen = manifest.encoder, manifest.encoder["unfrozen"]
-    state = "a frozen" if not unfrozen else "the"
-    trained = f", of which the last {unfrozen} {'was' if unfrozen == 1 else 'were'} trained along," if unfrozen else ","
-    wide = " and weights of the text's word pieces and of pairs of them" if "wide_pairs" in manifest.head else ""
+    last = "the last one" if unfrozen == 1 else f"the last {unfrozen}"
+    state = f"{last} fine-tuned" if unfrozen else "frozen"
+    wide = (
+        " Its logits are added to those of the wide part, a linear model of the text's word pieces and of pairs of them."
+        if "wide_pairs" in manifest.head
+        else ""
+    )
     return (
-        f"Classifies texts as {_join(manifest.labels)}: {state} {encoder['name']} encoder ({encoder['layers']} layers{trained} "
-        f"{encoder['hidden']} wide), a linear head on its {_pooling(manifest)}{wide}. Trained on {manifest.training['dataset']}."
+        f"Classifies texts as {_join(manifest.labels, 'or')}. A linear head reads {_pooling(manifest)} of the {encoder['name']} "
+        f"encoder ({encoder['layers']} layers of hidden size {encoder['hidden']}, {state}).{wide} "
+        f"The model was trained on {manifest.training['dataset']}."
     )
 
 
@@ -58,20 +63,20 @@ def _accuracy(manifest: Manifest) -> Iterator[str]:
         rows.insert(0, (f"{next(iter(scored))} with the cascade, as scored on CPU", cascade["test"]))
     rows += [("fp32, PyTorch", test)]
     if "baseline" in metrics:
-        rows.append((f"for comparison: {baseline.NAME}", metrics["baseline"]))
-    yield f"On {test['texts']:,} test texts, scored once, after everything was chosen on validation texts:"
+        rows.append((f"{baseline.NAME}, for comparison", metrics["baseline"]))
+    yield f"Results on {test['texts']:,} test texts, scored once, after all choices were made on validation texts:"
     yield table(
         ("", "accuracy", "95% interval", "F1", "ROC AUC", "log loss", "calibration error"),
         [(name, *figures_of(found)) for name, found in rows],
     )
     yield " ".join(
-        f"{precision} gives the label of PyTorch for {found['agreement']:.2%} of the test texts."
+        f"{precision} gives the same label as PyTorch for {found['agreement']:.2%} of the test texts."
         for precision, found in sorted(scored.items())
     )
     for precision, agreement in metrics.get("left_out", {}).items():
-        yield f"{precision} is not in the bundle: it gave the label of PyTorch for {agreement:.2%} of the test texts only."
+        yield f"{precision} is not in the bundle: it gave the same label as PyTorch for only {agreement:.2%} of the test texts."
     same = metrics["test_in_train"]
-    yield f"{_texts(same)} of the test split stand{'s' if same == 1 else ''} word for word in the training split, too."
+    yield f"{_texts(same)} of the test split also occur{'s' if same == 1 else ''} verbatim in the training split."
     yield f"![Test texts by true and predicted label]({CONFUSION_FIGURE})"
 
 
@@ -80,9 +85,9 @@ def _calibration(manifest: Manifest) -> Iterator[str]:
     assert calibration is not None
     yield (
         f"Logits are divided by a temperature of {calibration['temperature']:.3f}, fitted on {calibration['texts']:,} "
-        f"validation texts. The expected calibration error on the test texts is {metrics['test']['ece']:.2%} with it and "
-        f"{metrics['test_uncalibrated']['ece']:.2%} without (on the validation texts {calibration['ece_after']:.2%} and "
-        f"{calibration['ece_before']:.2%})."
+        f"validation texts. The expected calibration error is {metrics['test']['ece']:.2%} with the temperature and "
+        f"{metrics['test_uncalibrated']['ece']:.2%} without it on the test texts, and {calibration['ece_after']:.2%} and "
+        f"{calibration['ece_before']:.2%} on the validation texts."
     )
     yield f"![Accuracy by confidence]({RELIABILITY_FIGURE})"
 
@@ -96,18 +101,19 @@ def _groups(manifest: Manifest) -> Iterator[str]:
                 [(one["name"], f"{one['texts']:,}", *figures_of(one)[:2]) for one in groups],
             )
     if manifest.metrics["costliest"]:
-        yield f"The costliest errors, by the test texts' ids: {', '.join(manifest.metrics['costliest'])}."
+        yield f"The costliest errors, by the ids of the test texts: {', '.join(manifest.metrics['costliest'])}."
 
 
 def _probes(probes: Scored, labels: Sequence[str]) -> Iterator[str]:
     split, predicted = probes.split, probes.predicted
-    yield "## What it makes of texts written to try it"
+    yield "## Probes"
     yield (
-        f"{len(split)} short texts of our own, of which it labels {(predicted == split.labels).sum()} as we do. "
-        "They are no sample of anything; they show where its limits are."
+        f"The model was probed with {len(split)} short texts written for the purpose; it labels "
+        f"{(predicted == split.labels).sum()} of them as intended. They are not a representative sample, "
+        "but they show where its limits are."
     )
     yield table(
-        ("what is tried", "texts", "right"),
+        ("kind", "texts", "right"),
         [
             (group.name, str(group.metrics.texts), str(round(group.metrics.accuracy * group.metrics.texts)))
             for group in by_group(probes)
@@ -115,9 +121,9 @@ def _probes(probes: Scored, labels: Sequence[str]) -> Iterator[str]:
     )
     wrong = [row for row in range(len(split)) if predicted[row] != split.labels[row]]
     if wrong:
-        yield "Where it is wrong:"
+        yield "Probes that it labels wrongly:"
         yield table(
-            ("what is tried", "text", "it says", "with"),
+            ("kind", "text", "predicted", "probability"),
             [
                 (
                     split.groups[row] if split.groups else "",
@@ -133,33 +139,33 @@ def _probes(probes: Scored, labels: Sequence[str]) -> Iterator[str]:
 def _making(manifest: Manifest) -> Iterator[str]:
     encoder, metrics = manifest.encoder, manifest.metrics
     yield table(
-        ("what", "value"),
+        ("setting", "value"),
         [
-            ("encoder", f"{encoder['name']}, {encoder['architecture']}, revision {encoder['revision'] or 'local'}"),
-            ("its weights, sha256", f"`{encoder['sha256']}`"),
-            ("what the encoder reads", _length(manifest)),
-            ("what the head reads", manifest.pooling),
+            ("encoder", f"{encoder['name']}, {encoder['architecture']}, {_revision(encoder['revision'])}"),
+            ("sha256 of its weights", f"`{encoder['sha256']}`"),
+            ("tokens that the encoder reads", _length(manifest)),
+            ("pooling that the head reads", manifest.pooling),
             ("training and validation texts", f"{metrics['train_texts']:,} and {metrics['validation_texts']:,}"),
             *((name.replace("_", " "), _setting(value)) for name, value in manifest.training.items()),
             ("libraries", ", ".join(f"{name} {version}" for name, version in manifest.versions.items())),
         ],
     )
-    again = " (afterwards the wide part was trained again, on all training texts)" if "wide" in metrics else ""
-    yield f"Accuracy on the validation texts, on which nothing had been trained then{again}:"
+    again = " (the wide part was trained again later, on training and validation texts together)"
+    yield f"Accuracy on the validation texts, which no part had been trained on{again if 'wide' in metrics else ''}:"
     yield table(
         ("part", "validation accuracy"),
         [(_PARTS[part], f"{share:.2%}") for part, share in metrics["validation"].items()],
     )
     if metrics["poolings"]:
-        yield f"Heads on other vectors of the same encoder, for comparison (this one reads {manifest.pooling}):"
+        yield f"Heads with other poolings of the same encoder, for comparison (this bundle's pooling is {manifest.pooling}):"
         yield table(
             ("pooling", "validation accuracy"),
             [(pooling, f"{share:.2%}") for pooling, share in metrics["poolings"].items()],
         )
-    for part, title in (("head", "The head"), ("wide", "The wide part")):
+    for part, title in (("head", "head"), ("wide", "wide part")):
         if part in metrics:
             by = metrics[part].get("by", "L2")
-            yield f"{title}, by {by}; {metrics[part]['kept']:g} was kept:"
+            yield f"Training of the {title}, by {by} ({by} {metrics[part]['kept']:g} was kept):"
             yield table(
                 (by, "training loss", "validation loss", "validation accuracy"),
                 [
@@ -178,20 +184,22 @@ def _making(manifest: Manifest) -> Iterator[str]:
 def _checks(manifest: Manifest) -> Iterator[str]:
     parity = manifest.parity
     yield (
-        f"PyTorch against the exported fp32 graph on onnxruntime: over {parity['rows']:,} texts in {parity['batches']} "
-        f"batches of different shapes the biggest difference of a logit was {parity['difference']:.1e} "
+        f"The exported fp32 graph, run by onnxruntime, was compared with PyTorch on {parity['rows']:,} texts, in "
+        f"{parity['batches']} batches of different shapes. Its logits differ by at most {parity['difference']:.1e} "
         f"({parity['tolerance']:.0e} is allowed)."
     )
     if "fp16" in manifest.precisions:
         half = parity["fp16"]
         yield (
-            f"fp16, for CUDA, emulated on a CPU: over {half['rows']:,} texts the biggest difference of a probability from "
-            f"float32 with the same weights was {half['difference']:.1e}, the mean one {half['mean']:.1e}."
+            f"The fp16 graph, for CUDA, was emulated on a CPU and compared with float32 arithmetic on the same weights, on "
+            f"{half['rows']:,} texts. Its probabilities differ by at most {half['difference']:.1e}, and by "
+            f"{half['mean']:.1e} on average."
         )
     if manifest.cascade is not None:
         yield (
-            "In these checks the encoder reads every text. The wide part has a graph of its own, and its biggest difference "
-            f"from the exact sums was {parity['wide']:.1e}. The cascade compares exact sums, so it decides alike on every machine."
+            "The encoder reads every text in these checks. The wide part has its own graph, whose logits differ from the "
+            f"exact sums by at most {parity['wide']:.1e}. The cascade compares exact sums, so it makes the same decisions on "
+            "every machine."
         )
 
 
@@ -206,11 +214,15 @@ def _length(manifest: Manifest) -> str:
         "tail": f"the last {manifest.max_length} tokens",
         "head+tail": f"the first {cut} and the last {manifest.max_length - cut} tokens",
     }[manifest.truncation]
-    wide = "; the wide part reads all of them" if "wide_pairs" in manifest.head else ""
+    wide = f"; the wide part reads up to {beyond:,} tokens" if "wide_pairs" in manifest.head else ""
     return (
-        f"{what} of at most {beyond:,} ({metrics['test_cut']:.1%} of the test texts have more than {manifest.max_length}, "
+        f"{what} of up to {beyond:,} ({metrics['test_cut']:.1%} of the test texts have more than {manifest.max_length}, "
         f"{metrics['test_truncated']:.1%} more than {beyond:,}){wide}"
     )
+
+
+def _revision(revision: str | None) -> str:
+    return f"revision {revision}" if revision else "from a local folder"
 
 
 _PARTS = {"encoder": "encoder and head", "wide": "wide part", "together": "both"}
@@ -218,14 +230,14 @@ _PARTS = {"encoder": "encoder and head", "wide": "wide part", "together": "both"
 
 def _pooling(manifest: Manifest) -> str:
     if manifest.pooling in ("cls", "mean"):
-        return {"cls": "last layer's [CLS] vector", "mean": "last layer's mean vector"}[manifest.pooling]
-    names = manifest.pooling.replace("+", ", ")
-    trained = "; those of attention are means whose weights were trained along" if is_trained(manifest.pooling) else ""
-    return f"vectors {names} (side by side{trained})"
+        return {"cls": "the last layer's [CLS] vector", "mean": "the last layer's mean vector"}[manifest.pooling]
+    names = manifest.pooling.split("+")
+    trained = "; attention vectors are means with trained weights" if is_trained(manifest.pooling) else ""
+    return f"the vectors {_join(names, 'and')} (concatenated{trained})"
 
 
 def figures_of(found: Mapping[str, Any]) -> tuple[str, ...]:
-    """`export.evaluation.metrics.Metrics` as a table has them: accuracy, interval, F1, ROC AUC, log loss, calibration error."""
+    """Format `export.evaluation.metrics.Metrics` as cells: accuracy, interval, F1, ROC AUC, log loss, calibration error."""
     low, high = found["interval"]
     auc = found["roc_auc"]
     return (
@@ -250,12 +262,13 @@ def _texts(count: int) -> str:
     return f"{count:,} text{'' if count == 1 else 's'}"
 
 
-def _join(labels: Sequence[str]) -> str:
-    return ", ".join(labels[:-1]) + f" or {labels[-1]}"
+def _join(names: Sequence[str], word: str) -> str:
+    *others, last = names
+    return f"{', '.join(others)} {word} {last}" if others else last
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown."""
+    """Format a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(
         "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |" for line in lines

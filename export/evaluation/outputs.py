@@ -1,4 +1,4 @@
-"""Files of figures that `score-model` writes: their names, and how an earlier one is told from anything else."""
+"""Names of the files of figures that `score-model` writes, and tests that recognize earlier ones."""
 
 import json
 import re
@@ -9,13 +9,13 @@ LOSS_FIGURE = "loss.png"
 CONFUSION_FIGURE = "confusion.png"
 RELIABILITY_FIGURE = "reliability.png"
 CASCADE_FIGURE = "cascade.png"
-"""Pictures of a model card; `evaluate` draws all but the first as well."""
+"""Pictures of a model card; `evaluate` draws all but the loss, too."""
 
 EVALUATION = "evaluation.json"
-"""Figures of all bundles, by name."""
+"""File of the figures of all bundles, by name."""
 
 SOFTWARE = "review-scorer"
-"""Software that pictures name as their maker."""
+"""Software that pictures name as their origin."""
 
 ERROR_FIELDS = ("bundle", "id", "label", "predicted", "probability", "loss", "tokens", "text")
 """Keys of a line of --errors, in order."""
@@ -25,7 +25,7 @@ _PICTURE = re.compile(rb"\x89PNG\r\n\x1a\n.{25}....tEXtSoftware\0" + SOFTWARE.en
 
 
 def suffix(number: int, bundles: int) -> str:
-    """Return what the names of a bundle's pictures end with.
+    """Return the ending of a bundle's picture names.
 
     >>> suffix(1, 1), suffix(2, 3)
     ('', '-2')
@@ -34,7 +34,7 @@ def suffix(number: int, bundles: int) -> str:
 
 
 def picture_names(bundles: int) -> list[str]:
-    """Return the names that pictures of so many bundles may have.
+    """Return all picture names that an evaluation of this many bundles can use.
 
     >>> picture_names(1)
     ['reliability.png', 'confusion.png', 'length.png', 'group.png', 'cascade.png']
@@ -44,17 +44,17 @@ def picture_names(bundles: int) -> list[str]:
 
 
 def is_picture(stream: BinaryIO) -> bool:
-    """Return True for a PNG that names this program as its maker, right behind its size."""
+    """Return whether a file is a PNG that names this program as its software, right after the header."""
     return _PICTURE.match(stream.read(128)) is not None
 
 
 def is_errors(stream: BinaryIO) -> bool:
-    """Return True if every line is an object with the keys of an error, and nothing else."""
+    """Return whether every line is a JSON object with exactly the keys `ERROR_FIELDS`, in order."""
     return all(_keys(line) == list(ERROR_FIELDS) for line in stream)
 
 
 def is_evaluation(stream: BinaryIO) -> bool:
-    """Return True for an object of figures by name."""
+    """Return whether a file is a JSON object of figures by name."""
     try:
         found = json.load(stream)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""`score-model evaluate`: bundles side by side on labelled texts, in tables, figures, and a list of the costliest errors."""
+"""The report of `score-model evaluate`: tables, figures and the costliest errors of bundles on the same labelled texts."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,13 +25,13 @@ from scorer.storage.output import publish_bytes
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A bundle and what came out.
+    """A bundle with its scored texts.
 
     Attributes:
-        name: of the bundle, with its precision and provider.
-        labels: the bundle's.
-        max_length: tokens that its encoder reads.
-        scored: the texts.
+        name: name of the bundle, with its precision and provider.
+        labels: label names of the bundle.
+        max_length: number of tokens that its encoder reads.
+        scored: texts with the bundle's predictions.
     """
 
     name: str
@@ -41,25 +41,25 @@ class Evaluated:
 
     @property
     def rows(self) -> dict[str, Scored]:
-        """Texts as scored, by name; with every text through the encoder too, if the bundle has a cascade."""
+        """Scored texts by name; a bundle with a cascade also has them with every text through the encoder."""
         without = {f"{self.name}, no cascade": self.scored.without_cascade} if self.scored.stages else {}
         return {self.name: self.scored, **without}
 
     @property
     def counts(self) -> np.ndarray:
-        """Texts by true and predicted label."""
+        """Numbers of texts by true and predicted label, int64 (labels, labels)."""
         return confusion(self.scored.split.labels, self.scored.predicted, len(self.labels))
 
 
 def evaluate(
     bundles: Sequence[str], scorers: Sequence[Scorer], splits: Sequence[Split], *, quiet: bool
 ) -> list[Evaluated]:
-    """Score each bundle's split; a bundle that shares its name with another is called by its folder.
+    """Score the same texts with each bundle; a bundle that shares its name with another is named by its folder.
 
     Args:
         bundles: folders of the bundles.
-        scorers: their scorers.
-        splits: the same texts for each, numbered by its labels.
+        scorers: scorers of the bundles.
+        splits: the texts for each bundle, with its label numbers.
         quiet: show no progress.
     """
     names = [scorer.manifest.name for scorer in scorers]
@@ -74,12 +74,12 @@ def evaluate(
 
 
 def baseline_row(split: Split, label_count: int, train: Split | None) -> tuple[str, Metrics]:
-    """The baseline's name and figures: trained on a file of its own, or cross-validated on the texts themselves.
+    """Return the baseline's name and metrics.
 
     Args:
-        split: the texts.
-        label_count: of all labels.
-        train: texts to train on, or None.
+        split: labelled texts to score.
+        label_count: number of labels.
+        train: texts to train on; None to cross-validate on the scored texts.
     """
     if train is not None:
         found, how = baseline.trained_on(train.texts, train.labels, split.texts, label_count), "trained on --train-file"
@@ -89,7 +89,7 @@ def baseline_row(split: Split, label_count: int, train: Split | None) -> tuple[s
 
 
 def lines(evaluated: Sequence[Evaluated], compared: tuple[str, Metrics] | None) -> Iterator[str]:
-    """The report in Markdown, part by part."""
+    """Yield the report in Markdown, one table or sentence at a time."""
     rows = [(name, scored.metrics) for one in evaluated for name, scored in one.rows.items()]
     rows += [compared] if compared else []
     yield table(
@@ -98,10 +98,10 @@ def lines(evaluated: Sequence[Evaluated], compared: tuple[str, Metrics] | None) 
     )
     staged = [(one.name, one.scored.stages) for one in evaluated if one.scored.stages is not None]
     if staged:
-        yield "Cascades: texts that are decided early, without the encoder"
+        yield "Cascades: texts decided early, without the encoder"
         yield table(STAGED_HEAD, [staged_row(name, asdict(staged_group(name, stages))) for name, stages in staged])
     for one in evaluated:
-        yield f"{one.name}: true labels down, predicted labels across"
+        yield f"{one.name}: true labels in rows, predicted labels in columns"
         yield table(
             ("", *one.labels),
             [
@@ -119,7 +119,7 @@ def lines(evaluated: Sequence[Evaluated], compared: tuple[str, Metrics] | None) 
 
 
 def _groups_table(title: str, groups: Sequence[tuple[Group, Group | None]]) -> str:
-    """Return a table of groups' accuracy, and of that without the cascade if there is one."""
+    """Format a table of each group's accuracy, and of its accuracy without the cascade if there is one."""
     head, rows = [title, "texts", "accuracy", "95% interval"], []
     for group, without in groups:
         cells = [group.name, f"{group.metrics.texts:,}", *figures_of(asdict(group.metrics))[:2]]
@@ -128,9 +128,9 @@ def _groups_table(title: str, groups: Sequence[tuple[Group, Group | None]]) -> s
 
 
 def write_errors(path: str, evaluated: Sequence[Evaluated], most: int) -> int:
-    """Publish the wrongly labelled texts that cost most, as JSON lines; returns how many.
+    """Publish the wrongly labelled texts with the largest log loss as JSON lines; return their number.
 
-    The file holds the texts: it belongs where the data belongs.
+    The file holds texts, so it is as confidential as the data.
     """
     written = [line for one in evaluated for line in _errors(one, most)]
     publish_bytes(path, b"".join(_json(line) for line in written))
@@ -138,7 +138,7 @@ def write_errors(path: str, evaluated: Sequence[Evaluated], most: int) -> int:
 
 
 def write_figures(folder: Path, evaluated: Sequence[Evaluated], compared: tuple[str, Metrics] | None) -> list[str]:
-    """Publish the report's pictures, then evaluation.json, in a folder; returns the files' names."""
+    """Publish the report's pictures in a folder, then evaluation.json; return the file names."""
     pictures = {
         RELIABILITY_FIGURE: reliability_diagram(
             {
@@ -171,12 +171,15 @@ def write_figures(folder: Path, evaluated: Sequence[Evaluated], compared: tuple[
 
 
 def _json(value: Mapping[str, Any], indent: int | None = None) -> bytes:
-    """As JSON; undecodable bytes in the name of a folder are halves of surrogate pairs, written as JSON escapes them."""
+    """Format a value as JSON.
+
+    Undecodable bytes in a folder's name are lone surrogates in Python, and become JSON escapes.
+    """
     return f"{json.dumps(value, indent=indent, ensure_ascii=False)}\n".encode(errors="backslashreplace")
 
 
 def _groups(one: Evaluated) -> list[tuple[str, list[tuple[Group, Group | None]]]]:
-    """Return the groups of texts by title, each with its figures without the cascade, if there is one."""
+    """Return the groups of texts by title, each with its counterpart without the cascade, or None."""
 
     def each(scored: Scored) -> dict[str, list[Group]]:
         return {"length": by_length(scored, one.max_length), "group": by_group(scored)}

@@ -1,1 +1,1 @@
-"""Labelled texts to a bundle."""
+"""Training: labelled texts to a bundle."""

@@ -1,7 +1,7 @@
-"""`score-model cascade`: a cascade for a bundle that was trained without one.
+"""The work of `score-model cascade`: a cascade for a bundle that was trained without one.
 
-Nothing is trained again but scale, biases and limits: the bundle keeps its weights, and every text that the encoder decides
-keeps its score.
+Only scale, biases and limits are fitted. The bundle keeps its weights, and every text that the encoder decides keeps its
+score.
 """
 
 from collections.abc import Callable
@@ -30,59 +30,60 @@ from scorer.model.bundle import TOKENIZER, Bundle
 from scorer.model.tokenizer import Tokenizer
 
 
-def add_cascade(bundle: Bundle, dataset: Dataset, settings: AddSettings, say: Callable[[str], None]) -> Bundle:
-    """Choose a cascade on the texts that the bundle's training held out, and publish the bundle with it.
+def add_cascade(bundle: Bundle, dataset: Dataset, settings: AddSettings, report: Callable[[str], None]) -> Bundle:
+    """Choose a cascade on the texts that the bundle's training held out, and publish a bundle with it.
 
     Args:
-        bundle: bundle to begin with; it stays as it is.
-        dataset: the texts that it was trained on and tested with, in their order.
+        bundle: bundle to start from; it is not changed.
+        dataset: texts that the bundle was trained on and tested with, in their order.
         settings: settings of the new bundle.
-        say: is given each line of the report.
+        report: callback for each line of the log.
 
     Returns:
-        the new bundle as read back from disk, its golden rows checked.
+        the new bundle as read back from disk, with its golden rows checked.
 
     Raises:
-        ExportError: the bundle has no wide part or a cascade already, these are other texts, or no limit can be chosen.
+        ExportError: the bundle has no wide part or already has a cascade, the texts are other ones, or no limit can be
+            chosen.
     """
     check_recallable(bundle, settings.cascade)
     classifier = load_classifier(bundle)
-    assert classifier.wide is not None, "it was checked"
+    assert classifier.wide is not None, "check_recallable has refused a bundle without a wide part"
     choice = choose_cascade(recall(bundle, classifier.wide, dataset, settings.threads), settings.cascade)
     if isinstance(choice, str):
         raise ExportError(f"{bundle.path}: {choice}. No bundle was written.")
-    told(choice, say)
+    told(choice, report)
     found = with_wide_apart(bundle, classifier.wide, choice.cascade, settings.output)
-    found = _with_choice(_compared(found, classifier.wide, dataset, say), choice, settings.cascade)
+    found = _with_choice(_compared(found, classifier.wide, dataset, report), choice, settings.cascade)
     scorer = scorer_on_cpu(found, settings.threads)
     scored = score_split(scorer, dataset.test, quiet=settings.quiet)
     check_test_loss(bundle, scorer.choice.precision, scored.without_cascade.metrics.log_loss)
-    assert scored.stages is not None, "it has a cascade now"
-    figures = figures_as_scored(found, scored, say, threads=settings.threads, quiet=settings.quiet)
+    assert scored.stages is not None, "the bundle has a cascade now"
+    figures = figures_as_scored(found, scored, report, threads=settings.threads, quiet=settings.quiet)
     found = with_metrics(found, figures)
     found = replace(found, manifest=replace(found.manifest, reference=reference(scored)))
     pictures = test_pictures(found.manifest.labels, scored, {"without the cascade": scored.stages.whole})
     loss = bundle.path / LOSS_FIGURE
     kept = {LOSS_FIGURE: loss.read_bytes()} if loss.is_file() else {}
     card = Card({**kept, **pictures}, settings.probes, settings.notes)
-    return publish(found, replace(classifier, cascade=choice.cascade), card, say, settings.threads)
+    return publish(found, replace(classifier, cascade=choice.cascade), card, report, settings.threads)
 
 
-def _compared(bundle: Bundle, wide: Wide, dataset: Dataset, say: Callable[[str], None]) -> Bundle:
-    """Compare the wide part's graph with its sums on some test texts; return the bundle with what was found."""
+def _compared(bundle: Bundle, wide: Wide, dataset: Dataset, report: Callable[[str], None]) -> Bundle:
+    """Compare the wide part's graph with its sums on some test texts; return the bundle with the difference recorded."""
     manifest = bundle.manifest
-    assert manifest.wide is not None, "it is apart"
+    assert manifest.wide is not None, "the wide part has its own graph"
     rows = np.random.default_rng(manifest.training["seed"]).permutation(len(dataset.test))[: Settings.parity_rows]
     tokenizer = Tokenizer(bundle.files[TOKENIZER], manifest.tokens_kept)
     ids = tokenizer.encode([dataset.test.texts[row] for row in rows]).ids
     file = manifest.wide.file
     session = open_session(bundle.files[file], "cpu", external=bundle.beside(file))
-    parity = compare_apart(session, wide, ids, manifest.tokens_kept, say)
+    parity = compare_apart(session, wide, ids, manifest.tokens_kept, report)
     return replace(bundle, manifest=replace(manifest, parity={**manifest.parity, "wide": parity.difference}))
 
 
 def _with_choice(bundle: Bundle, choice: CascadeChoice, settings: CascadeSettings) -> Bundle:
-    """Return the bundle with the settings and figures of the choice in its manifest, as training writes them."""
+    """Return the bundle with the choice's settings and figures in its manifest, as training writes them."""
     manifest = bundle.manifest
     training = {**manifest.training, "cascade": asdict(settings)}
     changed = replace(bundle, manifest=replace(manifest, training=training))

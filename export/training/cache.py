@@ -1,4 +1,4 @@
-"""Arrays that take long to compute, on disk: filled part by part, resumed after an interruption."""
+"""On-disk arrays for values that take long to compute: filled in parts, resumed after an interruption."""
 
 import errno
 import hashlib
@@ -16,11 +16,11 @@ from export.errors import ExportError
 
 
 def cache_key(rows: Iterable[np.ndarray], *what: object) -> str:
-    """A name for what is computed of token rows; texts, tokenizer and what is cut are in the ids.
+    """Return a file name for values computed from token rows; the ids reflect texts, tokenizer and truncation.
 
     Args:
         rows: token ids, (sequence,) each.
-        what: else it depends on.
+        what: everything else that the values depend on.
     """
     digest = hashlib.sha256(f"{what}\n".encode())
     for ids in rows:
@@ -30,10 +30,10 @@ def cache_key(rows: Iterable[np.ndarray], *what: object) -> str:
 
 
 def check_cache(folder: Path) -> None:
-    """Make the folder of the cache, and see that it can be written.
+    """Create the folder of the cache, and check that it is writable.
 
     Raises:
-        ExportError: it cannot.
+        ExportError: it cannot be created or written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -46,12 +46,16 @@ def check_cache(folder: Path) -> None:
 
 
 class CachedArray:
-    """An array in a file, and beside it how many of its parts are there.
+    """An array in a file, beside a record of the number of its finished parts.
+
+    Attributes:
+        array: array of the file, mapped into memory.
+        done: number of finished parts.
 
     Args:
-        folder: of the cache; it is made.
-        key: of `cache_key`.
-        shape, dtype: of the array.
+        folder: folder of the cache; it is created.
+        key: name from `cache_key`.
+        shape, dtype: shape and type of the array.
     """
 
     def __init__(self, folder: Path, key: str, shape: Sequence[int], dtype: type[np.generic]) -> None:
@@ -65,8 +69,8 @@ class CachedArray:
             self.array = np.lib.format.open_memmap(self._data, mode="r+")
 
     def save(self, done: int) -> None:
-        """Record that so many parts are there, once they are."""
-        self.array.flush()  # an msync: what is recorded as done is on the disk
+        """Make the array durable, then record the number of finished parts."""
+        self.array.flush()  # an msync: every part that is recorded as done is on disk
         with replaced(self._record) as file:
             file.write(json.dumps({"parts_done": done}).encode())
         self.done = done
@@ -80,7 +84,7 @@ class CachedArray:
 
 @contextmanager
 def replaced(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write that afterwards stands there complete, also after a power cut, or not at all."""
+    """Open a file for writing that appears complete or not at all, even after a power cut."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
     with temporary.open("wb") as file:
@@ -91,10 +95,10 @@ def replaced(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _reserve(path: Path) -> None:
-    """Take the room of a sparse file, for a disk that is full later ends the process without a word.
+    """Allocate a sparse file in full, because a disk that fills up later kills the process without a message.
 
     Raises:
-        ExportError: there is not so much.
+        ExportError: the disk is too full.
     """
     if not hasattr(os, "posix_fallocate"):
         return
@@ -106,5 +110,5 @@ def _reserve(path: Path) -> None:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             path.unlink()
             raise ExportError(
-                f"{path.parent} cannot take {size / 1e9:.1f} GB: {error.strerror}. Give another folder with --cache-dir."
+                f"{path.parent} has no room for {size / 1e9:.1f} GB: {error.strerror}. Give another folder with --cache-dir."
             ) from error

@@ -1,9 +1,10 @@
 """The choice of a cascade: limits beyond which the wide part alone decides, and the calibration of its sums.
 
-It is made on texts that neither part was trained on. The wide part's sums are calibrated like any logits (Platt 1999), by
-one scale and a bias a label. Then the limit is lowered from the surest text on, one per cent of the texts a step, and the
-walk ends before the first step that costs too much. The last step of all that is good again by chance would be chosen by
-luck: the curve is noisy. Fixed-sequence testing walks the same way (Angelopoulos et al. 2021, "Learn then Test").
+The choice is made on texts that neither part was trained on. The wide part's sums are calibrated like any logits (Platt
+1999), with one scale and one bias per label. Then the limits are widened, starting with the surest texts, by one per cent
+of the texts per step. The walk ends before the first step that costs too much. A later step may be good enough again, but
+only by chance, because the curve is noisy. Fixed-sequence testing walks in the same way (Angelopoulos et al. 2021, "Learn
+then Test").
 """
 
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from scorer.engine.cascade import Cascade
 from scorer.model.decision import probabilities
 
 _STEPS = 100
-# Of logits. Below it the two limits are one, and rounding may put both on one side of the label's change.
+# Least margin between logits. Below it, rounding may put both limits on the same side of the point where the label changes.
 _LEAST_MARGIN = 1e-6
 
 
@@ -27,11 +28,11 @@ class HeldOut:
     """Texts that neither part of a classifier was trained on.
 
     Attributes:
-        logits: of both parts together, float32 (texts, logits).
+        logits: logits of both parts together, float32 (texts, logits).
         sums: exact sums of the wide part, float64 (texts, logits).
-        labels: the truth, int64 (texts,).
-        tokens: that the encoder reads, int64 (texts,).
-        temperature: what logits are divided by.
+        labels: true label numbers, int64 (texts,).
+        tokens: numbers of tokens that the encoder reads, int64 (texts,).
+        temperature: divisor of the logits.
     """
 
     logits: np.ndarray
@@ -41,7 +42,7 @@ class HeldOut:
     temperature: float
 
     def staged(self, cascade: Cascade) -> StagedTexts:
-        """Return the texts as each stage sees them."""
+        """Return the texts with the probabilities of each stage."""
         own = cascade.logits(self.sums).astype(np.float32)
         whole, wide = (probabilities(logits, self.temperature) for logits in (self.logits, own))
         return StagedTexts(self.labels, whole, wide, cascade.decides(self.sums), self.tokens)
@@ -49,14 +50,14 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class CascadeChoice:
-    """A cascade, and figures of the held-out texts that it was chosen on.
+    """A cascade with figures of the held-out texts that it was chosen on.
 
     Attributes:
         cascade: limits, scale and biases.
         texts: number of held-out texts.
         without: figures with every text through the encoder.
-        chosen: figures at the limits.
-        loss: accuracy that it costs.
+        chosen: figures with the cascade.
+        loss: accuracy that the cascade costs.
     """
 
     cascade: Cascade
@@ -70,7 +71,7 @@ def choose_cascade(held_out: HeldOut, settings: CascadeSettings) -> CascadeChoic
     """Choose the widest limits that cost no more than allowed.
 
     Returns:
-        the choice, or the reason why there is none.
+        the choice, or the reason why no cascade can be chosen.
     """
     texts = len(held_out.labels)
     too_few = settings.too_few(texts)
@@ -78,7 +79,7 @@ def choose_cascade(held_out: HeldOut, settings: CascadeSettings) -> CascadeChoic
         return too_few
     undecided = calibrated(held_out)
     if undecided is None:
-        return "the wide part alone does not tell the labels apart"
+        return "the wide part alone does not distinguish the labels"
     staged = held_out.staged(undecided)
     found: CascadeChoice | None = None
     stopped_by: str | None = None
@@ -86,7 +87,9 @@ def choose_cascade(held_out: HeldOut, settings: CascadeSettings) -> CascadeChoic
         cascade = with_margin(undecided, margin)
         at = replace(staged, early=cascade.decides(held_out.sums))
         step = CascadeChoice(cascade, texts, staged.without, at.chosen, at.loss())
-        if not step.chosen.rows:  # the surest texts are equally sure, and more than a step of them
+        if (
+            not step.chosen.rows
+        ):  # the surest texts are equally sure and more than one step, so the margin excludes them
             continue
         stopped_by = _stopped_by(step, settings)
         if stopped_by is not None:
@@ -94,40 +97,42 @@ def choose_cascade(held_out: HeldOut, settings: CascadeSettings) -> CascadeChoic
         found = step
     if found is not None:
         return found
-    return stopped_by or "there is no limit to try: the wide part alone is hardly surer of one text than of another"
+    return stopped_by or "no limit can be tried: the wide part alone is about equally sure of all texts"
 
 
 def _stopped_by(step: CascadeChoice, settings: CascadeSettings) -> str | None:
-    """Return why a step ends the walk, as a reason against the first one; None if it is allowed."""
+    """Return the reason why a step ends the walk, worded for the first step; None if the step is allowed."""
     if step.loss.points > settings.loss:
-        return f"no limit is sure enough: the first one costs more than {settings.loss:g} points of accuracy"
+        return f"no limit is narrow enough: even the narrowest one costs more than {settings.loss:g} points of accuracy"
     if step.chosen.ece > step.without.ece + settings.ece:
-        return f"no limit is sure enough: the first one adds more than {settings.ece:.1%} of calibration error"
+        return (
+            f"no limit is narrow enough: even the narrowest one adds more than {settings.ece:.1%} of calibration error"
+        )
     if step.chosen.rows > settings.most:
         return (
-            f"no limit is narrow enough: the first one decides {step.chosen.rows:.1%} of the held-out texts, more than "
+            f"no limit is narrow enough: even the narrowest one decides {step.chosen.rows:.1%} of the held-out texts, more than "
             f"--cascade-most {settings.most:g} allows"
         )
     return None
 
 
-def told(found: CascadeChoice | str, say: Callable[[str], None]) -> CascadeChoice | None:
-    """Report a choice, or why there is none."""
+def told(found: CascadeChoice | str, report: Callable[[str], None]) -> CascadeChoice | None:
+    """Report a choice, or the reason why no cascade can be chosen; return the choice or None."""
     if isinstance(found, str):
-        say(f"no cascade: {found}; every text goes through the encoder")
+        report(f"no cascade: {found}; every text goes through the encoder")
         return None
     chosen, loss = found.chosen, found.loss
-    say(
+    report(
         f"cascade: the wide part alone decides {chosen.rows:.0%} of {found.texts:,} held-out texts, which saves "
         f"{chosen.tokens:.0%} of the encoder's tokens and costs {loss.points:.2f} points of accuracy (95%: "
-        f"{loss.interval[0]:.2f} to {loss.interval[1]:.2f}); calibration error {found.without.ece:.2%} without, "
+        f"{loss.interval[0]:.2f} to {loss.interval[1]:.2f}); calibration error {found.without.ece:.2%} without the cascade, "
         f"{chosen.ece:.2%} with it"
     )
     return found
 
 
 def calibrated(held_out: HeldOut) -> Cascade | None:
-    """Fit scale and biases; the cascade that is returned decides nothing. None if the sums say nothing."""
+    """Fit scale and biases; return a cascade that decides no text, or None if the sums do not distinguish the labels."""
     fitted = stack(np.zeros_like(held_out.logits), held_out.sums, held_out.labels)
     if not fitted.share > 0:
         return None
@@ -138,7 +143,7 @@ def calibrated(held_out: HeldOut) -> Cascade | None:
 
 
 def with_margin(cascade: Cascade, margin: float) -> Cascade:
-    """Return the same calibration, deciding where the two largest logits are farther apart.
+    """Return a cascade with the same calibration that decides texts by the margin between their two largest logits.
 
     >>> with_margin(Cascade(2.0, (1.0,), (-9.0, 9.0)), 3.0).limits
     (-2.0, 1.0)
@@ -150,7 +155,7 @@ def with_margin(cascade: Cascade, margin: float) -> Cascade:
 
 
 def _margins(found: np.ndarray) -> list[float]:
-    """Return margins that lie between one text's and the next one's, from the surest down."""
+    """Return margins halfway between those of adjacent texts, one per step, from the surest text down."""
     order = np.sort(found)[::-1]
     counts = sorted({round(len(order) * step / _STEPS) for step in range(1, _STEPS)} - {0, len(order)})
     between = [float((order[count - 1] + order[count]) / 2) for count in counts]

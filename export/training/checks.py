@@ -1,4 +1,4 @@
-"""Checks of the settings, of options alone and against the encoder, before anything that takes long; no heavy import."""
+"""Checks of the settings, alone and against the encoder, before anything slow and without heavy imports."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -15,14 +15,14 @@ from scorer.model.manifest import TRUNCATIONS, Manifest
 if TYPE_CHECKING:
     from export.encoder.load import FrozenEncoder
 
-_LARGEST = 1e9  # of a loss or a penalty; a number that no training gives would overflow later
+_LARGEST = 1e9  # largest loss or penalty; no training produces a larger one, which would overflow later
 
 
 def check(encoder: "FrozenEncoder", settings: Settings) -> Cut | None:
-    """Return the cut of long texts, see `cut_for`.
+    """Check the settings against the encoder and return the cut of long texts; see `cut_for`.
 
     Raises:
-        UsageError: the settings do not fit together, or not the encoder.
+        UsageError: the settings contradict each other, or do not fit the encoder.
     """
     cut = cut_for(encoder, settings)
     check_layers(encoder.name, encoder.layers, settings)
@@ -30,54 +30,55 @@ def check(encoder: "FrozenEncoder", settings: Settings) -> Cut | None:
 
 
 def check_options(settings: Settings, max_tokens: int) -> None:
-    """Check settings that do not fit together, whatever the encoder.
+    """Check that the settings fit together, independently of the encoder.
 
     Args:
         settings: settings of the bundle.
-        max_tokens: tokens that the tokenizer keeps of a text.
+        max_tokens: number of tokens that the tokenizer keeps of a text.
 
     Raises:
-        UsageError: they do not.
+        UsageError: the settings contradict each other.
     """
     if not settings.name.isprintable():
         raise UsageError(f"--name {settings.name!r} cannot be printed.")
     check_names(settings.fit.pooling)
     if settings.truncation not in TRUNCATIONS:
-        raise UsageError(f"--truncation is one of {', '.join(TRUNCATIONS)}, not {settings.truncation!r}.")
+        raise UsageError(f"--truncation must be one of {', '.join(TRUNCATIONS)}, not {settings.truncation!r}.")
     if max_tokens < settings.max_length:
         raise UsageError(f"--max-tokens {max_tokens} is less than --max-length {settings.max_length}.")
     if max_tokens == settings.max_length and settings.truncation != "head":
         raise UsageError(
             f"--truncation {settings.truncation} needs more tokens to choose from than --max-length {settings.max_length}: "
-            "give --max-tokens."
+            "give a larger --max-tokens."
         )
     if max_tokens > settings.max_length and settings.fit.wide is None and settings.truncation == "head":
         raise UsageError(
-            "with --no-wide nothing reads the tokens beyond --max-length: leave --max-tokens out, or choose a --truncation."
+            "with --no-wide, nothing reads the tokens beyond --max-length: omit --max-tokens, or choose another --truncation."
         )
 
 
 def check_recallable(bundle: Bundle, settings: CascadeSettings) -> None:
-    """Refuse a bundle that cannot be given a cascade by what is known of its training.
+    """Refuse a bundle that cannot get a cascade, judging by the record of its training.
 
     Args:
-        bundle: the bundle.
+        bundle: bundle to check.
         settings: settings of the cascade's choice.
 
     Raises:
-        ExportError: it has a cascade, it has no wide part, it lacks what training needs, or too few texts were held out.
+        ExportError: it already has a cascade, has no wide part, has no complete record of its training, or too few texts
+            were held out.
     """
     manifest, path = bundle.manifest, bundle.path
     if manifest.cascade is not None:
-        raise ExportError(f"{path} has a cascade already. Give the bundle that it was made from to choose another one.")
+        raise ExportError(f"{path} already has a cascade. Give the bundle that it was made from to choose another one.")
     if "wide_pairs" not in manifest.head:
         raise ExportError(f"{path} has no wide part, which a cascade needs. Train a bundle without --no-wide.")
     if HEAD not in bundle.files:
-        raise ExportError(f"{path} has no {HEAD}, so its classifier is not known. Train it again.")
+        raise ExportError(f"{path} has no {HEAD}, so its classifier is unknown. Train the bundle again.")
     invalid = _invalid(manifest)
     if invalid:
         raise ExportError(
-            f"{path / MANIFEST} lacks a valid {', '.join(invalid)}, by which the held-out texts are found. Train the bundle again."
+            f"{path / MANIFEST} lacks a valid {', '.join(invalid)}, so the held-out texts cannot be found. Train the bundle again."
         )
     too_few = settings.too_few(manifest.metrics["validation_texts"])
     if too_few is not None:
@@ -87,16 +88,16 @@ def check_recallable(bundle: Bundle, settings: CascadeSettings) -> None:
 
 
 def kept_step(wide: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the step of the wide part's training that was kept.
+    """Return the kept step of the wide part's training.
 
     Args:
-        wide: ``metrics.wide`` of a manifest that passed `check_recallable`.
+        wide: value of ``metrics.wide`` in a manifest that passed `check_recallable`.
     """
     return next(step for step in wide["steps"] if step["number"] == wide["kept"])
 
 
 def _invalid(manifest: Manifest) -> list[str]:
-    """Return the names of the fields by which held-out texts are found that are missing or invalid."""
+    """Return the names of missing and invalid fields, among those that are needed to find the held-out texts."""
     training, metrics = manifest.training, manifest.metrics
     pairs, share = manifest.head["wide_pairs"], training.get("validation_share", 0)
     valid = {
@@ -119,7 +120,7 @@ def _has_loss(precisions: object, name: str) -> bool:
 
 
 def _has_kept_step(wide: object) -> bool:
-    """Return whether `kept_step` finds one step, with a penalty above 0 and both losses."""
+    """Return whether `kept_step` finds exactly one step, with a penalty above 0 and both losses."""
     if not isinstance(wide, dict) or not isinstance(wide.get("steps"), list):
         return False
     kept, steps = wide.get("kept"), wide["steps"]
@@ -135,7 +136,7 @@ def _is_count(value: object, least: int) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    """Return whether a value read from JSON is a number from 0 to `_LARGEST`; true is none."""
+    """Return whether a value read from JSON is a number from 0 to `_LARGEST`, and not a boolean."""
     return type(value) in (int, float) and 0 <= value <= _LARGEST
 
 
@@ -143,7 +144,7 @@ def check_layers(name: str, layers: int, settings: Settings) -> None:
     """Check the settings against an encoder's number of layers.
 
     Raises:
-        UsageError: the pooling names one that it lacks, or does not fit what is trained.
+        UsageError: the pooling names a layer that the encoder lacks, or does not fit the trained blocks.
     """
     vectors(settings.fit.pooling, layers)
     if settings.fit.tune is not None:
@@ -151,9 +152,11 @@ def check_layers(name: str, layers: int, settings: Settings) -> None:
 
 
 def check_tuning(name: str, layers: int, pooling: str, settings: TuneSettings) -> None:
-    """Raise `UsageError` if there are not so many blocks, or the pooling reads a layer before them, or not the last.
+    """Check block training against an encoder's number of layers; without trained blocks, any pooling is valid.
 
-    Where no block is trained, it may read what it likes.
+    Raises:
+        UsageError: the encoder has fewer blocks, or the pooling reads a layer before their input, or does not read the
+            last layer.
     """
     if settings.blocks == 0 and is_trained(pooling):
         return
@@ -161,22 +164,23 @@ def check_tuning(name: str, layers: int, pooling: str, settings: TuneSettings) -
         raise UsageError(f"--unfreeze {settings.blocks}: the encoder {name!r} has {layers} blocks.")
     if all(vector.layer < layers for vector in vectors(pooling, layers)):
         raise UsageError(
-            f"--pooling {pooling} does not read the last layer, so that --unfreeze would train nothing there: "
+            f"--pooling {pooling} does not read the last layer, so --unfreeze would train nothing there: "
             f"add cls, as in cls+{pooling}."
         )
     first = layers - settings.blocks
     if any(vector.layer < max(1, first) for vector in vectors(pooling, layers)):
         raise UsageError(
-            f"--pooling {pooling} reads a layer before those that --unfreeze {settings.blocks} trains and what goes into "
-            f"them: give layers from {max(1, first)} on, or unfreeze more blocks."
+            f"--pooling {pooling} reads a layer before the input of the blocks that --unfreeze {settings.blocks} trains: "
+            f"name no layer below {max(1, first)}, or unfreeze more blocks."
         )
 
 
 def cut_for(encoder: "FrozenEncoder", settings: Settings) -> Cut | None:
-    """Return the cut of long texts; None if the tokenizer keeps the first tokens, and no more than the encoder reads.
+    """Return the cut of long texts; None if the tokenizer keeps no more tokens than the encoder reads.
 
     Raises:
-        UsageError: the lengths do not fit together, or the tokenizer does not put one token before and one behind a text.
+        UsageError: the settings contradict each other, or the tokenizer does not add one token before a text and one
+            after it.
     """
     tokenizer = encoder.tokenizer
     check_options(settings, tokenizer.max_length)
@@ -184,7 +188,7 @@ def cut_for(encoder: "FrozenEncoder", settings: Settings) -> Cut | None:
         return None
     if tokenizer.special_tokens != 2:
         raise UsageError(
-            f"the tokenizer of {encoder.name!r} puts {tokenizer.special_tokens} special tokens around a text, not one "
-            f"before and one behind it, so it cannot be cut: give --max-tokens {settings.max_length}, as --max-length."
+            f"the tokenizer of {encoder.name!r} adds {tokenizer.special_tokens} special tokens to a text, not one before "
+            f"and one after it, so texts cannot be cut: give --max-tokens {settings.max_length}, the same as --max-length."
         )
     return cut_of(settings.truncation, settings.max_length)

@@ -1,7 +1,7 @@
 """Features, the encoder's vectors of every text: computed once, kept on disk, resumed after an interruption.
 
-It is computed by the graph that a classifier is exported as, on onnxruntime, a text a run: that is the fastest exact
-way known (docs/PERFORMANCE.md), and the head is trained on what it will read.
+They are computed by the graph that a classifier is exported as, on onnxruntime, one text per run. That is the fastest
+exact way known (docs/PERFORMANCE.md), and it trains the head on the very vectors that it will read.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from scorer.engine.batches import by_length
 from scorer.engine.row_engine import RowEngine
 from scorer.engine.runtime import open_session
 
-# Texts between two records of what is done; a power cut costs the work on so many.
+# Number of texts between two saves; a power cut loses at most the work on this many.
 _TEXTS_PER_SAVE = 256
 
 
@@ -33,10 +33,10 @@ class Features:
     """Pooled vectors of texts.
 
     Attributes:
-        vectors: float32 (texts, vectors, hidden).
-        places: where among the vectors those of each name are.
-        computed: texts computed now; the others came from the cache.
-        seconds: that it took.
+        vectors: pooled vectors, float32 (texts, vectors, hidden).
+        places: positions of each vector along the second axis.
+        computed: number of texts computed now; the others came from the cache.
+        seconds: duration of the computation, in seconds.
     """
 
     vectors: np.ndarray
@@ -45,7 +45,7 @@ class Features:
     seconds: float
 
     def pooled(self, pooling: str) -> np.ndarray:
-        """Return the input of a head with this pooling, float32 (texts, vectors of it * hidden)."""
+        """Return the input of a head with a pooling, float32 (texts, vectors of the pooling * hidden)."""
         layers = max(vector.layer for vector in self.places)
         found = [self.vectors[:, self.places[vector]] for vector in vectors(pooling, layers)]
         return np.concatenate(found, axis=1).reshape(len(self.vectors), -1)
@@ -56,15 +56,15 @@ class HiddenStates:
     """Output of a layer for every token of texts.
 
     Attributes:
-        array: float16 (tokens, hidden), the texts end to end.
-        ends: where each text ends, int64 (texts,).
+        array: hidden states of all texts, end to end, float16 (tokens, hidden).
+        ends: end of each text along the first axis, int64 (texts,).
     """
 
     array: np.ndarray
     ends: np.ndarray
 
     def rows(self, texts: Sequence[int] | np.ndarray) -> list[np.ndarray]:
-        """float32 (sequence, hidden) of each of some texts."""
+        """Return the hidden states of some texts, float32 (sequence, hidden) each."""
         begins = self.ends - np.diff(self.ends, prepend=0)
         return [self.array[begins[text] : self.ends[text]].astype(np.float32) for text in texts]
 
@@ -78,14 +78,15 @@ def extract(
     name: str,
     quiet: bool = False,
 ) -> Features:
-    """Every vector of tokenized texts that a pooling can name, from the cache as far as they are there.
+    """Compute every vector of tokenized texts that a pooling can name, except for those in the cache.
 
     Args:
-        encoder: the encoder.
-        rows: the texts' token ids, those that it will read of them.
-        folder: the cache.
-        queries: of trained poolings, whose vectors are computed, too.
-        name: what the progress bar calls these texts.
+        encoder: encoder of the texts.
+        rows: token ids that the encoder reads, (sequence,) each.
+        folder: folder of the cache.
+        queries: queries of trained poolings, whose vectors are computed as well.
+        name: name of the texts in the progress bar.
+        quiet: show no progress.
     """
     places = _places(encoder.layers, queries)
     shape = (len(rows), max(place.stop for place in places.values()), encoder.hidden_size)
@@ -103,14 +104,15 @@ def extract(
 def hidden_states(
     encoder: FrozenEncoder, rows: Sequence[np.ndarray], layer: int, folder: Path, *, name: str, quiet: bool = False
 ) -> HiddenStates:
-    """Compute the output of a layer for every token; float16 is exact enough to train on, and half the size.
+    """Compute the output of a layer for every token, in float16, which is half the size and exact enough to train on.
 
     Args:
-        encoder: the encoder.
-        rows: the texts' token ids, those that it will read of them.
-        layer: counted from 1; 0 for the embeddings.
-        folder: the cache.
-        name: what the progress bar calls these texts.
+        encoder: encoder of the texts.
+        rows: token ids that the encoder reads, (sequence,) each.
+        layer: number of the layer, counted from 1; 0 for the embeddings.
+        folder: folder of the cache.
+        name: name of the texts in the progress bar.
+        quiet: show no progress.
     """
     ends = np.cumsum([len(ids) for ids in rows])
     begins = ends - np.diff(ends, prepend=0)
@@ -131,19 +133,19 @@ def hidden_states(
 
 
 def feature_engine(encoder: FrozenEncoder, threads: int, queries: Queries = NO_QUERIES) -> RowEngine:
-    """Return the engine that computes features: token rows to float32 (rows, vectors, hidden)."""
+    """Return an engine that computes the features of token rows, float32 (rows, vectors, hidden)."""
     graph = graph_bytes(feature_graph(encoder_weights(encoder), list(_places(encoder.layers, queries)), queries))
     return RowEngine(open_session(graph, "cpu"), threads, output="features")
 
 
 def features_key(encoder: FrozenEncoder, rows: Sequence[np.ndarray], queries: Queries = NO_QUERIES) -> str:
-    """Encoder weights, trained poolings and token ids decide the features."""
+    """Return the cache key of features, which depend on encoder weights, trained poolings and token ids."""
     own = [(layer, hashlib.sha256(some.tobytes()).hexdigest()) for layer, some in sorted(queries.items())]
     return cache_key(rows, "features", 3, encoder.sha256, _TEXTS_PER_SAVE, *own)
 
 
 def _places(layers: int, queries: Queries) -> dict[Vector, slice]:
-    """Return the place of each vector among all that are computed; an attention pooling is as many as it has queries."""
+    """Return the position of each vector among all that are computed; an attention pooling has one per query."""
     wanted = [*every_vector(layers), *(Vector("attention", layer) for layer in sorted(queries))]
     counts = [len(queries[vector.layer]) if vector.kind == "attention" else 1 for vector in wanted]
     ends = np.cumsum(counts).tolist()
@@ -158,13 +160,13 @@ def _fill(
     what: str,
     quiet: bool,
 ) -> int:
-    """Compute what is missing, longest texts first; returns the number of texts that were."""
+    """Compute the missing texts, longest first; return their number."""
     lengths = [len(ids) for ids in rows]
     order = by_length(lengths)
     parts = [order[start : start + _TEXTS_PER_SAVE] for start in range(0, len(order), _TEXTS_PER_SAVE)]
     if cached.done == len(parts):
         return 0
-    # Work is counted in tokens: counted in texts, the long ones at the beginning would make the time left look long.
+    # Progress counts tokens. If it counted texts, the long ones at the start would make the time left look too long.
     work = [sum(lengths[text] for text in part) for part in parts]
     texts = before = sum(map(len, parts[: cached.done]))
     worked = sum(work[: cached.done])

@@ -1,8 +1,8 @@
-"""Training the last blocks of an encoder (`--unfreeze`), or attention poolings, along with a head; what is before runs once.
+"""Training of an encoder's last blocks (`--unfreeze`) or attention poolings, together with a head.
 
-What goes into the first block or pooling is computed once, kept on disk, and read in every epoch. The texts of a batch
-are laid end to end instead of padded, and of the last block no more is computed than the head reads, as in the graph
-that is exported. A run that is interrupted goes on from its last checkpoint, to the same weights.
+The input of the first trained block or pooling is computed once, kept on disk, and read in every epoch. The texts of a
+batch lie end to end instead of being padded. The last block computes only what the head reads, as in the exported graph.
+An interrupted run resumes from its last checkpoint, to the same weights.
 """
 
 import math
@@ -29,17 +29,17 @@ from export.training.tuning_run import TuningRun
 from scorer.base.progress import Progress
 from scorer.engine.batches import by_length
 
-# Batches between two checkpoints; a power cut costs the work on so many.
+# Number of batches between two checkpoints; a power cut loses at most the work on this many.
 _BATCHES_PER_SAVE = 50
-# Texts whose hidden states tell their mean and deviation.
+# Number of texts whose hidden states give the mean and deviation for attention poolings.
 _TEXTS_MEASURED = 64
-# So many batches' texts are sorted by length together, so that the texts of a batch are of similar length.
+# Number of batches whose texts are sorted by length together, so that the texts of a batch have similar lengths.
 _BATCHES_SORTED = 64
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """An encoder with trained blocks, and the head and the poolings that were trained with them."""
+    """An encoder with trained blocks, with the head and the attention poolings that were trained along with them."""
 
     encoder: FrozenEncoder
     training: Training
@@ -47,10 +47,10 @@ class Tuned:
 
 
 class Inputs(Protocol):
-    """Input of the first block that is trained."""
+    """Inputs of the first trained block or pooling."""
 
     def rows(self, texts: Sequence[int] | np.ndarray) -> list[np.ndarray]:
-        """float32 (sequence, hidden) of each of some texts."""
+        """Return the hidden states of some texts, float32 (sequence, hidden) each."""
         ...
 
 
@@ -65,21 +65,22 @@ def tune(
     folder: Path,
     quiet: bool = False,
 ) -> Tuned:
-    """Train the last blocks, attention poolings and a head; the encoder that is given stays as it is.
+    """Train the last blocks, attention poolings and a head, on a copy of the encoder.
 
     Args:
-        encoder: to begin with.
-        train: what is trained on.
-        validation: evaluated after each epoch, and nothing else.
-        pooling: what the head reads.
-        label_count: two give one logit and binary cross entropy, more give C logits and cross entropy.
-        settings: how.
-        folder: where checkpoints and hidden states are kept.
+        encoder: encoder to start from; it is not changed.
+        train: texts to train on.
+        validation: texts to evaluate after each epoch, and used for nothing else.
+        pooling: vectors that the head reads.
+        label_count: number of labels; two give one logit and binary cross entropy, more give as many logits and cross
+            entropy.
+        settings: settings of the training.
+        folder: folder of checkpoints and hidden states.
         quiet: show no progress.
 
     Raises:
-        UsageError: see `check`.
-        ExportError: the loss is no number any more.
+        UsageError: the settings do not fit the encoder; see `export.training.checks.check_tuning`.
+        ExportError: the training diverges.
     """
     check_tuning(encoder.name, encoder.layers, pooling, settings)
     network = Network(
@@ -111,7 +112,7 @@ def tune(
 def _train_epoch(
     run: TuningRun, epoch: int, order: "_Order", inputs: Inputs, labels: np.ndarray, progress: Progress
 ) -> None:
-    """Train on the batches of an epoch that are not done."""
+    """Train on the remaining batches of an epoch."""
     batches = order.batches(epoch)
     worked = epoch * order.tokens + sum(map(order.tokens_of, batches[: run.batch]))
     progress.show(worked, f"epoch {epoch + 1}")
@@ -125,7 +126,7 @@ def _train_epoch(
 
 
 class _Order:
-    """Batches of random texts of similar length, so that no batch is much longer than others."""
+    """Random batches of texts of similar length."""
 
     def __init__(self, lengths: Sequence[int], settings: TuneSettings) -> None:
         self._lengths = lengths
@@ -134,7 +135,7 @@ class _Order:
         self.count = math.ceil(len(lengths) / settings.batch_size)
 
     def batches(self, epoch: int) -> list[np.ndarray]:
-        """Those of one epoch."""
+        """Return the batches of an epoch, as text numbers."""
         size = self._settings.batch_size
         random = np.random.default_rng((self._settings.seed, epoch))
         texts = random.permutation(len(self._lengths))
@@ -150,7 +151,7 @@ class _Order:
 
 
 class _Embedded:
-    """The embeddings' output, as cheap to compute as to read."""
+    """Output of the embeddings, which is as cheap to compute as to read from disk."""
 
     def __init__(self, encoder: FrozenEncoder, rows: Sequence[np.ndarray]) -> None:
         self._weights = encoder_weights(encoder)

@@ -1,4 +1,4 @@
-"""The trained classifier in every precision: fp32 held to PyTorch, fp16 to float32."""
+"""Graphs of the trained classifier in every precision, with fp32 compared to PyTorch and fp16 to float32."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ from scorer.engine.runtime import open_session
 
 @dataclass(frozen=True)
 class Exported:
-    """The classifier's graphs, and their distance from PyTorch.
+    """The classifier's graphs and their distances from PyTorch.
 
     Attributes:
         graphs: graphs by precision, in the order of the settings.
-        parity: distance of fp32 from PyTorch, also if fp32 is not among the graphs.
-        half: distance of fp16 from float32, if fp16 is among the graphs.
-        wide: graph of the wide part, and
-        wide_parity: its distance from PyTorch, if it is a graph of its own.
+        parity: distance of fp32 from PyTorch, even if fp32 is not among the graphs.
+        half: distance of fp16 from float32; None without fp16.
+        wide: graph of the wide part; None if it has no graph of its own.
+        wide_parity: distance of that graph from the exact sums, or None.
     """
 
     graphs: dict[str, onnx.ModelProto]
@@ -44,7 +44,7 @@ def export_graphs(run: Run, fitted: Fit) -> Exported:
     """Export every precision, and compare fp32 with PyTorch and fp16 with float32.
 
     Raises:
-        ParityError: fp32 does not compute what PyTorch computes.
+        ParityError: the logits of fp32 differ too much from PyTorch's.
         ExportError: no precision is left.
     """
     settings, classifier = run.settings, fitted.classifier.encoders_part
@@ -53,14 +53,14 @@ def export_graphs(run: Run, fitted: Fit) -> Exported:
     compared = _at_random(test, np.arange(len(test)), settings.parity_rows, seed)
     calibration = _at_random(train, fitted.train_rows, CALIBRATION_ROWS, seed)
     graphs = {"fp32": to_float32(weights, classifier)}
-    parity = _compare_fp32(graphs["fp32"], fitted, compared, run.say)
+    parity = _compare_fp32(graphs["fp32"], fitted, compared, run.report)
     if "int8" in precisions:
         graphs["int8"] = to_int8(weights, classifier, calibration)
     half_parity = None
     if "fp16" in precisions:
-        # fp16 reads the weights of fp32, or of int8 in a bundle without fp32.
+        # fp16 reads the weights of fp32, or those of int8 in a bundle without fp32.
         half = to_half(weights, classifier, calibration, None if "fp32" in precisions else graphs.get("int8"))
-        half_parity = _compare_fp16(half, compared, fitted.classifier.wide_apart, run.say)
+        half_parity = _compare_fp16(half, compared, fitted.classifier.wide_apart, run.report)
         if half_parity is not None:
             graphs["fp16"] = half.graph
     chosen = {precision: graphs[precision] for precision in precisions if precision in graphs}
@@ -71,54 +71,54 @@ def export_graphs(run: Run, fitted: Fit) -> Exported:
         return Exported(chosen, parity, half_parity)
     wide = wide_graph(apart)
     session = open_session(graph_bytes(wide), "cpu")
-    wide_parity = compare_apart(session, apart, compared, _longest(fitted), run.say)
+    wide_parity = compare_apart(session, apart, compared, _longest(fitted), run.report)
     return Exported(chosen, parity, half_parity, wide, wide_parity)
 
 
 def compare_apart(
-    session: Session, wide: Wide, compared: Sequence[np.ndarray], longest: int, say: Callable[[str], None]
+    session: Session, wide: Wide, compared: Sequence[np.ndarray], longest: int, report: Callable[[str], None]
 ) -> Parity:
-    """Compare the wide part's own graph with its exact sums, see `export.graph.parity.compare_wide`, and report it."""
+    """Compare the wide part's graph with its exact sums and report the result; see `export.graph.parity.compare_wide`."""
     parity = compare_wide(session, wide, compared, longest=longest)
-    say(
-        f"parity of the wide part: biggest difference from its exact sums {parity.difference:.1e} over {parity.rows} texts "
-        f"({parity.tolerance:.0e} allowed)"
+    report(
+        f"parity of the wide part: logits differ from its exact sums by at most {parity.difference:.1e} over {parity.rows} "
+        f"texts ({parity.tolerance:.0e} is allowed)"
     )
     return parity
 
 
 def _at_random(ids: Sequence[np.ndarray], rows: np.ndarray, most: int, seed: int) -> list[np.ndarray]:
-    """Return the token ids of at most so many of the rows, in random order."""
+    """Return the token ids of at most `most` of the rows, in random order."""
     return [ids[row] for row in np.random.default_rng(seed).permutation(rows)[:most]]
 
 
 def _compare_fp32(
-    graph: onnx.ModelProto, fitted: Fit, compared: Sequence[np.ndarray], say: Callable[[str], None]
+    graph: onnx.ModelProto, fitted: Fit, compared: Sequence[np.ndarray], report: Callable[[str], None]
 ) -> Parity:
     session = open_session(graph_bytes(graph), "cpu")
     parity = compare(session, fitted.encoder, fitted.classifier.encoders_part, compared, longest=_longest(fitted))
-    say(
-        f"parity: biggest difference of a logit from PyTorch {parity.difference:.1e} over {parity.rows} texts ({parity.tolerance:.0e} allowed)"
+    report(
+        f"parity: logits differ from PyTorch by at most {parity.difference:.1e} over {parity.rows} texts ({parity.tolerance:.0e} is allowed)"
     )
     return parity
 
 
 def _longest(fitted: Fit) -> int:
-    """Return the length of the longest sequence that the graphs can be given."""
+    """Return the length of the longest sequence that the graphs accept."""
     encoder = fitted.encoder
     return encoder.positions if fitted.classifier.cut is None else encoder.tokenizer.max_length
 
 
 def _compare_fp16(
-    half: Half, compared: Sequence[np.ndarray], wide: Wide | None, say: Callable[[str], None]
+    half: Half, compared: Sequence[np.ndarray], wide: Wide | None, report: Callable[[str], None]
 ) -> HalfParity | None:
-    """Return the distance of fp16 from float32; None if it is too far."""
+    """Report the distance of fp16 from float32 and return it; return None if it is too large."""
     parity = compare_half(half, compared, wide)
-    say(
-        f"fp16: biggest difference of a probability from float32 with the same weights {parity.difference:.1e}, "
-        f"mean {parity.mean:.1e}, over {parity.rows} texts (emulated)"
+    report(
+        f"fp16: probabilities differ from float32 with the same weights by at most {parity.difference:.1e}, "
+        f"and by {parity.mean:.1e} on average, over {parity.rows} texts (emulated)"
     )
     if parity.fits:
         return parity
-    say(f"fp16 is left out: {HALF_TOLERANCE:.0e} is allowed.")
+    report(f"fp16 is left out: at most {HALF_TOLERANCE:.0e} is allowed.")
     return None

@@ -1,4 +1,4 @@
-"""The training split, divided: texts to train on, and texts held out for choices and calibration."""
+"""Division of the training split into texts to train on and texts held out for choices and calibration."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +10,8 @@ from export.classifier.wide import Texts
 from export.errors import ExportError
 from export.training.settings import FitSettings
 
-# Runs of neighbours that are held out: enough that every region of a file is there, if that leaves each so many texts.
+# Number of held-out runs of neighbours, enough to cover every region of a file. There are fewer runs if each would have
+# less than _RUN_LENGTH texts.
 _RUNS = 25
 _RUN_LENGTH = 10
 
@@ -21,9 +22,9 @@ class Divided:
 
     Attributes:
         ids: token ids of every text, (sequence,) each.
-        labels: int64 (texts,).
-        label_count: number of different labels.
-        train_rows, validation_rows: rows to train on and rows held out, int64 (rows,).
+        labels: label numbers, int64 (texts,).
+        label_count: number of labels.
+        train_rows, validation_rows: numbers of the texts to train on and of the held-out texts, int64 (rows,).
     """
 
     ids: Sequence[np.ndarray]
@@ -45,7 +46,7 @@ class Divided:
         return self._some(self.validation_rows)
 
     def shortened(self, cut: Cut | None) -> "Divided":
-        """Return the texts with the tokens that a cut leaves; all of them without a cut."""
+        """Return the texts with only the tokens that a cut keeps; None keeps all."""
         return self if cut is None else replace(self, ids=[cut.apply(ids) for ids in self.ids])
 
     def _some(self, rows: np.ndarray) -> Texts:
@@ -53,7 +54,7 @@ class Divided:
 
 
 def divide(ids: Sequence[np.ndarray], labels: np.ndarray, label_count: int, settings: FitSettings) -> Divided:
-    """Divide texts by `split_rows`.
+    """Divide texts into training and validation texts; see `split_rows`.
 
     Raises:
         ExportError: there are too few texts.
@@ -62,14 +63,14 @@ def divide(ids: Sequence[np.ndarray], labels: np.ndarray, label_count: int, sett
 
 
 def split_rows(labels: np.ndarray, settings: FitSettings) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows to train on and rows held out, the latter in runs of neighbours spread evenly over the file.
+    """Return the rows to train on and the held-out rows, the latter in runs of neighbours spread evenly over the file.
 
-    Every label is among both; one that the runs have missed, or have to the last text, is held out in a run of its own
-    texts, and one with a single text is trained on.
+    Both sides contain every label. If the runs contain no text of a label, or all of them, a run among the texts of that
+    label is held out instead. A label with a single text is only trained on.
 
-    Neighbours often belong together: reviews of one film, messages of one day. Were single rows held out, others of
-    their kind would be trained on, and validation would promise what no new text keeps: on IMDb two points
-    of accuracy (docs/ACCURACY.md).
+    Neighbours often belong together, such as reviews of one film or messages of one day. If single rows were held out,
+    their neighbours would be trained on, and the validation accuracy would be too high. On IMDb the difference is two
+    points (docs/ACCURACY.md).
 
     Raises:
         ExportError: there are too few rows.
@@ -92,5 +93,5 @@ def split_rows(labels: np.ndarray, settings: FitSettings) -> tuple[np.ndarray, n
             start = int(random.integers(len(rows) - some + 1))
             validation = np.union1d(np.setdiff1d(validation, rows), rows[start : start + some])
     if not len(validation):
-        raise ExportError(f"{count} training texts are too few to hold out a validation part.")
+        raise ExportError(f"{count} training texts are too few to hold out validation texts.")
     return np.setdiff1d(np.arange(count), validation), validation

@@ -1,4 +1,4 @@
-"""The manifest of a trained classifier, and the bundle in memory, before it is evaluated and published."""
+"""The manifest of a trained classifier, and its bundle in memory before evaluation and publication."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -20,7 +20,7 @@ from scorer.model.manifest import WIDE, Manifest, Precision, WideGraph
 
 
 def unpublished(run: Run, fitted: Fit, exported: Exported) -> Bundle:
-    """Return the bundle in memory, so that the scorer's own engine can evaluate it before it is published."""
+    """Make the bundle in memory, so that the scorer's own engine can evaluate it before it is published."""
     output = run.settings.output
     manifest = _manifest(run, fitted, exported)
     graphs, weights_files = with_weights_files(exported.graphs, exported.wide)
@@ -31,7 +31,7 @@ def unpublished(run: Run, fitted: Fit, exported: Exported) -> Bundle:
 
 
 def providers(precisions: Mapping[str, Any]) -> dict[str, str]:
-    """Return the precision of each provider: on CPU int8 before fp32, on CUDA fp16 before fp32.
+    """Choose the precision of each provider: CPU prefers int8 to fp32, CUDA prefers fp16 to fp32.
 
     >>> providers({"fp32": b"", "int8": b""}), providers({"fp16": b""})
     ({'cpu': 'int8', 'cuda': 'fp32'}, {'cuda': 'fp16'})
@@ -102,7 +102,7 @@ def _head(classifier: Classifier) -> dict[str, Any]:
 
 
 def _training(dataset: str, settings: FitSettings, has_cascade: bool) -> dict[str, Any]:
-    """Return the settings that training read, by name."""
+    """Return the settings that training used, by name."""
     tune = settings.tune
     trained = {"head": settings.head.as_used()}
     if tune is not None:
@@ -118,7 +118,7 @@ def _training(dataset: str, settings: FitSettings, has_cascade: bool) -> dict[st
 
 
 def _metrics(fitted: Fit, test_texts: int) -> dict[str, Any]:
-    """Return what training found; the figures of the test texts come later."""
+    """Return the figures of the training; those of the test texts are added later."""
     training, wide = fitted.training, fitted.wide
     return {
         "train_texts": len(fitted.train_rows),

@@ -1,4 +1,4 @@
-"""The network that is trained in PyTorch: the encoder's last blocks, attention poolings and the head, on texts that lie end to end."""
+"""The network that PyTorch trains: the encoder's last blocks, attention poolings and the head, on texts laid end to end."""
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,17 +13,17 @@ from export.encoder.load import FrozenEncoder
 from export.encoder.vectors import QUERIES, Queries, Vector, vectors
 from export.encoder.weights import block_modules
 
-# Of a channel that is standardised, relative to the median of all.
+# Least deviation of a channel when it is standardised, relative to the median of all channels.
 _LEAST_DEVIATION = 0.1
 
 
 class _Block(nn.Module):
-    """One of the encoder's blocks, its own modules, on texts that lie end to end.
+    """A block of the encoder, made of its own modules, on texts laid end to end.
 
     Args:
-        parts: by the names of `export.encoder.weights.Block`.
-        heads: of the attention.
-        dropout: share of what is added to the residual that is left out in training.
+        parts: modules by the names of `export.encoder.weights.Block`.
+        heads: number of attention heads.
+        dropout: share of the values added to the residual that training drops.
     """
 
     def __init__(self, parts: Mapping[str, nn.Module], heads: int, dropout: float) -> None:
@@ -33,7 +33,7 @@ class _Block(nn.Module):
         self._dropout = dropout
 
     def forward(self, x: Tensor, lengths: list[int], *, first_only: bool) -> Tensor:
-        """(tokens, hidden) -> the same, or (texts, hidden) of each text's first token alone."""
+        """Compute (tokens, hidden) -> (tokens, hidden), or (texts, hidden) for each text's first token alone."""
         parts = self.parts
         asking = x[_begins(lengths)] if first_only else x
         query, key, value = parts["query"](asking), parts["key"](x), parts["value"](x)
@@ -49,7 +49,7 @@ class _Block(nn.Module):
         return parts["ffn_norm"](x + fed)
 
     def _attention(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """softmax(Q K^T / sqrt(head size)) V of one text: (queries, hidden)"""
+        """Compute softmax(Q K^T / sqrt(head size)) V of one text, (queries, hidden)."""
         by_head = (x.view(len(x), self._heads, -1).transpose(0, 1) for x in (query, key, value))
         query, key, value = by_head  # (heads, sequence, head size)
         return functional.scaled_dot_product_attention(query, key, value).transpose(0, 1).flatten(1)
@@ -59,10 +59,10 @@ class _Block(nn.Module):
 
 
 class _Attention(nn.Module):
-    """An attention pooling of hidden states that are standardised, which makes one learning rate do for all encoders.
+    """An attention pooling of standardised hidden states, so that one learning rate suits all encoders.
 
     Attributes:
-        mean, deviation: of the hidden states, (hidden,).
+        mean, deviation: mean and standard deviation of the hidden states, (hidden,).
     """
 
     mean: Tensor
@@ -75,44 +75,44 @@ class _Attention(nn.Module):
         self.register_buffer("deviation", torch.ones(hidden))
 
     def measure(self, x: Tensor) -> None:
-        """Standardise by these hidden states, (tokens, hidden), from now on.
+        """Set mean and deviation to those of hidden states, (tokens, hidden).
 
-        What a channel that hardly ever changes shows is rounding, of the float16 that hidden states are kept in too; divided
-        by next to nothing, it would outweigh all others.
+        The deviation has a lower bound. A nearly constant channel varies mostly by rounding, since hidden states are kept
+        in float16. Divided by almost nothing, it would outweigh all other channels.
         """
         deviation = x.std(dim=0, correction=0)
         least = max(1e-8, _LEAST_DEVIATION * deviation.median().item())
         self.mean, self.deviation = x.mean(dim=0), deviation.clamp(min=least)
 
     def forward(self, x: Tensor, lengths: list[int]) -> Tensor:
-        """(tokens, hidden) -> (texts, queries * hidden)"""
+        """Compute (tokens, hidden) -> (texts, queries * hidden)."""
         x = (x - self.mean) / self.deviation
         shares = torch.split(x @ self._queries.T, lengths)
         texts = zip(shares, torch.split(x, lengths), strict=True)
         return torch.stack([(scores.softmax(dim=0).T @ text).flatten() for scores, text in texts])
 
     def queries(self) -> np.ndarray:
-        """For hidden states as they are; what their mean adds is the same for all tokens, which softmax takes out."""
+        """Return queries for raw hidden states; the mean adds the same to all tokens, which softmax cancels."""
         return (self._queries.detach() / self.deviation).numpy()
 
 
 class Network(nn.Module):
-    """The blocks and poolings that are trained and the head, of a copy of the encoder.
+    """The blocks, poolings and head to train, on a copy of the encoder.
 
     Attributes:
-        model: that copy.
-        first: the layer whose hidden states go in.
-        trained_blocks: the last of the blocks behind it.
-        attentions: the attention poolings, by layer.
-        head: on all vectors of the pooling.
+        model: copy of the encoder's model.
+        first: number of the layer whose hidden states are the input.
+        trained_blocks: blocks to train, the encoder's last ones.
+        attentions: attention poolings, by layer.
+        head: linear layer on all vectors of the pooling.
 
     Args:
-        encoder: that is copied.
-        pooling: what the head reads, see `export.encoder.vectors.vectors`.
-        label_count: two give one logit, more give so many.
-        blocks: how many are trained.
-        dropout: share of hidden values of trained blocks, and of what the head reads, that is left out in training.
-        seed: of what begins from nothing.
+        encoder: encoder to copy.
+        pooling: vectors that the head reads; see `export.encoder.vectors.vectors`.
+        label_count: number of labels; two give one logit, more give as many logits.
+        blocks: number of blocks to train.
+        dropout: share of the hidden values of trained blocks, and of the head's input, that training drops.
+        seed: seed of the initial weights of the head and the poolings.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class Network(nn.Module):
         self._hidden = hidden = encoder.hidden_size
         heads = int(encoder.config.num_attention_heads)
         layers = [vector.layer for vector in self._wanted]
-        trained = encoder.layers - blocks  # those behind this layer
+        trained = encoder.layers - blocks  # blocks after this layer are trained
         self.first = trained if blocks else min(layers)
         modules = block_modules(self.model, encoder.family)
         self._blocks = nn.ModuleList(
@@ -143,7 +143,7 @@ class Network(nn.Module):
         self.attentions = nn.ModuleDict({str(layer): _Attention(hidden, generator) for layer in own})
 
     def measure(self, rows: Sequence[np.ndarray]) -> None:
-        """Let attention poolings standardise by the hidden states of some texts; what goes in, (sequence, hidden) a text."""
+        """Set what attention poolings standardise by, from the inputs of some texts, (sequence, hidden) each."""
         self.eval()
         with torch.no_grad():
             for layer, x, _ in self._states(rows):
@@ -151,7 +151,7 @@ class Network(nn.Module):
                     self._attention(layer).measure(x)
 
     def forward(self, rows: Sequence[np.ndarray]) -> Tensor:
-        """Compute logits (texts, logits) of inputs, (sequence, hidden) a text."""
+        """Compute logits (texts, logits) from inputs, (sequence, hidden) for each text."""
         found = {}
         for layer, x, lengths in self._states(rows):
             for vector in self._wanted:
@@ -161,7 +161,7 @@ class Network(nn.Module):
         return self.head(functional.dropout(features, self._dropout, self.training))
 
     def linear_head(self) -> LinearHead:
-        """For vectors of hidden states that are not standardised."""
+        """Return the head for vectors of raw hidden states."""
         head = LinearHead(self.head.weight.detach().numpy().copy(), self.head.bias.detach().numpy().copy())
         means: list[np.ndarray] = []
         deviations: list[np.ndarray] = []
@@ -175,7 +175,7 @@ class Network(nn.Module):
         return {int(layer): self._attention(int(layer)).queries() for layer in self.attentions}
 
     def _states(self, rows: Sequence[np.ndarray]) -> Iterator[tuple[int, Tensor, list[int]]]:
-        """Layer by layer its hidden states, (tokens, hidden), the texts end to end, and how many are each text's."""
+        """Yield each layer's number, its hidden states with texts end to end, (tokens, hidden), and the texts' lengths."""
         lengths = [len(row) for row in rows]
         x = torch.from_numpy(np.concatenate(rows))
         yield self.first, x, lengths
@@ -186,7 +186,7 @@ class Network(nn.Module):
             yield layer, x, lengths
 
     def _pooled(self, vector: Vector, x: Tensor, lengths: list[int]) -> Tensor:
-        """One vector of each text, (texts, hidden), or those of an attention pooling side by side."""
+        """Compute one vector of each text, (texts, hidden), or an attention pooling's vectors, (texts, queries * hidden)."""
         if vector.kind == "cls":
             return x[_begins(lengths)]
         if vector.kind == "mean":

@@ -1,4 +1,4 @@
-"""An evaluated bundle, published with its model card and pictures, and read back from disk."""
+"""Publication of an evaluated bundle with its model card and pictures, and a check of the files on disk."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ from scorer.model.scorer import Scorer
 
 @dataclass(frozen=True)
 class Card:
-    """Parts of a model card that the manifest lacks.
+    """Parts of a model card that are not in the manifest.
 
     Attributes:
         pictures: PNG files by name.
-        probes: texts of one's own that it has figures about, or None.
-        notes: Markdown.
+        probes: labelled texts to probe the model with, or None.
+        notes: Markdown by the user.
     """
 
     pictures: Mapping[str, bytes]
@@ -34,21 +34,21 @@ class Card:
 
 
 def publish(
-    bundle: Bundle, classifier: Classifier, card: Card, say: Callable[[str], None], threads: int | None = None
+    bundle: Bundle, classifier: Classifier, card: Card, report: Callable[[str], None], threads: int | None = None
 ) -> Bundle:
-    """Write a bundle and return it as read back from disk, its golden rows checked.
+    """Write a bundle and return it as read back from disk, with its golden rows checked.
 
     Args:
-        bundle: the bundle in memory, its manifest complete; it is written to its path.
-        classifier: the classifier.
+        bundle: bundle in memory with a complete manifest; it is written to its path.
+        classifier: classifier of the bundle.
         card: parts of the model card.
-        say: is given a line of the report.
-        threads: rows scored at a time; None for one on every usable core.
+        report: callback for each line of the training log.
+        threads: number of rows scored at a time; None for one per usable core.
     """
     manifest = bundle.manifest
     probes = None if card.probes is None else score_split(scorer_on_cpu(bundle, threads), card.probes, quiet=True)
     graphs: dict[str, bytes] = {}
-    for precision, one in manifest.precisions.items():  # the kept ones, and no other files
+    for precision, one in manifest.precisions.items():  # not the files of a precision that was left out
         graphs |= {one.file: bundle.graph(precision), **bundle.external(precision)}
     if manifest.wide is not None:
         graphs |= {manifest.wide.file: bundle.files[manifest.wide.file], **bundle.beside(manifest.wide.file)}
@@ -64,9 +64,11 @@ def publish(
     for precision in manifest.precisions:
         Scorer(
             written, provider="cpu", precision=precision, threads=threads
-        )  # checks the golden rows of the files on disk
+        )  # checks the golden rows with the files on disk
     size = sum(map(len, written.files.values()))
-    say(f"wrote {written.path} ({size / 1e6:.1f} MB, {', '.join(sorted(manifest.precisions))}), id {written.id[:12]}")
+    report(
+        f"wrote {written.path} ({size / 1e6:.1f} MB, {', '.join(sorted(manifest.precisions))}), id {written.id[:12]}"
+    )
     return written
 
 
@@ -75,9 +77,9 @@ def test_pictures(labels: Sequence[str], scored: Scored, calibration: Mapping[st
 
     Args:
         labels: label names.
-        scored: the test texts, scored by the bundle.
-        calibration: probabilities of every text through the encoder, float64 (texts, labels), by name; those with the
-            cascade are drawn beside them.
+        scored: test texts, scored by the bundle.
+        calibration: probabilities with every text through the encoder, float64 (texts, labels), by name; the
+            probabilities with the cascade are drawn beside them.
     """
     truth, stages = scored.split.labels, scored.stages
     lines = {**calibration, **({"with the cascade": stages.staged} if stages else {})}

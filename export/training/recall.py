@@ -1,4 +1,4 @@
-"""Texts that a bundle's training held out, as each part of its classifier saw them then."""
+"""Recall of the texts that a bundle's training held out, with the outputs of each part of its classifier at that time."""
 
 from collections.abc import Sequence
 
@@ -20,31 +20,31 @@ from scorer.model.bundle import TOKENIZER, Bundle
 from scorer.model.reference import TOKEN_EDGES
 from scorer.model.tokenizer import Tokenizer, Tokens
 
-# Between a loss on two machines, as a share of it; those of other texts are farther apart.
+# Relative difference between losses of the same texts on two machines. Losses of other texts differ by more.
 _TOLERANCE = 0.01
 
 
 def recall(bundle: Bundle, wide: Wide, dataset: Dataset, threads: int | None = None) -> HeldOut:
-    """Return the held-out texts of a bundle that was trained with a wide part.
+    """Recall the held-out texts of a bundle that was trained with a wide part.
 
-    The bundle's own wide part was trained on them at last, so one is trained without them, for these figures alone. What
-    the encoder gives for them is the bundle's.
+    The bundle's own wide part was trained on them in the end. Another one is therefore trained without them, for these
+    figures alone. The encoder's logits come from the bundle.
 
     Args:
-        bundle: the bundle, its wide part in its graphs.
-        wide: its wide part.
-        dataset: the texts that it was trained on and tested with, in their order.
-        threads: rows that the encoder reads at a time; None for one on every usable core.
+        bundle: bundle whose graphs include the wide part.
+        wide: wide part of the bundle.
+        dataset: texts that the bundle was trained on and tested with, in their order.
+        threads: number of rows that the encoder reads at a time; None for one per usable core.
 
     Raises:
-        ExportError: these are other texts.
+        ExportError: the dataset is not the one that the bundle was trained with.
         DatasetError: a text has no token.
     """
     manifest = bundle.manifest
     if dataset.labels != manifest.labels:
         raise ExportError(
-            f"{bundle.path} has the labels {', '.join(manifest.labels)}, and these texts {', '.join(dataset.labels)}. "
-            "Give them as the training was given them, with --label-names and --positive-label too."
+            f"{bundle.path} has the labels {', '.join(manifest.labels)}, but these texts have {', '.join(dataset.labels)}. "
+            "Give the same files and options as for its training, including --label-names and --positive-label."
         )
     encoded = _encoded(bundle, dataset)
     training = manifest.training
@@ -61,10 +61,10 @@ def recall(bundle: Bundle, wide: Wide, dataset: Dataset, threads: int | None = N
 
 
 def _encoded(bundle: Bundle, dataset: Dataset) -> Tokens:
-    """Return the tokens of the training texts, after the number of texts and the tokens of the test texts are compared.
+    """Compare the numbers of texts and the lengths of the test texts with the bundle's; return the training texts' tokens.
 
     Raises:
-        ExportError: they are others than those of the bundle.
+        ExportError: they differ.
     """
     manifest = bundle.manifest
     found, known = (len(dataset.train), len(dataset.test)), manifest.metrics
@@ -73,7 +73,7 @@ def _encoded(bundle: Bundle, dataset: Dataset) -> Tokens:
         raise _other_texts(
             bundle,
             f"it was trained on {expected[0]:,} texts, of which {known['validation_texts']:,} were held out, and tested on "
-            f"{expected[1]:,}, and these are {found[0]:,} and {found[1]:,}",
+            f"{expected[1]:,}, but these are {found[0]:,} and {found[1]:,}",
         )
     tokenizer = Tokenizer(bundle.files[TOKENIZER], manifest.tokens_kept)
     test = _tokens(tokenizer, dataset.test)
@@ -90,10 +90,10 @@ def _tokens(tokenizer: Tokenizer, split: Split) -> Tokens:
 
 
 def _trained_again(bundle: Bundle, wide: Wide, texts: Divided) -> WideTraining:
-    """Train the wide part without the held-out texts, as the bundle's training began.
+    """Train the wide part without the held-out texts, as the bundle's training first did.
 
     Raises:
-        ExportError: losses are not those that the bundle's manifest gives, so these are other texts.
+        ExportError: the losses differ from those in the bundle's manifest, so these are other texts.
     """
     before = kept_step(bundle.manifest.metrics["wide"])
     again = train_wide(
@@ -109,36 +109,36 @@ def _trained_again(bundle: Bundle, wide: Wide, texts: Divided) -> WideTraining:
 
 
 def _encoders_logits(bundle: Bundle, wide: Wide, held_out: Sequence[np.ndarray], threads: int) -> np.ndarray:
-    """Return the logits of the encoder and its head, float32 (texts, logits): those of a graph less the wide part's."""
+    """Compute the logits of the encoder and its head, float32 (texts, logits), as the graph's minus the wide part's."""
     precision = bundle.manifest.providers.get("cpu", "fp16")
     session = open_session(bundle.graph(precision), "cpu", external=bundle.external(precision))
     return RowEngine(session, threads).logits(held_out) - wide.logits(held_out)
 
 
 def check_test_loss(bundle: Bundle, precision: str, loss: float) -> None:
-    """Compare the loss of the test texts with that of the bundle's manifest.
+    """Compare the loss of the test texts with the one in the bundle's manifest.
 
     Args:
-        bundle: the bundle.
-        precision: precision of the bundle that scored them.
-        loss: mean loss, every text through the encoder.
+        bundle: bundle that was trained with these texts.
+        precision: precision that scored the texts.
+        loss: mean loss with every text through the encoder.
 
     Raises:
-        ExportError: it is another one, so these are other texts.
+        ExportError: the losses differ, so these are other texts.
     """
     before = bundle.manifest.metrics["precisions"][precision]["log_loss"]
     _compare_losses(bundle, "the bundle on test texts", [(before, loss)])
 
 
 def _compare_losses(bundle: Bundle, where: str, losses: Sequence[tuple[float, float]]) -> None:
-    """Raise `ExportError` if a loss, now, is farther than `_TOLERANCE` from what it was then."""
+    """Raise `ExportError` if a loss differs from its earlier value by more than `_TOLERANCE`."""
     if not all(abs(now - then) <= _TOLERANCE * then for then, now in losses):
         then, now = (" and ".join(f"{loss:.4f}" for loss in some) for some in zip(*losses, strict=True))
-        raise _other_texts(bundle, f"the loss of {where} was {then}, and with these it is {now}")
+        raise _other_texts(bundle, f"the loss of {where} was {then}, but with these it is {now}")
 
 
 def _other_texts(bundle: Bundle, why: str) -> ExportError:
     return ExportError(
-        f"these are not the texts that {bundle.path} was trained and tested with: {why}. Give the same files, in the same "
-        "order, read in the same way."
+        f"these are not the texts that {bundle.path} was trained and tested with: {why}. Give the same files in the same "
+        "order, with the same options for reading them."
     )

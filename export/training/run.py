@@ -1,4 +1,4 @@
-"""Inputs of a training run, which its stages share."""
+"""Inputs that all steps of a training run share."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ class Run:
         dataset: labelled texts.
         tokens: token ids of the splits ``train`` and ``test``.
         settings: settings of the bundle.
-        say: is given each line of the report.
+        report: callback for each line of the training log.
     """
 
     dataset: Dataset
     tokens: Mapping[str, Tokens]
     settings: Settings
-    say: Callable[[str], None]
+    report: Callable[[str], None]

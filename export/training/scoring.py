@@ -1,4 +1,4 @@
-"""The unpublished bundle on the test texts: the gate of its labels, and every figure that its manifest gives."""
+"""Evaluation of the unpublished bundle on the test texts: the gate of its labels, and the figures of its manifest."""
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -20,61 +20,61 @@ from scorer.model.bundle import Bundle
 from scorer.model.decision import probabilities
 from scorer.model.scorer import Scorer
 
-_COSTLIEST = 10  # errors whose ids the card names
+_COSTLIEST = 10  # number of errors that the card lists
 
 
 def torch_logits(run: Run, fitted: Fit) -> np.ndarray:
-    """Return PyTorch's logits of the test texts, float32 (texts, logits); see `export.graph.parity`."""
+    """Compute the logits of the test texts in PyTorch, float32 (texts, logits); see `export.graph.parity`."""
     classifier, rows = fitted.classifier, run.tokens["test"].ids
     read = [classifier.encoder_reads(ids) for ids in rows]
-    features = features_of(fitted.encoder, read, "test", run.settings.fit, run.say, classifier.queries)
+    features = features_of(fitted.encoder, read, "test", run.settings.fit, run.report, classifier.queries)
     return classifier.logits(features.pooled(classifier.pooling), rows)
 
 
 def scorer_on_cpu(bundle: Bundle, threads: int | None = None) -> Scorer:
-    """Return a scorer of every text through the encoder, with the precision that CPU takes, or fp16 if it takes none.
+    """Return a scorer that gives every text to the encoder, in the bundle's precision for CPU, or else in fp16.
 
     Args:
-        bundle: the bundle.
-        threads: rows scored at a time; None for one on every usable core.
+        bundle: bundle to score with.
+        threads: number of rows scored at a time; None for one per usable core.
     """
     precision = bundle.manifest.providers.get("cpu", "fp16")
     return Scorer(bundle, provider="cpu", precision=precision, threads=threads, cascade=False)
 
 
 def score_test(run: Run, bundle: Bundle, expected: np.ndarray) -> tuple[Bundle, Scored]:
-    """Score the test texts in the precision that CPU will take, and leave int8 out if it does not agree.
+    """Score the test texts in the bundle's precision for CPU, and leave int8 out if its labels differ from PyTorch's.
 
     Args:
-        run: the run.
-        bundle: the bundle in memory.
-        expected: PyTorch's logits, float32 (texts, logits).
+        run: inputs of the training run.
+        bundle: bundle in memory.
+        expected: logits of PyTorch, float32 (texts, logits).
 
     Raises:
-        ExportError: the settings name no other precision.
+        ExportError: too many labels differ, and no other precision for CPU was exported.
     """
     scorer, dataset = scorer_on_cpu(bundle), run.dataset
     precision = scorer.choice.precision
     scored = score_split(scorer, dataset.test, quiet=run.settings.quiet)
     whole = scored.without_cascade
     agreement = float(np.mean(whole.predicted == predict(expected)))
-    run.say(
-        f"{precision} on CPU: test accuracy {whole.metrics.accuracy:.2%}, the label of PyTorch on {agreement:.2%} of the texts"
+    run.report(
+        f"{precision} on CPU: test accuracy {whole.metrics.accuracy:.2%}, the same label as PyTorch for {agreement:.2%} of the texts"
     )
     if not is_too_low(agreement, len(dataset.test)):
         figures = {precision: {**asdict(whole.metrics), "agreement": agreement}}
         return with_metrics(bundle, {"precisions": figures}), scored
     if precision != "int8" or "fp32" not in bundle.manifest.precisions:
         raise ExportError(
-            f"{precision} agrees with PyTorch on {agreement:.2%} of the labels; {LEAST_AGREEMENT:.0%} is needed. "
-            "No bundle was written; with fp32 in --precisions there would be one without int8."
+            f"{precision} gives the same label as PyTorch for {agreement:.2%} of the test texts; at least "
+            f"{LEAST_AGREEMENT:.0%} is needed. No bundle was written; add fp32 to --precisions to get one without int8."
         )
-    run.say(f"{precision} is left out: {LEAST_AGREEMENT:.0%} is needed. The bundle scores in fp32 on CPU.")
+    run.report(f"{precision} is left out: at least {LEAST_AGREEMENT:.0%} is needed. The bundle scores in fp32 on CPU.")
     return score_test(run, with_metrics(_without(bundle, precision), {"left_out": {precision: agreement}}), expected)
 
 
 def with_metrics(bundle: Bundle, more: dict[str, Any]) -> Bundle:
-    """Return the bundle with more metrics in its manifest."""
+    """Return the bundle with additional metrics in its manifest."""
     manifest = bundle.manifest
     return replace(bundle, manifest=replace(manifest, metrics={**manifest.metrics, **more}))
 
@@ -85,22 +85,22 @@ def _without(bundle: Bundle, precision: str) -> Bundle:
 
 
 def figures_of(run: Run, fitted: Fit, bundle: Bundle, logits: np.ndarray, scored: Scored) -> dict[str, Any]:
-    """Return all figures about the test texts, as the manifest gives them.
+    """Compute all figures of the test texts, as the manifest holds them.
 
     Args:
-        run: the run.
-        fitted: the classifier.
-        bundle: the bundle in memory.
-        logits: PyTorch's, float32 (texts, logits).
-        scored: the test texts, scored by the bundle.
+        run: inputs of the training run.
+        fitted: trained classifier.
+        bundle: bundle in memory.
+        logits: logits of PyTorch, float32 (texts, logits).
+        scored: test texts, scored by the bundle.
     """
     test, known, max_length = run.dataset.test, set(run.dataset.train.texts), run.settings.max_length
     tokens = run.tokens["test"]
     whole = metrics(fitted.calibrated(logits), test.labels)
     uncalibrated = metrics(probabilities(logits), test.labels)
-    run.say(
+    run.report(
         f"test accuracy {whole.accuracy:.2%} (95%: {whole.interval[0]:.2%} to {whole.interval[1]:.2%}), calibration error "
-        f"{uncalibrated.ece:.2%} before and {whole.ece:.2%} after"
+        f"{uncalibrated.ece:.2%} before scaling, {whole.ece:.2%} after"
     )
     return {
         "test": asdict(whole),
@@ -109,20 +109,20 @@ def figures_of(run: Run, fitted: Fit, bundle: Bundle, logits: np.ndarray, scored
         "test_cut": float(np.mean([len(ids) > max_length for ids in tokens.ids])),
         "test_in_train": sum(text in known for text in test.texts),
         **({"baseline": asdict(_baseline(run, whole))} if run.settings.baseline else {}),
-        **figures_as_scored(bundle, scored, run.say, quiet=run.settings.quiet),
+        **figures_as_scored(bundle, scored, run.report, quiet=run.settings.quiet),
     }
 
 
 def figures_as_scored(
-    bundle: Bundle, scored: Scored, say: Callable[[str], None], *, threads: int | None = None, quiet: bool
+    bundle: Bundle, scored: Scored, report: Callable[[str], None], *, threads: int | None = None, quiet: bool
 ) -> dict[str, Any]:
-    """Return those figures about the test texts that are with the bundle's cascade, if it has one.
+    """Compute the figures of the test texts that depend on the bundle's cascade, if it has one.
 
     Args:
-        bundle: the bundle in memory; its manifest has the figures of the texts that the cascade was chosen on.
-        scored: the test texts, scored by it.
-        say: is given each line of the report.
-        threads: rows scored at a time; None for one on every usable core.
+        bundle: bundle in memory, with the figures of the held-out texts in its manifest if it has a cascade.
+        scored: test texts, scored by the bundle.
+        report: callback for each line of the training log.
+        threads: number of rows scored at a time; None for one per usable core.
         quiet: show no progress.
     """
     ids = scored.split.ids
@@ -134,8 +134,8 @@ def figures_as_scored(
     stages = scored.stages
     if stages is None:
         return found
-    say(
-        f"cascade: test accuracy {stages.chosen.accuracy:.2%} with it, {stages.without.accuracy:.2%} without; it saves "
+    report(
+        f"cascade: test accuracy {stages.chosen.accuracy:.2%} with it, {stages.without.accuracy:.2%} without it; it saves "
         f"{stages.chosen.tokens:.0%} of the encoder's tokens"
     )
     figures = cascade_figures(scorer_on_cpu(bundle, threads), scored, quiet=quiet)
@@ -143,15 +143,15 @@ def figures_as_scored(
 
 
 def _baseline(run: Run, whole: Metrics) -> Metrics:
-    """Return the baseline's figures, and report if the classifier is no better."""
+    """Compute the baseline's metrics, and report if the classifier is no better."""
     train, test, settings = run.dataset.train, run.dataset.test, run.settings.fit
     label_count = len(run.dataset.labels)
     found = metrics(baseline.trained_on(train.texts, train.labels, test.texts, label_count), test.labels)
-    run.say(f"baseline ({baseline.NAME}): test accuracy {found.accuracy:.2%}")
+    run.report(f"baseline ({baseline.NAME}): test accuracy {found.accuracy:.2%}")
     if found.accuracy >= whole.accuracy:
         tune = settings.tune
         untried = [*([] if tune and tune.blocks else ["--unfreeze"]), *([] if settings.wide else ["--wide"])]
-        run.say(
+        run.report(
             f"This bundle is no better than {baseline.NAME}, which needs no encoder. Try "
             f"{', '.join([*untried, 'another --pooling'])} or another --encoder."
         )

@@ -1,4 +1,4 @@
-"""Settings of a training run; no heavy import, so that `score-model --help` reads the defaults quickly."""
+"""Settings of a training run, without heavy imports, so that `score-model --help` reads the defaults quickly."""
 
 import os
 from dataclasses import asdict, dataclass, field
@@ -15,42 +15,42 @@ if TYPE_CHECKING:
 PRECISIONS = ("fp32", "fp16", "int8")
 
 DEFAULT_MAX_TOKENS = 1024
-"""Tokens kept of a text if something reads more of it than the encoder's `Settings.max_length`."""
+"""Number of tokens kept of a text if something reads more than the encoder's `Settings.max_length`."""
 
 HEAD_ALONE = 3e-3
-"""`TuneSettings.head_learning_rate` without trained blocks, so that nothing changes the head's input."""
+"""Default of `TuneSettings.head_learning_rate` without trained blocks: higher, because the encoder's output is fixed."""
 
 
 def cache_folder() -> Path:
-    """Return the folder of features and checkpoints, unless --cache-dir names another.
+    """Return the default folder of features and checkpoints; --cache-dir names another.
 
     Raises:
-        UsageError: no home folder is known.
+        UsageError: the home folder is unknown.
     """
     try:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     except RuntimeError as error:
         raise UsageError(
-            "no home folder is known: set HOME, or give a folder for features with --cache-dir."
+            "the home folder is unknown: set HOME, or name a folder for features with --cache-dir."
         ) from error
     return cache / "review-scorer" / "features"
 
 
 @dataclass(frozen=True)
 class TuneSettings:
-    """Settings of block training: AdamW (Loshchilov and Hutter 2019), its rate rising at first, then falling to 0.
+    """Settings of block training with AdamW (Loshchilov and Hutter 2019), whose learning rate rises, then falls to 0.
 
     Attributes:
-        blocks: number of blocks, counted from the last; 0 trains only an attention pooling along with the head.
-        epochs: passes over the training part.
-        learning_rate: highest rate of the last block.
-        decay: rate of each block before it, relative to the next one's (Howard and Ruder 2018, section 3.2).
-        head_learning_rate: rate of the head and of attention poolings, which begin from nothing.
-        batch_size: texts a step.
-        dropout: share of hidden values left out.
+        blocks: number of blocks, counted from the last; 0 trains only the attention poolings and the head.
+        epochs: number of passes over the training texts.
+        learning_rate: highest learning rate of the last block.
+        decay: learning rate of each earlier block, relative to the next (Howard and Ruder 2018, section 3.2).
+        head_learning_rate: highest learning rate of the head and the attention poolings, which start at random.
+        batch_size: number of texts per step.
+        dropout: share of hidden values dropped.
         weight_decay: weight decay of the matrices.
-        warm_up: share of all steps in which the rate rises.
-        seed: seed of the head's start, the order of texts and dropout.
+        warm_up: share of all steps during which the learning rate rises.
+        seed: seed of the head's initial weights, the order of texts and dropout.
     """
 
     blocks: int
@@ -65,7 +65,7 @@ class TuneSettings:
     seed: int = 0
 
     def as_used(self) -> dict[str, Any]:
-        """Return the settings that training reads, by name."""
+        """Return the settings that training uses, by name."""
         unused = () if self.blocks else ("blocks", "learning_rate", "decay", "weight_decay")
         return {name: value for name, value in asdict(self).items() if name not in unused}
 
@@ -75,14 +75,14 @@ class FitSettings:
     """Settings of a classifier's training.
 
     Attributes:
-        pooling: vectors that the head reads, see `export.encoder.vectors.vectors`.
-        cut: tokens of a long text that the encoder reads; None if its tokenizer gives no more than it reads.
+        pooling: vectors that the head reads; see `export.encoder.vectors.vectors`.
+        cut: tokens of a long text that the encoder reads; None if its tokenizer keeps no more than it reads.
         head: settings of a head on a frozen encoder.
         tune: settings of the encoder's last blocks and of attention poolings; None trains neither.
-        wide: settings of the wide part; None for no such part.
+        wide: settings of the wide part; None for no wide part.
         cascade: settings of the cascade, which needs a wide part; None for no cascade.
-        validation_share: share of the training split, held out for choices and calibration.
-        seed: seed of the validation split.
+        validation_share: share of the training split that is held out for choices and calibration.
+        seed: seed of the held-out texts.
         cache: folder of features and checkpoints.
         quiet: show no progress.
     """
@@ -107,14 +107,14 @@ class Settings:
         output: folder of the bundle.
         name: name of the bundle, for people.
         fit: settings of the classifier.
-        max_length: tokens of a text that the encoder reads at most, special tokens included.
-        truncation: choice of them in a longer text, one of `scorer.model.manifest.TRUNCATIONS`.
-        precisions: graphs to put in, of `PRECISIONS`.
-        parity_rows: test texts that the parity gate compares.
-        baseline: train a bag of words too, to compare the bundle with.
-        probes: texts of one's own that the model card has figures about, by their group; or None.
+        max_length: largest number of tokens of a text that the encoder reads, including special tokens.
+        truncation: tokens of a longer text that it reads, one of `scorer.model.manifest.TRUNCATIONS`.
+        precisions: precisions to export, of `PRECISIONS`.
+        parity_rows: number of test texts that the parity gate compares.
+        baseline: train a baseline to compare the bundle with.
+        probes: labelled texts to probe the model with, by group, for the model card; or None.
         notes: Markdown for the model card.
-        save_encoder: folder for an encoder whose blocks were trained, or None.
+        save_encoder: folder for an encoder with trained blocks, or None.
         quiet: show no progress.
     """
 
@@ -134,14 +134,14 @@ class Settings:
 
 @dataclass(frozen=True)
 class AddSettings:
-    """Settings of a bundle that is made from another by adding a cascade.
+    """Settings of a bundle that is made from another one by adding a cascade.
 
     Attributes:
-        output: its folder.
-        cascade: settings of the choice.
-        probes: texts of one's own that the model card has figures about, or None.
+        output: folder of the new bundle.
+        cascade: settings of the cascade's choice.
+        probes: labelled texts to probe the model with, by group, for the model card; or None.
         notes: Markdown for the model card.
-        threads: rows scored at a time; None for one on every usable core.
+        threads: number of rows scored at a time; None for one per usable core.
         quiet: show no progress.
     """
 
@@ -155,14 +155,14 @@ class AddSettings:
 
 @dataclass(frozen=True)
 class EncoderSettings:
-    """An encoder to load; see `export.encoder.load.load_encoder`.
+    """Settings of the encoder to load; see `export.encoder.load.load_encoder`.
 
     Attributes:
         name: hub name or local folder.
-        revision: the hub's branch, tag or commit.
-        called: name in the manifest and the model card; None for `name`, of a folder its last part.
-        max_tokens: tokens that the tokenizer keeps of a text; None for those that something reads.
-        clean_html: let the tokenizer replace ``<br>`` tags by a space.
+        revision: branch, tag or commit on the hub; None for the default.
+        called: name in the manifest and the model card; None for `name`, or its last part for a folder.
+        max_tokens: number of tokens that the tokenizer keeps of a text; None for the number that is read.
+        clean_html: make the tokenizer replace ``<br>`` tags with a space.
     """
 
     name: str = "distilbert-base-uncased"
@@ -172,7 +172,7 @@ class EncoderSettings:
     clean_html: bool = False
 
     def tokens_kept(self, settings: Settings) -> int:
-        """Return the tokens that the tokenizer keeps of a text.
+        """Return the number of tokens that the tokenizer keeps of a text.
 
         >>> EncoderSettings().tokens_kept(Settings(Path("imdb"), "imdb"))
         1024

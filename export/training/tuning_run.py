@@ -1,4 +1,4 @@
-"""Steps of AdamW over blocks, attention poolings and a head, with checkpoints that resume to the same weights."""
+"""AdamW steps over blocks, attention poolings and a head, with checkpoints that resume to the same weights."""
 
 import math
 from collections.abc import Sequence
@@ -16,20 +16,20 @@ from export.training.cache import replaced
 from export.training.network import Network
 from export.training.settings import TuneSettings
 
-_CLIP = 1.0  # of the gradient's norm
+_CLIP = 1.0  # largest norm of the gradient
 
 
 class TuningRun:
-    """Progress of block training, and the checkpoint that resumes it.
+    """A block training in progress, resumed from its checkpoint if one exists.
 
     Attributes:
-        epoch, batch: numbers of the epoch and its batch to begin with.
-        steps: epochs that are done.
+        epoch, batch: numbers of the epoch and the batch to start with.
+        steps: figures of the finished epochs.
 
     Args:
         network: network to train.
         settings: settings of the training.
-        steps: number of batches of the whole run.
+        steps: total number of batches.
         file: file of the checkpoint.
     """
 
@@ -44,25 +44,27 @@ class TuningRun:
         self.epoch = self.batch = 0
         self.steps: list[Step] = []
         self._losses: list[float] = []
-        torch.manual_seed(settings.seed)  # of dropout
+        torch.manual_seed(settings.seed)  # for dropout
         self._load()
 
     @property
     def mean_loss(self) -> float:
-        """Mean loss of this epoch's texts so far."""
+        """Mean loss per text of this epoch so far."""
         return float(np.mean(self._losses))
 
     def step(self, rows: Sequence[np.ndarray], labels: Tensor) -> None:
         """Train on one batch.
 
         Raises:
-            ExportError: its loss is no number.
+            ExportError: the loss is not finite.
         """
         self._network.train()
         found = loss(self._network(rows), labels)
         if not math.isfinite(found.item()):
             advice = "a lower --tune-learning-rate" if len(self._network.trained_blocks) else "another --pooling"
-            raise ExportError(f"the loss is no number any more; try {advice}. No bundle was written.")
+            raise ExportError(
+                f"training diverged: the loss is not a finite number. No bundle was written; try {advice}."
+            )
         self._optimizer.zero_grad()
         found.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self._network.parameters(), _CLIP)
@@ -71,7 +73,7 @@ class TuningRun:
         self._losses += [found.item()] * len(rows)
 
     def save(self, epoch: int, batch: int) -> None:
-        """Write a checkpoint, from which training resumes with this batch of this epoch."""
+        """Write a checkpoint that resumes training at this batch of this epoch."""
         if batch == 0:
             self._losses = []
         self.epoch, self.batch = epoch, batch
@@ -95,9 +97,9 @@ class TuningRun:
             state: dict[str, Any] = torch.load(self._file, weights_only=True)
         except FileNotFoundError:
             return
-        except Exception as error:  # what is damaged is found in many ways
+        except Exception as error:  # a damaged file raises errors of many types
             raise ExportError(
-                f"the checkpoint {self._file} is damaged ({type(error).__name__}). Remove it to begin anew."
+                f"the checkpoint {self._file} is damaged ({type(error).__name__}). Remove it to start over."
             ) from error
         self.epoch, self.batch, self._losses = state["epoch"], state["batch"], state["losses"]
         self.steps = [Step(**step) for step in state["steps"]]
@@ -116,6 +118,6 @@ def _parameter_groups(network: Network, settings: TuneSettings) -> list[dict[str
         for is_matrix in (True, False):
             some = [one for one in block.parameters() if (one.dim() > 1) == is_matrix]
             groups.append({"params": some, "lr": rate, "weight_decay": settings.weight_decay if is_matrix else 0.0})
-    anew = [*network.head.parameters(), *network.attentions.parameters()]
-    groups.append({"params": anew, "lr": settings.head_learning_rate, "weight_decay": 0.0})
+    new = [*network.head.parameters(), *network.attentions.parameters()]
+    groups.append({"params": new, "lr": settings.head_learning_rate, "weight_decay": 0.0})
     return groups

@@ -1,4 +1,4 @@
-"""A cascade for a bundle that was trained without one: the same weights, and the same scores where the encoder decides."""
+"""A cascade for a bundle that was trained without one: same weights, and same scores for texts that the encoder decides."""
 
 import csv
 import json
@@ -52,7 +52,7 @@ def long_encoder(encoder_folder):
 
 @pytest.fixture(scope="module")
 def old(long_encoder, folder):
-    """A bundle with a wide part in each of its graphs, as all were once; some texts are cut for the encoder."""
+    """A bundle with the wide part inside each of its graphs, as in earlier versions; the encoder reads some texts in part."""
     wide = WideSettings(pairs=512)
     more = {"wide": wide, "cascade": None, "max_length": 12, "truncation": "head+tail"}
     return make_bundle(long_encoder, folder / "old", LABELS, **more)
@@ -76,7 +76,7 @@ def test_weights_tokenizer_and_head_keep_their_bytes(old, new):
     assert {name for name in kept if name.startswith("weights.")} == {"weights.fp32.bin", "weights.int8.bin"}
     assert {name: new.files[name] == old.files[name] for name in kept} == dict.fromkeys(kept, True)
     assert set(new.files) == {*old.files, "wide.onnx"}
-    # The wide part's graph has its weights in the file of the others.
+    # The wide part's graph shares the file of weights with the other graphs.
     assert len(new.files["wide.onnx"]) < 10_000
     assert new.outside["wide.onnx"] == old.outside["model.fp32.onnx"]
 
@@ -143,7 +143,8 @@ def test_a_graph_without_its_wide_part_is_the_one_that_training_writes(
     found, direct = without_wide(graphs[0]), graphs[1]
     biases = [next(one for one in graph.graph.initializer if one.name == "head.bias") for graph in (found, direct)]
     values = [np.frombuffer(one.raw_data, np.float32) for one in biases]
-    np.testing.assert_allclose(*values, atol=1e-5)  # its correction is a mean of logits, with the wide part or without
+    # The bias correction is a mean of logits, which include the wide part in one graph only.
+    np.testing.assert_allclose(*values, atol=1e-5)
     set_head_bias(found, replace(whole.head, bias=values[1]))
     assert found == direct
 
@@ -155,7 +156,7 @@ def test_a_graph_without_a_wide_part_cannot_be_split(bundle):
         without_wide(onnx.load_from_string(bundle.graph("fp32")))
 
 
-# What is refused
+# Refusals
 
 
 def test_a_bundle_without_a_wide_part_is_refused(bundle, tmp_path):
@@ -166,7 +167,7 @@ def test_a_bundle_without_a_wide_part_is_refused(bundle, tmp_path):
 
 
 def test_a_bundle_with_a_cascade_is_refused(new, tmp_path):
-    with pytest.raises(ExportError, match=r"new has a cascade already\. Give the bundle that it was made from"):
+    with pytest.raises(ExportError, match=r"new already has a cascade\. Give the bundle that it was made from"):
         add_cascade(new, DATASET, AddSettings(tmp_path / "b"), ignored)
 
 
@@ -175,20 +176,21 @@ def test_a_bundle_without_its_head_is_refused(old, tmp_path):
     (tmp_path / "old" / HEAD).unlink()
     sums = (tmp_path / "old" / "SHA256SUMS").read_text().splitlines(keepends=True)
     (tmp_path / "old" / "SHA256SUMS").write_text("".join(line for line in sums if HEAD not in line))
-    with pytest.raises(ExportError, match=f"has no {HEAD}, so its classifier is not known"):
+    with pytest.raises(ExportError, match=f"has no {HEAD}, so its classifier is unknown"):
         add_cascade(load_bundle(tmp_path / "old"), DATASET, AddSettings(tmp_path / "b"), ignored)
 
 
 def test_a_manifest_that_does_not_say_how_it_was_trained_is_refused(old, tmp_path):
     odd = changed(old, tmp_path / "odd", training={"seed": 0}, metrics={**old.manifest.metrics, "wide": {}})
     with pytest.raises(
-        ExportError, match=r"manifest.json lacks a valid training\.validation_share, metrics\.wide, by which"
+        ExportError,
+        match=r"manifest.json lacks a valid training\.validation_share, metrics\.wide, so the held-out texts cannot be found",
     ):
         add_cascade(odd, DATASET, AddSettings(tmp_path / "b"), ignored)
 
 
 def changed(bundle, folder, **fields):
-    """A copy of a bundle whose manifest holds something else, as only its maker could write it."""
+    """Copy a bundle and change its manifest, with valid checksums."""
     shutil.copytree(bundle.path, folder)
     (folder / MANIFEST).write_bytes(replace(bundle.manifest, **fields).to_json())
     list_again(folder)
@@ -231,12 +233,12 @@ LONGER = replace(DATASET.test, texts=[f"{text} and so on and on and it was so ve
 @pytest.mark.parametrize(
     ("other", "error", "message"),
     [
-        (replace(DATASET, train=reviews(401, 2, 1)), ExportError, "it was trained on 400 texts, of which 40 were held out, and tested on 120, and these are 401 and 120"),
+        (replace(DATASET, train=reviews(401, 2, 1)), ExportError, "it was trained on 400 texts, of which 40 were held out, and tested on 120, but these are 401 and 120"),
         (replace(DATASET, test=reviews(119, 2, 2)), ExportError, "these are 400 and 119"),
         (replace(DATASET, test=LONGER), ExportError, "the lengths of the test texts differ"),
-        (replace(DATASET, test=reviews(120, 2, 3)), ExportError, r"the loss of the bundle on test texts was 0\.\d{4}, and with these it is 0"),
+        (replace(DATASET, test=reviews(120, 2, 3)), ExportError, r"the loss of the bundle on test texts was 0\.\d{4}, but with these it is 0"),
         (replace(DATASET, train=reviews(400, 2, 7)), ExportError, "the loss of the wide part on training and held-out texts was"),
-        (replace(DATASET, labels=("bad", "good")), ExportError, "old has the labels negative, positive, and these texts bad, good"),
+        (replace(DATASET, labels=("bad", "good")), ExportError, "old has the labels negative, positive, but these texts have bad, good"),
         (replace(DATASET, train=replace(DATASET.train, texts=["\u200b", *DATASET.train.texts[1:]])), DatasetError, "the tokenizer leaves nothing of 1 texts"),
     ],
     ids=["more", "fewer-tests", "longer-tests", "other-tests", "other", "labels", "empty"],
@@ -284,7 +286,9 @@ STEP = {"number": 0.001, "train_loss": 0.1, "validation_loss": 0.2}
 )  # fmt: skip
 def test_a_manifest_with_an_invalid_value_about_its_training_is_refused(old, tmp_path, part, name, value):
     odd = changed(old, tmp_path / "odd", **{part: {**getattr(old.manifest, part), name: value}})
-    with pytest.raises(ExportError, match=rf"odd/manifest\.json lacks a valid {part}\.{name}, by which"):
+    with pytest.raises(
+        ExportError, match=rf"odd/manifest\.json lacks a valid {part}\.{name}, so the held-out texts cannot be found"
+    ):
         add_cascade(odd, DATASET, AddSettings(tmp_path / "b", LENIENT), ignored)
 
 
@@ -300,7 +304,7 @@ def test_a_bundle_that_is_not_written_yet_is_a_bundle(old, tmp_path):
 
 @pytest.fixture(scope="module")
 def files(folder):
-    """So many texts that half of them are enough to choose by."""
+    """A folder of data, large enough that half of the training texts suffice to choose a cascade."""
     for name, split in (("train", reviews(4_100, 2, 1)), ("test", reviews(200, 2, 2))):
         with open(folder / f"{name}.csv", "w", newline="") as file:
             rows = zip(split.texts, (LABELS[label] for label in split.labels), strict=True)
@@ -331,7 +335,7 @@ def test_the_command_gives_the_cascade_that_training_gives(score_model, files, d
     assert found.code == 0, found.err
     assert "cascade: the wide part alone decides" in found.out + found.err
     direct, added = load_bundle(tmp_path / "cascade"), load_bundle(tmp_path / "added")
-    # The share of the wide part is fitted anew, to the logits of the graph.
+    # The share of the wide part is fitted again, to the logits of the graph instead of PyTorch's.
     for name in ("scale", "bias", "limits"):
         np.testing.assert_allclose(
             getattr(added.manifest.cascade, name), getattr(direct.manifest.cascade, name), rtol=1e-2, atol=1e-2
@@ -340,7 +344,7 @@ def test_the_command_gives_the_cascade_that_training_gives(score_model, files, d
         assert added.files[name] == direct.files[name], name
     card = (tmp_path / "added" / "README.md").read_text()
     assert "A note of ours." in card
-    assert "1 short texts of our own" in card
+    assert "1 short texts written for the purpose" in card
     parity = score_model(
         "parity", tmp_path / "added", "--encoder", encoder, "--data", files / "test.csv", "--rows", "40"
     )
@@ -391,7 +395,7 @@ def test_the_command_refuses_places_before_anything_is_read(score_model, old, fi
 
 
 def test_the_command_says_which_bundle_it_cannot_use_and_why(score_model, bundle, new, data, tmp_path):
-    for given, message in ((bundle.path, "has no wide part"), (new.path, "has a cascade already")):
+    for given, message in ((bundle.path, "has no wide part"), (new.path, "already has a cascade")):
         found = score_model("cascade", given, "-o", tmp_path / "b", *data)
         assert (found.code, message in found.err) == (1, True), found.err
     assert score_model("cascade", tmp_path / "none", "-o", tmp_path / "b", *data).code == 5

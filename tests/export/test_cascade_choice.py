@@ -1,4 +1,4 @@
-"""The choice of a cascade on held-out texts whose answers are known, and what it costs."""
+"""The choice of a cascade on held-out texts with known answers, and the accuracy it costs."""
 
 import warnings
 from dataclasses import replace
@@ -16,15 +16,15 @@ from scorer.model.decision import probabilities
 TEXTS = 2_000
 STEP = TEXTS // 100
 PATIENT = CascadeSettings(ece=1.0)
-"""Settings without a limit of the calibration error."""
+"""Settings that allow any calibration error."""
 
 
 def held_out(wrong=(), wrong_whole=(), labels=2, texts=TEXTS):
-    """Texts from the surest down, by the wide part; the encoder is right about all but those of ``wrong_whole``.
+    """Make held-out texts, sorted from the one that the wide part is surest of.
 
     Args:
-        wrong: texts about which the wide part is wrong.
-        wrong_whole: texts about which both parts together are.
+        wrong: numbers of the texts that the wide part labels wrongly.
+        wrong_whole: numbers of the texts that both parts together label wrongly.
     """
     truth = np.arange(texts) % labels
     sureness = np.linspace(12, 2, texts)
@@ -41,7 +41,7 @@ def held_out(wrong=(), wrong_whole=(), labels=2, texts=TEXTS):
 
 
 def some(step, count):
-    """So many texts in the middle of a step: neighbours, so that each label is among them and no bias comes of them."""
+    """Return the numbers of adjacent texts in the middle of a step; they alternate in label, so no bias results."""
     return range(step * STEP + 6, step * STEP + 6 + count)
 
 
@@ -60,7 +60,7 @@ def test_the_walk_ends_before_the_first_step_that_costs_too_much(labels):
 
 
 def test_a_later_step_that_is_good_again_by_luck_is_not_taken():
-    texts = held_out(some(40, 4), wrong_whole=some(45, 6))  # the encoder is wrong there, and the wide part is not
+    texts = held_out(some(40, 4), wrong_whole=some(45, 6))  # only the encoder is wrong about the latter
     found = choose_cascade(texts, PATIENT)
     assert found.chosen.rows == pytest.approx(0.40)
     later = with_margin(found.cascade, float(np.sort(found.cascade.margins(texts.sums))[-46 * STEP]))
@@ -112,10 +112,10 @@ def test_the_choice_is_that_of_a_search_by_hand(seed, labels):
 
 
 def test_limits_end_where_the_calibration_error_grows():
-    """The wide part is surer than right about its lower half, which one scale cannot mend."""
+    """The wide part is overconfident about the less sure half of the texts, which a single scale cannot correct."""
     random = np.random.default_rng(0)
     wrong = [text for text in range(TEXTS // 2, TEXTS) if random.random() < 0.3]
-    texts = held_out(wrong, wrong_whole=wrong)  # no accuracy is lost: both are wrong about the same texts
+    texts = held_out(wrong, wrong_whole=wrong)  # no accuracy is lost, because both are wrong about the same texts
     texts = replace(
         texts, logits=np.where(np.arange(TEXTS)[:, np.newaxis] < TEXTS // 2, texts.logits, texts.logits * 0.09)
     )
@@ -139,34 +139,34 @@ def test_too_few_texts_give_no_cascade():
 def test_a_wide_part_that_says_nothing_gives_no_cascade(labels):
     texts = held_out(labels=labels)
     silent = replace(texts, sums=np.zeros_like(texts.sums))
-    assert choose_cascade(silent, PATIENT) == "the wide part alone does not tell the labels apart"
+    assert choose_cascade(silent, PATIENT) == "the wide part alone does not distinguish the labels"
     contrary = replace(texts, sums=-texts.sums)
-    assert choose_cascade(contrary, PATIENT) == "the wide part alone does not tell the labels apart"
+    assert choose_cascade(contrary, PATIENT) == "the wide part alone does not distinguish the labels"
     noise = replace(texts, sums=np.random.default_rng(0).normal(size=texts.sums.shape))
     assert isinstance(choose_cascade(noise, PATIENT), str)
 
 
 def test_a_wide_part_whose_surest_texts_are_wrong_gives_no_cascade():
     found = choose_cascade(held_out(wrong=range(3, 8)), PATIENT)
-    assert found == "no limit is sure enough: the first one costs more than 0.05 points of accuracy"
+    assert found == "no limit is narrow enough: even the narrowest one costs more than 0.05 points of accuracy"
 
 
 def test_a_first_limit_that_adds_too_much_calibration_error_is_named_as_the_reason():
-    """The wide part is right about its surest texts, and less sure of them than that, for it is often wrong elsewhere."""
+    """The wide part is underconfident about its surest texts, because it is often wrong about the others."""
     random = np.random.default_rng(0)
     texts = held_out(wrong=[text for text in range(5 * STEP, TEXTS) if random.random() < 0.4])
     found = choose_cascade(texts, CascadeSettings(loss=100.0, ece=0.001))
-    assert found == "no limit is sure enough: the first one adds more than 0.1% of calibration error"
+    assert found == "no limit is narrow enough: even the narrowest one adds more than 0.1% of calibration error"
 
 
 def test_a_first_limit_that_decides_more_than_cascade_most_is_named_as_the_reason():
     found = choose_cascade(held_out(), replace(PATIENT, most=0.004))
-    assert found == "no limit is narrow enough: the first one decides 1.0% of the held-out texts, more than --cascade-most 0.004 allows"  # fmt: skip
+    assert found == "no limit is narrow enough: even the narrowest one decides 1.0% of the held-out texts, more than --cascade-most 0.004 allows"  # fmt: skip
 
 
 @pytest.fixture
 def without_bias(monkeypatch):
-    """Sums that are calibrated already: a bias would break ties between labels."""
+    """Calibration that keeps the sums as they are, because a bias would break ties between labels."""
     monkeypatch.setattr("export.training.cascade.calibrated", lambda texts: Cascade(1.0, (0.0,), (-np.inf, np.inf)))
 
 
@@ -175,19 +175,19 @@ def test_texts_that_are_equally_sure_give_no_limit_to_try(without_bias, sureness
     texts = held_out()
     tied = replace(texts, sums=np.sign(texts.sums) * sureness)
     found = choose_cascade(tied, replace(PATIENT, loss=100.0))
-    assert found == "there is no limit to try: the wide part alone is hardly surer of one text than of another"
+    assert found == "no limit can be tried: the wide part alone is about equally sure of all texts"
 
 
 def test_a_step_that_decides_nothing_is_no_cascade(without_bias):
-    """The surest 5% are equally sure, so the first limit that decides any decides them all, some wrongly."""
+    """The surest 5% of the texts are equally sure, so the first limit that decides any of them decides all."""
     texts = held_out(wrong=some(3, 4))
     surest = np.arange(TEXTS)[:, np.newaxis] < 5 * STEP + 1
     tied = replace(texts, sums=np.where(surest, np.sign(texts.sums) * 12, texts.sums))
     found = choose_cascade(tied, PATIENT)
-    assert found == "no limit is sure enough: the first one costs more than 0.05 points of accuracy"
+    assert found == "no limit is narrow enough: even the narrowest one costs more than 0.05 points of accuracy"
     found = choose_cascade(tied, replace(PATIENT, loss=1.0, most=0.04))
     assert found == (
-        "no limit is narrow enough: the first one decides 6.0% of the held-out texts, more than --cascade-most 0.04 allows"
+        "no limit is narrow enough: even the narrowest one decides 6.0% of the held-out texts, more than --cascade-most 0.04 allows"
     )
 
 
@@ -235,7 +235,7 @@ def test_limits_of_a_margin_decide_the_texts_beyond_it(cascade):
 
 
 def test_the_interval_is_that_of_a_worked_example():
-    """Approval in two surveys, 1,600 people (Agresti, Categorical Data Analysis, 10.1): 150 and 86 changed."""
+    """Two surveys of the same 1,600 people (Agresti, Categorical Data Analysis, 10.1): 150 and 86 changed their answer."""
     before = np.repeat([True, True, False, False], (794, 150, 86, 570))
     after = np.repeat([True, False, True, False], (794, 150, 86, 570))
     found = accuracy_loss(before, after)
@@ -248,7 +248,7 @@ def test_the_interval_is_that_of_a_worked_example():
 
 @pytest.fixture
 def stages():
-    """Texts of which the wide part is so sure of some that the other label's probability is 0."""
+    """Texts that include some of which the wide part is so sure that the other label's probability is 0."""
     random = np.random.default_rng(4)
     positive = np.concatenate([np.zeros(20), np.ones(20), random.random(160)])
     truth = (random.random(200) < positive).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Errors that need no PyTorch are told before it is imported, which takes seconds; in processes of their own."""
+"""Errors that `score-model` finds without PyTorch, before its import of several seconds; each run is a process of its own."""
 
 import json
 import os
@@ -31,13 +31,13 @@ print(*(name for name in {HEAVY} if sys.modules.get(name)))
 sys.exit(code)
 """
 
-# Nothing listens there: what a machine without network sees, at once.
+# Nothing listens on this port, so connections fail at once, as without a network.
 NO_HUB = "http://127.0.0.1:9"
 
 
 @pytest.fixture
 def run(tmp_path):
-    """Run `score-model` in a folder with data and an encoder's settings; `out` is the heavy modules that it imported."""
+    """Run `score-model` in a folder of data and encoder settings; `out` lists the heavy modules that it imported."""
     (tmp_path / "data.csv").write_text("text,label\ngood,1\nbad,0\n")
     (tmp_path / "latin.txt").write_bytes("naïve".encode("latin-1"))
     (tmp_path / "file").touch()
@@ -52,7 +52,7 @@ def run(tmp_path):
             (tmp_path / name / "config.json").write_text(json.dumps(config))
 
     def limit(memory):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])  # libraries reserve more for more cores
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])  # libraries reserve memory per core
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
 
     def start(*arguments, missing="", memory=None, **environment):
@@ -83,7 +83,7 @@ LOADS = "Give a hub name (and reach the hub), or a local folder that holds confi
         ((*BERT, "--pooling", "max"), 2, "--pooling max: 'max' is none of cls, mean, mean1, mean2, ..., attention,"),
         ((*BERT, "--pooling", "mean3"), 2, "--pooling mean3: 'mean3' is none of cls, mean, mean1, ..., mean2, attention,"),
         ((*BERT, "--unfreeze", "3"), 2, "--unfreeze 3: the encoder 'bert' has 2 blocks."),
-        ((*BERT, "--no-wide", "--truncation", "head", "--max-tokens", "30"), 2, "with --no-wide nothing reads the tokens"),
+        ((*BERT, "--no-wide", "--truncation", "head", "--max-tokens", "30"), 2, "with --no-wide, nothing reads the tokens"),
         ((*BERT, "--max-tokens", "20"), 2, "--max-tokens 20 is less than --max-length 24."),
         ((*BERT, "--label-column", "lable"), 2, "data.csv has no column 'lable'; did you mean 'label'?"),
         ((*BERT, "--positive-label", "2"), 2, "--positive-label '2' is none of the labels: 0, 1."),
@@ -127,7 +127,7 @@ def test_evaluate_and_parity_say_it_at_once_too(run, bundle):
 def test_cascade_says_what_it_cannot_do_before_its_libraries_are_imported(run, bundle, staged_bundle):
     for arguments, code, message in (
         ((bundle.path, "-o", "c", *DATA), 1, f"{bundle.path} has no wide part, which a cascade needs."),
-        ((staged_bundle.path, "-o", "c", *DATA), 1, f"{staged_bundle.path} has a cascade already."),
+        ((staged_bundle.path, "-o", "c", *DATA), 1, f"{staged_bundle.path} already has a cascade."),
         (("none", "-o", "c", *DATA), 5, "there is no bundle at none. Name a folder written by `score-model train`.\n"),
         (
             (bundle.path, "-o", bundle.path, *DATA),
@@ -208,7 +208,7 @@ def test_no_home_folder_is_an_error_that_names_the_option(monkeypatch):
     monkeypatch.setattr(Path, "home", nobody)
     with pytest.raises(UsageError) as caught:
         FitSettings()
-    assert str(caught.value) == "no home folder is known: set HOME, or give a folder for features with --cache-dir."
+    assert str(caught.value) == "the home folder is unknown: set HOME, or name a folder for features with --cache-dir."
 
 
 def test_a_cache_that_can_be_written_is_made(tmp_path):

@@ -1,4 +1,4 @@
-"""Figures about models: right ones, side by side, and against a bag of words."""
+"""Evaluation: metrics, held-out texts, bundles side by side, and the baseline."""
 
 import io
 import json
@@ -107,7 +107,7 @@ def test_a_reference_has_the_scores_without_the_cascade_too():
     assert np.flatnonzero(reference(found).score.counts).tolist() == [4, 12, 18]
 
 
-# What is held out, put together, and calibrated
+# Held-out texts, stacking and calibration
 
 
 def test_validation_rows_are_runs_of_neighbours_all_over_the_file():
@@ -125,7 +125,7 @@ def test_validation_rows_are_runs_of_neighbours_all_over_the_file():
 @pytest.mark.parametrize(
     ("labels", "held_out"),
     [
-        ([0, 1] * 200, [20, 20]),  # as they alternate in many files
+        ([0, 1] * 200, [20, 20]),  # alternating, as in many files
         ([0, 1, 2, 3, 4] * 50, [5] * 5),
         ([0] * 10_000 + [1] * 300 + [2] * 10_000, [972, 30, 1053]),
         ([0] * 30 + [1] * 30, None),
@@ -284,7 +284,7 @@ def test_a_cascade_stands_beside_the_same_bundle_without(bundle, staged_bundle, 
     right = {on: np.array([row["label"] for row in rows]) == labels for on, labels in said.items()}
     for line, on in ((lines[3], True), (lines[4], False)):
         assert line.split(" | ")[2] == f"{right[on].mean():.2%}"
-    at = lines.index("Cascades: texts that are decided early, without the encoder")
+    at = lines.index("Cascades: texts decided early, without the encoder")
     assert lines[at + 2].startswith(
         "|  | texts | decided early | tokens saved | accuracy | without cascade | points lost (95%) |"
     )
@@ -477,7 +477,7 @@ def test_figures_are_escaped_where_stdout_cannot_spell_them(evaluate, labelled, 
 
 
 def test_a_model_below_a_bag_of_words_is_told_so(bundle, labelled, score_model, tmp_path):
-    """The same labels the other way round: the bundle is wrong on what a bag of words learns from the train file."""
+    """The labels are swapped, so the bundle is wrong and the baseline learns them from the train file."""
     turned = tmp_path / "turned.jsonl"
     lines = [json.loads(line) for line in labelled.read_text().splitlines()]
     other = {"negative": "positive", "positive": "negative"}

@@ -1,4 +1,4 @@
-"""--unfreeze: blocks that are trained, the frozen rest that is not, and runs that are interrupted."""
+"""Block training (--unfreeze): trained blocks, the frozen rest, attention poolings, and interrupted runs."""
 
 import copy
 from dataclasses import replace
@@ -41,7 +41,7 @@ def tuned(encoder, folder, settings=SETTINGS, pooling="cls"):
 
 
 def assert_computed_as_validated(found, pooling, rows, labels):
-    """What was trained on float16 hidden states, with poolings that standardise, by transformers' own model."""
+    """Check with transformers' own model what was trained on float16 hidden states, with standardising poolings."""
     classifier = Classifier(found.training.head, pooling, queries=found.queries)
     logits = np.concatenate([torch_logits(found.encoder, classifier, *pad([row])) for row in rows])
     assert np.mean(predict(logits) == labels) == pytest.approx(found.training.best.validation_accuracy)
@@ -123,12 +123,12 @@ def test_attention_learns_which_word_tells(encoder, tmp_path):
         hidden = frozen.model(torch.from_numpy(row[np.newaxis]), output_hidden_states=True).hidden_states[1][0]
         share = (hidden @ torch.from_numpy(found.queries[1]).T).softmax(dim=0).max(dim=1).values
         shares.append(share[np.isin(row, telling)].item() * len(row))
-    assert np.mean(shares) > 2  # times an equal share
+    assert np.mean(shares) > 2  # the mean share of a telling word, relative to an equal share
 
 
 @pytest.mark.parametrize("scale", [1e-33, 1e-4])
 def test_a_channel_that_hardly_changes_weighs_no_more_than_others(encoder, tmp_path, scale):
-    """all-MiniLM-L6-v2 has one that is 0 but for rounding; blown up to the size of the others it was all that counted."""
+    """all-MiniLM-L6-v2 has a channel that is 0 but for rounding; scaled up to the others, it outweighed them all."""
     frozen = encoder("bert")
     model = copy.deepcopy(frozen.model)
     model.encoder.layer[1].output.LayerNorm.weight.data[7] = scale
@@ -142,7 +142,7 @@ def test_a_channel_that_hardly_changes_weighs_no_more_than_others(encoder, tmp_p
 
 
 def test_an_attention_pooling_that_nobody_trains_is_refused(encoder, tmp_path):
-    with pytest.raises(UsageError, match=r"say in FitSettings\.tune how to train them"):
+    with pytest.raises(UsageError, match=r"set FitSettings\.tune to train them"):
         make_bundle(encoder("bert"), tmp_path / "b", pooling="attention1")
 
 
@@ -162,9 +162,9 @@ def test_an_interrupted_run_ends_with_the_same_weights(encoder, tmp_path, monkey
     for _ in range(3):
         with pytest.raises(KeyboardInterrupt):
             tuned(encoder("bert"), tmp_path / "parts", pooling=pooling)
-    torch.rand(7)  # whatever else was drawn in between
+    torch.rand(7)  # random numbers that other code draws in between
     parted = tuned(encoder("bert"), tmp_path / "parts", pooling=pooling)
-    assert len(calls) < 2 * 60  # it did not begin anew each time
+    assert len(calls) < 2 * 60  # the run did not start over each time
     assert parted.encoder.sha256 == whole.encoder.sha256
     assert (parted.training.head.weight == whole.training.head.weight).all()
     assert parted.training.steps == whole.training.steps
@@ -192,7 +192,7 @@ def test_a_damaged_checkpoint_is_named(encoder, tmp_path):
     tuned(encoder("bert"), tmp_path)
     (checkpoint,) = tmp_path.glob("*.pt")
     checkpoint.write_bytes(checkpoint.read_bytes()[:100])
-    with pytest.raises(ExportError, match=f"the checkpoint {checkpoint} is damaged .*Remove it to begin anew"):
+    with pytest.raises(ExportError, match=f"the checkpoint {checkpoint} is damaged .*Remove it to start over"):
         tuned(encoder("bert"), tmp_path)
 
 
@@ -210,7 +210,7 @@ def test_other_settings_do_not_go_on_with_a_checkpoint(encoder, tmp_path):
         (
             2,
             "mean1",
-            "--pooling mean1 does not read the last layer, so that --unfreeze would train nothing there: add cls, as in cls+mean1.",
+            "--pooling mean1 does not read the last layer, so --unfreeze would train nothing there: add cls, as in cls+mean1.",
         ),
     ],
 )

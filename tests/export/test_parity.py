@@ -52,12 +52,12 @@ def exported(request, encoder):
 
 @st.composite
 def padded_batches(draw):
-    """Right-padded batches of any shape, each row with a token at least."""
+    """Draw right-padded batches of any shape, with at least one token per row."""
     batch, sequence = draw(st.integers(1, 9)), draw(st.integers(1, POSITIONS))
     lengths = draw(st.lists(st.integers(1, sequence), min_size=batch, max_size=batch))
     seed = draw(st.integers(0, 2**16))
     mask = (np.arange(sequence) < np.array(lengths)[:, None]).astype(np.int64)
-    # Ids from 5 on: transformers' RoBERTa would give a padding id inside a text no position of its own.
+    # Ids are at least 5, because transformers' RoBERTa gives a padding id inside a text no position of its own.
     ids = np.random.default_rng(seed).integers(5, 30, size=(batch, sequence)) * mask
     return ids, mask
 
@@ -126,7 +126,7 @@ def test_probabilities_through_the_command_equal_those_of_pytorch(family, kind, 
     assert result.code == 0, result.err
     with open(tmp_path / "out.csv", newline="") as file:
         found = list(csv.DictReader(file))
-    # The reference: transformers' tokenizer and model, one padded batch.
+    # The reference is transformers' tokenizer and model, with one padded batch.
     folder = encoder(family)
     tokenizer = tiny_tokenizer(family)
     encoded = tokenizer(texts, padding=True, truncation=True, max_length=MAX_LENGTH, return_tensors="np")

@@ -1,4 +1,4 @@
-"""Training: the encoder stays frozen, features are computed once, and the command says what it did."""
+"""Training: encoder, features, head, data, and the command with its log and messages."""
 
 import csv
 import dataclasses
@@ -47,7 +47,7 @@ from scorer.rows.input_options import InputOptions
 
 @pytest.fixture
 def files(tmp_path):
-    """A train and a test file of each format, labels neg and pos."""
+    """A folder with a train and a test file of each format, with the labels neg and pos."""
     for name, count, seed in (("train", 200, 1), ("test", 60, 2)):
         split = reviews(count, 2, seed)
         labels = [("neg", "pos")[label] for label in split.labels]
@@ -100,7 +100,7 @@ def test_pooling_leaves_padding_out():
     hidden = torch.tensor([[[2.0], [4.0], [99.0]]])
     assert pool(hidden, torch.tensor([[1, 1, 0]]), "mean").tolist() == [[3.0]]
     assert pool(hidden, torch.tensor([[1, 1, 0]]), "cls").tolist() == [[2.0]]
-    # The first query gives both tokens the same weight, the second e^2 times as much to the one that is greater by 2.
+    # The first query weighs both tokens equally; the second gives e^2 times the weight to the token that is larger by 2.
     queries, share = torch.tensor([[0.0], [1.0]]), np.exp(2) / (1 + np.exp(2))
     found = pool(hidden, torch.tensor([[1, 1, 0]]), "attention", queries)
     np.testing.assert_allclose(found, [[3.0, 2 + 2 * share]], rtol=1e-6)
@@ -224,7 +224,8 @@ def test_the_folded_head_classifies_raw_features_of_any_scale(labels, solver):
 
 def test_the_epoch_with_the_lowest_validation_loss_is_kept():
     train_part, other = separable(60, 2, 0), separable(60, 2, 1)
-    shuffled = (other[0], np.random.default_rng(0).permutation(other[1]))  # nothing to be learnt: later epochs overfit
+    # There is nothing to learn, so later epochs overfit.
+    shuffled = (other[0], np.random.default_rng(0).permutation(other[1]))
     training = train_head(
         train_part, shuffled, label_count=2, settings=HeadSettings(solver="adam", epochs=20, learning_rate=0.05)
     )
@@ -382,7 +383,7 @@ def test_a_rating_that_is_the_label_is_no_group(tmp_path, kind):
 
 
 def test_training_reads_what_score_reads(files, monkeypatch):
-    """Compressed, with another delimiter, encoding or no header, text in bytes, several files, stdin: the same texts."""
+    """The same texts are read from compressed files, other delimiters and encodings, without a header, and from stdin."""
     expected = read_rows(str(files / "train.csv"), Columns())
     with open(files / "train.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))
@@ -496,7 +497,7 @@ def test_labels_groups_and_ids_are_spelled_as_score_spells_them(tmp_path, kind):
     array, spelled = VALUES[kind]
     columns = {"text": pyarrow.array(["good"]), "label": array, "kind": array, "id": array}
     pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
-    identifier = "bmVn" if kind == "bytes" else spelled  # as in the output of `score`, to join it with
+    identifier = "bmVn" if kind == "bytes" else spelled  # as in the output of `score`, so that the two can be joined
     assert read_rows(str(tmp_path / "a.parquet"), Columns(group="kind")) == [Row("good", spelled, identifier, spelled)]
 
 
@@ -539,7 +540,7 @@ def test_bytes_that_are_no_text_are_no_label(tmp_path):
 
 @pytest.fixture
 def hub(monkeypatch):
-    """Make the data set hub give some columns, as train and as test."""
+    """Make the hub of datasets return some columns, as train and as test split."""
 
     def give(columns, features=None):
         split = datasets.Dataset.from_dict(columns, features)
@@ -600,7 +601,7 @@ def test_a_disk_without_room_is_said_at_once(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(ExportError, match=r"cannot take 0\.0 GB: No space left on device. Give another folder"):
+    with pytest.raises(ExportError, match=r"has no room for 0\.0 GB: No space left on device. Give another folder"):
         CachedArray(tmp_path, "k", (4,), np.float32)
     assert list(tmp_path.iterdir()) == []
 
@@ -626,7 +627,7 @@ def test_train_evaluate_parity_and_score_go_together(files, encoder_folder, scor
     assert any(line.startswith("wide part: L2 0.00") for line in lines)
     assert any(line.startswith("validation accuracy: encoder ") for line in lines)
     assert any(line.startswith("baseline (TF-IDF + logistic regression): test accuracy ") for line in lines)
-    assert any(line.startswith("parity: biggest difference of a logit from PyTorch ") for line in lines)
+    assert any(line.startswith("parity: logits differ from PyTorch by at most ") for line in lines)
     assert lines[-1].startswith(f"wrote {files / 'new' / 'models' / 'b'} (")
     manifest = json.loads((files / "new" / "models" / "b" / "manifest.json").read_text())
     metrics = manifest["metrics"]
@@ -634,7 +635,7 @@ def test_train_evaluate_parity_and_score_go_together(files, encoder_folder, scor
     assert (manifest["max_length"], manifest["max_tokens"]) == (24, 1024)
     assert manifest["parity"]["difference"] <= 1e-4
     card = (files / "new" / "models" / "b" / "README.md").read_text()
-    assert "3 short texts of our own, of which it labels 2 as we do." in card
+    assert "3 short texts written for the purpose; it labels 2 of them as intended." in card
     assert "| wrong on purpose | great | pos |" in card
     assert f"| fp32, PyTorch | {metrics['test']['accuracy']:.2%} |" in card
 
@@ -706,7 +707,7 @@ def test_overwrite_replaces_bundles_only(files, encoder_folder, score_model):
 
 @pytest.fixture
 def bundle_to_replace(bundle, tmp_path):
-    """A copy of a bundle, with a short way to train over it, which is refused before anything is trained."""
+    """A copy of a bundle, for trainings with --overwrite that are refused before anything is trained."""
     return shutil.copytree(bundle.path, tmp_path / "b")
 
 
@@ -815,7 +816,8 @@ def test_a_saved_encoder_replaces_an_earlier_one_only(encoder, encoder_folder, t
 
 
 def test_int8_that_disagrees_is_left_out(encoder, tmp_path, monkeypatch):
-    told = iter([True, False, True, True])  # int8 and fp32 of the first, int8 of the others
+    # The answers are for int8 and fp32 of the first training, and for int8 of the others.
+    told = iter([True, False, True, True])
     monkeypatch.setattr("export.training.scoring.is_too_low", lambda share, rows: next(told))
     split = reviews(80, 2, 1)
     said = []
@@ -826,12 +828,12 @@ def test_int8_that_disagrees_is_left_out(encoder, tmp_path, monkeypatch):
     assert sorted(bundle.manifest.precisions) == ["fp16", "fp32"]
     assert bundle.manifest.providers == {"cpu": "fp32", "cuda": "fp16"}
     assert not {"model.int8.onnx", "weights.int8.bin"} & set(bundle.files)
-    assert "int8 is left out: 99% is needed. The bundle scores in fp32 on CPU." in said
+    assert "int8 is left out: at least 99% is needed. The bundle scores in fp32 on CPU." in said
     assert bundle.manifest.metrics["precisions"].keys() == {"fp32"}
     card = (bundle.path / "README.md").read_text()
     assert "| fp32, as scored on CPU |" in card
-    assert "int8 is not in the bundle: it gave the label of PyTorch for " in card
-    for precisions in (("int8",), ("fp16", "int8")):  # fp16 would have int8's weights
+    assert "int8 is not in the bundle: it gave the same label as PyTorch for only " in card
+    for precisions in (("int8",), ("fp16", "int8")):  # fp16 would share the weights of int8
         with pytest.raises(ExportError, match="No bundle was written"):
             make_bundle(encoder("bert"), tmp_path / "int8", precisions=precisions)
         assert not (tmp_path / "int8").exists()
@@ -845,7 +847,7 @@ def test_fp16_that_is_too_far_from_float32_is_left_out(encoder, tmp_path, monkey
     settings = Settings(tmp_path / "b", "b", of_fit, max_length=MAX_LENGTH, parity_rows=4, baseline=False, quiet=True)
     bundle = train(dataset, encoder("bert"), settings, said.append)
     assert bundle.manifest.providers == {"cpu": "int8", "cuda": "fp32"}
-    assert "fp16 is left out: 5e-03 is allowed." in said
+    assert "fp16 is left out: at most 5e-03 is allowed." in said
     assert "fp16" not in bundle.manifest.parity
     with pytest.raises(ExportError, match="no precision is left"):
         train(dataset, encoder("bert"), dataclasses.replace(settings, precisions=("fp16",)), said.append)
@@ -908,11 +910,11 @@ def test_evaluate_wants_the_labels_of_the_bundle(bundle, files, score_model):
         ),
         (
             ["--train-file", "train.csv", "--test-file", "test.csv", "--no-wide", "--max-tokens", "30"],
-            "with --no-wide nothing reads the tokens beyond --max-length: leave --max-tokens out, or choose a --truncation.",
+            "with --no-wide, nothing reads the tokens beyond --max-length: omit --max-tokens, or choose another --truncation.",
         ),
         (
             ["--train-file", "train.csv", "--test-file", "test.csv", "--unfreeze", "1", "--pooling", "mean1"],
-            "--pooling mean1 does not read the last layer, so that --unfreeze would train nothing there: add cls, as in cls+mean1.",
+            "--pooling mean1 does not read the last layer, so --unfreeze would train nothing there: add cls, as in cls+mean1.",
         ),
         (
             ["--train-file", "train.csv", "--test-file", "test.csv", "--text-column", "body"],

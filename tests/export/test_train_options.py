@@ -1,4 +1,4 @@
-"""The options of `score-model train`, and the settings that they fill."""
+"""Options of `score-model train`, and the settings that they fill."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from scorer.rows.input_options import InputOptions
 
 
 def options(*given: str) -> dict:
-    """The command's parameters, as click reads them."""
+    """Return the command's parameters as click reads them."""
     return train.make_context("train", ["-o", "b", *given]).params
 
 

@@ -1,4 +1,4 @@
-"""The wide part and what is cut of long texts: the same sums in the graph, in numpy, and counted by hand."""
+"""The wide part and the truncation of long texts: equal sums in the graph, in numpy, and by hand."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -62,7 +62,7 @@ def long_encoder(request, encoder_folder):
 
 @pytest.fixture(scope="module")
 def rows(long_encoder):
-    """Short texts, and some longer than the encoder reads."""
+    """Token rows of short texts, and of some that are longer than the encoder reads."""
     texts = reviews(30, 2, 1).texts
     return long_encoder.tokenizer.encode([*texts, " ".join(texts[:4]), " ".join(texts[4:30])]).ids
 
@@ -103,7 +103,7 @@ def test_each_different_piece_and_pair_counts_once(ids):
     keys = Keys(10, 1 << 20)
     found, begins = keys.of([np.array(ids)])
     assert begins.tolist() == [0]
-    assert len(found) == len(set(ids)) + len(set(pairwise(ids)))  # no two of a hundred pairs collide
+    assert len(found) == len(set(ids)) + len(set(pairwise(ids)))  # none of the hundred pairs collide
     assert set(ids) == {int(key) for key in found if key < 10}
     assert (found < keys.count).all()
 
@@ -118,7 +118,7 @@ def test_a_cut_keeps_both_ends_and_as_many_tokens_as_fit(length, kept, name):
 
 
 def test_the_wide_part_learns_what_a_pair_says_and_its_pieces_do_not():
-    """'not good' against 'good', 'not bad' against 'bad': single pieces are on both sides equally often."""
+    """The texts differ only in pairs such as 'not good' and 'not bad'; single pieces are equally frequent in both labels."""
     random = np.random.default_rng(0)
     good, bad, negation, filler = 1, 2, 3, [4, 5, 6, 7]
 
@@ -153,7 +153,7 @@ def test_more_than_two_labels_have_weights_each():
 
 @pytest.mark.parametrize("labels", [2, 3])
 def test_head_and_wide_part_add_up_to_what_was_stacked(labels):
-    """Labels are not equally frequent, so that the wide part has a bias that must not get lost."""
+    """The labels are not equally frequent, so the wide part has a bias, which must not be lost."""
     random = np.random.default_rng(0)
     truth = random.choice(labels, 300, p=np.arange(1, labels + 1) / sum(range(1, labels + 1)))
     rows = [np.array([random.choice([label, random.integers(labels)]), 5]) for label in truth]
@@ -231,7 +231,7 @@ def test_what_the_encoder_skips_still_counts_for_the_wide_part(encoder_folder, t
         (
             (24, 24),
             "tail",
-            "--truncation tail needs more tokens to choose from than --max-length 24: give --max-tokens.",
+            "--truncation tail needs more tokens to choose from than --max-length 24: give a larger --max-tokens.",
         ),
         ((24, 12), "head", "--max-tokens 12 is less than --max-length 24."),
     ],
