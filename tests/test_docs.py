@@ -9,7 +9,6 @@ import pytest
 from factories import ROOT
 
 from export.cli.score_model import command as score_model
-from scorer.base.errors import ExitCode
 from scorer.cli.score import command as score
 from scorer.cli.score_ray import command as score_ray
 from scorer.rows.record import Reason
@@ -72,12 +71,6 @@ def test_the_options_that_a_page_mentions_exist(path):
     )
     if path.name != "CHANGELOG.md":  # which has those that are gone
         assert set(mentioned) <= known | FOREIGN
-
-
-def test_every_exit_code_is_in_the_tables():
-    for name in ("README.md", "docs/EVERY-NIGHT.md"):
-        rows = re.findall(r"^\| ([\d, ]+?)(?: \(.*\))? \| ", page(name), flags=re.MULTILINE)
-        assert {int(code) for row in rows for code in row.split(", ")} >= set(ExitCode), name
 
 
 def test_the_picture_of_a_terminal_loads_nothing_and_shows_a_run_that_is_resumed():
