@@ -165,7 +165,7 @@ def test_too_little_memory_for_the_libraries_is_said_at_once(run, arguments, lea
     assert found.err.startswith(
         f"Error: out of memory: the libraries of this command take at least {least} GB to be loaded"
     )
-    assert "RLIMIT_AS, ulimit -v, is 629 MB" in found.err
+    assert "RLIMIT_AS (ulimit -v) is 629 MB" in found.err
 
 
 def test_without_a_hub_one_line_says_so_and_names_what_works_offline(run):
