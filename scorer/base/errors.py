@@ -70,7 +70,7 @@ class OutOfThreads(ScorerError):
 
 
 class DeviceLost(ScorerError):
-    """Failure of a device that only a new process can use again."""
+    """Failure of a device, from which only a new process can recover."""
 
 
 class Busy(ScorerError):

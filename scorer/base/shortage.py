@@ -22,7 +22,7 @@ _OPTIONS = {"RLIMIT_AS": "ulimit -v", "RLIMIT_DATA": "ulimit -d", "RLIMIT_NPROC"
 
 
 def known(problem: BaseException) -> ScorerError:
-    """Return our own error as it is, another one as a `ScorerError` that names the limit or the error, with its notes."""
+    """Return our own error as it is, any other as a `ScorerError` that names the limit or the error, with its notes."""
     if isinstance(problem, ScorerError):
         return problem
     found = shortage(problem) or ScorerError(f"unexpected {type(problem).__name__}: {problem}")

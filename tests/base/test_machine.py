@@ -144,13 +144,13 @@ def no_library(name):
 @pytest.mark.parametrize(
     ("load", "device", "visible", "problem"),
     [
-        (no_library, 0, None, "there is no NVIDIA driver on this machine (libcuda.so.1 cannot be loaded)"),
-        (lambda name: object(), 0, None, "there is no NVIDIA driver on this machine (libcuda.so.1 cannot be loaded)"),
+        (no_library, 0, None, "this machine has no NVIDIA driver (libcuda.so.1 cannot be loaded)"),
+        (lambda name: object(), 0, None, "this machine has no NVIDIA driver (libcuda.so.1 cannot be loaded)"),
         (Driver(0, 100), 0, "", "the NVIDIA driver shows no GPU (CUDA_VISIBLE_DEVICES is '')"),
         (Driver(0), 0, None, "the NVIDIA driver shows no GPU"),
-        (Driver(0, 804), 0, None, "the NVIDIA driver does not start (CUDA error 804): see whether nvidia-smi works"),
-        (Driver(1), 1, "3", "there is no device 1: the NVIDIA driver shows only 0 (CUDA_VISIBLE_DEVICES is '3')"),
-        (Driver(4), 7, None, "there is no device 7: the NVIDIA driver shows 0 to 3"),
+        (Driver(0, 804), 0, None, "the NVIDIA driver does not start (CUDA error 804): check whether nvidia-smi works"),
+        (Driver(1), 1, "3", "device 1 does not exist: the NVIDIA driver shows only 0 (CUDA_VISIBLE_DEVICES is '3')"),
+        (Driver(4), 7, None, "device 7 does not exist: the NVIDIA driver shows 0 to 3"),
         (Driver(4), 3, None, None),
     ],
 )
@@ -203,7 +203,7 @@ def test_an_error_of_cuda_at_its_start_is_passed_on(monkeypatch):
 def test_a_missing_cudnn_is_reported_although_cuda_works(monkeypatch):
     monkeypatch.setattr(gpu, "has_cudnn", lambda: False)
     assert runtime.provider_remark("cuda") == (
-        f"cuDNN cannot be loaded, so attention takes slower kernels ({install_advice('cuda')})"
+        f"cuDNN cannot be loaded, so attention runs on slower kernels ({install_advice('cuda')})"
     )
     assert runtime.provider_remark("cpu") is None
     monkeypatch.setattr(gpu, "has_cudnn", lambda: True)
