@@ -1,4 +1,4 @@
-"""Scores CSV, TSV, JSONL and Parquet files of texts with an exported classifier, without PyTorch."""
+"""Scoring of CSV, TSV, JSONL and Parquet files of texts with an exported classifier, without PyTorch."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +11,13 @@ __all__ = ["Scorer", "Scores", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    # onnxruntime takes a second to import; `score --help` and the export stage's start should not pay for it.
+    # onnxruntime takes a second to import: `score --help` and `score-model` should start without it.
     if name in ("Scorer", "Scores"):
         from scorer.base.shortage import shortage
 
         try:
             from scorer.model import scorer
-        except (ImportError, MemoryError) as error:  # a library that finds no memory to be loaded
+        except (ImportError, MemoryError) as error:  # a library may find no memory to load into
             raise shortage(error) or error from error
 
         return getattr(scorer, name)

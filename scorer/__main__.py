@@ -1,4 +1,4 @@
-"""``python -m scorer`` is the command ``score``."""
+"""The command ``score`` as ``python -m scorer``."""
 
 from scorer.cli.score import main
 

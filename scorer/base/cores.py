@@ -1,11 +1,11 @@
-"""How many cores this process may really use: affinity and the cgroup's quota, not what the machine has."""
+"""Cores that this process may use, by affinity and cgroup quota; the machine may have more."""
 
 import os
 from pathlib import Path
 
 
 def usable_cores(cgroup_root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> int:
-    """Cores by affinity, lowered to the CPU quota of this process's cgroup (rounded up), at least 1."""
+    """Count the cores that affinity and the CPU quota of this process's cgroup (rounded up) allow, at least 1."""
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # macOS has no affinity
@@ -15,7 +15,7 @@ def usable_cores(cgroup_root: Path = Path("/sys/fs/cgroup"), membership: Path = 
 
 
 def cgroup_folders(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> list[Path]:
-    """The folders that may carry a quota for this process, up to the root; a limit of any of them holds."""
+    """List the cgroup folders that may limit this process, up to the root; the limit of each one applies."""
     try:
         lines = membership.read_text().splitlines()
     except OSError:
@@ -31,7 +31,7 @@ def cgroup_folders(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path(
 
 
 def _quota(folder: Path) -> float | None:
-    """Cores that a cgroup folder allows: cpu.max (version 2) or cpu.cfs_quota_us (version 1); None for no limit."""
+    """Read a cgroup folder's limit of cores: cpu.max (version 2) or cpu.cfs_quota_us (version 1); None if unlimited."""
     try:
         quota, period = (folder / "cpu.max").read_text().split()
     except (OSError, ValueError):

@@ -1,6 +1,6 @@
-"""What can go wrong, and the exit code of a command by how it ended.
+"""The tree of errors, and the exit code of a command that fails with each of them.
 
-    ScorerError                  1   the environment failed
+    ScorerError                  1
         OutOfMemory              1
         OutOfThreads             1
         DeviceLost               1
@@ -11,20 +11,20 @@
         BundleError              5
         ProviderError            5
 
-Every message says what happened and what to do about it; the command prints it after ``Error: `` and nothing else.
+Every message states what happened, to which file or row, and what to do. A command prints it after ``Error: ``.
 """
 
 from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """How a command ended, as schedulers read it."""
+    """Exit codes of all commands, for schedulers."""
 
     DONE = 0
     ENVIRONMENT = 1
     USAGE = 2
     LOOK = 3
-    """Published, but look: records were rejected, the data drifted, labels flipped."""
+    """Published, but needs a look: records were rejected, the data drifted, or labels flipped."""
     NOT_PUBLISHED = 4
     REFUSED = 5
     """A bundle or a provider was refused."""
@@ -38,11 +38,11 @@ class ExitCode(IntEnum):
 
 
 def exit_code_of(error: BaseException | None = None, *, look: bool = False) -> ExitCode:
-    """The one place that decides an exit code.
+    """Decide the exit code of a command; no other function does.
 
     Args:
-        error: what ended the command; None where it did its work.
-        look: whether what it did wants a look, see `ExitCode.LOOK`.
+        error: error that ended the command; None after success.
+        look: True if the result needs a look, see `ExitCode.LOOK`.
 
     >>> exit_code_of(), exit_code_of(look=True), exit_code_of(UsageError("--x")), exit_code_of(OSError())
     (<ExitCode.DONE: 0>, <ExitCode.LOOK: 3>, <ExitCode.USAGE: 2>, <ExitCode.ENVIRONMENT: 1>)
@@ -56,52 +56,55 @@ def exit_code_of(error: BaseException | None = None, *, look: bool = False) -> E
 
 
 class ScorerError(Exception):
-    """The environment failed: not writable, disk full, a read error, a lost device."""
+    """Failure of the environment, such as a full disk or an unreadable file; base class of all our errors."""
 
     exit_code = ExitCode.ENVIRONMENT
 
 
 class OutOfMemory(ScorerError):
-    """The device or this process has no memory for what it was asked to compute; less of it may fit."""
+    """Lack of memory on the device or in this process; fewer rows at a time may fit."""
 
 
 class OutOfThreads(ScorerError):
-    """This process may not start the threads that it needs."""
+    """Lack of threads: the system does not let this process start all that it needs."""
 
 
 class DeviceLost(ScorerError):
-    """The device failed in a way that only a new process can mend."""
+    """Failure of a device, from which only a new process can recover."""
 
 
 class Busy(ScorerError):
-    """Another run writes what this one was to write."""
+    """Conflict with another run that is writing the same output."""
 
 
 class ReaderGone(ScorerError):
-    """Whoever read our output has enough (``score ... | head``). Nothing to complain about: the code is that of SIGPIPE."""
+    """Closed pipe: its reader has all that it wants (``score ... | head``).
+
+    This is no failure to report. The exit code is that of SIGPIPE.
+    """
 
     exit_code = ExitCode.READER_GONE
 
 
 class UsageError(ScorerError):
-    """The command was asked for something it cannot do as written."""
+    """Invalid command: options or arguments that no run can carry out."""
 
     exit_code = ExitCode.USAGE
 
 
 class InputError(ScorerError):
-    """The input cannot be scored as a whole, so nothing was published."""
+    """Input that cannot be scored as a whole, so that nothing was published."""
 
     exit_code = ExitCode.NOT_PUBLISHED
 
 
 class BundleError(ScorerError):
-    """The bundle is missing, damaged, or gives other scores here than where it was made."""
+    """Bundle that is missing, damaged, or scores differently here than where it was made."""
 
     exit_code = ExitCode.REFUSED
 
 
 class ProviderError(ScorerError):
-    """The execution provider that was asked for cannot be used here."""
+    """Execution provider that was requested and cannot be used on this machine."""
 
     exit_code = ExitCode.REFUSED

@@ -1,6 +1,6 @@
-"""Advice on how to install an optional library: the extra of the very place this program was installed from.
+"""Advice on how to install an optional library: as an extra, from the source that this program was installed from.
 
-The program's name alone is never given to pip: on a package index it need not be ours.
+The advice never gives pip the program's name alone: on a package index, that name may belong to somebody else.
 """
 
 import json
@@ -16,7 +16,7 @@ DISTRIBUTION = "review-scorer"
 
 
 def install_advice(extra: str) -> str:
-    """The command that installs an extra from where this program came from, or words where that is unknown.
+    """Return the command that installs an extra from this program's source, or words if that source is unknown.
 
     Args:
         extra: name of an extra in setup.py, such as ``remote``.
@@ -28,12 +28,12 @@ def install_advice(extra: str) -> str:
     except (OSError, ValueError, TypeError, KeyError, AttributeError, metadata.PackageNotFoundError):
         requirement = None
     if requirement is None:
-        return f"install the extra [{extra}] of this program, from where the program itself was installed from"
+        return f"install the extra [{extra}] of this program from the source that the program was installed from"
     return f"pip install {requirement}"
 
 
 def _requirement(extra: str, origin: dict[str, Any]) -> str | None:
-    """An installed program's origin as pip takes it, quoted for a shell; None where pip could not use it again.
+    """Write an installed program's origin as an argument of pip, quoted for a shell; None if pip cannot reuse it.
 
     Args:
         extra: name of the extra.
@@ -49,7 +49,7 @@ def _requirement(extra: str, origin: dict[str, Any]) -> str | None:
         path = Path(url2pathname(url.path), origin.get("subdirectory", ""))
         editable = "-e " if origin.get("dir_info", {}).get("editable") else ""
         return editable + shlex.quote(f"{path}[{extra}]") if path.exists() else None
-    if url.query or url.fragment:  # often a signature; without it the address may be of no use
+    if url.query or url.fragment:  # often a signature, without which the address may be useless
         return None
     host = url.netloc.rpartition("@")[2]
     user = "git@" if url.scheme.endswith("ssh") and re.match("git[:@]", url.netloc) else ""

@@ -1,4 +1,4 @@
-"""Messages on stderr, and results for people on stdout, where no data goes there."""
+"""Messages on stderr, and results for people on stdout if no data goes there."""
 
 import contextlib
 import json
@@ -17,13 +17,13 @@ Level = Literal["info", "warning", "error"]
 
 
 class _Form:
-    """How messages are written; of the whole process, as stderr is."""
+    """Form of messages, shared by the whole process as stderr is."""
 
     as_json = False
 
 
 def write_json(wanted: bool) -> None:
-    """From now on messages are JSON lines, or text."""
+    """Choose between JSON lines and text for all later messages."""
     _Form.as_json = wanted
 
 
@@ -32,12 +32,12 @@ def is_json() -> bool:
 
 
 def say(message: str, level: Level = "info", fields: Mapping[str, object] = MappingProxyType({})) -> None:
-    """Print a message on stderr. Where nobody listens (closed, disk full), the work itself must not fail for it.
+    """Print a message on stderr; a closed stderr or a full disk must not fail the work itself.
 
     Args:
-        message: some words, or lines of them.
-        level: how much it matters, for who reads JSON.
-        fields: the same as numbers and names, for who reads JSON.
+        message: one line or several.
+        level: severity, for readers of JSON.
+        fields: facts of the message as names and values, for readers of JSON.
     """
     text = visible(message)
     with contextlib.suppress(OSError):
@@ -45,7 +45,10 @@ def say(message: str, level: Level = "info", fields: Mapping[str, object] = Mapp
 
 
 def show(text: str) -> None:
-    """Print results for people on stdout; characters that its encoding lacks are escaped, after work that took hours."""
+    """Print results for people on stdout.
+
+    Characters that its encoding lacks are escaped: an error here would come after hours of work.
+    """
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     click.echo(text.encode(encoding, "backslashreplace").decode(encoding))
 
@@ -57,10 +60,10 @@ def _json_line(text: str, level: Level, fields: Mapping[str, object]) -> str:
 
 @contextlib.contextmanager
 def hushed() -> Iterator[None]:
-    """Meanwhile what libraries print on stderr by themselves goes nowhere: the error that they raise says it, too."""
+    """Discard what libraries print on stderr meanwhile; the errors that they raise state the same."""
     try:
         stderr = os.dup(2)
-    except OSError:  # it is closed
+    except OSError:  # stderr is closed
         yield
         return
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -1,4 +1,4 @@
-"""How far a long job is, on stderr: a bar on a terminal, a line now and then in a log."""
+"""Progress of a long job on stderr: a bar on a terminal, an occasional line in a log."""
 
 import sys
 import time
@@ -13,12 +13,12 @@ from scorer.base.text import duration
 
 
 class Progress:
-    """Shows a share done, a note and the time left.
+    """Display of the share done, a note and the time left.
 
     Args:
-        what: is being done.
-        total: of whatever `show` is told, or None where it is not known.
-        quiet: show nothing at all.
+        what: name of the job, such as "scoring".
+        total: whole amount of work, in the unit of `show`; None if unknown.
+        quiet: True to show nothing at all.
         every: seconds between two lines in a log.
     """
 
@@ -35,12 +35,14 @@ class Progress:
             self._bar = tqdm(total=total, desc=what, bar_format="{desc} " + ending, leave=False, file=sys.stderr)
 
     def show(self, done: int, note: str, fields: Mapping[str, object] = MappingProxyType({})) -> None:
-        """Tell how much is done; what the first call tells counts as done before, not as this run's speed.
+        """Show how much is done.
+
+        The amount of the first call counts as done before, and not towards this run's speed.
 
         Args:
-            done: of the total.
-            note: what else is worth knowing.
-            fields: the same, for who reads JSON.
+            done: amount done so far.
+            note: words to show beside it.
+            fields: facts of the note as names and values, for readers of JSON.
         """
         now = time.monotonic()
         if self._first is None:
@@ -60,7 +62,7 @@ class Progress:
             )
 
     def _share(self, done: int, seconds: float) -> tuple[float | None, float | None]:
-        """The share that is done, and the seconds that are left; None where nobody knows."""
+        """Compute the share done and the seconds left; None if unknown."""
         if not self._total or self._first is None or done <= self._first:
             return None, None
         left = seconds * (self._total - done) / (done - self._first)

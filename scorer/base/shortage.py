@@ -1,4 +1,4 @@
-"""Too few threads or too little memory: what libraries raise for it, as one error that names the limit."""
+"""Lack of threads or memory: one error that names the limit, for all the errors that libraries raise."""
 
 import errno
 import re
@@ -11,7 +11,7 @@ from scorer.base.errors import OutOfMemory, OutOfThreads, ScorerError
 
 resource: ModuleType | None
 try:
-    import resource  # up here: once it is needed there may be no memory to load it
+    import resource  # loaded early: when it is needed, there may be no memory left to load it
 except ImportError:  # Windows
     resource = None
 
@@ -22,7 +22,7 @@ _OPTIONS = {"RLIMIT_AS": "ulimit -v", "RLIMIT_DATA": "ulimit -d", "RLIMIT_NPROC"
 
 
 def known(problem: BaseException) -> ScorerError:
-    """The same error where it is ours; else one that names the limit, or says what it was, notes included."""
+    """Return our own error as it is, any other as a `ScorerError` that names the limit or the error, with its notes."""
     if isinstance(problem, ScorerError):
         return problem
     found = shortage(problem) or ScorerError(f"unexpected {type(problem).__name__}: {problem}")
@@ -32,22 +32,22 @@ def known(problem: BaseException) -> ScorerError:
 
 
 def shortage(problem: BaseException) -> ScorerError | None:
-    """`OutOfThreads` or `OutOfMemory` where a library failed for want of them, else None.
+    """Return `OutOfThreads` or `OutOfMemory` if that is why a library failed, else None.
 
     >>> shortage(ValueError("no text")) is None, type(shortage(RuntimeError("can't start new thread"))).__name__
     (True, 'OutOfThreads')
     """
-    said = str(problem)
-    if _NO_THREAD.search(said):
+    message = str(problem)
+    if _NO_THREAD.search(message):
         return out_of_threads()
     without_memory = isinstance(problem, MemoryError) or getattr(problem, "errno", None) == errno.ENOMEM
-    if without_memory or _NO_MEMORY.search(said):
+    if without_memory or _NO_MEMORY.search(message):
         return out_of_memory("this process cannot get more memory")
     return None
 
 
 def stopped_for_threads(problem: BaseException) -> bool:
-    """Whether a library raised SIGINT by itself while it was imported: OpenBLAS does where it cannot start its threads."""
+    """Return whether a library raised SIGINT while it was imported, as OpenBLAS does if it cannot start its threads."""
     step, importing = problem.__traceback__, False
     while step is not None:
         importing |= step.tb_frame.f_code.co_name == "<module>"
@@ -64,26 +64,27 @@ def stopped_for_threads(problem: BaseException) -> bool:
 def out_of_threads() -> OutOfThreads:
     limits = [*_limit("RLIMIT_NPROC"), *_cgroup_limit(), *_limit("RLIMIT_AS")]
     return OutOfThreads(
-        f"too few threads: this process cannot start another one ({', '.join(limits) or 'it has no limit of its own'}). "
-        "Raise the limit, or start fewer: --threads 1, and OPENBLAS_NUM_THREADS=1 RAYON_NUM_THREADS=1 in the environment."
+        f"out of threads: this process cannot start another one; {', '.join(limits) or 'it has no limit of its own'}. "
+        "Raise the limit, or use fewer threads: --threads 1, with OPENBLAS_NUM_THREADS=1 and RAYON_NUM_THREADS=1 in "
+        "the environment."
     )
 
 
 def out_of_memory(problem: str) -> OutOfMemory:
-    """The error where this process, and no device, is short of memory.
+    """Make the error for a lack of memory in this process, as opposed to a device.
 
     Args:
-        problem: what cannot be done.
+        problem: clause that states what failed.
     """
     limits = [limit for name in _HELD for limit in _limit(name)]
     return OutOfMemory(
-        f"out of memory: {problem} ({', '.join(limits) or 'it has no limit of its own'}). "
+        f"out of memory: {problem}; {', '.join(limits) or 'this process has no limit of its own'}. "
         "Raise the limit, or compute fewer rows at a time: --threads 1."
     )
 
 
 def memory_left(status: Path = Path("/proc/self/status")) -> int | None:
-    """Bytes that this process may still take by its limits; None where it has none, or the system does not say."""
+    """Return the bytes that this process may still allocate within its limits; None if unlimited or unknown."""
     try:
         held = {name: int(size) << 10 for name, size in re.findall(r"^(\w+):\s+(\d+) kB$", status.read_text(), re.M)}
     except OSError:
@@ -97,7 +98,7 @@ def _limit(name: str) -> list[str]:
     if value is None:
         return []
     shown = str(value) if name == "RLIMIT_NPROC" else f"{value / 1e6:.0f} MB"
-    return [f"{name}, {_OPTIONS[name]}, is {shown}"]
+    return [f"{name} ({_OPTIONS[name]}) is {shown}"]
 
 
 def _value(name: str) -> int | None:

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: the first one stops the work where it is, the second one the process."""
+"""SIGINT and SIGTERM: the first signal stops the work, the second one ends the process."""
 
 import contextlib
 import signal
@@ -13,11 +13,11 @@ _received: int | None = None
 
 
 class Interrupted(BaseException):
-    """Somebody asked the process to stop. No `Exception`, so that nobody takes it for a failure to work around.
+    """Request to stop this process. It is no `Exception`, so that no handler takes it for a failure to work around.
 
     Attributes:
         exit_code: 130 after SIGINT, 143 after SIGTERM.
-        word: what happened, for a message.
+        word: name of the event, for messages.
     """
 
     def __init__(self, number: int) -> None:
@@ -27,23 +27,23 @@ class Interrupted(BaseException):
 
 
 def install() -> None:
-    """From now on the first SIGINT or SIGTERM raises `Interrupted` in the main thread; the next one ends the process."""
+    """Let the first SIGINT or SIGTERM raise `Interrupted` in the main thread, and the next one end the process."""
     global _deferred, _received
     _deferred, _received = False, None
     for number in _STOPPING:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup and background jobs have their reasons
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup and background jobs ignore it on purpose
             signal.signal(number, _stop)
 
 
 def defer() -> None:
-    """What is left to do is better finished than stopped: a first signal now changes nothing, a second one still does."""
+    """Finish the remaining work despite a first signal; a second one still ends the process."""
     global _deferred
     _deferred = True
 
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
-    """For some moments that are better not cut in two: a signal comes when they are over."""
+    """Hold signals back meanwhile, for a few steps that must not be separated."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     try:
         yield
@@ -52,14 +52,14 @@ def held() -> Iterator[None]:
 
 
 def ignore() -> None:
-    """Ignore both from now on, and what came while this process was started within `held`."""
+    """Ignore both signals, with any that arrived while this process was started within `held`."""
     for number in _STOPPING:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
 
 
 def check() -> None:
-    """Raise `Interrupted` again, should it have come where Python drops exceptions, as in a finalizer."""
+    """Raise `Interrupted` again if Python dropped it, as it does in a finalizer."""
     if _received is not None and not _deferred:
         raise Interrupted(_received)
 
@@ -67,7 +67,7 @@ def check() -> None:
 def _stop(number: int, frame: FrameType | None) -> None:
     global _received
     _received = number
-    # The system's own way for the next one: it works at once even where Python waits for a library to return.
+    # The system's own handler works at once, even while Python waits for a library to return.
     for each in _STOPPING:
         if signal.getsignal(each) is _stop:
             signal.signal(each, signal.SIG_DFL)

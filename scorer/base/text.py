@@ -1,4 +1,4 @@
-"""Values as people read them: what controls a terminal, misspelt names, bytes of file names, durations."""
+"""Text for people: control characters, misspelt names, file names with odd bytes, durations."""
 
 import re
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ _LONGEST_LINE = 2000
 
 
 def visible(message: str) -> str:
-    """The same with lines of readable length, and what would control a terminal spelled out: names come from files.
+    """Shorten very long lines, and escape characters that would control a terminal: names come from files.
 
     >>> visible("no column '\\x1b[2J'")
     "no column '\\\\x1b[2J'"
@@ -22,22 +22,23 @@ def visible(message: str) -> str:
 
 
 def meant(given: str, names: Iterable[str], otherwise: str) -> str:
-    """A question for the name that a misspelt one is close to, or else what to do ``otherwise``.
+    """Ask for the name that a misspelt one resembles; without any, return the advice ``otherwise``.
 
     >>> meant("max_rejects", ["max-rejects", "text"], "see --help."), meant("body", ["text"], "see --help.")
     ("did you mean 'max-rejects'?", 'see --help.')
     """
-    from difflib import get_close_matches  # only where something is wrong
+    from difflib import get_close_matches  # needed only after a mistake
 
-    # Above the usual 0.6, which half of the folder reaches by its extension.
     few = [name for name in islice(names, 10_000) if len(name) < 300]  # files can have more, and longer ones
     same = [name for name in few if name.casefold() == given.casefold()]
-    close = same or get_close_matches(given, few, 1, 0.75)
+    close = same or get_close_matches(
+        given, few, 1, 0.75
+    )  # not 0.6: half of a folder reaches it by the extension alone
     return f"did you mean {close[0]!r}?" if close else otherwise
 
 
 def shown_source(path: str) -> str:
-    """A file's name as text: it may hold bytes that are no UTF-8.
+    """Turn a file's name, which may hold bytes that are not UTF-8, into text.
 
     >>> shown_source("a\\udcff.csv")
     'a\\\\xff.csv'
@@ -46,7 +47,7 @@ def shown_source(path: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds for people.
+    """Write seconds for people.
 
     >>> duration(7.4), duration(754), duration(9000)
     ('7 s', '12 min 34 s', '2 h 30 min')
@@ -60,5 +61,5 @@ def duration(seconds: float) -> str:
 
 
 def refuse_constant(constant: str) -> NoReturn:
-    """NaN and Infinity, which Python's parser takes unless it is told otherwise."""
+    """Raise `ValueError` for NaN and Infinity, which Python's JSON parser accepts by default."""
     raise ValueError(f"{constant} is not JSON")

@@ -1,4 +1,4 @@
-"""Where the time goes: seconds by phase, of all threads together."""
+"""Seconds by phase, of all threads together."""
 
 import contextlib
 import threading
@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 
 class Phases:
-    """Adds up the seconds that each phase takes; phases of different threads overlap, so they add up to more than a clock.
+    """Sums of the seconds that each phase takes; phases of different threads overlap, so the total exceeds the clock.
 
-    The phases of a run: ``read``, ``tokenize``, ``wide`` (where the wide part is apart), ``copy`` (batches to the device;
-    none on CPU), ``compute``, ``write``.
+    A run has these phases: ``read``, ``tokenize``, ``wide`` (if the wide part is a graph of its own), ``copy`` (of
+    batches to the device, on GPUs), ``compute``, ``write``.
     """
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class Phases:
 
     @contextlib.contextmanager
     def timed(self, phase: str) -> Iterator[None]:
-        """What happens meanwhile belongs to a phase."""
+        """Add the time that passes meanwhile to a phase."""
         start = time.perf_counter()
         try:
             yield

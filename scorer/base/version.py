@@ -1,3 +1,3 @@
-"""The version, where everything may import it."""
+"""The version of this program."""
 
 __version__ = "0.1.0"

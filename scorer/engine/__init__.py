@@ -1,1 +1,1 @@
-"""Token ids to logits."""
+"""Engines that compute logits from token ids."""

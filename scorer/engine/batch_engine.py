@@ -1,4 +1,4 @@
-"""The engine of GPUs: token rows to logits in padded batches of similar lengths, two batches under way at a time."""
+"""Engine for GPUs: computes token rows in padded batches of similar lengths, two batches at a time."""
 
 import contextlib
 import threading
@@ -15,19 +15,19 @@ from scorer.engine.protocols import Session, finite
 
 
 class BatchEngine:
-    """Rows sorted by length and cut into batches by padded tokens, longest first.
+    """Engine that sorts rows by length and cuts them into batches by padded tokens, longest first.
 
-    Each lane has buffers of its own on the device and a thread that fills them: while one lane's batch is computed, the
-    next one's ids are stacked and copied there, and the last one's logits back.
+    Each lane has buffers of its own on the device and a thread that fills them. While one lane's batch is computed,
+    another copies the ids of the next batch to the device, or the logits of the previous one back.
 
-    A batch that the GPU has no memory for is cut in halves, and those again; batches after it are cut smaller from the
-    start. A single row that it has no memory for, not even alone, gets logits that are NaN, and the session is made
-    anew, since the arena of the old one may be in pieces; once for rows of its length.
+    A batch for which the GPU runs out of memory is halved, repeatedly if needed, and later batches are cut smaller
+    from the start. A row that does not fit even alone is tried on a new session, since the old one's arena may be
+    fragmented. If it does not fit there, its logits are NaN, and no later row of its length gets a new session.
 
     Args:
-        open_lanes: opens the lanes, all on one session on the GPU; each is used by one thread at a time.
-        batch_tokens: padded tokens of a batch at most, those that are computed.
-        lengths: of rows.
+        open_lanes: function that opens the lanes on one session on the GPU; one thread at a time uses each.
+        batch_tokens: largest number of padded tokens in a batch, counted as computed.
+        lengths: lengths that rows may have.
     """
 
     chunk_rows = 8192
@@ -36,9 +36,9 @@ class BatchEngine:
     def __init__(self, open_lanes: Callable[[], Sequence[Session]], batch_tokens: int, lengths: Lengths) -> None:
         self._lanes = _Lanes(open_lanes)
         self._lengths = lengths
-        self._width: int | None = None  # logits of a row, known from the first one computed
+        self._width: int | None = None  # logits of a row, known once one is computed
         self._pool = ThreadPoolExecutor(self._lanes.count, thread_name_prefix="score")
-        self._too_long = lengths.longest + LENGTH_STEP  # padded length for which not even a new session has memory
+        self._too_long = lengths.longest + LENGTH_STEP  # least padded length that does not fit on a new session
         self._counts = threading.Lock()
         self.batch_tokens = batch_tokens
         self.tokens = 0
@@ -54,7 +54,7 @@ class BatchEngine:
     def warm_up(self, token: int) -> None:
         """Compute full batches on every lane, one of the longest rows and one of the shortest, which holds most tokens.
 
-        So running out of memory fails before the first row, and the arena is as large as it will be.
+        They let the arena grow to its full size, so that running out of memory fails before the first row.
 
         Args:
             token: any id that the model knows.
@@ -72,12 +72,12 @@ class BatchEngine:
         return self.submit(rows).result()
 
     def _batch(self, rows: Sequence[np.ndarray], cancelled: threading.Event) -> np.ndarray:
-        """float32 (rows, logits) of rows that are padded to one length."""
+        """Compute rows that are padded to one length: float32 (rows, logits)."""
         if cancelled.is_set():
             raise CancelledError
         length = self._lengths.padded(max(map(len, rows)))
         cost = self._lengths.cost(length)
-        if len(rows) == 1 or len(rows) * cost <= self.batch_tokens:  # it may be less than when they were cut
+        if len(rows) == 1 or len(rows) * cost <= self.batch_tokens:  # the limit may have dropped since they were cut
             logits = self._tried(rows, length)
             if logits is not None:
                 return logits
@@ -89,23 +89,23 @@ class BatchEngine:
         return np.concatenate([self._batch(part, cancelled) for part in (rows[:half], rows[half:])])
 
     def _tried(self, rows: Sequence[np.ndarray], length: int) -> np.ndarray | None:
-        # Not in `_batch`, which would hold the lane, and so its session, while that is made anew.
+        # Not in `_batch`, which would keep the lane, and with it the old session, while a new one opens.
         with self._lanes.one() as lane:
             return self._computed(lane, rows, length)
 
     def _alone(self, rows: Sequence[np.ndarray], length: int) -> np.ndarray:
-        """A single row for which there was no memory beside other batches: tried alone, then on a new session."""
+        """Retry a row that did not fit beside other batches: first alone, then on a new session."""
         with self._lanes.all() as lanes:
             logits = self._computed(lanes[0], rows, length) if self._lanes.count > 1 else None
             if logits is None and length < self._too_long:
                 self._lanes.renew(lanes)
                 logits = self._computed(lanes[0], rows, length)
-                if logits is None:  # so it is not the old arena's pieces: none of its length needs to try that again
+                if logits is None:  # fragmentation was not the reason, so no row of this length needs another session
                     self._too_long = length
         return np.full((1, self._width or 1), np.nan, dtype=np.float32) if logits is None else logits
 
     def _computed(self, lane: Session, rows: Sequence[np.ndarray], length: int) -> np.ndarray | None:
-        """Their logits; None if there is no memory for them."""
+        """Compute rows on a lane; None if they do not fit in memory."""
         cost = self._lengths.cost(length)
         input_ids, attention_mask = pad(rows, length, padded_rows(len(rows), self.batch_tokens // cost))
         try:
@@ -122,7 +122,7 @@ class BatchEngine:
 
 
 class _Lanes:
-    """Sessions that are free, in the order in which they became so."""
+    """Queue of free sessions, in the order in which they became free."""
 
     def __init__(self, open_lanes: Callable[[], Sequence[Session]]) -> None:
         self._open = open_lanes
@@ -143,7 +143,7 @@ class _Lanes:
 
     @contextlib.contextmanager
     def all(self) -> Iterator[list[Session]]:
-        """All of them, once no other thread has one; those that are in the list at the end are free then."""
+        """Take all lanes, once no other thread has one; free those that are in the list at the end."""
         with self._taking_all:
             lanes = [self._free.get() for _ in range(self.count)]
             try:
@@ -153,7 +153,7 @@ class _Lanes:
                     self._free.put(lane)
 
     def renew(self, lanes: list[Session]) -> None:
-        """Let go of the lanes that `all` gave, and of their session, and put others in their place."""
+        """Replace the lanes that `all` gave, and their session, by new ones."""
         lanes.clear()
         try:
             lanes += self._open()
@@ -163,7 +163,7 @@ class _Lanes:
 
 
 class _Broken:
-    """In the place of a lane that could not be opened again, for threads that wait for one."""
+    """Substitute for a lane that could not be reopened; raises the error in threads that wait for a lane."""
 
     def __init__(self, error: BaseException) -> None:
         self._error = error
@@ -181,10 +181,10 @@ def begin_batches(
     """Compute rows batch by batch on the threads of a pool; the result is in the order of the rows.
 
     Args:
-        pool: threads, each computes one batch at a time.
-        compute: gives a batch's logits, float32 (batch, logits); raises `CancelledError` once the event is set.
+        pool: threads, each of which computes one batch at a time.
+        compute: function from rows to logits, float32 (batch, logits); raises `CancelledError` once the event is set.
         rows: token ids, (sequence,) each.
-        batches: row numbers, every row once.
+        batches: row numbers of each batch; every row is in one of them.
     """
     cancelled = threading.Event()
     tasks: list[Future[np.ndarray]] = []

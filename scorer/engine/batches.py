@@ -1,4 +1,4 @@
-"""Cutting a list of token rows into padded batches; pure functions."""
+"""Pure functions that cut token rows into padded batches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,27 +6,27 @@ from dataclasses import dataclass
 import numpy as np
 
 LENGTH_STEP = 16
-"""Batches are padded to a multiple of it, in tokens, so that there are few shapes.
+"""Step of padded lengths, in tokens: batches are padded to a multiple of it, so that they have few shapes.
 
-A GPU's arena then does not grow from batch to batch, and attention kernels that are planned shape by shape (and lane by
-lane) are planned only so often. On reviews it costs 2% more padding (docs/PERFORMANCE.md).
+A GPU's arena then stops growing from batch to batch. Attention kernels, planned for each shape and lane, are planned
+less often. The cost on reviews is 2% more padding (docs/PERFORMANCE.md).
 """
 
 
 @dataclass(frozen=True)
 class Lengths:
-    """How many tokens rows may have.
+    """Limits of a row's length, in tokens.
 
     Attributes:
-        longest: of a row, at most.
-        read: of a row that the encoder reads, at most, and so what a row costs; None for all of them.
+        longest: largest number of tokens in a row.
+        read: largest number that the encoder reads of a row, and so computes; None for all.
     """
 
     longest: int
     read: int | None = None
 
     def padded(self, length: int) -> int:
-        """Tokens that a row is padded to: a multiple of `LENGTH_STEP`; what is longer than is read, to the longest.
+        """Return the padded length of a row: a multiple of `LENGTH_STEP`, or the longest if not all of it is read.
 
         >>> Lengths(500).padded(33), Lengths(500).padded(497), Lengths(1024, 400).padded(401)
         (48, 500, 1024)
@@ -35,18 +35,18 @@ class Lengths:
         return max(length, self.longest) if length > read else min(-(-length // LENGTH_STEP) * LENGTH_STEP, read)
 
     def cost(self, length: int) -> int:
-        """Tokens computed of a row of that length."""
+        """Return how many tokens of a row of this length are computed."""
         return length if self.read is None else min(length, self.read)
 
     def most_ids(self, budget: int) -> int:
-        """Ids of a batch of at most so many tokens computed, at most; or of a single row."""
+        """Return the largest number of ids in a batch within a budget of computed tokens, or in a single row."""
         return max(budget, self.longest, budget // self.cost(self.longest) * self.longest)
 
 
 def padded_rows(rows: int, most: int) -> int:
-    """Rows that a batch is filled up to, where ``most`` would fit: eighths of that, so that there are few shapes.
+    """Round a batch's rows up to eighths of ``most``, the number that fits, so that there are few shapes.
 
-    A single one stays alone: there may be memory for no more.
+    A single row stays alone: a second one may not fit in memory.
 
     >>> padded_rows(3, 80), padded_rows(11, 80), padded_rows(5, 7), padded_rows(1, 80)
     (10, 20, 5, 1)
@@ -56,7 +56,7 @@ def padded_rows(rows: int, most: int) -> int:
 
 
 def by_length(lengths: Sequence[int]) -> list[int]:
-    """Row numbers, longest row first; equal lengths stay in order.
+    """Order row numbers by length, longest first; equal lengths stay in order.
 
     >>> by_length([3, 9, 3, 5])
     [1, 3, 0, 2]
@@ -65,10 +65,10 @@ def by_length(lengths: Sequence[int]) -> list[int]:
 
 
 def token_budget(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Cut rows, longest first, into batches of at most ``budget`` padded tokens; a longer row goes alone.
+    """Cut rows, longest first, into batches of at most ``budget`` padded tokens; a longer row is a batch of its own.
 
-    Similar lengths meet in one batch, so little of it is padding; the first batch is the largest in memory,
-    so a batch that does not fit is met at once and not an hour into the run.
+    Rows of similar lengths share a batch, so little of it is padding. The first batch needs the most memory, so that
+    a lack of memory shows at once and not an hour into the run.
 
     >>> token_budget([3, 9, 3, 5], budget=10)
     [[1], [3, 0], [2]]
@@ -85,12 +85,12 @@ def token_budget(lengths: Sequence[int], budget: int) -> list[list[int]]:
 def pad(rows: Sequence[np.ndarray], length: int = 0, count: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Stack token rows, padded with 0 on the right.
 
-    The id under the mask does not matter, so no tokenizer's own padding id is needed.
+    Masked ids have no effect, so the tokenizer's own padding id is not needed.
 
     Args:
         rows: token ids, (sequence,) each.
-        length: of the batch in tokens, at least; the longest row's where that is longer.
-        count: of its rows, at least; those that are added have one token.
+        length: least length of the batch in tokens; a longer row extends it.
+        count: least number of rows; rows that are added have one token.
 
     Returns:
         input_ids and attention_mask, int64, both of shape (batch, sequence).

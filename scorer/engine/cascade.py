@@ -1,7 +1,7 @@
-"""The cascade: where the wide part alone is sure, the encoder is not run.
+"""Cascade of two stages: rows that the wide part alone decides skip the encoder.
 
-Whether it is depends on a text's tokens alone, by a comparison that is exact. So a row is decided alike whatever computes
-the encoder, and whatever its neighbours are.
+The decision depends only on a text's tokens, by an exact comparison. So it is the same for any provider, batch and
+neighbouring row.
 """
 
 from collections.abc import Sequence
@@ -14,22 +14,22 @@ from scorer.engine.pending import Pending, given_up_on_error
 from scorer.engine.protocols import Computing, Engine
 from scorer.engine.wide import WidePart
 
-# Of scale and biases: with it the logits of any sum that is exact are numbers in float32.
+# Largest scale and bias: within it, the logits of every exact sum are finite in float32.
 _LARGEST = 1e6
 
 
 @dataclass(frozen=True)
 class Cascade:
-    """Sums of the wide part that decide, and the logits that they are worth.
+    """Limits beyond which the wide part's sums decide, and the calibration that turns sums into logits.
 
     Attributes:
         scale: factor of sums.
-        bias: added to scaled sums, (logits,).
-        limits: with one logit the lowest and the highest sum that do not decide; with more the least distance of the two
-            largest logits that does.
+        bias: terms added to scaled sums, (logits,).
+        limits: for one logit, the lowest and the highest sum that do not decide; for several, the least distance
+            between the two largest logits that decides.
 
     Raises:
-        ValueError: the parts do not fit together, or an early label would not be that of its side.
+        ValueError: the parts do not fit together, or a limit lies on the wrong side of the label's change.
     """
 
     scale: float
@@ -38,24 +38,24 @@ class Cascade:
 
     def __post_init__(self) -> None:
         if len(self.limits) != (2 if len(self.bias) == 1 else 1) or not self.bias:
-            raise ValueError("a cascade has two limits for one logit, and one for more")
+            raise ValueError("a cascade must have two limits for one logit, and one for several")
         if not self.scale > 0:
-            raise ValueError(f"a cascade's scale is above 0, not {self.scale}")
+            raise ValueError(f"a cascade's scale must be above 0, not {self.scale}")
         if max(self.scale, *map(abs, self.bias)) > _LARGEST:
-            raise ValueError(f"a cascade's scale and biases are at most {_LARGEST:g}")
+            raise ValueError(f"a cascade's scale and biases must be at most {_LARGEST:g}")
         if len(self.bias) == 1:
             low, high = (self.scale * limit + self.bias[0] for limit in self.limits)
             if not low <= 0 <= high:
-                raise ValueError("a cascade's limits lie on both sides of the label's change")
+                raise ValueError("a cascade's limits must lie on both sides of the label's change")
         elif self.limits[0] < 0:
-            raise ValueError("a cascade's limit is a distance")
+            raise ValueError("a cascade's limit must be a distance, at least 0")
 
     def logits(self, sums: np.ndarray) -> np.ndarray:
-        """Logits of early rows: float64 (rows, logits) -> float64 (rows, logits)"""
+        """Compute the logits of early rows from their sums: float64 (rows, logits) -> float64 (rows, logits)"""
         return sums * self.scale + np.array(self.bias)
 
     def decides(self, sums: np.ndarray) -> np.ndarray:
-        """Find the rows for which the wide part is sure: float64 (rows, logits) -> bool (rows,)
+        """Find the rows that the wide part decides: float64 (rows, logits) -> bool (rows,)
 
         >>> Cascade(1.0, (0.0,), (-2.0, 3.0)).decides(np.array([[-2.0], [-2.5], [3.0], [3.5]])).tolist()
         [False, True, False, True]
@@ -68,7 +68,7 @@ class Cascade:
         return self.margins(sums) >= self.limits[0]
 
     def margins(self, sums: np.ndarray) -> np.ndarray:
-        """Distance of the two largest early logits, float64 (rows,); one logit stands beside a 0."""
+        """Compute the distance between the two largest early logits, float64 (rows,); a single logit's is from 0."""
         logits = self.logits(sums)
         if logits.shape[1] == 1:
             return np.abs(logits[:, 0])
@@ -77,11 +77,11 @@ class Cascade:
 
 
 class Staged(NamedTuple):
-    """Logits of rows, and the stage that they are from.
+    """Logits of rows, and the stage that decided each row.
 
     Attributes:
         logits: float32 (rows, logits).
-        early: bool (rows,), whether the wide part alone decided.
+        early: bool (rows,), True if the wide part alone decided.
     """
 
     logits: np.ndarray
@@ -89,12 +89,12 @@ class Staged(NamedTuple):
 
 
 class Stages:
-    """An engine with the wide part beside it, and before it where there is a cascade.
+    """Engine with the wide part beside it, and before it if the bundle has a cascade.
 
     Args:
-        engine: computes the whole classifier, or the encoder's part of it if ``wide`` is given.
-        wide: the wide part, where it is a graph of its own.
-        cascade: decides which rows the engine gets; None for all of them.
+        engine: engine of the whole classifier, or of the encoder's part if ``wide`` is given.
+        wide: wide part, if it is a graph of its own.
+        cascade: limits that keep rows from the engine; None to give it all rows.
     """
 
     def __init__(self, engine: Engine, wide: WidePart | None = None, cascade: Cascade | None = None) -> None:
@@ -103,7 +103,7 @@ class Stages:
         self._cascade = cascade
 
     def submit(self, rows: Sequence[np.ndarray]) -> Pending[Staged]:
-        """Begin with token ids, as `scorer.engine.protocols.Engine.submit`; rows are decided before this returns."""
+        """Start to compute token ids, as `scorer.engine.protocols.Engine.submit`; the cascade has decided on return."""
         if self._cascade is None:
             return self._whole(rows).map(lambda logits: Staged(logits, np.zeros(len(rows), dtype=bool)))
         early = self.wide_alone(rows, self._cascade)
@@ -119,7 +119,7 @@ class Stages:
         return self._whole([row for row, is_early in zip(rows, decided, strict=True) if not is_early]).map(together)
 
     def wide_alone(self, rows: Sequence[np.ndarray], cascade: Cascade) -> Staged:
-        """Compute what the wide part alone says of every row, and for which a cascade lets it decide."""
+        """Compute every row's logits by the wide part alone, and the rows that a cascade lets it decide."""
         assert self._wide is not None, "a cascade has a wide part"
         sums = self._wide.sums(rows)
         return Staged(cascade.logits(sums).astype(np.float32), cascade.decides(sums))
@@ -134,11 +134,11 @@ class Stages:
 
 @dataclass(frozen=True)
 class Whole:
-    """`Computing` of both parts of a classifier, every row through the encoder.
+    """`Computing` by both parts of a classifier, with every row through the encoder.
 
     Attributes:
-        encoder: computes the encoder's part.
-        wide: the wide part.
+        encoder: engine of the encoder's part.
+        wide: wide part.
     """
 
     encoder: Computing
@@ -149,7 +149,7 @@ class Whole:
 
 
 def added(deep: Pending[np.ndarray], side: Pending[np.ndarray]) -> Pending[np.ndarray]:
-    """Add two results up, in float32 as one graph would; both are given up together."""
+    """Add two results in float32, as one graph would; cancelling the sum cancels both."""
 
     def cancel() -> None:
         deep.cancel()

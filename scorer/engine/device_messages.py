@@ -1,7 +1,7 @@
-"""Messages between `scorer.engine.multi_gpu` and the processes of its devices, pickled.
+"""Pickled messages between `scorer.engine.multi_gpu` and the processes of its devices.
 
-A module of their own: `scorer.engine.gpu_worker` runs as ``__main__``, and the other side could not import what is
-defined there.
+They have a module of their own because `scorer.engine.gpu_worker` runs as ``__main__``: the other side could not
+import classes from there.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from scorer.base.errors import ScorerError
 
 @dataclass(frozen=True)
 class Request:
-    """Rows to compute, int32 (sequence,) each; or a token to warm up with."""
+    """Request with rows to compute, int32 (sequence,) each, or a token to warm up with."""
 
     rows: Sequence[np.ndarray] = ()
     token: int | None = None
@@ -22,14 +22,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """The answer to a request, with counts since the last reply.
+    """Reply to a request, with counts since the last reply.
 
     Attributes:
-        logits: float32 (rows, logits).
-        error: instead of them.
-        seconds: by phase.
-        tokens, padded_tokens: computed.
-        batch_tokens: of a batch, as far as memory allowed.
+        logits: float32 (rows, logits); None after an error.
+        error: error that occurred instead.
+        seconds: seconds by phase.
+        tokens, padded_tokens: tokens computed, without and with padding.
+        batch_tokens: largest number of padded tokens in a batch, as far as memory allowed.
     """
 
     logits: np.ndarray | None = None

@@ -1,4 +1,4 @@
-"""Which GPU to take and how, and what is missing for it: the driver, the device, CUDA's libraries."""
+"""Choice and options of a GPU, and checks of its driver, device and CUDA libraries."""
 
 import contextlib
 import ctypes
@@ -11,26 +11,26 @@ from dataclasses import dataclass
 from typing import Any
 
 BATCH_TOKENS = 32768
-"""Padded tokens of a batch on CUDA, where neither the command line nor the bundle says otherwise."""
+"""Default of the padded tokens of a batch on CUDA; the command line and the bundle can override it."""
 
 ARENA_STRATEGY = "same-as-requested"
-"""How onnxruntime's memory on a GPU grows; the other way is ``next-power-of-two``."""
+"""Default growth of onnxruntime's memory on a GPU; the alternative is ``next-power-of-two``."""
 
 _ARENA_STRATEGIES = {"same-as-requested": "kSameAsRequested", "next-power-of-two": "kNextPowerOfTwo"}
 
 _DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 _CUDNN = "cudnn64_9.dll" if sys.platform == "win32" else "libcudnn.so.9"
-_NO_DEVICE = 100  # CUDA_ERROR_NO_DEVICE, of cuInit too
+_NO_DEVICE = 100  # CUDA_ERROR_NO_DEVICE, which cuInit also returns
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU, and how much of it.
+    """GPU to compute on, and how much of its memory to use.
 
     Attributes:
-        device_id: its number among those that the driver shows (CUDA_VISIBLE_DEVICES counts).
-        mem_limit: bytes that onnxruntime's arena may take; None for all there is.
-        arena_strategy: how it grows, ``same-as-requested`` or ``next-power-of-two``.
+        device_id: number among the GPUs that the driver shows, which CUDA_VISIBLE_DEVICES can restrict.
+        mem_limit: largest size of onnxruntime's arena, in bytes; None for no limit.
+        arena_strategy: growth of the arena, ``same-as-requested`` or ``next-power-of-two``.
     """
 
     device_id: int = 0
@@ -38,18 +38,18 @@ class Gpu:
     arena_strategy: str = ARENA_STRATEGY
 
     def provider_options(self) -> dict[str, str]:
-        """What onnxruntime's CUDA provider is told."""
+        """Return the options of onnxruntime's CUDA provider."""
         options = {
             "device_id": str(self.device_id),
             "arena_extend_strategy": _ARENA_STRATEGIES[self.arena_strategy],
-            # With it products of float32 have ten bits; where float32 was asked for, or the head is, they are wanted whole.
+            # TF32 would multiply float32 numbers with ten bits of mantissa: too few for fp32, and for the head.
             "use_tf32": "0",
         }
         return options | ({"gpu_mem_limit": str(self.mem_limit)} if self.mem_limit is not None else {})
 
 
 def are_devices(given: Any) -> bool:
-    """Whether these are the numbers of different GPUs.
+    """Return whether a value is a list of different GPU numbers.
 
     >>> are_devices([0, 2]), are_devices([0, 0]), are_devices("01"), are_devices([True])
     (True, False, False, False)
@@ -60,11 +60,11 @@ def are_devices(given: Any) -> bool:
 
 
 def driver_problem(device_id: int, load: Any = ctypes.CDLL) -> str | None:
-    """Why the driver shows no such GPU, or None if it does.
+    """Explain why the driver does not show a GPU; None if it does.
 
     Args:
-        device_id: which GPU.
-        load: opens a library by name.
+        device_id: number of the GPU.
+        load: function that opens a library by name.
     """
     try:
         driver = load(_DRIVER)
@@ -72,32 +72,32 @@ def driver_problem(device_id: int, load: Any = ctypes.CDLL) -> str | None:
         count = ctypes.c_int()
         failure = failure or int(driver.cuDeviceGetCount(ctypes.byref(count)))
     except (OSError, AttributeError):
-        return f"there is no NVIDIA driver on this machine ({_DRIVER} cannot be loaded)"
+        return f"this machine has no NVIDIA driver ({_DRIVER} cannot be loaded)"
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     shown = "" if visible is None else f" (CUDA_VISIBLE_DEVICES is {visible!r})"
     if failure == _NO_DEVICE or not (failure or count.value):
         return f"the NVIDIA driver shows no GPU{shown}"
     if failure:
-        return f"the NVIDIA driver does not start (CUDA error {failure}): see whether nvidia-smi works"
+        return f"the NVIDIA driver does not start (CUDA error {failure}): check whether nvidia-smi works"
     if device_id >= count.value:
         last = "only 0" if count.value == 1 else f"0 to {count.value - 1}"
-        return f"there is no device {device_id}: the NVIDIA driver shows {last}{shown}"
+        return f"device {device_id} does not exist: the NVIDIA driver shows {last}{shown}"
     return None
 
 
 @functools.cache
 def preload_libraries() -> tuple[str, ...]:
-    """Load CUDA's libraries from their wheels or the system. Returns those that cannot be, which onnxruntime prints."""
+    """Load CUDA's libraries from their wheels or the system; return those that fail, which onnxruntime prints."""
     import onnxruntime  # scorer.engine.runtime has set it up by now
 
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
         onnxruntime.preload_dlls()
-    return tuple(re.findall(r"Failed to load (\S+):", said.getvalue()))
+    return tuple(re.findall(r"Failed to load (\S+):", printed.getvalue()))
 
 
 def has_cudnn(load: Any = ctypes.CDLL) -> bool:
-    """Whether cuDNN can be loaded. onnxruntime starts without it, but then attention takes slow kernels."""
+    """Return whether cuDNN can be loaded; without it onnxruntime starts, but attention runs on slower kernels."""
     try:
         load(_CUDNN)
     except OSError:

@@ -1,4 +1,4 @@
-"""The process of one device: computes what `scorer.engine.multi_gpu` sends, and ends when nobody is there to send any more.
+"""Process of one device: computes what `scorer.engine.multi_gpu` sends, and ends when the sender is gone.
 
 ``python -m scorer.engine.gpu_worker DESCRIPTOR...``: each descriptor is one end of a connection.
 """
@@ -22,16 +22,16 @@ from scorer.engine.protocols import Engine
 
 
 class _Server:
-    """An engine for several connections at a time."""
+    """Server of one engine for several connections at a time."""
 
     def __init__(self, engine: Engine, phases: Phases) -> None:
         self._engine = engine
         self._phases = phases
         self._counting = threading.Lock()
-        self._told = (0, 0)
+        self._reported = (0, 0)
 
     def serve(self, connection: Connection) -> None:
-        """Answer until the other end is gone; then the whole process ends, whatever the others compute."""
+        """Answer requests until the other end is gone, then end the process with all its connections."""
         try:
             while True:
                 connection.send(self._reply(connection.recv()))
@@ -54,22 +54,22 @@ class _Server:
             if isinstance(self._engine, BatchEngine):
                 batch_tokens = self._engine.batch_tokens
                 now = (self._engine.tokens, self._engine.padded_tokens)
-                # Warming up sets the engine's counts back to nothing.
-                before = self._told if now >= self._told else (0, 0)
-                tokens, padded, self._told = now[0] - before[0], now[1] - before[1], now
+                # Warming up resets the engine's counts to 0.
+                before = self._reported if now >= self._reported else (0, 0)
+                tokens, padded, self._reported = now[0] - before[0], now[1] - before[1], now
         return Reply(logits, error, seconds, tokens, padded, batch_tokens)
 
 
 def main(descriptors: Sequence[int]) -> None:
-    """Serve on these descriptors; the first one brings the engine's `scorer.engine.spec.EngineSpec`."""
-    signals.ignore()  # they are for the process that started this one
+    """Serve on these descriptors; the first one receives the engine's `scorer.engine.spec.EngineSpec`."""
+    signals.ignore()  # the process that started this one handles them
     connections = [Connection(descriptor) for descriptor in descriptors]
     phases = Phases()
     try:
         engine = connections[0].recv().open(phases)
-        memory_limit.unlimited()  # the engine is there; what it computes needs no more than it would elsewhere
+        memory_limit.unlimited()  # the limit is for opening; computing needs no more than in a single process
         connections[0].send(Reply())
-    except (EOFError, OSError):  # nobody waits for it any more
+    except (EOFError, OSError):  # the other end is gone
         return
     except Exception as problem:
         with contextlib.suppress(OSError):

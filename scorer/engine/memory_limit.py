@@ -1,4 +1,4 @@
-"""A limit on this process's memory, for as long as something is tried out that may want all there is."""
+"""Temporary limit on this process's memory, for attempts that might otherwise take all of the machine's."""
 
 import contextlib
 import ctypes
@@ -11,7 +11,7 @@ _HELD = re.compile(r"^VmData:\s+(\d+) kB$", re.MULTILINE)
 
 
 def unlimited() -> None:
-    """In a process that was started while `limited` held: give it what the system gives."""
+    """Lift the limit in a process that was started within `limited`."""
     with contextlib.suppress(ImportError):
         import resource
 
@@ -20,10 +20,10 @@ def unlimited() -> None:
 
 
 def share_heap() -> None:
-    """Have all threads allocate from one heap from now on; with glibc only.
+    """Let all threads share one heap for later allocations; with glibc only.
 
-    Each would else reserve 64 MB of address space for a heap of its own, as long as the limit lets it, and leave nothing
-    for what cannot do without.
+    Otherwise each thread reserves 64 MB of address space for its own heap while the limit allows it. Too little would
+    be left for allocations that must succeed.
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
@@ -31,7 +31,7 @@ def share_heap() -> None:
 
 @contextlib.contextmanager
 def limited(more: int, status: Path = Path("/proc/self/status")) -> Iterator[None]:
-    """Meanwhile allocations fail where this process would hold ``more`` bytes more than now; on Linux only."""
+    """Let allocations fail meanwhile if this process would hold over ``more`` bytes more than now; on Linux only."""
     try:
         import resource
 

@@ -1,4 +1,4 @@
-"""Several GPUs at once: a process each, and one engine here that gives them what they compute."""
+"""Engine for several GPUs: one process for each, and one engine here that distributes the rows."""
 
 import os
 import pickle
@@ -28,31 +28,31 @@ from scorer.engine.device_messages import Reply, Request
 from scorer.engine.pending import Pending
 from scorer.engine.spec import EngineSpec
 
-# Pieces that wait in a process behind the one that it computes, so that its device never waits for this process.
+# Requests to a process at a time: one is computed and one waits, so that the device never waits for this process.
 _CONNECTIONS = 2
-# Pieces of a chunk for each device: the quicker one takes more of them.
+# Pieces of a chunk for each device; a faster device takes more of them.
 _PIECES = 4
 
 
 class DeviceEngine:
-    """Rows sorted by length, cut into batches as one GPU would have them, and each given to a device that is free.
+    """Engine that sorts rows by length, cuts them into batches as for one GPU, and gives each to a free device.
 
-    So the devices need not be equally fast, and the order of the rows is that of the caller, whoever computed them. On
-    CPU, for tests and for machines whose memory is in parts, the processes share the cores.
+    So the devices need not be equally fast, and results come in the caller's order. On CPU the processes share the
+    cores, for tests and for machines with several memory nodes.
 
     Args:
-        spec: of the engine in each process.
+        spec: engine of each process.
         devices: numbers of GPUs.
-        phases: where the seconds of all of them go.
+        phases: phases that get the seconds of all processes.
 
     Raises:
-        ScorerError: what opening the engine raises in one of them.
+        ScorerError: a process could not open its engine.
     """
 
     def __init__(self, spec: EngineSpec, devices: Sequence[int], phases: Phases) -> None:
         self.chunk_rows = spec.kind.chunk_rows
         self.journal_rows = spec.kind.journal_rows
-        self._lengths = None if spec.provider == "cpu" else spec.lengths  # of rows that are padded
+        self._lengths = None if spec.provider == "cpu" else spec.lengths  # on CPU rows are not padded
         self.workers = [DeviceWorker(spec, device, phases) for device in devices]
         cores = max(1, spec.cores // len(devices))
         for worker in self.workers:
@@ -67,26 +67,26 @@ class DeviceEngine:
 
     @property
     def batch_tokens(self) -> int:
-        """Of the device with the shortest memory."""
+        """The batch size of the device with the least memory, in padded tokens."""
         return min(worker.batch_tokens for worker in self.workers)
 
     @property
     def padding(self) -> float | None:
-        """The share of all tokens computed that was padding; None where nothing is padded."""
+        """The share of padding in all tokens computed; None if nothing is padded."""
         padded = sum(worker.padded_tokens for worker in self.workers)
         return 1 - sum(worker.tokens for worker in self.workers) / padded if padded else None
 
     def warm_up(self, token: int) -> None:
         with ThreadPoolExecutor(len(self.workers)) as pool:
             list(pool.map(lambda worker: worker.warm_up(token), self.workers))
-        for worker in self.workers:  # what was computed so far was to try it
+        for worker in self.workers:  # the trial does not count
             worker.rows = worker.tokens = worker.padded_tokens = 0
 
     def remarks(self) -> list[str]:
-        """Which device computed how much."""
+        """Report each device's share of the rows."""
         rows = sum(worker.rows for worker in self.workers)
         shares = [f"device {worker.device} {worker.rows / rows:.0%}" for worker in self.workers] if rows else []
-        return [f"Of the rows computed {', '.join(shares)}."] if shares else []
+        return [f"Rows computed by each device: {', '.join(shares)}."] if shares else []
 
     def submit(self, rows: Sequence[np.ndarray]) -> Pending[np.ndarray]:
         return begin_batches(self._pool, self._computed, rows, self._pieces(rows))
@@ -95,7 +95,7 @@ class DeviceEngine:
         return self.submit(rows).result()
 
     def _pieces(self, rows: Sequence[np.ndarray]) -> list[list[int]]:
-        """Row numbers, longest rows first; on CUDA whole batches, since a device fills the batches of a piece up."""
+        """Cut rows, longest first, into pieces of row numbers; on CUDA of whole batches, which devices fill up."""
         wanted = _PIECES * len(self.workers)
         lengths = self._lengths
         if lengths is None:
@@ -116,13 +116,13 @@ class DeviceEngine:
 
 
 class DeviceWorker:
-    """A process that computes on one device. It ends when this process does, however that ends.
+    """Process that computes on one device. It ends when this process does, however that ends.
 
     Attributes:
-        device: its number.
-        connections: each for one request at a time.
-        rows, tokens, padded_tokens: computed so far.
-        batch_tokens: padded tokens of a batch, as far as its memory allowed.
+        device: number of the device.
+        connections: connections, each for one request at a time.
+        rows, tokens, padded_tokens: counts of the rows and tokens computed so far.
+        batch_tokens: largest number of padded tokens in a batch, as far as memory allowed.
     """
 
     def __init__(self, spec: EngineSpec, device: int, phases: Phases) -> None:
@@ -135,35 +135,35 @@ class DeviceWorker:
         pairs = [Pipe() for _ in range(_CONNECTIONS)]
         self.connections = [own for own, _ in pairs]
         theirs = [other.fileno() for _, other in pairs]
-        # Not forked, which CUDA does not survive; nor by multiprocessing, which would import the caller's program again.
-        with signals.held():  # the process inherits that, until it ignores them
+        # CUDA does not survive a fork, and multiprocessing would import the caller's program again.
+        with signals.held():  # the process inherits the mask until it ignores the signals
             self._process = subprocess.Popen(
-                # -P: the current folder is looked through only where it is in this process's own path.
+                # -P: modules are imported from the current folder only if it is in this process's own path.
                 [sys.executable, "-P", "-m", gpu_worker.__name__, *map(str, theirs)],
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,  # libraries print there
                 pass_fds=theirs,
-                start_new_session=True,  # Ctrl-C is for this process alone
+                start_new_session=True,  # Ctrl-C reaches this process alone
             )
         for _, other in pairs:
             other.close()
         weakref.finalize(self, _end, self._process, self.connections).atexit = False
 
     def begin_to_open(self, spec: EngineSpec) -> None:
-        """Send the engine, with all of its weights, once every process is starting; they are not kept here."""
-        with suppress(OSError):  # it is gone, as the answer will tell
+        """Send the engine with all its weights, which this process does not keep."""
+        with suppress(OSError):  # the process is gone, which `wait_until_open` reports
             self.connections[0].send(spec)
 
     def wait_until_open(self) -> None:
-        """Raise what went wrong in the other process, if anything did."""
+        """Wait until the process has opened the engine; raise the error that it met."""
         self._answer(self.connections[0])
 
     def warm_up(self, token: int) -> None:
         self._ask(Request(token=token), self.connections[0])
 
     def logits(self, rows: Sequence[np.ndarray], connection: Connection | None = None) -> np.ndarray:
-        """float32 (rows, logits); waits for them."""
+        """Compute rows in the process and wait for the result: float32 (rows, logits)."""
         found = self._ask(Request(rows=[row.astype(np.int32) for row in rows]), connection or self.connections[0])
         assert found is not None
         return found
@@ -177,7 +177,7 @@ class DeviceWorker:
         try:
             reply: Reply = connection.recv()
         except (EOFError, OSError) as error:
-            raise DeviceLost(f"the process that computes on {self._name} {self._how_it_ended()}.") from error
+            raise DeviceLost(f"the process that computes on {self._name} {self._ending()}.") from error
         with self._counts:
             self.tokens += reply.tokens
             self.padded_tokens += reply.padded_tokens
@@ -186,20 +186,20 @@ class DeviceWorker:
         for phase, seconds in reply.seconds.items():
             self._phases.add(phase, seconds)
         if reply.error is not None:
-            reply.error.add_note(f"This was {self._name}.")
+            reply.error.add_note(f"The error occurred on {self._name}.")
             raise reply.error
         return reply.logits
 
-    def _how_it_ended(self) -> str:
+    def _ending(self) -> str:
         try:
             code = self._process.wait(10)
         except subprocess.TimeoutExpired:
             return "does not answer"
-        return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 
 def _end(process: "subprocess.Popen[bytes]", connections: Sequence[Connection]) -> None:
-    """Let a process go: without a connection it ends by itself."""
+    """End a process by closing its connections; kill it if it does not end."""
     for connection in connections:
         with suppress(OSError):
             connection.close()

@@ -1,4 +1,4 @@
-"""A result that threads compute while the caller does something else."""
+"""Results that threads compute while the caller does something else."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -9,11 +9,11 @@ U = TypeVar("U")
 
 
 class Pending(Generic[T]):
-    """A result on its way. It is collected once, however often it is asked for.
+    """Result that is still being computed. It is collected once, however often it is requested.
 
     Args:
-        collect: waits for the result, and raises what computing it raised.
-        cancel: gives up the work that no thread has begun; may be called at any time, and more than once.
+        collect: function that waits for the result, and raises the error of the computation.
+        cancel: function that cancels the work that no thread has started; it may be called at any time, repeatedly.
 
     >>> Pending(lambda: [3, 1, 2]).map(sorted).result()
     [1, 2, 3]
@@ -26,30 +26,30 @@ class Pending(Generic[T]):
         self._cancel = cancel
 
     def result(self) -> T:
-        """Wait for the result; an error or an interrupt gives up the rest of the work.
+        """Wait for the result; an error or an interrupt cancels the rest of the work.
 
         Raises:
-            CancelledError: some of the work was given up before.
+            CancelledError: some of the work was cancelled before.
         """
         collect = self._collect
         if collect is not None:
             with given_up_on_error(self):
                 self._value = collect()
-            self._collect = None  # it holds the work's input
+            self._collect = None  # frees the work's input
         return self._value
 
     def cancel(self) -> None:
-        """Give up the work that no thread has begun."""
+        """Cancel the work that no thread has started."""
         self._cancel()
 
     def map(self, function: Callable[[T], U]) -> "Pending[U]":
-        """Apply a function to the result, in the thread that asks for it."""
+        """Apply a function to the result, in the thread that requests it."""
         return Pending(lambda: function(self.result()), self.cancel)
 
 
 @contextlib.contextmanager
 def given_up_on_error(pending: Pending[T]) -> Iterator[None]:
-    """Cancel the work after an error or an interrupt: nobody would ever wait for it."""
+    """Cancel the work after an error or an interrupt: no caller would wait for it any more."""
     try:
         yield
     except BaseException:

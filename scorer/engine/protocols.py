@@ -1,4 +1,4 @@
-"""Interfaces of the engine room: token rows in, logits out, now or while the caller does something else."""
+"""Interfaces of engines, which compute logits from token rows."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -10,27 +10,27 @@ from scorer.engine.pending import Pending
 
 
 class Session(Protocol):
-    """The part of onnxruntime.InferenceSession that an engine uses."""
+    """Part of onnxruntime.InferenceSession that an engine uses."""
 
     def run(self, output_names: list[str] | None, input_feed: dict[str, np.ndarray]) -> list[np.ndarray]: ...
 
 
 class Computing(Protocol):
-    """What gives rows' logits."""
+    """Object that computes the logits of rows."""
 
     def logits(self, rows: Sequence[np.ndarray]) -> np.ndarray:
-        """int64 token ids, one array of shape (sequence,) a row -> float32 (rows, logits)."""
+        """Compute logits: int64 token ids, one array of shape (sequence,) a row -> float32 (rows, logits)."""
         ...
 
 
 class Engine(Computing, Protocol):
-    """What turns token rows into logits, now or while the caller does something else.
+    """Engine that computes the logits of token rows, at once or while the caller does something else.
 
     Attributes:
-        chunk_rows: how many rows it wants at a time, to order them by length.
-        journal_rows: how many rows it is worth making durable: seconds of work to milliseconds of the disk's.
-        batch_tokens: padded tokens of a batch at most, as far as memory allowed; None where there are no batches.
-        padding: the share of all tokens computed that was padding; None where nothing is padded.
+        chunk_rows: best number of rows to submit at a time, which the engine orders by length.
+        journal_rows: least number of rows to make durable at a time: seconds of work for milliseconds of the disk.
+        batch_tokens: largest number of padded tokens in a batch, as far as memory allowed; None without batches.
+        padding: share of padding in all tokens computed; None if nothing is padded.
     """
 
     chunk_rows: int
@@ -43,7 +43,7 @@ class Engine(Computing, Protocol):
     def padding(self) -> float | None: ...
 
     def warm_up(self, token: int) -> None:
-        """Compute what needs the most memory, so that running out of it fails before the first row.
+        """Compute the largest batches up front, so that running out of memory fails before the first row.
 
         Args:
             token: any id that the model knows.
@@ -51,22 +51,22 @@ class Engine(Computing, Protocol):
         ...
 
     def remarks(self) -> list[str]:
-        """What is worth knowing of how it computed."""
+        """Return notes on the computation, for the messages at the end of a run."""
         ...
 
     def submit(self, rows: Sequence[np.ndarray]) -> Pending[np.ndarray]:
-        """Begin with token ids, as for `logits`; the result is in the order given.
+        """Start to compute token ids, as for `logits`; the result is in the order given.
 
-        What was submitted first is computed first; while it is, the caller reads and tokenizes what comes next.
-        NaN are the logits of a row for which the device has no memory, and of no other.
+        Rows submitted first are computed first, while the caller reads and tokenizes the next ones. Only a row that
+        does not fit in the device's memory has logits that are NaN.
         """
         ...
 
 
 def finite(logits: np.ndarray) -> np.ndarray:
-    """The same logits; raises `BundleError` if one is not a number."""
+    """Return the logits; raise `BundleError` if one is not finite."""
     if not np.isfinite(logits).all():
         raise BundleError(
-            "the model computed a logit that is not a number; no score can be given for such a row. Perhaps another --precision can."
+            "the model computed a logit that is not a number, so the row has no score. Try another --precision."
         )
     return logits

@@ -1,4 +1,4 @@
-"""Equal token rows are computed once: a bounded memory of the latest logits, in front of the stages."""
+"""Cache of the latest logits in front of the stages, so that equal token rows are computed once."""
 
 import threading
 from collections import OrderedDict
@@ -10,16 +10,16 @@ import numpy as np
 from scorer.engine.cascade import Staged, Stages
 from scorer.engine.pending import Pending
 
-# Some 350 bytes each: a key of 16 bytes, a few logits, and what Python adds.
+# Some 350 bytes each: a key of 16 bytes, a few logits, and Python's overhead.
 _REMEMBERED = 8_192
 
 
 class Reuse:
-    """Gives the stages only rows that they did not compute lately. A row's logits depend on nothing but its tokens.
+    """Cache that gives the stages only rows that they did not compute lately; logits depend only on a row's tokens.
 
     Args:
-        stages: what computes.
-        remembered: the most rows to remember; the longest unused is forgotten.
+        stages: stages that compute the rows.
+        remembered: largest number of rows to remember; the least recently used one is forgotten.
     """
 
     def __init__(self, stages: Stages, remembered: int = _REMEMBERED) -> None:
@@ -29,9 +29,9 @@ class Reuse:
         self._lock = threading.Lock()
 
     def submit(self, rows: Sequence[np.ndarray]) -> Pending[Staged]:
-        """As `scorer.engine.cascade.Stages.submit`, for at least one row.
+        """Start to compute at least one row, as `scorer.engine.cascade.Stages.submit`.
 
-        Rows that are still being computed for another call are waited for.
+        The result waits for rows that are still being computed for another call.
         """
         slots: list[_Slot] = []
         new: dict[bytes, _Slot] = {}
@@ -57,7 +57,7 @@ class Reuse:
             computing.result()
             found = [self._staged(row, slot) for row, slot in zip(rows, slots, strict=True)]
             logits = np.stack([one.logits for one in found])
-            if np.isnan(logits).any():  # there may be memory for such a row another time
+            if np.isnan(logits).any():  # such a row may fit in memory another time
                 self._forget(new)
             return Staged(logits, np.array([one.early for one in found]))
 
@@ -70,11 +70,11 @@ class Reuse:
     def _staged(self, row: np.ndarray, slot: "_Slot") -> Staged:
         try:
             return slot.staged()
-        except Exception:  # another call's rows failed or were given up, which says nothing about this one
+        except Exception:  # another call's rows failed or were cancelled, and this row may still succeed
             return _one(self._stages.submit([row]).result(), 0)
 
     def _forget(self, slots: "dict[bytes, _Slot]") -> None:
-        """Compute these rows anew when they are asked for again: they failed, or were given up."""
+        """Forget rows that failed or were cancelled, so that the next call computes them again."""
         with self._lock:
             for key, slot in slots.items():
                 if self._known.get(key) is slot:
@@ -82,7 +82,7 @@ class Reuse:
 
 
 class _Slot:
-    """One row's result: the ``index``-th of what is being computed, and once that is done, a copy of it alone."""
+    """Result of one row: the ``index``-th of a pending result, and once that is computed, a copy of its own."""
 
     __slots__ = ("_index", "_staged", "computing")
 
@@ -92,11 +92,11 @@ class _Slot:
         self.computing: Pending[Staged] | None = None
 
     def staged(self) -> Staged:
-        """Logits (logits,) and whether it is early; raises what computing them raised."""
+        """Wait for the row's logits, (logits,), and its stage; raise the error of the computation."""
         computing = self.computing
         if self._staged is None and computing is not None:
             self._staged = _one(computing.result(), self._index)
-            self.computing = None  # let go of the other rows that were submitted with it
+            self.computing = None  # frees the other rows that were submitted with it
         assert self._staged is not None
         return self._staged
 

@@ -1,4 +1,4 @@
-"""The engine of CPUs: token rows to logits, a row a run."""
+"""Engine for CPUs: computes each token row alone."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -13,17 +13,17 @@ from scorer.engine.protocols import Session, finite
 
 
 class RowEngine:
-    """A row a run: each row alone and unpadded, one caller thread a core, the session itself single-threaded.
+    """Engine that computes each row alone and unpadded, with one thread a core on a single-threaded session.
 
-    No padding is computed, and a row's score cannot depend on its neighbours. Of what is submitted together the longest
-    rows go first, so that no long one is left for the end while the other cores idle.
+    No padding is computed, and a row's score cannot depend on its neighbours. Of the rows submitted together, the
+    longest come first, so that no long row is left for the end while the other cores idle.
 
     Args:
-        session: a session with one thread of its own.
-        threads: how many rows are computed at a time.
-        output: the graph's output to take.
-        phases: where the seconds go that it computes.
-        phase: what they are called there.
+        session: session that computes with one thread.
+        threads: number of rows to compute at a time.
+        output: name of the graph's output.
+        phases: phases that get the seconds of the computation.
+        phase: name of its phase.
     """
 
     chunk_rows = 256
@@ -46,7 +46,7 @@ class RowEngine:
         self._phase = phase
 
     def warm_up(self, token: int) -> None:
-        """A row alone needs no more memory than the largest one, which is tried anyway."""
+        """Do nothing: the largest row, which is computed at the start anyway, needs the most memory."""
 
     def remarks(self) -> list[str]:
         return []
@@ -70,7 +70,7 @@ class RowEngine:
 
 
 class _Rows:
-    """Rows of a `RowEngine`: one task a row, each takes the longest row that is left."""
+    """Rows submitted to a `RowEngine`: one task a row, each of which takes the longest row left."""
 
     def __init__(self, run: Callable[[np.ndarray], np.ndarray], rows: Sequence[np.ndarray]) -> None:
         self.tasks: list[Future[None]] = []
@@ -99,5 +99,5 @@ class _Rows:
         return np.concatenate(done) if done else np.empty((0, 0))
 
     def cancel(self) -> None:
-        """Leave the threads no row but those that they have."""
+        """Drop the rows that no thread has started."""
         self._waiting.clear()

@@ -1,4 +1,4 @@
-"""The one place that talks to onnxruntime: which providers can be used, and sessions that never fall back."""
+"""Sessions of onnxruntime that never fall back to another provider, and checks of providers; nothing else calls it."""
 
 import contextlib
 import functools
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 # Since 1.29 the wheels report each session to their maker over the network unless this is set before the import, and
-# keep a data base for it in the user's home. A batch job calls nobody; whoever wants it to says so with 0.
+# keep a database for it in the user's home. A batch job should contact nobody; users can allow it with 0.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 from scorer.engine import wheel
@@ -19,8 +19,8 @@ from scorer.engine import wheel
 try:
     import onnxruntime
 
-    _ = onnxruntime.InferenceSession  # a folder that an uninstalled wheel left behind is imported, too
-except Exception as error:  # its own start raises whatever its libraries do
+    _ = onnxruntime.InferenceSession  # missing if an uninstalled wheel left its folder behind
+except Exception as error:  # the import can raise any error of its libraries
     raise wheel.broken(error) from error
 
 from scorer.base.errors import BundleError, DeviceLost, OutOfMemory, ProviderError, ScorerError
@@ -32,7 +32,7 @@ from scorer.engine.gpu import Gpu
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
-# An Identity node, one float in and out: whether a provider really starts is found out by starting it.
+# A graph with an Identity node, one float in and out, to find out whether a provider really starts.
 _IDENTITY = (
     b'\x08\x08:7\n\x10\n\x01x\x12\x01y"\x08Identity\x12\x01gZ\x0f\n\x01x\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01'
     b"b\x0f\n\x01y\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\r"
@@ -42,18 +42,18 @@ _IDENTITY = (
 # and onnxruntime would fuse them while loading.
 _SLOWER_ON_CPU = ["SkipLayerNormFusion", "BiasGeluFusion"]
 
-# CPUs without VNNI add products of 8-bit numbers in pairs with 16-bit saturation, which gives wrong sums. With this
-# onnxruntime takes slower, exact products, on every CPU; so only where the fast ones are found to saturate.
+# CPUs without VNNI add products of 8-bit numbers in pairs with 16-bit saturation, which gives wrong sums. This option
+# selects slower, exact products, on every CPU; so it is set only if the fast ones are found to saturate.
 _EXACT_INT8 = ("session.x64quantprecision", "1")
 
-# A MatMulInteger of uint8 (8, 64) and int8 (64, 64): whether its sums saturate is found out by computing one.
+# A MatMulInteger of uint8 (8, 64) and int8 (64, 64), to find out whether its sums saturate.
 _PRODUCT = (
     b'\x08\x08:\\\n\x18\n\x01x\n\x01w\x12\x01y"\rMatMulInteger\x12\x01gZ\x13\n\x01x\x12\x0e\n\x0c\x08\x02\x12\x08\n'
     b"\x02\x08\x08\n\x02\x08@Z\x13\n\x01w\x12\x0e\n\x0c\x08\x03\x12\x08\n\x02\x08@\n\x02\x08@b\x13\n\x01y\x12\x0e\n"
     b"\x0c\x08\x06\x12\x08\n\x02\x08\x08\n\x02\x08@B\x04\n\x00\x10\r"
 )
 
-# How onnxruntime's CUDA provider words what went wrong; its exceptions' classes do not tell one from the other.
+# Wording of errors of onnxruntime's CUDA provider, whose exception classes do not distinguish them.
 _NO_MEMORY = re.compile(
     r"Failed to allocate memory|bad_alloc|out of memory|CU(BLAS|DNN)_STATUS_ALLOC_FAILED|DEVICE_ALLOCATION_FAILED"
     r"|is smaller than requested bytes"  # beyond gpu_mem_limit
@@ -63,7 +63,7 @@ _DEVICE_FAULT = re.compile(r"\b(CUDA|CUBLAS|CUBLASLT|CUDNN|CUDNN_FE|CUFFT) (fail
 _LEAST_BYTES = 32 << 20
 _NONE: Mapping[str, bytes] = MappingProxyType({})
 
-# Errors reach the caller as exceptions; onnxruntime's own lines on stderr would only repeat them.
+# Errors reach the caller as exceptions, which onnxruntime's own lines on stderr would only repeat.
 onnxruntime.set_default_logger_severity(4)
 
 
@@ -72,15 +72,15 @@ def onnxruntime_version() -> str:
 
 
 def provider_problem(provider: str, gpu: Gpu = Gpu()) -> str | None:
-    """Why a provider cannot be used here, or None if it can.
+    """Explain why a provider cannot be used here; None if it can.
 
-    "Listed" is not "usable": onnxruntime-gpu lists CUDA on a machine without a driver. So a session is started.
+    A listed provider need not work: onnxruntime-gpu lists CUDA on a machine without a driver. So a session is started.
 
     Raises:
         OutOfMemory: the limits of this process leave too little for any session.
     """
     left = memory_left()
-    if left is not None and left < _LEAST_BYTES:  # with less onnxruntime crashes where it finds none
+    if left is not None and left < _LEAST_BYTES:  # onnxruntime may crash when it runs out of memory
         raise out_of_memory(f"a session takes at least {_LEAST_BYTES / 1e6:.0f} MB, and {left / 1e6:.0f} MB are left")
     if PROVIDERS[provider] not in onnxruntime.get_available_providers():
         return (
@@ -91,22 +91,22 @@ def provider_problem(provider: str, gpu: Gpu = Gpu()) -> str | None:
     missing = list(nvidia.preload_libraries()) if provider == "cuda" else []
     try:
         _open(_IDENTITY, provider, gpu)
-    except Exception as error:  # ours, or whatever onnxruntime raises where CUDA fails before there is a session
-        said = str(error) if isinstance(error, ProviderError) else _not_starting(provider, gpu, _first_line(error))
+    except Exception as error:  # ours, or any error of onnxruntime if CUDA fails before the session exists
+        problem = str(error) if isinstance(error, ProviderError) else _not_starting(provider, gpu, _first_line(error))
         missing += [] if nvidia.has_cudnn() else ["cuDNN"]
-        return f"{said}; missing: {', '.join(missing)} ({install_advice('cuda')})" if missing else said
+        return f"{problem}; missing: {', '.join(missing)} ({install_advice('cuda')})" if missing else problem
     return None
 
 
 def _not_starting(provider: str, gpu: Gpu, why: str = "") -> str:
-    said = f"{PROVIDERS[provider]} does not start on this machine (device {gpu.device_id})"
-    return f"{said}: {why}" if why else said
+    problem = f"{PROVIDERS[provider]} does not start on this machine (device {gpu.device_id})"
+    return f"{problem}: {why}" if why else problem
 
 
 def provider_remark(provider: str) -> str | None:
-    """What is not as it should be where a provider can be used all the same; to be said, not to stop for."""
+    """Return a warning about a provider that works, but not as well as it could; None if all is well."""
     if provider == "cuda" and not nvidia.has_cudnn():
-        return f"cuDNN cannot be loaded, so attention takes slower kernels ({install_advice('cuda')})"
+        return f"cuDNN cannot be loaded, so attention runs on slower kernels ({install_advice('cuda')})"
     return None
 
 
@@ -117,21 +117,22 @@ def open_session(
     options: onnxruntime.SessionOptions | None = None,
     external: Mapping[str, bytes] = _NONE,
 ) -> onnxruntime.InferenceSession:
-    """A session on exactly this provider, from a graph's bytes.
+    """Open a session on exactly this provider, from a graph's bytes.
 
-    On CPU it computes with one thread: scorer.engine.row_engine runs one row a thread, which needs no padding and scales better.
+    On CPU it computes with one thread: scorer.engine.row_engine runs one row a thread, which needs no padding and
+    scales better.
 
     Args:
-        graph: an ONNX model.
+        graph: bytes of an ONNX model.
         provider: ``cpu`` or ``cuda``.
-        gpu: which GPU, and how much of it.
-        options: `session_options`, for whoever wants to look inside, with a profile or the optimized graph.
-        external: the bytes of each file that the graph's external tensors lie in, by its name.
+        gpu: GPU to use, and how much of its memory.
+        options: changed `session_options`, for instance to profile or to save the optimized graph.
+        external: bytes of the files with the graph's external tensors, by file name.
 
     Raises:
         ProviderError: the provider does not start here.
         BundleError: onnxruntime refuses the graph.
-        OutOfMemory, DeviceLost: the device has no memory for the model, or fails.
+        OutOfMemory, DeviceLost: the device has too little memory for the model, or fails.
     """
     if provider == "cuda":
         nvidia.preload_libraries()
@@ -150,13 +151,13 @@ def open_session(
 
 
 class Session:
-    """A session whose errors have names.
+    """Session that raises our own errors.
 
     Args:
         graph, provider, gpu, external: see `open_session`.
 
     Attributes:
-        place: where it computes, a device and its number as onnxruntime has them.
+        place: device that it computes on, as onnxruntime's name and number.
     """
 
     def __init__(self, graph: bytes, provider: str, gpu: Gpu = Gpu(), external: Mapping[str, bytes] = _NONE) -> None:
@@ -166,24 +167,24 @@ class Session:
         self.place = ("cpu", 0) if on_cpu else (provider, gpu.device_id)
 
     def run(self, output_names: list[str] | None, input_feed: dict[str, np.ndarray]) -> list[np.ndarray]:
-        """As onnxruntime's own.
+        """Run the graph as onnxruntime's own session does.
 
         Raises:
-            OutOfMemory: there is no memory for this row, on a GPU for this batch.
-            BundleError: on CPU, the graph cannot be computed for it.
-            DeviceLost: the device or its driver failed; nothing more can be computed in this process.
+            OutOfMemory: this row, on a GPU this batch, does not fit in memory.
+            BundleError: on CPU, the graph cannot be computed.
+            DeviceLost: the device or its driver failed, and this process cannot use it any more.
         """
         with self.named_errors():
             return list(self._session.run(output_names, input_feed))
 
     def run_bound(self, binding: onnxruntime.IOBinding) -> None:
-        """The same with inputs and outputs in places that were bound before; they are written when it returns."""
+        """Run the graph on inputs and outputs that were bound before; the outputs are written when it returns."""
         with self.named_errors():
             self._session.run_with_iobinding(binding)
 
     @contextlib.contextmanager
     def named_errors(self) -> Iterator[None]:
-        """What onnxruntime raises meanwhile gets a name, see `run`."""
+        """Turn errors of onnxruntime into our own, see `run`."""
         try:
             yield
         except Exception as error:
@@ -194,13 +195,13 @@ class Session:
 
 
 class Lane:
-    """A session's buffers for one thread: on the device for the inputs, here for the output; used over and over.
+    """Buffers of a session for one thread, reused for every batch: inputs on the device, the output in main memory.
 
     Args:
-        session: of a classifier; several lanes may have the same.
-        tokens: padded tokens of a batch at most.
+        session: session of a classifier; several lanes may share it.
+        tokens: largest number of padded tokens in a batch.
         width: logits of a row.
-        phases: where the seconds go that it copies and computes.
+        phases: phases that get the seconds of copying and computing.
     """
 
     def __init__(self, session: Session, tokens: int, width: int, phases: Phases) -> None:
@@ -209,7 +210,7 @@ class Lane:
         self._phases = phases
         with session.named_errors():
             self._binding = session.io_binding()
-            self._there = {
+            self._inputs = {
                 name: onnxruntime.OrtValue.ortvalue_from_shape_and_type([tokens], np.int64, *session.place)
                 for name in ("input_ids", "attention_mask")
             }
@@ -217,17 +218,19 @@ class Lane:
         self._logits = np.empty(tokens * width, dtype=np.float32)
 
     def run(self, output_names: list[str] | None, input_feed: dict[str, np.ndarray]) -> list[np.ndarray]:
-        """As `Session.run`, for one output, the logits."""
+        """Compute one output, the logits, as `Session.run` does."""
         (output,) = output_names or ["logits"]
         rows = len(input_feed["input_ids"])
         with self._phases.timed("copy"), self._session.named_errors():
             for name, values in input_feed.items():
                 self._ids[: values.size] = values.ravel()
-                self._there[name].update_inplace(self._ids)
-                address = self._there[name].data_ptr()
+                self._inputs[name].update_inplace(self._ids)
+                address = self._inputs[name].data_ptr()
                 self._binding.bind_input(name, *self._session.place, np.int64, values.shape, address)
             shape, address = (rows, self._width), self._logits.ctypes.data
-            self._binding.bind_output(output, "cpu", 0, np.float32, shape, address)  # the copy is a part of the run
+            self._binding.bind_output(
+                output, "cpu", 0, np.float32, shape, address
+            )  # copying it back is a part of the run
         with self._phases.timed("compute"):
             self._session.run_bound(self._binding)
         return [self._logits[: rows * self._width].reshape(shape).copy()]
@@ -240,29 +243,29 @@ def _cpu_fault(error: Exception) -> ScorerError:
 
 
 def device_fault(error: Exception, device: str) -> Exception:
-    """The error that an onnxruntime error on a GPU amounts to; itself where it has nothing to do with the GPU.
+    """Turn an error of onnxruntime about a GPU into our own; return any other error as it is.
 
     >>> device_fault(RuntimeError("CUDA failure 2: out of memory ; GPU=0"), "cuda device 0")
-    OutOfMemory('cuda device 0 has no memory for the model, or not for a single row.')
+    OutOfMemory('cuda device 0 is out of memory: the model or a single row does not fit.')
     """
-    said = str(error)
-    if _NO_MEMORY.search(said):
-        return OutOfMemory(f"{device} has no memory for the model, or not for a single row.")
-    if _DEVICE_FAULT.search(said):
-        return DeviceLost(f"{device} failed and cannot be used any more by this process: {_first_line(error)}")
+    message = str(error)
+    if _NO_MEMORY.search(message):
+        return OutOfMemory(f"{device} is out of memory: the model or a single row does not fit.")
+    if _DEVICE_FAULT.search(message):
+        return DeviceLost(f"{device} failed, and this process cannot use it any more: {_first_line(error)}")
     return error
 
 
 def _first_line(error: Exception, most: int = 500) -> str:
-    """What an error says, without the stack that onnxruntime may put below, and not all that a graph may hold."""
+    """Shorten an error to one line, without onnxruntime's stack and long strings from a graph."""
     return next(iter(str(error).splitlines()), type(error).__name__)[:most]
 
 
 def session_options(provider: str) -> onnxruntime.SessionOptions:
-    """How a session of this provider is set up, its optimizers aside."""
+    """Return the options of a session on this provider, except for its optimizers."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    # Bytes that look like onnxruntime's own format would be read as that, past what was looked at.
+    # Otherwise bytes that look like onnxruntime's own format would be loaded as such, past our checks.
     options.add_session_config_entry("session.load_model_format", "ONNX")
     if provider == "cpu":
         options.intra_op_num_threads = 1
@@ -274,7 +277,7 @@ def session_options(provider: str) -> onnxruntime.SessionOptions:
 
 @functools.cache
 def int8_saturates() -> bool:
-    """Whether this CPU's fast products of 8-bit numbers give wrong sums."""
+    """Return whether this CPU's fast products of 8-bit numbers give wrong sums."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = 1

@@ -1,4 +1,4 @@
-"""What an engine is made of, so that it can be made here or in another process."""
+"""Specification of an engine, from which this process or another one can open it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,22 +11,22 @@ from scorer.engine.gpu import Gpu
 from scorer.engine.protocols import Engine
 from scorer.engine.row_engine import RowEngine
 
-# Batches under way on a GPU: one that is computed, one that is copied there or back.
+# Batches at a time on a GPU: one is computed while another is copied there or back.
 _LANES = 2
 
 
 @dataclass(frozen=True)
 class EngineSpec:
-    """An engine that is not made yet.
+    """Specification of an engine that is not open yet.
 
     Attributes:
-        graph: an ONNX model.
-        external: the files that its external tensors lie in, by name.
+        graph: bytes of an ONNX model.
+        external: bytes of the files with its external tensors, by file name.
         provider: ``cpu`` or ``cuda``.
-        gpu: which one, and how much of it.
-        cores: rows computed at a time on CPU.
-        batch_tokens: padded tokens of a batch on CUDA.
-        lengths: of rows.
+        gpu: GPU to use, and how much of its memory.
+        cores: number of rows to compute at a time on CPU.
+        batch_tokens: largest number of padded tokens in a batch on CUDA.
+        lengths: lengths that rows may have.
         width: logits of a row.
     """
 
@@ -41,7 +41,7 @@ class EngineSpec:
 
     @property
     def size(self) -> int:
-        """Bytes of the graph and its weights."""
+        """Size of the graph and its weights, in bytes."""
         return len(self.graph) + sum(map(len, self.external.values()))
 
     @property
@@ -49,10 +49,10 @@ class EngineSpec:
         return RowEngine if self.provider == "cpu" else BatchEngine
 
     def open(self, phases: Phases) -> Engine:
-        """Make it; raises what `scorer.engine.runtime.open_session` does.
+        """Open the engine; raise the errors of `scorer.engine.runtime.open_session`.
 
         Args:
-            phases: where its seconds go.
+            phases: phases that get its seconds.
         """
         if self.provider == "cpu":
             return RowEngine(runtime.Session(self.graph, "cpu", external=self.external), self.cores, phases=phases)
@@ -73,14 +73,14 @@ def batch_engine(
     phases: Phases,
     lanes: int = _LANES,
 ) -> BatchEngine:
-    """An engine with its lanes.
+    """Make a `BatchEngine` and its lanes.
 
     Args:
-        open_session: opens the session that all lanes share.
+        open_session: function that opens the session that all lanes share.
         batch_tokens, lengths: as for `BatchEngine`.
         width: logits of a row.
-        phases: where the seconds go that the lanes copy and compute.
-        lanes: batches under way at a time.
+        phases: phases that get the lanes' seconds of copying and computing.
+        lanes: number of batches at a time.
     """
 
     def open_lanes() -> list[runtime.Lane]:

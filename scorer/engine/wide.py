@@ -1,8 +1,8 @@
-"""The wide part: the sum of the weights of a text's pieces and pairs, on the CPU whatever computes the encoder.
+"""Wide part: the sum of the weights of a text's pieces and pairs, computed on the CPU for every provider.
 
-It is there twice. The graph gives float32 logits, which are added to the encoder's; their bits hang on the order of the
-sum. The table gives the same sums exactly, many rows at a time and seven times as quickly (docs/PERFORMANCE.md): by these
-it is decided whether the encoder is needed, so that every provider, batch and machine decides alike.
+It exists twice. The graph gives float32 logits, which are added to the encoder's; their last bits depend on the order
+of the sum. The table gives exact sums, many rows at a time and seven times as fast (docs/PERFORMANCE.md). They decide
+whether the encoder is needed, so that every provider, batch and machine decides alike.
 """
 
 from collections.abc import Sequence
@@ -17,25 +17,25 @@ from scorer.engine.protocols import Session
 from scorer.engine.row_engine import RowEngine
 
 MULTIPLIER = 2_654_435_761
-"""Of the pairs' hash: Knuth's, the prime next to 2^32 times the golden ratio; no sum passes 2^63."""
+"""Multiplier of the pairs' hash: Knuth's, the prime nearest to 2^32 times the golden ratio; no sum exceeds 2^63."""
 
 TABLE = "wide.weight"
-"""The constant of its graph that holds the weights, and one more that is 0."""
+"""Name of the graph's constant that holds the weights, and one more that is 0."""
 
-# Rows whose keys are laid out at a time, so that they fit into the cache; and weights, so that they fit into memory.
+# Rows whose keys are laid out at a time, so that they fit in the cache; and weights, so that they fit in memory.
 _ROWS = 256
 _WEIGHTS = 1 << 22
-# A sum of float16 weights is exact in float64 below this: float16 counts in steps of 2^-24, float64 has 53 bits.
+# A sum of float16 weights is exact in float64 below this limit: float16 has steps of 2^-24, float64 has 53 bits.
 _EXACT = float(1 << 29)
 
 
 @dataclass(frozen=True)
 class Keys:
-    """Numbers of the weights that a text takes.
+    """Numbering of the weights that a text uses.
 
     Attributes:
-        pieces: count of the vocabulary's weights, one a piece.
-        pairs: count of the weights that pairs of neighbours share by hash.
+        pieces: number of weights for the vocabulary, one a piece.
+        pairs: number of weights that pairs of neighbours share by hash.
     """
 
     pieces: int
@@ -46,13 +46,13 @@ class Keys:
         return self.pieces + self.pairs
 
     def of(self, rows: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Find the different numbers of each text's pieces and of its pairs of neighbours.
+        """Find the distinct numbers of each text's pieces and of its pairs of neighbours.
 
         Args:
             rows: token ids, (sequence,) each, at least one.
 
         Returns:
-            the numbers, int32, sorted within a text, text after text; and where each text's begin, int64 (texts,).
+            numbers, int32, sorted within a text, text after text; and the index of each text's first, int64 (texts,).
 
         >>> numbers, begins = Keys(10, 5).of([np.array([7, 7, 7]), np.array([1])])
         >>> numbers.tolist(), begins.tolist()
@@ -61,7 +61,7 @@ class Keys:
         ids = np.concatenate(rows)
         ends = 2 * np.cumsum([len(one) for one in rows])
         starts = np.concatenate([[0], ends[:-1]])
-        # A piece, the pair that it begins, the next piece, and so on; the pair behind a text's last piece is none.
+        # A piece, the pair that it begins, the next piece, and so on; a text's last piece begins no pair.
         numbers = np.empty(2 * len(ids), dtype=np.int32)
         numbers[::2] = ids
         pairs = ids[:-1] * MULTIPLIER + ids[1:]
@@ -69,7 +69,7 @@ class Keys:
         pairs += self.pieces
         numbers[1:-1:2] = pairs
         for start, end in zip(starts.tolist(), (ends - 1).tolist(), strict=True):
-            numbers[start:end].sort()  # text by text, which is five times as quick as all of them at once
+            numbers[start:end].sort()  # text by text is five times as fast as all of them at once
         first = np.empty(len(numbers), dtype=bool)
         np.not_equal(numbers[1:], numbers[:-1], out=first[1:])
         first[starts] = True
@@ -79,11 +79,11 @@ class Keys:
 
 
 def exact_sums(keys: Keys, table: np.ndarray, rows: Sequence[np.ndarray]) -> np.ndarray:
-    """Add up each text's weights: float64 (texts, logits), exact, so the same in any order.
+    """Add up each text's weights: float64 (texts, logits), exact and so the same in any order.
 
     Args:
-        keys: which weights a text takes.
-        table: (keys, logits) of float16 values, in any type that holds them.
+        keys: numbering of the weights.
+        table: weights, (keys, logits), float16 values in any type that holds them.
         rows: token ids, (sequence,) each.
     """
     sums = [np.empty((0, table.shape[1]))]
@@ -96,35 +96,35 @@ def exact_sums(keys: Keys, table: np.ndarray, rows: Sequence[np.ndarray]) -> np.
 
 
 class WidePart:
-    """The wide part of a classifier, ready to compute.
+    """Wide part of a classifier, ready to compute.
 
     Args:
-        session: of its graph, on the CPU with one thread.
-        table: the graph's weights, float16 (keys and one that is 0, logits).
-        pairs: weights among them that the pairs share.
-        longest: tokens of a row, at most.
-        threads: rows of the graph computed at a time.
-        phases: where the seconds go.
+        session: session of its graph, on the CPU with one thread.
+        table: weights of the graph, float16 (keys and one that is 0, logits).
+        pairs: number of weights that the pairs share.
+        longest: largest number of tokens in a row.
+        threads: number of rows of the graph to compute at a time.
+        phases: phases that get the seconds.
 
     Raises:
-        BundleError: the table has another form, or its sums are not exact.
+        BundleError: the table has another type or shape, or its sums may not be exact.
     """
 
     def __init__(
         self, session: Session, table: np.ndarray, pairs: int, longest: int, threads: int, phases: Phases
     ) -> None:
         if table.dtype != np.float16 or table.ndim != 2 or not 0 < pairs < len(table) - 1 or table[-1].any():
-            raise BundleError("the wide part's weights have another form than the manifest says")
+            raise BundleError("the wide part's weights do not have the type and shape that the manifest states")
         largest = float(np.abs(table).max())
-        if not largest * 2 * longest < _EXACT:  # a NaN does not, neither
+        if not largest * 2 * longest < _EXACT:  # also true of NaN
             raise BundleError(f"the wide part's weights, up to {largest:g}, are too large to be added up exactly")
         self.keys = Keys(len(table) - 1 - pairs, pairs)
-        self._table = table.astype(np.float32)  # twice as quick to read as float64, and to turn into that as float16
+        self._table = table.astype(np.float32)  # twice as fast to read as float64, and to convert as float16
         self._engine = RowEngine(session, threads, phases=phases, phase="wide")
         self._phases = phases
 
     def submit(self, rows: Sequence[np.ndarray]) -> Pending[np.ndarray]:
-        """Begin to compute the graph's logits, float32 (rows, logits)."""
+        """Start to compute the graph's logits, float32 (rows, logits)."""
         return self._engine.submit(rows)
 
     def sums(self, rows: Sequence[np.ndarray]) -> np.ndarray:

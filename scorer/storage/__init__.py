@@ -1,1 +1,1 @@
-"""Bytes in and out: files, folders and objects, complete or absent."""
+"""Input and output of bytes: files, folders and objects, complete or absent."""

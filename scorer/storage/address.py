@@ -1,7 +1,7 @@
-"""Addresses in object stores and on the web (``s3://bucket/key``): which there are. Nothing is asked for them here.
+"""Addresses in object stores and on the web (``s3://bucket/key``), checked without contacting any store.
 
-Credentials come from where each store's own tools take them (environment, profile files, the machine's role) and from
-nowhere else: an address that carries one is refused, since addresses stand in messages, records and journals.
+Credentials come only from where each store's own tools take them: environment, profile files, the machine's role.
+An address that carries one is refused, since addresses appear in messages, records and journals.
 """
 
 import re
@@ -13,7 +13,7 @@ from scorer.base.errors import UsageError
 WEB = ("http", "https")
 
 
-# fsspec's own store in this process's memory is for tests and notebooks.
+# "memory" is fsspec's store in this process, for tests and notebooks.
 WRITABLE = ("s3", "gs", "memory")
 
 
@@ -29,7 +29,7 @@ _SECRET = re.compile(
 
 
 def is_address(path: str) -> bool:
-    """Whether a name is an address, and no path.
+    """Return whether a name is an address rather than a path.
 
     >>> is_address("s3://bucket/in.csv"), is_address("in.csv"), is_address("-")
     (True, False, False)
@@ -38,35 +38,34 @@ def is_address(path: str) -> bool:
 
 
 def scheme_of(address: str) -> str:
-    """What stands before ``://``.
+    """Return the scheme, before ``://``.
 
     Raises:
-        UsageError: it is none that can be read.
+        UsageError: the scheme is not supported, or nothing follows it.
     """
     found = _ADDRESS.match(address)
     scheme = found[1] if found is not None else ""
     if scheme not in SCHEMES:
         advice = {"file": "give the path alone", "s3a": "write s3://", "s3n": "write s3://", "gcs": "write gs://"}.get(
             scheme.lower(),
-            f"write {scheme.lower()}://" if scheme.lower() in SCHEMES else "copy it to where it can be read",
+            f"write {scheme.lower()}://" if scheme.lower() in SCHEMES else "copy the file to a supported place",
         )
-        raise UsageError(
-            f"{address}: {scheme}:// is not supported, {', '.join(one for one in SCHEMES if one != 'memory')} are; {advice}."
-        )
+        supported = ", ".join(one for one in SCHEMES if one != "memory")
+        raise UsageError(f"{address}: {scheme}:// is not supported (supported: {supported}); {advice}.")
     if address == f"{scheme}://":
-        raise UsageError(f"{address} is the beginning of an address; what it names comes behind it.")
+        raise UsageError(f"{address} is not a complete address: the bucket or the host is missing; add it.")
     return scheme
 
 
 def check_writable(address: str, option: str) -> None:
-    """Raise `UsageError` if nothing can be written to such an address."""
+    """Raise `UsageError` if an address is of a kind that cannot be written."""
     scheme = scheme_of(address)
     if scheme not in WRITABLE:
         raise UsageError(f"{option} {address}: nothing can be written to {scheme}://; write to a file, s3:// or gs://.")
 
 
 def refuse_credentials(names: Iterable[str | None]) -> None:
-    """Raise `UsageError` if one of some paths and addresses carries a credential; the message does not repeat it.
+    """Raise `UsageError` if a path or an address carries a credential; the message does not repeat it.
 
     >>> refuse_credentials(["s3://bucket/in.csv", None, "https://host/in.csv?part=2"])
     """
@@ -83,7 +82,7 @@ def refuse_credentials(names: Iterable[str | None]) -> None:
             path = parts.path if parts else f"/{rest.partition('/')[2]}"
             raise UsageError(
                 f"the address {scheme}://{host}{path} carries a credential "
-                f"({', '.join(secrets) if secrets else 'before the @'}), which would stand in logs and records. Leave it "
-                "out: credentials come from the environment or a profile file (for http the file ~/.netrc). What only a "
-                "signed address reaches: curl ADDRESS | score - --input-format jsonl (or its own format)"
+                f"({', '.join(secrets) if secrets else 'before the @'}), which would appear in logs and records. Leave "
+                "it out: credentials come from the environment or a profile file (~/.netrc for http). If only a signed "
+                "address reaches the file: curl ADDRESS | score - --input-format jsonl (or its own format)"
             )

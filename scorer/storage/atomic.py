@@ -1,4 +1,4 @@
-"""The one place that renames files: output appears complete, or not at all."""
+"""Atomic publication of files, and the only renames: output appears complete or not at all."""
 
 import contextlib
 import errno
@@ -18,18 +18,18 @@ from scorer.storage.digest import Content
 from scorer.storage.lock import hold, let_go
 
 WORK = ("partial", "journal", "copy")
-"""The kinds of work in progress."""
+"""Kinds of work in progress."""
 
 _PIECE = 1 << 20
 _NO_MODES = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 _without_modes: set[Path] = set()
 
 Convert = Callable[[IO[bytes], Callable[[bytes], None]], None]
-"""Reads one file and writes another."""
+"""Function that reads one file and writes another."""
 
 
 def sibling(place: Path, kind: str) -> Path:
-    """The name of work in progress beside its place: the same folder, so that it can be moved there.
+    """Return the path of work in progress on an output file: in the same folder, so that a rename can publish it.
 
     >>> sibling(Path("/data/out.csv"), "partial")
     PosixPath('/data/.out.csv.score-partial')
@@ -38,39 +38,44 @@ def sibling(place: Path, kind: str) -> Path:
 
 
 def is_work(path: Path) -> bool:
-    """Whether a name is one that `sibling` gives."""
+    """Return whether a name is one that `sibling` gives."""
     return path.name.startswith(".") and path.name.endswith(tuple(f".score-{kind}" for kind in WORK))
 
 
 class Place(Protocol):
-    """Where a complete file becomes final.
+    """Target of a complete file: a path or an object.
 
     Attributes:
-        name: for messages.
-        work: the file beside which work is in progress.
+        name: name for messages.
+        work: path beside which work in progress is kept.
     """
 
     name: str
     work: Path
 
     def put(self, descriptor: int, path: Path) -> None:
-        """Make a complete file durable, then visible; ``path``, where it was open, is nothing's name any more."""
+        """Make a complete file durable, then visible.
+
+        Args:
+            descriptor: descriptor of the file.
+            path: path of the file, which names nothing afterwards.
+        """
         ...
 
     def remove(self) -> None:
-        """Take away what is there, if anything is."""
+        """Remove the published file, if it exists."""
         ...
 
     def opened(self) -> AbstractContextManager[BinaryIO | None]:
-        """What is there, or None."""
+        """Open the published file; None if it is missing."""
         ...
 
 
 class LocalPlace:
-    """A regular file; work on it is in its folder, so that it can be moved.
+    """Regular file, whose work in progress is in the same folder, so that a rename can publish it.
 
     Args:
-        path: of the file; a symlink's target is what gets replaced.
+        path: path of the file; of a symbolic link, the target is replaced.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -78,7 +83,7 @@ class LocalPlace:
         self.name = str(self.work)
 
     def put(self, descriptor: int, path: Path) -> None:
-        """fsync, rename, fsync of the folder."""
+        """Sync the file, rename it, and sync its folder."""
         _set_mode(descriptor, _mode(self.work), self.work.parent)
         os.fsync(descriptor)
         os.replace(path, self.work)
@@ -99,19 +104,19 @@ class LocalPlace:
 
 
 class FileDestination:
-    """A file that appears in its place when it is complete: written to another one, which is moved or uploaded then.
+    """Output file that appears when it is complete: a file in progress that is then moved or uploaded.
 
     The file in progress is locked, has mode 0600, and outlives the process unless it is published or discarded.
 
     Args:
-        place: where it will be.
-        convert: makes what is published of what was written, for formats that cannot grow: it is given the file in
-            progress and a function that takes bytes. None where both are the same.
+        place: target of the complete file.
+        convert: function that makes the published bytes, for formats that cannot grow; None if they are those written.
+            Its arguments are the file in progress and a function that takes bytes.
 
     Attributes:
-        place: where it will be.
-        length: bytes written so far, an earlier run's included where it is gone on with.
-        published: how many bytes were published, and their sha256, hexadecimal; None before.
+        place: target of the complete file.
+        length: bytes written so far, including those of a run that was resumed.
+        published: number of bytes published, and their sha256 in hexadecimal; None before.
     """
 
     def __init__(self, place: Place, convert: Convert | None = None) -> None:
@@ -126,28 +131,29 @@ class FileDestination:
 
     @property
     def digest(self) -> str:
-        """The sha256 of what was written so far, hexadecimal."""
+        """The sha256 of the bytes written so far, in hexadecimal."""
         return self._hash.hexdigest()
 
     def reserve(self) -> None:
-        """Lock the file in progress, so that no other run can have it; what is in it stays.
+        """Lock the file in progress against other runs, without changing its content.
 
         Raises:
-            ScorerError: the folder or the file cannot be written, or another run writes it.
+            ScorerError: the folder or the file cannot be written.
+            Busy: another run is writing it.
         """
         self._descriptor = hold(self._partial, self.place.name)
 
     def is_new(self) -> bool:
-        """Whether nothing is in the reserved file."""
+        """Return whether the reserved file is empty."""
         with self._writing():
             return os.fstat(self._held()).st_size == 0
 
     def begin(self) -> None:
-        """Begin with nothing, whatever an earlier run left."""
+        """Begin with an empty file, whatever an earlier run left."""
         self._cut(0, hashlib.sha256())
 
     def resume(self, length: int, digest: str) -> bool:
-        """Go on after the first ``length`` bytes that an earlier run wrote; False where they are not there."""
+        """Resume behind the first ``length`` bytes of an earlier run; return False if the file lacks them."""
         found = self._hash_of(self._held(), length)
         if found is None or found.hexdigest() != digest:
             return False
@@ -155,7 +161,10 @@ class FileDestination:
         return True
 
     def take_back(self, length: int, digest: str) -> None:
-        """Undo `publish` for a run that was killed right after it, if that is what is there: by a copy."""
+        """Undo the `publish` of a run that was killed right after it, by copying the published file back.
+
+        Nothing is copied unless the published file has this length and this sha256.
+        """
         if not self.is_new():
             return
         with self._writing(), self.place.opened() as published:
@@ -174,12 +183,12 @@ class FileDestination:
         self._hash.update(data)
 
     def sync(self) -> None:
-        """Make durable what was written. After an error nobody can say what is, so it must not be tried again."""
+        """Make the bytes written durable. Never retry after an error: which of them are durable is then unknown."""
         with self._writing():
             os.fsync(self._held())
 
     def sync_name(self) -> None:
-        """Make durable that the file in progress is there."""
+        """Make the name of the file in progress durable."""
         with self._writing():
             sync_folder(self.place.work.parent)
 
@@ -196,7 +205,7 @@ class FileDestination:
         self.close()
 
     def _publish_converted(self, convert: Convert) -> tuple[int, str]:
-        """The file in progress stays until the other one is in its place: should this fail, the next run goes on."""
+        """Publish the converted file; the file in progress is kept until then, so that the next run can resume."""
         published = Content()
         with self._beside() as (copy, path), open(os.dup(self._held()), "rb") as written:
             written.seek(0)
@@ -210,13 +219,13 @@ class FileDestination:
         return published.count, published.digest
 
     def publish_nothing(self) -> None:
-        """Throw the file in progress away, and the stale one at its place, lest it be taken for this run's."""
+        """Discard the file in progress, and remove an earlier run's output, which could be mistaken for this run's."""
         self.discard()
         with self._writing():
             self.place.remove()
 
     def publish_copy(self) -> None:
-        """`publish` with a copy, so that this file can still be gone on with."""
+        """Publish a copy, so that writing can continue."""
         with self._writing(), self._beside() as (copy, path):
             for at in range(0, self.length, _PIECE):
                 write_all(copy, os.pread(self._held(), _PIECE, at))
@@ -224,14 +233,14 @@ class FileDestination:
         self.published = (self.length, self.digest)
 
     def discard(self) -> None:
-        """Throw the file in progress away."""
+        """Delete the file in progress."""
         if self._descriptor is not None:
             with contextlib.suppress(OSError):
                 self._partial.unlink()
             self.close()
 
     def close(self) -> None:
-        """Let go of the file in progress as it is; one that was reserved for nothing goes."""
+        """Release the file in progress as it is; delete one that was reserved and never used."""
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
             with contextlib.suppress(OSError):
@@ -241,7 +250,7 @@ class FileDestination:
 
     @contextlib.contextmanager
     def _beside(self) -> Iterator[tuple[int, Path]]:
-        """Another new file beside the one in progress, to be moved to the place; should that fail, it is taken away."""
+        """Create another file beside the one in progress, to be published instead; remove it after an error."""
         path = sibling(self.place.work, "copy")
         copy = hold(path, self.place.name)
         try:
@@ -257,13 +266,13 @@ class FileDestination:
     def _cut(self, length: int, running: "hashlib._Hash") -> None:
         with self._writing():
             os.ftruncate(self._held(), length)
-            # A publication that failed may have given it its final mode.
+            # A failed publication may have set its final mode.
             _set_mode(self._held(), 0o600, self.place.work.parent)
             os.lseek(self._held(), length, os.SEEK_SET)
         self.length, self._hash, self._begun = length, running, True
 
     def _hash_of(self, descriptor: int, length: int) -> "hashlib._Hash | None":
-        """The sha256 of a file's first bytes, or None if there are fewer."""
+        """Compute the sha256 of a file's first ``length`` bytes; None if it is shorter."""
         running = hashlib.sha256()
         with self._writing():
             for at in range(0, length, _PIECE):
@@ -286,12 +295,12 @@ class FileDestination:
 
 
 def publish_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write a folder of files beside its place and move it there when it is complete and durable.
+    """Write a folder of files under another name, and rename it when it is complete and durable.
 
-    A folder that is there is moved aside first and removed afterwards; should the move fail, it is put back.
+    An existing folder is moved aside first and removed afterwards; if the rename fails, it is moved back.
 
     Raises:
-        ScorerError: something cannot be written.
+        ScorerError: a file or the folder cannot be written.
     """
     place = Path(os.path.realpath(folder))
     try:
@@ -313,7 +322,7 @@ def publish_folder(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _exchange(partial: Path, place: Path) -> None:
-    """Move a folder to its place; one that is there ends up, to be removed, where the new one was."""
+    """Move a folder to its place; an existing one ends up at ``partial``, to be removed."""
     if not place.exists():
         os.rename(partial, place)
         return
@@ -321,33 +330,33 @@ def _exchange(partial: Path, place: Path) -> None:
     os.rename(place, aside)
     try:
         os.rename(partial, place)
-    except BaseException:  # an interrupt, too, must not leave the place empty
+    except BaseException:  # even an interrupt must not leave the place empty
         os.rename(aside, place)
         raise
     os.rename(aside, partial)
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """Write all of it; the system may take a part at a time."""
+    """Write all bytes; the system may take only some of them at a time."""
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename durable: it is the folder's content that changed."""
+    """Make a rename in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems have no such operation
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems cannot sync folders
             raise
     finally:
         os.close(descriptor)
 
 
 def _set_mode(file: int | Path, mode: int, folder: Path) -> None:
-    """Give a file or folder its mode. Some file systems (CIFS, FUSE) keep none; of each one warning, and no error."""
+    """Set the mode of a file or a folder; warn once a folder if its file system (CIFS, FUSE) has no modes."""
     try:
         os.fchmod(file, mode) if isinstance(file, int) else file.chmod(mode)
     except OSError as error:
@@ -356,14 +365,14 @@ def _set_mode(file: int | Path, mode: int, folder: Path) -> None:
         if folder not in _without_modes:
             _without_modes.add(folder)
             say(
-                f"Warning: {folder} is on a file system that does not let modes be set: what is written there, work in "
-                "progress too, can be read and written by whom that file system allows.",
+                f"Warning: {folder} is on a file system that does not support file modes. Its own rules decide who can "
+                "read and write the files there, unfinished ones included.",
                 "warning",
             )
 
 
 def _mode(path: Path) -> int:
-    """The mode of the file that is replaced, or what a new file of this user gets."""
+    """Return the mode of the file to replace, or the mode of a new file of this user."""
     try:
         return stat.S_IMODE(path.stat().st_mode)
     except FileNotFoundError:

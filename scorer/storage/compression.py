@@ -1,4 +1,4 @@
-"""gzip and Zstandard: inputs read to their last byte or refused, outputs written a piece at a time."""
+"""Compression with gzip and Zstandard: inputs are read to their last byte or refused, outputs written in pieces."""
 
 import gzip
 import io
@@ -9,8 +9,8 @@ from scorer.storage.digest import Content
 
 _ARROW_NAMES = {"gz": "gzip", "zst": "zstd"}
 _NAMES = {"gz": "gzip", "zst": "Zstandard"}
-# Text comes to 3 to 30 times its archive, a million equal lines to some hundred. What is beyond both of these is made
-# to fill memory or to keep a machine busy: gzip can reach 1,032 times, Zstandard tens of thousands.
+# Text expands to 3 to 30 times its archive, a million equal lines to some hundred times. An archive beyond both limits
+# was made to fill memory or to keep a machine busy: gzip can reach 1,032 times, Zstandard tens of thousands.
 _MOST_TIMES = 500
 _HARMLESS_BYTES = 64 << 20
 _LEVEL_GZIP = 6
@@ -18,22 +18,22 @@ _LEVEL_ZSTD = 3
 
 
 def decompressed(stream: BinaryIO, compression: str, path: str, stored: Content) -> BinaryIO:
-    """The content of an archive, all members or frames of it, as a stream.
+    """Return the content of an archive, with all its members or frames, as a stream.
 
     Args:
         stream: the archive.
         compression: ``gz`` or ``zst``.
-        path: the name of the input file, for messages.
-        stored: counts the archive's bytes, at most a buffer ahead.
+        path: name of the input file, for messages.
+        stored: counter of the archive's bytes, at most a buffer ahead.
 
     Raises:
-        InputError: while it is read: it is cut short, damaged, not of this compression, or expands beyond all measure.
+        InputError: raised by reads, if the archive is cut short, damaged, of another format or a decompression bomb.
     """
     return cast(BinaryIO, io.BufferedReader(_Decompressed(stream, compression, path, stored), 1 << 16))
 
 
 def compress(data: bytes, compression: str | None) -> bytes:
-    """Bytes as a gzip member or a Zstandard frame of their own; the same bytes always give the same.
+    """Compress bytes into a gzip member or a Zstandard frame of their own; equal bytes give equal results.
 
     >>> gzip.decompress(compress(b"one, ", "gz") + compress(b"two", "gz"))
     b'one, two'
@@ -48,13 +48,13 @@ def compress(data: bytes, compression: str | None) -> bytes:
 
 
 class _Decompressed(io.RawIOBase):
-    """Reads an archive through pyarrow, which knows what Python's own readers leave open: whether it ended too early.
+    """Stream of an archive's content, read by pyarrow, which unlike Python's own readers notices a premature end.
 
     A Zstandard frame that needs a window of more than 128 MiB is refused (libzstd's own limit).
     """
 
     def __init__(self, stream: BinaryIO, compression: str, path: str, stored: Content) -> None:
-        import pyarrow  # takes a moment that other inputs need not wait
+        import pyarrow  # slow to import, and other inputs do not need it
 
         self._stored = stored
         self._stream = pyarrow.CompressedInputStream(stream, _ARROW_NAMES[compression])
@@ -69,18 +69,18 @@ class _Decompressed(io.RawIOBase):
         try:
             data = self._stream.read(len(buffer))
         except OSError as error:
-            if error.errno is not None:  # of the file, not of what is in it
+            if error.errno is not None:  # the file itself cannot be read
                 raise
             raise InputError(
-                f"{self._path} is cut short or damaged, has something behind its end, or is no {self._name} file "
-                f"({error}). Get it again, or see what is left of it with gzip -dc or zstd -dc."
+                f"{self._path} is cut short or damaged, has extra bytes after its end, or is not a {self._name} file "
+                f"({error}). Get the file again, or see what is left of it with gzip -dc or zstd -dc."
             ) from error
         self._given += len(data)
         if not self._stored.count:
-            raise InputError(f"{self._path} is cut short: a {self._name} file has more than 0 bytes.")
+            raise InputError(f"{self._path} is cut short: even an empty {self._name} file has more than 0 bytes.")
         if self._given > max(_HARMLESS_BYTES, _MOST_TIMES * self._stored.count):
             raise InputError(
-                f"{self._path} expands to more than {_MOST_TIMES} times its size, as text does not. If it is no "
+                f"{self._path} expands to more than {_MOST_TIMES} times its size, which text does not. If it is not a "
                 f"decompression bomb, decompress it first."
             )
         buffer[: len(data)] = data

@@ -1,4 +1,4 @@
-"""Names of open descriptors: /dev/stdout, /dev/fd/3, /proc/1/fd/2. The shell opened them, perhaps to append to a file."""
+"""Names of open descriptors: /dev/stdout, /dev/fd/3, /proc/1/fd/2. The shell opened them, perhaps to append."""
 
 import fcntl
 import os
@@ -14,27 +14,27 @@ _FOLDER = re.compile(r"/proc/(\d+)(?:/task/\d+)?/fd")
 
 @dataclass(frozen=True)
 class Descriptor:
-    """An open descriptor that a path names.
+    """Open descriptor that a path names.
 
     Attributes:
-        path: name without links before it, as in ``/proc/17/fd/3``.
-        number: its number, of a descriptor of this process; None of another process.
+        path: name with all links resolved, as in ``/proc/17/fd/3``.
+        number: number of a descriptor of this process; None for one of another process.
     """
 
     path: str
     number: int | None
 
     def open(self) -> BinaryIO:
-        """Open it for writing where it stands: behind what is there if it appends, and nothing is emptied.
+        """Open it for writing at its current position; a file opened to append is not emptied.
 
         Raises:
-            OSError: it is closed, or not open for writing.
+            OSError: the descriptor is closed, or not open for writing.
         """
         number = os.dup(self.number) if self.number is not None else os.open(self.path, os.O_WRONLY | os.O_APPEND)
         return open(number, "wb", buffering=0)
 
     def check(self, option: str) -> None:
-        """Raise `UsageError` if it cannot be written."""
+        """Raise `UsageError` if the descriptor cannot be written."""
         if self.number is None:
             return
         try:
@@ -48,7 +48,7 @@ class Descriptor:
 
 
 def descriptor_of(path: str) -> Descriptor | None:
-    """Return the descriptor that a name means, through whatever links; None of any other name.
+    """Return the descriptor that a name leads to, through any links; None for any other name.
 
     >>> descriptor_of("/dev/stderr").number, descriptor_of("/proc/self/fd/7").number, descriptor_of("/dev/null")
     (2, 7, None)
@@ -63,6 +63,6 @@ def descriptor_of(path: str) -> Descriptor | None:
                 return Descriptor(f"{real}/{name}", int(name) if own else None)
         try:
             path = os.path.join(folder, os.readlink(path))
-        except (OSError, ValueError):  # no link; a NUL in the name
+        except (OSError, ValueError):  # not a link, or a NUL in the name
             return None
     return None

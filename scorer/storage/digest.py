@@ -1,4 +1,4 @@
-"""Digests of bytes that go by, and the stream that feeds them."""
+"""Digests of bytes as they pass, and the stream that feeds them."""
 
 import hashlib
 import io
@@ -6,17 +6,17 @@ from typing import BinaryIO, Protocol
 
 
 class Digest(Protocol):
-    """The part of hashlib's hashes that `DigestingReader` feeds."""
+    """Part of hashlib's interface that `DigestingReader` needs."""
 
     def update(self, data: bytes, /) -> None: ...
 
 
 class Content:
-    """A file or a stream as it is stored, while it is read or written from its beginning to its end.
+    """Size and digest of a stored file or stream, while it is read or written from beginning to end.
 
     Attributes:
         count: bytes so far.
-        ended: whether these are all, of what is read.
+        ended: True once a reader has reached the end.
     """
 
     def __init__(self) -> None:
@@ -26,24 +26,24 @@ class Content:
 
     @property
     def digest(self) -> str:
-        """The sha256 of those bytes, hexadecimal: the output of sha256sum, once all went by."""
+        """The sha256 of those bytes in hexadecimal, as sha256sum prints it."""
         return self._hash.hexdigest()
 
     def update(self, data: bytes, /) -> None:
-        """Take the next bytes; none are the end."""
+        """Add the next bytes; empty ones mark the end."""
         self.count += len(data)
         self._hash.update(data)
         self.ended = self.ended or not data
 
 
 class DigestingReader(io.RawIOBase):
-    """A stream whose bytes go to a digest exactly as they are read: nothing is read ahead.
+    """Stream whose bytes go to a digest exactly as they are read: nothing is read ahead.
 
     A buffer around it reads ahead, so a digest of consumed lines belongs above the buffer, one of the stored file below.
 
     Args:
-        stream: a buffered stream.
-        digest: gets the bytes of each read.
+        stream: buffered stream to read.
+        digest: digest of the bytes of each read.
     """
 
     def __init__(self, stream: BinaryIO, digest: Digest) -> None:
@@ -54,7 +54,7 @@ class DigestingReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
-        data = self._stream.read1(len(buffer))  # type: ignore[attr-defined]  # a pipe's bytes as they come, without a wait for more
+        data = self._stream.read1(len(buffer))  # type: ignore[attr-defined]  # takes a pipe's bytes as they come, without waiting for more
         self._digest.update(data)
         buffer[: len(data)] = data
         return len(data)
@@ -65,6 +65,6 @@ class DigestingReader(io.RawIOBase):
         return data
 
     def readline(self, size: int = -1, /) -> bytes:  # type: ignore[override]
-        data = self._stream.readline(size)  # that of the base class reads byte by byte
+        data = self._stream.readline(size)  # the base class's reads byte by byte
         self._digest.update(data)
         return data

@@ -1,8 +1,8 @@
-"""Names in an input folder that are no data, as Spark, Hive and Arrow have it."""
+"""Hidden names in an input folder, which are not data by the rules of Spark, Hive and Arrow."""
 
 
 def is_hidden(name: str) -> bool:
-    """Return True for what begins with ``.`` or ``_``, but for the folder of a partition: columns may begin so.
+    """Return whether a name begins with ``.`` or ``_``, except a partition's folder such as ``_day=1``.
 
     >>> [name for name in ("_SUCCESS", ".part-0.csv.crc", "_day=1", "part-0.csv") if is_hidden(name)]
     ['_SUCCESS', '.part-0.csv.crc']
@@ -11,7 +11,7 @@ def is_hidden(name: str) -> bool:
 
 
 def hidden_part(path: str) -> str | None:
-    """Return the beginning of a path up to its first hidden part, with ``/`` behind a folder; None if nothing is hidden.
+    """Return a path up to its first hidden part, with ``/`` behind a folder; None if nothing is hidden.
 
     >>> hidden_part("day=1/_temporary/0/part-0.csv"), hidden_part("day=1/_SUCCESS"), hidden_part("_day=1/part-0.csv")
     ('day=1/_temporary/', 'day=1/_SUCCESS', None)

@@ -1,4 +1,4 @@
-"""Inputs by name: found, and opened as streams of bytes."""
+"""Input files, found by name and opened as streams of bytes."""
 
 import glob
 import io
@@ -29,16 +29,16 @@ class Found(NamedTuple):
     """Files of some inputs.
 
     Attributes:
-        files: paths and addresses, in the order of the arguments; of a folder or a glob sorted.
-        left_out: files and folders in input folders that are no data, see `scorer.storage.hidden`; a folder, with ``/``
-            behind its name, stands for all in it.
+        files: paths and addresses, in the order of the arguments; those of a folder or a glob are sorted.
+        left_out: hidden files and folders in input folders, see `scorer.storage.hidden`; a folder, with ``/`` behind
+            its name, stands for all its files.
     """
 
     files: list[str]
     left_out: list[str]
 
     def add(self, other: "Found") -> None:
-        """Append what another input has; a shell or a glob may name a hundred thousand files."""
+        """Append another input's files in place: there may be a hundred thousand."""
         self.files.extend(other.files)
         self.left_out.extend(other.left_out)
 
@@ -46,41 +46,41 @@ class Found(NamedTuple):
 def expand(inputs: Iterable[str]) -> Found:
     """Find the files of paths, globs and folders.
 
-    A literal path wins over a glob, so a file called ``a[1].csv`` can be named. Of a folder all files are taken, those
-    of its folders too, but what is hidden.
+    A literal path wins over a glob, so a file called ``a[1].csv`` can be named. A folder stands for all its files,
+    including those of its subfolders, except hidden ones.
 
     Raises:
-        UsageError: one is missing or matches nothing; two are the same file; or stdin stands beside other inputs.
+        UsageError: an input is missing or matches no file, two are the same file, or stdin is given with other inputs.
     """
     found = Found([], [])
     for name in inputs:
         found.add(_found(name))
     if STDIN in found.files and len(found.files) > 1:
-        raise UsageError("stdin (-) can only be the one input; it cannot stand beside other files.")
+        raise UsageError("stdin (-) must be the only input; it cannot be combined with files.")
     seen: dict[Hashable, str] = {}
     for name in filter(is_repeatable, found.files):
         same = identity(name)
         if same in seen:
             what = f"{name} is named twice" if seen[same] == name else f"{seen[same]} and {name} are the same file"
-            raise UsageError(f"{what}, so its rows would be scored twice; name it once, or take the link away.")
+            raise UsageError(f"{what}, so its rows would be scored twice; name it once, or remove the link.")
         seen[same] = name
     return found
 
 
 def identity(path: str) -> Hashable:
-    """Return what all names of one file have in common, symbolic and hard links included; of an address itself."""
+    """Return a key that all names of one file share, symbolic and hard links included; an address is its own key."""
     if is_address(path):
         return path
     status = os.stat(path)
-    # Numbers of files with one name are left alone: not every network file system has unique ones.
+    # Files with a single name are not compared by number: some network file systems have no unique numbers.
     return (status.st_dev, status.st_ino) if status.st_nlink > 1 else os.path.realpath(path)
 
 
 def found_files(folder: str) -> list[str]:
-    """What `expand` would take of a folder; nothing where it is not there.
+    """List the files that `expand` would find in a folder; none if it is missing.
 
     Raises:
-        ScorerError: it cannot be looked into.
+        ScorerError: the folder cannot be read.
     """
     if is_address(folder):
         return object_store.files_of(folder)[0]
@@ -91,18 +91,18 @@ def _found(name: str) -> Found:
     if is_address(name):
         of_store = Found(*object_store.files_of(name))
         if not of_store.files:
-            raise UsageError(f"the input {name} is not there, or a folder without files; check the address.")
+            raise UsageError(f"the input {name} does not exist, or is a folder without files; check the address.")
         return of_store
     if name == STDIN or os.path.exists(name):
         return _part_files(name) if name != STDIN and os.path.isdir(name) else Found([name], [])
     matches = sorted(filter(os.path.exists, glob.glob(name, recursive=True)))
     if not matches:
-        raise UsageError(f"the input {name} is not there{_advice(name)}")
+        raise UsageError(f"the input {name} does not exist{_advice(name)}")
     found = Found([], [])
     for match in matches:
         if not os.path.isdir(match):
             found.files.append(match)
-        elif "**" not in name:  # which finds a folder's files by itself
+        elif "**" not in name:  # ** already matches the folder's files
             found.add(_part_files(match))
     return found
 
@@ -110,17 +110,17 @@ def _found(name: str) -> Found:
 def _part_files(folder: str) -> Found:
     found = _walked(folder)
     for name in found.files:
-        if not os.path.isfile(name):  # a pipe would be waited for, and a link that leads nowhere is a file that is lost
+        if not os.path.isfile(name):  # reading a pipe would block, and a broken link means a missing file
             raise UsageError(
-                f"{name}, in the input folder {folder}, is no regular file; take it out, or name the files."
+                f"{name}, in the input folder {folder}, is not a regular file; remove it, or name the files to score."
             )
     if not found.files and found.left_out:
         raise UsageError(
-            f"the input {folder} is a folder of nothing but names that begin with . or _, which are no data, such as "
-            f"{found.left_out[0]}; name the files to score."
+            f"the input {folder} is a folder with nothing but names that begin with . or _, such as "
+            f"{found.left_out[0]}, which are ignored; name the files to score."
         )
     if not found.files:
-        raise UsageError(f"the input {folder} is a folder without any file; name one that holds the files to score.")
+        raise UsageError(f"the input {folder} is a folder without files; name one that holds the files to score.")
     return found
 
 
@@ -128,7 +128,7 @@ def _walked(folder: str) -> Found:
     found = Found([], [])
     try:
         for path, folders, names in os.walk(folder, onerror=_raise, followlinks=True):
-            # A link to a folder that this one is in leads round in circles, and to nothing new.
+            # A link to a folder that contains this one would be followed for ever, and to no new file.
             inside = Path(os.path.realpath(path))
             found.left_out.extend(os.path.join(path, name) for name in names if is_hidden(name))
             found.left_out.extend(os.path.join(path, name, "") for name in folders if is_hidden(name))
@@ -149,14 +149,14 @@ def _raise(error: OSError) -> None:
 
 @contextmanager
 def opened(path: str, compression: str | None, encoding: str, content: Content) -> Iterator[tuple[BinaryIO, str]]:
-    """Open an input as bytes whose line ends are ASCII; gives the stream and the encoding it now has.
+    """Open an input as bytes whose line ends are ASCII; yield the stream and its encoding.
 
-    UTF-16 and UTF-32 come as UTF-8, so offsets and raw bytes of rejects are those of the UTF-8 form; and those of
-    compressed files are of what they hold.
+    UTF-16 and UTF-32 are read as UTF-8, so offsets and raw bytes of rejects refer to the UTF-8 form. For a compressed
+    file they refer to its content.
 
     Raises:
-        ScorerError: it cannot be opened or read.
-        InputError: it is UTF-16 or UTF-32 and does not decode, or does not decompress.
+        ScorerError: the input cannot be opened or read.
+        InputError: it cannot be decompressed, or decoded as UTF-16 or UTF-32.
     """
     with opened_file(path) as file:
         stream = cast(BinaryIO, io.BufferedReader(DigestingReader(file, content), _PIECE))
@@ -174,7 +174,7 @@ def opened_file(path: str) -> Iterator[BinaryIO]:
     """Open an input as it is stored.
 
     Raises:
-        ScorerError: it cannot be opened, or meanwhile it cannot be read.
+        ScorerError: it cannot be opened, or a later read fails.
     """
     try:
         if path == STDIN:
@@ -182,7 +182,7 @@ def opened_file(path: str) -> Iterator[BinaryIO]:
                 raise ScorerError("stdin is closed; name an input file.")
             yield _stdin()
         elif is_address(path):
-            from scorer.storage.object_store import opened_object  # what talks to stores takes a moment
+            from scorer.storage.object_store import opened_object  # slow to import
 
             with opened_object(path) as stream:
                 yield stream
@@ -195,11 +195,10 @@ def opened_file(path: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def opened_seekable(path: str) -> Iterator[BinaryIO]:
-    """The same for who has to go back and forth in it; of a stream, and of an object that would be fetched twice, a
-    copy is made, that nobody else sees.
+    """Open an input for random access; a stream or an object is first copied to an unnamed temporary file.
 
     Raises:
-        ScorerError: as `opened_file`.
+        ScorerError: it cannot be opened or copied, or a later read fails.
     """
     with opened_file(path) as file:
         if file.seekable() and not is_address(path):
@@ -219,26 +218,26 @@ def opened_seekable(path: str) -> Iterator[BinaryIO]:
 
 
 def is_repeatable(path: str) -> bool:
-    """Whether an input gives the same bytes when it is read again; stdin and FIFOs do not."""
+    """Return whether an input gives the same bytes when it is read again; stdin and FIFOs do not."""
     return is_address(path) or (path != STDIN and os.path.isfile(path))
 
 
 Stamp = list[Any]
-"""A file's size in bytes and its modification time in nanoseconds, or an object's tag; a list, as JSON gives it back."""
+"""Size of a file in bytes and its modification time in nanoseconds, or an object's tag; a list, as JSON returns it."""
 
 
 def stamp(path: str) -> Stamp | None:
-    """What changes when a file's content does, or None of an input that has no such thing.
+    """Return a value that changes with a file's content; None for an input without one, such as stdin.
 
     Raises:
-        InputError: it is gone.
+        InputError: the file no longer exists.
     """
     if path == STDIN:
         return None
     if is_address(path):
         found = object_store.stamp_of(path)
         if found is None:
-            raise InputError(f"{path} cannot be read any more: it is not there.")
+            raise InputError(f"{path} cannot be read any more: it no longer exists.")
         return found
     try:
         status = os.stat(path)
@@ -248,29 +247,29 @@ def stamp(path: str) -> Stamp | None:
 
 
 def stored_size(path: str) -> int | None:
-    """Bytes of a file as it is stored; None of a stream, and where a server does not say."""
+    """Return the size of a file as stored, in bytes; None for a stream, or if the server does not report it."""
     return size_in(stamp(path))
 
 
 def size_in(found: Stamp | None) -> int | None:
-    """The bytes that a stamp tells."""
+    """Return the size in a stamp, in bytes."""
     return None if found is None else found[0]
 
 
 def _stdin() -> BinaryIO:
-    """Return stdin as a stream that ends only where its writer closed it."""
+    """Return stdin as a stream that ends only when its writer closes it."""
     stream = sys.stdin.buffer
     raw = getattr(stream, "raw", None)
-    if raw is None or raw.seekable():  # a file never makes its reader wait
+    if raw is None or raw.seekable():  # a file never blocks
         return stream
     return cast(BinaryIO, io.BufferedReader(_Blocking(raw), _PIECE))
 
 
 class _Blocking(io.RawIOBase):
-    """A raw stream that waits for bytes, also on a descriptor that somebody made non-blocking.
+    """Raw stream that waits for bytes even if its descriptor is non-blocking.
 
     The flag belongs to the pipe's end and not to a process: node, asyncio, ssh or an earlier command of the same shell
-    may have left it on. A buffered reader of Python then takes a pause of the writer for the end.
+    may have set it. Python's buffered reader would then take a pause of the writer for the end.
     """
 
     def __init__(self, raw: io.RawIOBase) -> None:
@@ -289,10 +288,10 @@ class _Blocking(io.RawIOBase):
 
 
 class _ToUtf8(io.RawIOBase):
-    """Reads a stream whose line ends are no single byte (UTF-16, UTF-32) as UTF-8."""
+    """UTF-8 form of a stream whose line ends are not single bytes (UTF-16, UTF-32)."""
 
     def __init__(self, stream: BinaryIO, path: str, encoding: str) -> None:
-        # Half of a surrogate pair becomes bytes that are no UTF-8, which costs its record and no other.
+        # A lone surrogate becomes bytes that are not valid UTF-8, so that only its own record is rejected.
         self._text = io.TextIOWrapper(stream, encoding=encoding, errors="surrogatepass", newline="")
         self._path = path
         self._waiting = b""
@@ -306,7 +305,7 @@ class _ToUtf8(io.RawIOBase):
                 self._waiting = self._text.read(1 << 16).encode(errors="surrogatepass")
             except UnicodeError as error:
                 raise InputError(
-                    f"{self._path} is not {self._text.encoding}, or not the whole file: {error}. Check --encoding."
+                    f"{self._path} is not {self._text.encoding}, or is incomplete: {error}. Check --encoding."
                 ) from error
         count = min(len(buffer), len(self._waiting))
         buffer[:count], self._waiting = self._waiting[:count], self._waiting[count:]
@@ -314,13 +313,13 @@ class _ToUtf8(io.RawIOBase):
 
 
 def _advice(name: str) -> str:
-    """What to do about an input that is missing."""
+    """Word the advice on a missing input."""
     if glob.has_magic(name):
-        return " (no file matches); see with ls what does."
+        return " (no file matches); check the pattern with ls."
     folder, base = os.path.split(name)
     try:
         with os.scandir(folder or ".") as entries:
             files = (entry.name for entry in entries if entry.is_file())
             return f"; {meant(base, files, 'check its name and its folder.')}"
     except OSError:
-        return ", nor can its folder be looked into; check the name."
+        return ", and its folder cannot be read; check the name."

@@ -1,4 +1,4 @@
-"""A file that one process at a time holds open: created or opened with care, and locked."""
+"""Locked files, each held open by one process at a time, and opened so that no other file can take its place."""
 
 import contextlib
 import errno
@@ -18,15 +18,16 @@ def hold(path: Path, purpose: str) -> int:
     """Create or open a file of our own and lock it; the lock ends with the process, however that ends.
 
     Args:
-        path: the file. A symbolic link, a file of another user or one with a second name is refused, so nobody can
-            have our output end up in a file that we did not make.
-        purpose: what it is needed for, for messages.
+        path: path of the file. A symbolic link, another user's file or one with a second name is refused:
+            it could redirect our output into a file that we did not make.
+        purpose: output that needs the file, for messages.
 
     Returns:
-        a descriptor for reading and writing, to be given to `let_go`.
+        descriptor for reading and writing, to be passed to `let_go`.
 
     Raises:
-        ScorerError: another process holds it, or it cannot be opened.
+        Busy: another process holds the file.
+        ScorerError: it cannot be opened, or is refused.
     """
     try:
         while True:
@@ -41,45 +42,51 @@ def hold(path: Path, purpose: str) -> int:
             except BaseException:
                 os.close(descriptor)
                 raise
-            os.close(descriptor)  # who held it before has taken it away in the meantime
+            os.close(descriptor)  # its previous holder has just removed it
     except OSError as error:
-        problem = "it is a symbolic link; take it away" if error.errno == errno.ELOOP else error.strerror
+        problem = "it is a symbolic link; remove it" if error.errno == errno.ELOOP else error.strerror
         raise ScorerError(f"{purpose} cannot be written: {path} cannot be opened: {problem}.") from error
 
 
 def let_go(descriptor: int) -> None:
-    """Close a file that `hold` opened; its lock ends."""
+    """Close a file that `hold` opened, which releases its lock."""
     _held.discard(descriptor)
     os.close(descriptor)
 
 
 def _open(path: Path) -> tuple[int, bool]:
-    """Create or open, and which it was. Mode 0600; closed in whatever program this process starts (Python's default)."""
+    """Create a file with mode 0600, or open it; return the descriptor and whether the file is new.
+
+    Programs that this process starts do not inherit the descriptor (Python's default).
+    """
     while True:
         with contextlib.suppress(FileExistsError):
             return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), True
         with contextlib.suppress(FileNotFoundError):
-            # Not blocking: a FIFO would wait for its other end.
+            # Non-blocking: a FIFO would wait for its other end.
             return os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK), False
 
 
 def _check_own(descriptor: int, path: Path) -> None:
     found = os.fstat(descriptor)
-    # Some file systems give every file to one user; then the folder is that user's, too.
+    # Some file systems assign every file to one user, who then owns the folder as well.
     owners = (os.geteuid(), path.parent.stat().st_uid)
     if not stat.S_ISREG(found.st_mode) or found.st_uid not in owners or found.st_nlink > 1:
-        raise ScorerError(f"{path} is needed for work in progress, but it is no file of this user's own; take it away.")
+        raise ScorerError(
+            f"{path} is needed for work in progress, but it is not a regular file of this user with a single name; "
+            "remove it."
+        )
 
 
 def _lock(descriptor: int, path: Path, purpose: str) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise Busy(f"another run is writing {purpose}; wait for its end, or write to another file.") from error
+        raise Busy(f"another run is writing {purpose}; wait until it ends, or write to another file.") from error
     except OSError as error:
         if error.errno not in _UNSUPPORTED:
             raise
-        say(f"Warning: {path.parent} does not support locks; make sure yourself that only one run writes {purpose}.")
+        say(f"Warning: {path.parent} does not support locks; make sure that only one run writes {purpose}.")
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
@@ -90,7 +97,7 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 
 def _forget() -> None:
-    """In a forked child: it must not keep its parent's locks alive."""
+    """Close all held files in a forked child, which must not keep its parent's locks alive."""
     for descriptor in _held:
         with contextlib.suppress(OSError):
             os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Files and folders that are mount points themselves, as of `docker -v FILE:FILE`: no rename can replace one."""
+"""Files and folders that are mount points themselves, as with `docker -v FILE:FILE`: no rename can replace one."""
 
 import os
 import re
@@ -10,11 +10,11 @@ _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
 def is_mount_point(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> bool:
-    """Whether something is mounted at a path, a file too.
+    """Return whether a path, which may be a file, is a mount point.
 
     Args:
-        path: without links.
-        mounts: the system's list; where it has none, only mounts of another device are recognised.
+        path: path without links.
+        mounts: file with the system's list of mounts; if it is missing, only mounts of another device are recognized.
     """
     try:
         lines = mounts.read_text(errors="surrogateescape").splitlines()
@@ -25,19 +25,19 @@ def is_mount_point(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> b
 
 
 def refuse_mount_point(path: str | os.PathLike[str], option: str, advice: str) -> None:
-    """Refuse a mount point, before any work is done: the complete output could not be moved there.
+    """Refuse a mount point before any work is done: the complete output could not be moved there.
 
     Args:
-        path: of the output, a file or a folder.
-        option: its name.
-        advice: what else can be done than to mount the folder around it.
+        path: file or folder of the output.
+        option: name of the option that gives it.
+        advice: alternative to mounting the folder around it, as the end of a sentence.
 
     Raises:
-        UsageError: it is one.
+        UsageError: the path is a mount point.
     """
     place = Path(os.path.realpath(path))
     if is_mount_point(place):
         raise UsageError(
-            f"{option} {path} is a mount point (as of docker -v), which nothing can be moved to, so that it would be complete "
-            f"or absent. Mount the folder around it, {place.parent}, instead, {advice}."
+            f"{option} {path} is a mount point (as with docker -v): no finished file can be moved there, so the output "
+            f"could be left incomplete. Mount the folder that contains it, {place.parent}, instead, {advice}."
         )

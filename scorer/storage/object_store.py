@@ -1,7 +1,6 @@
-"""Addresses in object stores and on the web (``s3://bucket/key``): which there are, and what is behind them, by fsspec.
+"""Objects in stores and on the web (``s3://bucket/key``), found and read with fsspec.
 
-Credentials come from where each store's own tools take them (environment, profile files, the machine's role) and from
-nowhere else: an address that carries one is refused, since addresses stand in messages, records and journals.
+`scorer.storage.address` has the addresses, and the rule for credentials.
 """
 
 import contextlib
@@ -22,62 +21,61 @@ if TYPE_CHECKING:
 
 _QUERY = re.compile(r"\?[^\s'\")>]+")
 _SETUP = re.compile("(?i)credential|endpoint|profile|signature")
-# By store, what says that an object is another one now.
+# Fields of different stores that change with an object's content.
 _TAGS = ("ETag", "etag", "generation", "Last-Modified", "created")
 
 _CREDENTIALS = {
-    "s3": "AWS_PROFILE, AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY, ~/.aws or the machine's role; AWS_ENDPOINT_URL for another server than Amazon's",
+    "s3": "AWS_PROFILE, AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY, ~/.aws or the machine's role; set AWS_ENDPOINT_URL for a server other than Amazon's",
     "gs": "GOOGLE_APPLICATION_CREDENTIALS, `gcloud auth application-default login` or the machine's role",
 }
 
 
 def filesystem(address: str, done: str = "read") -> "AbstractFileSystem":
-    """The store of an address, as fsspec has it.
+    """Return fsspec's file system for an address.
 
     Args:
-        address: the address.
-        done: what is going to be done with it, for messages: ``read`` or ``written``.
+        address: address of the object.
+        done: participle for messages: ``read`` or ``written``.
 
     Raises:
-        UsageError: it is of no kind that is known, or its package is not installed.
-        ScorerError: it cannot be made ready, as where a profile is missing.
+        UsageError: the kind of store is unknown, or its package is not installed.
+        ScorerError: the store cannot be set up, for instance because a profile is missing.
     """
     scheme = scheme_of(address)
     options: dict[str, Any] = {"client_kwargs": {"trust_env": True}} if scheme in WEB else {}  # ~/.netrc, proxies
     with store_errors(address, done):
-        import fsspec  # only who reads from a store has to wait for it
+        import fsspec  # slow to import, and needed for stores only
 
         return fsspec.filesystem(scheme, **options)
 
 
 @contextlib.contextmanager
 def store_errors(address: str, done: str) -> Iterator[None]:
-    """Whatever goes wrong with a store meanwhile is a `ScorerError` that says what to look at; `UsageError` where it is a
-    package that is missing.
+    """Turn any error of a store into a `ScorerError` with advice, or a `UsageError` if a package is missing.
 
     Args:
-        address: what it is about.
-        done: ``read`` or ``written``.
+        address: address for the message.
+        done: participle for the message: ``read`` or ``written``.
     """
     try:
         yield
     except ScorerError:
         raise
-    except ImportError as error:  # some are looked for late
-        # fsspec gives no name ("Install s3fs to access S3"): its cause has it.
+    except ImportError as error:  # some packages are imported late
+        # fsspec's error has no name ("Install s3fs to access S3"), but its cause has.
         package = error.name or getattr(error.__cause__, "name", None) or error
         raise UsageError(
             f"{scheme_of(address)}:// needs a package that is missing ({package}): {install_advice('remote')}"
         ) from error
-    except Exception as error:  # botocore's, aiohttp's and google.auth's have no common kind
+    except Exception as error:  # those of botocore, aiohttp and google.auth share no base class
         raise ScorerError(f"{address} cannot be {done}: {_reason(error)}{_advice(address, error)}") from error
 
 
 def information(address: str, done: str = "read") -> dict[str, Any] | None:
-    """What a store says of an object or a folder, from the store itself; None where there is neither.
+    """Return a store's own, uncached data on an object or a folder; None if neither exists.
 
     Raises:
-        ScorerError: it cannot be asked.
+        ScorerError: the store cannot be reached, or refuses the request.
     """
     store = filesystem(address, done)
     store.invalidate_cache()
@@ -85,7 +83,7 @@ def information(address: str, done: str = "read") -> dict[str, Any] | None:
         try:
             return dict(store.info(address))
         except FileNotFoundError as error:
-            # fsspec says so of a web server, too, that cannot be reached or will not answer.
+            # fsspec raises this also for a web server that cannot be reached or refuses to answer.
             cause = error.__cause__
             refused = getattr(cause, "status", 404) not in (404, 410)
             unreachable = isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError)
@@ -95,7 +93,7 @@ def information(address: str, done: str = "read") -> dict[str, Any] | None:
 
 
 def stamp_of(address: str) -> list[Any] | None:
-    """An object's size and what changes when its content does (its ETag, say); None where there is no such object."""
+    """Return an object's size and a tag that changes with its content, such as its ETag; None if it is missing."""
     found = information(address)
     if found is None or found.get("type") == "directory":
         return None
@@ -103,15 +101,15 @@ def stamp_of(address: str) -> list[Any] | None:
 
 
 def files_of(address: str) -> tuple[list[str], list[str]]:
-    """The objects that an address, a glob or a folder of a store means, and what is left out of folders; both sorted.
+    """List the objects of an address, a glob or a folder, and the names left out of folders; both sorted.
 
-    Of a folder all are taken but what is hidden, as of a local one.
+    A folder stands for all its objects except hidden ones, as a local folder does.
 
     Raises:
-        ScorerError: the store cannot be asked.
+        ScorerError: the store cannot be reached, or refuses the request.
     """
     found = information(address)
-    if scheme_of(address) in WEB:  # which has neither folders nor globs: a ? begins the query
+    if scheme_of(address) in WEB:  # the web has neither folders nor globs: a ? begins the query
         return [address] if found is not None else [], []
     if found is not None:
         return ([address], []) if found["type"] != "directory" else _in_folder(address)
@@ -120,7 +118,7 @@ def files_of(address: str) -> tuple[list[str], list[str]]:
     left_out: list[str] = []
     with store_errors(address, "read"):
         matches = store.glob(address, detail=True)
-    recursive = "**" in address  # which finds a folder's files by itself
+    recursive = "**" in address  # ** already matches a folder's files
     for name, match in sorted(matches.items()):
         if match["type"] != "directory":
             files.append(_address(address, name))
@@ -138,7 +136,7 @@ def _in_folder(address: str) -> tuple[list[str], list[str]]:
         inside = len(store._strip_protocol(address).rstrip("/")) + 1
     files, left_out = [], set()
     for name in names:
-        if name.endswith("/"):  # it stands for a folder: some tools put such an object there
+        if name.endswith("/"):  # an object that some tools create to stand for a folder
             continue
         hidden = hidden_part(name[inside:])
         if hidden is None:
@@ -153,7 +151,7 @@ def _address(beside: str, name: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """An error in words. Where a server sent us on, they may name a signed address: no query is repeated."""
+    """Word an error without queries of addresses: after a redirect it may name a signed address."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return _QUERY.sub("?...", str(text)).strip().rstrip(".") + "."
 
@@ -164,7 +162,7 @@ def _advice(address: str, error: Exception) -> str:
     return f" Credentials come from {credentials}." if setup and credentials else ""
 
 
-# Bytes asked for at a time: some tenths of a second of any network, while what was read before is scored.
+# Bytes of a request: some tenths of a second on any network, while earlier rows are scored.
 _BLOCK = 8 << 20
 
 
@@ -173,23 +171,23 @@ _BUFFER = 1 << 17
 
 @contextmanager
 def opened_object(address: str) -> Iterator[BinaryIO]:
-    """Open an object as it is stored; it can be read again from another place where its server allows that.
+    """Open an object as it is stored; the stream is seekable if the server allows that.
 
     Raises:
-        ScorerError: it cannot be opened, or meanwhile it cannot be read.
+        ScorerError: it cannot be opened, or a later read fails.
     """
     store = filesystem(address)
     with store_errors(address, "read"):
         try:
             file = store.open(address, "rb", block_size=_BLOCK)
         except FileNotFoundError as error:
-            raise ScorerError(f"{address} cannot be read: it is not there any more.") from error
+            raise ScorerError(f"{address} cannot be read: it no longer exists.") from error
     with io.BufferedReader(_Object(file, address), _BUFFER) as stream:
         yield cast(BinaryIO, stream)
 
 
 class _Object(io.RawIOBase):
-    """An open file of fsspec, whose errors are ours."""
+    """Open file of fsspec that raises our errors."""
 
     def __init__(self, file: Any, address: str) -> None:
         self._file = file

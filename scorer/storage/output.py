@@ -1,4 +1,4 @@
-"""Where output goes: to a file that appears complete or not at all, or into a stream."""
+"""Destinations of output: files that appear complete or not at all, and streams."""
 
 import os
 import select
@@ -22,11 +22,11 @@ _STDIN = "/dev/stdin"
 
 
 class Destination(Protocol):
-    """Where bytes go.
+    """Destination of bytes; a stream supports only some of these operations.
 
     Attributes:
-        length: bytes of a file written so far; 0 of a stream.
-        published: how many bytes were made final, and their sha256, hexadecimal; None before.
+        length: bytes written to a file so far; 0 for a stream.
+        published: number of bytes published, and their sha256 in hexadecimal; None before.
     """
 
     length: int
@@ -34,60 +34,60 @@ class Destination(Protocol):
 
     @property
     def digest(self) -> str:
-        """The sha256 of those bytes, hexadecimal; empty of a stream."""
+        """The sha256 of the bytes written so far, in hexadecimal; empty for a stream."""
         ...
 
     def reserve(self) -> None:
-        """Keep other runs away from it, where that is possible."""
+        """Lock it against other runs, if possible."""
         ...
 
     def begin(self) -> None:
-        """Make ready for `write`."""
+        """Prepare for `write` from the beginning."""
         ...
 
     def resume(self, length: int, digest: str) -> bool:
-        """Make ready for `write` behind what an earlier run wrote; False where that is not there."""
+        """Prepare for `write` behind the bytes of an earlier run; return False if they are missing."""
         ...
 
     def take_back(self, length: int, digest: str) -> None:
-        """Undo the `publish` of an earlier run, where that is possible."""
+        """Undo the `publish` of an earlier run, if possible."""
         ...
 
     def write(self, data: bytes) -> None: ...
 
     def sync(self) -> None:
-        """Make durable what was written, where that is possible."""
+        """Make the bytes written durable, if possible."""
         ...
 
     def publish(self) -> None:
-        """Make it final."""
+        """Publish the bytes written."""
         ...
 
     def publish_nothing(self) -> None:
-        """Make final that there is nothing."""
+        """Discard the bytes written, and remove an earlier run's output, if possible."""
         ...
 
     def publish_copy(self) -> None:
-        """Make final what is there so far, and stay ready to go on."""
+        """Publish the bytes written so far, so that writing can continue."""
         ...
 
     def discard(self) -> None:
-        """Throw away what is not final, where that is possible, and let go of it."""
+        """Discard the bytes that are not published, if possible, and release the destination."""
         ...
 
     def close(self) -> None:
-        """Let go of it as it is."""
+        """Release the destination as it is."""
         ...
 
 
 class StreamDestination:
-    """stdout, a FIFO, /dev/null: what is written is gone at once, so there is nothing to publish and no rename.
+    """Stream such as stdout, a FIFO or /dev/null: bytes are sent at once, so there is no rename and nothing to publish.
 
     Args:
-        stream: where to write.
-        close: whether to close it in the end.
-        name: for messages; None for standard streams, whose reader may leave without being missed.
-        convert: as of `FileDestination`; what is written then waits, in a file that nobody else sees, for `publish`.
+        stream: stream to write to.
+        close: True to close the stream in the end.
+        name: name for messages; None for standard streams, whose reader may stop reading early without an error.
+        convert: as for `FileDestination`; the bytes written then wait for `publish` in an unnamed temporary file.
     """
 
     def __init__(
@@ -130,19 +130,19 @@ class StreamDestination:
         self._sent.update(data)
         rest = memoryview(data)
         try:
-            # An unbuffered stream (a FIFO here, stdout under PYTHONUNBUFFERED) may take a part only, and says so.
+            # An unbuffered stream (a FIFO here, stdout under PYTHONUNBUFFERED) may take only some of the bytes.
             while rest:
                 rest = rest[self._write_some(rest) :]
             self._stream.flush()
         except OSError as error:
             if isinstance(error, BrokenPipeError) and self._name is None:
-                raise ReaderGone("whoever read stdout went away") from error
+                raise ReaderGone("the reader of stdout has closed it") from error
             raise ScorerError(f"{self._name or 'the output stream'} cannot be written: {error.strerror}.") from error
 
     def _write_some(self, data: memoryview) -> int:
         try:
             written = self._stream.write(data)
-        except BlockingIOError as error:  # a buffered stream on a pipe that somebody made non-blocking
+        except BlockingIOError as error:  # a buffered stream on a non-blocking pipe
             written = error.characters_written
         if not written:
             select.select([], [self._stream], [])
@@ -176,10 +176,10 @@ class StreamDestination:
 
 @dataclass(frozen=True)
 class Packed:
-    """Compresses what is written to a destination, each piece on its own, so that it can be cut between them.
+    """Compressing writer to a destination; each piece is compressed on its own, so that a file can be cut between two.
 
     Attributes:
-        place: the destination.
+        place: destination of the compressed bytes.
         compression: ``gz``, ``zst`` or None.
     """
 
@@ -191,12 +191,12 @@ class Packed:
 
 
 def destination(path: str, convert: Convert | None = None, *, work_dir: str | None = None) -> Destination:
-    """Where output of this name goes: stdout for ``-``, a stream for what is no regular file, an object, else a file.
+    """Make the destination for a name: stdout for ``-``, a stream if it is not a regular file, an object or a file.
 
     Args:
-        path: the name.
-        convert: as of `FileDestination`.
-        work_dir: where work on an object is kept; see `scorer.storage.upload.work_folder`.
+        path: name of the output.
+        convert: as for `FileDestination`.
+        work_dir: folder for work in progress on an object; see `scorer.storage.upload.work_folder`.
     """
     if path == STDOUT:
         if sys.stdout is None:
@@ -215,31 +215,31 @@ def _opened_stream(path: str, convert: Convert | None) -> Destination:
     if found is None:
         return StreamDestination(open(path, "wb", buffering=0), close=True, name=path, convert=convert)
     for stream in filter(None, (sys.stdout, sys.stderr)):
-        stream.flush()  # what was printed before stands before it
+        stream.flush()  # keeps earlier output before this one
     name = None if found.number in (1, 2) else path
     return StreamDestination(found.open(), close=True, name=name, convert=convert)
 
 
 def place_of(path: str, work_dir: str | None = None) -> Place:
-    """A path or an address as where files become final.
+    """Return the target that files of a path or an address are published to.
 
     Args:
         path, work_dir: as for `destination`.
     """
     if not is_address(path):
         return LocalPlace(path)
-    from scorer.storage.upload import ObjectPlace, work_folder  # what talks to stores takes a moment
+    from scorer.storage.upload import ObjectPlace, work_folder  # slow to import
 
     return ObjectPlace(path, work_folder(work_dir))
 
 
 def publish_text(path: str, text: str, work_dir: str | None = None) -> None:
-    """Make a text the content of a place, as UTF-8; see `publish_bytes`."""
+    """Publish a text as UTF-8; see `publish_bytes`."""
     publish_bytes(path, text.encode(), work_dir)
 
 
 def publish_bytes(path: str, data: bytes, work_dir: str | None = None) -> None:
-    """Make bytes the content of a place, all of them at once where that is possible.
+    """Publish bytes as a file or an object, in one step, or write them to a stream.
 
     Raises:
         ScorerError: they cannot be written.
@@ -256,7 +256,7 @@ def publish_bytes(path: str, data: bytes, work_dir: str | None = None) -> None:
 
 
 def is_stream(path: str) -> bool:
-    """Whether output of this name cannot be replaced as a whole: stdout, an open descriptor, /dev/null, a FIFO."""
+    """Return whether an output cannot be replaced as a whole: stdout, an open descriptor, /dev/null, a FIFO."""
     if path == STDOUT:
         return True
     if is_address(path):
@@ -272,29 +272,34 @@ def is_stream(path: str) -> bool:
 
 
 def same_place(path: str) -> str:
-    """What all names of one place have in common: the path without links, the address, or the descriptor's path."""
+    """Return a key that all names of one output share: the path without links, the address or the descriptor's path."""
     if is_address(path):
         return path
     found = descriptor_of(path)
     if found is None:
         return os.path.realpath(path)
-    # Of this process without its number, by which a run could not be told to be the same one as before.
+    # Without this process's number, by which a resumed run would not be recognized.
     return found.path if found.number is None else f"/dev/fd/{found.number}"
 
 
 def lies_in(place: str, folder: str) -> bool:
-    """Whether a place is a folder, or within it, through whatever links."""
+    """Return whether an output is a folder or lies within it, with all links resolved."""
     return f"{same_place(place).rstrip('/')}/".startswith(f"{same_place(folder).rstrip('/')}/")
 
 
 def check_place(path: str, inputs: list[str], option: str) -> None:
-    """Refuse a place that cannot take output, before any work is done.
+    """Refuse an output that cannot be written, before any work is done.
+
+    Args:
+        path: name of the output.
+        inputs: names of the inputs.
+        option: option that gives the output, for messages.
 
     Raises:
-        UsageError: its folder is missing, it is a folder, or it is one of the inputs (through whatever link).
+        UsageError: it is a folder, a mount point, or an input through any link, or its own folder is missing.
         ScorerError: its folder is not writable.
     """
-    # What the shell has redirected is a file as well: the streams' own names are those of their descriptors.
+    # The shell may have redirected stdin and stdout from or to a file.
     files = [_STDIN if name == STDOUT else name for name in inputs if not is_address(name)]
     files = [name for name in files if os.path.exists(name)]
     if path == STDOUT:
@@ -310,7 +315,7 @@ def check_place(path: str, inputs: list[str], option: str) -> None:
         found.check(f"{option} {path}")
     try:
         _check_place(path, Path(os.path.realpath(path) if found is None else path), files, option)
-    except OSError as error:  # a name that is too long, a folder that may not be looked into
+    except OSError as error:  # a name that is too long, or a folder that may not be read
         raise cannot_be_written(Path(path), error) from error
 
 
@@ -326,9 +331,9 @@ def _check_place(path: str, place: Path, inputs: list[str], option: str) -> None
             f"{option} {path} is a folder; give a file in it, for instance {os.path.join(path, 'out.csv')}."
         )
     if not place.parent.is_dir():
-        raise UsageError(f"the folder {place.parent} of {option} {path} is not there; create it first.")
+        raise UsageError(f"the folder {place.parent} of {option} {path} does not exist; create it first.")
     if is_work(place):
-        raise UsageError(f"{option} {path} is a name for work in progress; take another.")
+        raise UsageError(f"{option} {path} is a name reserved for work in progress; choose another.")
     _check_no_input(path, place, inputs, option)
     for name in inputs:
         if Path(os.path.realpath(name)) in [sibling(place, kind) for kind in WORK]:

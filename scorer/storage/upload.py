@@ -1,4 +1,4 @@
-"""Outputs in object stores: written in a work folder, and uploaded when they are complete."""
+"""Uploads to object stores: an output is written in a work folder and uploaded when it is complete."""
 
 import contextlib
 import os
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 _LONGEST_NAME = 120
 _PART = 16 << 20
-_MOST_PARTS = 9_000  # a store takes 10,000
+_MOST_PARTS = 9_000  # stores accept 10,000
 
 
 class ObjectPlace:
-    """An object of a store. It is replaced as a whole, and an upload that ends on the way leaves nothing to be seen.
+    """Object of a store. It is replaced as a whole, and an incomplete upload is never visible.
 
     Args:
-        address: of the object.
-        folder: where work on it is kept.
+        address: address of the object.
+        folder: folder for work in progress.
 
     Attributes:
-        name: for messages.
-        work: the file, named after the address, beside which work is in progress.
+        name: name for messages.
+        work: path, named after the address, beside which work in progress is kept.
     """
 
     def __init__(self, address: str, folder: Path) -> None:
@@ -37,7 +37,7 @@ class ObjectPlace:
         self.name = f"{address} (its work file {self.work})"
 
     def put(self, descriptor: int, path: Path) -> None:
-        """Upload a complete file and take it away here. The store shows it once it has all of it: the commit point."""
+        """Upload a complete file and delete it here. The store shows it once it has all of it: the commit point."""
         size = os.fstat(descriptor).st_size
         with _uploading(self._address, max(_PART, size // _MOST_PARTS + 1)) as write:
             for at in range(0, size, _PART):
@@ -45,13 +45,13 @@ class ObjectPlace:
         found = information(self._address) or {}
         if found.get("size") != size:
             raise ScorerError(
-                f"{self._address} was uploaded with {size:,} bytes, and the store says it has {found.get('size')}: somebody "
-                "else writes it, too, or the store is at fault. Run the same command again."
+                f"{self._address} was uploaded with {size:,} bytes, but the store reports {found.get('size')}: another "
+                "program is writing it, or the store is at fault. Run the same command again."
             )
         path.unlink()
 
     def remove(self) -> None:
-        """Take away what is there, if anything is."""
+        """Delete the published object, if it exists."""
         store = filesystem(self._address)
         with store_errors(self._address, "written"), contextlib.suppress(FileNotFoundError):
             store.invalidate_cache()
@@ -60,7 +60,7 @@ class ObjectPlace:
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[BinaryIO | None]:
-        """What is there, or None."""
+        """Open the published object; None if it is missing."""
         if information(self._address) is None:
             yield None
             return
@@ -69,7 +69,7 @@ class ObjectPlace:
 
 
 def work_file(address: str, folder: Path) -> Path:
-    """The place in a work folder that stands for an address; no two addresses have the same.
+    """Return the path in a work folder that stands for an address; no two addresses share one.
 
     >>> work_file("s3://bucket/day/out.csv", Path("/work")).name
     '25d98058a4ed-out.csv'
@@ -79,17 +79,18 @@ def work_file(address: str, folder: Path) -> Path:
 
 
 def work_folder(given: str | None) -> Path:
-    """The folder for work in progress, made where it is not there.
+    """Return the folder for work in progress, created if it is missing.
 
     Args:
-        given: --work-dir; None for the user's own, of the XDG base directories: $XDG_STATE_HOME or ~/.local/state.
+        given: value of --work-dir; None for a folder in $XDG_STATE_HOME or ~/.local/state (XDG base directories).
 
     Raises:
-        ScorerError: it cannot be made.
+        UsageError: the value is empty or an address.
+        ScorerError: the folder cannot be created.
     """
     if given is not None and (not given or is_address(given)):
         raise UsageError(
-            f"--work-dir is a folder of this machine, not {given!r}; what is in it has to be locked and cut."
+            f"--work-dir must be a folder on this machine, not {given!r}: files in it are locked and truncated."
         )
     folder = Path(given or "review-scorer")
     try:
@@ -98,25 +99,30 @@ def work_folder(given: str | None) -> Path:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except (OSError, RuntimeError) as error:
         raise ScorerError(
-            f"the work folder {folder} cannot be made: {getattr(error, 'strerror', None) or error}. It keeps what is "
-            "done until it is uploaded; name another with --work-dir."
+            f"the work folder {folder} cannot be created: {getattr(error, 'strerror', None) or error}. It holds output "
+            "until that is uploaded; name another folder with --work-dir."
         ) from error
     return folder
 
 
 def check_object(address: str, inputs: Sequence[str], option: str) -> None:
-    """Refuse an address that cannot take output, before any work is done.
+    """Refuse an address that cannot be written, before any work is done; an upload is started and aborted.
+
+    Args:
+        address: address of the output.
+        inputs: names of the inputs.
+        option: option that gives the output, for messages.
 
     Raises:
-        UsageError: it is no object of a store that can be written, it is a folder, or an input.
-        ScorerError: the store does not take it; an upload is begun, and given up.
+        UsageError: the address is not an object of a writable store, or it is a folder or an input.
+        ScorerError: the store refuses the upload.
     """
     scheme, name = scheme_of(address), address.split("://", 1)[1]
     check_writable(address, option)
     if name.endswith("/") or (scheme != "memory" and "/" not in name):
-        raise UsageError(f"{option} {address} is no object; give one, for instance {address.rstrip('/')}/out.csv.")
+        raise UsageError(f"{option} {address} is not an object; give one, for instance {address.rstrip('/')}/out.csv.")
     if address in inputs:
-        raise UsageError(f"{option} {address} is an input too; write to another.")
+        raise UsageError(f"{option} {address} is an input too; write to another object.")
     if (information(address, "written") or {}).get("type") == "directory":
         raise UsageError(f"{option} {address} is a folder; give an object in it, for instance {address}/out.csv.")
     with _uploading(address, _PART, keep=False) as write:
@@ -125,10 +131,15 @@ def check_object(address: str, inputs: Sequence[str], option: str) -> None:
 
 @contextlib.contextmanager
 def _uploading(address: str, block: int, *, keep: bool = True) -> Iterator[Callable[[bytes], object]]:
-    """Gives what writes to an object; it appears at the end, unless it is not to be kept or something went wrong.
+    """Yield a function that writes to an object, which appears at the end, unless an error occurs.
+
+    Args:
+        address: address of the object.
+        block: bytes of each part of the upload.
+        keep: False to abort the upload at the end.
 
     Raises:
-        ScorerError: the store does not take it.
+        ScorerError: the store refuses the upload.
     """
     store = filesystem(address, "written")
     with store_errors(address, "written"):
@@ -148,6 +159,6 @@ def _uploading(address: str, block: int, *, keep: bool = True) -> Iterator[Calla
 
 
 def _give_up(transaction: "Transaction") -> None:
-    """Should the store not take even that: what is not complete is not seen, and is no reason to stop."""
+    """Abort an upload. An error here is no reason to stop: an incomplete upload is not visible."""
     with contextlib.suppress(Exception):
         transaction.complete(commit=False)

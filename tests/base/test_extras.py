@@ -1,4 +1,4 @@
-"""Advice on optional libraries names the place this program was installed from, and never a name on an index alone."""
+"""Advice on optional libraries names the source of this program, and never a bare name on a package index."""
 
 import json
 import re
@@ -12,13 +12,13 @@ from factories import ROOT
 from scorer.base import extras
 from scorer.base.extras import install_advice
 
-WORDS = "install the extra [remote] of this program, from where the program itself was installed from"
+WORDS = "install the extra [remote] of this program from the source that the program was installed from"
 GIT = {"vcs": "git", "commit_id": "4f1c"}
 
 
 @pytest.fixture
 def installed_from(monkeypatch):
-    """Have the program recorded as installed from somewhere: content of direct_url.json, or None without one."""
+    """Record where the program was installed from: the content of direct_url.json, or None if it is missing."""
 
     def record(origin):
         text = origin if origin is None or isinstance(origin, str) else json.dumps(origin)
@@ -61,12 +61,12 @@ def installed_from(monkeypatch):
         (None, WORDS),
     ],
 )
-def test_the_origin_that_pip_recorded_is_what_it_is_told_to_install_again(installed_from, origin, advice):
+def test_the_advice_names_the_origin_that_pip_recorded(installed_from, origin, advice):
     installed_from(origin)
     assert install_advice("remote") == advice
 
 
-def test_a_folder_is_named_as_pip_and_a_shell_take_it(installed_from, tmp_path):
+def test_a_folder_is_quoted_for_pip_and_a_shell(installed_from, tmp_path):
     checkout = tmp_path / "my 'own' folder"
     checkout.mkdir()
     installed_from({"url": checkout.as_uri(), "dir_info": {}})
@@ -75,7 +75,7 @@ def test_a_folder_is_named_as_pip_and_a_shell_take_it(installed_from, tmp_path):
     assert shlex.split(install_advice("remote")) == ["pip", "install", "-e", f"{checkout}[remote]"]
 
 
-def test_a_program_that_is_not_installed_has_words(monkeypatch):
+def test_the_advice_for_a_program_that_is_not_installed_is_words(monkeypatch):
     def missing(name):
         raise metadata.PackageNotFoundError(name)
 
@@ -83,8 +83,8 @@ def test_a_program_that_is_not_installed_has_words(monkeypatch):
     assert install_advice("remote") == WORDS
 
 
-def test_no_message_or_page_has_the_program_installed_by_its_name():
-    # On an index that name may be anybody's. An address behind it (`review-scorer[remote] @ ...`) makes it ours.
+def test_no_message_or_page_installs_the_program_by_its_bare_name():
+    # On an index that name may belong to anybody; an address behind it (`review-scorer[remote] @ ...`) makes it ours.
     folders = ("scorer", "export", "tests", "bench", "docs", "examples")
     written = [
         path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix not in (".pyc", ".parquet")

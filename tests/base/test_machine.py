@@ -1,4 +1,4 @@
-"""What the scorer finds out about the machine it runs on, and what it does without."""
+"""The scorer on different machines: their cores, GPUs and libraries, and what it needs of them."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from scorer.base.progress import Progress
 from scorer.cli.check import cpu_features
 from scorer.engine import gpu, runtime
 
-# Everything the extras bring, and the stage that uses it.
+# All packages of the extras, and the package that uses them.
 EXTRAS = (
     "torch",
     "transformers",
@@ -54,17 +54,17 @@ def test_scoring_works_with_the_base_dependencies_alone(bundle, tmp_path):
     assert (tmp_path / "out.csv").read_text().startswith("row,label,score\n1,")
 
 
-def test_onnxruntime_reports_to_nobody(bundle, tmp_path):
+def test_onnxruntime_sends_no_reports(bundle, tmp_path):
     (tmp_path / "in.jsonl").write_text('{"text": "good film"}\n')
     (tmp_path / "home").mkdir()
-    switches = ("CI", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")  # the first two would keep it quiet anyway
+    switches = ("CI", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")  # either of the first two would stop its reports
     environment = {name: value for name, value in os.environ.items() if name not in switches}
     arguments = ["in.jsonl", "-o", "out.csv", "--model", bundle.path, "--provider", "cpu"]
     subprocess.run(
         [sys.executable, "-m", "scorer", *arguments],
         cwd=tmp_path, env={**environment, "HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT)}, check=True,
     )  # fmt: skip
-    assert list((tmp_path / "home").iterdir()) == []  # where it would keep what it has to say
+    assert list((tmp_path / "home").iterdir()) == []  # it would keep its reports there
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_provider_that_onnxruntime_was_built_without_is_named(monkeypatch):
 
 
 class Driver:
-    """A driver's library that shows so many GPUs."""
+    """Library of a driver that shows a number of GPUs."""
 
     def __init__(self, gpus, failure=0):
         self.gpus, self.failure = gpus, failure
@@ -144,13 +144,13 @@ def no_library(name):
 @pytest.mark.parametrize(
     ("load", "device", "visible", "problem"),
     [
-        (no_library, 0, None, "there is no NVIDIA driver on this machine (libcuda.so.1 cannot be loaded)"),
-        (lambda name: object(), 0, None, "there is no NVIDIA driver on this machine (libcuda.so.1 cannot be loaded)"),
+        (no_library, 0, None, "this machine has no NVIDIA driver (libcuda.so.1 cannot be loaded)"),
+        (lambda name: object(), 0, None, "this machine has no NVIDIA driver (libcuda.so.1 cannot be loaded)"),
         (Driver(0, 100), 0, "", "the NVIDIA driver shows no GPU (CUDA_VISIBLE_DEVICES is '')"),
         (Driver(0), 0, None, "the NVIDIA driver shows no GPU"),
-        (Driver(0, 804), 0, None, "the NVIDIA driver does not start (CUDA error 804): see whether nvidia-smi works"),
-        (Driver(1), 1, "3", "there is no device 1: the NVIDIA driver shows only 0 (CUDA_VISIBLE_DEVICES is '3')"),
-        (Driver(4), 7, None, "there is no device 7: the NVIDIA driver shows 0 to 3"),
+        (Driver(0, 804), 0, None, "the NVIDIA driver does not start (CUDA error 804): check whether nvidia-smi works"),
+        (Driver(1), 1, "3", "device 1 does not exist: the NVIDIA driver shows only 0 (CUDA_VISIBLE_DEVICES is '3')"),
+        (Driver(4), 7, None, "device 7 does not exist: the NVIDIA driver shows 0 to 3"),
         (Driver(4), 3, None, None),
     ],
 )
@@ -183,7 +183,7 @@ def test_cuda_libraries_that_are_missing_are_named_and_stdout_stays_clean(monkey
     assert capfd.readouterr().out == ""
 
 
-def test_what_cuda_itself_says_when_it_does_not_start_is_passed_on(monkeypatch):
+def test_an_error_of_cuda_at_its_start_is_passed_on(monkeypatch):
     def fails(*arguments, **options):
         raise RuntimeError(
             "CUDA failure 35: CUDA driver version is insufficient for CUDA runtime version\nat cuda.cc:1"
@@ -200,17 +200,17 @@ def test_what_cuda_itself_says_when_it_does_not_start_is_passed_on(monkeypatch):
     )
 
 
-def test_where_cuda_works_without_cudnn_that_is_said(monkeypatch):
+def test_a_missing_cudnn_is_reported_although_cuda_works(monkeypatch):
     monkeypatch.setattr(gpu, "has_cudnn", lambda: False)
     assert runtime.provider_remark("cuda") == (
-        f"cuDNN cannot be loaded, so attention takes slower kernels ({install_advice('cuda')})"
+        f"cuDNN cannot be loaded, so attention runs on slower kernels ({install_advice('cuda')})"
     )
     assert runtime.provider_remark("cpu") is None
     monkeypatch.setattr(gpu, "has_cudnn", lambda: True)
     assert runtime.provider_remark("cuda") is None
 
 
-def test_the_cuda_provider_is_told_which_gpu_and_how_much_of_it():
+def test_the_cuda_provider_gets_the_gpu_and_its_memory_limit():
     assert gpu.Gpu(2, 8_000_000_000, "next-power-of-two").provider_options() == {
         "device_id": "2",
         "gpu_mem_limit": "8000000000",
@@ -220,7 +220,7 @@ def test_the_cuda_provider_is_told_which_gpu_and_how_much_of_it():
     assert "gpu_mem_limit" not in gpu.Gpu().provider_options()
 
 
-def test_progress_in_a_log_is_a_line_now_and_then(capsys, monkeypatch):
+def test_progress_in_a_log_is_an_occasional_line(capsys, monkeypatch):
     clock = iter(range(0, 1000, 20))
     monkeypatch.setattr("scorer.base.progress.time.monotonic", lambda: float(next(clock)))
     with Progress("scoring", 100, quiet=False, every=30) as progress:

@@ -1,4 +1,4 @@
-"""What libraries raise for want of threads or memory is one error each, which names the limit."""
+"""One error for all that libraries raise when threads run out, and one for memory; both name the limit."""
 
 import errno
 import resource
@@ -12,19 +12,19 @@ from scorer.base.shortage import known, memory_left, shortage, stopped_for_threa
 
 
 class PanicException(BaseException):
-    """As that of the tokenizers, which cannot be imported."""
+    """Stand-in for the tokenizers' own, which cannot be imported."""
 
 
 @pytest.fixture
 def limits(monkeypatch):
-    """Have this process told of limits: RLIMIT_... to a number, none of those that are not given."""
+    """Set the limits that this process sees, RLIMIT_... to a number; all others are unlimited."""
 
-    def tell(**values):
+    def show(**values):
         named = {getattr(resource, name): value for name, value in values.items()}
         monkeypatch.setattr(module.resource, "getrlimit", lambda name: (named.get(name, resource.RLIM_INFINITY),) * 2)
         monkeypatch.setattr(module, "cgroup_folders", lambda: [])
 
-    return tell
+    return show
 
 
 @pytest.mark.parametrize(
@@ -38,22 +38,22 @@ def limits(monkeypatch):
     ],
     ids=str,
 )
-def test_what_cannot_be_started_is_too_few_threads(limits, problem):
+def test_a_thread_that_cannot_be_started_is_out_of_threads(limits, problem):
     limits(RLIMIT_NPROC=12)
     found = shortage(problem)
     assert type(found) is OutOfThreads
     assert str(found).startswith(
-        "too few threads: this process cannot start another one (RLIMIT_NPROC, ulimit -u, is 12). Raise the limit, or "
+        "out of threads: this process cannot start another one; RLIMIT_NPROC (ulimit -u) is 12. Raise the limit, or "
     )
 
 
-def test_a_containers_limit_of_processes_is_named(limits, tmp_path, monkeypatch):
+def test_a_containers_process_limit_is_named(limits, tmp_path, monkeypatch):
     limits()
     (tmp_path / "here").mkdir()
     (tmp_path / "pids.max").write_text("max\n")
     (tmp_path / "here" / "pids.max").write_text("30\n")
     monkeypatch.setattr(module, "cgroup_folders", lambda: [tmp_path, tmp_path / "none", tmp_path / "here"])
-    assert "(pids.max of its cgroup is 30)" in str(shortage(RuntimeError("can't start new thread")))
+    assert "; pids.max of its cgroup is 30. " in str(shortage(RuntimeError("can't start new thread")))
 
 
 @pytest.mark.parametrize(
@@ -72,11 +72,11 @@ def test_what_cannot_be_allocated_is_out_of_memory(limits, problem):
     found = known(problem)
     assert type(found) is OutOfMemory
     assert str(found).startswith(
-        "out of memory: this process cannot get more memory (RLIMIT_AS, ulimit -v, is 200 MB). Raise the limit, or "
+        "out of memory: this process cannot get more memory; RLIMIT_AS (ulimit -v) is 200 MB. Raise the limit, or "
     )
 
 
-def test_other_errors_are_what_they_were():
+def test_other_errors_stay_as_they_are():
     usage = UsageError("--x")
     assert known(usage) is usage
     problem = ValueError("no text")
@@ -86,7 +86,7 @@ def test_other_errors_are_what_they_were():
     assert shortage(OSError(errno.ENOSPC, "No space left on device")) is None
 
 
-def test_memory_that_is_left_is_the_least_of_all_limits(limits, tmp_path):
+def test_memory_left_is_the_least_that_any_limit_leaves(limits, tmp_path):
     status = tmp_path / "status"
     status.write_text("Name:\tscore\nVmSize:\t  200 kB\nVmData:\t  50 kB\n")
     limits(RLIMIT_AS=300 << 10, RLIMIT_DATA=100 << 10)
@@ -99,7 +99,7 @@ def test_memory_that_is_left_is_the_least_of_all_limits(limits, tmp_path):
     assert memory_left(status) is None
 
 
-def test_an_interrupt_of_somebody_while_a_library_is_imported_stays_one(tmp_path, monkeypatch):
+def test_a_users_interrupt_during_an_import_stays_an_interrupt(tmp_path, monkeypatch):
     (tmp_path / "interrupted_while_imported.py").write_text("raise KeyboardInterrupt\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(KeyboardInterrupt) as stopped:

@@ -74,8 +74,8 @@ def test_too_few_threads_end_with_1_and_the_limit(limited, name):
         if done.returncode == 0:
             break
         assert done.returncode == 1, f"{threads} threads: {done.stderr}"
-        assert done.stderr.splitlines()[-1].startswith("Error: too few threads: this process cannot start another one")
-        assert f"(RLIMIT_NPROC, ulimit -u, is {threads}" in done.stderr
+        assert done.stderr.splitlines()[-1].startswith("Error: out of threads: this process cannot start another one")
+        assert f"; RLIMIT_NPROC (ulimit -u) is {threads}" in done.stderr
     assert len(ended) > 3
     assert done.returncode == 0
 
@@ -87,7 +87,7 @@ def test_too_little_memory_ends_with_1_and_the_limit(limited, name, megabytes):
     if done.returncode != 0:
         assert done.returncode == 1, done.stderr
         assert "Error: out of memory: " in done.stderr
-        assert f"RLIMIT_AS, ulimit -v, is {(megabytes << 20) / 1e6:.0f} MB" in done.stderr
+        assert f"RLIMIT_AS (ulimit -v) is {(megabytes << 20) / 1e6:.0f} MB" in done.stderr
     assert done.returncode == 1 or megabytes > 200
 
 

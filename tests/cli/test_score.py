@@ -247,21 +247,21 @@ def test_an_input_without_records(score, tmp_path, name, data, code, out):
     ("arguments", "code", "message"),
     [
         ([], 2, "name an input, for instance: score reviews.jsonl -o out.csv"),
-        (["none.csv"], 2, "the input none.csv is not there; check its name and its folder."),
-        (["inn.jsonl"], 2, "the input inn.jsonl is not there; did you mean 'in.jsonl'?"),
-        (["nowhere/in.jsonl"], 2, "the input nowhere/in.jsonl is not there, nor can its folder be looked into; check the name."),
-        (["no*.csv"], 2, "the input no*.csv is not there (no file matches); see with ls what does."),
+        (["none.csv"], 2, "the input none.csv does not exist; check its name and its folder."),
+        (["inn.jsonl"], 2, "the input inn.jsonl does not exist; did you mean 'in.jsonl'?"),
+        (["nowhere/in.jsonl"], 2, "the input nowhere/in.jsonl does not exist, and its folder cannot be read; check the name."),
+        (["no*.csv"], 2, "the input no*.csv does not exist (no file matches); check the pattern with ls."),
         (["in.txt"], 2, "cannot infer the format of in.txt from its name; set --input-format to one of csv, tsv, jsonl, ndjson, parquet, with .gz or .zst if compressed."),
         (["-"], 2, "stdin has no name to infer its format from; set --input-format to one of csv, tsv, jsonl, ndjson, parquet, with .gz or .zst if compressed."),
         (["in.jsonl", "-o", "out.xyz"], 2, "cannot infer the format of out.xyz from its name; set --output-format to one of csv, tsv, jsonl, ndjson, parquet, with .gz or .zst if compressed."),
-        (["in.jsonl", "-o", "no/out.csv"], 2, "the folder {cwd}/no of --output no/out.csv is not there; create it first."),
+        (["in.jsonl", "-o", "no/out.csv"], 2, "the folder {cwd}/no of --output no/out.csv does not exist; create it first."),
         (["in.jsonl", "-o", "folder.csv"], 2, "--output folder.csv is a folder; give a file in it, for instance folder.csv/out.csv."),
         (["in.jsonl", "-o", "link.jsonl"], 2, "--output link.jsonl is an input too; write to another file."),
         (["in.jsonl", "-o", "o.csv", "--rejects", "in.jsonl"], 2, "--rejects in.jsonl is an input too; write to another file."),
         (["in.jsonl", "-o", "o.csv", "--rejects", "./o.csv"], 2, "--rejects and --output are the same file; name another for one of them."),
-        (["in.jsonl", "-o", "o.csv", "--rejects", ".o.csv.score-partial"], 2, "--rejects .o.csv.score-partial is a name for work in progress; take another."),
-        (["in.jsonl", "-o", "in.txt/out.csv"], 2, "the folder {cwd}/in.txt of --output in.txt/out.csv is not there; create it first."),
-        (["dangling.csv"], 2, "the input dangling.csv is not there; check its name and its folder."),
+        (["in.jsonl", "-o", "o.csv", "--rejects", ".o.csv.score-partial"], 2, "--rejects .o.csv.score-partial is a name reserved for work in progress; choose another."),
+        (["in.jsonl", "-o", "in.txt/out.csv"], 2, "the folder {cwd}/in.txt of --output in.txt/out.csv does not exist; create it first."),
+        (["dangling.csv"], 2, "the input dangling.csv does not exist; check its name and its folder."),
         (["in.jsonl", "--text", "body"], 2, "in.jsonl has no column 'body'; name the one to use with --text. It has: 'id', 'text', 'stars'."),
         (["in.jsonl", "--text", "Text"], 2, "in.jsonl has no column 'Text'; did you mean 'text'? It has: 'id', 'text', 'stars'."),
         (["title.csv"], 2, "title.csv has no column called text, review, content, body or comment. It has: 'id', 'Review'. Name the text column with --text, as in --text Review."),
@@ -465,13 +465,13 @@ def test_a_read_only_folder_is_refused_before_the_model_loads(score, jsonl, tmp_
 @pytest.mark.parametrize(
     ("output", "code", "message"),
     [
-        ("none/out.csv", 2, "the folder {folder}/none of --output {folder}/none/out.csv is not there; create it first."),
+        ("none/out.csv", 2, "the folder {folder}/none of --output {folder}/none/out.csv does not exist; create it first."),
         ("folder.csv", 2, "--output {folder}/folder.csv is a folder; give a file in it, for instance {folder}/folder.csv/out.csv."),
         ("hardlink.jsonl", 2, "--output {folder}/hardlink.jsonl is an input too; write to another file."),
         ("symlink.jsonl", 2, "--output {folder}/symlink.jsonl is an input too; write to another file."),
         ("x" * 300 + ".csv", 1, "{folder}/" + "x" * 300 + ".csv cannot be written: File name too long."),
         ("x" * 225 + ".csv", 1, "{folder}/" + "x" * 225 + ".csv.rejects.jsonl cannot be written: {folder}/." + "x" * 225 + ".csv.rejects.jsonl.score-partial cannot be opened: File name too long."),
-        ("busy.csv", 1, "another run is writing {folder}/busy.csv; wait for its end, or write to another file."),
+        ("busy.csv", 1, "another run is writing {folder}/busy.csv; wait until it ends, or write to another file."),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_the_output_is_found_before_the_model_loads(score, jsonl, tmp_path, output, code, message):
@@ -502,7 +502,7 @@ def test_a_link_in_the_place_of_work_in_progress_is_found_before_the_model_loads
     assert result.code == 1
     assert result.err == (
         f"Error: {tmp_path}/out.csv.rejects.jsonl cannot be written: {link} cannot be opened: it is a symbolic link; "
-        "take it away.\n"
+        "remove it.\n"
     )
     assert (tmp_path / "precious").read_text() == "precious"
     assert sorted(path.name for path in tmp_path.iterdir()) == [link.name, "in.jsonl", "precious"]

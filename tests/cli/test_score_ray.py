@@ -239,7 +239,7 @@ def test_two_runs_do_not_write_one_folder(score_ray, without_a_cluster, lake, tm
     found = score_ray(lake, "-o", out)
     let_go(held)
     assert found.code == 1
-    assert f"another run is writing {out}; wait for its end" in found.err
+    assert f"another run is writing {out}; wait until it ends" in found.err
     assert score_ray(lake, "-o", out).code == 3
     assert not (out / ".score-ray.lock").exists()
 

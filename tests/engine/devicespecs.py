@@ -1,4 +1,4 @@
-"""Engines that a worker process of the tests makes; small, since the process imports it."""
+"""Specifications of engines for worker processes of the tests; a small module, since each process imports it."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from scorer.engine.spec import EngineSpec, batch_engine
 
 @dataclass(frozen=True)
 class BatchesOnCpu(EngineSpec):
-    """What a GPU's process does, with the CPU as the device."""
+    """Engine of a GPU's process, with the CPU as the device."""
 
     most_rows: int = 1 << 30
 
@@ -37,7 +37,7 @@ class BatchesOnCpu(EngineSpec):
 
 @dataclass(frozen=True)
 class Failing(EngineSpec):
-    """A device that is not there."""
+    """Engine that cannot be opened."""
 
     def open(self, phases: Phases) -> BatchEngine:
         raise OutOfMemory("the device has no memory for the model.")

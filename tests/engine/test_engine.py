@@ -1,4 +1,4 @@
-"""A row's score depends on its text and the bundle, and on nothing else."""
+"""Scores depend on the text and the bundle alone, and engines cope with little memory."""
 
 import ctypes
 import gc
@@ -39,7 +39,7 @@ def test_scores_are_bit_equal_for_any_threads_order_and_neighbours(bundle, rows,
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-5), ("fp16", 2e-2)])
 @pytest.mark.parametrize("lanes", [1, 3])
 def test_padded_batches_give_the_scores_of_single_rows(bundle, rows, precision, tolerance, lanes):
-    """Through the very buffers that a GPU's batches go through, on the CPU as the device."""
+    """Use the buffers of a GPU's batches, with the CPU as the device."""
     session = runtime.Session(bundle.graph(precision), "cpu", external=bundle.external(precision))
     expected = RowEngine(session, 1).logits(rows)
     for budget in (1, 50, 200, 10_000):
@@ -52,7 +52,7 @@ def test_padded_batches_give_the_scores_of_single_rows(bundle, rows, precision, 
         assert 0 <= engine.padding < 1
 
 
-def test_what_a_lane_held_before_is_not_seen_again(bundle, rows):
+def test_a_lanes_earlier_content_does_not_reappear(bundle, rows):
     session = runtime.Session(bundle.graph("fp16"), "cpu", external=bundle.external("fp16"))
     lane = Lane(session, 16 * MAX_LENGTH, 1, Phases())
     long, short = (sorted(rows, key=len)[at] for at in (-1, 0))
@@ -64,7 +64,7 @@ def test_what_a_lane_held_before_is_not_seen_again(bundle, rows):
     first = logits(short)
     kept = first.copy()
     logits(*[long] * 16)
-    assert (first == kept).all()  # what was given out before stays as it was
+    assert (first == kept).all()  # an earlier result does not change
     assert (logits(short) == first).all()
 
 
@@ -77,7 +77,7 @@ def test_batches_hold_every_row_once_and_no_more_tokens_than_the_budget():
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_a_session_does_not_need_the_weights_files_once_it_is_open(bundle, rows, precision):
-    """They are let go of then: a session that read them later would compute with whatever is there by that time."""
+    """A session that read them later would compute with the content of that time."""
     weights = {name: bytes(bytearray(data)) for name, data in bundle.external(precision).items()}
     engine = RowEngine(runtime.Session(bundle.graph(precision), "cpu", external=weights), 1)
     expected = engine.logits(rows)
@@ -88,13 +88,13 @@ def test_a_session_does_not_need_the_weights_files_once_it_is_open(bundle, rows,
 
 
 class Sums:
-    """A session whose logits are the sums of the rows' tokens; remembers the shapes that it was given."""
+    """Session whose logits are the sums of the rows' tokens, and which records the shapes of its batches."""
 
     def __init__(self):
         self.shapes = []
 
     def run(self, names, feed):
-        assert feed["attention_mask"][:, 0].all()  # a row without any token has no attention
+        assert feed["attention_mask"][:, 0].all()  # a row without tokens has no attention
         self.shapes.append(feed["input_ids"].shape)
         return [(feed["input_ids"] * feed["attention_mask"]).sum(axis=1, keepdims=True).astype(np.float32)]
 
@@ -120,12 +120,12 @@ def test_a_batch_is_padded_to_no_more_than_the_model_reads_and_filled_to_no_more
     assert len({padded_rows(rows, 83) for rows in range(1, 84)}) == 10
 
 
-def test_two_batches_are_under_way_at_a_time_each_on_a_lane_of_its_own():
+def test_two_batches_run_at_a_time_each_on_a_lane_of_its_own():
     together = threading.Barrier(2, timeout=20)
 
     class Waits(Sums):
         def run(self, names, feed):
-            together.wait()  # breaks unless two batches are in work at once
+            together.wait()  # breaks unless two batches run at once
             return super().run(names, feed)
 
     lanes = [Waits(), Waits()]
@@ -134,7 +134,7 @@ def test_two_batches_are_under_way_at_a_time_each_on_a_lane_of_its_own():
     assert [len(lane.shapes) for lane in lanes] == [4, 4]
 
 
-def test_an_error_on_one_lane_reaches_the_caller_and_what_was_not_begun_is_given_up():
+def test_an_error_on_one_lane_reaches_the_caller_and_cancels_the_other_batches():
     class Broken(Sums):
         def run(self, names, feed):
             super().run(names, feed)
@@ -166,7 +166,7 @@ def test_rows_run_at_the_same_time_on_as_many_threads_as_asked_for():
 
     class Waits:
         def run(self, names, feed):
-            together.wait()  # breaks unless three rows are in work at once
+            together.wait()  # breaks unless three rows run at once
             return [np.zeros((1, 1), dtype=np.float32)]
 
     assert RowEngine(Waits(), 3).logits([np.ones(2, dtype=np.int64)] * 6).shape == (6, 1)
@@ -213,7 +213,7 @@ NO_MEMORY = "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : BFCArena::AllocateRawI
 
 
 class Small(Sums):
-    """The same on a GPU whose memory holds so many padded tokens."""
+    """The same session on a GPU whose memory holds a limited number of padded tokens."""
 
     def __init__(self, tokens, shapes=None):
         self.tokens = tokens
@@ -231,7 +231,7 @@ def test_without_memory_for_a_batch_it_is_halved_down_to_a_row_which_gets_no_log
     sessions, shapes = [], []
 
     def open_lanes():
-        gc.disable()  # counted references alone must let go of the session before, or its memory would be missing now
+        gc.disable()  # reference counts alone must free the old session, or its memory would be missing now
         assert all(session() is None for session in sessions)
         gc.enable()
         session = Small(48, shapes)
@@ -239,16 +239,16 @@ def test_without_memory_for_a_batch_it_is_halved_down_to_a_row_which_gets_no_log
         return [session]
 
     engine = BatchEngine(open_lanes, 1000, Lengths(100))
-    assert engine.logits(rows[4:5]).tolist() == [[2]]  # as the golden rows, which run first
+    assert engine.logits(rows[4:5]).tolist() == [[2]]  # like the golden rows, which run first
     logits = engine.logits(rows)
     assert np.isnan(logits[3]).all()
     assert np.delete(logits, 3).tolist() == [3, 5, 4, 2, 5, 1]
     assert shapes[1:4] == [(7, 80), (3, 80), (1, 80)]
-    assert len(sessions) == 2  # made anew after the row that did not fit
+    assert len(sessions) == 2  # a new one after the row that did not fit
     assert engine.logits(rows[:3]).tolist() == [[3], [5], [4]]
 
 
-def test_where_memory_is_short_the_batches_after_are_cut_smaller_from_the_start():
+def test_after_running_out_of_memory_later_batches_are_cut_smaller_from_the_start():
     session = Small(200)
     engine = BatchEngine(lambda: [session], 1600, Lengths(16))
     rows = [np.ones(16, dtype=np.int64)] * 100
@@ -265,7 +265,7 @@ def test_a_row_that_only_fits_alone_waits_for_the_other_lanes_and_gets_its_score
     alone, busy = threading.Event(), threading.Event()
 
     class Crowded(Sums):
-        """Has no memory for the long row while the other lane computes."""
+        """GPU without memory for the long row while the other lane computes."""
 
         def run(self, names, feed):
             length = feed["input_ids"].shape[1]
@@ -309,7 +309,7 @@ def test_a_session_that_cannot_be_opened_again_is_an_error_for_all_lanes_and_no_
             engine.logits([np.ones(64, dtype=np.int64)] * 4)
 
 
-def test_a_row_for_which_no_new_session_has_memory_is_not_tried_on_ever_more_of_them():
+def test_a_length_that_does_not_fit_on_a_new_session_is_not_tried_on_another():
     opened = []
 
     def open_lanes():
@@ -336,7 +336,7 @@ def test_a_row_that_fits_on_a_new_session_gets_its_score():
     assert len(opened) == 2
 
 
-def test_the_result_of_a_chunk_is_put_together_once_however_often_it_is_asked_for(monkeypatch):
+def test_the_result_of_a_chunk_is_assembled_once_however_often_it_is_requested(monkeypatch):
     reuse = Reuse(Stages(BatchEngine(lambda: [Sums()], 4096, Lengths(64))))
     made = []
     empty = np.empty
@@ -353,8 +353,8 @@ def test_the_first_batches_are_full_ones_of_the_longest_rows_and_of_the_shortest
     assert sorted(session.shapes) == [(6, 100), (6, 100), (40, 16), (40, 16)]
 
 
-def test_without_memory_for_any_row_the_error_says_so():
-    with pytest.raises(OutOfMemory, match="cuda device 0 has no memory for the model, or not for a single row"):
+def test_without_memory_for_any_row_the_error_names_the_device():
+    with pytest.raises(OutOfMemory, match="cuda device 0 is out of memory: the model or a single row does not fit"):
         BatchEngine(lambda: [Small(1)], 1000, Lengths(100)).logits([np.ones(5, dtype=np.int64)] * 4)
 
 
@@ -383,7 +383,7 @@ def test_a_row_that_found_no_memory_is_computed_when_it_comes_again():
         ("[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Got invalid dimensions for input: input_ids", RuntimeError),
     ],
 )
-def test_faults_of_a_gpu_are_told_apart_by_what_onnxruntime_says(said, kind):
+def test_faults_of_a_gpu_are_distinguished_by_onnxruntimes_wording(said, kind):
     assert type(device_fault(RuntimeError(said), "cuda device 0")) is kind
 
 
@@ -395,7 +395,7 @@ def test_faults_of_a_gpu_are_told_apart_by_what_onnxruntime_says(said, kind):
         ("[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : Protobuf parsing failed.", BundleError),
     ],
 )
-def test_faults_of_a_gpu_while_the_session_opens_are_told_from_a_graph_that_is_refused(monkeypatch, said, kind):
+def test_faults_of_a_gpu_while_the_session_opens_are_distinguished_from_an_invalid_graph(monkeypatch, said, kind):
     def fails(*arguments):
         raise RuntimeError(said)
 

@@ -1,4 +1,4 @@
-"""--devices: processes that compute, one for each device; with the CPU as the devices."""
+"""--devices: one process for each device, with the CPU as every device."""
 
 import json
 import os
@@ -59,10 +59,10 @@ def test_several_processes_write_the_bytes_of_one(score, source, tmp_path, small
     assert (tmp_path / "several.csv").read_bytes() == (tmp_path / "one.csv").read_bytes()
     names = ("several.csv.rejects.jsonl", "one.csv.rejects.jsonl")
     assert len({(tmp_path / name).read_bytes() for name in names}) == 1
-    assert "Of the rows computed device " in found.err
+    assert "Rows computed by each device: device " in found.err
 
 
-def test_the_class_takes_devices_too(bundle):
+def test_the_class_takes_devices(bundle):
     one, two = Scorer(bundle, provider="cpu"), Scorer(bundle, provider="cpu", devices=[0, 1])
     assert (one.score(TEXTS).probabilities == two.score(TEXTS).probabilities).all()
     assert two.golden_difference == one.golden_difference
@@ -90,7 +90,7 @@ def test_batches_of_several_devices_are_those_of_one(bundle, rows):
     assert engine.logits([]).shape[0] == 0
 
 
-def test_where_a_device_is_short_of_memory_its_batches_are_cut(bundle, rows):
+def test_batches_of_a_device_that_runs_out_of_memory_are_cut_smaller(bundle, rows):
     engine = DeviceEngine(batches_on_cpu(bundle, most_rows=4), [0, 1], Phases())
     expected = batches_on_cpu(bundle).open(Phases()).logits(rows)
     np.testing.assert_allclose(engine.logits(rows), expected, atol=2e-2)
@@ -99,16 +99,14 @@ def test_where_a_device_is_short_of_memory_its_batches_are_cut(bundle, rows):
     assert np.isnan(nothing.logits(rows[:3])).all()
 
 
-def test_what_goes_wrong_in_a_process_is_raised_with_its_name(bundle):
+def test_an_error_in_a_process_is_raised_with_the_name_of_its_device(bundle):
     spec = Failing(**{name: getattr(batches_on_cpu(bundle), name) for name in Failing.__dataclass_fields__})
     with pytest.raises(OutOfMemory, match="no memory for the model") as raised:
         DeviceEngine(spec, [3, 5], Phases())
-    assert raised.value.__notes__ == ["This was device 3."]
+    assert raised.value.__notes__ == ["The error occurred on device 3."]
 
 
-def test_a_process_that_is_killed_ends_the_run_which_can_be_gone_on_with(
-    score, source, tmp_path, small_windows, monkeypatch
-):
+def test_a_killed_process_ends_the_run_which_can_be_resumed(score, source, tmp_path, small_windows, monkeypatch):
     assert score(source, "-o", tmp_path / "whole.csv").code == 3
     submit, calls = DeviceEngine.submit, []
 
@@ -124,7 +122,7 @@ def test_a_process_that_is_killed_ends_the_run_which_can_be_gone_on_with(
         patched.setattr(DeviceEngine, "submit", killing)
         failed = score(*command)
     assert failed.code == 1
-    assert "Error: the process that computes on device 1 (the cpu) was ended by SIGKILL.\n" in failed.err
+    assert "Error: the process that computes on device 1 (the cpu) was killed by SIGKILL.\n" in failed.err
     assert "rows are done and kept: the same command resumes at row" in failed.err
     assert not (tmp_path / "out.csv").exists()
     again = score(*command)
@@ -135,7 +133,7 @@ def test_a_process_that_is_killed_ends_the_run_which_can_be_gone_on_with(
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_the_processes_end_with_the_one_that_started_them(bundle, tmp_path, number):
-    """Also where a whole group is signalled, as by Ctrl-C."""
+    """Signal the whole group, as Ctrl-C does."""
     (tmp_path / "in.jsonl").write_text('{"text": "good"}\n')
     os.mkfifo(tmp_path / "fifo")
     run = subprocess.Popen(
@@ -144,11 +142,11 @@ def test_the_processes_end_with_the_one_that_started_them(bundle, tmp_path, numb
         env={**os.environ, "PYTHONPATH": str(ROOT), "SCORE_MODEL": str(bundle.path), "SCORE_PROVIDER": "cpu"},
         stderr=subprocess.PIPE,
         start_new_session=True,
-        # Where the tests are run in the background SIGINT is ignored, and so it would be there.
+        # Tests that run in the background ignore SIGINT, which the process would inherit.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
-        with open(tmp_path / "fifo", "wb"):  # it has both processes by the time that it reads
+        with open(tmp_path / "fifo", "wb"):  # both processes exist by the time that it reads
             end = time.monotonic() + 60
             while len(workers := children(run.pid)) < 2 and time.monotonic() < end:
                 time.sleep(0.05)
@@ -165,10 +163,10 @@ def test_the_processes_end_with_the_one_that_started_them(bundle, tmp_path, numb
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_process_leaves_signals_to_the_one_that_started_it_from_its_very_beginning(bundle, rows, number):
+def test_a_process_ignores_signals_from_its_very_start(bundle, rows, number):
     spec = batches_on_cpu(bundle)
     worker = DeviceWorker(spec, 0, Phases())
-    for seconds in (0.01, 0.1, 1):  # as it starts, imports, waits
+    for seconds in (0.01, 0.1, 1):  # while it starts, imports, waits
         os.kill(worker._process.pid, number)
         time.sleep(seconds)
     worker.begin_to_open(spec)
@@ -179,7 +177,7 @@ def test_a_process_leaves_signals_to_the_one_that_started_it_from_its_very_begin
 
 _FAILS_ON_TWO = """
 import sys
-sys.path.insert(0, sys.argv[1])  # as a program does that keeps its modules elsewhere
+sys.path.insert(0, sys.argv[1])  # like a program whose modules are elsewhere
 from devicespecs import Failing
 from scorer.base.errors import OutOfMemory
 from scorer.base.timing import Phases
@@ -225,14 +223,14 @@ def test_a_process_finds_the_modules_of_the_one_that_started_it_and_no_others(tm
         (["--devices", "0,1", "--device-id", "1"], "--devices and --device-id both choose the GPU"),
     ],
 )
-def test_lists_that_mean_nothing_are_refused(score, source, arguments, message):
+def test_invalid_lists_of_devices_are_refused(score, source, arguments, message):
     found = score(source, *arguments)
     assert found.code == 2
     assert message in found.err
 
 
 @pytest.mark.parametrize("devices", ["0,1", [0, 0], [-1], ["a"], [True], 3])
-def test_the_class_refuses_lists_that_mean_nothing(bundle, devices):
+def test_the_class_refuses_invalid_lists_of_devices(bundle, devices):
     with pytest.raises(UsageError, match="devices takes a list of the numbers of different GPUs"):
         Scorer(bundle, provider="cpu", devices=devices)
 
@@ -243,8 +241,8 @@ def test_the_check_looks_at_each_device(score):
     assert "provider cuda, device 1: " in found.out
 
 
-def test_a_process_that_went_away_is_named(bundle, rows):
+def test_a_dead_process_is_named(bundle, rows):
     engine = DeviceEngine(batches_on_cpu(bundle), [0, 1], Phases())
     engine.workers[1]._process.kill()
-    with pytest.raises(DeviceLost, match=r"the process that computes on device 1 was ended by SIGKILL\."):
+    with pytest.raises(DeviceLost, match=r"the process that computes on device 1 was killed by SIGKILL\."):
         engine.logits(rows)

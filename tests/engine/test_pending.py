@@ -1,4 +1,4 @@
-"""A pending result is collected once, and nobody computes what nobody waits for."""
+"""Pending results are collected once, and their work is cancelled once no caller waits for it."""
 
 from concurrent.futures import CancelledError
 
@@ -7,7 +7,7 @@ import pytest
 from scorer.engine.pending import Pending, given_up_on_error
 
 
-def test_a_result_is_collected_once_however_often_it_is_asked_for():
+def test_a_result_is_collected_once_however_often_it_is_requested():
     collected, mapped = [], []
     pending = Pending(lambda: collected.append(1) or 20)
     doubled = pending.map(lambda value: mapped.append(1) or 2 * value)
@@ -15,14 +15,14 @@ def test_a_result_is_collected_once_however_often_it_is_asked_for():
     assert (len(collected), len(mapped)) == (1, 1)
 
 
-def test_cancelling_what_was_mapped_gives_up_the_work_itself():
+def test_cancelling_a_mapped_result_cancels_the_work_itself():
     given_up = []
     Pending(lambda: 1, lambda: given_up.append(1)).map(str).map(len).cancel()
     assert given_up == [1]
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, CancelledError])
-def test_an_error_or_an_interrupt_while_waiting_gives_up_the_rest_and_comes_again(error):
+def test_an_error_or_an_interrupt_while_waiting_cancels_the_rest_and_is_raised_again(error):
     given_up = []
 
     def collect():
@@ -35,7 +35,7 @@ def test_an_error_or_an_interrupt_while_waiting_gives_up_the_rest_and_comes_agai
         assert len(given_up) == times
 
 
-def test_an_error_while_the_work_is_handed_out_gives_up_what_was():
+def test_an_error_while_work_is_submitted_cancels_the_work_submitted_before():
     given_up = []
     with pytest.raises(KeyboardInterrupt), given_up_on_error(Pending(int, lambda: given_up.append(1))):
         raise KeyboardInterrupt

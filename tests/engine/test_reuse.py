@@ -1,4 +1,4 @@
-"""Equal rows are computed once, as long as they are remembered, and a failed row is not remembered."""
+"""Equal rows are computed once while they are remembered, and failed rows are not remembered."""
 
 import threading
 from concurrent.futures import CancelledError, ThreadPoolExecutor
@@ -14,7 +14,7 @@ from scorer.engine.row_engine import RowEngine
 
 
 class Counting:
-    """A session whose logit is the sum of the ids, and that counts."""
+    """Session whose logit is the sum of the ids, and which records the rows that it computed."""
 
     def __init__(self):
         self.ran = []
@@ -46,15 +46,15 @@ def test_only_the_latest_rows_are_remembered():
     reuse = Reuse(Stages(RowEngine(session, 1)), remembered=2)
     for row in ([1], [2], [1], [3], [2]):
         assert reuse.submit(rows(row)).result().logits.tolist() == [row]
-    assert session.ran == [(1,), (2,), (3,), (2,)]  # [2] was the longest unused when [3] came
+    assert session.ran == [(1,), (2,), (3,), (2,)]  # [2] was the least recently used row when [3] came
 
 
-def test_a_chunk_with_more_rows_than_are_remembered_is_whole():
+def test_a_chunk_with_more_rows_than_are_remembered_is_complete():
     reuse = Reuse(Stages(RowEngine(Counting(), 2)), remembered=3)
     assert reuse.submit(rows(*([number] for number in range(50)))).result().logits.tolist() == [[n] for n in range(50)]
 
 
-def test_a_row_that_failed_is_computed_when_it_comes_again():
+def test_a_failed_row_is_computed_when_it_comes_again():
     session = Counting()
     reuse = Reuse(Stages(RowEngine(session, 1)))
     session.fail = True
@@ -65,7 +65,7 @@ def test_a_row_that_failed_is_computed_when_it_comes_again():
 
 
 class Blocked(Counting):
-    """Waits in its first row until it is told to go on."""
+    """Session that waits in its first row until it is released."""
 
     def __init__(self):
         super().__init__()
@@ -80,7 +80,7 @@ class Blocked(Counting):
 @pytest.mark.parametrize(
     "make", [lambda session: RowEngine(session, 1), lambda session: BatchEngine(lambda: [session], 1, Lengths(10))]
 )
-def test_rows_that_another_call_gave_up_are_computed_all_the_same(make):
+def test_rows_that_another_call_cancelled_are_still_computed(make):
     session = Blocked()
     reuse = Reuse(Stages(make(session)))
     first = reuse.submit(rows([20], [50], [1, 1, 1], [7]))
@@ -94,7 +94,7 @@ def test_rows_that_another_call_gave_up_are_computed_all_the_same(make):
     assert reuse.submit(rows([20], [50])).result().logits.tolist() == [[20], [50]]
 
 
-def test_another_calls_bad_row_is_nobody_elses_error():
+def test_a_calls_bad_row_does_not_fail_other_calls():
     class Bad(Counting):
         def run(self, names, feed):
             if 9 in feed["input_ids"]:
@@ -135,4 +135,4 @@ def test_several_threads_may_ask_at_once():
 
     with ThreadPoolExecutor(4) as pool:
         for asked in [pool.submit(ask, seed) for seed in range(4)]:
-            asked.result()  # raises what went wrong in the thread
+            asked.result()  # raises the thread's error

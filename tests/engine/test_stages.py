@@ -1,4 +1,4 @@
-"""The cascade in the engine: decided by exact sums, whatever computes; the encoder gets the other rows, and nothing more."""
+"""The cascade in the engine: exact sums decide with any provider, and the encoder gets only the other rows."""
 
 import re
 from concurrent.futures import CancelledError
@@ -34,7 +34,7 @@ PIECES, PAIRS = 43, 97
 
 
 class Recording:
-    """An engine whose logit is minus the sum of the ids, and that notes what it was given."""
+    """Engine whose logit is minus the sum of the ids, and which records the rows that it got."""
 
     def __init__(self):
         self.given, self.cancelled = [], 0
@@ -52,7 +52,7 @@ class Recording:
 
 
 def wide_of(weights):
-    """The wide part of weights, (keys, logits)."""
+    """Make a wide part of weights, (keys, logits)."""
     wide = Wide(Keys(len(weights) - PAIRS, PAIRS), np.asarray(weights, dtype=np.float16))
     session = Session(wide_graph(wide).SerializeToString(), "cpu")
     padding = np.zeros((1, wide.weight.shape[1]), dtype=np.float16)
@@ -60,7 +60,7 @@ def wide_of(weights):
 
 
 def pieces(*values):
-    """Weights of the first pieces; all others, and all pairs, are worth nothing."""
+    """Make weights with these values for the first pieces, and 0 for the other pieces and all pairs."""
     weights = np.zeros((PIECES + PAIRS, 1))
     weights[: len(values), 0] = values
     return weights
@@ -79,7 +79,7 @@ def test_only_undecided_rows_reach_the_engine_and_all_come_back_in_order():
     assert found.logits.ravel().tolist() == [-3 + 1, 6.5, -3 + 1, -5.5, -3]
 
 
-def test_where_all_are_sure_the_engine_is_left_alone_and_where_none_is_it_gets_all():
+def test_the_engine_gets_no_row_if_all_are_decided_early_and_all_rows_if_none_is():
     engine = Recording()
     wide = wide_of(pieces(0, 3, -3, 1))
     assert Stages(engine, wide, Cascade(1.0, (0.0,), (-2.0, 2.0))).submit(rows([1], [2])).result().early.all()
@@ -109,12 +109,12 @@ def test_equal_rows_are_decided_and_computed_once():
     assert engine.given == [[[0]], [[5]]]
 
 
-def test_giving_up_reaches_both_parts():
+def test_cancelling_reaches_both_parts():
     engine = Recording()
     pending = Stages(engine, wide_of(pieces(0, 3)), Cascade(1.0, (0.0,), (-2.0, 2.0))).submit(rows(*([0],) * 300))
     pending.cancel()
     assert engine.cancelled == 1
-    with pytest.raises(CancelledError):  # rows of the wide part that no thread had begun
+    with pytest.raises(CancelledError):  # rows of the wide part that no thread had started
         pending.result()
 
 
@@ -137,11 +137,11 @@ class Three(Recording):
     ("parts", "says"),
     [
         ((1.0, (0.0,), (1.0,)), "two limits for one logit"),
-        ((1.0, (0.0, 0.0), (-1.0, 1.0)), "two limits for one logit, and one for more"),
+        ((1.0, (0.0, 0.0), (-1.0, 1.0)), "two limits for one logit, and one for several"),
         ((1.0, (), (1.0,)), "two limits"),
-        ((0.0, (0.0,), (-1.0, 1.0)), "scale is above 0"),
-        ((-1.0, (0.0,), (-1.0, 1.0)), "scale is above 0"),
-        ((float("nan"), (0.0,), (-1.0, 1.0)), "scale is above 0"),
+        ((0.0, (0.0,), (-1.0, 1.0)), "scale must be above 0"),
+        ((-1.0, (0.0,), (-1.0, 1.0)), "scale must be above 0"),
+        ((float("nan"), (0.0,), (-1.0, 1.0)), "scale must be above 0"),
         ((1.0, (3.0,), (-1.0, 1.0)), "both sides"),
         ((1.0, (0.0,), (1.0, -1.0)), "both sides"),
         ((1.0, (0.0,), (float("nan"), 1.0)), "both sides"),
@@ -152,7 +152,7 @@ class Three(Recording):
         ((1.0, (10**300, 0.0), (1.0,)), "at most 1e+06"),
     ],
 )
-def test_a_cascade_that_would_give_a_label_of_the_other_side_is_refused(parts, says):
+def test_an_invalid_cascade_is_refused(parts, says):
     with pytest.raises(ValueError, match=re.escape(says)):
         Cascade(*parts)
 
@@ -167,10 +167,10 @@ def encoder(encoder_folder):
 
 @pytest.fixture(scope="module")
 def at_the_limit():
-    """A classifier, and texts whose exact sums are its limits, or a step of float16 on either side of them.
+    """Classifier, and texts whose exact sums are its limits or a few steps of float16 beside them.
 
-    The limits are far from 0, so that such a step is lost in float32: added up in another order or with padding, or by
-    another library, a text would be decided otherwise.
+    The limits are far from 0, so that such a step is lost in float32. With another order, padding or library, a sum in
+    float32 would decide some texts differently.
     """
     random = np.random.default_rng(7)
     step = 2.0**-24
@@ -190,7 +190,7 @@ def at_the_limit():
     return Classifier(head, "cls", Cut(LENGTH, LENGTH - 1), wide, cascade=cascade), found
 
 
-def test_texts_at_the_very_limit_are_decided_alike_whatever_computes(encoder, at_the_limit):
+def test_texts_at_the_very_limit_are_decided_alike_by_all_engines(encoder, at_the_limit):
     classifier, texts = at_the_limit
     sums = classifier.wide.sums(texts)[:, 0]
     limits = np.array(classifier.cascade.limits)
@@ -198,7 +198,7 @@ def test_texts_at_the_very_limit_are_decided_alike_whatever_computes(encoder, at
     expected = (sums < limits[0]) | (sums > limits[1])
     assert 200 < expected.sum() < 800
     in_float32 = sums.astype(np.float32)
-    assert ((in_float32 < limits[0]) | (in_float32 > limits[1])).sum() == 0  # so it is a matter of the last bits
+    assert ((in_float32 < limits[0]) | (in_float32 > limits[1])).sum() == 0  # so the last bits decide
 
     graph = to_float32(encoder_weights(encoder), classifier.encoders_part).SerializeToString()
     lengths = Lengths(MOST, LENGTH)

@@ -1,4 +1,4 @@
-"""An onnxruntime that is there by half is named, with how to install it again."""
+"""A broken installation of onnxruntime is reported, with advice on how to reinstall it."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ REINSTALL = "Reinstall it: pip uninstall -y onnxruntime onnxruntime-gpu; pip ins
 
 @pytest.fixture(params=["", "raise ImportError('libonnxruntime.so.1: cannot open shared object file')\n"])
 def half(request, tmp_path):
-    """A folder before all others in which onnxruntime has no core, or cannot load it; and what the message names."""
+    """Folder before all others in which onnxruntime has no core or cannot load it, and a word of the message."""
     package = tmp_path / "packages" / "onnxruntime"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text(request.param)
@@ -43,7 +43,7 @@ def test_two_wheels_that_overwrite_each_other_are_named(monkeypatch):
     assert "(onnxruntime 1.31.0 and onnxruntime-gpu 1.31.0 overwrite each other)" in said
 
 
-def test_the_wheel_to_install_is_the_one_of_the_platform(monkeypatch):
+def test_the_wheel_to_install_is_the_platforms(monkeypatch):
     for system, machine, name in [("linux", "x86_64", "-gpu"), ("linux", "aarch64", ""), ("darwin", "arm64", "")]:
         monkeypatch.setattr(wheel.sys, "platform", system)
         monkeypatch.setattr(wheel.platform, "machine", lambda machine=machine: machine)

@@ -1,4 +1,4 @@
-"""The wide part's sums: exact, the same whatever stands beside a text, and those of the graph."""
+"""The wide part's sums are exact, do not depend on neighbouring texts, and agree with the graph."""
 
 from fractions import Fraction
 from itertools import pairwise
@@ -19,14 +19,14 @@ PIECES, PAIRS = 50, 41
 
 
 def table(logits=1, seed=0):
-    """Weights of very different sizes, which float32 adds up to other sums in another order."""
+    """Make weights of very different sizes, whose sums in float32 depend on the order."""
     random = np.random.default_rng(seed)
     size = (PIECES + PAIRS, logits)
     return (random.normal(size=size) * 2.0 ** random.integers(-12, 4, size=size)).astype(np.float16)
 
 
 def by_hand(ids, weights):
-    """The sum as fractions, of one text."""
+    """Add up one text's weights as fractions."""
     keys = {int(one) for one in ids} | {
         PIECES + (int(a) * MULTIPLIER + int(b)) % PAIRS for a, b in pairwise(ids)
     }  # fmt: skip
@@ -51,7 +51,7 @@ def test_a_sum_is_exact_and_the_same_alone_and_among_others(rows, logits):
 
 def test_numbers_of_a_large_vocabulary_or_of_many_texts_do_not_overflow():
     random = np.random.default_rng(1)
-    keys = Keys(60_000, 1 << 24)  # 256 texts of these pass 32 bits
+    keys = Keys(60_000, 1 << 24)  # 256 such texts exceed 32 bits
     rows = [random.integers(0, 60_000, size=random.integers(1, 90)) for _ in range(700)]
     numbers, begins = keys.of(rows)
     for row, found in zip(rows, np.split(numbers, begins[1:]), strict=True):
@@ -72,7 +72,7 @@ def test_long_texts_with_many_labels_are_added_up_few_at_a_time(monkeypatch):
 
 
 def part(weights, pairs=PAIRS, threads=2, longest=64, logits=1):
-    """A wide part of weights that need not be those that a graph has."""
+    """Make a wide part of weights that its graph need not have."""
     graph = wide_graph(Wide(Keys(PIECES, PAIRS), table(logits)))
     session = Session(graph.SerializeToString(), "cpu")
     return WidePart(session, weights, pairs, longest, threads, Phases())
@@ -96,11 +96,11 @@ def test_the_graph_and_the_exact_sums_agree_on_any_number_of_threads(logits):
 @pytest.mark.parametrize(
     ("weights", "pairs", "says"),
     [
-        (padded(table()).astype(np.float32), PAIRS, "another form"),
-        (padded(table())[:, 0], PAIRS, "another form"),
-        (table(), PAIRS, "another form"),  # the last weight is not the one of padding
-        (padded(table()), 0, "another form"),
-        (padded(table()), PIECES + PAIRS, "another form"),
+        (padded(table()).astype(np.float32), PAIRS, "do not have the type and shape"),
+        (padded(table())[:, 0], PAIRS, "do not have the type and shape"),
+        (table(), PAIRS, "do not have the type and shape"),  # the last weight is not that of padding
+        (padded(table()), 0, "do not have the type and shape"),
+        (padded(table()), PIECES + PAIRS, "do not have the type and shape"),
         (padded(np.full_like(table(), np.nan)), PAIRS, "too large to be added up exactly"),
         (padded(np.full_like(table(), np.inf)), PAIRS, "too large to be added up exactly"),
     ],
@@ -110,7 +110,7 @@ def test_weights_that_cannot_be_added_up_exactly_are_refused(weights, pairs, say
         part(weights, pairs)
 
 
-def test_weights_are_refused_where_so_many_of_them_could_pass_what_float64_has():
+def test_weights_are_refused_if_a_long_rows_sum_could_be_inexact_in_float64():
     largest = padded(np.full_like(table(), 60_000))
     assert part(largest, longest=4_000).sums([np.array([1])]) == 60_000
     with pytest.raises(BundleError, match="up to 60000, are too large"):

@@ -91,7 +91,7 @@ LOADS = "Give a hub name (and reach the hub), or a local folder that holds confi
         ((*BERT, "--notes", "latin.txt"), 2, "--notes latin.txt is not UTF-8: "),
         ((*BERT, "-o", "file/b"), 2, "the parent of --output"),
         ((*BERT, "-o", "file"), 1, "file is there already and is no bundle; --overwrite replaces bundles only."),
-        ((*BERT, "-o", "s3://bucket/b"), 2, "--output s3:/bucket/b is an address; give a folder of this machine."),
+        ((*BERT, "-o", "s3://bucket/b"), 2, "--output s3:/bucket/b is an address; give a folder on this machine."),
         ((*BERT, "--cache-dir", "file/x"), 1, "the cache file/x cannot be written: Not a directory. Give another folder with --cache-dir."),
         (("--train-file", "data.csv"), 2, "--train-file and --test-file belong together."),
     ],
@@ -116,7 +116,7 @@ def test_evaluate_and_parity_say_it_at_once_too(run, bundle):
         (("parity", bundle.path, "--data", "data.csv", "--encoder", "electra"), "the encoder 'electra' is of the kind"),
         (
             ("parity", bundle.path, "--data", "data.cvs", "--encoder", "bert"),
-            "the input data.cvs is not there; did you",
+            "the input data.cvs does not exist; did you",
         ),
     ):
         found = run(*arguments)
@@ -169,7 +169,7 @@ def test_too_little_memory_for_the_libraries_is_said_at_once(run, arguments, lea
     assert found.err.startswith(
         f"Error: out of memory: the libraries of this command need at least {least} GB, and only "
     )
-    assert "RLIMIT_AS, ulimit -v, is 629 MB" in found.err
+    assert "RLIMIT_AS (ulimit -v) is 629 MB" in found.err
 
 
 def test_without_a_hub_one_line_says_so_and_names_what_works_offline(run):

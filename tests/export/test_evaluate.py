@@ -334,7 +334,7 @@ def test_an_evaluation_of_an_earlier_release_is_recognized():
         (["--most-errors", "3"], "--most-errors has an effect only with --errors."),
         (
             ["--errors", "nowhere/errors.jsonl"],
-            f"the folder {os.path.realpath('nowhere')} of --errors nowhere/errors.jsonl is not there; create it first.",
+            f"the folder {os.path.realpath('nowhere')} of --errors nowhere/errors.jsonl does not exist; create it first.",
         ),
         (["--errors", "-"], "--errors needs a file, since the figures go to stdout."),
     ],
@@ -395,8 +395,8 @@ def test_errors_replace_earlier_errors_and_what_overwrite_says(evaluate, tmp_pat
         result = evaluate("--errors", place)
         assert (result.code, result.out) == (2, "")
         assert result.err == (
-            f"Error: --errors {place} exists and is no list of errors of an earlier run; give --overwrite to replace it, "
-            "or another name.\n"
+            f"Error: --errors {place} exists and is not the list of errors of an earlier run; give --overwrite to replace it, "
+            "or choose another name.\n"
         )
         assert place.read_text() == foreign
     assert evaluate("--errors", place, "--overwrite").code == 0
@@ -435,7 +435,9 @@ def test_figures_replace_earlier_figures_only(evaluate, tmp_path):
         kind = "file of figures" if name == "evaluation.json" else "picture"
         result = evaluate("-o", figures)
         assert (result.code, result.out) == (2, "")
-        assert f"--output {figures / name} exists and is no {kind} of an earlier run; give --overwrite" in result.err
+        assert (
+            f"--output {figures / name} exists and is not the {kind} of an earlier run; give --overwrite" in result.err
+        )
         assert contents(figures) == before
         assert evaluate("-o", figures, "--overwrite").code == 0
         assert contents(figures) == {**first, "notes.txt": b"mine"}

@@ -257,10 +257,13 @@ CASCADE = {"scale": 1.0, "bias": [0.0], "limits": [-1.0, 1.0]}
         ({"cascade": None}, "wide and cascade belong together"),
         ({"wide": None}, "wide and cascade belong together"),
         ({"cascade": CASCADE | {"bias": [0.0, 0.0], "limits": [1.0]}}, "the cascade has 2 biases for 2 labels"),
-        ({"cascade": CASCADE | {"limits": [1.0]}}, "a cascade has two limits for one logit, and one for more"),
-        ({"cascade": CASCADE | {"bias": []}}, "a cascade has two limits for one logit, and one for more"),
-        ({"cascade": CASCADE | {"scale": 0.0}}, "a cascade's scale is above 0, not 0.0"),
-        ({"cascade": CASCADE | {"limits": [0.5, 1.0]}}, "a cascade's limits lie on both sides of the label's change"),
+        ({"cascade": CASCADE | {"limits": [1.0]}}, "a cascade must have two limits for one logit, and one for several"),
+        ({"cascade": CASCADE | {"bias": []}}, "a cascade must have two limits for one logit, and one for several"),
+        ({"cascade": CASCADE | {"scale": 0.0}}, "a cascade's scale must be above 0, not 0.0"),
+        (
+            {"cascade": CASCADE | {"limits": [0.5, 1.0]}},
+            "a cascade's limits must lie on both sides of the label's change",
+        ),
         ({"cascade": CASCADE | {"limits": ["a", 1.0]}}, "TypeError"),
         ({"cascade": CASCADE | {"more": 1}}, "TypeError"),
         ({"wide": {"file": "wide.onnx"}}, "TypeError"),
@@ -284,9 +287,12 @@ def test_limits_of_three_labels_are_one(staged_bundle_of_three, tmp_path):
     shutil.copytree(staged_bundle_of_three.path, tmp_path / "b")
     fields = json.loads(staged_bundle_of_three.files[MANIFEST])
     for cascade, message in (
-        ({"bias": [0.0] * 3, "limits": [-1.0, 1.0]}, "a cascade has two limits for one logit, and one for more"),
+        (
+            {"bias": [0.0] * 3, "limits": [-1.0, 1.0]},
+            "a cascade must have two limits for one logit, and one for several",
+        ),
         ({"bias": [0.0] * 4, "limits": [1.0]}, "the cascade has 4 biases for 3 labels"),
-        ({"bias": [0.0] * 3, "limits": [-1.0]}, "a cascade's limit is a distance"),
+        ({"bias": [0.0] * 3, "limits": [-1.0]}, "a cascade's limit must be a distance, at least 0"),
     ):
         (tmp_path / "b" / MANIFEST).write_text(json.dumps(fields | {"cascade": {"scale": 1.0, **cascade}}))
         list_again(tmp_path / "b")

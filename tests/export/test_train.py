@@ -811,7 +811,7 @@ def test_a_saved_encoder_replaces_an_earlier_one_only(encoder, encoder_folder, t
         "config.json", "model.safetensors", "notes.txt", "tokenizer.json", "tokenizer_config.json",
     ]  # fmt: skip
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match=r"cannot be made: .*/file is a file; name another folder"):
+    with pytest.raises(UsageError, match=r"cannot be created: .*/file is a file; name another folder"):
         check(tmp_path / "file" / "encoder")
 
 
@@ -946,7 +946,7 @@ def test_evaluate_wants_the_labels_of_the_bundle(bundle, files, score_model):
         ),
         (
             ["--train-file", "tarin.csv", "--test-file", "test.csv"],
-            "the input tarin.csv is not there; did you mean 'train.csv'?",
+            "the input tarin.csv does not exist; did you mean 'train.csv'?",
         ),
         (
             ["--delimiter", ";"],

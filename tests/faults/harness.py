@@ -1,4 +1,4 @@
-"""What the fault tests share: inputs, runners, and the state that a broken run left behind."""
+"""Helpers of the fault tests: inputs, runners, and the files that a broken run left behind."""
 
 import json
 import os
@@ -23,9 +23,9 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 MARKS = [
     pytest.mark.faults,
-    pytest.mark.skipif(sys.platform != "linux", reason="the faults are made with what Linux has"),
+    pytest.mark.skipif(sys.platform != "linux", reason="the faults are made with tools of Linux"),
 ]
-# Each way in and each way out once; the first is what most tests have.
+# Each input and output format at least once; most tests use the first pair.
 FORMATS = [
     ("in.jsonl", "out.csv"),
     ("in.parquet", "out.parquet"),
@@ -34,18 +34,18 @@ FORMATS = [
 ]
 FULL = os.environ.get("FAULTS") == "full"
 FAST = {"row_seconds": 0.0, "load_seconds": 0.0}
-"""An injected engine that takes no time."""
+"""Settings of an injected engine that takes no time."""
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1", "SCORE_PROVIDER": "cpu"}
 
 
 def counted(full: int, short: int) -> int:
-    """How often to try: as the reliability report says, or a sample of it."""
+    """Return the number of tries: that of the reliability report, or a sample of it."""
     return full if FULL else short
 
 
 @dataclass
 class Ended:
-    """How a run ended: its exit code (negative: the signal that killed it), and what it said."""
+    """End of a run: its exit code (negative: the signal that killed it) and its messages."""
 
     code: int
     err: str
@@ -54,7 +54,7 @@ class Ended:
 
 
 class Runner:
-    """A process of `runner.py`."""
+    """Process of `runner.py`."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -84,7 +84,7 @@ def runners(count: int = 2) -> Iterator[list[Runner]]:
 
 
 def in_parallel(work: Callable[[Runner, Any], Any], items: Iterable[Any], count: int = 2) -> list[Any]:
-    """``work(runner, item)`` for each item, each runner one at a time."""
+    """Call ``work(runner, item)`` for each item; each runner does one at a time."""
     with runners(count) as started, ThreadPoolExecutor(count) as pool:
         idle: SimpleQueue[Runner] = SimpleQueue()
         for runner in started:
@@ -101,7 +101,7 @@ def in_parallel(work: Callable[[Runner, Any], Any], items: Iterable[Any], count:
 
 
 def write_input(path: Path, rows: int, width: int = 40) -> Path:
-    """Texts of some width, in the format of the file's name; every 7th has none and will be rejected."""
+    """Write texts of some width, in the format of the file's name; every 7th is empty and will be rejected."""
     texts = ["" if row % 7 == 0 else f"review {row} " + "x" * (row * 37 % width) for row in range(1, rows + 1)]
     if path.suffix == ".parquet":
         table = pyarrow.table({"id": pyarrow.array(range(1, rows + 1), pyarrow.int16()), "text": texts})
@@ -112,7 +112,7 @@ def write_input(path: Path, rows: int, width: int = 40) -> Path:
     else:
         lines = ["id,text", *(f"{row},{text}" for row, text in enumerate(texts, start=1))]
     data = [f"{line}\n".encode() for line in lines]
-    # Some archives in a row, as programs that append make them.
+    # Consecutive archives, as programs that append make them.
     halves = [b"".join(data[: rows // 2]), b"".join(data[rows // 2 :])]
     compression = path.suffix[1:] if path.suffix[1:] in COMPRESSIONS else None
     path.write_bytes(b"".join(compress(half, compression) for half in halves))
@@ -120,7 +120,7 @@ def write_input(path: Path, rows: int, width: int = 40) -> Path:
 
 
 def published(output: Path) -> tuple[bytes | None, bytes | None]:
-    """The output and the rejects that are there."""
+    """Read the output and the rejects, None if missing."""
     rejects = output.with_name(f"{output.name}.rejects.jsonl")
     return (
         output.read_bytes() if output.exists() else None,
@@ -129,7 +129,7 @@ def published(output: Path) -> tuple[bytes | None, bytes | None]:
 
 
 def windows_done(output: Path) -> int:
-    """Durable windows that a run left behind."""
+    """Count the durable windows that a run left behind."""
     journal = sibling(output, "journal")
     return max(0, journal.read_bytes().count(b"\n") - 1) if journal.exists() else 0
 

@@ -1,7 +1,7 @@
-"""Runs `score` with an injected engine, in processes that can be broken: killed, out of disk, with failing calls.
+"""Program that runs `score` with an injected engine, in processes that can be killed, fill the disk or fail in a call.
 
-As a program it reads requests from stdin, a JSON object a line, forks a process for each, and answers with a JSON
-object. So the libraries are loaded once, and thousands of runs take minutes. ``--once ARGUMENTS`` is a single run.
+It reads requests from stdin, a JSON object a line, forks a process for each, and answers with a JSON object. So the
+libraries are loaded once, and thousands of runs take minutes. ``--once ARGUMENTS`` is a single run.
 """
 
 import errno
@@ -36,12 +36,12 @@ from scorer.model.decision import Decision
 from scorer.model.scorer import Scorer
 from scorer.model.tokenizer import Tokens
 
-# What can be asked to fail: the calls by which bytes come in and get out, are made durable, visible, and taken away.
+# Calls that can fail on request: those that read, write, sync, publish and delete.
 CALLS = ("read", "write", "fsync", "replace", "open", "ftruncate", "fchmod", "unlink")
 
 
 class Injected(Scorer):
-    """A model that needs no bundle and as long as it is told; its scores depend on the text alone."""
+    """Model that needs no bundle and takes a given time; its scores depend on the text alone."""
 
     load_seconds = 0.0
     row_seconds = 0.0
@@ -76,16 +76,16 @@ class Injected(Scorer):
 
 
 class Calls:
-    """Counts the calls on files of a folder, and lets the Nth fail, or kills the process before or after it.
+    """Counter of the calls on files of a folder; it makes the Nth call fail, or kills the process before or after it.
 
     Args:
         under: the folder.
         call: one of `CALLS`, or ``any``.
-        nth: from 1.
-        forever: whether all later ones fail, too.
-        error: the number of the error.
-        kill: ``before`` or ``after``: no error, but SIGKILL.
-        pause: no error: create this file, and wait before the call until it is gone.
+        nth: number of the call, from 1.
+        forever: True if all later calls fail as well.
+        error: number of the error.
+        kill: ``before`` or ``after``, for SIGKILL instead of an error.
+        pause: file to create, instead of an error, before the call waits until it is gone.
         counter: shared memory, where the count can be read after the process died.
     """
 
@@ -127,7 +127,7 @@ class Calls:
         return str(path).startswith(self.under)
 
     def open(self, target, mode, **options):
-        """Opens for reading; each read of the file's bytes is a call."""
+        """Open a file for reading; each read of its bytes counts as a call."""
         calls = self
 
         class Raw(io.FileIO):
@@ -138,7 +138,7 @@ class Calls:
 
 
 def child(request, counter):
-    """The forked process: never returns."""
+    """Run a request in the forked process; never return."""
     try:
         for name, seconds in request.get("engine", {}).items():
             setattr(Injected, name, seconds)

@@ -24,7 +24,7 @@ from runner import CALLS
 
 pytestmark = MARKS
 
-# Of the other formats; all of them with FAULTS=full.
+# Calls tried with the other formats; all of them with FAULTS=full.
 SAMPLE = ("read", "write", "fsync", "replace", "open")
 OLD = (b"old output", b'{"row":1,"source":"old"}\n')
 
@@ -38,7 +38,7 @@ def whole(tmp_path, name, out):
 
 
 def prepare(state, output, source, run):
-    """A folder with nothing, an old output, or an interrupted run in it; returns what must not be half replaced."""
+    """Make a folder with nothing, an old output or an interrupted run; return the files that must stay intact."""
     output.parent.mkdir()
     if state == "an old output":
         output.write_bytes(OLD[0])
@@ -65,14 +65,14 @@ def test_every_call_fails(whole, tmp_path, tally, call, forever, name, out):
     number = errno.ENOSPC if call == "write" else errno.EIO
 
     def all_nth(run, state):
-        """The Nth call fails, for N = 1, 2, ... until the run does not come to an Nth."""
+        """Let the Nth call fail, for N = 1, 2, ... until the run makes no Nth call."""
         held = []
         for nth in range(1, 2000):
             folder = tmp_path / f"{state}{nth}"
             before = prepare(state, folder / out, source, run)
             earlier = windows_done(folder / out)
             command = (source, "-o", folder / out)
-            # The input is read, too.
+            # The input is outside the folder of the output.
             under = str(tmp_path) if call == "read" else str(folder)
             fault = {"under": under, "call": call, "nth": nth, "forever": forever, "error": number}
             broken = run(*command, engine=FAST, fault=fault)
@@ -82,12 +82,12 @@ def test_every_call_fails(whole, tmp_path, tally, call, forever, name, out):
             done = windows_done(folder / out)
             again = run(*command, engine=FAST)
             told = broken.code == 1 and "Error: " in broken.err and os_message(number) in broken.err
-            # Only taking away the journal, when all is published, may fail unnoticed.
+            # Only the deletion of the journal, after the publication, may fail unnoticed.
             told |= broken.code == 3 and call == "unlink" and output == expected[0]
-            # Absent, old, or complete; and never complete beside rejects of another run.
+            # Absent, old or complete, and never complete beside the rejects of another run.
             intact = output in (before[0], expected[0]) and rejects in (before[1], expected[1])
             intact &= output != expected[0] or rejects == expected[1]
-            # What was durable is not given up.
+            # Durable windows are not lost.
             kept = output == expected[0] or (done >= earlier and again.err.startswith("Resuming ") == (done > 0))
             mended = again.code == 3 and published(folder / out) == expected and not leftovers(folder)
             held.append(told and intact and kept and mended)
@@ -166,7 +166,7 @@ def test_disk_full(tmp_path, tally, share):
 
 
 def mount(folder, size):
-    """A file system of that many bytes; False where this user may not make one."""
+    """Mount a file system of that many bytes; return False if this user may not."""
     command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
@@ -183,7 +183,7 @@ def test_two_runs_at_once(tmp_path, tally):
         for number in range(tries):
             folder, paused = tmp_path / f"pair{number}", tmp_path / f"paused{number}"
             folder.mkdir()
-            # The second begins at any call of the first one's life, its publication included; at last after its end.
+            # The second run begins at any call of the first, publication included, and the last one after its end.
             fault = {
                 "under": str(folder),
                 "call": "any",
@@ -194,7 +194,7 @@ def test_two_runs_at_once(tmp_path, tally):
             while not paused.exists() and not both[0].done():
                 time.sleep(0.001)
             both.append(pool.submit(second, source, "-o", folder / "out.csv", engine=FAST))
-            if number % 2:  # while the first one waits; else both at once
+            if number % 2:  # the first one waits; otherwise both run at once
                 both[1].result()
             paused.unlink(missing_ok=True)
             pair = sorted((each.result() for each in both), key=lambda ended: ended.code)
@@ -202,5 +202,5 @@ def test_two_runs_at_once(tmp_path, tally):
             busy = f"Error: another run is writing {folder / 'out.csv'}; "
             held.append(pair[1].code == 3 and (pair[0].code == 3 or pair[0].err.startswith(busy)))
             held[-1] &= published(folder / "out.csv") == expected and not leftovers(folder)
-    assert 0 < refused < len(held)  # some met, and some came one after the other
+    assert 0 < refused < len(held)  # some ran at once, and some one after the other
     tally(f"two runs at once on one output: no interleaving ({refused} refused the second)", len(held), sum(held))

@@ -36,7 +36,7 @@ AFTER = "kill -9 after the commit point: the output is complete"
 
 @pytest.fixture
 def whole(tmp_path):
-    """An undisturbed run: the input, its bytes, and how long it took."""
+    """An undisturbed run: its input, the bytes of its files, and its seconds."""
     source = write_input(tmp_path / "in.jsonl", ROWS)
     with runners(1) as (run,):
         seconds = sorted(run(source, "-o", tmp_path / "whole.csv", engine=SLOW).seconds for _ in range(3))[1]
@@ -44,7 +44,7 @@ def whole(tmp_path):
 
 
 def resumed_at(ended):
-    """The row at which a run said that it resumed, or None."""
+    """Find the row at which a run reports that it resumes, or None."""
     first = ended.err.partition("\n")[0]
     return (
         int(first.removeprefix("Resuming at row ").partition(":")[0].replace(",", "")) if "Resuming" in first else None
@@ -65,7 +65,7 @@ def test_kill_at_random_moments(whole, tmp_path, tally):
         command = (source, "-o", folder / "out.csv")
         killed = run(*command, engine=SLOW, kill_after=moments.uniform(0, 1.1 * seconds))
         if killed.code != -signal.SIGKILL:
-            return  # it was done before
+            return  # it had ended before
         done, complete = windows_done(folder / "out.csv"), (folder / "out.csv").exists()
         if complete:
             found.append((AFTER, published(folder / "out.csv") == expected))
@@ -89,7 +89,7 @@ def test_chains_of_five_kills(whole, tmp_path, tally):
     moments = random.Random(5)
 
     def chain(run, number, seconds=seconds, tries=0):
-        """Five kills, each after the run had got further than the one before; then a run to the end."""
+        """Kill a run five times, each time further on, then run it to the end."""
         folder = tmp_path / f"chain{number}-{tries}"
         folder.mkdir()
         command = (source, "-o", folder / "out.csv")
@@ -98,9 +98,9 @@ def test_chains_of_five_kills(whole, tmp_path, tally):
             while windows_done(folder / "out.csv") <= done:
                 killed = run(*command, engine=SLOW, kill_after=moments.uniform(0.2, 0.6) * seconds)
                 if killed.code != -signal.SIGKILL or (folder / "out.csv").exists():
-                    # It came to its end before the fifth kill: other work slowed down what was timed, perhaps.
+                    # It ended before the fifth kill: perhaps other work slowed down the run that was timed.
                     return chain(run, number, 0.8 * seconds, tries + 1)
-                seconds *= 1.05  # or slows down this
+                seconds *= 1.05  # or slows down this one
             done = windows_done(folder / "out.csv")
         again = run(*command, engine=SLOW)
         return resumed_at(again) == min(8 * done, ROWS) + 1 and published(folder / "out.csv") == expected
@@ -143,7 +143,7 @@ def test_kill_before_and_after_every_call(tmp_path, tally, rows, name, out):
 
 
 def test_kill_at_every_call_of_a_run_that_leaves_a_record(tmp_path, tally):
-    """The record is whole or the old one, speaks of an output that is there, and the next run leaves its own."""
+    """The record is complete or the old one, describes an output that exists, and is replaced by the next run's."""
     source = write_input(tmp_path / "in.jsonl", 10)
 
     def all_calls(run, moment):
@@ -185,7 +185,7 @@ def test_kill_at_every_call_of_a_run_that_leaves_a_record(tmp_path, tally):
 
 
 def test_kill_with_the_default_model(tmp_path, tally):
-    """The first kills again, in the whole program with the model that comes with the package."""
+    """Repeat the first kills in the whole program, with the model that comes with the package."""
     source = tmp_path / "in.jsonl"
     words = [
         "the", "film", "was", "so", "good", "that", "nobody", "left", "before", "its", "dull", "and", "awful", "end", ",",

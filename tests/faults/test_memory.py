@@ -26,7 +26,7 @@ def rejected(row, chosen):
 
 
 @pytest.mark.parametrize("line", [distinct, equal, rejected])
-def test_peak_memory_for_many_rows_is_that_for_some(bundle, tmp_path, tally, line):
+def test_peak_memory_for_many_rows_is_that_for_few(bundle, tmp_path, tally, line):
     chosen = random.Random(7)
     few, many = counted(10_000, 10_000), counted(1_000_000, 60_000)
     for rows in (few, many):

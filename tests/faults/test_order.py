@@ -1,4 +1,4 @@
-"""The order of writing, fsync and rename as the system saw it, once."""
+"""The order of write, fsync and rename in one run, as the system saw it."""
 
 import os
 import re
@@ -15,7 +15,7 @@ CALLS = "write,pwrite64,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinka
 
 
 def trace(folder, source):
-    """The calls on files of a folder, as ``fsync .out.csv.score-partial``."""
+    """Run `score` and list its calls on files of a folder, as ``fsync .out.csv.score-partial``."""
     log = folder.parent / "trace"
     subprocess.run(
         ["strace", "-f", "-y", "-o", log, "-e", f"trace={CALLS}", sys.executable, HERE / "runner.py", "--once", source,
@@ -42,7 +42,7 @@ def calls(tmp_path):
     return trace(tmp_path / "folder", write_input(tmp_path / "in.jsonl", 20))
 
 
-def test_each_window_is_durable_before_the_journal_says_so_and_all_is_before_it_is_visible(calls):
+def test_each_window_is_durable_before_its_journal_entry_and_all_before_the_output_is_visible(calls):
     output, rejects, journal = (
         ".out.csv.score-partial",
         ".out.csv.rejects.jsonl.score-partial",
@@ -65,5 +65,5 @@ def test_each_window_is_durable_before_the_journal_says_so_and_all_is_before_it_
         f"fsync {output}", f"rename {output} out.csv", "fsync .",
         f"unlink {journal}",
     ]  # fmt: skip
-    if report := os.environ.get("FAULTS_ORDER"):  # how docs/RELIABILITY.md got its listing
+    if report := os.environ.get("FAULTS_ORDER"):  # for the listing in docs/RELIABILITY.md
         (ROOT / report).write_text("\n".join(calls) + "\n")

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: the run stops, what is durable is kept, and the message says how to go on."""
+"""SIGINT and SIGTERM: the run stops, durable rows are kept, and the message explains how to resume."""
 
 import random
 import re
@@ -15,7 +15,7 @@ pytestmark = MARKS
 
 
 def launch(*arguments, environment=None, **options):
-    """Python with these arguments. Ctrl-C counts, also where this test runs in the background."""
+    """Start Python with these arguments; Ctrl-C works even if this test runs in the background."""
     return subprocess.Popen(
         [sys.executable, *arguments],
         env={**ENVIRONMENT, **(environment or {})}, stderr=subprocess.PIPE, text=True,
@@ -24,7 +24,7 @@ def launch(*arguments, environment=None, **options):
 
 
 def start(*arguments, row_seconds=0.0, **options):
-    """The program with an injected engine."""
+    """Start the program with an injected engine."""
     return launch(HERE / "runner.py", "--once", *arguments, environment={"ROW_SECONDS": str(row_seconds)}, **options)
 
 
@@ -47,7 +47,7 @@ def test_the_first_signal_stops_the_run_and_keeps_what_is_done(tmp_path, tally, 
         folder = tmp_path / str(run)
         folder.mkdir()
         command = (source, "-o", folder / "out.csv")
-        process = start(*command, row_seconds=0.05)  # some seconds for the rest, however late the signal is sent
+        process = start(*command, row_seconds=0.05)  # the rest takes seconds, however late the signal is sent
         wait_until(lambda folder=folder: windows_done(folder / "out.csv") > 1, process)
         process.send_signal(number)
         sent = time.monotonic()
@@ -86,7 +86,7 @@ main()
 
 
 def between_the_renames(folder, seconds):
-    """An input, and the program that has published its rejects and, for so long, not yet its output."""
+    """Start a run that waits between publishing its rejects and its output; return its input and the process."""
     source = write_input(folder / "in.jsonl", 20)
     path = {"PYTHONPATH": f"{ENVIRONMENT['PYTHONPATH']}:{HERE}"}
     code = SLOW_PUBLICATION.format(seconds=seconds)
@@ -96,16 +96,16 @@ def between_the_renames(folder, seconds):
 
 
 def caught(pid, number):
-    """Whether a process has a handler of its own for a signal."""
+    """Return whether a process has a handler of its own for a signal."""
     (mask,) = re.findall(r"^SigCgt:\s*(\w+)$", Path(f"/proc/{pid}/status").read_text(), re.M)
     return bool(int(mask, 16) >> (number - 1) & 1)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_second_signal_ends_what_a_first_one_does_not(tmp_path, number):
+def test_a_second_signal_ends_a_run_that_the_first_one_does_not_stop(tmp_path, number):
     source, process = between_the_renames(tmp_path, 600)
     process.send_signal(number)
-    wait_until(lambda: not caught(process.pid, number), process)  # the first one was taken
+    wait_until(lambda: not caught(process.pid, number), process)  # the first one has arrived
     assert process.poll() is None  # it would finish the publication first
     process.send_signal(number)
     assert process.wait() == -number
@@ -124,7 +124,7 @@ def test_a_signal_at_any_moment_of_a_run_from_stdin_leaves_nothing_and_says_why(
         assert process.stdin is not None
         process.stdin.write('{"text": "good"}\n' * 100)
         process.stdin.flush()
-        # From its first file on: while it starts its threads, scores, and waits for more.
+        # At any moment after its first file appears: while it starts threads, scores, or waits for more.
         wait_until(lambda folder=folder: leftovers(folder) != [], process)
         time.sleep(moments.choice([0, 0, 0.0005, 0.001, 0.002, 0.005, 0.02, 0.1]))
         process.send_signal(signal.SIGINT)
@@ -145,7 +145,7 @@ def test_a_signal_at_any_moment_of_a_run_from_a_file(tmp_path, tally):
         time.sleep(moments.uniform(0, 0.12))
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)
-        # A signal that comes when all is done, or to be published, changes nothing.
+        # A signal during or after the publication changes nothing.
         stopped = process.returncode == 143 and published(folder / "out.csv") == (None, None)
         again = start(source, "-o", folder / "out.csv")
         again.communicate()

@@ -1,4 +1,4 @@
-"""A real S3-compatible server: runs killed while they score and while they upload; what is seen is nothing, old or whole."""
+"""A real S3-compatible server: runs killed while they score or upload leave nothing, the old object or a complete one."""
 
 import json
 import os
@@ -20,7 +20,7 @@ pytestmark = MARKS
 
 DATA = Path(os.environ.get("REVIEW_SCORER_DATA", ROOT.parent / "shared")) / "imdb" / "test.parquet"
 ROWS = 120
-# Ends in the middle of an upload of several parts: with the third it would hand over.
+# A program that is killed in the middle of an upload, before it sends the third part.
 KILLED_WHILE_UPLOADING = f"""
 import os, signal, sys
 from types import SimpleNamespace
@@ -51,7 +51,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def bucket(server: Server, monkeypatch: pytest.MonkeyPatch) -> s3fs.S3FileSystem:
-    """The bucket as a user with all rights sees it, empty at first."""
+    """The bucket, empty at first, as a user with all rights sees it."""
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
     store = s3fs.S3FileSystem(skip_instance_cache=True, use_listings_cache=False)
@@ -61,7 +61,7 @@ def bucket(server: Server, monkeypatch: pytest.MonkeyPatch) -> s3fs.S3FileSystem
 
 
 class Score:
-    """`score` in a process of its own, with the server's credentials in the environment."""
+    """Command `score` in a process of its own, with the server's credentials in the environment."""
 
     def __init__(self, server: Server, work: Path) -> None:
         self.work = work
@@ -80,7 +80,7 @@ class Score:
         )
 
     def killed(self, windows: int, *arguments: object, program: Any = (HERE / "runner.py", "--once")) -> int:
-        """Kill it with its ``windows``-th durable window."""
+        """Kill a run after its ``windows``-th durable window; return its exit code."""
         process = subprocess.Popen(
             [sys.executable, *map(str, program), *map(str, arguments)],
             env=self.environment | {"ROW_SECONDS": "0.005"},
@@ -110,7 +110,7 @@ def objects(bucket: s3fs.S3FileSystem) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(("name", "output"), FORMATS)
-def test_a_killed_run_is_gone_on_with_and_until_then_nothing_is_seen(run, bucket, tmp_path, name, output):
+def test_a_killed_run_is_resumed_and_until_then_nothing_is_visible(run, bucket, tmp_path, name, output):
     source = write_input(tmp_path / name, ROWS)
     bucket.put_file(source, f"{BUCKET}/{name}")
     assert run(source, "-o", tmp_path / output).returncode == 3
@@ -128,7 +128,7 @@ def test_a_killed_run_is_gone_on_with_and_until_then_nothing_is_seen(run, bucket
 
 
 def test_a_run_killed_while_it_uploads_leaves_the_old_object_and_then_only_uploads(run, bucket, tmp_path):
-    rows = 1_500  # of 10 kB: some 13 MB, which are three parts
+    rows = 1_500  # of 9 kB each: some 13 MB, three parts
     source = tmp_path / "in.jsonl"
     source.write_text("".join(json.dumps({"text": f"{row} " + "x" * 9_000}) + "\n" for row in range(rows)))
     assert run(source, "-o", tmp_path / "whole.jsonl", "--keep", "*").returncode == 0
@@ -137,7 +137,7 @@ def test_a_run_killed_while_it_uploads_leaves_the_old_object_and_then_only_uploa
     killed = run(*command, program=("-c", KILLED_WHILE_UPLOADING))
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     begun = bucket.call_s3("list_multipart_uploads", Bucket=BUCKET).get("Uploads", [])
-    assert [upload["Key"] for upload in begun] == ["out.jsonl"]  # so it was in the middle of it
+    assert [upload["Key"] for upload in begun] == ["out.jsonl"]  # it was killed in the middle of the upload
     assert objects(bucket) == {"out.jsonl": b"last night's\n"}
     again = run(*command)
     assert again.returncode == 0, again.stderr
@@ -146,7 +146,7 @@ def test_a_run_killed_while_it_uploads_leaves_the_old_object_and_then_only_uploa
     assert run.left() == []
 
 
-def test_what_a_store_does_not_take_is_said_before_anything_is_scored(run, server, bucket, tmp_path):
+def test_an_output_that_a_store_refuses_is_reported_before_anything_is_scored(run, server, bucket, tmp_path):
     source = write_input(tmp_path / "in.jsonl", ROWS)
     run.environment |= server.reader
     denied = run(source, "-o", f"s3://{BUCKET}/out.csv", "--summary", tmp_path / "run.json")
@@ -184,7 +184,7 @@ def test_no_secret_is_written_down(run, bucket, tmp_path):
 
 @pytest.mark.real
 def test_reviews_killed_and_resumed_are_those_of_an_undisturbed_run(run, bucket, tmp_path, tally):
-    """25,000 with FAULTS=full: the default model, for minutes."""
+    """Score with the default model, 25,000 reviews if FAULTS=full, which takes minutes."""
     if not DATA.exists():
         pytest.skip(f"no reviews at {DATA}; set REVIEW_SCORER_DATA")
     rows = counted(25_000, 600)

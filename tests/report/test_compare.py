@@ -293,8 +293,8 @@ def test_a_page_replaces_earlier_pages_only(run, pair, tmp_path):
     for foreign in ("thesis", first.replace("review-scorer compare", "review-scorer run")):
         page.write_text(foreign)
         assert run(*pair, "-o", page) == (
-            2, "", f"Error: --output {page} exists and is no comparison of an earlier run; give --overwrite to replace it, "
-            "or another name.\n",
+            2, "", f"Error: --output {page} exists and is not the comparison of an earlier run; give --overwrite to replace it, "
+            "or choose another name.\n",
         )  # fmt: skip
         assert page.read_text() == foreign
     assert run(*pair, "-o", page, "--overwrite")[0] == 0

@@ -21,7 +21,7 @@ def test_half_a_pair_of_utf_16_costs_its_record_and_a_cut_file_ends_the_run(tmp_
     utf_16 = Dialect(encoding="utf-16")
     data = "id,text\n1,a\n2,b".encode("utf-16") + b"\x00\xd8" + "\n3,c\n".encode("utf-16-le")
     assert texts(read(tmp_path, "a.csv", data, dialect=utf_16)) == ["a", "invalid_encoding", "c"]
-    with pytest.raises(InputError, match=r"or not the whole file: .*Check --encoding\."):
+    with pytest.raises(InputError, match=r"or is incomplete: .*Check --encoding\."):
         read(tmp_path, "a.csv", data[:-1], dialect=utf_16)
 
 

@@ -153,7 +153,7 @@ def test_a_resumed_run_counts_all_rows_and_says_where_it_began(recorded, interru
 @pytest.mark.parametrize(
     ("arguments", "data", "code", "error"),
     [
-        (["none.csv"], None, 2, "the input none.csv is not there"),
+        (["none.csv"], None, 2, "the input none.csv does not exist"),
         (["in.jsonl", "--text", "body"], '{"text": "good"}\n', 2, "in.jsonl has no column 'body'"),
         (["in.jsonl", "--strict"], '{"text": "good"}\nbroken\n', 4, "1 of the first 2 records were rejected"),
         (["in.jsonl"], "broken\n", 4, "every one of the 1 records was rejected"),
@@ -215,7 +215,7 @@ def test_a_record_never_takes_the_place_of_another_file_of_the_run(score, source
         ),
         (
             tmp_path / "no" / "x",
-            f"the folder {tmp_path / 'no'} of {option} {tmp_path / 'no' / 'x'} is not there; create it first.",
+            f"the folder {tmp_path / 'no'} of {option} {tmp_path / 'no' / 'x'} does not exist; create it first.",
         ),
     ):
         result = score(tmp_path / "in.*", "-o", tmp_path / "out.csv", option, place)
@@ -247,7 +247,7 @@ def test_a_record_that_cannot_be_written_is_reported_and_the_other_files_are_wri
         "run.json",
     ]
     result = score("none.csv", "-o", tmp_path / "out.csv", *options)
-    assert result.err.startswith("Error: the input none.csv is not there")
+    assert result.err.startswith("Error: the input none.csv does not exist")
     assert "The record of the run is incomplete: disk full." in result.err
 
 

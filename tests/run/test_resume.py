@@ -539,7 +539,7 @@ def test_a_lost_device_is_an_error_and_the_journal_is_kept(score, folder, monkey
     def lost(engine, row):
         left[0] -= 1
         if left[0] < 0:
-            raise DeviceLost("cuda device 0 failed and cannot be used any more by this process: CUDA failure 719")
+            raise DeviceLost("cuda device 0 failed, and this process cannot use it any more: CUDA failure 719")
         return run(engine, row)
 
     command = (folder / "in.jsonl", "-o", folder / "out.csv")

@@ -1,4 +1,4 @@
-"""What is published is complete; what is not published leaves nothing behind, or something to go on with."""
+"""Published files are complete; unpublished ones leave nothing behind, or a file that can be resumed."""
 
 import hashlib
 import os
@@ -31,7 +31,7 @@ def test_a_file_appears_only_when_it_is_published(tmp_path, out):
     assert names(tmp_path) == ["out.csv"]
 
 
-def test_what_is_discarded_leaves_the_old_bytes_and_no_partial_file(tmp_path):
+def test_discarding_leaves_the_old_bytes_and_no_partial_file(tmp_path):
     (tmp_path / "out.csv").write_bytes(b"old")
     out = destination(str(tmp_path / "out.csv"))
     out.reserve()
@@ -52,7 +52,7 @@ def reserved(place):
     return found
 
 
-def test_what_an_earlier_run_wrote_is_gone_on_with_if_it_is_there(tmp_path, out):
+def test_an_earlier_runs_bytes_are_resumed_if_they_exist(tmp_path, out):
     out.write(b"abcdef")
     out.close()
     later = reserved(tmp_path / "out.csv")
@@ -66,7 +66,7 @@ def test_what_an_earlier_run_wrote_is_gone_on_with_if_it_is_there(tmp_path, out)
     assert names(tmp_path) == ["out.csv"]
 
 
-def test_what_was_published_is_taken_back_as_a_copy_if_it_is_that(tmp_path, out):
+def test_a_published_file_is_taken_back_as_a_copy_if_its_digest_fits(tmp_path, out):
     out.write(b"abcdef")
     out.publish()
     (tmp_path / "out.csv").chmod(0o604)
@@ -83,7 +83,7 @@ def test_what_was_published_is_taken_back_as_a_copy_if_it_is_that(tmp_path, out)
     assert (tmp_path / "out.csv").stat().st_mode & 0o777 == 0o604
 
 
-def test_a_copy_is_published_and_the_file_gone_on_with(tmp_path, out):
+def test_writing_continues_after_a_copy_is_published(tmp_path, out):
     out.write(b"abc")
     out.publish_copy()
     assert (tmp_path / "out.csv").read_bytes() == b"abc"
@@ -93,12 +93,12 @@ def test_a_copy_is_published_and_the_file_gone_on_with(tmp_path, out):
     assert (tmp_path / "out.csv").read_bytes() == b"abcdef"
 
 
-def test_what_is_reserved_for_nothing_goes_and_what_is_in_it_stays(tmp_path, out):
+def test_closing_deletes_an_unused_reservation_and_keeps_earlier_bytes(tmp_path, out):
     out.close()
     reserved(tmp_path / "other.csv").close()
     assert names(tmp_path) == [".out.csv.score-partial"]
     sibling(tmp_path / "out.csv", "partial").write_bytes(b"rows")
-    sibling(tmp_path / "out.csv", "partial").chmod(0o644)  # as after a publication that failed
+    sibling(tmp_path / "out.csv", "partial").chmod(0o644)  # as after a failed publication
     later = reserved(tmp_path / "out.csv")
     later.close()
     assert sibling(tmp_path / "out.csv", "partial").read_bytes() == b"rows"
@@ -134,14 +134,14 @@ def test_a_file_is_durable_before_it_is_visible(monkeypatch, out):
     assert calls == ["fsync", "replace", "fsync"]  # the file, the rename, the folder
 
 
-def test_a_folder_that_cannot_be_made_durable_is_an_error_unless_there_is_no_such_thing(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_synced_is_an_error_unless_its_file_system_never_can(tmp_path, monkeypatch):
     def fails_with(number):
         def fsync(descriptor):
             raise OSError(number, os.strerror(number))
 
         return fsync
 
-    monkeypatch.setattr(os, "fsync", fails_with(22))  # a network file system that knows no fsync of folders
+    monkeypatch.setattr(os, "fsync", fails_with(22))  # as on a network file system without fsync of folders
     sync_folder(tmp_path)
     monkeypatch.setattr(os, "fsync", fails_with(5))
     with pytest.raises(OSError, match="Input/output error"):

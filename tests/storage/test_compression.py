@@ -1,4 +1,4 @@
-"""Archives: read to their last byte or refused, and written as gzip and zstd read them."""
+"""Archives are read to their last byte or refused, and written as gzip and zstd read them."""
 
 import gzip
 import json
@@ -13,7 +13,7 @@ from scorer.rows.reader import Inputs, Reader
 from scorer.storage.compression import compress
 
 
-def test_archives_are_what_gzip_and_zstd_read_and_the_same_bytes_each_time(score, tmp_path):
+def test_gzip_and_zstd_read_our_archives_which_are_the_same_bytes_each_time(score, tmp_path):
     (tmp_path / "in.csv").write_text("text\ngood\nbad\n")
     score(tmp_path / "in.csv", "-o", tmp_path / "out.csv")
     plain = (tmp_path / "out.csv").read_bytes()
@@ -28,14 +28,14 @@ def test_archives_are_what_gzip_and_zstd_read_and_the_same_bytes_each_time(score
         assert found == plain
 
 
-def test_rejects_are_compressed_where_their_name_says_so(score, tmp_path):
+def test_rejects_are_compressed_if_their_name_asks_for_it(score, tmp_path):
     (tmp_path / "in.csv").write_text("text\ngood\n \n")
     assert score(tmp_path / "in.csv", "-o", tmp_path / "o.csv", "--rejects", tmp_path / "r.jsonl.gz").code == 3
     assert json.loads(gzip.decompress((tmp_path / "r.jsonl.gz").read_bytes()))["reason"] == "empty_text"
 
 
 @pytest.mark.parametrize("compression", ["gz", "zst"])
-def test_members_in_a_row_are_one_file_and_offsets_are_those_of_what_they_hold(score, tmp_path, compression):
+def test_consecutive_members_are_one_file_and_offsets_refer_to_its_content(score, tmp_path, compression):
     parts = [b'{"text": "good"}\n{"te', b'xt": ""}\n', b"", b'{"text": "bad"}\n']
     path = tmp_path / f"in.jsonl.{compression}"
     path.write_bytes(b"".join(compress(part, compression) for part in parts))
@@ -55,7 +55,7 @@ def test_an_archive_that_is_cut_anywhere_is_never_a_short_success(tmp_path, comp
         path.write_bytes(data[:length])
         reader = Reader(Inputs((str(path),)), Wanted())
         if length == whole:
-            assert len(list(reader)) == 3  # which is a whole archive
+            assert len(list(reader)) == 3  # a whole archive
             continue
         with pytest.raises(InputError, match="is cut short"):
             list(reader)
@@ -64,16 +64,18 @@ def test_an_archive_that_is_cut_anywhere_is_never_a_short_success(tmp_path, comp
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("in.jsonl.gz", gzip.compress(b'{"text":"good"}\n')[:-4], "is cut short or damaged, has something behind its end, or is no gzip file (Truncated compressed stream)"),
-        ("in.jsonl.zst", b"", "is cut short: a Zstandard file has more than 0 bytes."),
-        ("in.jsonl.gz", b'{"text":"good"}\n', "is cut short or damaged, has something behind its end, or is no gzip file"),
-        ("in.csv.gz", gzip.compress(b"text\ngood\n") + b"behind it", "is cut short or damaged, has something behind its end, or is no gzip file"),
+        ("in.jsonl.gz", gzip.compress(b'{"text":"good"}\n')[:-4], "is cut short or damaged, has extra bytes after its end, or is not a gzip file (Truncated compressed stream)"),
+        ("in.jsonl.zst", b"", "is cut short: even an empty Zstandard file has more than 0 bytes."),
+        ("in.jsonl.gz", b'{"text":"good"}\n', "is cut short or damaged, has extra bytes after its end, or is not a gzip file"),
+        ("in.csv.gz", gzip.compress(b"text\ngood\n") + b"behind it", "is cut short or damaged, has extra bytes after its end, or is not a gzip file"),
         ("in.jsonl.gz", gzip.compress(b" " * 150_000_000, 6), "expands to more than 500 times its size"),
         ("in.csv.zst", zstandard.compress(b"text\n" + b"x" * 150_000_000), "expands to more than 500 times its size"),
     ],
     ids=["cut", "empty", "plain", "garbage", "gzip bomb", "zstd bomb"],
 )  # fmt: skip
-def test_archives_that_are_none_cut_or_bombs_end_with_4_and_nothing(score, tmp_path, name, data, message):
+def test_files_that_are_cut_archives_no_archives_or_bombs_end_with_4_and_no_output(
+    score, tmp_path, name, data, message
+):
     (tmp_path / name).write_bytes(data)
     result = score(tmp_path / name, "-o", tmp_path / "out.csv")
     assert result.code == 4
@@ -90,7 +92,7 @@ def test_a_window_that_would_fill_memory_is_refused(score, tmp_path):
     assert "requires too much memory" in result.err
 
 
-def test_a_compressed_stream_is_read_where_the_format_says_so(bundle):
+def test_a_compressed_stream_is_read_if_its_format_is_given(bundle):
     run = start(bundle, "-", "--input-format", "jsonl.gz", "--output-format", "jsonl.zst")
     out, err = run.communicate(gzip.compress(b'{"text": "good"}\n'))
     assert run.returncode == 0, err

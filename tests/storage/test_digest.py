@@ -1,4 +1,4 @@
-"""Digests: exactly the bytes that were read, and no waiting for more than a pipe has."""
+"""Digests cover exactly the bytes that were read, and never wait for more than a pipe has."""
 
 import hashlib
 import io
@@ -9,7 +9,7 @@ from scorer.storage.digest import Content, DigestingReader
 DATA = b"one\ntwo\nthree"
 
 
-def test_a_digest_of_lines_has_no_byte_of_the_lines_that_are_not_read_yet():
+def test_a_digest_of_lines_has_no_byte_of_lines_that_are_not_read_yet():
     consumed = hashlib.sha256()
     stream = DigestingReader(io.BufferedReader(io.BytesIO(DATA)), consumed)
     assert (stream.readline(100), stream.readline(2)) == (b"one\n", b"tw")
@@ -27,7 +27,7 @@ def test_content_is_counted_until_it_ends():
     assert content.digest == hashlib.sha256(DATA).hexdigest()
 
 
-def test_a_line_that_a_pipe_has_is_read_before_the_pipe_has_more():
+def test_a_line_in_a_pipe_is_read_without_waiting_for_the_next():
     out, into = os.pipe()
     content = Content()
     with open(out, "rb") as pipe, open(into, "wb", buffering=0) as writer:

@@ -27,8 +27,8 @@ def test_a_literal_path_wins_over_a_glob_and_globs_are_sorted(tmp_path, monkeypa
     assert expand(["x1.csv", "[ab].csv"]).files == ["x1.csv", "a.csv", "b.csv"]
     assert expand(["x[1].csv"]).files == ["x[1].csv"]
     for name, message in (
-        ("none.csv", "the input none.csv is not there; check its name and its folder."),
-        ("*.jsonl", "the input *.jsonl is not there (no file matches); see with ls what does."),
+        ("none.csv", "the input none.csv does not exist; check its name and its folder."),
+        ("*.jsonl", "the input *.jsonl does not exist (no file matches); check the pattern with ls."),
     ):
         with pytest.raises(UsageError) as caught:
             expand([name])
@@ -37,7 +37,7 @@ def test_a_literal_path_wins_over_a_glob_and_globs_are_sorted(tmp_path, monkeypa
         expand(["-", "a.csv"])
 
 
-def test_a_folder_is_its_part_files_sorted_and_what_is_hidden_is_none(tmp_path):
+def test_a_folder_stands_for_its_files_sorted_without_hidden_ones(tmp_path):
     names = ["b.csv", "a.csv", "day=2/part-0.csv", "day=1/part-1.csv", "day=1/part-0.csv", "_day=3/_hour=1/part-0.csv"]
     hidden = ["_SUCCESS", ".a.csv.crc", "_temporary/", "day=1/.hidden", "_day=3/_SUCCESS", ".cache=1/"]
     for name in (*names, *hidden, "_temporary/x.csv", ".cache=1/y.csv"):
@@ -52,9 +52,11 @@ def test_a_folder_is_its_part_files_sorted_and_what_is_hidden_is_none(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "hidden").mkdir()
     (tmp_path / "hidden" / "_a.csv").touch()
-    with pytest.raises(UsageError, match=r"nothing but names that begin with \. or _, .* such as .*/_a\.csv"):
+    with pytest.raises(
+        UsageError, match=r"nothing but names that begin with \. or _, such as .*/_a\.csv, which are ignored"
+    ):
         expand([str(tmp_path / "hidden")])
-    with pytest.raises(UsageError, match="is a folder without any file; name one that holds the files to score"):
+    with pytest.raises(UsageError, match="is a folder without files; name one that holds the files to score"):
         expand([str(tmp_path / "empty")])
 
 
@@ -70,7 +72,7 @@ def test_links_in_a_folder_are_followed_and_do_not_lead_in_circles(tmp_path):
         str(tmp_path / "in" / "link" / "deep" / "a.csv"),
     ]
     (tmp_path / "in" / "nowhere").symlink_to("gone")
-    with pytest.raises(UsageError, match=r"nowhere, in the input folder .* is no regular file; take it out"):
+    with pytest.raises(UsageError, match=r"nowhere, in the input folder .* is not a regular file; remove it"):
         expand([str(tmp_path / "in")])
 
 
@@ -78,7 +80,7 @@ def test_a_file_is_scored_once_whatever_its_names(score, tmp_path):
     lake = tmp_path / "lake"
     (lake / "day=2").mkdir(parents=True)
     (lake / "day=2" / "a.csv").write_text("text\ngood\n")
-    twice = "so its rows would be scored twice; name it once, or take the link away."
+    twice = "so its rows would be scored twice; name it once, or remove the link."
     (lake / "latest.csv").symlink_to("day=2/a.csv")
     given = f"{lake}/day=2/a.csv"
     for inputs, what in (
@@ -101,7 +103,7 @@ def test_a_file_is_scored_once_whatever_its_names(score, tmp_path):
     assert score(lake, "-o", tmp_path / "out.csv").code == 0
 
 
-def test_what_is_left_out_of_a_folder_is_said_and_counted(score, tmp_path):
+def test_names_left_out_of_a_folder_are_reported_and_counted(score, tmp_path):
     for name in ("_day=1/a.csv", "_SUCCESS", "_temporary/0/b.csv", ".a.csv.crc"):
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / name).write_text("text\ngood\n")
@@ -117,7 +119,7 @@ def test_what_is_left_out_of_a_folder_is_said_and_counted(score, tmp_path):
 
 
 @pytest.mark.parametrize("option", ["-o", "--rejects", "--summary", "--metrics"])
-def test_nothing_is_written_where_the_next_run_would_read_it(score, tmp_path, option):
+def test_nothing_is_written_into_an_input_folder(score, tmp_path, option):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.csv").write_text("text\ngood\n")
     places = {"-o": tmp_path / "out.csv", option: tmp_path / "in" / "x.csv"}
@@ -146,7 +148,11 @@ AS_JSONL = b'{"text":"a good film"}\n{"text":"awful"}\n{"text":"so, so\\nlovely"
     ("kind", "data", "pauses"),
     [
         ("jsonl", AS_JSONL, [AS_JSONL.index(b'{"text":"so')]),
-        ("csv", AS_CSV, [0, AS_CSV.index(b"lovely"), len(AS_CSV) - 1]),  # in a text, which must not be scored cut
+        (
+            "csv",
+            AS_CSV,
+            [0, AS_CSV.index(b"lovely"), len(AS_CSV) - 1],
+        ),  # within a text, which must not be scored in part
         ("csv.gz", gzip.compress(AS_CSV), [20, 40]),
         ("parquet", as_parquet(TEXTS), [4, 300]),
     ],
@@ -168,7 +174,7 @@ def test_a_pause_on_a_non_blocking_stdin_is_waited_for(bundle, score, tmp_path, 
         os.write(theirs, data[start:pause])
         while waiting(ours) and process.poll() is None:
             time.sleep(0.01)
-        time.sleep(0.1)  # so that it asks for more; however long that takes, what comes out must be the same
+        time.sleep(0.1)  # so that it asks for more; the output must be the same however long that takes
         start = pause
     os.close(theirs)
     _, said = process.communicate(timeout=120)
@@ -178,7 +184,7 @@ def test_a_pause_on_a_non_blocking_stdin_is_waited_for(bundle, score, tmp_path, 
 
 
 def waiting(descriptor):
-    """Bytes that nobody has read yet."""
+    """Count the bytes in a pipe that are not read yet."""
     count = array.array("i", [0])
     fcntl.ioctl(descriptor, termios.FIONREAD, count)
     return count[0]

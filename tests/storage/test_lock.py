@@ -1,4 +1,4 @@
-"""One run at a time writes an output; a run that died is no obstacle to the next."""
+"""One run at a time writes an output, and a run that died does not block the next."""
 
 import errno
 import fcntl
@@ -20,7 +20,7 @@ def path(tmp_path):
 
 
 def holder(path, then):
-    """A process that holds the file, says so, and then does what it is told."""
+    """Start a process that holds the file, prints that it does, and then runs some code."""
     code = (
         "import os, sys, subprocess, signal\nfrom pathlib import Path\nfrom scorer.storage.lock import hold\n"
         f"hold(Path({str(path)!r}), 'out.csv')\n{then}"
@@ -35,7 +35,7 @@ def test_a_second_process_is_refused_while_the_first_lives_and_not_after_it_was_
     first = holder(path, "print('held', flush=True)\nsys.stdin.read()")
     with pytest.raises(ScorerError) as caught:
         hold(path, PURPOSE)
-    assert str(caught.value) == "another run is writing out.csv; wait for its end, or write to another file."
+    assert str(caught.value) == "another run is writing out.csv; wait until it ends, or write to another file."
     assert caught.value.exit_code == 1
     first.kill()
     first.wait()
@@ -56,11 +56,11 @@ def test_a_child_does_not_hold_what_its_parent_held(path, child):
     let_go(hold(path, PURPOSE))
 
 
-def test_a_file_that_was_taken_away_and_made_anew_in_the_meantime_is_not_held(path, monkeypatch):
+def test_a_file_that_was_removed_and_made_again_in_the_meantime_is_not_held(path, monkeypatch):
     flock, taken = fcntl.flock, []
 
     def slow(descriptor, how):
-        if not taken:  # the run before ends between our open and our lock, and the run after us comes first
+        if not taken:  # the earlier run ends between our open and our lock, and another one makes a new file
             taken.append(path.rename(path.with_name("gone")))
             path.write_bytes(b"")
         flock(descriptor, how)
@@ -71,23 +71,23 @@ def test_a_file_that_was_taken_away_and_made_anew_in_the_meantime_is_not_held(pa
     let_go(held)
 
 
-def test_where_locks_are_unsupported_it_warns_and_goes_on(path, monkeypatch, capsys):
+def test_without_support_for_locks_it_warns_and_continues(path, monkeypatch, capsys):
     def unsupported(descriptor, how):
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", unsupported)
     let_go(hold(path, PURPOSE))
     assert capsys.readouterr().err == (
-        f"Warning: {path.parent} does not support locks; make sure yourself that only one run writes out.csv.\n"
+        f"Warning: {path.parent} does not support locks; make sure that only one run writes out.csv.\n"
     )
 
 
-def test_links_and_other_things_in_its_place_are_refused_and_left_alone(path, tmp_path):
+def test_links_and_other_files_in_its_place_are_refused_and_left_alone(path, tmp_path):
     (tmp_path / "precious").write_text("precious")
-    refused = "is needed for work in progress, but it is no file of this user's own; take it away."
+    refused = "is needed for work in progress, but it is not a regular file of this user with a single name; remove it."
     for make, message in (
-        (lambda: path.symlink_to("precious"), "it is a symbolic link; take it away."),
-        (lambda: path.symlink_to("nothing"), "it is a symbolic link; take it away."),
+        (lambda: path.symlink_to("precious"), "it is a symbolic link; remove it."),
+        (lambda: path.symlink_to("nothing"), "it is a symbolic link; remove it."),
         (lambda: path.hardlink_to(tmp_path / "precious"), refused),
         (lambda: os.mkfifo(path), refused),
         (path.mkdir, "Is a directory."),

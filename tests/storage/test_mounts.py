@@ -1,4 +1,4 @@
-"""Mount points, to which nothing can be moved, are refused before the work; a file system without modes is written to."""
+"""Mount points, where no rename works, are refused before the work; a file system without modes is written to."""
 
 import errno
 import os
@@ -22,18 +22,18 @@ MOUNTS = (
 
 @pytest.fixture
 def mounted(monkeypatch, tmp_path):
-    """Have the system say that something is mounted at a path."""
+    """Let the system list a mount at a path."""
 
-    def say(path):
+    def mount(path):
         point = os.fspath(path).replace(" ", "\\040")
         (tmp_path / "mountinfo").write_text(MOUNTS.format(point=point))
         monkeypatch.setattr(mounts, "is_mount_point", lambda path: is_mount_point(path, mounts=tmp_path / "mountinfo"))
 
-    return say
+    return mount
 
 
 def in_a_namespace(command, cwd):
-    """Run a shell command where it may mount things that nobody else sees."""
+    """Run a shell command in a mount namespace of its own."""
     return subprocess.run(
         ["unshare", "--mount", "sh", "-c", command], cwd=cwd, env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True, text=True, check=False,
@@ -57,9 +57,9 @@ def test_output_that_is_a_mount_point_is_refused_before_the_work(score, mounted,
     mounted(tmp_path / name)
     found = score("in.jsonl", "-o", name)
     assert found.code == 2
-    assert f"--output {name} is a mount point (as of docker -v), which nothing can be moved to" in found.err
+    assert f"--output {name} is a mount point (as with docker -v): no finished file can be moved there" in found.err
     assert (
-        f"Mount the folder around it, {tmp_path}, instead, or write to another file, or to stdout: --output - > {name}."
+        f"Mount the folder that contains it, {tmp_path}, instead, or write to another file, or to stdout: --output - > {name}."
         in (found.err)
     )
     assert (tmp_path / name).read_text() == "old"
@@ -75,7 +75,7 @@ def test_a_bundles_folder_that_is_a_mount_point_is_refused_before_training(mount
     check_free(tmp_path / "models" / "imdb", overwrite=False)
 
 
-def test_without_a_list_of_mounts_another_device_is_one(tmp_path):
+def test_without_a_list_of_mounts_another_device_counts_as_a_mount(tmp_path):
     missing = tmp_path / "missing"
     assert is_mount_point(Path("/proc"), mounts=missing)
     assert not is_mount_point(tmp_path, mounts=missing)
@@ -112,7 +112,7 @@ def test_a_file_system_without_modes_is_written_to_with_one_warning(score, tmp_p
     assert found.code == 3
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 2
     assert found.err.count("Warning: ") == 1
-    assert f"Warning: {tmp_path} is on a file system that does not let modes be set" in found.err
+    assert f"Warning: {tmp_path} is on a file system that does not support file modes" in found.err
 
 
 def test_a_folder_is_published_on_a_file_system_without_modes(tmp_path, monkeypatch, capsys):
@@ -123,4 +123,4 @@ def test_a_folder_is_published_on_a_file_system_without_modes(tmp_path, monkeypa
     monkeypatch.setattr(atomic, "_without_modes", set())
     atomic.publish_folder(tmp_path / "model", {"a": b"1"})
     assert (tmp_path / "model" / "a").read_bytes() == b"1"
-    assert "does not let modes be set" in capsys.readouterr().err
+    assert "does not support file modes" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Inputs and outputs in stores: addresses, fsspec's memory store, and a web server. A real S3 server: faults/test_stores.py."""
+"""Inputs and outputs in stores: addresses, fsspec's memory store, a web server; faults/test_stores.py has a real S3."""
 
 import builtins
 import functools
@@ -27,7 +27,7 @@ BROKEN = [*ROWS[:20], {"id": "r20", "text": ""}, *ROWS[20:]]
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[fsspec.AbstractFileSystem]:
-    """fsspec's memory, empty; work on outputs in it is kept in a folder of the test."""
+    """fsspec's memory store, empty; work in progress is kept in a folder of the test."""
     monkeypatch.setenv("SCORE_WORK_DIR", str(tmp_path / "work"))
     memory = fsspec.filesystem("memory")
     memory.store.clear()
@@ -37,7 +37,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[fsspec.Ab
 
 
 def left(tmp_path: Path) -> list[str]:
-    """What of work in progress is there."""
+    """List the work in progress that is left."""
     work = tmp_path / "work"
     return sorted(path.name.split("-", 1)[1] for path in work.iterdir()) if work.exists() else []
 
@@ -66,7 +66,7 @@ def test_objects_are_scored_to_the_bytes_of_files(score, store, tmp_path, monkey
     assert left(tmp_path) == []
 
 
-def test_a_folder_and_a_glob_are_their_objects_in_order(score, store):
+def test_a_folder_and_a_glob_stand_for_their_objects_in_order(score, store):
     for name in ("b.jsonl", "a.jsonl", "day=1/c.jsonl", "_day=2/d.jsonl", "_SUCCESS", ".part.crc", "_log/d.jsonl"):
         store.pipe_file(f"/lake/{name}", jsonl(ROWS[:2]))
     whole = score("memory://lake", "--source")
@@ -78,16 +78,18 @@ def test_a_folder_and_a_glob_are_their_objects_in_order(score, store):
     assert rows[::2] == ["memory://lake/a.jsonl", "memory://lake/b.jsonl"]
 
 
-def test_a_missing_object_is_said(score, store):
+def test_a_missing_object_is_reported(score, store):
     found = score("memory://lake/in.jsonl")
     assert found.code == 2
     assert (
-        "Error: the input memory://lake/in.jsonl is not there, or a folder without files; check the address"
+        "Error: the input memory://lake/in.jsonl does not exist, or is a folder without files; check the address"
         in found.err
     )
 
 
-def test_an_interrupted_run_goes_on_and_until_then_nothing_is_seen(score, store, interrupted, tmp_path, small_windows):
+def test_an_interrupted_run_resumes_and_until_then_nothing_is_visible(
+    score, store, interrupted, tmp_path, small_windows
+):
     store.pipe_file("/lake/in.jsonl", jsonl(BROKEN))
     command = ("memory://lake/in.jsonl", "-o", "memory://lake/out.csv")
     assert score(*command[:2], tmp_path / "whole.csv").code == 3
@@ -101,16 +103,14 @@ def test_an_interrupted_run_goes_on_and_until_then_nothing_is_seen(score, store,
     assert left(tmp_path) == []
 
 
-def test_an_upload_that_fails_leaves_what_was_there_and_is_repeated_without_scoring(
-    score, store, tmp_path, monkeypatch
-):
+def test_a_failed_upload_leaves_the_old_object_and_is_repeated_without_scoring(score, store, tmp_path, monkeypatch):
     store.pipe_file("/lake/in.jsonl", jsonl(BROKEN))
     store.pipe_file("/lake/out.csv", b"last night's\n")
     command = ("memory://lake/in.jsonl", "-o", "memory://lake/out.csv")
     with monkeypatch.context() as broken:
 
         def write(file: MemoryFile, data: bytes) -> int:
-            if file.path == "/lake/out.csv" and data != b"\n":  # not where it is only tried whether it would be taken
+            if file.path == "/lake/out.csv" and data != b"\n":  # but not the trial before the work
                 raise OSError("the network went away")
             return builtins.super(MemoryFile, file).write(data)
 
@@ -128,14 +128,14 @@ def test_an_upload_that_fails_leaves_what_was_there_and_is_repeated_without_scor
     assert left(tmp_path) == []
 
 
-def test_rejects_of_an_earlier_run_go_away(score, store):
+def test_rejects_of_an_earlier_run_are_deleted(score, store):
     store.pipe_file("/lake/in.jsonl", jsonl(ROWS))
     store.pipe_file("/lake/out.csv.rejects.jsonl", b"{}\n")
     assert score("memory://lake/in.jsonl", "-o", "memory://lake/out.csv").code == 0
     assert store.find("/lake") == ["/lake/in.jsonl", "/lake/out.csv"]
 
 
-def test_where_too_much_is_rejected_the_rejects_are_uploaded_and_nothing_else(score, store):
+def test_after_too_many_rejects_only_the_rejects_are_uploaded(score, store):
     store.pipe_file("/lake/in.jsonl", jsonl(BROKEN))
     assert score("memory://lake/in.jsonl", "-o", "memory://lake/out.csv", "--strict").code == 4
     assert store.find("/lake") == ["/lake/in.jsonl", "/lake/out.csv.rejects.jsonl"]
@@ -158,7 +158,7 @@ def test_an_object_that_changes_meanwhile_is_an_error(score, store, monkeypatch)
     assert store.find("/lake") == ["/lake/in.jsonl"]
 
 
-def test_the_record_goes_to_a_store_too(score, store, tmp_path):
+def test_the_record_can_go_to_a_store(score, store, tmp_path):
     store.pipe_file("/lake/in.jsonl", jsonl(ROWS))
     command = ("memory://lake/in.jsonl", "-o", "memory://lake/out.csv")
     assert score(*command, "--summary", "memory://lake/run.json", "--report", "memory://lake/run.html").code == 0
@@ -175,22 +175,22 @@ def test_the_record_goes_to_a_store_too(score, store, tmp_path):
     [
         (["-o", "memory://lake"], "is a folder; give an object in it, for instance memory://lake/out.csv"),
         (["-o", "memory://lake/in.jsonl"], "is an input too; write to another"),
-        (["-o", "memory://lake/out/"], "is no object; give one, for instance memory://lake/out/out.csv"),
+        (["-o", "memory://lake/out/"], "is not an object; give one, for instance memory://lake/out/out.csv"),
         (["-o", "http://localhost/out.csv"], "nothing can be written to http://"),
-        (["-o", "ftp://localhost/out.csv"], "ftp:// is not supported, s3, gs, http, https are"),
+        (["-o", "ftp://localhost/out.csv"], "ftp:// is not supported (supported: s3, gs, http, https)"),
         (["-o", "memory://lake/x.csv", "--rejects", "memory://lake/x.csv"], "--rejects and --output are the same file"),
         (
             ["-o", "memory://lake/x.csv", "--work-dir", "s3://b/w"],
-            "--work-dir is a folder of this machine, not 's3://b/w'",
+            "--work-dir must be a folder on this machine, not 's3://b/w'",
         ),
-        (["-o", "memory://lake/x.csv", "--work-dir", ""], "--work-dir is a folder of this machine, not ''"),
-        (["-o", "S3://bucket/x.csv"], "S3:// is not supported, s3, gs, http, https are; write s3://."),
-        (["-o", "s3a://bucket/x.csv"], "s3a:// is not supported, s3, gs, http, https are; write s3://."),
-        (["-o", "s3://"], "s3:// is the beginning of an address"),
-        (["-o", "memory://lake/x.csv", "--work-dir", "/dev/null/x"], "the work folder /dev/null/x cannot be made"),
+        (["-o", "memory://lake/x.csv", "--work-dir", ""], "--work-dir must be a folder on this machine, not ''"),
+        (["-o", "S3://bucket/x.csv"], "S3:// is not supported (supported: s3, gs, http, https); write s3://."),
+        (["-o", "s3a://bucket/x.csv"], "s3a:// is not supported (supported: s3, gs, http, https); write s3://."),
+        (["-o", "s3://"], "s3:// is not a complete address"),
+        (["-o", "memory://lake/x.csv", "--work-dir", "/dev/null/x"], "the work folder /dev/null/x cannot be created"),
     ],
 )
-def test_places_that_cannot_take_output_are_refused_at_once(score, store, arguments, message):
+def test_outputs_that_cannot_be_written_are_refused_at_once(score, store, arguments, message):
     store.pipe_file("/lake/in.jsonl", jsonl(ROWS))
     found = score("memory://lake/in.jsonl", "--output-format", "csv", *arguments)
     assert found.code in (1, 2)
@@ -226,13 +226,13 @@ def test_an_address_with_a_credential_is_refused_and_never_written_down(score, t
         assert list(tmp_path.iterdir()) == []
 
 
-def test_an_address_without_a_credential_is_taken():
+def test_an_address_without_a_credential_is_accepted():
     refuse_credentials(["https://host/in.csv?keyword=good&part=2", "s3://bucket/a@b/in.csv", "in@home.csv", "-", None])
     with pytest.raises(UsageError, match="before the @"):
         refuse_credentials(["https://user@host/in.csv"])
 
 
-def test_a_package_that_is_missing_is_named_with_how_to_get_it(score, monkeypatch):
+def test_a_missing_package_is_named_with_how_to_install_it(score, monkeypatch):
     imported = builtins.__import__
 
     def missing(name: str, *more: object) -> object:
@@ -258,7 +258,7 @@ def test_a_store_whose_own_package_is_missing_names_it(score, monkeypatch, addre
 
 @pytest.fixture
 def web(tmp_path: Path) -> Iterator[Callable[[str], str]]:
-    """A web server with the test's folder; gives a file's address."""
+    """Address of a file on a web server, as a function of its name; the server serves the test's folder."""
     handler = functools.partial(_Quiet, directory=tmp_path)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -283,10 +283,10 @@ def test_web_addresses_are_read(score, web, tmp_path, name):
     assert found.out == local.out
 
 
-def test_a_web_address_that_is_missing_or_does_not_answer_is_said(score, web):
+def test_a_web_address_that_is_missing_or_does_not_answer_is_reported(score, web):
     found = score(web("nothing.jsonl"))
     assert found.code == 2
-    assert "nothing.jsonl is not there, or a folder without files; check the address" in found.err
+    assert "nothing.jsonl does not exist, or is a folder without files; check the address" in found.err
     found = score("http://127.0.0.1:9/in.jsonl")
     assert found.code == 1
     assert "http://127.0.0.1:9/in.jsonl cannot be read: " in found.err

@@ -24,13 +24,13 @@ def test_a_stream_that_is_converted_sends_nothing_before_it_is_published():
 
 
 def shell(bundle, command):
-    """Run a line of the shell in which ``score`` is the command with the tiny bundle."""
+    """Run a shell command in which ``score`` is the command with the tiny bundle."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "SCORE_MODEL": str(bundle.path), "SCORE_PROVIDER": "cpu"}
     line = f'score() {{ "{sys.executable}" -m scorer "$@"; }}\n{command}'
     return subprocess.run(["bash", "-c", line], env=environment, capture_output=True, text=True, check=False)
 
 
-# How an output is asked for, and how what is written begins.
+# Options that ask for an output, and the beginning of what is written.
 OPENED = {
     "output": ("-o /dev/stdout --output-format csv >>{log}", "row,label,score\n1,"),
     "rejects": ("--rejects /dev/stderr 2>>{log}", '{{"row":2,"source":"{source}"'),
@@ -43,7 +43,7 @@ OPENED = {
 
 
 @pytest.mark.parametrize("case", OPENED)
-def test_what_the_shell_has_opened_is_written_to_and_never_replaced(bundle, tmp_path, case):
+def test_a_file_that_the_shell_opened_is_written_to_and_never_replaced(bundle, tmp_path, case):
     log, source, link = tmp_path / "log", tmp_path / "in.csv", tmp_path / "link"
     log.write_text("before\n")
     source.write_text("text,n\na good film,1\n ,2\nawful,3\n")
@@ -64,7 +64,7 @@ def test_what_the_shell_has_opened_is_written_to_and_never_replaced(bundle, tmp_
     assert {path.name for path in tmp_path.iterdir()} - {"out.csv.rejects.jsonl"} == kept
 
 
-def test_the_page_of_a_comparison_goes_to_what_the_shell_has_opened(tmp_path):
+def test_the_page_of_a_comparison_goes_to_a_file_that_the_shell_opened(tmp_path):
     log, out = tmp_path / "log", tmp_path / "out.csv"
     log.write_text("before\n")
     out.write_text("row,label,score\n1,good,0.900000\n")
@@ -82,15 +82,15 @@ def test_the_page_of_a_comparison_goes_to_what_the_shell_has_opened(tmp_path):
         ("-o /dev/fd/9 --output-format csv", "--output /dev/fd/9: descriptor 9 is not open for writing; open it in the shell, as in 9>>FILE."),
         ("-o out.csv --rejects /dev/fd/3 3<{source}", "--rejects /dev/fd/3: descriptor 3 is not open for writing"),
         ("-o /dev/stdout --output-format csv >>{source}", "--output /dev/stdout is an input too; write to another file."),
-        ("--summary out.csv >out.csv", "--output is open on the file of --summary, which is replaced; name another for one."),
-        ("--rejects out.csv >out.csv", "--output is open on the file of --rejects, which is replaced; name another for one."),
+        ("--summary out.csv >out.csv", "--output is open on the file of --summary, which will be replaced; name another for one of them."),
+        ("--rejects out.csv >out.csv", "--output is open on the file of --rejects, which will be replaced; name another for one of them."),
         ("--summary /dev/stdout", "--summary and --output are the same file; name another for one of them."),
         ("-o - --rejects /dev/fd/1", "--rejects and --output are the same file; name another for one of them."),
         (">>{source}", "--output - is an input too; write to another file."),
-        ("-o out.csv --rejects /dev/fd/3 3>>out.csv", "--rejects is open on the file of --output, which is replaced; name another for one."),
+        ("-o out.csv --rejects /dev/fd/3 3>>out.csv", "--rejects is open on the file of --output, which will be replaced; name another for one of them."),
     ],
 )  # fmt: skip
-def test_a_descriptor_that_takes_no_output_is_said_at_once(bundle, tmp_path, option, said):
+def test_a_descriptor_that_takes_no_output_is_reported_at_once(bundle, tmp_path, option, said):
     source = tmp_path / "in.csv"
     source.write_text("text\na good film\n")
     run = shell(bundle, f"cd {tmp_path}; score {source} {option.format(source=source)}")
@@ -99,7 +99,7 @@ def test_a_descriptor_that_takes_no_output_is_said_at_once(bundle, tmp_path, opt
     assert source.read_text() == "text\na good film\n"
 
 
-def test_an_input_that_is_redirected_to_stdin_is_not_replaced(bundle, tmp_path):
+def test_an_input_redirected_to_stdin_is_not_replaced(bundle, tmp_path):
     source = tmp_path / "in.csv"
     source.write_text("text\na good film\n")
     for option in ("-o in.csv", "-o out.csv --rejects in.csv", "-o out.csv --summary in.csv", ">> in.csv"):
@@ -108,13 +108,13 @@ def test_an_input_that_is_redirected_to_stdin_is_not_replaced(bundle, tmp_path):
         assert source.read_text() == "text\na good film\n"
 
 
-def test_a_file_that_is_no_rejects_file_is_not_deleted(score, tmp_path):
+def test_a_file_that_is_not_a_rejects_file_is_not_deleted(score, tmp_path):
     source, mine = tmp_path / "in.csv", tmp_path / "mine.csv"
     source.write_text("text\na good film\n")
     mine.write_text("text,label\nmine,1\n")
     result = score(source, "-o", tmp_path / "out.csv", "--rejects", mine)
     assert (result.code, result.err) == (
-        2, f"Error: --rejects {mine} exists and is no rejects file of an earlier run; move it away, or give another name.\n",
+        2, f"Error: --rejects {mine} exists and is not the rejects file of an earlier run; move it, or choose another name.\n",
     )  # fmt: skip
     assert mine.read_text() == "text,label\nmine,1\n"
     for name in ("r.jsonl", "r.jsonl.gz", "r.jsonl.zst"):
