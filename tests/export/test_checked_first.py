@@ -69,19 +69,21 @@ def run(tmp_path):
 
 DATA = ("--train-file", "data.csv", "--test-file", "data.csv")
 BERT = (*DATA, "--encoder", "bert", "--max-length", "24")
-LOADS = "Give a hub name (and reach the hub), or a local folder that holds config.json, the weights and the tokenizer."
+LOADS = (
+    "Give a hub name (the hub must be reachable), or a local folder with config.json, the weights and the tokenizer."
+)
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ((*DATA, "--encoder", "electra"), 2, "the encoder 'electra' is of the kind 'electra'; supported are"),
-        ((*DATA, "--encoder", "bert"), 2, "the encoder 'bert' has 64 positions; --max-length 400 is more."),
+        ((*DATA, "--encoder", "electra"), 2, "the encoder 'electra' is of the kind 'electra'; the supported kinds are"),
+        ((*DATA, "--encoder", "bert"), 2, "the encoder 'bert' has 64 positions, fewer than --max-length 400."),
         ((*DATA, "--encoder", "empty"), 1, f"the encoder 'empty' cannot be loaded: it has no config.json.\n{LOADS}"),
-        ((*DATA, "--encoder", "list"), 1, f"the encoder 'list' cannot be loaded: list/config.json is no object.\n{LOADS}"),
-        ((*DATA, "--encoder", "./MiniLM"), 1, f"the encoder 'MiniLM' cannot be loaded: there is no folder MiniLM.\n{LOADS}"),
-        ((*BERT, "--pooling", "max"), 2, "--pooling max: 'max' is none of cls, mean, mean1, mean2, ..., attention,"),
-        ((*BERT, "--pooling", "mean3"), 2, "--pooling mean3: 'mean3' is none of cls, mean, mean1, ..., mean2, attention,"),
+        ((*DATA, "--encoder", "list"), 1, f"the encoder 'list' cannot be loaded: list/config.json is not a JSON object.\n{LOADS}"),
+        ((*DATA, "--encoder", "./MiniLM"), 1, f"the encoder 'MiniLM' cannot be loaded: the folder MiniLM does not exist.\n{LOADS}"),
+        ((*BERT, "--pooling", "max"), 2, "--pooling max: 'max' is not one of cls, mean, mean1, mean2, ..., attention,"),
+        ((*BERT, "--pooling", "mean3"), 2, "--pooling mean3: 'mean3' is not one of cls, mean, mean1, ..., mean2, attention,"),
         ((*BERT, "--unfreeze", "3"), 2, "--unfreeze 3: the encoder 'bert' has 2 blocks."),
         ((*BERT, "--no-wide", "--truncation", "head", "--max-tokens", "30"), 2, "with --no-wide nothing reads the tokens"),
         ((*BERT, "--max-tokens", "20"), 2, "--max-tokens 20 is less than --max-length 24."),

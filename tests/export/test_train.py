@@ -161,13 +161,13 @@ def test_an_encoder_of_another_kind_is_a_clear_error(tmp_path, score_model, file
     )  # fmt: skip
     assert result.code == 2
     assert result.err == (
-        f"Error: the encoder '{tmp_path / 'electra'}' is of the kind 'electra'; supported are DistilBERT and the BERT "
-        "family (BERT, MiniLM, RoBERTa): distilbert, bert, roberta.\n"
+        f"Error: the encoder '{tmp_path / 'electra'}' is of the kind 'electra'; the supported kinds are distilbert, "
+        "bert, roberta (DistilBERT, BERT, MiniLM and RoBERTa).\n"
     )
 
 
 def test_more_tokens_than_the_encoder_has_positions_is_an_error(encoder_folder):
-    with pytest.raises(UnsupportedEncoder, match="has 64 positions; --max-length 65 is more"):
+    with pytest.raises(UnsupportedEncoder, match="has 64 positions, fewer than --max-length 65"):
         load_encoder(str(encoder_folder("roberta")), max_length=65)
 
 
@@ -176,7 +176,9 @@ def test_a_tokenizer_of_another_encoder_is_refused(tmp_path):
     tokenizer.save_pretrained(tmp_path)
     highest = max(tokenizer.get_vocab().values())
     tiny_model("bert", highest).save_pretrained(tmp_path)
-    with pytest.raises(UnsupportedEncoder, match=f"has ids up to {highest}, its encoder knows {highest} of them"):
+    with pytest.raises(
+        UnsupportedEncoder, match=f"has ids up to {highest}, but the encoder's vocabulary has only {highest} entries"
+    ):
         load_encoder(str(tmp_path), max_length=MAX_LENGTH)
 
 
@@ -351,7 +353,7 @@ def test_a_text_without_a_token_is_refused(encoder, bundle, tmp_path):
                 Settings(tmp_path / "b", "b", max_length=MAX_LENGTH),
                 print,
             )
-    with pytest.raises(DatasetError, match=r"ids a\."):
+    with pytest.raises(DatasetError, match=r"ids: a\."):
         score_split(Scorer(bundle, provider="cpu", cascade=False), one, quiet=True)
 
 
@@ -795,11 +797,11 @@ def test_a_saved_encoder_replaces_an_earlier_one_only(encoder, encoder_folder, t
     with pytest.raises(UsageError) as caught:
         check(theirs)
     assert str(caught.value) == (
-        f"--save-encoder {theirs} holds config.json, model.safetensors, tokenizer.json, tokenizer_config.json, not written by "
-        "an earlier run; give --overwrite to replace them, or another folder."
+        f"--save-encoder {theirs} holds files that no earlier run wrote: config.json, model.safetensors, tokenizer.json, "
+        "tokenizer_config.json. Give --overwrite to replace them, or another folder."
     )
     check(theirs, overwrite=True)
-    with pytest.raises(UsageError, match="is the encoder that training begins with"):
+    with pytest.raises(UsageError, match="is the encoder that training starts from"):
         check(theirs, encoder=str(theirs), overwrite=True)
     ours = tmp_path / "deep" / "ours"
     check(ours)
