@@ -205,7 +205,7 @@ def test_a_number_of_pairs_that_does_not_fit_the_weights_is_refused(old, tmp_pat
 def test_more_pairs_than_leave_weights_for_the_vocabulary_are_refused(old, tmp_path):
     odd = changed(old, tmp_path / "odd", head={**old.manifest.head, "wide_pairs": 530})
     with pytest.raises(
-        ExportError, match=r"odd has wide weights for \d+ pieces, and the tokenizer's highest id is \d+"
+        ExportError, match=r"odd has wide weights for \d+ pieces, but the tokenizer's highest id is \d+"
     ):
         load_classifier(odd)
 
@@ -376,7 +376,7 @@ def test_the_command_refuses_places_before_anything_is_read(score_model, old, fi
     for output, message in (
         (tmp_path / "b", f"--output {tmp_path / 'b'} is the bundle {tmp_path / 'b'} or in it, which never changes"),
         (tmp_path / "b" / "new", "or in it, which never changes; write elsewhere."),
-        (tmp_path, f"{tmp_path} is there already and is no bundle"),
+        (tmp_path, f"{tmp_path} already exists and is not a bundle"),
     ):
         found = score_model("cascade", tmp_path / "b", "-o", output, "--overwrite", *data)
         assert (found.code, message in found.err) == (2 if output != tmp_path else 1, True), found.err

@@ -92,7 +92,7 @@ LOADS = (
         ((*BERT, "--name", "a\x1bb"), 2, "--name 'a\\x1bb' cannot be printed."),
         ((*BERT, "--notes", "latin.txt"), 2, "--notes latin.txt is not UTF-8: "),
         ((*BERT, "-o", "file/b"), 2, "the parent of --output"),
-        ((*BERT, "-o", "file"), 1, "file is there already and is no bundle; --overwrite replaces bundles only."),
+        ((*BERT, "-o", "file"), 1, "file already exists and is not a bundle; --overwrite replaces bundles only."),
         ((*BERT, "-o", "s3://bucket/b"), 2, "--output s3:/bucket/b is an address; give a folder of this machine."),
         ((*BERT, "--cache-dir", "file/x"), 1, "the cache file/x cannot be written: Not a directory. Give another folder with --cache-dir."),
         (("--train-file", "data.csv"), 2, "--train-file and --test-file belong together."),
@@ -133,7 +133,7 @@ def test_cascade_says_what_it_cannot_do_before_its_libraries_are_imported(run, b
         (("none", "-o", "c", *DATA), 5, "there is no bundle at none. Name a folder written by `score-model train`.\n"),
         ((bundle.path, "-o", bundle.path, *DATA), 2, f"--output {bundle.path} is the bundle {bundle.path} or in it"),
         ((bundle.path, "-o", "c", "--notes", "latin.txt", *DATA), 2, "--notes latin.txt is not UTF-8: "),
-        ((bundle.path, "-o", "bert", *DATA), 1, "bert is there already and is no bundle"),
+        ((bundle.path, "-o", "bert", *DATA), 1, "bert already exists and is not a bundle"),
         ((bundle.path, "-o", "c", "--dataset", "x", *DATA), 2, "--dataset does something only without --train-file."),
         ((bundle.path, "-o", "c", "--test-file", "data.csv"), 2, "--train-file and --test-file belong together."),
     ):

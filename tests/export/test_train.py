@@ -691,7 +691,7 @@ def test_train_evaluate_parity_and_score_go_together(files, encoder_folder, scor
     )
     assert (refused.code, refused.err) == (
         1,
-        f"Error: {files / 'new' / 'models' / 'b'} is there already; give --overwrite to replace it, or another --output.\n",
+        f"Error: {files / 'new' / 'models' / 'b'} already exists; give --overwrite to replace it, or another --output.\n",
     )
 
 
@@ -703,7 +703,7 @@ def test_overwrite_replaces_bundles_only(files, encoder_folder, score_model):
         "-o", files / "precious", "--overwrite",
     )  # fmt: skip
     assert (result.code, result.err) == (
-        1, f"Error: {files / 'precious'} is there already and is no bundle; --overwrite replaces bundles only.\n",
+        1, f"Error: {files / 'precious'} already exists and is not a bundle; --overwrite replaces bundles only.\n",
     )  # fmt: skip
     assert (files / "precious" / "thesis.txt").exists()
 
@@ -733,7 +733,7 @@ def test_an_empty_folder_is_taken_for_a_bundle_without_overwrite(tmp_path):
     (tmp_path / "b").mkdir()
     check_free(tmp_path / "b", overwrite=False)
     (tmp_path / "b" / "mine").touch()
-    with pytest.raises(ExportError, match="is there already and is no bundle"):
+    with pytest.raises(ExportError, match="already exists and is not a bundle"):
         check_free(tmp_path / "b", overwrite=False)
 
 
@@ -744,8 +744,8 @@ def test_overwrite_deletes_nothing_but_the_bundle(overwrite, bundle_to_replace):
     (bundle_to_replace / "README.md").mkdir()
     result = overwrite()
     assert (result.code, result.err) == (
-        2, f"Error: {bundle_to_replace} holds README.md, reviews.csv, z.txt, no part of the bundle, which --overwrite would "
-        "delete; move it away, or give another --output.\n",
+        2, f"Error: {bundle_to_replace} holds files that are not part of its bundle and that --overwrite would delete: "
+        "README.md, reviews.csv, z.txt. Move them away, or give another --output.\n",
     )  # fmt: skip
     assert (bundle_to_replace / "reviews.csv").read_text() == "mine"
 
@@ -766,8 +766,8 @@ def test_nothing_that_the_run_needs_lies_in_the_folder_that_is_replaced(
     more = ("--unfreeze", 1) if option == "--save-encoder" else ("--input-format", "jsonl") if not is_folder else ()
     result = overwrite(option, place, *more)
     assert (result.code, result.err) == (
-        2, f"Error: {option} {place} is in the folder {bundle_to_replace} of --output, which is replaced as a whole; use one "
-        "outside of it.\n",
+        2, f"Error: {option} {place} is in the folder {bundle_to_replace} of --output, which is replaced as a whole; give one "
+        "outside it.\n",
     )  # fmt: skip
 
 
@@ -775,7 +775,10 @@ def test_what_comes_to_lie_in_the_bundle_while_it_is_trained_stays(encoder, tmp_
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "SHA256SUMS").write_bytes(b"")
     (tmp_path / "b" / "thesis.txt").write_text("years of work")
-    with pytest.raises(UsageError, match=r"holds thesis\.txt, no part of the bundle"):
+    with pytest.raises(
+        UsageError,
+        match=r"holds files that are not part of its bundle and that --overwrite would delete: thesis\.txt\.",
+    ):
         make_bundle(encoder("bert"), tmp_path / "b", precisions=("fp32",))
     assert (tmp_path / "b" / "thesis.txt").read_text() == "years of work"
 
