@@ -2,7 +2,8 @@
 
     python bench/bundles.py ../shared/imdb/test.parquet models/probe models/default
 
-Each round scores the same texts with each bundle in turn, tokenizing included, and begins with another bundle. Prints a table and, as its last line, one JSON object.
+Each round scores the same texts with each bundle in turn, tokenizing included, and begins with another bundle.
+Prints a table and, as its last line, one JSON object.
 """
 
 import argparse

@@ -2,9 +2,10 @@
 
     python bench/cluster.py TEXTS.parquet --rows 3200 --parts 16 --workers 2 --rounds 3
 
-All runs read the same parts, and each worker has one core. Seconds are those of the whole command. A run that finds every
-part finished shows the start-up time of the cluster and its workers. The rows per second of `score-ray` exclude that
-time; those of `score` include its start, a few tenths of a second. Prints the rates and, as its last line, one JSON object.
+All runs read the same parts, and each worker has one core. Seconds are those of the whole command. A run that finds
+every part finished shows the start-up time of the cluster and its workers. The rows per second of `score-ray` exclude
+that time; those of `score` include its start, a few tenths of a second. Prints the rates and, as its last line,
+one JSON object.
 """
 
 import argparse

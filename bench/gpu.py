@@ -12,8 +12,8 @@ measures:
 - the effect of batches, lanes and kernels;
 - `score` from file to file, and where its time goes.
 
-Prints tables and, as its last line, one JSON object with every figure. A section that fails or runs out of time is named
-there, and the others still run. ``--dry-run`` tries everything on the CPU with next to no work.
+Prints tables and, as its last line, one JSON object with every figure. A section that fails or runs out of time is
+named there, and the others still run. ``--dry-run`` tries everything on the CPU with next to no work.
 
 "of peak" is operations per second as a share of a large float16 product's. One figure counts the operations that are
 computed: the last block for [CLS] alone, and no padding. The other counts those that the plain model would need.

@@ -1,4 +1,4 @@
-"""The peers of bench/gpu.py, each a function from token rows to logits; prepared one by one, since they share memory."""
+"""The peers of bench/gpu.py, each a function from token rows to logits; prepared one by one, as they share memory."""
 
 import copy
 from collections.abc import Callable, Iterator

@@ -2,7 +2,7 @@
 
     python bench/journal.py TEXTS.parquet --rows 1024 --rounds 5
 
-Prints the medians and, as its last line, one JSON object. `share` is the share of a run's time that is spent in commits.
+Prints the medians and, as its last line, one JSON object. `share` is the part of a run's time that goes to commits.
 The engine computes meanwhile, so a run loses less than that. `ratio` compares whole runs, from file to file.
 """
 

@@ -1,13 +1,13 @@
-"""Speed of the whole `score` command, file to file: reviews per second, share of the engine's own rate, and peak memory.
+"""Speed of the `score` command, file to file: reviews per second, share of the engine's own rate, and peak memory.
 
     python bench/score.py ../shared/imdb/test.parquet
     python bench/score.py ../shared/imdb/test.parquet --formats jsonl --rows 5000 --rounds 3 --cascade
 
 Writes the texts as CSV, JSONL, gzipped JSONL and Parquet, scores each file, and checks that all give the same rows in
-order. Prints a table and, as its last line, one JSON object. Each run is a process of its own; its peak memory is what the
-system counted. The engine's own rate is measured in this process just before: the same rows from token ids to logits,
-every one through the encoder. With --cascade each file is scored with the bundle's cascade and without, in an order that
-alternates from round to round. Then the ratios of a round's two runs are printed as well.
+order. Prints a table and, as its last line, one JSON object. Each run is a process of its own; its peak memory is what
+the system counted. The engine's own rate is measured in this process just before: the same rows from token ids to
+logits, every one through the encoder. With --cascade each file is scored with the bundle's cascade and without, in an
+order that alternates from round to round. Then the ratios of a round's two runs are printed as well.
 """
 
 import argparse

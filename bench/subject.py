@@ -61,8 +61,8 @@ def make_subject(name: str, chosen: list[str], others: list[str], threads: int) 
     """Make a subject from texts.
 
     Args:
-        name: ``distilbert`` or ``minilm`` for that shape with random weights, ``tiny`` to try a benchmark, or the folder
-            of a real encoder.
+        name: ``distilbert`` or ``minilm`` for that shape with random weights, ``tiny`` to try a benchmark, or the
+            folder of a real encoder.
         chosen: texts to score.
         others: texts to calibrate on.
         threads: number of cores to use.
@@ -75,7 +75,7 @@ def make_subject(name: str, chosen: list[str], others: list[str], threads: int) 
 
 
 def full_flops(encoder: FrozenEncoder, rows: list[np.ndarray]) -> float:
-    """Count the plain model's floating point operations for rows without padding: products with weights, and attention."""
+    """Count the plain model's floating point operations for rows without padding: weight products and attention."""
     weights = sum(
         parameter.numel()
         for name, parameter in encoder.model.named_parameters()
