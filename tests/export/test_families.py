@@ -1,4 +1,4 @@
-"""A family of encoders is one `Family`: nothing else has to know it."""
+"""Families of encoders: a `Family` is all that the code needs to know of one."""
 
 import dataclasses
 
@@ -40,7 +40,7 @@ def test_a_family_that_is_added_is_loaded_and_exported_as_pytorch_computes_it(na
     family, model, config = NEW[name]
     tokenizer = tiny_tokenizer("roberta" if name == "xlm-roberta" else "bert")
     tokenizer.save_pretrained(tmp_path)
-    config.vocab_size = max(tokenizer.get_vocab().values()) + 1  # one word stands there twice
+    config.vocab_size = max(tokenizer.get_vocab().values()) + 1  # one word is in the vocabulary twice
     random_model = model(config)
     randomize(random_model)
     random_model.save_pretrained(tmp_path)

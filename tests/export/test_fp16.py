@@ -1,4 +1,4 @@
-"""What can be known of the CUDA provider without a GPU: its graph, its arithmetic emulated, and the way through `score`."""
+"""The graph for CUDA without a GPU: its nodes, its arithmetic emulated, and its way through `score`."""
 
 import csv
 import dataclasses
@@ -36,8 +36,8 @@ RANDOM = np.random.default_rng(3).normal(size=(1, 128)).astype(np.float32)
 QUERIES = np.random.default_rng(4).normal(size=(4, 32), scale=0.2).astype(np.float32)
 SOURCES = ("fp32", "int8")
 
-# Of two blocks. Attention gets lengths, and no If decides on the CPU what a GPU does next; nothing is left for
-# onnxruntime to fuse: no bias but the query's stands alone, and no LayerNormalization or GELU.
+# Nodes of two blocks. Attention gets lengths, and no If decides on the CPU what a GPU does next. onnxruntime has
+# nothing left to fuse: of all biases, LayerNormalizations and GELUs only the query's bias has a node of its own.
 NODES = {
     "cls": {"MatMul": 14, "FusedMatMul": 1, "Add": 4, "MultiHeadAttention": 1, "Softmax": 1, "BiasGelu": 2,
             "SkipLayerNormalization": 5},
@@ -91,7 +91,7 @@ def test_weights_become_float16_once_while_the_session_is_made(subject, source, 
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_without_rounding_the_graph_for_cuda_is_the_graph_for_cpu(subject, source, monkeypatch):
-    """Same function, other nodes: with float32 in place of float16 nothing but the last bits may differ."""
+    """The nodes differ but not the function: with float32 in place of float16, only the last bits may differ."""
     weights, pooling, rows = subject
     rounded = {}
     if source == "int8":
@@ -111,7 +111,7 @@ def test_what_int8_rounds_is_all_that_its_dequantized_weights_differ_by(subject)
     same = dequantized(weights, constants(int8))
     exact = graph_logits(to_float32(weights, classifier(pooling)), rows)
     by_weights = np.abs(graph_logits(to_float32(same, classifier(pooling)), rows) - exact).mean()
-    # Tokens' shares of an attention pooling hang on the weights as well as what they are shares of.
+    # In an attention pooling the weights change both the tokens' shares and the vectors that are shared.
     assert 0 < by_weights < (0.03 if pooling == "attention" else 0.02) * exact.std()
 
 
@@ -158,7 +158,7 @@ def test_a_bundle_holds_its_weights_once(encoder, tmp_path, precisions):
     for precision in precisions:
         graph = onnx.load_from_string(bundle.graph(precision)).graph
         inside = sum(len(tensor.raw_data) for tensor in graph.initializer)
-        assert inside < 12_000  # the small ones, and what fp16 has that no other has
+        assert inside < 12_000  # small constants, and those that only fp16 has
         session = runtime.Session(bundle.graph(precision), "cpu", external=bundle.external(precision))
         assert np.isfinite(RowEngine(session, 1).logits([np.array([5, 6, 7])])).all()
     size = sum(len(data) for name, data in bundle.files.items() if name.endswith((".onnx", ".bin")))
@@ -194,15 +194,15 @@ def test_graphs_and_files_are_those_of_the_precisions(encoder):
     graphs, files = with_weights_files({"fp16": to_float16(weights, classifier("cls")), "fp32": fp32})
     assert graphs.keys() == {"fp16", "fp32"}
     assert files.keys() == {"weights.fp32.bin"}
-    assert all(tensor.raw_data for tensor in fp32.graph.initializer)  # the graph that was given is as it was
+    assert all(tensor.raw_data for tensor in fp32.graph.initializer)  # the given graph is unchanged
 
 
-# `score --provider cuda`, with the CPU in the place of the GPU
+# `score --provider cuda`, with the CPU in place of the GPU
 
 
 @pytest.fixture
 def cpu_as_gpu(monkeypatch):
-    """The whole CUDA path of the scorer, buffers and batches and all, on onnxruntime's CPU provider."""
+    """Run the whole CUDA path of the scorer, with its buffers and batches, on onnxruntime's CPU provider."""
     monkeypatch.setattr(runtime, "provider_problem", lambda provider, gpu=None: None)
     monkeypatch.setattr(runtime, "provider_remark", lambda provider: None)
     monkeypatch.setattr(runtime, "PROVIDERS", {"cpu": "CPUExecutionProvider", "cuda": "CPUExecutionProvider"})
@@ -212,7 +212,7 @@ def cpu_as_gpu(monkeypatch):
 
 @pytest.fixture
 def many(tmp_path):
-    """Reviews of all lengths, some of them that cannot be scored."""
+    """Reviews of all lengths, some of which cannot be scored."""
     texts = [*reviews(900, 2, 7).texts, "", *reviews(300, 2, 8).texts, " "]
     lines = [json.dumps({"id": number, "text": text}) for number, text in enumerate(texts)]
     (tmp_path / "in.jsonl").write_text("\n".join(lines))
@@ -234,7 +234,7 @@ def test_the_way_through_cuda_gives_every_row_its_score_in_order(score, many, cp
     expected, found = scores(many / "cpu.csv"), scores(many / "cuda.csv")
     assert list(found) == list(expected)
     differences = [abs(found[row][1] - expected[row][1]) for row in expected]
-    assert 0 < max(differences) < 5e-3  # as rounded as onnxruntime's CPU provider rounds it
+    assert 0 < max(differences) < 5e-3  # rounded only as much as onnxruntime's CPU provider does
     assert np.mean([found[row][0] == expected[row][0] for row in expected]) > 0.99
     assert (many / "cuda.csv.rejects.jsonl").read_bytes() == (many / "cpu.csv.rejects.jsonl").read_bytes()
 

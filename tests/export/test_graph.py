@@ -1,4 +1,4 @@
-"""The graph: which operators run, on the outside what every reader of ONNX expects, and exact for every family."""
+"""The graph: the operators that run, an interface that every reader of ONNX expects, and exactness for every family."""
 
 from collections import Counter
 
@@ -19,9 +19,9 @@ from scorer.engine.batches import pad
 FAMILIES = ("distilbert", "bert", "roberta")
 HEAD = LinearHead(np.random.default_rng(3).normal(size=(1, 32)).astype(np.float32), np.ones(1, dtype=np.float32))
 
-# What onnxruntime runs of a classifier of two blocks, with [CLS] pooling and with mean pooling. Chosen by measurement
-# (docs/PERFORMANCE.md): no fused LayerNormalization or GELU, int8 products with the scale and the bias inside them,
-# attention in one kernel. Another release that fuses otherwise has to be measured again.
+# Nodes that onnxruntime runs for a classifier of two blocks, with [CLS] pooling and with mean pooling. They were chosen
+# by measurement (docs/PERFORMANCE.md): no fused LayerNormalization or GELU, int8 products that include scale
+# and bias, attention in one kernel. If another release fuses differently, it has to be measured again.
 FP32 = {
     "cls": {"MatMul": 9, "FusedMatMul": 1, "Gemm": 5, "If": 1, "MultiHeadAttention": 2, "Softmax": 1, "Gelu": 2,
             "LayerNormalization": 5, "Add": 12},
@@ -39,7 +39,7 @@ COUNTED = {*FP32["cls"], *INT8["cls"], "SkipLayerNormalization", "EmbedLayerNorm
 
 
 def operators(graph: onnx.GraphProto) -> Counter[str]:
-    """All nodes by operator, those inside of the branches of an If too."""
+    """Count all nodes by operator, including those inside the branches of an If."""
     found: Counter[str] = Counter()
     for node in graph.node:
         found[node.op_type] += 1
@@ -50,7 +50,7 @@ def operators(graph: onnx.GraphProto) -> Counter[str]:
 
 
 def optimized(model: onnx.ModelProto, path) -> Counter[str]:
-    """What onnxruntime makes of a graph on CPU, with the scorer's own settings."""
+    """Count the nodes of a graph after onnxruntime has optimized it on CPU, with the scorer's own settings."""
     options = runtime.session_options("cpu")
     options.optimized_model_filepath = str(path)
     runtime.open_session(model.SerializeToString(), "cpu", options=options)
@@ -73,7 +73,7 @@ def test_cpu_runs_exactly_the_operators_that_were_chosen(encoder, tmp_path, fami
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_graph_for_cuda_has_one_attention_kernel_a_block(encoder, family):
-    """As exported: what a GPU's session fuses beyond that can only be seen where there is one."""
+    """This is the exported graph; what a GPU's session fuses beyond that can only be seen on a GPU."""
     found = operators(to_float32(encoder_weights(encoder(family)), Classifier(HEAD, "mean")).graph)
     assert {name: found[name] for name in ("If", "MultiHeadAttention", "Softmax", "LayerNormalization", "Gelu")} == {
         "If": 2, "MultiHeadAttention": 4, "Softmax": 0, "LayerNormalization": 5, "Gelu": 2,
@@ -82,7 +82,7 @@ def test_the_graph_for_cuda_has_one_attention_kernel_a_block(encoder, family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_block_for_the_first_token_alone_is_exact(encoder, family):
-    """Against the same graph with a whole last block, which reads the first token afterwards."""
+    """The reference is the same graph with a whole last block, of which it reads the first token."""
     weights = encoder_weights(encoder(family))
     whole = runtime.open_session(feature_graph(weights, vectors("cls+mean", 2)).SerializeToString(), "cpu")
     short = runtime.open_session(to_float32(weights, Classifier(HEAD, "cls")).SerializeToString(), "cpu")

@@ -33,7 +33,7 @@ HEAD = LinearHead(np.random.default_rng(1).normal(size=(1, 32)).astype(np.float3
 
 @pytest.fixture(scope="module")
 def weights(encoder):
-    """An encoder one of whose channels is two hundred times the others: spanned whole, it takes all eight bits."""
+    """An encoder with one channel two hundred times as large as the others: spanned whole, it takes all eight bits."""
     found = encoder_weights(encoder("bert"))
     blocks = []
     for block in found.blocks:
@@ -82,7 +82,7 @@ def test_where_nothing_stands_out_there_are_no_extra_channels():
 
 def test_the_outliers_excess_makes_int8_more_exact(weights, rows, monkeypatch):
     expected = logits(to_float32(weights, Classifier(HEAD, "mean")), rows)
-    monkeypatch.setattr("export.graph.int8._MOST_EXTRA", 8)  # of 32 channels a single one is 3% already
+    monkeypatch.setattr("export.graph.int8._MOST_EXTRA", 8)  # a single one of 32 channels is 3% already
     monkeypatch.setattr("export.graph.int8._PRICE", 0.1)
     error = np.abs(logits(to_int8(weights, Classifier(HEAD, "mean"), rows[:20]), rows) - expected).mean()
     monkeypatch.setattr("export.graph.int8._MOST_EXTRA", 0)
@@ -92,7 +92,7 @@ def test_the_outliers_excess_makes_int8_more_exact(weights, rows, monkeypatch):
 
 def test_rounding_with_the_inputs_in_mind_is_more_exact_than_rounding_to_the_nearest():
     generator = np.random.default_rng(0)
-    # Channels that go together, as an encoder's do.
+    # Correlated channels, like an encoder's.
     x = generator.normal(size=(500, 6)) @ generator.normal(size=(6, 24)) + 0.1 * generator.normal(size=(500, 24))
     weight = generator.normal(size=(24, 16)).astype(np.float32)
     rounded, scales = round_weights(weight, x.T @ x / len(x))
@@ -114,7 +114,7 @@ def test_word_vectors_are_rounded_with_a_scale_of_their_own(weights, rows):
     model = to_int8(weights, Classifier(HEAD, "mean"), rows[:5])
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     back = constants["word"] * constants["word.scale"]
-    # Half a step, and a step is an eighth larger at most for the scales' few bits.
+    # Half a step, where the few bits of a scale make a step at most an eighth larger.
     assert (np.abs(back - weights.word) <= np.abs(weights.word).max(axis=1, keepdims=True) / 254 * 9 / 8 + 1e-7).all()
 
 
@@ -141,7 +141,7 @@ def test_what_goes_into_the_products_is_observed_over_all_tokens(weights, rows):
 
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
 def test_a_rows_int8_logits_do_not_depend_on_its_neighbours_even_in_one_batch(weights, rows, pooling):
-    """The scales are fixed, so a batch mate moves nothing but the last bits of float32."""
+    """The scales are fixed, so other rows of the batch change only the last bits of float32."""
     session = open_session(to_int8(weights, Classifier(HEAD, pooling), rows[:20]).SerializeToString(), "cpu")
     same = [row for row in rows if len(row) == len(rows[0])][:6]
     assert len(same) > 2
@@ -165,7 +165,7 @@ def test_the_slow_exact_products_are_taken_only_where_the_fast_ones_saturate(mon
 
 @pytest.mark.emulated
 def test_int8_is_right_on_a_cpu_without_vnni(bundle, tmp_path):
-    """The real kernels of an older CPU (AVX2, no VNNI), in an emulator: with onnxruntime's exact mode, and without it."""
+    """The real kernels of an older CPU (AVX2, no VNNI) are emulated, with onnxruntime's exact mode and without it."""
     qemu = shutil.which("qemu-x86_64") or shutil.which("qemu-x86_64-static")
     if qemu is None:
         pytest.skip("no emulator: install Debian's qemu-user")
@@ -196,7 +196,7 @@ def test_int8_is_right_on_a_cpu_without_vnni(bundle, tmp_path):
         return float(done.stdout)
 
     runs = list(product((default, bundle.path), ("exact", "fast")))
-    with ThreadPoolExecutor(2) as side_by_side:  # each takes minutes, on one core
+    with ThreadPoolExecutor(2) as side_by_side:  # each takes minutes on one core
         found = dict(zip(runs, side_by_side.map(difference, runs), strict=True))
     print({f"{folder.name}, {mode}": found[folder, mode] for folder, mode in runs})
     from scorer.model.bundle import load_bundle

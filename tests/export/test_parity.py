@@ -1,4 +1,4 @@
-"""The exported graph computes what PyTorch computes, at any shape, up to the probabilities that `score` writes."""
+"""Parity of the exported graph with PyTorch, at any shape, up to the probabilities that `score` writes."""
 
 import csv
 import dataclasses
@@ -52,12 +52,12 @@ def exported(request, encoder):
 
 @st.composite
 def padded_batches(draw):
-    """Right-padded batches of any shape, each row with a token at least."""
+    """Draw right-padded batches of any shape, with at least one token in each row."""
     batch, sequence = draw(st.integers(1, 9)), draw(st.integers(1, POSITIONS))
     lengths = draw(st.lists(st.integers(1, sequence), min_size=batch, max_size=batch))
     seed = draw(st.integers(0, 2**16))
     mask = (np.arange(sequence) < np.array(lengths)[:, None]).astype(np.int64)
-    # Ids from 5 on: transformers' RoBERTa would give a padding id inside a text no position of its own.
+    # Ids start at 5: transformers' RoBERTa would give a padding id inside a text no position of its own.
     ids = np.random.default_rng(seed).integers(5, 30, size=(batch, sequence)) * mask
     return ids, mask
 

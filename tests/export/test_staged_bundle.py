@@ -1,4 +1,4 @@
-"""A bundle with a cascade: PyTorch's side gives the same, every gate is of the encoder, and the manifest says what it needs."""
+"""A bundle with a cascade: parity with PyTorch, gates on the encoder's graphs, and what its manifest needs."""
 
 import json
 import re
@@ -44,7 +44,7 @@ def rows_of(bundle, texts):
 
 
 def by_pytorch(encoder, bundle, rows):
-    """What PyTorch's side makes of token rows, one at a time."""
+    """Compute the staged logits of token rows with PyTorch, one row at a time."""
     classifier, features = load_classifier(bundle), []
     for row in rows:
         ids, mask = map(torch.from_numpy, pad([row]))
@@ -70,7 +70,7 @@ def test_pytorch_decides_as_the_scorer_does_and_its_early_logits_have_the_same_b
 
 
 def test_a_text_at_the_very_limit_is_decided_alike_by_pytorch_and_the_scorer(staged, encoder, tmp_path):
-    """The limit is put on the sum of a text, and one step of float64 below and above it."""
+    """The limit is set to the sum of a text, and to one step of float64 below and above it."""
     bundle = load_bundle(shutil.copytree(staged.path, tmp_path / "b"))
     cascade, classifier = bundle.manifest.cascade, load_classifier(bundle)
     tokens = rows_of(bundle, reviews(20, len(bundle.manifest.labels), 12).texts)
@@ -97,7 +97,9 @@ def test_a_text_at_the_very_limit_is_decided_alike_by_pytorch_and_the_scorer(sta
 
 def test_golden_rows_hold_every_precision_of_the_whole_classifier_and_the_exact_sums(staged, tmp_path):
     folder = shutil.copytree(staged.path, tmp_path / "b")
-    staged = with_limits(load_bundle(folder), with_margin(staged.manifest.cascade, 0.5))  # golden texts are early, too
+    staged = with_limits(
+        load_bundle(folder), with_margin(staged.manifest.cascade, 0.5)
+    )  # makes golden texts early as well
     manifest, classifier = staged.manifest, load_classifier(staged)
     texts = [row.text for row in manifest.golden]
     tokens = rows_of(staged, texts)

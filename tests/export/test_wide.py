@@ -1,4 +1,4 @@
-"""The wide part and what is cut of long texts: the same sums in the graph, in numpy, and counted by hand."""
+"""The wide part and the cut of long texts: the same sums in the graph, in numpy, and counted by hand."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -62,7 +62,7 @@ def long_encoder(request, encoder_folder):
 
 @pytest.fixture(scope="module")
 def rows(long_encoder):
-    """Short texts, and some longer than the encoder reads."""
+    """Token ids of short texts, and of some that are longer than the encoder reads."""
     texts = reviews(30, 2, 1).texts
     return long_encoder.tokenizer.encode([*texts, " ".join(texts[:4]), " ".join(texts[4:30])]).ids
 
@@ -118,7 +118,7 @@ def test_a_cut_keeps_both_ends_and_as_many_tokens_as_fit(length, kept, name):
 
 
 def test_the_wide_part_learns_what_a_pair_says_and_its_pieces_do_not():
-    """'not good' against 'good', 'not bad' against 'bad': single pieces are on both sides equally often."""
+    """Only pairs decide, as in 'not good' and 'not bad': each single piece is equally frequent with both labels."""
     random = np.random.default_rng(0)
     good, bad, negation, filler = 1, 2, 3, [4, 5, 6, 7]
 
@@ -153,7 +153,7 @@ def test_more_than_two_labels_have_weights_each():
 
 @pytest.mark.parametrize("labels", [2, 3])
 def test_head_and_wide_part_add_up_to_what_was_stacked(labels):
-    """Labels are not equally frequent, so that the wide part has a bias that must not get lost."""
+    """The labels are not equally frequent, so the wide part has a bias, which must not get lost."""
     random = np.random.default_rng(0)
     truth = random.choice(labels, 300, p=np.arange(1, labels + 1) / sum(range(1, labels + 1)))
     rows = [np.array([random.choice([label, random.integers(labels)]), 5]) for label in truth]
