@@ -30,8 +30,8 @@ SCORING = [
     "jinja2>=3.1.6",
 ]
 EXPORT = [
-    # Since 2.14 the index's wheels for Linux bring several gigabytes of CUDA libraries, which training on CPU and export
-    # never use.
+    # Since 2.14 the index's wheels for Linux bring several gigabytes of CUDA libraries, which training on CPU and
+    # exporting never use.
     "torch>=2.13,<2.14",
     "transformers>=5.17",
     "datasets>=4.4",
