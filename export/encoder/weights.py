@@ -53,10 +53,10 @@ class EncoderWeights:
 
     Attributes:
         word: word embeddings, float32 (vocabulary, hidden).
-        positions: position embeddings plus the token type's vector, float32 (longest sequence, hidden), the first
-            token's first.
+        positions: position embeddings plus the token type's vector, float32 (longest sequence, hidden), beginning
+            with the first token's.
         embedding_norm: LayerNorm of the sum of both.
-        blocks: blocks, the first one first.
+        blocks: blocks, in order.
         heads: number of attention heads.
     """
 

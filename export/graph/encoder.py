@@ -34,8 +34,8 @@ class Affine(NamedTuple):
 class Operators(Protocol):
     """Steps of an encoder in one precision, for one graph and its attention mask.
 
-    A step takes and returns names of values. Its ``name`` is that of the value it returns, or of the block or vector it
-    belongs to. ``sum_name`` is the name of the sum, in a precision that has a node for it.
+    A step takes and returns names of values. Its ``name`` is that of the value that it returns, or of the block or vector
+    that it belongs to. ``sum_name`` is the name of the sum, in a precision that has a node for it.
     """
 
     writer: GraphWriter

@@ -17,7 +17,7 @@ _ALIGNMENT = 64
 
 
 class WeightsFile:
-    """A file of weights that is being put together.
+    """A file of weights that is being built.
 
     Args:
         name: plain name of the file in the bundle.
