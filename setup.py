@@ -11,13 +11,13 @@ VERSION = next(
     if line.startswith("__version__")
 )
 
-# Every lower bound was tested: the whole suite ran with exactly these versions (tests/lowest.txt), none below.
-# There is no upper bound but torch's, since none is known to be needed.
+# Every lower bound is tested: the whole suite ran with exactly these versions (tests/lowest.txt), and with none below.
+# Only torch has an upper bound, because no other is known to be needed.
 GPU_WHEEL = "(sys_platform == 'linux' and platform_machine == 'x86_64') or sys_platform == 'win32'"
 CPU_WHEEL = "(sys_platform != 'linux' or platform_machine != 'x86_64') and sys_platform != 'win32'"
 
 SCORING = [
-    # One of the two, never both: they are the same files. The GPU wheel holds the CPU provider too.
+    # One of the two, never both, because they install the same files. The GPU wheel includes the CPU provider.
     f"onnxruntime-gpu>=1.30 ; {GPU_WHEEL}",
     f"onnxruntime>=1.30 ; {CPU_WHEEL}",
     "tokenizers>=0.23.3",
@@ -30,7 +30,7 @@ SCORING = [
     "jinja2>=3.1.6",
 ]
 EXPORT = [
-    # From 2.14 on, the index's wheels for Linux bring several gigabytes of CUDA libraries that training on CPU and
+    # Since 2.14 the index's wheels for Linux bring several gigabytes of CUDA libraries, which training on CPU and
     # exporting never use.
     "torch>=2.13,<2.14",
     "transformers>=5.17",
@@ -44,10 +44,10 @@ EXPORT = [
 
 REMOTE = ["s3fs>=2025.10", "gcsfs>=2025.10", "aiohttp>=3.12"]
 
-# What bench/ compares with. onnxscript is what torch needs to export the plain model.
+# Peers of the benchmarks in bench/. torch needs onnxscript to export the plain model.
 BENCH = [*EXPORT, "onnxscript>=0.6", "openvino>=2026.4", "nncf>=3.4", "ctranslate2>=4.8"]
 
-# Their order is that of docs/DEVELOPING.md: each room may import those before it.
+# The rooms in the order of docs/DEVELOPING.md: each may import those before it.
 SCORER_ROOMS = ["base", "storage", "engine", "rows", "model", "report", "run", "cluster", "cli"]
 EXPORT_ROOMS = ["encoder", "classifier", "graph", "evaluation", "bundle", "training", "cli"]
 
@@ -60,7 +60,7 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE", "NOTICE", "scorer/report/assets/vendor/LICENSE"],
     python_requires=">=3.11",
-    # By name: a search would find tests and build/ too. The default bundle is installed as data of scorer.default.
+    # Listed by name, because a search would also find tests and build/. The default bundle is data of scorer.default.
     packages=[
         "scorer",
         *(f"scorer.{room}" for room in SCORER_ROOMS),

@@ -1,8 +1,8 @@
-"""What bundles cost: texts to scores on CPU, bundles in turn, relative to the first one.
+"""Cost of bundles for scoring texts on CPU, relative to the first one.
 
     python bench/bundles.py ../shared/imdb/test.parquet models/probe models/default
 
-Each round scores the same texts with each bundle, tokenizing included, and the next one begins with another bundle.
+Each round scores the same texts with each bundle in turn, tokenizing included, and begins with another bundle.
 Prints a table and, as its last line, one JSON object.
 """
 
@@ -30,7 +30,7 @@ def main() -> None:
     texts = texts[:: max(1, len(texts) // arguments.reviews)][: arguments.reviews]
     scorers = [Scorer(bundle, provider="cpu", precision=arguments.precision) for bundle in arguments.bundles]
     rates: list[list[float]] = [[] for _ in scorers]
-    for number in range(arguments.rounds + 1):  # the first one is for warming up
+    for number in range(arguments.rounds + 1):  # the first round only warms up
         order = [(number + at) % len(scorers) for at in range(len(scorers))]
         for at in order:
             rate = reviews_per_second(scorers[at], texts)
@@ -39,7 +39,7 @@ def main() -> None:
         if number:
             say(f"round {number}: " + ", ".join(f"{rate[-1]:.1f}" for rate in rates) + " reviews/s")
     ratios = [[first / one for first, one in zip(rates[0], rate, strict=True)] for rate in rates]
-    print("| bundle | precision | reviews/s | cost a review, the first one's = 1 |\n|---|---|---|---|")
+    print("| bundle | precision | reviews/s | cost per review (first bundle = 1) |\n|---|---|---|---|")
     for bundle, scorer, rate, ratio in zip(arguments.bundles, scorers, rates, ratios, strict=True):
         print(
             f"| {bundle} | {scorer.choice.precision} | {statistics.median(rate):.1f} | {statistics.median(ratio):.3f} |"
@@ -52,7 +52,10 @@ def main() -> None:
 
 
 def reviews_per_second(scorer: Scorer, texts: list[str]) -> float:
-    """Through tokenizer and engine, each by the encoder; not through `Scorer.score`, which would know the texts from the round before."""
+    """Measure tokenizer and engine, with every text through the encoder.
+
+    `Scorer.score` is not used, because it would know the texts from the round before.
+    """
     start = time.perf_counter()
     scorer.whole.logits(scorer.tokenizer.encode(texts).ids)
     return len(texts) / (time.perf_counter() - start)

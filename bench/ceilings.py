@@ -1,4 +1,4 @@
-"""What a device reaches at most: the two figures that any other is a share of."""
+"""Ceilings of a device: the two figures of which all others are a share."""
 
 import statistics
 import time
@@ -7,11 +7,11 @@ import torch
 
 
 def copy_rate(device: str, size: int) -> float:
-    """Bytes a second that a copy within the device's memory reads and writes.
+    """Measure the bytes per second that a copy within the device's memory reads and writes.
 
     Args:
         device: ``cuda`` or ``cpu``.
-        size: of what is copied, in bytes; many times the caches.
+        size: number of bytes to copy, many times the size of the caches.
     """
     source = torch.randint(0, 255, (size,), dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
@@ -19,11 +19,11 @@ def copy_rate(device: str, size: int) -> float:
 
 
 def matmul_rate(device: str, size: int) -> float:
-    """Operations a second of a square float16 product of random numbers (float32 on a CPU).
+    """Measure the operations per second of a square float16 product of random numbers (float32 on a CPU).
 
     Args:
         device: ``cuda`` or ``cpu``.
-        size: rows and columns.
+        size: number of rows and columns.
     """
     kind = torch.float16 if device == "cuda" else torch.float32
     a, b = (torch.randn(size, size, device=device, dtype=kind) for _ in range(2))
@@ -31,7 +31,7 @@ def matmul_rate(device: str, size: int) -> float:
 
 
 def _seconds(device: str, work: object, rounds: int = 11) -> float:
-    """The median of some rounds, after three that do not count."""
+    """Return the median seconds of some rounds, after three that do not count."""
     found = []
     for number in range(rounds + 3):
         if device == "cuda":

@@ -1,10 +1,11 @@
-"""score-ray with one worker and with more, and `score` with as many threads, on the same parts, in alternating rounds.
+"""Speed of score-ray with one worker and with more, and of `score` with as many threads, in alternating rounds.
 
     python bench/cluster.py TEXTS.parquet --rows 3200 --parts 16 --workers 2 --rounds 3
 
-Each worker has one core. Seconds are of the whole command; those of a run that finds every part finished are the start of
-the cluster and of its workers, and rows a second of `score-ray` are without them; those of `score` are with its start, which
-is some tenths of a second. Prints a table and, as its last line, one JSON object.
+All runs read the same parts, and each worker has one core. Seconds are those of the whole command. A run that finds
+every part finished shows the start-up time of the cluster and its workers. The rows per second of `score-ray` exclude
+that time; those of `score` include its start, a few tenths of a second. Prints the rates and, as its last line,
+one JSON object.
 """
 
 import argparse

@@ -31,13 +31,20 @@ from scorer.engine.batches import by_length, pad, token_budget
 from scorer.engine.row_engine import RowEngine
 from scorer.engine.runtime import open_session
 
-# Padded tokens of a sorted batch: some nine reviews of the mean length. One figure for all, not tuned for each.
+# Padded tokens of a sorted batch: about nine reviews of mean length. All contenders share this figure, tuned for none.
 SORTED_TOKENS = 2048
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A way to score token rows: which section of the table it belongs to, and what it computes in."""
+    """A way to score token rows.
+
+    Attributes:
+        key: letter of its section of the table.
+        name: name in the table.
+        precision: precision that it computes in.
+        score: function from token rows to logits.
+    """
 
     key: str
     name: str
@@ -46,7 +53,7 @@ class Contender:
 
 
 def contenders(subject: Subject, folder: Path) -> Iterator[Contender]:
-    """Every contender, prepared; ``folder`` takes converted models."""
+    """Prepare and yield every contender; ``folder`` takes converted models."""
     with _quiet():
         torch.set_num_threads(subject.threads)
         model = TorchClassifier(subject.encoder.model, subject.head)
@@ -106,7 +113,7 @@ def _torch(model: TorchClassifier) -> Callable[[np.ndarray, np.ndarray], np.ndar
 
 
 def _pipeline(subject: Subject) -> Score:
-    """transformers' own pipeline; it tokenizes for itself, which its time therefore holds."""
+    """Build transformers' own pipeline, which tokenizes by itself; its time includes that."""
     encoder = subject.encoder.model
     inner = TorchClassifier(encoder, subject.head)
 
@@ -127,7 +134,7 @@ def _pipeline(subject: Subject) -> Score:
 
 
 def _tokenizer(subject: Subject) -> transformers.PreTrainedTokenizerFast:
-    """The subject's tokenizer as transformers has it."""
+    """Convert the subject's tokenizer to one of transformers."""
     return transformers.PreTrainedTokenizerFast(
         tokenizer_object=tokenizers.Tokenizer.from_buffer(subject.encoder.tokenizer_json),
         unk_token="[UNK]",
@@ -173,7 +180,7 @@ def _openvino(graph: openvino.Model, hint: str, threads: int) -> Callable[[np.nd
 
 
 def _openvino_rows(graph: openvino.Model, hint: str, threads: int) -> Score:
-    """One row a run, a stream a thread, longest first: OpenVINO's form of what this project does."""
+    """Score one row at a time on a stream per thread, longest first: OpenVINO's equivalent of this project's engine."""
     queue = openvino.AsyncInferQueue(_compiled(graph, hint, threads, threads), threads)
 
     def score(rows: Rows) -> np.ndarray:
@@ -193,7 +200,7 @@ def _ctranslate2(subject: Subject, kind: str, folder: Path) -> Score:
         subject.encoder.model.save_pretrained(source)
         _tokenizer(subject).save_pretrained(source)
     ctranslate2.converters.TransformersConverter(str(source)).convert(str(converted), quantization=kind)
-    # A worker a core, each with a batch of its own.
+    # One worker per core, each with a batch of its own.
     encoder = ctranslate2.Encoder(
         str(converted), device="cpu", compute_type=kind, inter_threads=subject.threads, intra_threads=1
     )
@@ -217,7 +224,7 @@ def _ctranslate2(subject: Subject, kind: str, folder: Path) -> Score:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Converters print progress and advice on stdout, where the last line has to be JSON."""
+    """Silence converters, which print progress and advice on stdout, where the last line has to be JSON."""
     for name in ("torch.onnx", "nncf", "root", "openvino"):
         logging.getLogger(name).setLevel(logging.ERROR)
     transformers.logging.set_verbosity_error()

@@ -3,10 +3,10 @@
     pip install '.[bench]'
     python bench/cpu.py ../shared/imdb/test.parquet
 
-Prints a table and, as its last line, one JSON object with every figure. Rates are reviews a second from token ids to
-logits; tokenization is timed apart. "of peak" is what the plain, whole model's floating point operations would be of
-what a large float32 matrix product reaches in the same round: whoever leaves work out, or computes in 8 bits, may
-exceed 100%.
+Prints a table and, as its last line, one JSON object with every figure. Rates are reviews per second from token ids to
+logits; tokenization is timed separately. "of peak" is the rate of the whole plain model's floating point
+operations, relative to a large float32 matrix product in the same round. A contender that skips work or
+computes in 8 bits may exceed 100%.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def measure(chosen: list[Contender], subject: Subject, rounds: int) -> dict:
-    """Time every contender once a round, forwards and backwards in turn; a first call of each is not counted."""
+    """Time every contender once per round, in alternating order; the first call of each is not counted."""
     logits = {}
     for one in chosen:
         say(f"warming up: {one.name}, {one.precision}")
@@ -98,7 +98,7 @@ def measure(chosen: list[Contender], subject: Subject, rounds: int) -> dict:
 
 
 def lead(chosen: list[Contender], seconds: dict[Contender, list[float]]) -> dict:
-    """This project against the fastest peer of the same arithmetic; for int8, peers in bf16 count too."""
+    """Compare this project with the fastest peer of the same arithmetic; for int8, peers in bf16 count as well."""
     found = {}
     for precision, rivals in (("fp32", {"fp32"}), ("int8", {"int8", "bf16"})):
         ours = [one for one in chosen if one.key == "g" and one.precision == precision]
@@ -118,7 +118,7 @@ def run(one: Contender, rows: list[np.ndarray]) -> tuple[float, np.ndarray]:
 
 
 def peak_gflops(threads: int, size: int = 2048) -> float:
-    """What a large float32 matrix product reaches, in 10^9 operations a second."""
+    """Measure the rate of a large float32 matrix product, in 10^9 operations per second."""
     torch.set_num_threads(threads)
     a, b = torch.randn(size, size), torch.randn(size, size)
     best = float("inf")

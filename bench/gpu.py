@@ -1,16 +1,22 @@
-"""The engine on a GPU against its peers, and the whole command: one run, done within eight minutes.
+"""Speed of the engine on a GPU, of its peers and of the whole command, in one run of at most eight minutes.
 
-    pip install '.[export,cuda]' onnxscript        # and a PyTorch that was built for CUDA
+    pip install '.[export,cuda]' onnxscript        # and a PyTorch built for CUDA
     python bench/gpu.py --output gpu.json
 
-Needs no data: models of known shapes with random weights, texts of the length distribution of IMDb's reviews.
-Measures what the device can do (copying, float16 products), the engine alone and its peers in alternating rounds,
-which attention kernel ran, how far float16 is from float32, what batches, lanes and kernels change, and `score` file
-to file with where its time goes. Prints tables and, as its last line, one JSON object with every figure. What fails or
-finds no time is named there, and the rest goes on. ``--dry-run`` tries all of it on the CPU with next to no work.
+It needs no data: the models have known shapes and random weights, and the texts are as long as IMDb's reviews. It
+measures:
 
-"of peak" is operations a second over what a large float16 product reaches: of those that are computed (the last block
-for [CLS] alone, no padding counted), and of those that the plain model would take.
+- the ceilings of the device: copying and float16 products;
+- the engine alone and its peers, in alternating rounds;
+- the attention kernels that ran, and the error of float16 against float32;
+- the effect of batches, lanes and kernels;
+- `score` from file to file, and where its time goes.
+
+Prints tables and, as its last line, one JSON object with every figure. A section that fails or runs out of time is
+named there, and the others still run. ``--dry-run`` tries everything on the CPU with next to no work.
+
+"of peak" is operations per second as a share of a large float16 product's. One figure counts the operations that are
+computed: the last block for [CLS] alone, and no padding. The other counts those that the plain model would need.
 """
 
 import argparse
@@ -68,10 +74,10 @@ LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "onnx")
 
 @dataclass(frozen=True)
 class Scale:
-    """How much work: a GPU's, or for trying the script a CPU's, which may take its time.
+    """Amount of work: for a GPU, or for a trial of the script on a CPU, which may take its time.
 
     Attributes:
-        patience: how many times its limit of seconds each part may take.
+        patience: factor of each section's time limit.
     """
 
     device: str
@@ -99,12 +105,12 @@ class Tuned(nvidia.Gpu):
 
 
 class Sections:
-    """Parts of the report, each with its own failure and its own limit of time; none begins when the time is up.
+    """Sections of the report: each may fail, has a time limit of its own, and does not begin once the time is up.
 
     Args:
-        seconds: for all of them together.
-        patience: of `Scale`.
-        output: where the report is written after each.
+        seconds: time limit of all sections together.
+        patience: as in `Scale`.
+        output: file that the report is written to after each section.
     """
 
     def __init__(self, seconds: float, patience: float, output: Path | None) -> None:
@@ -114,7 +120,7 @@ class Sections:
         self._output = output
 
     def run(self, name: str, limit: float, work: Callable[[], Any], *, keep: bool = True) -> Any:
-        """The result of ``work``, kept under ``name`` if it is figures; None if it fails or takes too long."""
+        """Run ``work`` and return its result, or None if it fails or takes too long; ``keep`` adds it to the report."""
         left = self._end - time.monotonic()
         if left < 5:
             self.note(name, {"skipped": "no time left"})
@@ -141,7 +147,7 @@ class Sections:
 
 @contextlib.contextmanager
 def limited(seconds: float) -> Iterator[None]:
-    """Raise `TimeoutError` in what takes longer, as soon as it comes back to Python; may be nested."""
+    """Raise `TimeoutError` in a block that takes longer, as soon as it returns to Python; blocks may be nested."""
     if math.isinf(seconds):
         yield
         return
@@ -161,8 +167,8 @@ def limited(seconds: float) -> Iterator[None]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dry-run", action="store_true", help="try everything on the CPU, with next to no work")
-    parser.add_argument("--seconds", type=float, help="for all of it; default 450")
-    parser.add_argument("--output", type=Path, help="write the JSON object here too, after each section")
+    parser.add_argument("--seconds", type=float, help="time limit of the whole run; default 450")
+    parser.add_argument("--output", type=Path, help="also write the JSON object to this file, after each section")
     arguments = parser.parse_args()
     scale = DRY if arguments.dry_run else FULL
     if scale.device == "cuda" and (problem := runtime.provider_problem("cuda")):
@@ -185,7 +191,7 @@ def texts_for(scale: Scale) -> list[str]:
 
 
 def measure_shape(sections: Sections, shape: str, texts: list[str], folder: Path, scale: Scale) -> None:
-    """All sections of one shape, the most important ones first."""
+    """Run all sections of one shape, the most important ones first."""
 
     def prepared() -> tuple[Subject, onnx.ModelProto, BatchEngine]:
         subject = make_subject(shape, texts[: scale.reviews], texts[-64:], usable_cores())
@@ -216,7 +222,7 @@ def measure_shape(sections: Sections, shape: str, texts: list[str], folder: Path
 
 
 def work_of(subject: Subject) -> dict[str, float]:
-    """Operations of a review, of the plain model and what is not needed of it."""
+    """Count the operations per review of the plain model, and those of them that are not needed."""
     return {
         "mean_tokens": float(np.mean([len(row) for row in subject.rows])),
         "plain_gflop": full_flops(subject.encoder, subject.rows) / len(subject.rows) / 1e9,
@@ -232,7 +238,7 @@ def share_of_peak(report: dict[str, Any], shape: str, rates: dict[str, Any]) -> 
 
 
 def exactness(engine: BatchEngine, model: onnx.ModelProto, subject: Subject) -> dict[str, float]:
-    """Logits on the device, and those of the emulation, against float32 with the same weights."""
+    """Compare logits of the device, and of the emulator, with float32 logits of the same weights."""
     rows = subject.rows[:32]
     exact, emulated, found = half_logits(model, rows, exact=True), half_logits(model, rows), engine.logits(rows)
     return {
@@ -245,7 +251,7 @@ def exactness(engine: BatchEngine, model: onnx.ModelProto, subject: Subject) -> 
 
 
 def machine(scale: Scale) -> dict[str, Any]:
-    """The device and what runs on it."""
+    """Describe the device and the software on it."""
     versions = {name: metadata.version(name) for name in LIBRARIES}
     found: dict[str, Any] = {
         "versions": versions,
@@ -255,13 +261,13 @@ def machine(scale: Scale) -> dict[str, Any]:
     found |= {"python": platform.python_version(), "cores": usable_cores(), "device": scale.device}
     if scale.device == "cuda":
         query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total,power.limit", "--format=csv,noheader"]
-        said = subprocess.run(query, capture_output=True, text=True, check=False).stdout.strip()
-        found |= {"gpu": torch.cuda.get_device_name(0), "nvidia_smi": said, "cudnn": torch.backends.cudnn.version()}
+        printed = subprocess.run(query, capture_output=True, text=True, check=False).stdout.strip()
+        found |= {"gpu": torch.cuda.get_device_name(0), "nvidia_smi": printed, "cudnn": torch.backends.cudnn.version()}
     return found
 
 
 def measure_ceilings(scale: Scale) -> dict[str, float]:
-    """What the device reaches: bytes copied (read and written) and float16 operations a second."""
+    """Measure the ceilings of the device: bytes copied (read and written) and float16 operations per second."""
     small = scale.device == "cpu"
     return {
         "copy_gb_s": copy_rate(scale.device, 1 << (24 if small else 32)) / 1e9,
@@ -277,7 +283,7 @@ def make_engine(
     lanes: int = 2,
     gpu: nvidia.Gpu = nvidia.Gpu(),
 ) -> BatchEngine:
-    """The engine as `score` makes it."""
+    """Make the engine as `score` does."""
     lengths, tokens = Lengths(subject.encoder.tokenizer.max_length), batch_tokens or scale.batch_tokens
     engine = batch_engine(lambda: runtime.Session(graph, scale.device, gpu), tokens, lengths, 1, Phases(), lanes)
     engine.warm_up(1000)
@@ -285,7 +291,7 @@ def make_engine(
 
 
 def start(graph: bytes, subject: Subject, scale: Scale) -> dict[str, float]:
-    """Seconds until the first batch, and of the first and the second window: shapes are planned in the first."""
+    """Measure the seconds to open the engine, and of a first and a second pass; the first one plans the shapes."""
     begin = time.perf_counter()
     engine = make_engine(graph, subject, scale)
     opened = time.perf_counter()
@@ -302,13 +308,13 @@ def start(graph: bytes, subject: Subject, scale: Scale) -> dict[str, float]:
 
 
 def alternate(compared: Sequence[Peer], subject: Subject, scale: Scale, rounds: int) -> dict[str, Any]:
-    """Reviews a second of each, forwards and backwards in turn, after a pass that does not count."""
+    """Measure the reviews per second of each peer, in alternating order, after a pass that does not count."""
     seconds: dict[str, list[float]] = {}
     failures, ready = {}, []
     for peer in compared:
         name = f"{peer.name}, {peer.precision}"
         try:
-            with limited(60 * scale.patience):  # so that a compiler that never ends costs no figures but its own
+            with limited(60 * scale.patience):  # so that a compiler that never finishes costs only its own figures
                 score = peer.prepare()
                 score(subject.rows[: peer.rows])
             ready.append((name, score, subject.rows[: peer.rows]))
@@ -324,12 +330,12 @@ def alternate(compared: Sequence[Peer], subject: Subject, scale: Scale, rounds: 
 
 
 def accuracy(texts: list[str], scale: Scale) -> dict[str, float]:
-    """float16 on the device against float32 with the same weights, with the model that comes with the package."""
+    """Compare float16 on the device with float32 of the same weights, for the model that comes with the package."""
     bundle = load_bundle(VOCABULARY.parent)
     scorer = Scorer(bundle, provider=scale.device, precision="fp16", batch_tokens=scale.batch_tokens)
     rows = scorer.tokenizer.encode(texts).ids
     model = onnx.load(bundle.path / bundle.manifest.precisions["fp16"].file)
-    wide = load_classifier(bundle).wide_apart  # which is no float16, and no part of either graph
+    wide = load_classifier(bundle).wide_apart  # not float16, and not part of either graph
     side = np.float32(0) if wide is None else wide.logits(rows)
     exact = half_logits(model, rows, exact=True) + side
     found = scorer.engine.logits(rows) + side
@@ -347,7 +353,10 @@ def accuracy(texts: list[str], scale: Scale) -> dict[str, float]:
 
 
 def attention_kernels(graph: bytes, folder: Path, scale: Scale) -> dict[str, Any]:
-    """Which kernels attention took, as onnxruntime says it: that is read once a process, so in one of its own."""
+    """Find the kernels that attention took, as onnxruntime prints them.
+
+    It reads the setting for that once per process, so a new process is started.
+    """
     (folder / "attention.onnx").write_bytes(graph)
     script = (
         "import sys, numpy as np\n"
@@ -373,7 +382,7 @@ def attention_kernels(graph: bytes, folder: Path, scale: Scale) -> dict[str, Any
 
 
 def variants(graph: bytes, subject: Subject, scale: Scale) -> dict[str, Any]:
-    """Reviews a second of the engine with other batches, lanes, memory and kernels."""
+    """Measure the reviews per second of the engine with other batches, lanes, memory and kernels."""
     tuned: dict[str, dict[str, Any]] = {"as it is": {}}
     tuned |= {f"batches of {tokens}": {"batch_tokens": tokens} for tokens in (8192, 16_384, 65_536)}
     tuned |= {f"{lanes} lanes": {"lanes": lanes} for lanes in (1, 3)}
@@ -391,7 +400,7 @@ def variants(graph: bytes, subject: Subject, scale: Scale) -> dict[str, Any]:
 
 
 def int8_on_device(subject: Subject, scale: Scale) -> dict[str, Any]:
-    """The int8 graph on the device, as far as onnxruntime has kernels for it there."""
+    """Measure the int8 graph on the device, as far as onnxruntime has kernels for it there."""
     rows = subject.rows[:512]
     graph = to_int8(encoder_weights(subject.encoder), subject.classifier(), subject.calibration[:8]).SerializeToString()
     engine = make_engine(graph, subject, scale, batch_tokens=8192)
@@ -416,7 +425,7 @@ def file_to_file(
     scale: Scale,
     rates: dict[str, Any] | None,
 ) -> dict[str, Any]:
-    """`score` from a JSONL file to a CSV file, its stages alone, and its share of the slowest one."""
+    """Measure `score` from a JSONL file to a CSV file, its steps alone, and its share of the slowest step's rate."""
     write_gpu_bundle(subject, model, folder)
     source = folder.with_suffix(".jsonl")
     with open(source, "w", encoding="utf-8") as file:
@@ -425,14 +434,14 @@ def file_to_file(
     for at in range(0, len(texts), 8192):
         subject.encoder.tokenizer.encode(texts[at : at + 8192])
     tokenizing = len(texts) / (time.perf_counter() - begin)
-    output = source.with_name(f"{folder.name}.out.csv")  # a bundle takes no output
+    output = source.with_name(f"{folder.name}.out.csv")  # no output may be in a bundle's folder
     command = [sys.executable, "-m", "scorer", str(source), "-o", str(output), "--model", str(folder)]
     command += ["--provider", scale.device, "--precision", "fp16", "--restart", "-q"]
     begin = time.perf_counter()
     subprocess.run(command, check=True, cwd=VOCABULARY.parents[2])
     whole = time.perf_counter() - begin
     if (rows := output.read_bytes().count(b"\n") - 1) != len(texts):
-        raise ValueError(f"{rows} of {len(texts)} rows came out")
+        raise ValueError(f"the output has {rows} rows, not {len(texts)}")
     scorer = Scorer(folder, provider=scale.device, precision="fp16")
     wanted = Wanted()
     begin = time.perf_counter()

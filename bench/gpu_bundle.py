@@ -1,4 +1,4 @@
-"""A bundle of a benchmark's subject, whose weights are random: for `score` to run, not to be believed."""
+"""Bundle of a benchmark's subject with random weights: `score` can run it, but its scores mean nothing."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from scorer.model.manifest import Manifest, Precision
 
 
 def write_gpu_bundle(subject: Subject, model: onnx.ModelProto, folder: Path) -> None:
-    """Write it with the precision fp16 alone, whose graph is ``model``."""
+    """Write a bundle with the precision fp16 alone, whose graph is ``model``."""
     models = {"fp16": model}
     tokenizer, classifier = subject.encoder.tokenizer, subject.classifier()
     golden = golden_rows(models, tokenizer, classifier)

@@ -1,4 +1,4 @@
-"""The peers of bench/gpu.py, each a function from token rows to logits; prepared one at a time, since memory is shared."""
+"""The peers of bench/gpu.py, each a function from token rows to logits; prepared one by one, as they share memory."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -20,10 +20,10 @@ class Peer:
     """A way to score token rows.
 
     Attributes:
-        name: for people.
-        precision: what it computes in.
-        prepare: makes the function.
-        rows: how many rows a pass has at most: the slow ones need not run as many.
+        name: name in the report.
+        precision: precision that it computes in.
+        prepare: function that makes the scoring function.
+        rows: largest number of rows in a pass, smaller for slow peers.
     """
 
     name: str
@@ -33,9 +33,9 @@ class Peer:
 
 
 def peers(subject: Subject, folder: Path, device: str, *, compiled: bool) -> Iterator[Peer]:
-    """PyTorch in float16 with its own attention (SDPA), compiled too if asked for, and onnxruntime on the plain export.
+    """Yield PyTorch in float16 with its own attention (SDPA), optionally compiled, and onnxruntime on the plain export.
 
-    "sorted" is sorted by length and cut by padded tokens, with the budget of this project.
+    "sorted" means sorted by length and cut into batches by this project's budget of padded tokens.
     """
     kind = torch.float16 if device == "cuda" else torch.float32
     model = copy.deepcopy(TorchClassifier(subject.encoder.model, subject.head)).to(device, kind)

@@ -1,9 +1,9 @@
-"""What it costs to make finished rows durable: `score` file to file with its journal and without, in alternating rounds.
+"""Cost of making finished rows durable: `score` with its journal and without, in alternating rounds.
 
     python bench/journal.py TEXTS.parquet --rows 1024 --rounds 5
 
-Prints the medians and, as its last line, one JSON object. `share` is the time spent in commits over the time of the run;
-the engine computes meanwhile, so what a run loses by them is less. `ratio` compares the runs as a whole.
+Prints the medians and, as its last line, one JSON object. `share` is the part of a run's time that goes to commits.
+The engine computes meanwhile, so a run loses less than that. `ratio` compares whole runs, from file to file.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("texts", type=Path, help="a Parquet file with the columns id and text")
     parser.add_argument("--rows", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--folder", type=Path, help="where to write; default: the system's temporary folder")
+    parser.add_argument("--folder", type=Path, help="folder for all files; default: the system's temporary folder")
     arguments = parser.parse_args()
     table = pyarrow.parquet.read_table(arguments.texts, columns=["id", "text"])
     sample = table.take(list(range(0, len(table), max(1, len(table) // arguments.rows)))[: arguments.rows])
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def run(source: Path, *, journaled: bool) -> tuple[float, list[float]]:
-    """Seconds of a run from its first row to its publication, and of each of its commits."""
+    """Measure the seconds of a run from its first row to its publication, and of each of its commits."""
     commit, commits = Work.commit, []
 
     def timed(work: Work, summary: object, *, complete: bool = False) -> None:
@@ -69,7 +69,7 @@ def run(source: Path, *, journaled: bool) -> tuple[float, list[float]]:
             output = source.with_name("out.csv")
             code = run_command(command, [str(source), "-o", str(output), "-q"], name="score", interrupted="")
         if code:
-            raise SystemExit(f"score ended with {code}")
+            raise SystemExit(f"score ended with exit code {code}")
         return time.perf_counter() - begun[0], commits
     finally:
         Work.commit, Work.begin = commit, begin

@@ -1,4 +1,4 @@
-"""Where a run's time goes: milliseconds by operator, one thread, one text, from onnxruntime's profiler.
+"""Time of a run by operator: milliseconds on one thread for one text, from onnxruntime's profiler.
 
     pip install '.[bench]'
     python bench/operators.py ../shared/imdb/test.parquet --precision int8
@@ -25,7 +25,7 @@ RUNS = 20
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("texts", type=Path, help="a Parquet file with a column text, to calibrate int8 on")
+    parser.add_argument("texts", type=Path, help="a Parquet file with a column text, for calibrating int8")
     parser.add_argument("--encoder", default="distilbert", help="distilbert, minilm (random weights), or a folder")
     parser.add_argument("--precision", choices=("fp32", "int8"), default="int8")
     parser.add_argument("--pooling", choices=("cls", "mean"), default="cls")
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def profile(graph: bytes, feed: dict[str, np.ndarray]) -> tuple[Counter[str], Counter[str]]:
-    """Mean milliseconds of a run, and nodes, by operator; an If counts through what is inside of it."""
+    """Measure the mean milliseconds of a run by operator, and count its nodes; an If counts as the nodes inside it."""
     with tempfile.TemporaryDirectory() as folder:
         options = runtime.session_options("cpu")
         options.enable_profiling = True

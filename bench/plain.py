@@ -1,4 +1,4 @@
-"""The classifier as one would write it in PyTorch, its export, and the batches that it is run in: what peers share."""
+"""Code that peers share: the classifier as one would write it in PyTorch, its export, and its batches."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ UNSORTED_BATCH = 64
 
 
 class TorchClassifier(torch.nn.Module):
-    """The encoder, its first token's vector, a linear layer."""
+    """An encoder with a linear layer on its first token's vector."""
 
     def __init__(self, model: torch.nn.Module, head: LinearHead) -> None:
         super().__init__()
@@ -30,16 +30,16 @@ class TorchClassifier(torch.nn.Module):
 
 
 def unsorted(rows: Rows) -> list[list[int]]:
-    """Batches of rows as they come."""
+    """Cut rows into batches in their order."""
     return [list(range(start, min(start + UNSORTED_BATCH, len(rows)))) for start in range(0, len(rows), UNSORTED_BATCH)]
 
 
 def batched(run: Callable[[np.ndarray, np.ndarray], np.ndarray], *, tokens: int | None = None) -> Score:
-    """Scores rows in padded batches.
+    """Return a function that scores rows in padded batches.
 
     Args:
-        run: input_ids and attention_mask, (batch, sequence) each, to logits (batch, 1).
-        tokens: sorted by length, and so many padded tokens a batch; None for `unsorted`.
+        run: function from input_ids and attention_mask, (batch, sequence) each, to logits (batch, 1).
+        tokens: largest number of padded tokens in a batch of rows sorted by length; None for `unsorted`.
     """
 
     def score(rows: Rows) -> np.ndarray:
@@ -56,7 +56,7 @@ def feed(padded: tuple[np.ndarray, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def export_plain(model: TorchClassifier, path: Path, device: str = "cpu") -> None:
-    """What torch.onnx.export makes of the model, whose weights are on ``device``."""
+    """Export the model, whose weights are on ``device``, with torch.onnx.export."""
     ids = torch.tensor([[5, 6, 7, 8], [5, 6, 0, 0]], device=device)
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("sequence", max=512)}
     torch.onnx.export(

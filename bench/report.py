@@ -1,11 +1,11 @@
-"""How benchmarks say what they do and what they found."""
+"""Progress and figures of benchmarks."""
 
 import statistics
 import sys
 
 
 def spread(values: list[float]) -> dict[str, float]:
-    """What rounds gave: their median, and how far apart they lie."""
+    """Return the median and the range of the figures of some rounds."""
     return {"median": statistics.median(values), "least": min(values), "most": max(values)}
 
 

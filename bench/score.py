@@ -1,14 +1,13 @@
-"""The whole `score` command, file to file, as a process: reviews a second, peak memory, and the share of the engine's
-own rate that is left of it.
+"""Speed of the `score` command, file to file: reviews per second, share of the engine's own rate, and peak memory.
 
     python bench/score.py ../shared/imdb/test.parquet
     python bench/score.py ../shared/imdb/test.parquet --formats jsonl --rows 5000 --rounds 3 --cascade
 
-Writes the texts as CSV, JSONL, gzipped JSONL and Parquet, scores each, checks that all give the same rows in order, and prints a table and,
-as its last line, one JSON object. Each run is a process of its own; its peak memory is what the system counted. The
-engine's own rate is that of the same rows from token ids to logits, every one through the encoder, in this process, right
-before. With --cascade each file is scored with the bundle's cascade and without, in turn, the order changing from round to
-round, and the ratios of a round's two runs are printed.
+Writes the texts as CSV, JSONL, gzipped JSONL and Parquet, scores each file, and checks that all give the same rows in
+order. Prints a table and, as its last line, one JSON object. Each run is a process of its own; its peak memory is what
+the system counted. The engine's own rate is measured in this process just before: the same rows from token ids to
+logits, every one through the encoder. With --cascade each file is scored with the bundle's cascade and without, in an
+order that alternates from round to round. Then the ratios of a round's two runs are printed as well.
 """
 
 import argparse
@@ -30,11 +29,11 @@ from scorer import Scorer
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("texts", type=Path, help="a Parquet file with the columns id and text")
-    parser.add_argument("--model", help="a bundle; default: the one of the package")
+    parser.add_argument("--model", help="a bundle; default: the package's own")
     parser.add_argument("--rows", type=int, nargs="+", default=[2500, 25000])
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--formats", nargs="+", choices=list(WRITERS), default=list(WRITERS))
-    parser.add_argument("--cascade", action="store_true", help="with the cascade and without, in turn")
+    parser.add_argument("--cascade", action="store_true", help="score with the cascade and without, in turn")
     arguments = parser.parse_args()
     scorer = Scorer(arguments.model, provider="cpu")
     table = distinct(pyarrow.parquet.read_table(arguments.texts, columns=["id", "text"]))
@@ -43,7 +42,7 @@ def main() -> None:
         folder = Path(name)
         for number in range(arguments.rounds):
             for rows in arguments.rows:
-                # Evenly spread, so that few rows are like many.
+                # Evenly spread, so that a small sample is like a large one.
                 sample = table.take(list(range(0, len(table), max(1, len(table) // rows)))[:rows])
                 ways = ["--cascade", "--no-cascade"] if arguments.cascade else ["--no-cascade"]
                 outputs = {way: [] for way in ways}
@@ -65,7 +64,7 @@ def main() -> None:
 
 
 def distinct(table: pyarrow.Table) -> pyarrow.Table:
-    """Each text once: the command computes equal texts once, which its engine alone does not."""
+    """Keep each text once: the command computes equal texts only once, but its engine alone does not."""
     first = {text: row for row, text in reversed(list(enumerate(table["text"].to_pylist())))}
     return table.take(sorted(first.values()))
 
@@ -99,14 +98,14 @@ WRITERS = {"csv": write_csv, "jsonl": write_jsonl, "jsonl.gz": write_gzip, "parq
 
 
 def engine_rate(scorer: Scorer, texts: list[str]) -> float:
-    """Reviews a second of the engine alone, from token ids to logits, every one through the encoder."""
+    """Measure the reviews per second of the engine alone: token ids to logits, every one through the encoder."""
     rows = scorer.tokenizer.encode(texts).ids
     start = time.perf_counter()
     scorer.whole.logits(rows)
     return len(rows) / (time.perf_counter() - start)
 
 
-# A process counts the peak memory of the one that started it as its own; so a small one starts the command.
+# A process inherits the peak memory of the one that started it, so a small one starts the command.
 _LAUNCHER = """
 import json, resource, subprocess, sys, time
 start = time.perf_counter()
@@ -117,20 +116,20 @@ print(json.dumps([code, seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru
 
 
 def score(source: Path, output: Path, model: str | None, way: str) -> dict[str, float]:
-    """Run the command; wall seconds from start to exit, start-up included, and peak resident memory in MB."""
+    """Run the command; return wall seconds from start to exit, start-up included, and peak resident memory in MB."""
     command = [sys.executable, "-m", "scorer", str(source), "-o", str(output), "--provider", "cpu", "-q"]
     command += ["--model", model] if model else []
     command += [way] if way == "--no-cascade" else []
     launched = subprocess.run([sys.executable, "-c", _LAUNCHER, *command], capture_output=True, text=True, check=True)
     code, seconds, peak = json.loads(launched.stdout)
     if code != 0:
-        raise SystemExit(f"score ended with {code}: {launched.stderr}")
+        raise SystemExit(f"score ended with exit code {code}: {launched.stderr}")
     scale = 1e6 if sys.platform == "darwin" else 1e3  # bytes there, kilobytes elsewhere
     return {"seconds": round(seconds, 2), "peak_mb": round(peak / scale, 1)}
 
 
 def check(outputs: list[bytes], rows: int) -> None:
-    """Every format must give the same bytes, and every row once, in order."""
+    """Check that every format gave the same bytes, with every row once and in order."""
     if len(set(outputs)) != 1:
         raise SystemExit("two formats gave different scores")
     found = [int(line.split(b",", 1)[0]) for line in outputs[0].splitlines()[1:]]
@@ -158,7 +157,7 @@ def report(runs: list[dict]) -> None:
 
 
 def report_ratios(runs: list[dict]) -> None:
-    """How many times quicker each file is with the cascade: a ratio a round, its median and range."""
+    """Print the speed-up by the cascade for each file: the median and range over the rounds."""
     ratios: dict[tuple[str, int], list[float]] = {}
     for one, other in zip(runs[::2], runs[1::2], strict=True):
         seconds = {run["way"]: run["seconds"] for run in (one, other)}

@@ -1,4 +1,4 @@
-"""What the benchmarks run: an encoder of a known shape or a real one, a head on [CLS], and texts."""
+"""Subject of the benchmarks: an encoder of a known shape or a real one, a head on [CLS], and texts."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +20,15 @@ _BERT_SHAPES = {"minilm": (384, 6, 12), "tiny": (320, 2, 10)}  # hidden, layers,
 
 @dataclass(frozen=True)
 class Subject:
-    """What every contender computes.
+    """A model and texts that every contender scores.
 
     Attributes:
-        encoder: the frozen encoder.
-        head: one logit, on [CLS].
-        texts: to be scored.
-        rows: their token ids.
-        calibration: token ids of other texts, for whoever calibrates.
-        threads: cores to use.
+        encoder: frozen encoder.
+        head: head of one logit, on [CLS].
+        texts: texts to score.
+        rows: token ids of the texts.
+        calibration: token ids of other texts, for calibration.
+        threads: number of cores to use.
     """
 
     encoder: FrozenEncoder
@@ -43,13 +43,13 @@ class Subject:
 
 
 def load_subject(name: str, source: Path, reviews: int, threads: int) -> Subject:
-    """Make a subject of texts of a file.
+    """Make a subject from the texts of a file.
 
     Args:
-        name: see `make_subject`.
-        source: a Parquet file with a column text.
-        reviews: how many of its texts, evenly spread.
-        threads: cores to use.
+        name: as for `make_subject`.
+        source: Parquet file with a column text.
+        reviews: number of its texts to take, evenly spread.
+        threads: number of cores to use.
     """
     texts = pyarrow.parquet.read_table(source, columns=["text"])["text"].to_pylist()
     chosen = texts[:: max(1, len(texts) // reviews)][:reviews]
@@ -58,14 +58,14 @@ def load_subject(name: str, source: Path, reviews: int, threads: int) -> Subject
 
 
 def make_subject(name: str, chosen: list[str], others: list[str], threads: int) -> Subject:
-    """Make a subject.
+    """Make a subject from texts.
 
     Args:
-        name: ``distilbert`` or ``minilm`` for that shape with random weights, ``tiny`` for something to try a benchmark
-            with, or the folder of a real encoder.
-        chosen: the texts.
+        name: ``distilbert`` or ``minilm`` for that shape with random weights, ``tiny`` to try a benchmark, or the
+            folder of a real encoder.
+        chosen: texts to score.
         others: texts to calibrate on.
-        threads: cores to use.
+        threads: number of cores to use.
     """
     encoder = load_encoder(name, max_length=MAX_LENGTH) if Path(name).is_dir() else _random(name)
     weight = np.random.default_rng(0).normal(size=(1, encoder.hidden_size)).astype(np.float32)
@@ -75,7 +75,7 @@ def make_subject(name: str, chosen: list[str], others: list[str], threads: int) 
 
 
 def full_flops(encoder: FrozenEncoder, rows: list[np.ndarray]) -> float:
-    """Floating point operations of the plain model for these rows, no padding: products with weights, and attention."""
+    """Count the plain model's floating point operations for rows without padding: weight products and attention."""
     weights = sum(
         parameter.numel()
         for name, parameter in encoder.model.named_parameters()
@@ -86,19 +86,19 @@ def full_flops(encoder: FrozenEncoder, rows: list[np.ndarray]) -> float:
 
 
 def spared_flops(encoder: FrozenEncoder, rows: list[np.ndarray]) -> float:
-    """What of `full_flops` is not needed where the last block is computed for the first token alone."""
+    """Count the operations of `full_flops` that are not needed if the last block is for the first token alone."""
     hidden = encoder.hidden_size
     inner = int(getattr(encoder.config, "intermediate_size", 0) or encoder.config.hidden_dim)
     weights = 4 * hidden**2 + 2 * hidden * inner
     heads = int(encoder.config.num_attention_heads)
-    # Instead of the whole block: its products for one token, and two of a head's vectors with all tokens.
+    # This remains of the block: its products for one token, and two products of each head's vector with all tokens.
     return float(
         sum(2 * (len(row) - 1) * weights + 4 * len(row) ** 2 * hidden - 4 * heads * len(row) * hidden for row in rows)
     )
 
 
 def _random(name: str) -> FrozenEncoder:
-    """An encoder with random weights and, as trained ones have, a few channels far beyond the others."""
+    """Make an encoder with random weights and, like trained ones, a few channels far beyond the others."""
     torch.manual_seed(0)
     if name == "distilbert":
         model: transformers.PreTrainedModel = transformers.DistilBertModel(transformers.DistilBertConfig())
@@ -111,10 +111,10 @@ def _random(name: str) -> FrozenEncoder:
         model = transformers.BertModel(config, add_pooling_layer=False)
         norms, inner = "attention.output.LayerNorm", "intermediate.dense"
     else:
-        raise SystemExit(f"an encoder is distilbert, minilm, tiny or a folder, not {name!r}")
+        raise SystemExit(f"the encoder must be distilbert, minilm, tiny or a folder, not {name!r}")
     with torch.no_grad():
         for part, module in model.named_modules():
-            # What all-MiniLM-L6-v2 shows: one channel at 14 times the median's peak, two at four times.
+            # As in all-MiniLM-L6-v2: one channel at 14 times the median's peak, two at four times.
             if part.endswith(norms):
                 module.weight[torch.tensor([7, 100, 300])] *= torch.tensor([14.0, 4.0, 4.0])
             elif part.endswith(inner):

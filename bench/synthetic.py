@@ -1,21 +1,21 @@
-"""Texts of the length distribution of IMDb's reviews, out of a vocabulary: for machines that may not have the reviews."""
+"""Texts made from a vocabulary, as long as IMDb's reviews: for machines that may not have the reviews."""
 
 import numpy as np
 
-# Word pieces of the 25,000 test reviews (BERT's vocabulary, special tokens included), every twentieth.
+# Word pieces per review of the 25,000 test reviews (BERT's vocabulary, special tokens included), in 20 quantiles.
 _LENGTHS = [10, 80, 113, 137, 150, 159, 168, 179, 190, 204, 219, 237, 257, 281, 312, 352, 400, 469, 565, 743, 2875]
 
 
 def synthetic_texts(vocabulary: dict[str, int], count: int, seed: int) -> list[str]:
-    """Texts that are all different, of whole words.
+    """Make texts of whole words, all of them different.
 
-    A word is the rarer, the later it stands in the vocabulary (Zipf's law), and the longer it is: with the factor below
-    a text has as many characters as a review with as many pieces.
+    Words are rarer if they come later in the vocabulary (Zipf's law), or if they are longer. With the factor below, a
+    text has as many characters as a review with as many pieces.
 
     Args:
-        vocabulary: of a WordPiece tokenizer, ordered by frequency as BERT's is.
-        count: how many texts.
-        seed: of the random choice.
+        vocabulary: vocabulary of a WordPiece tokenizer, ordered by frequency like BERT's.
+        count: number of texts.
+        seed: seed of the random choice.
     """
     random = np.random.default_rng(seed)
     words = sorted((word for word in vocabulary if word.isascii() and word.isalpha()), key=vocabulary.__getitem__)

@@ -4,7 +4,7 @@
     python bench/train.py ../shared/imdb/train.parquet
 
 Both rates of the encoder are measured on the same few reviews, in alternating rounds, and scaled to the whole training
-set; training the head on cached features is measured whole. Prints a table and, as its last line, one JSON object.
+set. Training the head on cached features is measured in full. Prints a table and, as its last line, one JSON object.
 """
 
 import argparse
@@ -32,9 +32,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("texts", type=Path, help="a Parquet file with a column text")
     parser.add_argument("--encoder", default="distilbert", help="distilbert, minilm (random weights), or a folder")
-    parser.add_argument("--reviews", type=int, default=128, help="to measure the encoder's rates on")
+    parser.add_argument("--reviews", type=int, default=128, help="number of reviews to measure the encoder's rates on")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--training-set", type=int, default=25_000, help="reviews to scale to")
+    parser.add_argument(
+        "--training-set", type=int, default=25_000, help="number of reviews that the rates are scaled to"
+    )
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--threads", type=int, default=usable_cores())
     arguments = parser.parse_args()
@@ -78,7 +80,7 @@ def main() -> None:
 
 
 def obvious_epoch(subject: Subject, labels: np.ndarray) -> float:
-    """Seconds of one epoch: shuffled, padded batches of 64 through the frozen encoder, one step of the head each."""
+    """Measure the seconds of one epoch: shuffled, padded batches through the frozen encoder, one step of the head each."""
     head = nn.Linear(subject.encoder.hidden_size, 1)
     optimizer = torch.optim.Adam(head.parameters(), lr=1e-3)
     order = np.random.default_rng(1).permutation(len(subject.rows))
@@ -97,7 +99,7 @@ def obvious_epoch(subject: Subject, labels: np.ndarray) -> float:
 
 
 def head_seconds(texts: int, hidden: int, epochs: int) -> float:
-    """Seconds to train the head on features of so many texts, a tenth of them held out, as `score-model train` does."""
+    """Measure the seconds to train the head on features, a tenth of them held out, as `score-model train` does."""
     generator = np.random.default_rng(0)
     features = generator.normal(size=(texts, hidden)).astype(np.float32)
     labels = generator.integers(0, 2, size=texts)

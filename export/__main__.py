@@ -1,4 +1,4 @@
-"""``python -m export`` is the command ``score-model``."""
+"""Entry point of ``python -m export``, which is the command ``score-model``."""
 
 from export.cli.score_model import main
 

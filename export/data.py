@@ -27,10 +27,10 @@ class Split:
     """Texts with the numbers of their labels.
 
     Attributes:
-        texts: none empty.
-        labels: int64 (texts,), numbers into the dataset's label names.
-        ids: what each text is called; the number of its row, from 1, where nothing else is known.
-        groups: what figures are given by, see `Columns`; empty where there is nothing.
+        texts: texts, none of them empty.
+        labels: label numbers, int64 (texts,): indices of the dataset's label names.
+        ids: id of each text; the number of its record, from 1, if it has no other.
+        groups: value of each text that figures are grouped by, see `Columns`; empty without such a column.
     """
 
     texts: list[str]
@@ -47,7 +47,7 @@ class Dataset:
     """A train and a test split that share their label names.
 
     Attributes:
-        name: for the model card.
+        name: name for the model card.
         labels: label names in the order of their numbers; for two labels, (negative, positive).
     """
 
@@ -60,14 +60,14 @@ class Dataset:
 RATING = "rating"
 
 READING = InputOptions()
-"""How files are read unless options say otherwise."""
+"""Default options for reading files."""
 
 _TEXTS_PER_BATCH = 1000
 _MOST_NAMED = 5
 
 
 class Row(NamedTuple):
-    """A text with its raw label, what it is called, and the value of the column that figures are given by."""
+    """A text with its raw label, its id, and the value that figures are grouped by."""
 
     text: str
     label: str
@@ -79,8 +79,8 @@ def load(source: DataSource) -> Dataset:
     """Load a source's dataset or files.
 
     Raises:
-        UsageError: one of the two files is missing.
-        DatasetError, InputError, ScorerError: see `load_hub` and `read_rows`.
+        UsageError: only one of the two files is given.
+        DatasetError, InputError, ScorerError: as for `load_hub` and `read_rows`.
     """
     train, test, columns, label_names = source.train_file, source.test_file, source.columns, source.label_names
     if (train is None) != (test is None):
@@ -93,12 +93,12 @@ def load(source: DataSource) -> Dataset:
 
 
 def load_hub(name: str, *, columns: Columns, label_names: LabelNames, revision: str | None = None) -> Dataset:
-    """Load the train and test splits of a dataset of the hub.
+    """Load the train and test splits of a dataset on the hub.
 
     Raises:
-        DatasetError: it cannot be loaded, or lacks a split or a column.
+        DatasetError: the dataset cannot be loaded, or lacks a split or a column.
     """
-    import datasets  # takes seconds, and files need it not
+    import datasets  # takes seconds, and is not needed for files
 
     try:
         loaded = datasets.load_dataset(name, revision=revision)
@@ -114,7 +114,7 @@ def load_hub(name: str, *, columns: Columns, label_names: LabelNames, revision: 
 def load_files(
     train: str, test: str, *, columns: Columns, label_names: LabelNames, reading: InputOptions = READING
 ) -> Dataset:
-    """Load a file to train on and one to test with; see `read_rows`."""
+    """Load a training file and a test file; see `read_rows`."""
     return make_dataset(
         f"{_base(train)} (tested on {_base(test)})",
         read_rows(train, columns, reading),
@@ -128,10 +128,11 @@ def _base(name: str) -> str:
 
 
 def make_dataset(name: str, train: Sequence[Row], test: Sequence[Row], label_names: LabelNames) -> Dataset:
-    """Name and number the labels.
+    """Build a dataset from raw rows: name and number its labels.
 
     Raises:
-        DatasetError: fewer than two labels, labels in the test split only, or names that do not fit.
+        DatasetError: the training split has fewer than two labels, the test split is empty or has another label, or
+            the names do not match the labels.
     """
     raw = sort_labels({row.label for row in train})
     if not all(name and name.isprintable() for name in label_names.names or raw):
@@ -145,7 +146,7 @@ def make_dataset(name: str, train: Sequence[Row], test: Sequence[Row], label_nam
     if not test:
         raise DatasetError("the test split is empty.")
     if len(raw) < 2:
-        raise DatasetError(f"the training split has {len(raw)} different labels; two or more are needed.")
+        raise DatasetError(f"at least two labels are needed; the training split has {len(raw)}.")
     names = label_names.names or tuple(raw)
     if len(names) != len(raw) or len(set(names)) != len(names):
         raise DatasetError(
@@ -155,7 +156,9 @@ def make_dataset(name: str, train: Sequence[Row], test: Sequence[Row], label_nam
     ordered = names
     if label_names.positive is not None:
         if label_names.positive not in names:
-            raise DatasetError(f"--positive-label {label_names.positive!r} is none of the labels: {', '.join(names)}.")
+            raise DatasetError(
+                f"--positive-label {label_names.positive!r} is not one of the labels: {', '.join(names)}."
+            )
         if len(names) != 2:
             raise DatasetError(f"--positive-label is for two labels; there are {len(names)}: {', '.join(names)}.")
         ordered = (*(name for name in names if name != label_names.positive), label_names.positive)
@@ -167,14 +170,14 @@ def read_rows(file: str, columns: Columns, reading: InputOptions = READING) -> l
     """Read labelled texts with the reader of `score`.
 
     Args:
-        file: as `score` takes an input: a path, a glob, a folder, an address, or ``-``.
-        columns: names of its columns.
-        reading: how it is read.
+        file: input as `score` takes it: a path, a glob, a folder, an address, or ``-``.
+        columns: names of the columns.
+        reading: options for reading the file.
 
     Raises:
-        DatasetError: a record cannot be used; training leaves nothing out silently.
+        DatasetError: a record cannot be used; training never ignores one silently.
         UsageError: the file or a column is missing.
-        InputError, ScorerError: it is damaged or cannot be read.
+        InputError, ScorerError: the file is damaged or cannot be read.
     """
     reader = Reader(reading.inputs([file]), _wanted(columns))
     rows = []
@@ -186,19 +189,20 @@ def read_rows(file: str, columns: Columns, reading: InputOptions = READING) -> l
         rows.append(_row(_place(item.position), item.row, item.text, carried, columns))
     reader.check_unchanged(all_files=True)
     if not rows:
-        raise DatasetError(f"{file} has no record.")
+        raise DatasetError(f"{file} has no records.")
     return rows
 
 
 def read_texts(file: str, text_column: str | None, count: int, reading: InputOptions = READING) -> list[str]:
-    """Read texts with the reader of `score`; no labels are needed, and rejects are counted in a warning.
+    """Read texts without labels, with the reader of `score`; a warning counts the rejects.
 
     Returns:
-        ``count`` texts, about evenly spread over the file; all of them if it has fewer. Twice as many are kept at most.
+        ``count`` texts, spread about evenly over the file; all of them if it has fewer. At most twice as many are held
+        in memory.
 
     Raises:
-        DatasetError: it has no text.
-        UsageError, InputError, ScorerError: as of `read_rows`.
+        DatasetError: the file has no texts.
+        UsageError, InputError, ScorerError: as for `read_rows`.
     """
     reader = Reader(reading.inputs([file]), Wanted(text=text_column, option=TEXT_OPTION))
     texts: list[str] = []
@@ -214,14 +218,17 @@ def read_texts(file: str, text_column: str | None, count: int, reading: InputOpt
         seen += 1
     reader.check_unchanged(all_files=True)
     if rejected:
-        say(f"{file}: `score` would reject {rejected:,} of {seen + rejected:,} records; ignored here.", "warning")
+        say(
+            f"{file}: `score` would reject {rejected:,} of {seen + rejected:,} records; they are ignored here.",
+            "warning",
+        )
     if not texts:
-        raise DatasetError(f"{file} has no text.")
+        raise DatasetError(f"{file} has no texts.")
     return [texts[int(row)] for row in np.linspace(0, len(texts) - 1, min(count, len(texts)))]
 
 
 def _wanted(columns: Columns) -> Wanted:
-    """Return the columns to read; those of `Columns` that are named by options must exist."""
+    """Return the columns to read; the label column, and the group column if it is named, must exist."""
     fixed = columns.fixed
     needed = {columns.label: None if fixed else LABEL_OPTION}
     if columns.group is not None:
@@ -249,7 +256,7 @@ def _hub_rows(loaded: "datasets.DatasetDict", name: str, split: str, columns: Co
             raise DatasetError(f"{where}: {taken}. Fix or remove this record.")
         text, values = taken
         carried: dict[str, Value | None] = dict(zip(selection.carried, values, strict=True))
-        if hasattr(feature, "int2str"):  # a ClassLabel's numbers have names; those of no label are negative
+        if hasattr(feature, "int2str"):  # a ClassLabel names its numbers; a negative one stands for no label
             label = plain(carried[columns.label])
             carried[columns.label] = None if label is None or int(label) < 0 else feature.int2str(int(label))
         rows.append(_row(where, number, text, carried, columns))
@@ -257,7 +264,7 @@ def _hub_rows(loaded: "datasets.DatasetDict", name: str, split: str, columns: Co
 
 
 def _arrow_rows(table: "datasets.Dataset", columns: list[str]) -> Iterator[dict[str, Value]]:
-    """Yield the rows of a dataset as those of a Parquet file, for a value is spelled by its type."""
+    """Yield the rows of a dataset as if from a Parquet file, because the text of a value depends on its type."""
     from scorer.rows.arrow_value import ArrowValue
 
     for part in table.select_columns(columns).with_format("arrow").iter(_TEXTS_PER_BATCH):
@@ -273,22 +280,22 @@ def _unusable(reject: Reject, hint: str) -> DatasetError:
 
 
 def _place(position: Position) -> str:
-    """Say where a record begins: a line of a text file, a row of Parquet, which has no offsets."""
+    """Name the line of a text file where a record begins, or its row in a Parquet file, which has no offsets."""
     return f"{position.source}, {'row' if position.offset is None else 'line'} {position.line}"
 
 
 def _row(place: str, number: int, text: str, carried: "Mapping[str, Value | None]", columns: Columns) -> Row:
-    """Spell a record's label, id and group as `score` spells them.
+    """Convert a record's label, id and group to text as `score` does.
 
     Args:
-        place: of the record, for messages.
-        number: of the record, from 1; the id where it has none.
-        text: its text.
+        place: place of the record, for messages.
+        number: number of the record, from 1; the id of a record that has none.
+        text: text of the record.
         carried: its other values, by column.
         columns: names of the columns.
 
     Raises:
-        DatasetError: it has no label, or one that is no single value.
+        DatasetError: the label is missing, or is not a single value.
     """
     label = carried[columns.label]
     if isinstance(label, str) or label is None:
@@ -296,33 +303,33 @@ def _row(place: str, number: int, text: str, carried: "Mapping[str, Value | None
     elif not label.is_text and label.source.startswith(("[", "{")):
         raise DatasetError(
             f"{place}: the column {columns.label!r} holds {_shortened(label.source)}; a label is one value, "
-            f"no list, map or record. Name another column with {LABEL_OPTION}, or make it one value."
+            f"not a list, map or record. Name another column with {LABEL_OPTION}, or fix this one."
         )
     else:
         spelled = _text_of(label, place, columns.label)
     if not spelled:
-        raise DatasetError(f"{place}: no value in the column {columns.label!r}. Fix or remove this record.")
+        raise DatasetError(f"{place}: the column {columns.label!r} has no value. Fix or remove this record.")
     column = _group_column(columns)
     group = None if column is None else _text_of(carried[column], place, column)
     return Row(text, spelled, _single(carried[ID]) or str(number), group or "")
 
 
 def _text_of(value: "Value | None", place: str, column: str) -> str | None:
-    """Spell a value that names something: bytes are the text that they hold, as in the column of the texts.
+    """Convert a label or group to text; bytes are decoded, as they are in the text column.
 
     Raises:
-        DatasetError: bytes are no UTF-8.
+        DatasetError: the bytes are not UTF-8.
     """
     if value is None or isinstance(value, str) or not value.is_text:
         return _single(value)
     try:
         return None if value.value is None else str(value.value)
     except UnicodeDecodeError as error:
-        raise DatasetError(f"{place}: the column {column!r} holds bytes that are no UTF-8: {error.reason}.") from error
+        raise DatasetError(f"{place}: the column {column!r} holds bytes that are not UTF-8: {error.reason}.") from error
 
 
 def _single(value: "Value | None") -> str | None:
-    """Spell a value as a CSV cell; None for a float that is no number, by which some tools write that there is none."""
+    """Convert a value to the text of a CSV cell; None for NaN, which some tools write for a missing value."""
     spelled = plain(value)
     is_nan = spelled == "NaN" and value is not None and not isinstance(value, str) and not value.is_text
     return None if is_nan else spelled
@@ -336,23 +343,23 @@ def refuse_empty(split: Split, empty: Sequence[bool]) -> None:
     """Refuse texts without a token, which `score` rejects as ``empty_text``.
 
     Args:
-        split: the texts.
-        empty: of each, whether the tokenizer leaves nothing of it.
+        split: texts to check.
+        empty: for each text, whether it has no token.
 
     Raises:
-        DatasetError: there are some; it names their ids.
+        DatasetError: a text has no token; the message names the ids.
     """
     ids = [split.ids[text] if split.ids else str(text + 1) for text, one in enumerate(empty) if one]
     if ids:
         more = f" and {len(ids) - _MOST_NAMED:,} more" if len(ids) > _MOST_NAMED else ""
         raise DatasetError(
-            f"the tokenizer leaves nothing of {len(ids):,} texts (zero-width characters, say), such as those of the ids "
-            f"{', '.join(ids[:_MOST_NAMED])}{more}. Fix or remove these records."
+            f"the tokenizer finds no token in {len(ids):,} of the texts (only zero-width characters, for example). "
+            f"Fix or remove the records with these ids: {', '.join(ids[:_MOST_NAMED])}{more}."
         )
 
 
 def sort_labels(labels: Iterable[str]) -> list[str]:
-    """Raw labels in their order: numbers by value (2 before 10), then names.
+    """Sort raw labels: numbers by value (2 before 10), then names.
 
     >>> sort_labels({"10", "neg", "2"})
     ['2', '10', 'neg']
@@ -369,7 +376,7 @@ def _numeric_first(label: str) -> tuple[int, float, str]:
 
 
 def make_split(rows: Sequence[Row], number: dict[str, int]) -> Split:
-    """Texts with the numbers that their raw labels have."""
+    """Build a split of rows, their raw labels replaced by numbers."""
     return Split(
         [row.text for row in rows],
         np.array([number[row.label] for row in rows], dtype=np.int64),

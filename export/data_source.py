@@ -15,8 +15,8 @@ class Columns:
     Attributes:
         text: column of the texts; None for the one called text, review, content, body or comment.
         label: column of the raw labels.
-        group: column whose values figures are given by, such as stars; None for `export.data.RATING` if it exists.
-        fixed: no option names them, so messages must not advise one.
+        group: column that figures are grouped by, such as stars; None for `export.data.RATING` if it exists.
+        fixed: whether no option can name the columns, so that messages must not advise one.
     """
 
     text: str | None = None
@@ -31,7 +31,7 @@ class LabelNames:
 
     Attributes:
         names: names for the raw labels in sorted order; None keeps the raw ones.
-        positive: of two labels, the one whose probability is the score; None for the last in sorted order.
+        positive: the one of two labels whose probability is the score; None for the last in sorted order.
     """
 
     names: tuple[str, ...] | None = None
@@ -40,16 +40,16 @@ class LabelNames:
 
 @dataclass(frozen=True)
 class DataSource:
-    """A dataset of the hub, or a file to train on and a file to test on.
+    """A dataset on the hub, or a training file and a test file.
 
     Attributes:
         dataset: hub name of a dataset with the splits train and test.
-        revision: the hub's branch, tag or commit.
-        train_file, test_file: labelled files that replace the dataset, as inputs of `score` are named; both or neither.
+        revision: branch, tag or commit on the hub.
+        train_file, test_file: labelled files to use instead of the dataset, named as inputs of `score`; both or neither.
         name: name in the manifest and the model card; None for the dataset's or the files' names.
         columns: names of the columns.
         label_names: names for the raw labels.
-        reading: how the files are read.
+        reading: options for reading the files.
     """
 
     dataset: str = "stanfordnlp/imdb"

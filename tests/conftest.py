@@ -1,4 +1,4 @@
-"""Fixtures: tiny encoders and bundles, the command with them, and what faults were tried."""
+"""Fixtures: tiny encoders and bundles, the commands that use them, and a tally of faults."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ from scorer.model.bundle import Bundle
 from scorer.report.summary import Summary
 from scorer.run.checkpoint import Work
 
-# How long an example takes depends on how busy the machine is.
+# The time of an example depends on the load of the machine.
 hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("untimed")
 torch.set_num_threads(1)
@@ -27,7 +27,7 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="session")
 def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """A folder with a tiny encoder of a family, as `save_pretrained` writes it."""
+    """Folder with a tiny encoder of a family, as `save_pretrained` writes it."""
     folders: dict[str, Path] = {}
 
     def folder(family: str) -> Path:
@@ -35,7 +35,7 @@ def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], 
             folders[family] = tmp_path_factory.mktemp("encoders") / f"tiny-{family}"
             tokenizer = tiny_tokenizer(family)
             tokenizer.save_pretrained(folders[family])
-            # One word stands there twice, so the ids have a gap: there are more of them than words.
+            # One word is in the vocabulary twice, so the ids have a gap, and there are more ids than words.
             tiny_model(family, max(tokenizer.get_vocab().values()) + 1).save_pretrained(folders[family])
         return folders[family]
 
@@ -62,33 +62,33 @@ def bundle_of_three(tmp_path_factory: pytest.TempPathFactory, encoder: Callable[
 
 @pytest.fixture(scope="session")
 def staged_bundle(tmp_path_factory: pytest.TempPathFactory, encoder: Callable[[str], FrozenEncoder]) -> Bundle:
-    """A bundle of two labels with all precisions, whose wide part decides some half of the texts alone."""
+    """A bundle of two labels with all precisions, whose wide part decides about half of the texts alone."""
     return with_cascade(encoder("bert"), tmp_path_factory.mktemp("bundles") / "staged", ("negative", "positive"))
 
 
 @pytest.fixture(scope="session")
 def staged_bundle_of_three(tmp_path_factory: pytest.TempPathFactory, encoder: Callable[[str], FrozenEncoder]) -> Bundle:
-    """The same with three labels, fp32."""
+    """A bundle of three labels with fp32, whose wide part decides about half of the texts alone."""
     folder = tmp_path_factory.mktemp("bundles") / "staged-three"
     return with_cascade(encoder("bert"), folder, ("bad", "good", "mixed"), precisions=("fp32",))
 
 
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
-    """Tiny models on one thread of PyTorch, whatever a command before has set: on busy cores its threads spin for each other."""
+    """Reset PyTorch to one thread after a command has set more: on busy cores its threads spin for each other."""
     torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
 def messages_are_text() -> Iterator[None]:
-    """How messages are written is the process's, which here are many commands."""
+    """Reset messages to text: their format is a setting of the process, which runs many commands here."""
     yield
     write_json(False)
 
 
 @pytest.fixture
 def score(bundle: Bundle, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Run `score` with the tiny bundle on CPU unless told otherwise."""
+    """Run `score`, by default with the tiny bundle on CPU."""
     monkeypatch.setenv("SCORE_MODEL", str(bundle.path))
     monkeypatch.setenv("SCORE_PROVIDER", "cpu")
     return in_process(command, "score", "nothing was published.", capfd)
@@ -102,14 +102,14 @@ def score_model(capfd: pytest.CaptureFixture[str]) -> Callable[..., Result]:
 
 @pytest.fixture
 def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Windows of so few rows that a few records are many of them."""
+    """Make chunks so small that a few records fill many of them."""
     monkeypatch.setattr(RowEngine, "chunk_rows", WINDOW)
     monkeypatch.setattr(RowEngine, "journal_rows", WINDOW)
 
 
 @pytest.fixture
 def interrupted(score: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Run `score`, interrupted after so many durable windows."""
+    """Run `score`, interrupted after a given number of durable chunks."""
 
     def run(windows: int, *arguments: str | Path) -> Result:
         with monkeypatch.context() as patched:
@@ -133,7 +133,7 @@ _TOTALS = pytest.StashKey[list[tuple[str, int, int]]]()
 
 @pytest.fixture
 def tally(request: pytest.FixtureRequest) -> Callable[[str, int, int], None]:
-    """Note how often a fault was tried and how often the promise held, for the table at the end; all must have."""
+    """Note how often a fault was tried, and that the promise held every time; a table at the end shows the counts."""
 
     def note(fault: str, tried: int, held: int) -> None:
         request.config.stash.setdefault(_TOTALS, []).append((fault, tried, held))

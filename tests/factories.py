@@ -1,4 +1,4 @@
-"""Tiny encoders, tokenizers and bundles, made here: no network, no download, no real data; and processes of `score`."""
+"""Tiny encoders, tokenizers and bundles, made without network or real data; and processes of `score`."""
 
 import os
 import random
@@ -71,7 +71,7 @@ WINDOW = 8
 
 
 def tiny_tokenizer(family: str) -> transformers.PreTrainedTokenizerFast:
-    """A WordPiece tokenizer with the family's special tokens, and with padding and truncation set as some files have."""
+    """Make a WordPiece tokenizer with the family's special tokens, and with padding and truncation as in some files."""
     if family == "roberta":
         special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
         names = {
@@ -105,7 +105,7 @@ def tiny_tokenizer(family: str) -> transformers.PreTrainedTokenizerFast:
 
 
 def tiny_model(family: str, vocabulary: int) -> transformers.PreTrainedModel:
-    """An encoder of the family's architecture with weights large enough that every part of it matters."""
+    """Make an encoder of the family's architecture, with weights large enough that every part matters."""
     if family == "distilbert":
         config = transformers.DistilBertConfig(
             vocab_size=vocabulary, max_position_embeddings=POSITIONS, dim=32, n_layers=2, n_heads=4, hidden_dim=64
@@ -132,7 +132,7 @@ def tiny_model(family: str, vocabulary: int) -> transformers.PreTrainedModel:
 
 
 def randomize(model: transformers.PreTrainedModel) -> None:
-    """Weights as large as those of a trained model: of smaller ones LayerNorm makes rounding errors large."""
+    """Set weights as large as a trained model's: with smaller ones LayerNorm would magnify rounding errors."""
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
         for name, weight in model.named_parameters():
@@ -143,7 +143,7 @@ def randomize(model: transformers.PreTrainedModel) -> None:
 
 
 def reviews(count: int, labels: int, seed: int) -> Split:
-    """Texts whose label can be told from their words: bad, good, or (for three labels) both."""
+    """Make texts whose words show their label: bad, good, or (for three labels) both."""
     random_words = random.Random(seed)
     texts, numbers = [], []
     for row in range(count):
@@ -157,7 +157,7 @@ def reviews(count: int, labels: int, seed: int) -> Split:
     return Split(texts, np.array(numbers))
 
 
-# A penalty that keeps the weights of a head on random vectors small, so that int8's error turns few labels.
+# The penalty keeps a head's weights on random vectors small, so that int8's error flips few labels.
 _TINY_FIT = {"pooling": "cls+mean1", "wide": None, "head": HeadSettings(l2=(0.1,))}
 
 
@@ -193,7 +193,7 @@ def make_bundle(
 def with_cascade(
     encoder: FrozenEncoder, folder: Path, labels: Sequence[str], share: float = 0.5, **more: Any
 ) -> Bundle:
-    """Train a bundle with a cascade, then move its limits so that it decides a share of other such texts."""
+    """Train a bundle with a cascade, then move its limits so that it decides a given share of other such texts."""
     settings = CascadeSettings(loss=5.0, ece=1.0, least_texts=20)
     bundle = make_bundle(encoder, folder, labels, wide=WideSettings(pairs=512), cascade=settings, **more)
     scorer = Scorer(bundle, provider="cpu")
@@ -212,7 +212,7 @@ def with_limits(bundle: Bundle, cascade: Cascade) -> Bundle:
 
 
 def with_second_histogram(bundle: Bundle, folder: Path) -> Bundle:
-    """Copy a bundle with a cascade; without it, says the copy, all its test texts have a score near 0."""
+    """Copy a bundle with a cascade; by the copy's reference, all test texts have a score near 0 without it."""
     shutil.copytree(bundle.path, folder)
     reference = bundle.manifest.reference
     assert reference is not None
@@ -225,7 +225,7 @@ def with_second_histogram(bundle: Bundle, folder: Path) -> Bundle:
 
 @dataclass
 class Result:
-    """What a user of the command sees."""
+    """Exit code and output of a command, as a user sees them."""
 
     code: int
     out: str
@@ -233,7 +233,7 @@ class Result:
 
 
 def list_again(folder: Path, *more: str) -> None:
-    """Make a bundle's SHA256SUMS right for what is there, and for ``more``: hashes do not help against its maker."""
+    """Update a bundle's SHA256SUMS for its files and ``more``, as its maker could: hashes are no defence against it."""
     names = [*parse_sums((folder / SUMS).read_bytes(), folder), *more]
     (folder / SUMS).write_bytes(format_sums({name: (folder / name).read_bytes() for name in names}))
 
@@ -241,7 +241,7 @@ def list_again(folder: Path, *more: str) -> None:
 def in_process(
     command: click.Command, name: str, interrupted: str, capfd: pytest.CaptureFixture[str]
 ) -> Callable[..., Result]:
-    """A command in this process: called with its arguments, it gives what a user sees."""
+    """Return a function that runs a command in this process and returns its `Result`."""
 
     def run(*arguments: str | Path) -> Result:
         capfd.readouterr()
@@ -252,7 +252,7 @@ def in_process(
 
 
 def start(bundle, *arguments, environment=None):
-    """The command in a process of its own, where streams and signals matter."""
+    """Start the command in a process of its own, for tests of streams and signals."""
     environment = {**os.environ, "SCORE_MODEL": str(bundle.path), "SCORE_PROVIDER": "cpu", **(environment or {})}
     return subprocess.Popen(
         [sys.executable, "-m", "scorer", *map(str, arguments)],
@@ -260,7 +260,7 @@ def start(bundle, *arguments, environment=None):
     )  # fmt: skip
 
 
-# What the system counts from exec on; a child's ru_maxrss begins with what its parent had.
+# VmHWM starts anew at exec; a child's ru_maxrss starts with its parent's peak.
 _MEASURED = """
 import atexit, re, sys
 from pathlib import Path
@@ -272,7 +272,7 @@ main()
 
 
 def peak_memory(bundle: Bundle, source: Path, output: Path) -> float:
-    """Peak memory of a run of `score` on CPU in a process of its own, in MB; on Linux only."""
+    """Measure the peak memory of a run of `score` on CPU in a process of its own, in MB; on Linux only."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1", "SCORE_PROVIDER": "cpu"}
     arguments = [sys.executable, "-c", _MEASURED, source, "-o", output, "--model", bundle.path, "-q"]
     run = subprocess.run(arguments, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)

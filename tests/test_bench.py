@@ -1,4 +1,4 @@
-"""Benchmarks, tried on little: where there is a GPU, its minutes are not to be spent on finding typos."""
+"""Benchmarks, tried on little data, so that minutes on a GPU are not spent on finding typos."""
 
 import json
 import os
@@ -18,7 +18,7 @@ def test_the_benchmark_for_gpus_runs_from_end_to_end(tmp_path):
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout.splitlines()[-1])
     assert json.loads((tmp_path / "report.json").read_text()) == report
-    if not find_spec("onnxscript"):  # which PyTorch's exporter needs, and nothing else here
+    if not find_spec("onnxscript"):  # only PyTorch's exporter needs it
         assert report["tiny model"].pop("onnxruntime, plain export, sorted, fp16").keys() == {"failed"}
     for name, section in report.items():
         assert "skipped" not in section, name

@@ -1,4 +1,4 @@
-"""The defaults of `score-model train`, from the hub. Skips where no hub can be reached."""
+"""The defaults of `score-model train`, from the hub; skipped if no hub can be reached."""
 
 import json
 from pathlib import Path

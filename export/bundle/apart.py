@@ -1,4 +1,4 @@
-"""A bundle that was written in one graph a precision, its wide part made a graph of its own."""
+"""Conversion of a bundle that has one graph per precision: its wide part becomes a graph of its own."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from scorer.model.tokenizer import Tokenizer
 def with_wide_apart(bundle: Bundle, wide: Wide, cascade: Cascade, path: Path) -> Bundle:
     """Return the bundle in memory with a cascade; each weight stays where it is in the files.
 
-    Its reference is missing: the test texts have other scores now.
+    Its reference is dropped, because the test texts have other scores now.
 
     Args:
         bundle: bundle of graphs that hold the wide part.

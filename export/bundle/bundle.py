@@ -1,4 +1,4 @@
-"""Writing a bundle: all files in a new folder, which appears under its name complete or not at all."""
+"""Writer and reader of a bundle: all files in a new folder, which appears under its name complete or not at all."""
 
 import importlib.metadata
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from scorer.storage.atomic import cannot_be_written, publish_folder
 
 _LIBRARIES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "onnxruntime-gpu", "numpy", "review-scorer")
 
-_QUERIES = "attention"  # of that layer: the name of a tensor beside the head's
+_QUERIES = "attention"  # followed by the layer, the name of a tensor beside the head's
 
 
 def write_bundle(
@@ -37,16 +37,16 @@ def write_bundle(
     """Write and publish a bundle.
 
     Args:
-        folder: its place; a bundle that is there is replaced, and the parents are made.
-        manifest: what the bundle says of itself.
-        tokenizer_json: the tokenizer's file.
-        graphs: the files of the manifest's graphs, and those that they read, by name.
-        classifier: whose head is kept beside the graphs, so that another precision can be exported later; the wide part's
-            weights are the same in all of them.
-        unlisted: the model card and its pictures; never read by the scorer.
+        folder: folder of the bundle; an existing bundle is replaced, and missing parents are made.
+        manifest: manifest of the bundle.
+        tokenizer_json: file of the tokenizer.
+        graphs: files of the manifest's graphs, and those that they read, by name.
+        classifier: classifier whose head is kept beside the graphs, so that another precision can be exported later. The
+            wide part's weights are the same in all graphs.
+        unlisted: model card and its pictures, which the scorer never reads.
 
     Raises:
-        ScorerError: it cannot be written, or something else got there meanwhile; see `check_free`.
+        ScorerError: the bundle cannot be written, or something else is in its place by now; see `check_free`.
     """
     head, own = classifier.head, classifier.queries
     listed = {
@@ -61,7 +61,7 @@ def write_bundle(
         ),
         **graphs,
     }
-    check_free(folder, overwrite=True)  # hours after the first time
+    check_free(folder, overwrite=True)  # the first check was hours ago
     try:
         folder.resolve().parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -70,14 +70,14 @@ def write_bundle(
 
 
 def load_classifier(bundle: Bundle) -> Classifier:
-    """Return the classifier of a bundle, which is all but its encoder.
+    """Return the classifier of a bundle: everything but its encoder.
 
     Raises:
-        ExportError: the bundle lacks a part of it, or has one that cannot be used.
+        ExportError: a part of the classifier is missing or unusable.
     """
     manifest = bundle.manifest
     if HEAD not in bundle.files:
-        raise ExportError(f"{bundle.path} has no {HEAD}, so PyTorch cannot compute what it computes.")
+        raise ExportError(f"{bundle.path} has no {HEAD}, so PyTorch cannot compute its logits. Train the bundle again.")
     tensors = safetensors.numpy.load(bundle.files[HEAD])
     cut = Cut(manifest.max_length, manifest.head["cut_head"]) if "cut_head" in manifest.head else None
     wide = _load_wide(bundle) if "wide_pairs" in manifest.head else None
@@ -96,33 +96,33 @@ def _load_wide(bundle: Bundle) -> Wide:
     own = manifest.wide
     files = [own.file] if own is not None else [one.file for one in manifest.precisions.values()]
     if not files:
-        raise ExportError(f"{bundle.path} has no graph. Train it again.")
+        raise ExportError(f"{bundle.path} has no graph. Train the bundle again.")
     try:
         table = initializer(bundle.files[files[0]], bundle.beside(files[0]), TABLE)
     except UnfitGraph as error:
         raise ExportError(
             f"{bundle.path}: the wide part cannot be read from {files[0]}: {error}. Train the bundle again."
         ) from error
-    # Numbers beyond the table would be read from other memory.
+    # Keys beyond the table would be read from memory outside it.
     pairs = own.pairs if own is not None else manifest.head["wide_pairs"]
     is_table = table.dtype == np.float16 and table.ndim == 2 and table.shape[1] == manifest.logit_count
     if not is_table or type(pairs) is not int or not 0 < pairs < len(table) - 1:
         raise ExportError(
-            f"{bundle.path}: {files[0]} has wide weights of the shape {table.shape}, which do not fit {str(pairs)[:50]!r} "
+            f"{bundle.path}: {files[0]} has wide weights of shape {table.shape}, which do not fit {str(pairs)[:50]!r} "
             f"pairs and {len(manifest.labels)} labels in {MANIFEST}. Train the bundle again."
         )
     keys = Keys(len(table) - 1 - pairs, pairs)
     highest = Tokenizer(bundle.files[TOKENIZER], manifest.tokens_kept).highest_id
     if highest >= keys.pieces:
         raise ExportError(
-            f"{bundle.path} has wide weights for {keys.pieces:,} pieces, and the tokenizer's highest id is {highest:,}. "
+            f"{bundle.path} has wide weights for {keys.pieces:,} pieces, but the tokenizer's highest id is {highest:,}. "
             "Train the bundle again."
         )
     return Wide(keys, table[:-1])
 
 
 def library_versions() -> dict[str, str]:
-    """The versions of the libraries that made the bundle."""
+    """Return the versions of the libraries that make the bundle."""
     versions = {}
     for library in _LIBRARIES:
         try:

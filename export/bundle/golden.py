@@ -1,4 +1,4 @@
-"""Short texts, written for this project, whose logits travel with every bundle."""
+"""Golden rows: short texts, written for this project, and their logits, which travel with every bundle."""
 
 from collections.abc import Mapping, Sequence
 
@@ -23,22 +23,22 @@ TEXTS = (
     "ok",
 )
 
-# Room between the noise of instruction sets and what a wrong kernel gets wrong. The noise of fp32 is some 1e-5.
+# Tolerances lie between the noise of instruction sets and the error of a wrong kernel. The noise of fp32 is about 1e-5.
 _FP32_TOLERANCE = 1e-3
-# Measured (docs/PERFORMANCE.md): one rounding that turned moved a logit of an earlier default model by up to 1.1% of
-# the largest golden logit; 16-bit saturation, which CPUs without VNNI run into, moves one of today's by 5.5%.
-# That of fp16 is some ten times what float16 rounds (docs/PERFORMANCE.md).
+# Shares of the largest golden logit. Measured (docs/PERFORMANCE.md): a single rounding that flipped moved a logit of an
+# earlier default model by up to 1.1% of it. The 16-bit saturation of CPUs without VNNI moves one of today's by 5.5%.
+# The share of fp16 is about ten times the rounding error of float16 (docs/PERFORMANCE.md).
 _SHARES = {"int8": 0.02, "fp16": 0.01}
 
-_LONGEST = 10_000  # characters, as a manifest has them at most
+_LONGEST = 10_000  # characters, the most that a manifest may have
 
 
 def golden_rows(
     graphs: Mapping[str, onnx.ModelProto], tokenizer: Tokenizer, classifier: Classifier
 ) -> tuple[GoldenRow, ...]:
-    """Score the golden texts with each precision's graph, as the scorer will on CPU with every text through the encoder.
+    """Score the golden texts with each precision's graph, as the scorer does on CPU if every text goes through the encoder.
 
-    Where the wide part is a graph of its own, its exact sums stand beside them.
+    If the wide part is a graph of its own, its exact sums are part of each row.
     """
     texts = [*TEXTS]
     if classifier.cut is not None:
@@ -56,7 +56,7 @@ def golden_rows(
 
 
 def _longer_than(length: int, tokenizer: Tokenizer) -> str:
-    """The golden texts one after the other, as often as it takes for the graph to have something to cut."""
+    """Repeat the golden texts until the graph has something to cut, within `_LONGEST` characters."""
     text = " ".join(TEXTS)
     while len(text) < _LONGEST and len(tokenizer.encode([text]).ids[0]) <= length:
         text += " " + text
@@ -64,10 +64,10 @@ def _longer_than(length: int, tokenizer: Tokenizer) -> str:
 
 
 def tolerances_of(golden: Sequence[GoldenRow], tokenizer: Tokenizer, classifier: Classifier) -> dict[str, float]:
-    """By how much golden rows' logits may differ on another machine, by precision.
+    """Return the difference that golden logits may have on another machine, by precision.
 
-    In int8 and fp16 the last bit of a sum can turn a rounding, which then shows in the logit, the more so the larger the
-    encoder's part of logits is; the wide part is float32 in each of them.
+    In int8 and fp16 the last bit of a sum can flip a rounding. The effect on a logit grows with the encoder's share of
+    it; the wide part is float32 in every precision.
     """
     ids = tokenizer.encode([row.text for row in golden]).ids
     wide = 0 if classifier.wide is None else classifier.wide.logits(ids)

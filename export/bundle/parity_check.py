@@ -1,4 +1,4 @@
-"""`score-model parity`: a bundle that is there, against the PyTorch encoder it was made from."""
+"""The check of `score-model parity`: an existing bundle against the PyTorch encoder that it was made from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ from scorer.model.tokenizer import Tokenizer
 
 @dataclass(frozen=True)
 class Agreement:
-    """A precision's logits, a row a run, against PyTorch's.
+    """Agreement of a precision's logits, computed one row at a time, with PyTorch's.
 
     Attributes:
-        precision: of the bundle.
-        difference: the biggest absolute difference of a logit.
-        mean: the mean absolute difference.
+        precision: name of the precision.
+        difference: largest absolute difference of a logit.
+        mean: mean absolute difference of a logit.
         labels: share of texts that get the same label.
     """
 
@@ -37,17 +37,17 @@ class Agreement:
 def check_bundle(
     bundle: Bundle, encoder: FrozenEncoder, texts: Sequence[str], threads: int
 ) -> tuple[Parity | None, list[Agreement]]:
-    """Compare every precision with PyTorch: fp32 in padded batches and a row a run, the others a row a run.
+    """Compare every precision with PyTorch, one row at a time; fp32 in padded batches as well.
 
     Raises:
         ParityError: fp32 differs by more than `TOLERANCE`, or a precision agrees on too few labels, see `is_too_low`.
-        ExportError: this is another encoder than the bundle's.
+        ExportError: the encoder is not the bundle's.
     """
     if encoder.sha256 != bundle.manifest.encoder.get("sha256"):
-        where = " (the folder that --save-encoder wrote, for its blocks were trained)"
+        where = " (the folder that --save-encoder wrote, because its blocks were trained)"
         raise ExportError(
-            f"{encoder.name} is not the encoder that {bundle.path} was made with (its weights' sha256 differ). Name the "
-            f"right one with --encoder{where if bundle.manifest.encoder.get('unfrozen') else ''}."
+            f"{encoder.name} is not the encoder that {bundle.path} was made with (the sha256 of its weights differs). "
+            f"Give the right one with --encoder{where if bundle.manifest.encoder.get('unfrozen') else ''}."
         )
     classifier, manifest = load_classifier(bundle), bundle.manifest
     rows = Tokenizer(bundle.files[TOKENIZER], manifest.tokens_kept).encode(texts).ids
@@ -73,11 +73,11 @@ def check_bundle(
         found.append(Agreement(precision, float(distance.max()), float(distance.mean()), same))
         if precision == "fp32" and not distance.max() <= TOLERANCE:
             raise ParityError(
-                f"fp32 differs from PyTorch by {distance.max():.2g} in a logit; {TOLERANCE:.0e} is allowed."
+                f"fp32 differs from PyTorch by {distance.max():.2g} in a logit; at most {TOLERANCE:.0e} is allowed."
             )
         if is_too_low(same, len(rows)):
             raise ParityError(
-                f"{precision} gives the label of PyTorch for {same:.2%} of {len(rows)} texts; "
-                f"that is less than {LEAST_AGREEMENT:.0%}, and not by chance."
+                f"{precision} gives the same label as PyTorch for only {same:.2%} of {len(rows)} texts; "
+                f"at least {LEAST_AGREEMENT:.0%} is needed, and chance does not explain the difference."
             )
     return parity, found

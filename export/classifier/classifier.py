@@ -1,4 +1,4 @@
-"""What makes a classifier of an encoder: all that is decided and trained on top of it."""
+"""The classifier on top of an encoder: everything that is chosen and trained for it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -14,15 +14,15 @@ from scorer.engine.cascade import Cascade, Staged
 
 @dataclass(frozen=True)
 class Classifier:
-    """logits = head(pooled vectors of the tokens that the encoder reads) + wide(all tokens)
+    """A classifier without its encoder: logits = head(vectors of the encoder's tokens) + wide(all tokens).
 
     Attributes:
-        head: the linear head.
-        pooling: which vectors the head reads side by side, see `export.encoder.vectors.vectors`.
-        cut: which tokens of a long text the encoder reads; None where it is given no more than it reads.
+        head: linear head.
+        pooling: names of the vectors that the head reads side by side, see `export.encoder.vectors.vectors`.
+        cut: selection of the tokens that the encoder reads of a long text; None if it never gets more than it reads.
         wide: weights of the text's pieces and pairs, or None.
-        queries: those of the pooling that are trained.
-        cascade: where the wide part alone decides, which is a graph of its own then; or None.
+        queries: trained queries of the pooling.
+        cascade: limits beyond which the wide part alone decides, or None; with them it is a graph of its own.
     """
 
     head: LinearHead
@@ -34,24 +34,24 @@ class Classifier:
 
     @property
     def encoders_part(self) -> "Classifier":
-        """What the graph of each precision computes: all of it, or without a wide part that is a graph of its own."""
+        """The classifier that the graph of each precision computes, without a wide part that has its own graph."""
         return self if self.cascade is None else replace(self, wide=None, cascade=None)
 
     @property
     def wide_apart(self) -> Wide | None:
-        """The wide part, where it is a graph of its own."""
+        """The wide part if it has its own graph, or None."""
         return None if self.cascade is None else self.wide
 
     def encoder_reads(self, ids: np.ndarray) -> np.ndarray:
-        """Of a text's token ids, (sequence,), those that the encoder reads."""
+        """Return those of a text's token ids, (sequence,), that the encoder reads."""
         return ids if self.cut is None else self.cut.apply(ids)
 
     def logits(self, features: np.ndarray, rows: Sequence[np.ndarray]) -> np.ndarray:
-        """Logits with every text through the encoder.
+        """Compute logits with every text through the encoder.
 
         Args:
             features: pooled vectors, float32 (texts, hidden).
-            rows: all token ids, (sequence,) each.
+            rows: all token ids of each text, (sequence,).
 
         Returns:
             float32 (texts, logits)
@@ -60,7 +60,7 @@ class Classifier:
         return logits if self.wide is None else logits + self.wide.logits(rows)
 
     def staged(self, features: np.ndarray, rows: Sequence[np.ndarray]) -> Staged:
-        """Logits as the bundle gives them: the wide part's own where it decides.
+        """Compute logits as the bundle does: the wide part's own where it decides.
 
         Args:
             features, rows: as for `logits`.

@@ -1,4 +1,4 @@
-"""The linear head: trained on cached features that are standardised, exported with the scaling folded in."""
+"""The linear head, trained on standardised features from the cache and exported with the scaling folded in."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from export.classifier.settings import HeadSettings
 
 @dataclass(frozen=True)
 class LinearHead:
-    """logits = features @ weight.T + bias
+    """A linear head: ``logits = features @ weight.T + bias``.
 
     Attributes:
         weight: float32 (logits, hidden); one logit for two labels, C for C labels.
@@ -25,25 +25,25 @@ class LinearHead:
     bias: np.ndarray
 
     def corrected(self, wanted: np.ndarray, found: np.ndarray) -> "LinearHead":
-        """With a bias that makes up for the mean difference of some logits, (texts, logits) each."""
+        """Return the head with the mean of ``wanted - found``, logits (texts, logits) each, added to its bias."""
         return LinearHead(self.weight, (self.bias + (wanted - found).mean(axis=0)).astype(np.float32))
 
     def unscaled(self, mean: np.ndarray, deviation: np.ndarray) -> "LinearHead":
-        """The head on features as they are, of this one on features that are standardised: ``(x - mean) / deviation``."""
+        """Return the head for raw features x, if this one reads standardised ones, ``(x - mean) / deviation``."""
         weight = self.weight.astype(np.float64) / deviation
         return LinearHead(weight.astype(np.float32), (self.bias - weight @ mean).astype(np.float32))
 
     def logits(self, features: np.ndarray) -> np.ndarray:
-        """float32 (texts, hidden) -> float32 (texts, logits)"""
+        """Compute logits: float32 (texts, hidden) -> float32 (texts, logits)"""
         return features @ self.weight.T + self.bias
 
 
 @dataclass(frozen=True)
 class Step:
-    """Mean losses (cross entropy, nats a text) of one head that was tried, and its validation accuracy.
+    """Mean losses of one head that was tried (cross entropy, nats per text), and its validation accuracy.
 
     Attributes:
-        number: the epoch, or the strength of the penalty.
+        number: number of the epoch, or strength of the penalty.
     """
 
     number: float
@@ -54,10 +54,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Training:
-    """A trained head, those that were tried, and the one that it is.
+    """A trained head, with a step for each head that was tried and the step of the one that was chosen.
 
     Attributes:
-        by: what the steps differ in, ``epoch`` or ``L2``.
+        by: meaning of a step's number, ``epoch`` or ``L2``.
     """
 
     head: LinearHead
@@ -71,19 +71,19 @@ Part = tuple[np.ndarray, np.ndarray]
 
 
 def train_head(train: Part, validation: Part, *, label_count: int, settings: HeadSettings) -> Training:
-    """Train on features; validation chooses.
+    """Train a head on features; the validation loss chooses among those that are tried.
 
-    The features are standardised by the training part's mean and deviation, which makes one learning rate and one
-    penalty do for all encoders; afterwards ``w . (x - mean) / std + b`` is folded into one weight and bias.
+    Features are standardised by the mean and deviation of the training features. So one learning rate and one penalty
+    suit all encoders. Afterwards ``w . (x - mean) / std + b`` is folded into one weight and bias.
 
     Args:
-        train: what is trained on.
-        validation: of texts that are not trained on.
-        label_count: two give one logit and binary cross entropy, more give C logits and cross entropy.
-        settings: of the optimisation.
+        train: features and labels to train on.
+        validation: features and labels of other texts.
+        label_count: number of labels; two give one logit and binary cross entropy, more give C logits and cross entropy.
+        settings: settings of the optimisation.
     """
     mean, deviation = train[0].mean(axis=0), train[0].std(axis=0)
-    deviation[deviation < 1e-8] = 1.0  # a feature that never changes carries nothing, and must not be divided by 0
+    deviation[deviation < 1e-8] = 1.0  # a constant feature carries no information, and must not be divided by 0
     standard, held_out = ((part[0] - mean) / deviation for part in (train, validation))
     heads = {"newton": _newton_heads, "adam": _adam_heads}[settings.solver]
     steps: list[Step] = []
@@ -101,11 +101,13 @@ def train_head(train: Part, validation: Part, *, label_count: int, settings: Hea
 
 
 def _newton_heads(train: Part, label_count: int, settings: HeadSettings) -> Iterator[tuple[float, float, LinearHead]]:
-    """The optimum for each strength of the penalty, with the strength and the training loss (without the penalty)."""
+    """Yield each strength of the penalty with its training loss (without the penalty) and its optimal head."""
     features, labels = train[0].astype(np.float64), train[1]
-    # Newton's method inverts a matrix of (hidden * logits)^2; for more than two labels that is soon too large.
+    # Newton's method inverts a matrix of (hidden * logits)^2, which is soon too large for more than two labels.
     solver = "newton-cholesky" if label_count == 2 else "lbfgs"
-    model = LogisticRegression(solver=solver, max_iter=1000, warm_start=True)  # each begins where the last one ended
+    model = LogisticRegression(
+        solver=solver, max_iter=1000, warm_start=True
+    )  # each fit starts from the previous optimum
     for l2 in settings.l2:
         model.set_params(C=1 / (l2 * len(labels))).fit(features, labels)
         head = LinearHead(model.coef_.astype(np.float32), model.intercept_.astype(np.float32))
@@ -113,7 +115,7 @@ def _newton_heads(train: Part, label_count: int, settings: HeadSettings) -> Iter
 
 
 def _adam_heads(train: Part, label_count: int, settings: HeadSettings) -> Iterator[tuple[float, float, LinearHead]]:
-    """The head after each epoch of Adam (Kingma and Ba 2015), with its number and mean loss."""
+    """Yield the number of each epoch of Adam (Kingma and Ba 2015) with its mean loss and the head after it."""
     features, labels = torch.from_numpy(train[0]), torch.from_numpy(train[1])
     random = torch.Generator().manual_seed(settings.seed)
     linear = nn.Linear(features.shape[1], 1 if label_count == 2 else label_count)
@@ -134,12 +136,12 @@ def _adam_heads(train: Part, label_count: int, settings: HeadSettings) -> Iterat
 
 
 def loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Binary cross entropy of (texts, 1) logits, cross entropy of (texts, labels) logits; the mean over texts."""
+    """Average the cross entropy over texts: binary for (texts, 1) logits, categorical for (texts, labels) logits."""
     if logits.shape[1] == 1:
         return functional.binary_cross_entropy_with_logits(logits[:, 0], labels.to(logits.dtype))
     return functional.cross_entropy(logits, labels)
 
 
 def predict(logits: np.ndarray) -> np.ndarray:
-    """Logits (texts, 1) or (texts, labels) -> label numbers (texts,); one logit is positive from 0 on."""
+    """Convert logits (texts, 1 or labels) to label numbers (texts,); a single logit is positive if it is at least 0."""
     return (logits[:, 0] >= 0).astype(np.int64) if logits.shape[1] == 1 else logits.argmax(axis=1)

@@ -10,11 +10,11 @@ class HeadSettings:
 
     Attributes:
         solver: ``newton`` finds the optimum of the regularised loss, ``adam`` approaches that of the plain loss.
-        l2: strengths of the penalty ``l2 / 2 * |weights|^2`` a text that ``newton`` tries; validation chooses.
-        epochs: passes of ``adam`` over the training part; the one with the lowest validation loss is kept.
+        l2: strengths of the penalty ``l2 / 2 * |weights|^2`` per text that ``newton`` tries; validation chooses.
+        epochs: passes of ``adam`` over the training texts; the one with the lowest validation loss is kept.
         learning_rate: Adam's rate.
-        batch_size: texts a step of Adam's.
-        seed: seed of Adam's start and of the order of its batches.
+        batch_size: texts in one step of Adam.
+        seed: seed of Adam's initial weights and of the order of its batches.
     """
 
     solver: str = "newton"
@@ -35,8 +35,8 @@ class WideSettings:
     """Settings of the wide part's training.
 
     Attributes:
-        pairs: weights that the pairs share by hash; four times as many gain nothing (docs/ACCURACY.md).
-        l2: strengths of the penalty ``l2 / 2 * |weights|^2`` a text; validation chooses.
+        pairs: number of weights that the pairs share by hash; four times as many gain nothing (docs/ACCURACY.md).
+        l2: strengths of the penalty ``l2 / 2 * |weights|^2`` per text; validation chooses.
     """
 
     pairs: int = 1 << 20
@@ -48,10 +48,10 @@ class CascadeSettings:
     """Settings of the choice of a cascade's limits.
 
     Attributes:
-        loss: points of accuracy on held-out texts that it may cost.
-        ece: by how much it may raise the calibration error on them.
-        most: share of them that the wide part decides at most, also where more would cost nothing there.
-        least_texts: held-out texts without which nothing is chosen.
+        loss: largest loss of accuracy on held-out texts, in points.
+        ece: largest increase of the calibration error on them.
+        most: largest share of them that the wide part may decide, even if a larger one would cost nothing there.
+        least_texts: smallest number of held-out texts from which a cascade is chosen.
     """
 
     loss: float = 0.05
@@ -60,7 +60,7 @@ class CascadeSettings:
     least_texts: int = 2_000
 
     def too_few(self, texts: int) -> str | None:
-        """Return why so few held-out texts give no cascade; None if they are enough.
+        """Return the reason if there are too few held-out texts to choose a cascade, or None.
 
         >>> CascadeSettings().too_few(40)
         '40 held-out texts are too few: 2,000 are needed'

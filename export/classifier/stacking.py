@@ -1,4 +1,4 @@
-"""The encoder's logits and the wide part's as one (Wolpert 1992), and how sure of them one may be (Platt 1999)."""
+"""Stacking of the encoder's and the wide part's logits (Wolpert 1992), and calibration of the sum (Platt 1999)."""
 
 from dataclasses import dataclass, replace
 
@@ -8,19 +8,19 @@ import torch
 from export.classifier.head import LinearHead, loss
 from export.classifier.wide import Wide, WideTraining
 
-# A normal prior with this deviation on each parameter, log T among them: thousands of texts do not feel it, and a few
-# dozen, or such as can be told apart without a mistake, do not drive a parameter beyond all measure.
+# Deviation of a normal prior on each parameter, log T included. Thousands of texts outweigh it; a few dozen, or texts
+# that can be separated without a mistake, would drive a parameter towards infinity without it.
 _PRIOR = 1.0
 
 
 @dataclass(frozen=True)
 class Stack:
-    """p = softmax((encoder + share * wide + bias) / temperature)
+    """A sum of two kinds of logits, calibrated: ``p = softmax((encoder + share * wide + bias) / temperature)``.
 
     Attributes:
-        share: of the wide part; 0 where there is none.
-        bias: float32 (logits,); 0 where there is no wide part.
-        temperature: what logits are divided by before they become probabilities.
+        share: factor of the wide part's logits; 0 without a wide part.
+        bias: float32 (logits,); 0 without a wide part.
+        temperature: divisor of the logits before they become probabilities.
     """
 
     share: float
@@ -28,11 +28,11 @@ class Stack:
     temperature: float
 
     def logits(self, encoder: np.ndarray, wide: np.ndarray | None) -> np.ndarray:
-        """The sum, (texts, logits), not divided by the temperature."""
+        """Compute the sum, (texts, logits), before it is divided by the temperature."""
         return encoder if wide is None else encoder + self.share * wide + self.bias
 
     def parts(self, head: LinearHead, wide: WideTraining | None) -> tuple[LinearHead, Wide | None]:
-        """A head and a wide part (or none) whose logits, added up, are that sum."""
+        """Return a head and a wide part, or None, whose logits add up to that sum."""
         if wide is None:
             return head, None
         bias = head.bias + self.share * wide.bias + self.bias
@@ -40,15 +40,15 @@ class Stack:
 
 
 def stack(encoder: np.ndarray, wide: np.ndarray | None, labels: np.ndarray) -> Stack:
-    """Fit it to logits of texts that neither was trained on, by maximum likelihood.
+    """Fit a stack by maximum likelihood to logits of texts that neither part was trained on.
 
-    Without a wide part it is the temperature alone (Guo et al. 2017, "On Calibration of Modern Neural Networks",
-    section 4.2), which changes no label.
+    Without a wide part only the temperature is fitted, which changes no label (Guo et al. 2017, "On Calibration of
+    Modern Neural Networks", section 4.2).
 
     Args:
         encoder: logits of the head, float32 (texts, logits).
-        wide: of the wide part, the same; or None.
-        labels: int64 (texts,).
+        wide: logits of the wide part, of the same shape; or None.
+        labels: label numbers, int64 (texts,).
     """
     target = torch.from_numpy(labels)
     deep, side = (torch.from_numpy(x).double() for x in (encoder, np.zeros_like(encoder) if wide is None else wide))

@@ -1,4 +1,4 @@
-"""Which tokens of a long text the encoder reads, where more are given than it takes."""
+"""Selection of the tokens that the encoder reads of a text that is too long for it."""
 
 from dataclasses import dataclass
 
@@ -7,21 +7,21 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Cut:
-    """The first ``head`` and the last ``length - head`` tokens of a text that has more than ``length``.
+    """A cut of texts with more than ``length`` tokens to their first ``head`` and last ``length - head``.
 
-    The first token and the last are special ones ([CLS], [SEP]), so ``head = length - 1`` is the beginning of the text,
-    ended by [SEP], and ``head = 1`` is its end, begun by [CLS].
+    The first and the last token are special ([CLS] and [SEP]). So ``head = length - 1`` keeps the beginning of the text
+    before [SEP], and ``head = 1`` keeps its end after [CLS].
 
     Attributes:
-        length: tokens that the encoder reads at most, special tokens included.
-        head: of them from the beginning, 1 to length - 1.
+        length: largest number of tokens that the encoder reads, special tokens included.
+        head: number of tokens taken from the beginning, 1 to length - 1.
     """
 
     length: int
     head: int
 
     def apply(self, ids: np.ndarray) -> np.ndarray:
-        """(sequence,) -> (at most length,)
+        """Cut token ids: (sequence,) -> (at most length,)
 
         >>> Cut(4, 3).apply(np.arange(9)).tolist(), Cut(4, 1).apply(np.arange(9)).tolist()
         ([0, 1, 2, 8], [0, 6, 7, 8])
@@ -32,9 +32,9 @@ class Cut:
 
 
 def cut_of(truncation: str, length: int) -> Cut:
-    """The cut of a name in `scorer.model.manifest.TRUNCATIONS`.
+    """Return the cut that a name in `scorer.model.manifest.TRUNCATIONS` stands for.
 
-    ``head+tail`` is a quarter from the beginning and the rest from the end: Sun et al. 2019, "How to Fine-Tune BERT
+    ``head+tail`` takes a quarter from the beginning and the rest from the end. Sun et al. 2019, "How to Fine-Tune BERT
     for Text Classification?", section 5.3.1, take 128 and 382 of 510 tokens.
 
     >>> cut_of("head+tail", 400)

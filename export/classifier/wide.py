@@ -1,11 +1,11 @@
-"""The wide part: weights of the pieces of a text and of its pairs of neighbours, beside the encoder's few vectors.
+"""The wide part: weights of a text's pieces and of its adjacent pairs, beside the encoder's few vectors.
 
-What decides about a review is often said in two words, at whatever place, and linear models of word pairs are hard to
-beat on long texts (Wang and Manning 2012, "Baselines and Bigrams"). The sum is part of the graph: a look-up for each
-piece and pair, a thousandth of the encoder's work. It reads the whole text, also what the encoder has no room for.
+Two words anywhere in a review often decide its label. Linear models of word pairs are hard to beat on long texts (Wang
+and Manning 2012, "Baselines and Bigrams"). The sum is part of the graph: one look-up for each piece and pair, a
+thousandth of the encoder's work. It covers the whole text, including the tokens that the encoder has no room for.
 
-Each different piece or pair counts once, however often it is there: on texts about films of which none was trained on
-that is worth two points of accuracy (docs/ACCURACY.md).
+Each distinct piece or pair counts once, however often it occurs. On texts about films that training has not seen, this
+is worth two points of accuracy (docs/ACCURACY.md).
 """
 
 from collections.abc import Sequence
@@ -21,15 +21,15 @@ from export.classifier.settings import WideSettings
 from scorer.engine.wide import Keys, exact_sums
 
 Texts = tuple[Sequence[np.ndarray], np.ndarray]
-"""Token ids, (sequence,) each, and labels int64 (texts,)."""
+"""Token ids of each text, (sequence,), and label numbers, int64 (texts,)."""
 
 
 def key_matrix(keys: Keys, rows: Sequence[np.ndarray]) -> scipy.sparse.csr_matrix:
-    """float32 (texts, keys): 1 where a text has one.
+    """Build a sparse float32 matrix (texts, keys), with a 1 for each key of a text.
 
     Args:
-        keys: which weights a text takes.
-        rows: token ids, (sequence,) each, at least one text.
+        keys: numbering of pieces and pairs.
+        rows: token ids of each text, (sequence,), at least one text.
     """
     numbers, begins = keys.of(rows)
     ones = np.ones(len(numbers), dtype=np.float32)
@@ -38,10 +38,10 @@ def key_matrix(keys: Keys, rows: Sequence[np.ndarray]) -> scipy.sparse.csr_matri
 
 @dataclass(frozen=True)
 class Wide:
-    """logits += the sum of the weights of a text's `Keys`.
+    """Weights of a text's `Keys`; their sum is added to the logits.
 
     Attributes:
-        keys: which.
+        keys: numbering of pieces and pairs.
         weight: float16 (keys, logits).
     """
 
@@ -49,24 +49,24 @@ class Wide:
     weight: np.ndarray
 
     def logits(self, rows: Sequence[np.ndarray]) -> np.ndarray:
-        """float32 (texts, logits) of token ids, (sequence,) each."""
+        """Compute float32 logits (texts, logits) from the token ids of each text, (sequence,)."""
         return self.sums(rows).astype(np.float32)
 
     def sums(self, rows: Sequence[np.ndarray]) -> np.ndarray:
-        """The same exactly, float64; see `scorer.engine.wide.exact_sums`."""
+        """Compute the same logits exactly, in float64; see `scorer.engine.wide.exact_sums`."""
         return exact_sums(self.keys, self.weight.astype(np.float32), rows)
 
 
 @dataclass(frozen=True)
 class WideTraining:
-    """A trained wide part, alone: not yet rounded, and with a bias of its own.
+    """A trained wide part by itself: not yet rounded, and with a bias of its own.
 
     Attributes:
-        keys: of the texts.
+        keys: numbering of pieces and pairs.
         weight: float32 (keys, logits).
         bias: float32 (logits,).
-        steps: the penalties that were tried.
-        best: the one that was taken.
+        steps: a step for each penalty that was tried.
+        best: step of the penalty that was chosen.
     """
 
     keys: Keys
@@ -76,15 +76,15 @@ class WideTraining:
     best: Step
 
     def logits(self, rows: Sequence[np.ndarray]) -> np.ndarray:
-        """float32 (texts, logits) of token ids, (sequence,) each."""
+        """Compute float32 logits (texts, logits) from the token ids of each text, (sequence,)."""
         return np.asarray(key_matrix(self.keys, rows) @ self.weight + self.bias, dtype=np.float32)
 
     def wide(self, share: float) -> Wide:
-        """The wide part with so much weight, without its bias, which belongs into the head's."""
+        """Return the wide part with its weights multiplied by ``share``; its bias belongs in the head's."""
         return Wide(self.keys, (share * self.weight).astype(np.float16))
 
     def on(self, texts: Texts) -> "WideTraining":
-        """Trained on other texts, with the penalty that was taken."""
+        """Train again on other texts, with the penalty that was chosen."""
         weight, bias = _regression(key_matrix(self.keys, texts[0]), texts[1], self.weight.shape[1], self.best.number)
         return replace(self, weight=weight, bias=bias)
 
@@ -92,17 +92,17 @@ class WideTraining:
 def train_wide(
     train: Texts, validation: Texts, *, pieces: int, label_count: int, settings: WideSettings
 ) -> WideTraining:
-    """Logistic regression on what texts hold, scaled by its naive Bayes log-count ratio (Wang and Manning 2012, 2.3).
+    """Train a wide part: logistic regression on keys scaled by naive Bayes log-count ratios (Wang and Manning 2012, 2.3).
 
-    The ratio makes the penalty cheap for what tells the labels apart already by counting. More than two labels are one
-    regression each against all others, for each has ratios of its own.
+    The ratios make the penalty cheap for keys whose counts alone separate the labels. With more than two labels there is
+    one regression for each label against all others, because each has ratios of its own.
 
     Args:
-        train: what is trained on.
-        validation: chooses the penalty.
-        pieces: of the vocabulary.
-        label_count: two give one logit, more give C.
-        settings: how.
+        train: texts to train on.
+        validation: texts that choose the penalty.
+        pieces: number of pieces in the vocabulary.
+        label_count: number of labels; two give one logit, more give C.
+        settings: settings of the training.
     """
     keys = Keys(pieces, settings.pairs)
     matrix, held_out = key_matrix(keys, train[0]), key_matrix(keys, validation[0])
@@ -126,14 +126,14 @@ def train_wide(
 def _regression(
     matrix: scipy.sparse.csr_matrix, labels: np.ndarray, logits: int, l2: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """float32 weights (keys, logits) and biases (logits,)."""
+    """Fit float32 weights (keys, logits) and biases (logits,)."""
     targets = [1] if logits == 1 else list(range(logits))
     fitted = [_one_against_others(matrix, labels == target, l2) for target in targets]
     return np.stack([weight for weight, _ in fitted], axis=1), np.array([bias for _, bias in fitted], dtype=np.float32)
 
 
 def _one_against_others(matrix: scipy.sparse.csr_matrix, is_it: np.ndarray, l2: float) -> tuple[np.ndarray, float]:
-    """float32 weights (keys,) and bias of the logit of one label."""
+    """Fit float32 weights (keys,) and the bias of one label's logit."""
     inside, outside = (1 + np.asarray(matrix[rows].sum(axis=0)).ravel() for rows in (is_it, ~is_it))
     ratio = np.log(inside / inside.sum()) - np.log(outside / outside.sum())
     model = LogisticRegression(C=1 / (l2 * len(is_it)), max_iter=1000)

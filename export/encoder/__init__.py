@@ -1,1 +1,1 @@
-"""A pretrained encoder: weights, tokenizer, pooled vectors."""
+"""A pretrained encoder: its weights, tokenizer and pooled vectors."""

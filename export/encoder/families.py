@@ -1,6 +1,6 @@
-"""Families of encoders: one block, post-LayerNorm, under different names and with different embeddings.
+"""Families of encoders: the same post-LayerNorm block under different names, with different embeddings.
 
-A new family of that block is one more `Family` in `FAMILIES`.
+A new family with that block is one more `Family` in `FAMILIES`.
 """
 
 from collections.abc import Mapping
@@ -22,9 +22,9 @@ class Family:
         layers: path of the module that holds the blocks.
         parts: path of each module in a block, by its name in `export.encoder.weights.Block`.
         activation: name of the config's setting for the activation.
-        token_types: True if the embeddings add a vector of the token's type.
-        pooling_layer: True if the model has a pooling layer, which the head never reads.
-        positions_after_padding: True if the first token's position is the padding id + 1, not 0.
+        token_types: whether the embeddings add a vector of the token's type.
+        pooling_layer: whether the model has a pooling layer, which the head never reads.
+        positions_after_padding: whether the first token's position is the padding id + 1, not 0.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Family:
     positions_after_padding: bool
 
     def first_position(self, config: "PretrainedConfig") -> int:
-        """Return the row of the position table that belongs to the first token."""
+        """Return the first token's row of the position table."""
         return config.pad_token_id + 1 if self.positions_after_padding else 0
 
 
@@ -85,11 +85,11 @@ def family_of(config: "PretrainedConfig", name: str) -> Family:
     """Find the family of an encoder.
 
     Args:
-        config: of the encoder.
-        name: of the encoder, for messages.
+        config: config of the encoder.
+        name: name of the encoder, for messages.
 
     Raises:
-        UnsupportedEncoder: no family has this kind of encoder, or the graph cannot be written exactly with its settings.
+        UnsupportedEncoder: the encoder belongs to no family, or no exact graph can be written for its settings.
     """
     family = family_named(config.model_type, name)
     activation = getattr(config, family.activation)
@@ -104,18 +104,20 @@ def family_named(kind: object, name: str) -> Family:
     """Find a family by the ``model_type`` of a config.
 
     Raises:
-        UnsupportedEncoder: no family has this kind of encoder.
+        UnsupportedEncoder: the encoder belongs to no family.
     """
     family = next((one for one in FAMILIES if one.name == kind), None)
     if family is None:
         raise UnsupportedEncoder(
-            f"the encoder {name!r} is of the kind {kind!r}; supported are DistilBERT and the BERT family "
-            f"(BERT, MiniLM, RoBERTa): {', '.join(one.name for one in FAMILIES)}."
+            f"the encoder {name!r} is of the kind {kind!r}; the supported kinds are "
+            f"{', '.join(one.name for one in FAMILIES)} (DistilBERT, BERT, MiniLM and RoBERTa)."
         )
     return family
 
 
 def check_positions(name: str, positions: int, max_length: int) -> None:
-    """Raise `UnsupportedEncoder` if an encoder cannot read so many tokens."""
+    """Raise `UnsupportedEncoder` if an encoder has fewer positions than ``max_length``."""
     if max_length > positions:
-        raise UnsupportedEncoder(f"the encoder {name!r} has {positions} positions; --max-length {max_length} is more.")
+        raise UnsupportedEncoder(
+            f"the encoder {name!r} has {positions} positions, fewer than --max-length {max_length}."
+        )

@@ -1,4 +1,4 @@
-"""An encoder in a local folder, looked at before anything heavy is imported."""
+"""Settings of an encoder in a local folder, checked before any heavy import."""
 
 import json
 import os
@@ -14,11 +14,11 @@ CONFIG = "config.json"
 
 @dataclass(frozen=True)
 class EncoderFolder:
-    """An encoder's own settings, as far as they are stated.
+    """Settings that the config of an encoder states.
 
     Attributes:
         name: folder of the encoder.
-        layers: number of blocks; None if that is not stated.
+        layers: number of blocks; None if it is not stated.
     """
 
     name: str
@@ -26,7 +26,7 @@ class EncoderFolder:
 
 
 def is_path(name: str) -> bool:
-    """Return True for a name that cannot be a hub's, which is ``name`` or ``owner/name``.
+    """Return True for a path that exists, or a name that is not of the hub's form, ``name`` or ``owner/name``.
 
     >>> is_path("./MiniLM"), is_path("a/b/c"), is_path("owner/name")
     (True, True, False)
@@ -35,15 +35,15 @@ def is_path(name: str) -> bool:
 
 
 def look_at(name: str, max_length: int) -> EncoderFolder | None:
-    """Check an encoder's settings without reading its weights; None for a hub name.
+    """Check a local encoder's settings without reading its weights; return None for a hub name.
 
     Args:
-        name: of --encoder.
-        max_length: tokens of a text that it will read.
+        name: value of --encoder.
+        max_length: largest number of tokens of a text that the encoder will read.
 
     Raises:
-        ExportError: it is missing or has no readable settings.
-        UnsupportedEncoder: it is of no supported family, or has fewer positions.
+        ExportError: the folder is missing or has no readable settings.
+        UnsupportedEncoder: the encoder belongs to no supported family, or has fewer positions.
     """
     if not is_path(name):
         return None
@@ -61,13 +61,13 @@ def look_at(name: str, max_length: int) -> EncoderFolder | None:
 def cannot_be_loaded(name: str, why: str) -> ExportError:
     return ExportError(
         f"the encoder {name!r} cannot be loaded: {why}\n"
-        "Give a hub name (and reach the hub), or a local folder that holds config.json, the weights and the tokenizer."
+        "Give a hub name (the hub must be reachable), or a local folder with config.json, the weights and the tokenizer."
     )
 
 
 def _config(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
-        raise cannot_be_loaded(str(folder), f"there is no folder {folder}.")
+        raise cannot_be_loaded(str(folder), f"the folder {folder} does not exist.")
     try:
         config = json.loads((folder / CONFIG).read_bytes())
     except FileNotFoundError as error:
@@ -75,5 +75,5 @@ def _config(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise cannot_be_loaded(str(folder), f"{folder / CONFIG} cannot be read: {error}.") from error
     if not isinstance(config, dict):
-        raise cannot_be_loaded(str(folder), f"{folder / CONFIG} is no object.")
+        raise cannot_be_loaded(str(folder), f"{folder / CONFIG} is not a JSON object.")
     return config

@@ -1,4 +1,4 @@
-"""Loading a pretrained encoder and its tokenizer, frozen."""
+"""Loader of a pretrained encoder and its tokenizer, both frozen."""
 
 import hashlib
 import json
@@ -26,16 +26,16 @@ _BR_TAG = {"type": "Replace", "pattern": {"Regex": BR_TAG}, "content": " "}
 
 @dataclass(frozen=True)
 class FrozenEncoder:
-    """A pretrained encoder that is only ever read.
+    """A pretrained encoder whose weights never change.
 
     Attributes:
-        name: as it was asked for; a folder's last part where it was a folder.
-        revision: the hub's commit, or None for a local folder.
-        family: of the model.
-        model: the encoder in eval mode, no weight of it trainable.
-        tokenizer_json: the fast tokenizer's file, its own padding and truncation switched off.
-        tokenizer: the tokenizer built from that very file.
-        sha256: of the weights' names, shapes and bytes, whatever file format they were stored in.
+        name: name as it was given; the last part of a folder's path.
+        revision: commit on the hub; None for a local folder.
+        family: family of the model.
+        model: encoder in eval mode, without trainable weights.
+        tokenizer_json: file of the fast tokenizer, with its padding and truncation switched off.
+        tokenizer: tokenizer built from exactly that file.
+        sha256: digest of the weights' names, types, shapes and bytes, whatever file format they came from.
     """
 
     name: str
@@ -62,7 +62,7 @@ class FrozenEncoder:
 
     @property
     def positions(self) -> int:
-        """How many tokens it can read at most."""
+        """The largest number of tokens that it can read."""
         return int(self.config.max_position_embeddings) - self.family.first_position(self.config)
 
 
@@ -78,18 +78,19 @@ def load_encoder(
     """Load an encoder by its hub name or from a local folder.
 
     Args:
-        name: a hub name, or a folder with config.json, weights and tokenizer.json (or vocab files).
-        max_length: tokens of a text that the encoder will read at most, special tokens included.
-        max_tokens: tokens that its tokenizer keeps of a text; None for no more than that.
-        revision: the hub's branch, tag or commit.
-        called: what the bundle calls it; None for its name.
-        clean_html: let the tokenizer replace ``<br>`` tags by a space; it travels with the bundle.
+        name: hub name, or folder with config.json, weights and tokenizer.json (or vocabulary files).
+        max_length: largest number of tokens of a text that the encoder will read, special tokens included.
+        max_tokens: largest number of tokens of a text that its tokenizer keeps; None for ``max_length``.
+        revision: branch, tag or commit on the hub.
+        called: name of the encoder in the bundle; None for its own.
+        clean_html: whether the tokenizer replaces ``<br>`` tags with a space, in the bundle as well.
 
     Raises:
-        UnsupportedEncoder: it is of no supported family, has no fast tokenizer, or has fewer positions than ``max_length``.
-        ExportError: it cannot be found or read.
+        UnsupportedEncoder: the encoder belongs to no supported family, has no fast tokenizer, or has fewer positions
+            than ``max_length``.
+        ExportError: the encoder cannot be found or read.
     """
-    # Its report of weights that are left out on purpose, and its bar for a second's work, would bury our own lines.
+    # Its report of weights that we leave out on purpose, and its bar for a second's work, would bury our own messages.
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
@@ -97,7 +98,7 @@ def load_encoder(
         family = family_of(config, name)
         tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, use_fast=True)
         extra = {"add_pooling_layer": False} if family.pooling_layer else {}
-        # float32 whatever the file holds: parity is promised in float32.
+        # float32 whatever type the file has: parity is promised in float32.
         model = AutoModel.from_pretrained(name, revision=revision, dtype=torch.float32, **extra)
     except UnsupportedEncoder:
         raise
@@ -126,7 +127,7 @@ def freeze(
     revision: str | None = None,
     clean_html: bool = False,
 ) -> FrozenEncoder:
-    """Make an encoder read-only: no gradients, no dropout; and its tokenizer free of settings of its own."""
+    """Freeze an encoder: no gradients, no dropout, and a tokenizer without padding and truncation of its own."""
     family = family_of(model.config, name)  # type: ignore[arg-type]
     model.eval()
     model.requires_grad_(False)
@@ -138,17 +139,19 @@ def freeze(
     vocabulary = int(model.config.vocab_size)  # type: ignore[union-attr,arg-type]
     if encoder.tokenizer.highest_id >= vocabulary:
         raise UnsupportedEncoder(
-            f"the tokenizer of {name!r} has ids up to {encoder.tokenizer.highest_id}, its encoder knows {vocabulary} of them: "
-            "they do not belong together."
+            f"the tokenizer of {name!r} has ids up to {encoder.tokenizer.highest_id}, but the encoder's vocabulary has only "
+            f"{vocabulary} entries. Give an encoder with its own tokenizer."
         )
     return encoder
 
 
 def save(encoder: FrozenEncoder, folder: Path) -> None:
-    """Publish it as `load_encoder` reads it, file by file, the folder made; its tokenizer has the cleaning in it.
+    """Publish an encoder file by file, in the form that `load_encoder` reads; make its folder if it is missing.
+
+    The tokenizer that is written cleans HTML if this one does.
 
     Raises:
-        ScorerError: it cannot be written.
+        ScorerError: a file cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -163,7 +166,7 @@ def save(encoder: FrozenEncoder, folder: Path) -> None:
 
 
 def plain_tokenizer(tokenizer_json: str, *, clean_html: bool) -> bytes:
-    """The tokenizer's file without padding and truncation, with the cleaning of text put first in its normaliser."""
+    """Return the tokenizer's file without padding and truncation; ``clean_html`` adds a first step to its normaliser."""
     settings = json.loads(tokenizer_json)
     settings["padding"] = settings["truncation"] = None
     if clean_html:

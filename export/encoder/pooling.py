@@ -10,21 +10,21 @@ from export.encoder.vectors import Queries, vectors
 def pool(
     hidden: torch.Tensor, attention_mask: torch.Tensor, kind: str, queries: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """A vector of each text, padding left out; see `Vector`.
+    """Pool a layer's hidden states to a vector for each text, without its padding; see `Vector`.
 
     Args:
-        hidden: a layer's, (batch, sequence, hidden).
+        hidden: hidden states of a layer, (batch, sequence, hidden).
         attention_mask: (batch, sequence), 1 for a token, 0 for padding.
         kind: ``cls``, ``mean`` or ``attention``.
-        queries: of attention, (queries, hidden).
+        queries: queries of an attention pooling, (queries, hidden).
 
     Returns:
-        (batch, hidden), of attention (batch, queries * hidden)
+        (batch, hidden); for ``attention`` (batch, queries * hidden)
     """
     if kind == "cls":
         return hidden[:, 0]
     if kind == "attention":
-        assert queries is not None, "attention has queries"
+        assert queries is not None, "attention needs queries"
         scores = (hidden @ queries.T).masked_fill(attention_mask.unsqueeze(-1) == 0, -torch.inf)
         return (scores.softmax(dim=1).transpose(1, 2) @ hidden).flatten(1)
     mask = attention_mask.to(hidden.dtype).unsqueeze(-1)  # (batch, sequence, 1)
@@ -34,13 +34,13 @@ def pool(
 def pooled(
     layers: Sequence[torch.Tensor], attention_mask: torch.Tensor, pooling: str, queries: Queries
 ) -> torch.Tensor:
-    """All vectors of a pooling side by side, (batch, vectors * hidden).
+    """Compute all vectors of a pooling side by side, (batch, vectors * hidden).
 
     Args:
-        layers: what each block gives, (batch, sequence, hidden) each.
+        layers: hidden states of each block, (batch, sequence, hidden).
         attention_mask: (batch, sequence).
-        pooling: see `vectors`.
-        queries: those that it has.
+        pooling: name of the pooling, see `vectors`.
+        queries: queries of its attention poolings.
     """
     found = []
     for kind, layer in vectors(pooling, len(layers)):

@@ -1,4 +1,4 @@
-"""Vectors of a text that the head reads, by name; no heavy import."""
+"""Names of the vectors of a text that the head reads; no heavy import."""
 
 import re
 from collections.abc import Mapping
@@ -12,10 +12,10 @@ from scorer.base.errors import UsageError
 _PART = re.compile(r"cls|(mean|attention)([1-9][0-9]*)?")
 
 QUERIES = 4
-"""Of an attention pooling. One is worse, eight are no better (docs/ACCURACY.md)."""
+"""Number of queries of an attention pooling. One is worse, eight are no better (docs/ACCURACY.md)."""
 
 Queries = Mapping[int, np.ndarray]
-"""What attention poolings are trained to: float32 (queries, hidden), by the layer that they read."""
+"""Trained queries of attention poolings: float32 (queries, hidden), by the layer that they read."""
 
 NO_QUERIES: Queries = MappingProxyType({})
 
@@ -24,10 +24,10 @@ class Vector(NamedTuple):
     """One vector of a text, or several that belong together.
 
     Attributes:
-        kind: ``cls``, of the first token; ``mean``, over all tokens; ``attention``, means for which each token has a
-            weight, learned, one mean for each of `QUERIES` (Lin et al. 2017, "A Structured Self-attentive Sentence
+        kind: ``cls``, the first token's vector; ``mean``, the mean over all tokens; ``attention``, a mean with learned
+            weights of the tokens for each of `QUERIES` (Lin et al. 2017, "A Structured Self-attentive Sentence
             Embedding", without the layer before the softmax).
-        layer: behind which block, counted from 1.
+        layer: number of the block whose output is read, from 1.
     """
 
     kind: str
@@ -39,14 +39,14 @@ class Vector(NamedTuple):
 
 
 def vectors(pooling: str, layers: int) -> tuple[Vector, ...]:
-    """What a pooling consists of: ``cls``, ``mean`` and ``attention`` are of the last layer, ``mean4`` is of the fourth.
+    """Return the vectors of a pooling: ``cls``, ``mean`` and ``attention`` read the last layer, ``mean4`` the fourth.
 
     Args:
-        pooling: one of them, or several with ``+`` between them.
-        layers: of the encoder.
+        pooling: one name, or several joined by ``+``.
+        layers: number of the encoder's layers.
 
     Raises:
-        UsageError: it is none.
+        UsageError: a name is invalid, or is repeated.
 
     >>> [vector.name for vector in vectors("cls+mean4", 6)]
     ['cls6', 'mean4']
@@ -57,8 +57,8 @@ def vectors(pooling: str, layers: int) -> tuple[Vector, ...]:
         layer = int(match[2] or layers) if match else 0
         if match is None or layer > layers:
             raise UsageError(
-                f"--pooling {pooling}: {part!r} is none of cls, mean, mean1, ..., mean{layers}, attention, attention1, ..., "
-                f"attention{layers} (this encoder has {layers} layers); several are joined by +, as in "
+                f"--pooling {pooling}: {part!r} is not one of cls, mean, mean1, ..., mean{layers}, attention, attention1, ..., "
+                f"attention{layers} (this encoder has {layers} layers); join several with +, as in "
                 f"cls+mean{max(1, layers - 1)}."
             )
         found.append(Vector(match[1] or part, layer))
@@ -68,22 +68,22 @@ def vectors(pooling: str, layers: int) -> tuple[Vector, ...]:
 
 
 def check_names(pooling: str) -> None:
-    """Raise `UsageError` for a pooling that no encoder has, however many layers it has."""
+    """Raise `UsageError` for a pooling that no encoder has, whatever its number of layers."""
     for part in pooling.split("+"):
         if _PART.fullmatch(part) is None:
             raise UsageError(
-                f"--pooling {pooling}: {part!r} is none of cls, mean, mean1, mean2, ..., attention, attention1, ...; several "
-                "are joined by +, as in cls+mean4."
+                f"--pooling {pooling}: {part!r} is not one of cls, mean, mean1, mean2, ..., attention, attention1, ...; join "
+                "several with +, as in cls+mean4."
             )
 
 
 def every_vector(layers: int) -> tuple[Vector, ...]:
-    """All that a pooling can consist of untrained: the last layer's [CLS] vector, and the mean of each layer."""
+    """Return every vector that needs no training: the last layer's [CLS] vector, and the mean of each layer."""
     return (Vector("cls", layers), *(Vector("mean", layer) for layer in range(1, layers + 1)))
 
 
 def is_trained(pooling: str) -> bool:
-    """Whether a pooling has weights of its own, so that it has to be trained along with the head.
+    """Return whether a pooling has weights of its own, which are trained with the head.
 
     >>> is_trained("cls+mean5"), is_trained("mean4+attention5")
     (False, True)

@@ -1,4 +1,4 @@
-"""The weights of an encoder as arrays, in one shape for every supported family."""
+"""Weights of an encoder as arrays, in one form for every supported family."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from export.encoder.load import FrozenEncoder
 
 @dataclass(frozen=True)
 class Linear:
-    """``x @ weight + bias``.
+    """A linear layer: ``x @ weight + bias``.
 
     Attributes:
-        weight: float32 (in, out), the transpose of what PyTorch keeps.
+        weight: float32 (in, out), the transpose of PyTorch's.
         bias: float32 (out,).
     """
 
@@ -26,7 +26,7 @@ class Linear:
 
 @dataclass(frozen=True)
 class Norm:
-    """A LayerNorm over the last axis: weight and bias float32 (hidden,)."""
+    """A LayerNorm over the last axis, with float32 weight and bias (hidden,)."""
 
     weight: np.ndarray
     bias: np.ndarray
@@ -52,11 +52,12 @@ class EncoderWeights:
     """Embeddings and blocks of a post-LayerNorm encoder.
 
     Attributes:
-        word: float32 (vocabulary, hidden).
-        positions: float32 (longest sequence, hidden), from the first token's on; the token type's vector is added.
-        embedding_norm: after the sum of both.
-        blocks: in order.
-        heads: of the attention.
+        word: word embeddings, float32 (vocabulary, hidden).
+        positions: position embeddings plus the token type's vector, float32 (longest sequence, hidden), beginning
+            with the first token's.
+        embedding_norm: LayerNorm of the sum of both.
+        blocks: blocks, in order.
+        heads: number of attention heads.
     """
 
     word: np.ndarray
@@ -71,11 +72,11 @@ class EncoderWeights:
 
 
 def encoder_weights(encoder: FrozenEncoder) -> EncoderWeights:
-    """The encoder's own tensors, transposed views where a product wants them so, not copies."""
+    """Return the encoder's own tensors as arrays: not copies, but views, transposed where a product needs it."""
     model, config, family = encoder.model, encoder.config, encoder.family
     positions = _array(model.get_parameter("embeddings.position_embeddings.weight"))[family.first_position(config) :]
     if family.token_types:
-        # A single text is all of token type 0, so that type's vector belongs to every position.
+        # All tokens of a single text have type 0, so the vector of that type is added at every position.
         positions = positions + _array(model.get_parameter("embeddings.token_type_embeddings.weight"))[0]
     return EncoderWeights(
         word=_array(model.get_parameter("embeddings.word_embeddings.weight")),
@@ -87,7 +88,7 @@ def encoder_weights(encoder: FrozenEncoder) -> EncoderWeights:
 
 
 def block_modules(model: nn.Module, family: Family) -> list[dict[str, nn.Module]]:
-    """Return the encoder's own modules, block by block, by the names of `Block`."""
+    """Return the encoder's own modules of each block, by the names of `Block`."""
     return [
         {part: block.get_submodule(path) for part, path in family.parts.items()}
         for block in model.get_submodule(family.layers).children()

@@ -1,4 +1,4 @@
-"""What goes into each product of a graph, observed on typical texts."""
+"""Statistics of the activations that enter a graph's products, observed on typical texts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from scorer.engine.runtime import open_session
 
 @dataclass
 class Statistics:
-    """One activation over all tokens of the calibration texts.
+    """Statistics of one activation over all tokens of the calibration texts.
 
     Attributes:
-        low, high: each channel's smallest and largest value, (channels,).
-        mean: each channel's mean, (channels,).
-        moment: the uncentred second moment, E[x x^T], (channels, channels).
+        low, high: smallest and largest value of each channel, (channels,).
+        mean: mean of each channel, (channels,).
+        moment: uncentred second moment, E[x x^T], (channels, channels).
     """
 
     low: np.ndarray
@@ -31,10 +31,10 @@ class Statistics:
 
 
 class _Recorder(Float32):
-    """Operators of `Float32` that remember which activations go into products.
+    """Operators of `Float32` that record the activations that enter products.
 
     Args:
-        inputs: channels of each activation, by name; filled on the way.
+        inputs: number of channels of each activation, by name; filled while the graph is written.
         writer, attention_mask: as for `Float32`.
     """
 
@@ -50,14 +50,14 @@ class _Recorder(Float32):
 def observe(
     write: Callable[[Callable[[GraphWriter, str], Float32]], onnx.ModelProto], rows: Sequence[np.ndarray]
 ) -> dict[str, Statistics]:
-    """Run a float32 graph on token rows.
+    """Run a float32 graph on token rows, and collect the statistics of its activations.
 
     Args:
         write: function that writes the graph, given the constructor of its operators.
         rows: token ids of typical texts.
 
     Returns:
-        by name, the statistics of each activation that a weight is multiplied with.
+        statistics of each activation that is multiplied by a weight, by name.
     """
     inputs: dict[str, int] = {}
     graph = write(partial(_Recorder, inputs))

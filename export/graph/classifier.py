@@ -1,7 +1,7 @@
 """A classifier in a graph: the encoder, and the head and the wide part on top of it.
 
-The graph is written node by node, not traced through transformers' modelling code or an exporter: it stays what is
-written here, whatever their releases do. Every operator in it was chosen by measurement (docs/PERFORMANCE.md). The
+The graph is written node by node, not traced through transformers' modelling code or an exporter. So it stays as it is
+written here, whatever their releases change. Every operator in it was chosen by measurement (docs/PERFORMANCE.md). The
 parity gate compares it with transformers' own model.
 """
 
@@ -26,12 +26,12 @@ from scorer.engine.runtime import open_session
 def classifier_graph(
     weights: EncoderWeights, classifier: Classifier, operators: Callable[[GraphWriter, str], Operators]
 ) -> onnx.ModelProto:
-    """Write input_ids, attention_mask -> logits, batch and sequence both dynamic; the head is float32.
+    """Write the graph input_ids, attention_mask -> logits, with dynamic batch and sequence and a float32 head.
 
     Args:
-        weights: of the encoder.
-        classifier: the head, its pooling, and all else on top of the encoder. No block is written that the pooling does
-            not need, and the last one for the first token alone if the pooling reads no other.
+        weights: weights of the encoder.
+        classifier: head, pooling and everything else on top of the encoder. Only the blocks that the pooling needs are
+            written, the last one for the first token alone if the pooling reads no other.
         operators: constructor of the precision's operators, given the writer and the name of the attention mask.
 
     Raises:
@@ -54,11 +54,11 @@ def classifier_graph(
 
 
 def set_head_bias(model: onnx.ModelProto, head: LinearHead) -> None:
-    """Give a classifier's graph the bias of another head."""
+    """Replace the head's bias in a classifier's graph with that of another head."""
     (bias,) = (tensor for tensor in model.graph.initializer if tensor.name == "head.bias")
     bias.CopyFrom(numpy_helper.from_array(head.bias, bias.name))
 
 
 def graph_logits(model: onnx.ModelProto, rows: Sequence[np.ndarray]) -> np.ndarray:
-    """Compute a graph's logits of token rows on CPU, a row a run: float32 (rows, logits)."""
+    """Compute a graph's logits of token rows on CPU, one row at a time: float32 (rows, logits)."""
     return RowEngine(open_session(model.SerializeToString(), "cpu"), threads=1).logits(rows)

@@ -18,12 +18,12 @@ from export.graph.writer import GraphWriter
 
 
 class Affine(NamedTuple):
-    """``x @ weight + bias``, not written yet: a precision may have one node for it and the step behind it.
+    """A product ``x @ weight + bias`` that is not written yet: a precision may have one node for it and the next step.
 
     Attributes:
         x: name of a value, (..., in).
         linear: weight and bias.
-        name: of weight and bias in the graph.
+        name: name of the weight and bias in the graph.
     """
 
     x: str
@@ -34,14 +34,14 @@ class Affine(NamedTuple):
 class Operators(Protocol):
     """Steps of an encoder in one precision, for one graph and its attention mask.
 
-    A step takes and returns names of values. Its ``name`` is the name of what it returns, or of the block or vector that
-    it belongs to; ``sum_name`` is the name of the sum, for a precision that has a node for it.
+    A step takes and returns names of values. Its ``name`` is that of the value that it returns, or of the block or vector
+    that it belongs to. ``sum_name`` is the name of the sum, in a precision that has a node for it.
     """
 
     writer: GraphWriter
 
     def weight(self, name: str, value: np.ndarray) -> str:
-        """Write a weight in the type that x has."""
+        """Write a weight in the type of the activations."""
         ...
 
     def look_up(self, table: np.ndarray, ids: str) -> str:
@@ -69,7 +69,7 @@ class Operators(Protocol):
         ...
 
     def scores(self, reach: str, x: str, name: str) -> str:
-        """Write U X^T, with scores of padding that softmax makes 0.
+        """Write U X^T, with padding masked so that softmax makes it 0.
 
         (batch or 1, n, hidden) and (batch, sequence, hidden) -> (batch, n, sequence)
         """
@@ -81,20 +81,20 @@ class Operators(Protocol):
 
     @property
     def averaging(self) -> tuple[str, str]:
-        """A mean over tokens: the row that sums them, (batch, 1, sequence), and the divisor, float32 (batch, 1)."""
+        """The factors of a mean over tokens: the row that sums them, (batch, 1, sequence), and the divisor, float32 (batch, 1)."""
         ...
 
     def floats(self, x: str, name: str) -> str:
-        """Convert to float32, which the head reads."""
+        """Convert to float32, for the head."""
         ...
 
 
 class EncoderWriter:
-    """An encoder, written as far as it is read.
+    """A writer of an encoder, up to the last layer that is read.
 
     Args:
-        operators: of the precision.
-        weights: of the encoder.
+        operators: operators of the precision.
+        weights: weights of the encoder.
         ids: name of the token ids, (batch, sequence).
     """
 
@@ -105,14 +105,14 @@ class EncoderWriter:
         self._ids = ids
 
     def vectors(self, wanted: Sequence[Vector], queries: Queries) -> list[str]:
-        """Write pooled vectors, and no block that they do not need.
+        """Write pooled vectors, and only the blocks that they need.
 
         Args:
-            wanted: the vectors.
-            queries: of attention poolings.
+            wanted: vectors to write.
+            queries: queries of attention poolings.
 
         Returns:
-            names in the order of ``wanted``: float32 (batch, hidden), for attention (batch, queries * hidden)
+            names in the order of ``wanted``: float32 (batch, hidden); for attention (batch, queries * hidden)
         """
         last = max(vector.layer for vector in wanted)
         first_only = [vector.kind for vector in wanted if vector.layer == last] == ["cls"]
@@ -133,9 +133,9 @@ class EncoderWriter:
         return x
 
     def _layers(self, last: int) -> Iterator[str]:
-        """Write one layer after another, (batch, sequence, hidden), from the embeddings to the last that is wanted.
+        """Write the embeddings and then each layer up to ``last``, (batch, sequence, hidden), and yield their names.
 
-        Lazy, so that the nodes that read a layer stand before those of the next one.
+        This is a generator so that the nodes that read a layer precede the nodes of the next one.
         """
         x = self._embeddings()
         yield x
@@ -188,8 +188,8 @@ class EncoderWriter:
     def _first_token_block(self, x: str, block: Block, name: str) -> str:
         """Write a block for the first token alone: (batch, sequence, hidden) -> (batch, hidden).
 
-        One query row is needed, and neither keys nor values of the other tokens have to be formed. With x0 the first row
-        of X, and for each head: q = Wq x0 + bq; u = Wk^T q; a = softmax(X u / sqrt(head size)); context = Wv (X^T a).
+        One query row is enough, and the other tokens need neither keys nor values. Let x0 be the first row of X. For each
+        head: q = Wq x0 + bq; u = Wk^T q; a = softmax(X u / sqrt(head size)); context = Wv (X^T a).
         """
         heads = self._weights.heads
         block = fold_biases(block)
@@ -205,7 +205,7 @@ class EncoderWriter:
         return self._after_attention(first, context, block, name)
 
     def _after_attention(self, x: str, context: str, block: Block, name: str) -> str:
-        """Write the rest of a block, for the tokens that x and context hold: (..., hidden), twice -> (..., hidden)."""
+        """Write the rest of a block for the tokens of x and context: (..., hidden), twice -> (..., hidden)."""
         attended = Affine(context, block.attention_output, f"{name}.attention_output")
         x = self._operators.normed_residual(
             x, attended, block.attention_norm, f"{name}.attention_norm", f"{name}.attended"
@@ -220,10 +220,10 @@ class EncoderWriter:
 
 
 def fold_biases(block: Block) -> Block:
-    """Return the same function with the query's bias alone: those of keys and values are 0.
+    """Return an equivalent block whose keys and values have no bias.
 
-    The keys' bias adds the same to every score of a row, so softmax takes it out again. The shares of a row sum to 1, so
-    the values' bias comes through as it is, and through the projection into its bias.
+    The keys' bias adds the same to every score of a row, and softmax cancels it. The shares of a row sum to 1, so the
+    values' bias passes through attention unchanged; the projection turns it into a part of its own bias.
     """
     projection = block.attention_output
     bias = block.value.bias.astype(np.float64) @ projection.weight + projection.bias
@@ -236,7 +236,7 @@ def fold_biases(block: Block) -> Block:
 
 
 def padding_bias(writer: GraphWriter, attention_mask: str, nothing: str, lowest: str) -> str:
-    """Write what scores are masked by: (batch, 1, sequence), ``nothing`` for a token and ``lowest`` for padding."""
+    """Write the mask that is added to scores: (batch, 1, sequence), ``nothing`` for a token, ``lowest`` for padding."""
     here = writer.node("Cast", attention_mask, to=TensorProto.BOOL, name="mask.here")
     row = writer.node("Where", here, nothing, lowest, name="mask.row")
     return writer.node("Unsqueeze", row, writer.constant("one", [1]), name="mask.bias")

@@ -1,15 +1,15 @@
 """The variant of the graph for CUDA: float16 inside, float32 logits.
 
-Node by node what onnxruntime's CUDA provider has one fast kernel for, so that nothing hangs on what it fuses:
+Each node is one for which onnxruntime's CUDA provider has a fast kernel, so that nothing depends on what it fuses:
 
-- attention gets the texts' lengths, one number a text, derived inside of the graph. With a mask of (batch, sequence)
-  none of the flash attention kernels is taken. So padding has to be on the right;
-- a bias, the residual and the LayerNormalization behind it are one node, a bias and GELU another;
+- attention gets the length of each text, derived inside the graph. With a mask of (batch, sequence) onnxruntime takes
+  none of its flash attention kernels. So padding has to be on the right;
+- a bias, the residual and the next LayerNormalization are one node, a bias and GELU another;
 - query, key and value need one bias, not three: see `export.graph.encoder.fold_biases`;
-- the weights are those of another graph of the bundle, int8 or float32, in the same file. They become float16 once,
-  while the session is made, by nodes that hang on constants alone.
+- the weights are those of the bundle's int8 or float32 graph, in the same file. Nodes that depend on constants alone
+  convert them to float16 once, while the session is made.
 
-The head is float32: it costs nothing, and the score hangs on it.
+The head is float32: it costs nothing, and the score depends on it.
 """
 
 import math
@@ -31,8 +31,8 @@ from export.graph.fp16_emulator import half_logits
 from export.graph.fp32 import to_float32
 from export.graph.writer import MICROSOFT, GraphWriter
 
-# Sums over tokens are taken of values this much smaller, so that those of a long text stay within float16's range.
-# A power of two, so that nothing is rounded by it.
+# Values are scaled by this before they are summed over tokens, so that the sums of a long text stay within float16's
+# range. It is a power of two, so that scaling rounds nothing.
 _SUM_SCALE = 1 / 256
 
 
@@ -41,8 +41,8 @@ class Half:
     """The float16 variant of a classifier.
 
     Attributes:
-        graph: for CUDA.
-        exact: the float32 graph with the very weights that it has, which it is measured against.
+        graph: float16 graph for CUDA.
+        exact: float32 graph with exactly the same weights, the reference for the float16 graph's error.
     """
 
     graph: onnx.ModelProto
@@ -55,12 +55,12 @@ def to_half(
     calibration: Sequence[np.ndarray],
     int8: onnx.ModelProto | None = None,
 ) -> Half:
-    """The classifier in float16.
+    """Write the classifier in float16, and correct its head for the mean error on calibration texts.
 
     Args:
         weights, classifier: as for `export.graph.classifier.classifier_graph`.
         calibration: token ids of typical texts.
-        int8: the graph whose weights are taken; None for the float32 graph's.
+        int8: int8 graph whose weights are used; None for the float32 graph's.
     """
     rounded: Mapping[str, np.ndarray] = {}
     if int8 is not None:
@@ -72,7 +72,7 @@ def to_half(
         )
         weights, classifier = rounded_weights, replace(classifier, head=head)
     exact, half = to_float32(weights, classifier), to_float16(weights, classifier, rounded)
-    # What float16 rounds on the way does not average out to nothing, either.
+    # The rounding errors of float16 activations do not average out to nothing, either.
     set_head_bias(half, classifier.head.corrected(graph_logits(exact, calibration), half_logits(half, calibration)))
     return Half(half, exact)
 
@@ -83,9 +83,9 @@ def to_float16(
     """Write the classifier in float16, for CUDA; padding has to be on the right.
 
     Args:
-        weights: of the encoder; `dequantized` if ``rounded`` is given.
+        weights: weights of the encoder; `dequantized` if ``rounded`` is given.
         classifier: as for `export.graph.classifier.classifier_graph`.
-        rounded: constants of the int8 graph whose weights are read, by name; none for the float32 graph's.
+        rounded: constants of the int8 graph whose weights are used, by name; empty for the float32 graph's.
 
     Raises:
         ExportError: the graph is malformed.
@@ -99,7 +99,7 @@ class Float16:
 
     Args:
         rounded: as for `to_float16`.
-        writer: of the graph.
+        writer: writer of the graph.
         attention_mask: name of the mask, (batch, sequence), 1 for a token, then 0 for padding.
     """
 
@@ -112,7 +112,7 @@ class Float16:
         self._lengths = writer.node("ReduceSum", ones, one, keepdims=0, name="lengths")  # (batch)
 
     def weight(self, name: str, value: np.ndarray) -> str:
-        """Write a float32 constant, converted; under its name in the other graphs, so that a bundle keeps it once."""
+        """Write a float32 constant and its conversion; it is named as in the other graphs, so a bundle holds it once."""
         floats = self.writer.constant(name, np.ascontiguousarray(value, dtype=np.float32))
         return self.writer.node("Cast", floats, to=TensorProto.FLOAT16, name=f"{name}.half")
 
@@ -158,7 +158,7 @@ class Float16:
 
     def scores(self, reach: str, x: str, name: str) -> str:
         scores = self.writer.node("FusedMatMul", reach, x, transB=1, domain=MICROSOFT, name=f"{name}.scores")
-        # A block's sum keeps its name in existing bundles, so that the same training gives the same bytes again.
+        # A block's sum keeps the name that it has in existing bundles, so that the same training gives the same bytes.
         masked = "masked" if name.startswith("block.") else f"{name}.masked"
         return self.writer.node("Add", scores, self._padding_bias, name=masked)
 
@@ -192,22 +192,22 @@ class Float16:
         if found is None or found.dtype != np.int8:
             return self.weight(name, matrix)
         writer, scale = self.writer, f"{name.removesuffix('.weight')}.scale"
-        # Behind the rows that stand for channels are copies for the outliers' excess, which float16 does not need.
+        # The rows of the channels are followed by copies for the outliers' excess, which float16 does not need.
         steps = writer.constant(name, found[: len(matrix)])
         floats = writer.node("Cast", steps, to=TensorProto.FLOAT, name=f"{name}.floats")
         scaled = writer.node("Mul", floats, writer.constant(scale, self._rounded[scale]), name=f"{name}.scaled")
         return writer.node("Cast", scaled, to=TensorProto.FLOAT16, name=f"{name}.half")
 
     def _product(self, affine: Affine) -> tuple[str, str]:
-        """Write x @ weight and, apart from it, the bias."""
+        """Write x @ weight and, separately, the bias."""
         x, linear, name = affine
         product = self.writer.node("MatMul", x, self._matrix(f"{name}.weight", linear.weight), name=f"{name}.product")
-        # The float32 graph's bias of that projection is without the values', so this one has a name of its own.
+        # In the float32 graph this bias does not include the values' bias, so here it has a name of its own.
         bias = "whole_bias" if name.endswith(".attention_output") else "bias"
         return product, self.weight(f"{name}.{bias}", linear.bias)
 
     def _skip_norm(self, x: str, residual: str, norm: Norm, name: str, *bias: str) -> str:
-        """Write LayerNorm(x + residual + bias), its sums in float32."""
+        """Write LayerNorm(x + residual + bias), with sums in float32."""
         weight, shift = self.weight(f"{name}.weight", norm.weight), self.weight(f"{name}.bias", norm.bias)
         inputs = (x, residual, weight, shift, *bias)
         return self.writer.node("SkipLayerNormalization", *inputs, epsilon=norm.epsilon, domain=MICROSOFT, name=name)
@@ -220,16 +220,16 @@ class Float16:
 
 
 def constants(model: onnx.ModelProto) -> dict[str, np.ndarray]:
-    """A graph's constants by name."""
+    """Return a graph's constants by name."""
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
 
 
 def dequantized(weights: EncoderWeights, rounded: Mapping[str, np.ndarray]) -> EncoderWeights:
-    """The encoder whose weights are exactly what an int8 graph's stand for.
+    """Return the encoder with exactly the weights that an int8 graph's constants represent.
 
     Args:
-        weights: of the encoder that was quantized.
-        rounded: the int8 graph's constants.
+        weights: weights of the encoder that was quantized.
+        rounded: constants of the int8 graph, by name.
     """
     blocks = []
     for number, block in enumerate(weights.blocks):
@@ -242,7 +242,7 @@ def dequantized(weights: EncoderWeights, rounded: Mapping[str, np.ndarray]) -> E
         blocks.append(replace(block, **found))
     name = f"block.{len(blocks) - 1}"
     if f"{name}.query.scale" in rounded and f"{name}.key.scale" not in rounded:
-        # Computed for the first token alone, a block keeps the query scaled, and the values' bias within the next one.
+        # A block for the first token alone holds the query scaled, and the values' bias as part of the projection's.
         last, root = blocks[-1], math.sqrt(weights.hidden // weights.heads)
         query = Linear(last.query.weight * root, last.query.bias * root)
         blocks[-1] = replace(last, query=query, value=Linear(last.value.weight, np.zeros_like(last.value.bias)))

@@ -1,7 +1,7 @@
-"""What a GPU computes of a float16 graph, emulated, so that its error can be known and corrected without one.
+"""Emulator of a float16 graph on a GPU, so that its error can be measured and corrected without one.
 
-Every node is computed in float32 and its result rounded to float16, as the kernels do that keep their sums in float32.
-onnxruntime's CPU provider is no measure for that: it goes on in float32 from node to node and rounds here and there.
+Every node is computed in float32 and its result rounded to float16, like kernels that keep their sums in float32.
+onnxruntime's CPU provider is no substitute: it stays in float32 for several nodes and rounds only here and there.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,19 +16,19 @@ from torch.nn import functional
 
 _TYPES = {
     TensorProto.FLOAT: torch.float32,
-    TensorProto.FLOAT16: torch.float32,  # rounded behind
+    TensorProto.FLOAT16: torch.float32,  # rounded afterwards
     TensorProto.INT32: torch.int32,
     TensorProto.BOOL: torch.bool,
 }
 
 
 def half_logits(model: onnx.ModelProto, rows: Sequence[np.ndarray], *, exact: bool = False) -> np.ndarray:
-    """The logits that a float16 graph of export.graph.fp16 gives, a row a run.
+    """Compute the logits of a float16 graph of `export.graph.fp16`, one row at a time.
 
     Args:
-        model: the graph.
-        rows: token ids, (sequence,) each.
-        exact: see `Emulated`.
+        model: float16 graph.
+        rows: token ids of each row, (sequence,).
+        exact: as for `Emulated`.
 
     Returns:
         float32 (rows, logits)
@@ -38,11 +38,11 @@ def half_logits(model: onnx.ModelProto, rows: Sequence[np.ndarray], *, exact: bo
 
 
 class Emulated:
-    """A float16 graph of export.graph.fp16, ready to run; what hangs on constants alone is computed once.
+    """A float16 graph of `export.graph.fp16`, ready to run; nodes that depend on constants alone are computed once.
 
     Args:
-        model: the graph.
-        exact: round the weights, but nothing that is computed of a text: what float16 is measured against.
+        model: float16 graph.
+        exact: whether only the weights are rounded, and nothing computed from a text: the reference for the error.
     """
 
     def __init__(self, model: onnx.ModelProto, *, exact: bool = False) -> None:
@@ -60,7 +60,7 @@ class Emulated:
         self._exact = exact
 
     def run(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
-        """(batch, sequence), twice -> float32 (batch, logits)"""
+        """Compute logits: (batch, sequence), twice -> float32 (batch, logits)"""
         values = {
             **self._known,
             "input_ids": torch.from_numpy(input_ids),
@@ -76,7 +76,7 @@ class Emulated:
         name = node.output[0]
         attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
         inputs = [values[one] if one else None for one in node.input]
-        result = _OPERATORS[node.op_type](*inputs, **attributes, **self._how(node))
+        result = _OPERATORS[node.op_type](*inputs, **attributes, **self._rounding(node))
         if "to" in attributes:
             half = attributes["to"] == TensorProto.FLOAT16
         else:
@@ -88,8 +88,8 @@ class Emulated:
     def _round(self, value: Tensor) -> Tensor:
         return value if self._exact else _rounded(value)
 
-    def _how(self, node: onnx.NodeProto) -> dict[str, Callable[[Tensor], Tensor]]:
-        """These two round inside, too."""
+    def _rounding(self, node: onnx.NodeProto) -> dict[str, Callable[[Tensor], Tensor]]:
+        """Return the argument for operators whose kernels round their intermediate values as well."""
         return {"rounded": self._round} if node.op_type in ("MultiHeadAttention", "BiasGelu") else {}
 
 
@@ -112,7 +112,7 @@ def _attention(
     num_heads: int,
     rounded: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    """As the flash kernels do: scores and sums in float32, the shares of a row rounded before they are multiplied."""
+    """Compute attention as flash kernels do: float32 scores and sums, the shares of a row rounded before the product."""
     batch, sequence, hidden = query.shape
     query, key, value = (x.view(batch, sequence, num_heads, -1).transpose(1, 2) for x in (query, key, value))
     scores = query @ key.transpose(2, 3) / (hidden // num_heads) ** 0.5
@@ -124,7 +124,7 @@ def _attention(
 
 
 def _bias_gelu(x: Tensor, bias: Tensor, *, rounded: Callable[[Tensor], Tensor]) -> Tensor:
-    """x Phi(x) of the sum, each step rounded: that kernel keeps its steps in float16."""
+    """Compute s Phi(s) of s = x + bias with each step rounded, because the kernel keeps its steps in float16."""
     x = rounded(x + bias)
     return x * rounded(torch.special.ndtr(x))
 

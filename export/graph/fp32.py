@@ -30,7 +30,7 @@ def to_float32(weights: EncoderWeights, classifier: Classifier) -> onnx.ModelPro
 def feature_graph(weights: EncoderWeights, wanted: Sequence[Vector], queries: Queries = NO_QUERIES) -> onnx.ModelProto:
     """Write the encoder alone: input_ids, attention_mask -> features (batch, vectors, hidden).
 
-    An attention pooling among the wanted is as many vectors as it has queries.
+    An attention pooling gives one vector for each of its queries.
     """
     writer = GraphWriter()
     shape = writer.constant("vectors", [0, -1, weights.hidden])
@@ -54,11 +54,11 @@ def hidden_graph(weights: EncoderWeights, layer: int) -> onnx.ModelProto:
 class Float32:
     """`export.graph.encoder.Operators` in float32.
 
-    A row that runs alone has no padding; then attention needs no mask, and onnxruntime's kernel without one is quicker
-    than the kernel with a mask of ones. So the graph asks once, and each attention is an If of the two.
+    A row that runs alone has no padding, so attention needs no mask. onnxruntime's kernel without a mask is faster than
+    the kernel with a mask of ones. So the graph tests the mask once, and each attention is an If with both kernels.
 
     Args:
-        writer: of the graph.
+        writer: writer of the graph.
         attention_mask: name of the mask, (batch, sequence), 1 for a token, 0 for padding.
     """
 

@@ -1,11 +1,11 @@
 """The int8 variant of the graph: weights in int8, activations in uint8 with one fixed scale each.
 
-One scale for a whole activation is what the fast kernels take, and what makes it hard: encoders have a few channels
-whose values are ten times those of all others, and if the scale has to span them, everything else is left with four
-or five bits. So the scale spans what most channels need. What an outlier channel has beyond that goes into extra
-channels of the same product, each a part of the excess, small enough for the scale, with a copy of the weights' row
-(the idea of Zhao et al. 2019, "Improving Neural Network Quantization without Retraining using Outlier Channel
-Splitting", applied to the excess). They are few, and their products are int8 like all others.
+The fast kernels take a single scale for a whole activation, and this is the difficulty. A few channels of an encoder
+have values ten times as large as those of all others. A scale that spans them leaves everything else four or five bits.
+So the scale spans what most channels need. The excess of an outlier channel goes into extra channels of the same
+product. Each takes a part of the excess that fits the scale, and has a copy of the weights' row. The idea is that of
+Zhao et al. 2019, "Improving Neural Network Quantization without Retraining using Outlier Channel Splitting", applied to
+the excess. The extra channels are few, and their products are int8 like all others.
 
 The scales are fixed by calibration texts, so a row's score does not depend on its neighbours.
 """
@@ -29,22 +29,22 @@ from export.graph.writer import MICROSOFT, GraphWriter
 
 CALIBRATION_ROWS = 64
 
-# What an extra channel costs: it is taken if one per cent more channels narrow the span by more than ten per cent.
-# Measured on MiniLM (docs/PERFORMANCE.md): of the outliers most, of attention's outputs and of ordinary tails none.
+# Price of extra channels: one per cent more channels must narrow the span by more than ten per cent. Measured on MiniLM
+# (docs/PERFORMANCE.md), this takes most outliers, but no outputs of attention and no ordinary tails.
 _PRICE = 10.0
 _MOST_EXTRA = 1 / 16
 # Added to the diagonal of the second moment, relative to its mean (Frantar et al. 2023, section 3.3).
 _DAMPING = 0.01
 _LARGEST = 127  # of an int8 weight; -128 is not used, so that the range is symmetric
-# Of a scale: with the 7 of a weight 11, which is what float16 has. So the weights that an int8 graph stands for are
-# exact in the float16 graph that reads them, too.
+# Significant bits of a scale. With the 7 of a weight they make 11, as many as float16 has. So the float16 graph, which
+# reads the int8 weights, represents them exactly.
 _SCALE_BITS = 4
 
 
 def to_int8(weights: EncoderWeights, classifier: Classifier, calibration: Sequence[np.ndarray]) -> onnx.ModelProto:
-    """The classifier with its products in int8 and its word embeddings in int8 with a scale per word.
+    """Write the classifier with int8 products, and with int8 word embeddings that have a scale for each word.
 
-    Attention, LayerNorm, GELU, pooling and head stay float32: a small part of the work, and the score hangs on them.
+    Attention, LayerNorm, GELU, pooling and head stay float32: they are little work, and the score depends on them.
 
     Args:
         weights, classifier: as for `export.graph.classifier.classifier_graph`.
@@ -52,7 +52,7 @@ def to_int8(weights: EncoderWeights, classifier: Classifier, calibration: Sequen
     """
     statistics = observe(partial(classifier_graph, weights, classifier), calibration)
     quantized = classifier_graph(weights, classifier, partial(Int8, statistics))
-    # Rounding errors do not average out to nothing; what is left of them would shift all scores the same way.
+    # Rounding errors do not average out to nothing; the rest would shift all scores the same way.
     exact, rounded = (graph_logits(model, calibration) for model in (to_float32(weights, classifier), quantized))
     set_head_bias(quantized, classifier.head.corrected(exact, rounded))
     return quantized
@@ -60,11 +60,11 @@ def to_int8(weights: EncoderWeights, classifier: Classifier, calibration: Sequen
 
 @dataclass(frozen=True)
 class Span:
-    """Which values of an activation the 256 steps of uint8 span, and how often each channel's excess is taken.
+    """Range of an activation's values that the 256 steps of uint8 span, and the extra channels for the excess.
 
     Attributes:
-        low, high: the span; it holds 0.
-        copies: extra channels of each channel, int (channels,); 0 where it stays within the span.
+        low, high: ends of the span, which includes 0.
+        copies: number of extra channels for each channel, int (channels,); 0 for a channel within the span.
     """
 
     low: float
@@ -81,7 +81,7 @@ class Span:
 
 
 def choose_span(low: np.ndarray, high: np.ndarray) -> Span:
-    """The span that is worth its extra channels: the least log(width) + price * (share of extra channels).
+    """Choose the span with the lowest cost: log(width) + price * (share of extra channels).
 
     Args:
         low, high: each channel's smallest and largest value, (channels,).
@@ -108,8 +108,8 @@ def choose_span(low: np.ndarray, high: np.ndarray) -> Span:
 def round_weights(weight: np.ndarray, moment: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Round weights to int8 with a scale for each output, so that the product's error on real inputs is small.
 
-    Row by row, the error that rounding a row makes is made up for in the rows that are still to be rounded, as far as
-    their inputs go together (Frantar et al. 2023, "GPTQ", section 3).
+    Rows are rounded one by one. The remaining rows compensate for the error of each, as far as their inputs correlate
+    (Frantar et al. 2023, "GPTQ", section 3).
 
     Args:
         weight: (in, out).
@@ -120,12 +120,14 @@ def round_weights(weight: np.ndarray, moment: np.ndarray) -> tuple[np.ndarray, n
     """
     scales = _scales(np.abs(weight).max(axis=0))
     rows = len(weight)
-    order = np.argsort(-np.diag(moment), kind="stable")  # those that matter most first, while all others can still help
+    order = np.argsort(
+        -np.diag(moment), kind="stable"
+    )  # the most important rows first, while all others can still compensate
     left = weight[order].astype(np.float64)
     damped = moment[np.ix_(order, order)] + np.eye(rows) * (_DAMPING * np.mean(np.diag(moment)) + 1e-12)
     factor = scipy.linalg.cholesky(scipy.linalg.inv(damped), lower=False)
     rounded = np.empty(weight.shape, dtype=np.int8)
-    for start in range(0, rows, 64):  # in blocks, whose effect on all later rows is one matrix product
+    for start in range(0, rows, 64):  # in blocks, so that the effect of each on all later rows is one matrix product
         end = min(start + 64, rows)
         errors = np.empty((end - start, weight.shape[1]))
         for row in range(start, end):
@@ -138,7 +140,7 @@ def round_weights(weight: np.ndarray, moment: np.ndarray) -> tuple[np.ndarray, n
 
 
 def _scales(largest: np.ndarray) -> np.ndarray:
-    """float32 scales that reach these values with `_LARGEST` steps, of `_SCALE_BITS` significant bits, rounded up.
+    """Compute float32 scales with which `_LARGEST` steps reach these values, rounded up to `_SCALE_BITS` bits.
 
     >>> _scales(np.array([127.0, 130.0])).tolist()
     [1.0, 1.125]
@@ -149,10 +151,10 @@ def _scales(largest: np.ndarray) -> np.ndarray:
 
 
 class Int8(Float32):
-    """Operators of `Float32` whose products are of uint8 activations and int8 weights.
+    """Operators of `Float32` with products of uint8 activations and int8 weights.
 
     Args:
-        statistics: of every activation that goes into a product, by name.
+        statistics: statistics of every activation that enters a product, by name.
         writer, attention_mask: as for `Float32`.
     """
 
@@ -163,7 +165,10 @@ class Int8(Float32):
         self._quantized: dict[str, str] = {}
 
     def look_up(self, table: np.ndarray, ids: str) -> str:
-        """onnxruntime's own quantization of Gather has one scale for the whole table, which its largest entry decides."""
+        """Look up words with a scale for each.
+
+        onnxruntime's own quantization of Gather has one scale for the whole table, set by its largest entry.
+        """
         writer = self.writer
         scales = _scales(np.abs(table).max(axis=1, keepdims=True))
         rounded = writer.constant("word", np.rint(table / scales).astype(np.int8))
@@ -179,7 +184,7 @@ class Int8(Float32):
             self._spans[x] = choose_span(seen.low, seen.high)
             self._quantized[x] = _quantize(writer, x, self._spans[x])
         rounded, scales = round_weights(linear.weight, seen.moment)
-        # The mean of what rounding changes belongs to the bias.
+        # The mean error of the rounded weights is added to the bias.
         bias = linear.bias + seen.mean @ (linear.weight - rounded * scales)
         copies = np.repeat(rounded, self._spans[x].copies, axis=0)
         return writer.node(
@@ -197,9 +202,9 @@ class Int8(Float32):
 
 
 def _quantize(writer: GraphWriter, x: str, span: Span) -> str:
-    """(..., channels) float32 -> (..., channels + extra channels) uint8"""
+    """Write a quantized activation: (..., channels) float32 -> (..., channels + extra channels) uint8"""
     scale, zero = writer.constant(f"{x}.scale", span.scale), writer.constant(f"{x}.zero", span.zero)
-    within = writer.node("QuantizeLinear", x, scale, zero, name=f"{x}.within")  # what is beyond the span is cut off
+    within = writer.node("QuantizeLinear", x, scale, zero, name=f"{x}.within")  # clips values beyond the span
     channels = np.repeat(np.arange(len(span.copies)), span.copies)
     if not len(channels):
         return within

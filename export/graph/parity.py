@@ -1,4 +1,4 @@
-"""The parity gate: the exported graph against the PyTorch model, on real texts, at shapes other than the traced one."""
+"""The parity gate: the exported graph against the PyTorch model, on real texts, in batches of many shapes."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,24 +23,24 @@ from scorer.engine.protocols import Session
 from scorer.model.decision import probabilities
 
 TOLERANCE = 1e-4
-"""The biggest difference of an fp32 logit that is allowed."""
+"""Largest difference of an fp32 logit that is allowed."""
 
 LEAST_AGREEMENT = 0.99
-"""The share of labels on which the precisions of a bundle have to agree."""
+"""Smallest share of labels on which the precisions of a bundle have to agree."""
 
 HALF_TOLERANCE = 5e-3
-"""The biggest difference of an fp16 probability that is allowed; 1e-3 is what is aimed at."""
+"""Largest difference of an fp16 probability that is allowed; the target is 1e-3."""
 
 
 @dataclass(frozen=True)
 class Parity:
-    """What the gate found.
+    """Result of the gate.
 
     Attributes:
-        rows: compared.
-        shapes: (batch, sequence) of the batches compared, the fixed ones first.
-        difference: the biggest absolute difference of a logit.
-        tolerance: what was allowed.
+        rows: number of rows that were compared.
+        shapes: (batch, sequence) of the batches that were compared, the fixed ones first.
+        difference: largest absolute difference of a logit.
+        tolerance: largest difference that was allowed.
     """
 
     rows: int
@@ -51,12 +51,12 @@ class Parity:
 
 @dataclass(frozen=True)
 class HalfParity:
-    """What float16 costs, against float32 with the same weights; emulated, see `export.graph.fp16_emulator`.
+    """Error of float16 against float32 with the same weights; emulated, see `export.graph.fp16_emulator`.
 
     Attributes:
-        rows: compared.
-        difference: the biggest absolute difference of a probability.
-        mean: the mean one.
+        rows: number of rows that were compared.
+        difference: largest absolute difference of a probability.
+        mean: mean absolute difference of a probability.
         labels: share of texts that get the same label.
     """
 
@@ -67,7 +67,7 @@ class HalfParity:
 
     @property
     def fits(self) -> bool:
-        return self.difference <= HALF_TOLERANCE  # a NaN does not
+        return self.difference <= HALF_TOLERANCE  # False for a NaN
 
 
 def compare_half(half: Half, rows: Sequence[np.ndarray], wide: Wide | None = None) -> HalfParity:
@@ -75,8 +75,8 @@ def compare_half(half: Half, rows: Sequence[np.ndarray], wide: Wide | None = Non
 
     Args:
         half: both graphs.
-        rows: token ids, (sequence,) each.
-        wide: the wide part, where it is not in the graphs: probabilities are those of the sum.
+        rows: token ids of each row, (sequence,).
+        wide: wide part whose logits are added, if it is not in the graphs.
     """
     side = np.float32(0) if wide is None else wide.logits(rows)
     found, exact = half_logits(half.graph, rows) + side, graph_logits(half.exact, rows) + side
@@ -86,9 +86,9 @@ def compare_half(half: Half, rows: Sequence[np.ndarray], wide: Wide | None = Non
 
 
 def is_too_low(share: float, rows: int) -> bool:
-    """Whether so few equal labels would come from a precision that keeps `LEAST_AGREEMENT` once in 1,000 times at most.
+    """Return whether a precision that keeps `LEAST_AGREEMENT` would agree so rarely less than once in 1,000 times.
 
-    A sample of 60 texts says little: one label that differs is 1.7% of them already. One-sided binomial test.
+    This is a one-sided binomial test, because a small sample proves little: one label in 60 is 1.7% already.
 
     >>> is_too_low(59 / 60, 60), is_too_low(54 / 60, 60), is_too_low(0.987, 25_000)
     (False, True, True)
@@ -100,7 +100,7 @@ def is_too_low(share: float, rows: int) -> bool:
 def torch_logits(
     encoder: FrozenEncoder, classifier: Classifier, input_ids: np.ndarray, attention_mask: np.ndarray
 ) -> np.ndarray:
-    """What PyTorch computes: transformers' own model, pooling, head, and numpy the wide part.
+    """Compute logits with PyTorch, from transformers' own model to the head, and the wide part's with numpy.
 
     (batch, sequence), twice -> float32 (batch, logits)
     """
@@ -113,7 +113,7 @@ def torch_logits(
 
 
 def _rows(input_ids: np.ndarray, attention_mask: np.ndarray) -> list[np.ndarray]:
-    """Token ids of a batch without its padding, (sequence,) each."""
+    """Return the token ids of each row of a batch without its padding, (sequence,)."""
     return [ids[mask == 1] for ids, mask in zip(input_ids, attention_mask, strict=True)]
 
 
@@ -129,11 +129,11 @@ def compare(
     """Compare the graph with PyTorch on the fixed shapes and on every row.
 
     Args:
-        session: of the fp32 graph.
-        encoder, classifier: the PyTorch side.
-        rows: token ids of real texts, two or more.
-        longest: the longest sequence that the graph can be given.
-        tolerance: the biggest difference of a logit that is allowed.
+        session: session of the fp32 graph.
+        encoder, classifier: model that PyTorch computes.
+        rows: token ids of at least two real texts.
+        longest: length of the longest sequence that the graph can be given.
+        tolerance: largest difference of a logit that is allowed.
 
     Raises:
         ParityError: a logit differs by more, or is not a number.
@@ -146,8 +146,8 @@ def compare_wide(session: Session, wide: Wide, rows: Sequence[np.ndarray], *, lo
     """Compare the wide part's own graph with its exact sums, on the same batches as `compare`.
 
     Args:
-        session: of the graph.
-        wide: the wide part.
+        session: session of the wide part's graph.
+        wide: wide part with the exact sums.
         rows, longest: as for `compare`.
 
     Raises:
@@ -175,26 +175,26 @@ def _compare(
         found = session.run(["logits"], {"input_ids": input_ids, "attention_mask": attention_mask})[0]
         difference = float(np.abs(found - expected).max())
         shapes.append(input_ids.shape)
-        if not difference <= tolerance:  # a NaN is no pass
+        if not difference <= tolerance:  # a NaN must not pass
             raise ParityError(
-                f"{what} differs from PyTorch by {difference:.2g} in a logit at the shape {input_ids.shape}; "
-                f"{tolerance} is allowed. No bundle was written."
+                f"{what} differs from PyTorch by {difference:.2g} in a logit of a batch of shape {input_ids.shape}; "
+                f"at most {tolerance} is allowed. No bundle was written."
             )
         biggest, count = max(biggest, difference), count + len(input_ids)
     return Parity(count, tuple((int(batch), int(sequence)) for batch, sequence in shapes), biggest, tolerance)
 
 
 def batches(rows: Sequence[np.ndarray], longest: int, batch_size: int = 16) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The batches of the gate: a text of one token, the longest there can be, an odd block, then every row as it comes.
+    """Yield the batches of the gate: one token, the longest possible text, an odd block, then all rows in order.
 
-    The rows come unsorted, so short and long ones share a batch, most of them padded.
+    The rows are not sorted, so short and long ones share a batch and most are padded.
     """
     stream = np.concatenate(rows)
     long = np.resize(stream, 7 * 33 + longest)
     for shape in ((1, 1), (1, longest), (7, 33)):
         input_ids = long[: shape[0] * shape[1]].reshape(shape)
         yield input_ids, np.ones_like(input_ids)
-    # Lengths from one token up in one batch, whatever the texts are like.
+    # One batch mixes all lengths, however long the texts are: a single token at least, the longest text at most.
     yield pad([row[:length] for row, length in zip(islice(cycle(rows), 5), (1, 2, 9, 30, longest), strict=True)])
     for start in range(0, len(rows), batch_size):
         yield pad(rows[start : start + batch_size])

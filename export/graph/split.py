@@ -1,4 +1,4 @@
-"""A classifier's graph without its wide part: for bundles that were written in one graph."""
+"""Removal of the wide part from a classifier's graph, for bundles that were written in one graph."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from export.errors import ExportError
 
 
 def without_wide(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy whose logits are those of the head alone, without what only the wide part needs.
+    """Return a copy that gives the logits of the head alone, without nodes and constants of the wide part.
 
     Raises:
         ExportError: the graph has no wide part.
@@ -19,7 +19,7 @@ def without_wide(model: onnx.ModelProto) -> onnx.ModelProto:
     by_output = {node.output[0]: node for node in graph.node}
     total = by_output.get("logits")
     if total is None or total.op_type != "Add" or list(total.input) != ["head.logits", "wide.logits"]:
-        raise ExportError("the graph does not add a wide part to the logits of a head")
+        raise ExportError("the graph does not add a wide part to the logits of a head. Train the bundle again.")
     head = by_output["head.logits"]
     head.name = head.output[0] = "logits"
     graph.node.remove(total)
@@ -46,7 +46,7 @@ def _needed(graph: onnx.GraphProto) -> set[str]:
 
 
 def _inputs(node: onnx.NodeProto) -> Iterator[str]:
-    """Yield the names that a node reads, those of its subgraphs too."""
+    """Yield the names that a node and its subgraphs read."""
     yield from node.input
     for attribute in node.attribute:
         for inner in attribute.g.node:

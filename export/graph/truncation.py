@@ -1,4 +1,4 @@
-"""What is cut of long texts, in a graph; see `export.classifier.truncation`."""
+"""The cut of long texts in a graph; see `export.classifier.truncation`."""
 
 import numpy as np
 
@@ -7,10 +7,10 @@ from export.graph.writer import GraphWriter
 
 
 def write_cut(writer: GraphWriter, cut: Cut) -> tuple[str, str]:
-    """`Cut.apply` of each row of input_ids, whose padding is on the right.
+    """Write `Cut.apply` for each row of input_ids, whose padding is on the right.
 
     Returns:
-        ids and mask, int64 (batch, sequence of at most length).
+        names of ids and mask, int64 (batch, sequence of at most length).
     """
     one, zero = writer.constant("one", [1]), writer.constant("zero", [0])
     lengths = writer.node("ReduceSum", "attention_mask", one, keepdims=1, name="cut.lengths")  # (batch, 1)
@@ -24,6 +24,6 @@ def write_cut(writer: GraphWriter, cut: Cut) -> tuple[str, str]:
     moved = writer.node("Add", places, over, name="cut.moved")  # (batch, sequence)
     chosen = writer.node("Where", from_head, places, moved, name="cut.chosen")
     ids = writer.node("GatherElements", "input_ids", chosen, axis=1, name="cut.ids")
-    # A row that is cut fills its places; one that is not keeps its mask.
+    # A row that is cut fills all its places; any other row keeps its mask.
     mask = writer.node("Slice", "attention_mask", zero, length, one, name="cut.mask")
     return ids, mask

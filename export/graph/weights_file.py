@@ -1,6 +1,6 @@
-"""Weights beside their graphs: the large constants of a graph in a file of their own, which another graph may read too.
+"""Weights beside their graphs: the large constants of a graph, in a file that other graphs may read as well.
 
-So a bundle holds the weights once, whatever it can compute them in.
+So a bundle holds the weights once, whatever precisions it has.
 """
 
 from collections.abc import Mapping
@@ -10,17 +10,17 @@ from onnx import TensorProto
 
 from scorer.model.manifest import WIDE
 
-# Constants below this stay in the graph, where they can be read.
+# Constants of fewer bytes stay in the graph, where they can be read.
 _LARGE = 1024
-# Of a tensor's beginning in the file, so that no kernel has to copy it to where it likes it.
+# Alignment of each tensor in the file, in bytes, so that no kernel has to copy it to an aligned address.
 _ALIGNMENT = 64
 
 
 class WeightsFile:
-    """A file of weights in the making.
+    """A file of weights that is being built.
 
     Args:
-        name: its plain name in the bundle.
+        name: plain name of the file in the bundle.
     """
 
     def __init__(self, name: str) -> None:
@@ -34,15 +34,15 @@ class WeightsFile:
         return bytes(self._data)
 
     def add(self, model: onnx.ModelProto) -> onnx.ModelProto:
-        """A copy of a graph whose large constants are in this file; what is there already is not added again.
+        """Return a copy of a graph with its large constants in this file; those that it already holds are not added again.
 
-        A constant is there if one of its name and type begins with it, row by row: an int8 graph has rows behind the
-        others that stand for no input of their own.
+        The file holds a constant if one of the same name and type begins with its rows. An int8 graph has more rows than
+        that: they follow the others, and have no input of their own.
         """
         moved = onnx.ModelProto()
         moved.CopyFrom(model)
         for tensor in moved.graph.initializer:
-            # Of another type (float32 beside int8): kept where it is rather than under a second name.
+            # A constant of another type (float32 beside int8) stays in the graph, rather than here under a second name.
             if len(tensor.raw_data) < _LARGE or not self._holds(tensor):
                 continue
             length = len(tensor.raw_data)
@@ -53,7 +53,7 @@ class WeightsFile:
         return moved
 
     def _holds(self, tensor: TensorProto) -> bool:
-        """Whether a tensor is in the file, where it is put if none of its name is."""
+        """Return whether the file holds a tensor; add it first if the file has none of its name."""
         if tensor.name not in self._tensors:
             self._data.extend(bytes(-len(self._data) % _ALIGNMENT))
             self._offsets[tensor.name] = len(self._data)
@@ -69,20 +69,20 @@ class WeightsFile:
 def with_weights_files(
     graphs: Mapping[str, onnx.ModelProto], wide: onnx.ModelProto | None = None
 ) -> tuple[dict[str, bytes], dict[str, bytes]]:
-    """The graphs of a bundle, their weights beside them.
+    """Serialize the graphs of a bundle, with their weights in separate files.
 
     Args:
-        graphs: by precision. fp16 reads the weights of fp32, or of int8 where there is no fp32.
-        wide: the wide part's graph, which reads the same file as fp16 does; or None.
+        graphs: graphs by precision. fp16 reads the weights of fp32, or those of int8 if fp32 is missing.
+        wide: graph of the wide part, which reads the same file as fp16, or None.
 
     Returns:
-        the graphs by precision, the wide part's as `scorer.model.manifest.WIDE`, and the files that they read, by name.
+        graphs by precision, with the wide part's under `scorer.model.manifest.WIDE`; and the files that they read, by name.
     """
     files = {precision: WeightsFile(f"weights.{precision}.bin") for precision in graphs if precision != "fp16"}
     if not files:
         files = {"fp16": WeightsFile("weights.fp16.bin")}
     written: dict[str, bytes] = {}
-    for precision in sorted(graphs, key=lambda precision: precision == "fp16"):  # last, for it only reads
+    for precision in sorted(graphs, key=lambda precision: precision == "fp16"):  # fp16 last, because it only reads
         file = files.get(precision) or files.get("fp32") or files["int8"]
         written[precision] = file.add(graphs[precision]).SerializeToString()
     if wide is not None:

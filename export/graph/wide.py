@@ -21,10 +21,10 @@ def wide_graph(wide: Wide) -> onnx.ModelProto:
 
 
 def write_wide(writer: GraphWriter, wide: Wide, name: str = "wide.logits") -> str:
-    """The wide part's logits of input_ids (batch, sequence): float32 (batch, logits).
+    """Write the wide part's logits of input_ids (batch, sequence): float32 (batch, logits).
 
-    Sorted, equal numbers are neighbours, and all but one of them can be left out. Where there is padding stands a
-    number behind all others, whose weight is 0.
+    Sorting makes equal numbers neighbours, so that all but one of them can be dropped. Padding has a number above all
+    others, whose weight is 0.
     """
     keys = wide.keys
     one, zero, end = writer.constant("one", [1]), writer.constant("zero", [0]), writer.constant("end", [1 << 31])
@@ -46,7 +46,7 @@ def write_wide(writer: GraphWriter, wide: Wide, name: str = "wide.logits") -> st
     hashed = writer.node("Mod", hashed, writer.constant("wide.pairs", [keys.pairs]), name="wide.hashed")
     pairs = writer.node("Add", hashed, writer.constant("wide.behind_pieces", [keys.pieces]), name="wide.all_pairs")
     pairs = writer.node("Where", all_but_first(here, "wide.right_here"), pairs, nothing, name="wide.pairs_here")
-    # One number that stands for nothing is always there, so that each other one has a neighbour on its right.
+    # One number that stands for nothing is always added, so that every other one has a neighbour on its right.
     column = writer.node("Slice", "input_ids", zero, one, one, name="wide.column")
     column = writer.node("Max", column, nothing, name="wide.nothings")
     numbers = writer.node("Concat", pieces, pairs, column, axis=1, name="wide.numbers")

@@ -1,4 +1,4 @@
-"""Writing an ONNX graph node by node."""
+"""Writer of an ONNX graph, node by node."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,13 +11,13 @@ from export.errors import ExportError
 
 OPSET = 21
 MICROSOFT = "com.microsoft"
-"""The domain of the operators that onnxruntime adds to the standard's."""
+"""Domain of the operators that onnxruntime adds to the standard ones."""
 
 
 class GraphWriter:
-    """Collects nodes and constants. What a method returns is the name of a value, to be used as an input.
+    """Nodes and constants of a graph that is being written. A method returns the name of a value, to be used as an input.
 
-    The standard's operators are ``writer.node("MatMul", x, w)``; names of nodes and of their outputs are the same.
+    A standard operator is written as ``writer.node("MatMul", x, w, name="y")``. A node and its first output share a name.
     """
 
     def __init__(self) -> None:
@@ -25,10 +25,10 @@ class GraphWriter:
         self.constants: dict[str, onnx.TensorProto] = {}
 
     def constant(self, name: str, value: np.ndarray | np.generic | float | Sequence[int]) -> str:
-        """A weight or another constant; Python numbers are float32, sequences of integers int64.
+        """Add a weight or another constant; a Python number becomes float32, a sequence of integers int64.
 
         Raises:
-            ValueError: the name belongs to another value already.
+            ValueError: the name already belongs to another value.
         """
         if isinstance(value, float):
             value = np.float32(value)
@@ -40,7 +40,7 @@ class GraphWriter:
     def node(
         self, operator: str, *inputs: str, name: str, domain: str = "", more_outputs: int = 0, **attributes: Any
     ) -> str:
-        """Append a node; returns its first output's name. Nobody reads the others that an operator may have."""
+        """Append a node and return the name of its first output; further outputs of an operator are never read."""
         outputs = [name, *(f"{name}.{number}" for number in range(1, 1 + more_outputs))]
         self.nodes.append(helper.make_node(operator, inputs, outputs, name=name, domain=domain, **attributes))
         return name
@@ -80,15 +80,15 @@ def check_graph(model: onnx.ModelProto) -> None:
         raise ExportError(f"the exported graph's axes are {axes}, not {expected}.")
 
 
-# Protocol buffers end here, and onnxruntime is given whole graphs while a bundle is made.
+# Protocol buffers end at about this size, and onnxruntime is given whole graphs while a bundle is made.
 _LARGEST_GRAPH = 2_000_000_000
 
 
 def graph_bytes(model: onnx.ModelProto) -> bytes:
-    """An ONNX graph as one file.
+    """Serialize an ONNX graph as one file.
 
     Raises:
-        ExportError: it is too large for that.
+        ExportError: the graph is too large for one file.
     """
     if model.ByteSize() > _LARGEST_GRAPH:
         raise ExportError(f"the graph has {model.ByteSize():,} bytes; encoders over 2 GB are not supported.")

@@ -207,7 +207,7 @@ def test_a_number_of_pairs_that_does_not_fit_the_weights_is_refused(old, tmp_pat
 def test_more_pairs_than_leave_weights_for_the_vocabulary_are_refused(old, tmp_path):
     odd = changed(old, tmp_path / "odd", head={**old.manifest.head, "wide_pairs": 530})
     with pytest.raises(
-        ExportError, match=r"odd has wide weights for \d+ pieces, and the tokenizer's highest id is \d+"
+        ExportError, match=r"odd has wide weights for \d+ pieces, but the tokenizer's highest id is \d+"
     ):
         load_classifier(odd)
 
@@ -239,7 +239,7 @@ LONGER = replace(DATASET.test, texts=[f"{text} and so on and on and it was so ve
         (replace(DATASET, test=reviews(120, 2, 3)), ExportError, r"the loss of the bundle on test texts was 0\.\d{4}, but with these it is 0"),
         (replace(DATASET, train=reviews(400, 2, 7)), ExportError, "the loss of the wide part on training and held-out texts was"),
         (replace(DATASET, labels=("bad", "good")), ExportError, "old has the labels negative, positive, but these texts have bad, good"),
-        (replace(DATASET, train=replace(DATASET.train, texts=["\u200b", *DATASET.train.texts[1:]])), DatasetError, "the tokenizer leaves nothing of 1 texts"),
+        (replace(DATASET, train=replace(DATASET.train, texts=["\u200b", *DATASET.train.texts[1:]])), DatasetError, "the tokenizer finds no token in 1 of the texts"),
     ],
     ids=["more", "fewer-tests", "longer-tests", "other-tests", "other", "labels", "empty"],
 )  # fmt: skip
@@ -383,7 +383,7 @@ def test_the_command_refuses_places_before_anything_is_read(score_model, old, fi
             f"--output {tmp_path / 'b'} is the bundle {tmp_path / 'b'}, which never changes, or lies in it",
         ),
         (tmp_path / "b" / "new", ", which never changes, or lies in it; write elsewhere."),
-        (tmp_path, f"{tmp_path} is there already and is no bundle"),
+        (tmp_path, f"{tmp_path} already exists and is not a bundle"),
     ):
         found = score_model("cascade", tmp_path / "b", "-o", output, "--overwrite", *data)
         assert (found.code, message in found.err) == (2 if output != tmp_path else 1, True), found.err

