@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pyarrow.parquet
-from report import say, spread
+from report import print_message, spread
 
 from scorer import Scorer
 
@@ -37,7 +37,7 @@ def main() -> None:
             if number:
                 rates[at].append(rate)
         if number:
-            say(f"round {number}: " + ", ".join(f"{rate[-1]:.1f}" for rate in rates) + " reviews/s")
+            print_message(f"round {number}: " + ", ".join(f"{rate[-1]:.1f}" for rate in rates) + " reviews/s")
     ratios = [[first / one for first, one in zip(rates[0], rate, strict=True)] for rate in rates]
     print("| bundle | precision | reviews/s | cost per review (first bundle = 1) |\n|---|---|---|---|")
     for bundle, scorer, rate, ratio in zip(arguments.bundles, scorers, rates, ratios, strict=True):

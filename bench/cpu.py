@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from contenders import Contender, contenders
-from report import say, spread
+from report import print_message, spread
 from subject import Subject, full_flops, load_subject
 
 from scorer.base.cores import usable_cores
@@ -53,7 +53,7 @@ def measure(chosen: list[Contender], subject: Subject, rounds: int) -> dict:
     """Time every contender once per round, in alternating order; the first call of each is not counted."""
     logits = {}
     for one in chosen:
-        say(f"warming up: {one.name}, {one.precision}")
+        print_message(f"warming up: {one.name}, {one.precision}")
         run(one, subject.rows[:8])
     seconds: dict[Contender, list[float]] = {one: [] for one in chosen}
     peaks, tokenizing = [], []
@@ -66,7 +66,7 @@ def measure(chosen: list[Contender], subject: Subject, rounds: int) -> dict:
             spent, logits[one] = run(one, subject.rows)
             seconds[one].append(spent)
             rate = len(subject.rows) / spent
-            say(f"round {number + 1} of {rounds}: {one.name}, {one.precision}: {rate:.1f} reviews/s")
+            print_message(f"round {number + 1} of {rounds}: {one.name}, {one.precision}: {rate:.1f} reviews/s")
     base, exact = chosen[0], logits[chosen[0]]
     flops = full_flops(subject.encoder, subject.rows)
     results = []

@@ -43,7 +43,7 @@ import torch
 from ceilings import copy_rate, matmul_rate
 from gpu_bundle import write_gpu_bundle
 from gpu_peers import Peer, peers
-from report import say, spread
+from report import print_message, spread
 from subject import Subject, full_flops, make_subject, spared_flops
 from synthetic import synthetic_texts
 from tokenizers import Tokenizer
@@ -125,16 +125,16 @@ class Sections:
         if left < 5:
             self.note(name, {"skipped": "no time left"})
             return None
-        say(f"{name} ({left:.0f} s left)")
+        print_message(f"{name} ({left:.0f} s left)")
         start = time.monotonic()
         try:
             with limited(min(limit * self._patience, left)):
                 found = work()
         except (Exception, SystemExit) as error:
-            say(traceback.format_exc())
+            print_message(traceback.format_exc())
             self.note(name, {"failed": f"{type(error).__name__}: {error}"[:2000]})
             return None
-        say(f"  {time.monotonic() - start:.1f} s")
+        print_message(f"  {time.monotonic() - start:.1f} s")
         if keep:
             self.note(name, found)
         return found
@@ -320,7 +320,7 @@ def alternate(compared: Sequence[Peer], subject: Subject, scale: Scale, rounds: 
             ready.append((name, score, subject.rows[: peer.rows]))
         except Exception as error:
             failures[name] = {"failed": f"{type(error).__name__}: {error}"[:500]}
-            say(f"  {name}: {failures[name]['failed'][:200]}")
+            print_message(f"  {name}: {failures[name]['failed'][:200]}")
     for number in range(rounds):
         for name, score, rows in ready if number % 2 == 0 else ready[::-1]:
             begin = time.perf_counter()

@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 import torch
 from plain import Score, TorchClassifier, batched, export_plain, feed
-from report import say
+from report import print_message
 from subject import Subject
 
 from scorer.engine.gpu import BATCH_TOKENS
@@ -59,7 +59,7 @@ def peers(subject: Subject, folder: Path, device: str, *, compiled: bool) -> Ite
     def plain() -> Score:
         path = folder / "plain.onnx"
         export_plain(model, path, device)
-        say(f"  {path.name}: {path.stat().st_size / 1e6:.0f} MB")
+        print_message(f"  {path.name}: {path.stat().st_size / 1e6:.0f} MB")
         provider = "CUDAExecutionProvider" if device == "cuda" else "CPUExecutionProvider"
         session = onnxruntime.InferenceSession(path, providers=[provider])
         return batched(lambda *padded: session.run(None, feed(padded))[0], tokens=BATCH_TOKENS)

@@ -9,5 +9,5 @@ def spread(values: list[float]) -> dict[str, float]:
     return {"median": statistics.median(values), "least": min(values), "most": max(values)}
 
 
-def say(message: str) -> None:
+def print_message(message: str) -> None:
     print(message, file=sys.stderr, flush=True)

@@ -11,7 +11,7 @@ import numpy as np
 from export.data_source import GROUP_OPTION, LABEL_OPTION, TEXT_OPTION, Columns, DataSource, LabelNames
 from export.errors import DatasetError
 from scorer.base.errors import UsageError
-from scorer.base.messages import say
+from scorer.base.messages import print_message
 from scorer.rows.columns import ID, Wanted, select, take
 from scorer.rows.input_options import InputOptions
 from scorer.rows.reader import Reader
@@ -218,7 +218,7 @@ def read_texts(file: str, text_column: str | None, count: int, reading: InputOpt
         seen += 1
     reader.check_unchanged(all_files=True)
     if rejected:
-        say(
+        print_message(
             f"{file}: `score` would reject {rejected:,} of {seen + rejected:,} records; they are ignored here.",
             "warning",
         )

@@ -7,11 +7,11 @@ from pathlib import Path
 import hypothesis
 import pytest
 import torch
-from factories import MAX_LENGTH, WINDOW, Result, in_process, make_bundle, tiny_model, tiny_tokenizer, with_cascade
+from factories import CHUNK, MAX_LENGTH, Result, in_process, make_bundle, tiny_model, tiny_tokenizer, with_cascade
 
 from export.cli.score_model import command as score_model_command
 from export.encoder.load import FrozenEncoder, load_encoder
-from scorer.base.messages import write_json
+from scorer.base.messages import use_json
 from scorer.base.signals import Interrupted
 from scorer.cli.score import command
 from scorer.engine.row_engine import RowEngine
@@ -83,7 +83,7 @@ def one_thread() -> None:
 def messages_are_text() -> Iterator[None]:
     """Reset messages to text: their format is a setting of the process, which runs many commands here."""
     yield
-    write_json(False)
+    use_json(False)
 
 
 @pytest.fixture
@@ -101,10 +101,10 @@ def score_model(capfd: pytest.CaptureFixture[str]) -> Callable[..., Result]:
 
 
 @pytest.fixture
-def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make chunks so small that a few records fill many of them."""
-    monkeypatch.setattr(RowEngine, "chunk_rows", WINDOW)
-    monkeypatch.setattr(RowEngine, "journal_rows", WINDOW)
+    monkeypatch.setattr(RowEngine, "chunk_rows", CHUNK)
+    monkeypatch.setattr(RowEngine, "journal_rows", CHUNK)
 
 
 @pytest.fixture

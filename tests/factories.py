@@ -67,7 +67,7 @@ MAX_LENGTH = 24
 POSITIONS = 64
 
 
-WINDOW = 8
+CHUNK = 8
 
 
 def tiny_tokenizer(family: str) -> transformers.PreTrainedTokenizerFast:

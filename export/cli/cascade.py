@@ -13,7 +13,7 @@ from export.cli.sources import Options, conditions_of_data, find_inputs, named, 
 from export.data_source import DataSource
 from export.hub import check_reachable
 from scorer.base.errors import UsageError
-from scorer.base.messages import show
+from scorer.base.messages import print_result
 from scorer.cli.help import HELP_OPTION, OTHER, group, option
 from scorer.cli.options import DEBUG
 from scorer.cli.program import Command
@@ -65,7 +65,7 @@ def cascade(**options: Any) -> None:
     use_threads(options["threads"])
     from export.training.add_cascade import add_cascade
 
-    add_cascade(loaded, dataset, settings, show)
+    add_cascade(loaded, dataset, settings, print_result)
 
 
 def _checked(options: Options) -> "tuple[Bundle, AddSettings, DataSource]":

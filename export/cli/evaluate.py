@@ -22,7 +22,7 @@ from export.cli.options import (
 )
 from export.evaluation.outputs import EVALUATION, is_errors, is_evaluation, is_picture, picture_names
 from scorer.base.errors import UsageError
-from scorer.base.messages import show
+from scorer.base.messages import print_result
 from scorer.cli.help import HELP_OPTION, OTHER, group, option
 from scorer.cli.options import DEBUG, files
 from scorer.cli.program import Command
@@ -147,12 +147,12 @@ def evaluate(bundles: tuple[Path, ...], output: Path | None, errors: str | None,
     compared = None
     if options["baseline"]:
         compared = report.baseline_row(splits[0], len(scorers[0].labels), train_split)
-    show("\n\n".join(report.lines(evaluated, compared)))
+    print_result("\n\n".join(report.lines(evaluated, compared)))
     if output is not None:
-        show(f"\nwrote {', '.join(report.write_figures(output, evaluated, compared))} to {output}")
+        print_result(f"\nwrote {', '.join(report.write_figures(output, evaluated, compared))} to {output}")
     if errors is not None:
         count = report.write_errors(errors, evaluated, options["most_errors"])
-        show(f"\nwrote {count:,} errors to {errors}, with their texts")
+        print_result(f"\nwrote {count:,} errors to {errors}, with their texts")
 
 
 def _check_outputs(

@@ -121,11 +121,11 @@ def check_inputs(given: Mapping[str, str | None], reading: InputOptions) -> dict
         UsageError: a file is missing or of unknown format, or stdin is named twice.
     """
     refuse_credentials(given.values())
-    from scorer.run.console import tell_left_out  # it imports numpy, for which --help need not wait
+    from scorer.run.console import warn_of_ignored  # it imports numpy, for which --help need not wait
 
     inputs = {option: reading.inputs([name]) for option, name in given.items() if name is not None}
     for one in inputs.values():
-        tell_left_out(one.left_out)
+        warn_of_ignored(one.left_out)
     found = {option: one.files for option, one in inputs.items()}
     from_stdin = [option for option, files in found.items() if STDIN in files]
     if len(from_stdin) > 1:

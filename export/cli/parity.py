@@ -15,9 +15,9 @@ from export.cli.options import (
     require_libraries,
     use_threads,
 )
-from export.encoder.folder import look_at
+from export.encoder.folder import check_encoder_folder
 from export.hub import check_reachable
-from scorer.base.messages import show
+from scorer.base.messages import print_result
 from scorer.cli.help import HELP_OPTION, OTHER, group, option
 from scorer.cli.options import DEBUG, files
 from scorer.cli.program import Command
@@ -88,7 +88,7 @@ def parity(
 
     loaded = load_bundle(bundle)
     name = encoder or str(loaded.manifest.encoder["name"])
-    found = look_at(name, loaded.manifest.max_length)
+    found = check_encoder_folder(name, loaded.manifest.max_length)
     check_reachable(encoder=name if found is None else None, dataset=None)
     texts = read_texts(data, text_column, rows, read)
     use_threads(threads)
@@ -102,11 +102,11 @@ def parity(
     compared, agreements = check_bundle(loaded, model, texts, threads or usable_cores())
     if compared is not None:
         shapes = ", ".join(map(str, compared.shapes[:4]))
-        show(
+        print_result(
             f"fp32, padded batches ({shapes}, ...): biggest difference of a logit {compared.difference:.1e} over {compared.rows} rows"
         )
     for one in agreements:
-        show(
+        print_result(
             f"{one.precision}, one row per run: biggest difference {one.difference:.1e}, mean {one.mean:.1e}, "
             f"same label {one.labels:.2%} of {len(texts)} texts"
         )

@@ -21,12 +21,12 @@ from export.cli.sources import (
     source_of,
 )
 from export.data_source import DataSource
-from export.encoder.folder import look_at
+from export.encoder.folder import check_encoder_folder
 from export.encoder.saved import check_saved
 from export.hub import check_reachable
 from export.training.settings import HEAD_ALONE, PRECISIONS, EncoderSettings, FitSettings, Settings, TuneSettings
 from scorer.base.errors import UsageError
-from scorer.base.messages import show
+from scorer.base.messages import print_result
 from scorer.cli.program import Command
 from scorer.model.bundle import refuse_bundle
 
@@ -60,7 +60,7 @@ def train(**options: Any) -> None:
     use_threads(options["threads"])
     from export.training.train import train as run
 
-    run(dataset, _load_encoder(encoder, settings), settings, show)
+    run(dataset, _load_encoder(encoder, settings), settings, print_result)
 
 
 def _checked(options: Options) -> tuple[Settings, DataSource, EncoderSettings]:
@@ -87,7 +87,7 @@ def _checked(options: Options) -> tuple[Settings, DataSource, EncoderSettings]:
     )
     _check_places(options, find_inputs(options, source))
     check_options(settings, encoder.tokens_kept(settings))
-    found = look_at(encoder.name, settings.max_length)
+    found = check_encoder_folder(encoder.name, settings.max_length)
     if found is not None and found.layers is not None:
         check_layers(found.name, found.layers, settings)
     check_cache(settings.fit.cache)

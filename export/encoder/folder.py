@@ -34,7 +34,7 @@ def is_path(name: str) -> bool:
     return name.startswith((".", "/", "~")) or name.count("/") > 1 or os.path.exists(name)
 
 
-def look_at(name: str, max_length: int) -> EncoderFolder | None:
+def check_encoder_folder(name: str, max_length: int) -> EncoderFolder | None:
     """Check a local encoder's settings without reading its weights; return None for a hub name.
 
     Args:

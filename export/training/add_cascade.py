@@ -17,7 +17,7 @@ from export.data import Dataset
 from export.errors import ExportError
 from export.evaluation.evaluate import reference, score_split
 from export.evaluation.outputs import LOSS_FIGURE
-from export.training.cascade import CascadeChoice, choose_cascade, told
+from export.training.cascade import CascadeChoice, choose_cascade, report_choice
 from export.training.checks import check_recallable
 from export.training.graphs import compare_apart
 from export.training.manifest import held_out_figures
@@ -52,7 +52,7 @@ def add_cascade(bundle: Bundle, dataset: Dataset, settings: AddSettings, report:
     choice = choose_cascade(recall(bundle, classifier.wide, dataset, settings.threads), settings.cascade)
     if isinstance(choice, str):
         raise ExportError(f"{bundle.path}: {choice}. No bundle was written.")
-    told(choice, report)
+    report_choice(choice, report)
     found = with_wide_apart(bundle, classifier.wide, choice.cascade, settings.output)
     found = _with_choice(_compared(found, classifier.wide, dataset, report), choice, settings.cascade)
     scorer = scorer_on_cpu(found, settings.threads)

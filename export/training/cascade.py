@@ -116,7 +116,7 @@ def _stopped_by(step: CascadeChoice, settings: CascadeSettings) -> str | None:
     return None
 
 
-def told(found: CascadeChoice | str, report: Callable[[str], None]) -> CascadeChoice | None:
+def report_choice(found: CascadeChoice | str, report: Callable[[str], None]) -> CascadeChoice | None:
     """Report a choice, or the reason why no cascade can be chosen; return the choice or None."""
     if isinstance(found, str):
         report(f"no cascade: {found}; every text goes through the encoder")

@@ -14,7 +14,7 @@ from export.data import Dataset
 from export.encoder.load import FrozenEncoder
 from export.encoder.vectors import NO_QUERIES, Queries, is_trained, vectors
 from export.evaluation.metrics import calibration_error, reliability
-from export.training.cascade import CascadeChoice, HeldOut, choose_cascade, told
+from export.training.cascade import CascadeChoice, HeldOut, choose_cascade, report_choice
 from export.training.features import Features, extract
 from export.training.finetune import Tuned, tune
 from export.training.holdout import Divided, divide
@@ -218,7 +218,7 @@ def _cascade(
     ids, truth = texts.validation
     read = [len(one) for one in texts.shortened(settings.cut).validation[0]]
     held_out = HeldOut(whole, wide.wide(stacked.share).sums(ids), truth, np.array(read), stacked.temperature)
-    return told(choose_cascade(held_out, settings.cascade), report)
+    return report_choice(choose_cascade(held_out, settings.cascade), report)
 
 
 def _report_steps(training: Training, report: Report) -> None:

@@ -23,8 +23,8 @@ class ExitCode(IntEnum):
     DONE = 0
     ENVIRONMENT = 1
     USAGE = 2
-    LOOK = 3
-    """Published, but needs a look: records were rejected, the data drifted, or labels flipped."""
+    WARNINGS = 3
+    """Published with warnings: records were rejected, the data drifted, or labels flipped."""
     NOT_PUBLISHED = 4
     REFUSED = 5
     """A bundle or a provider was refused."""
@@ -34,21 +34,21 @@ class ExitCode(IntEnum):
 
     @property
     def published(self) -> bool:
-        return self in (ExitCode.DONE, ExitCode.LOOK)
+        return self in (ExitCode.DONE, ExitCode.WARNINGS)
 
 
-def exit_code_of(error: BaseException | None = None, *, look: bool = False) -> ExitCode:
+def exit_code_of(error: BaseException | None = None, *, warnings: bool = False) -> ExitCode:
     """Decide the exit code of a command; no other function does.
 
     Args:
         error: error that ended the command; None after success.
-        look: True if the result needs a look, see `ExitCode.LOOK`.
+        warnings: True if the result has warnings, see `ExitCode.WARNINGS`.
 
-    >>> exit_code_of(), exit_code_of(look=True), exit_code_of(UsageError("--x")), exit_code_of(OSError())
-    (<ExitCode.DONE: 0>, <ExitCode.LOOK: 3>, <ExitCode.USAGE: 2>, <ExitCode.ENVIRONMENT: 1>)
+    >>> exit_code_of(), exit_code_of(warnings=True), exit_code_of(UsageError("--x")), exit_code_of(OSError())
+    (<ExitCode.DONE: 0>, <ExitCode.WARNINGS: 3>, <ExitCode.USAGE: 2>, <ExitCode.ENVIRONMENT: 1>)
     """
     if error is None:
-        return ExitCode.LOOK if look else ExitCode.DONE
+        return ExitCode.WARNINGS if warnings else ExitCode.DONE
     if isinstance(error, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
     code = getattr(error, "exit_code", None)

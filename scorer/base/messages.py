@@ -22,7 +22,7 @@ class _Form:
     as_json = False
 
 
-def write_json(wanted: bool) -> None:
+def use_json(wanted: bool) -> None:
     """Choose between JSON lines and text for all later messages."""
     _Form.as_json = wanted
 
@@ -31,7 +31,7 @@ def is_json() -> bool:
     return _Form.as_json
 
 
-def say(message: str, level: Level = "info", fields: Mapping[str, object] = MappingProxyType({})) -> None:
+def print_message(message: str, level: Level = "info", fields: Mapping[str, object] = MappingProxyType({})) -> None:
     """Print a message on stderr; a closed stderr or a full disk must not fail the work itself.
 
     Args:
@@ -44,7 +44,7 @@ def say(message: str, level: Level = "info", fields: Mapping[str, object] = Mapp
         click.echo(_json_line(text.strip(), level, fields) if is_json() else text, err=True)
 
 
-def show(text: str) -> None:
+def print_result(text: str) -> None:
     """Print results for people on stdout.
 
     Characters that its encoding lacks are escaped: an error here would come after hours of work.
@@ -59,7 +59,7 @@ def _json_line(text: str, level: Level, fields: Mapping[str, object]) -> str:
 
 
 @contextlib.contextmanager
-def hushed() -> Iterator[None]:
+def silenced() -> Iterator[None]:
     """Discard what libraries print on stderr meanwhile; the errors that they raise state the same."""
     try:
         stderr = os.dup(2)

@@ -8,7 +8,7 @@ from typing import Self
 
 from tqdm import tqdm
 
-from scorer.base.messages import is_json, say
+from scorer.base.messages import is_json, print_message
 from scorer.base.text import duration
 
 
@@ -56,7 +56,7 @@ class Progress:
             self._last = now
             share, left = self._share(done, now - self._start)
             known = "" if left is None else f"{share:.0%}, {duration(left)} left, "
-            say(
+            print_message(
                 f"{self._what}: {known}{note}",
                 fields={"event": "progress", **fields, "share": share, "seconds_left": left and round(left)},
             )

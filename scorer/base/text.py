@@ -21,10 +21,10 @@ def visible(message: str) -> str:
     return _CONTROL.sub(lambda match: repr(match[0])[1:-1], "\n".join(lines))
 
 
-def meant(given: str, names: Iterable[str], otherwise: str) -> str:
+def did_you_mean(given: str, names: Iterable[str], otherwise: str) -> str:
     """Ask for the name that a misspelt one resembles; without any, return the advice ``otherwise``.
 
-    >>> meant("max_rejects", ["max-rejects", "text"], "see --help."), meant("body", ["text"], "see --help.")
+    >>> did_you_mean("max_rejects", ["max-rejects", "text"], "see --help."), did_you_mean("body", ["text"], "see --help.")
     ("did you mean 'max-rejects'?", 'see --help.')
     """
     from difflib import get_close_matches  # needed only after a mistake

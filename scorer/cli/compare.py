@@ -5,7 +5,7 @@ import os
 import click
 
 from scorer.base.errors import UsageError, exit_code_of
-from scorer.base.messages import say, show
+from scorer.base.messages import print_message, print_result
 from scorer.base.text import visible
 from scorer.cli.help import HELP_OPTION, OTHER, group, option
 from scorer.cli.options import DEBUG, NAMED_TEXT, SHARE, files
@@ -105,11 +105,11 @@ def compare(
         refuse_file_in_bundle(output, "--output")
         check_replaceable(output, "--output", KIND, is_comparison, overwrite=overwrite)
     found = run(before, after, by=by, text=text, most=most)
-    show("\n".join(map(visible, lines(found, before, after))))
+    print_result("\n".join(map(visible, lines(found, before, after))))
     if output is not None:
         publish_text(output, comparison_page(found, before, after))
     share = found.flipped / found.rows
     if max_flips is None or share <= max_flips:
         return exit_code_of()
-    say(f"{share:.2%} of the labels flipped: more than --max-flips {max_flips:g} allows.", "warning")
-    return exit_code_of(look=True)
+    print_message(f"{share:.2%} of the labels flipped: more than --max-flips {max_flips:g} allows.", "warning")
+    return exit_code_of(warnings=True)

@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from scorer.base.errors import UsageError
-from scorer.base.text import meant, visible
+from scorer.base.text import did_you_mean, visible
 from scorer.cli.options import OneRun
 from scorer.run.options import spelled
 
@@ -142,7 +142,7 @@ def _unknown(name: str, value: object, command: click.Command, known: list[str])
         return f"{name!r} is for the command line only; remove it from the file."
     if isinstance(value, dict):
         return f"{name!r} is a table; write options as lines at the top of the file, such as details = true."
-    return f"there is no option {name!r}; {meant(name, known, 'see `score --help`.')}"
+    return f"there is no option {name!r}; {did_you_mean(name, known, 'see `score --help`.')}"
 
 
 def toml(value: object) -> str:

@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from scorer.base.errors import ExitCode, ReaderGone, ScorerError, UsageError, exit_code_of
-from scorer.base.messages import is_json, say, write_json
+from scorer.base.messages import is_json, print_message, use_json
 from scorer.base.shortage import known, out_of_threads, stopped_for_threads
 from scorer.base.signals import Interrupted, defer, install
 from scorer.cli.help import short_usage, write_options
@@ -90,7 +90,7 @@ def note_debug(context: click.Context, parameter: click.Parameter, given: bool) 
 def note_log_format(context: click.Context, parameter: click.Parameter, given: str) -> str:
     """Set the format of all further messages, even of those about other options; the callback of the option."""
     if not context.resilient_parsing:
-        write_json(given == "json")
+        use_json(given == "json")
     return given
 
 
@@ -107,14 +107,14 @@ def run_command(command: click.Command, arguments: Sequence[str], *, name: str, 
     """
     prefix = command.context_settings.get("auto_envvar_prefix")
     # Another option can fail before click reads --log-format and --debug.
-    write_json(_asks_for_json(arguments, prefix))
+    use_json(_asks_for_json(arguments, prefix))
     debug = Debug("--debug" in arguments or os.environ.get(f"{prefix}_DEBUG", "0") not in ("", "0"))
     try:
         return int(command.main(list(arguments), prog_name=name, standalone_mode=False, obj=debug) or 0)
     except SystemExit as end:  # click raises it after it has printed completions for the shell
         return int(end.code or 0)
     except click.ClickException as error:
-        say(_with_help(error), "error", {"exit_code": error.exit_code})
+        print_message(_with_help(error), "error", {"exit_code": error.exit_code})
         return error.exit_code
     except ReaderGone as error:
         # Python flushes at exit, and would complain that nobody reads the rest of the output.
@@ -127,11 +127,11 @@ def run_command(command: click.Command, arguments: Sequence[str], *, name: str, 
             shortage = out_of_threads()
             return _explain(str(shortage), shortage, debug.wanted)
         message = f"\n{error.word}: {' '.join(_notes(error)) or interrupted}"
-        say(message, "error", {"exit_code": error.exit_code})
+        print_message(message, "error", {"exit_code": error.exit_code})
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         code = exit_code_of(KeyboardInterrupt())
-        say(f"\nInterrupted: {interrupted}", "error", {"exit_code": code})
+        print_message(f"\nInterrupted: {interrupted}", "error", {"exit_code": code})
         return code
     except Exception as error:
         found = known(error)
@@ -177,7 +177,7 @@ def _explain(message: str, error: Exception, debug: bool) -> ExitCode:
         fields["traceback"] = traceback.format_exc()
     elif debug:
         traceback.print_exc()
-    say("\n".join([f"Error: {message}", *_notes(error)]), "error", fields)
+    print_message("\n".join([f"Error: {message}", *_notes(error)]), "error", fields)
     return code
 
 

@@ -6,7 +6,7 @@ from typing import NoReturn
 import click
 from click.core import ParameterSource
 
-from scorer.base.messages import say
+from scorer.base.messages import print_message
 
 # Heavy imports wait until they are needed, so that `score --help` is quick.
 from scorer.base.version import __version__
@@ -68,7 +68,7 @@ Exit codes:
   0    every record was scored
   1    the machine failed: disk full, no permission, out of memory
   2    an option is invalid, or an input file is missing
-  3    published, but look: records were rejected, or the data drifted
+  3    published with warnings: rejected records, or drift
   4    nothing was published: too many rejects, or an unreadable input
   5    the bundle or the provider was refused
   130  interrupted (143: terminated)
@@ -213,7 +213,7 @@ def command(**options: object) -> int:
         raise ShortUsage(context)
     from_file = note(context)
     if from_file and not wanted.quiet and not showing:
-        say(from_file)
+        print_message(from_file)
     if wanted.uncertain is not None and (showing or wanted.check):
         _ = wanted.decision  # refuses an invalid band, even if nothing is scored
     if showing:

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 import click
 
 from scorer.base.errors import UsageError
-from scorer.base.messages import say
+from scorer.base.messages import print_message
 from scorer.base.version import __version__
 from scorer.cli.config import load, note
 from scorer.cli.help import HELP_OPTION, OTHER, group, option, version
@@ -152,7 +152,7 @@ def command(workers: int, gpus_per_worker: float, address: str | None, **options
     refuse_credentials([*wanted.inputs, *wanted.places])
     from_file = note(click.get_current_context())
     if from_file and not wanted.quiet:
-        say(from_file)
+        print_message(from_file)
     from scorer.cluster.ray_backend import Cluster
     from scorer.cluster.score_parts import run
 

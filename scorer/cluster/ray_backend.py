@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from scorer.base.cores import usable_cores
 from scorer.base.errors import ScorerError, UsageError
 from scorer.base.extras import install_advice
-from scorer.base.messages import hushed
+from scorer.base.messages import silenced
 from scorer.cluster.part_scorer import PartResult, PartScorer
 from scorer.cluster.parts import Part
 from scorer.model.bundle import Bundle
@@ -185,7 +185,7 @@ def _connect(ray: Any, cluster: Cluster) -> None:
     try:
         _check_reachable(address or "")
         on_sigterm = signal.getsignal(signal.SIGTERM)
-        with hushed():
+        with silenced():
             ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
         if threading.current_thread() is threading.main_thread():  # Ray's own handler exits with code 15
             signal.signal(signal.SIGTERM, on_sigterm)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scorer.base.errors import BundleError, ExitCode, ProviderError, ScorerError, UsageError, exit_code_of
-from scorer.base.messages import say
+from scorer.base.messages import print_message
 from scorer.base.progress import Progress
 from scorer.base.signals import Interrupted
 from scorer.cluster.part_scorer import PartResult
@@ -29,12 +29,12 @@ from scorer.report.summary import Counts, by_label, reasons
 from scorer.rows.columns import ALL
 from scorer.rows.formats import format_of
 from scorer.rows.reader import check_kept, columns_of
-from scorer.run.console import tell_cascade, tell_drift, tell_left_out
+from scorer.run.console import report_cascade, report_drift, warn_of_ignored
 from scorer.run.limits import Limits
 from scorer.run.options import ScoreOptions
 from scorer.storage.address import check_writable, is_address
 from scorer.storage.inputs import stored_size
-from scorer.storage.lock import hold, let_go
+from scorer.storage.lock import hold, release
 from scorer.storage.output import check_place
 
 _LOCK = ".score-ray.lock"
@@ -58,7 +58,7 @@ def run(options: ScoreOptions, cluster: Cluster) -> ExitCode:
     """Score all unfinished parts, and write ``_SUCCESS`` once all are finished.
 
     Returns:
-        `ExitCode.DONE`, or `ExitCode.LOOK` if records were rejected or the drift exceeds its limit.
+        `ExitCode.DONE`, or `ExitCode.WARNINGS` if records were rejected or the drift exceeds its limit.
 
     Raises:
         ScorerError: a part failed, or too many records were rejected; finished parts are kept, without ``_SUCCESS``.
@@ -80,10 +80,10 @@ def run(options: ScoreOptions, cluster: Cluster) -> ExitCode:
     if not options.quiet:
         _print_result(folder, results.values(), total)
         if cascade:
-            tell_cascade(total)
+            report_cascade(total)
         if options.max_drift is not None:
-            tell_drift(drift or {}, options.max_drift)
-    return exit_code_of(look=bool(total.rows_rejected or beyond))
+            report_drift(drift or {}, options.max_drift)
+    return exit_code_of(warnings=bool(total.rows_rejected or beyond))
 
 
 def _parts(options: ScoreOptions) -> list[Part]:
@@ -96,7 +96,7 @@ def _parts(options: ScoreOptions) -> list[Part]:
         check_writable(folder, "--output")
     parts, left_out = parts_and_left_out(options.inputs)
     if not options.quiet:
-        tell_left_out(left_out)
+        warn_of_ignored(left_out)
     for part in parts:
         format_of(part.source, options.input_format, "--input-format")
     _check_kept(parts, options)
@@ -202,13 +202,13 @@ def _print_result(folder: str, results: Iterable[PartResult], total: Counts) -> 
     before = sum(result.finished_before for result in results)
     earlier = f" ({before:,} of them earlier)" if before else ""
     labels = by_label(total)
-    say(
+    print_message(
         f"{total.rows_scored:,} of {total.rows_in:,} rows in {len(results):,} parts{earlier} scored, written to {folder}"
         + (f": {labels}." if labels else "."),
         fields={"event": "result", "rows_in": total.rows_in, "rows_scored": total.rows_scored},
     )
     if total.rows_rejected:
-        say(f"{total.rows_rejected:,} rejected ({reasons(total)}): see {folder}/_rejects.", "warning")
+        print_message(f"{total.rows_rejected:,} rejected ({reasons(total)}): see {folder}/_rejects.", "warning")
 
 
 @contextlib.contextmanager
@@ -223,4 +223,4 @@ def _locked(folder: str) -> Iterator[None]:
         yield
     finally:
         path.unlink(missing_ok=True)
-        let_go(held)
+        release(held)

@@ -10,7 +10,7 @@ import numpy as np
 
 from scorer.base.errors import OutOfMemory
 from scorer.engine.batches import LENGTH_STEP, Lengths, pad, padded_rows, token_budget
-from scorer.engine.pending import Pending, given_up_on_error
+from scorer.engine.pending import Pending, cancelled_on_error
 from scorer.engine.protocols import Session, finite
 
 
@@ -197,6 +197,6 @@ def begin_batches(
         return logits
 
     pending = Pending(collect, cancelled.set)
-    with given_up_on_error(pending):
+    with cancelled_on_error(pending):
         tasks.extend(pool.submit(compute, [rows[row] for row in batch], cancelled) for batch in batches)
     return pending

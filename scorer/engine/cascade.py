@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scorer.engine.pending import Pending, given_up_on_error
+from scorer.engine.pending import Pending, cancelled_on_error
 from scorer.engine.protocols import Computing, Engine
 from scorer.engine.wide import WidePart
 
@@ -128,7 +128,7 @@ class Stages:
         deep = self._engine.submit(rows)
         if self._wide is None:
             return deep
-        with given_up_on_error(deep):
+        with cancelled_on_error(deep):
             return added(deep, self._wide.submit(rows))
 
 

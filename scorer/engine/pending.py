@@ -33,7 +33,7 @@ class Pending(Generic[T]):
         """
         collect = self._collect
         if collect is not None:
-            with given_up_on_error(self):
+            with cancelled_on_error(self):
                 self._value = collect()
             self._collect = None  # frees the work's input
         return self._value
@@ -48,7 +48,7 @@ class Pending(Generic[T]):
 
 
 @contextlib.contextmanager
-def given_up_on_error(pending: Pending[T]) -> Iterator[None]:
+def cancelled_on_error(pending: Pending[T]) -> Iterator[None]:
     """Cancel the work after an error or an interrupt: no caller would wait for it any more."""
     try:
         yield

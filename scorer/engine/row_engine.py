@@ -8,7 +8,7 @@ import numpy as np
 
 from scorer.base.timing import Phases
 from scorer.engine.batches import by_length
-from scorer.engine.pending import Pending, given_up_on_error
+from scorer.engine.pending import Pending, cancelled_on_error
 from scorer.engine.protocols import Session, finite
 
 
@@ -54,7 +54,7 @@ class RowEngine:
     def submit(self, rows: Sequence[np.ndarray]) -> Pending[np.ndarray]:
         job = _Rows(self._run, rows)
         pending = Pending(job.logits, job.cancel)
-        with given_up_on_error(pending):
+        with cancelled_on_error(pending):
             for _ in rows:
                 job.tasks.append(self._pool.submit(job.one))
         return pending

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from scorer.base.errors import BundleError, OutOfMemory, ScorerError, UsageError
-from scorer.base.messages import hushed
+from scorer.base.messages import silenced
 from scorer.base.shortage import memory_left, out_of_memory, shortage
 from scorer.engine import memory_limit
 from scorer.engine.protocols import Computing
@@ -31,7 +31,7 @@ _LEAST_ON_GPU = 128_000_000
 
 
 @contextlib.contextmanager
-def tried_out(path: Path, precision: str, spec: EngineSpec) -> Iterator[None]:
+def loading(path: Path, precision: str, spec: EngineSpec) -> Iterator[None]:
     """Name the bundle in errors while it is loaded and checked, and limit its memory to what its size needs.
 
     The limit is for the CPU only; a GPU's driver reserves address space as it likes.
@@ -105,7 +105,7 @@ def check_golden_rows(path: Path, manifest: Manifest, choice: Choice, tokenizer:
     if not rows:
         raise BundleError(f"{path} has no golden rows for {choice.precision}; export the bundle again.")
     expected = np.array([row.logits[choice.precision] for row in rows])
-    with hushed():
+    with silenced():
         ids = tokenizer.encode([row.text for row in rows]).ids
     found = engine.logits(ids)
     if found.shape != expected.shape:

@@ -8,7 +8,7 @@ import numpy as np
 
 from scorer.base.cores import usable_cores
 from scorer.base.errors import BundleError, OutOfMemory, UsageError
-from scorer.base.messages import hushed
+from scorer.base.messages import silenced
 from scorer.base.timing import Phases
 from scorer.engine.batches import Lengths
 from scorer.engine.cascade import Cascade, Staged, Stages, Whole
@@ -19,7 +19,7 @@ from scorer.engine.protocols import Computing, Engine
 from scorer.engine.reuse import Reuse
 from scorer.engine.spec import EngineSpec
 from scorer.model.bundle import TOKENIZER, Bundle, load_bundle
-from scorer.model.checks import check_golden_rows, check_gpu_limit, check_largest_row, tried_out
+from scorer.model.checks import check_golden_rows, check_gpu_limit, check_largest_row, loading
 from scorer.model.choice import choose
 from scorer.model.decision import Decision, probabilities
 from scorer.model.reference import Reference
@@ -120,10 +120,10 @@ class Scorer:
         check_gpu_limit(spec)
         tokenizer_json = loaded.files[TOKENIZER]
         self.phases = Phases()
-        with tried_out(self.bundle_path, self.choice.precision, spec):
+        with loading(self.bundle_path, self.choice.precision, spec):
             wide = open_wide(loaded, spec.cores, self.phases)
             del loaded  # frees the files of other precisions while this one is loaded
-            with hushed():
+            with silenced():
                 self.tokenizer = Tokenizer(tokenizer_json, self.manifest.tokens_kept)
             if wide is not None:
                 check_wide(self.bundle_path, self.manifest, self.tokenizer, wide)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from scorer.base.errors import BundleError
-from scorer.base.messages import hushed
+from scorer.base.messages import silenced
 from scorer.base.timing import Phases
 from scorer.engine import runtime
 from scorer.engine.wide import TABLE, WidePart
@@ -54,7 +54,7 @@ def check_wide(path: Path, manifest: Manifest, tokenizer: Tokenizer, wide: WideP
     rows = [row for row in manifest.golden if WIDE in row.logits]
     if not rows:
         raise BundleError(f"{path} has no golden rows for its wide part; export the bundle again.")
-    with hushed():
+    with silenced():
         ids = tokenizer.encode([row.text for row in rows]).ids
     expected, sums, logits = (
         np.array([row.logits[WIDE] for row in rows]),

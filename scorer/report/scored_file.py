@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from scorer.base.errors import InputError, UsageError
-from scorer.base.text import meant
+from scorer.base.text import did_you_mean
 from scorer.report.examples import beginning
 from scorer.rows.columns import ID, STAGE, TEXT_COLUMNS, Wanted, shown_names
 from scorer.rows.reader import Inputs, Reader
@@ -52,7 +52,7 @@ class Output:
         self._columns = self._reader.selection.carried if self._reader.selection is not None else ()
         if text in self._reader.notes.absent:
             columns = self._reader.notes.columns
-            advice = meant(str(text), columns, "name one of them with --text.")
+            advice = did_you_mean(str(text), columns, "name one of them with --text.")
             raise UsageError(f"{path} has no column {text!r}; {advice} It has: {shown_names(columns)}.")
         self.has_ids = ID in self._columns
         # A kept column named like the stage comes before the label and the score; `score`'s own comes after.

@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
 from scorer.base.errors import UsageError
-from scorer.base.text import meant, shown_source
+from scorer.base.text import did_you_mean, shown_source
 from scorer.rows.record import Cell, Parsed, Reason, ScoredRecord, Value
 
 TEXT_COLUMNS = ("text", "review", "content", "body", "comment")
@@ -106,7 +106,7 @@ def select(wanted: Wanted, columns: Sequence[str], source: str) -> Selection:
         if name not in columns:
             otherwise = f"name the one to use with {option}." if option else "rename the column that holds it."
             raise UsageError(
-                f"{source} has no column {name!r}; {meant(name, columns, otherwise)} It has: {shown_names(columns)}."
+                f"{source} has no column {name!r}; {did_you_mean(name, columns, otherwise)} It has: {shown_names(columns)}."
                 f"{other_reading(columns)}"
             )
     kept = [name for asked in wanted.keep for name in (columns if asked == ALL else [asked])]

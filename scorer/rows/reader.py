@@ -7,7 +7,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from scorer.base.errors import InputError, UsageError
-from scorer.base.text import meant
+from scorer.base.text import did_you_mean
 from scorer.rows.columns import (
     ALL,
     Selection,
@@ -272,7 +272,7 @@ def check_kept(keep: Sequence[str], inputs: Inputs, columns: Sequence[str], path
         missing = [name for name in missing if name not in theirs]
     for name in missing:
         raise UsageError(
-            f"{path} has no column {name!r} (--keep); {meant(name, columns, 'leave it out, or name another.')} "
+            f"{path} has no column {name!r} (--keep); {did_you_mean(name, columns, 'leave it out, or name another.')} "
             f"It has: {shown_names(columns)}.{other_reading(columns)}"
         )
 

@@ -156,7 +156,7 @@ class Work:
         if not self.output.resume(*entry.output):
             return "its output is missing or has changed"
         if entry.complete:
-            self.rejects.take_back(*entry.rejects)
+            self.rejects.undo_publish(*entry.rejects)
         if not self.rejects.resume(*entry.rejects):
             return "its rejects are missing or have changed"
         if not reader.skip(entry.summary.counts.rows_in):

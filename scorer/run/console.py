@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from scorer.base.messages import say
+from scorer.base.messages import print_message
 from scorer.base.progress import Progress
-from scorer.base.text import duration, meant, shown_source
+from scorer.base.text import did_you_mean, duration, shown_source
 from scorer.report.drift import MEASURES, Drift, passed
 from scorer.report.summary import Counts, Summary, by_label, reasons
 from scorer.rows.columns import shown_names
@@ -35,7 +35,7 @@ def show_progress(progress: Progress, done: int, summary: Summary, before: Count
     )
 
 
-def tell_result(plan: Plan, summary: Summary, before: Counts) -> None:
+def report_result(plan: Plan, summary: Summary, before: Counts) -> None:
     """Print how many rows were scored, truncated and rejected.
 
     Args:
@@ -50,34 +50,38 @@ def tell_result(plan: Plan, summary: Summary, before: Counts) -> None:
     how = f"scored, the last {rows:,} in {seconds}" if before.rows_in else f"scored in {seconds}"
     labels = by_label(counts)
     found = {"event": "result", "rows_in": counts.rows_in, "rows_scored": counts.rows_scored}
-    say(
+    print_message(
         f"{counts.rows_scored:,} of {counts.rows_in:,} rows {how}, written to {place}"
         + (f": {labels}." if labels else "."),
         fields={**found, "rows_rejected": counts.rows_rejected},
     )
     if counts.rows_truncated:
-        say(f"{counts.rows_truncated:,} texts were longer than the model reads; the rest of each was ignored.")
+        print_message(
+            f"{counts.rows_truncated:,} texts were longer than the model reads; the rest of each was ignored."
+        )
     if counts.rows_rejected:
-        say(f"{counts.rows_rejected:,} rejected ({reasons(counts)}): see {plan.rejects}.", "warning")
+        print_message(f"{counts.rows_rejected:,} rejected ({reasons(counts)}): see {plan.rejects}.", "warning")
 
 
-def tell_cascade(counts: Counts) -> None:
+def report_cascade(counts: Counts) -> None:
     """Print how much the wide part of a cascade decided alone."""
     share = counts.tokens_early / counts.tokens if counts.tokens else 0
-    say(f"The wide part alone decided {counts.rows_early:,} rows, with {share:.1%} of the tokens.")
+    print_message(f"The wide part alone decided {counts.rows_early:,} rows, with {share:.1%} of the tokens.")
 
 
-def tell_drift(drift: Mapping[str, Drift], limit: float) -> None:
+def report_drift(drift: Mapping[str, Drift], limit: float) -> None:
     """Warn of each measure whose drift exceeds the limit."""
     beyond = [
         f"{MEASURES[name]} {drift[name].psi:.3f} (chance alone: up to {drift[name].by_chance:.3f})"
         for name in passed(drift, limit)
     ]
     if beyond:
-        say(f"Drift from the model's test data exceeds --max-drift {limit:g}: {', '.join(beyond)}.", "warning")
+        print_message(
+            f"Drift from the model's test data exceeds --max-drift {limit:g}: {', '.join(beyond)}.", "warning"
+        )
 
 
-def tell_notes(reader: Reader, remarks: Sequence[str]) -> None:
+def report_notes(reader: Reader, remarks: Sequence[str]) -> None:
     """Print notes on the input: its oddities, hints for its rejects, and further remarks."""
     for name in reader.notes.absent:
         if name not in reader.notes.unseen:
@@ -87,19 +91,19 @@ def tell_notes(reader: Reader, remarks: Sequence[str]) -> None:
         _note(
             f"later records have columns that the first one lacks: {names}. They are missing from the output; name them with --keep to include them."
         )
-    tell_left_out(reader.inputs.left_out)
+    warn_of_ignored(reader.inputs.left_out)
     for line in (*hints(reader), *remarks):
         _note(line)
 
 
-def tell_unseen(reader: Reader) -> None:
+def warn_of_unseen(reader: Reader) -> None:
     """Warn of columns of --keep that no record had: the output is complete, but hardly as intended."""
     for name in sorted(reader.notes.unseen) if reader.notes.columns else ():
-        advice = meant(name, reader.notes.columns, f"the first has: {shown_names(reader.notes.columns)}.")
-        say(f"Warning: no record has a column {name!r} (--keep), so the column is empty; {advice}", "warning")
+        advice = did_you_mean(name, reader.notes.columns, f"the first has: {shown_names(reader.notes.columns)}.")
+        print_message(f"Warning: no record has a column {name!r} (--keep), so the column is empty; {advice}", "warning")
 
 
-def tell_left_out(left_out: Sequence[str]) -> None:
+def warn_of_ignored(left_out: Sequence[str]) -> None:
     """Print the names in input folders that were ignored, if any."""
     if left_out:
         more = f" and {len(left_out) - _MOST_NAMED:,} more" if len(left_out) > _MOST_NAMED else ""
@@ -115,4 +119,4 @@ def hints(reader: Reader) -> list[str]:
 
 
 def _note(message: str) -> None:
-    say(f"Note: {message}", "warning")
+    print_message(f"Note: {message}", "warning")

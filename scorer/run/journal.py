@@ -18,7 +18,7 @@ from scorer.base.errors import ScorerError
 from scorer.report.examples import Examples
 from scorer.report.summary import Summary
 from scorer.storage.atomic import Place, sibling, write_all
-from scorer.storage.lock import hold, let_go
+from scorer.storage.lock import hold, release
 
 _FORM = 4
 # Marks a line whose examples differ from those of the line before. Inside a string, its quotes would be escaped.
@@ -91,7 +91,7 @@ class Journal:
             self.read()
             self._cut(self._length)
         except BaseException:
-            let_go(self._descriptor)
+            release(self._descriptor)
             raise
 
     def read(self) -> None:
@@ -146,7 +146,7 @@ class Journal:
         """Release the output for other runs. Delete the journal unless it is kept and has a header."""
         if not keep or not self._length:
             self._path.unlink(missing_ok=True)
-        let_go(self._descriptor)
+        release(self._descriptor)
 
     def _append(self, content: dict[str, Any]) -> None:
         line = _format(content)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from scorer.base import signals
 from scorer.base.errors import ExitCode, InputError, ScorerError, exit_code_of
-from scorer.base.messages import say
+from scorer.base.messages import print_message
 from scorer.base.progress import Progress
 from scorer.base.timing import Phases
 from scorer.model.bundle import Bundle
@@ -20,7 +20,15 @@ from scorer.rows.formats import PARQUET, Format, compression_of
 from scorer.rows.reader import Reader, rows_known
 from scorer.rows.writer import carried_types
 from scorer.run.checkpoint import Work
-from scorer.run.console import hints, show_progress, tell_cascade, tell_drift, tell_notes, tell_result, tell_unseen
+from scorer.run.console import (
+    hints,
+    report_cascade,
+    report_drift,
+    report_notes,
+    report_result,
+    show_progress,
+    warn_of_unseen,
+)
 from scorer.run.fingerprint import fingerprint
 from scorer.run.journal import Header
 from scorer.run.limits import RejectLimitPassed
@@ -41,7 +49,7 @@ def run(options: ScoreOptions) -> ExitCode:
     """Check everything possible without the model, then score and publish. The record is written whatever happens.
 
     Returns:
-        `ExitCode.DONE`, or `ExitCode.LOOK` if records were rejected or the drift exceeds its limit.
+        `ExitCode.DONE`, or `ExitCode.WARNINGS` if records were rejected or the drift exceeds its limit.
 
     Raises:
         ScorerError: the run failed, with the exit code of the failure; at most its rejects were published.
@@ -107,12 +115,12 @@ class Run:
             self.score(plan, reader, scorer, work, rows)
             self.publish(work)
             record = self.record()
-            code = exit_code_of(look=bool(self.summary.counts.rows_rejected or record.beyond))
+            code = exit_code_of(warnings=bool(self.summary.counts.rows_rejected or record.beyond))
             _write(record, code, plan.output)
         if not self.options.quiet:
             self._print_result(plan, reader, scorer, record)
         if plan.wanted.keep_existing:
-            tell_unseen(reader)
+            warn_of_unseen(reader)
         return code
 
     def open(self, plan: Plan) -> tuple[Reader, Work]:
@@ -237,18 +245,18 @@ class Run:
         )
 
     def _print_result(self, plan: Plan, reader: Reader, scorer: Scorer, record: RunRecord) -> None:
-        tell_result(plan, self.summary, self.before)
+        report_result(plan, self.summary, self.before)
         if scorer.cascade is not None:
-            tell_cascade(self.summary.counts)
+            report_cascade(self.summary.counts)
         if self.options.max_drift is not None:
-            tell_drift(record.drift or {}, self.options.max_drift)
+            report_drift(record.drift or {}, self.options.max_drift)
         for line in scorer.remarks():
-            say(line)
-        tell_notes(reader, plan.remarks(self.options))
+            print_message(line)
+        report_notes(reader, plan.remarks(self.options))
 
     def _say(self, message: str) -> None:
         if not self.options.quiet:
-            say(message)
+            print_message(message)
 
 
 def _write(record: RunRecord, code: ExitCode, output: str) -> None:

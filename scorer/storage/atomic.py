@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import IO, BinaryIO, Protocol
 
 from scorer.base.errors import ScorerError
-from scorer.base.messages import say
+from scorer.base.messages import print_message
 from scorer.storage.digest import Content
-from scorer.storage.lock import hold, let_go
+from scorer.storage.lock import hold, release
 
 WORK = ("partial", "journal", "copy")
 """Kinds of work in progress."""
@@ -160,7 +160,7 @@ class FileDestination:
         self._cut(length, found)
         return True
 
-    def take_back(self, length: int, digest: str) -> None:
+    def undo_publish(self, length: int, digest: str) -> None:
         """Undo the `publish` of a run that was killed right after it, by copying the published file back.
 
         Nothing is copied unless the published file has this length and this sha256.
@@ -246,7 +246,7 @@ class FileDestination:
             with contextlib.suppress(OSError):
                 if not self._begun and not os.fstat(descriptor).st_size:
                     self._partial.unlink()
-            let_go(descriptor)
+            release(descriptor)
 
     @contextlib.contextmanager
     def _beside(self) -> Iterator[tuple[int, Path]]:
@@ -261,7 +261,7 @@ class FileDestination:
                 path.unlink()
             raise
         finally:
-            let_go(copy)
+            release(copy)
 
     def _cut(self, length: int, running: "hashlib._Hash") -> None:
         with self._writing():
@@ -364,7 +364,7 @@ def _set_mode(file: int | Path, mode: int, folder: Path) -> None:
             raise
         if folder not in _without_modes:
             _without_modes.add(folder)
-            say(
+            print_message(
                 f"Warning: {folder} is on a file system that does not support file modes. Its own rules decide who can "
                 "read and write the files there, unfinished ones included.",
                 "warning",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from scorer.base.errors import InputError, ScorerError, UsageError
-from scorer.base.text import meant
+from scorer.base.text import did_you_mean
 from scorer.storage import object_store
 from scorer.storage.address import is_address
 from scorer.storage.compression import decompressed
@@ -320,6 +320,6 @@ def _advice(name: str) -> str:
     try:
         with os.scandir(folder or ".") as entries:
             files = (entry.name for entry in entries if entry.is_file())
-            return f"; {meant(base, files, 'check its name and its folder.')}"
+            return f"; {did_you_mean(base, files, 'check its name and its folder.')}"
     except OSError:
         return ", and its folder cannot be read; check the name."

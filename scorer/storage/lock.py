@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 
 from scorer.base.errors import Busy, ScorerError
-from scorer.base.messages import say
+from scorer.base.messages import print_message
 
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 _held: set[int] = set()
@@ -23,7 +23,7 @@ def hold(path: Path, purpose: str) -> int:
         purpose: output that needs the file, for messages.
 
     Returns:
-        descriptor for reading and writing, to be passed to `let_go`.
+        descriptor for reading and writing, to be passed to `release`.
 
     Raises:
         Busy: another process holds the file.
@@ -48,7 +48,7 @@ def hold(path: Path, purpose: str) -> int:
         raise ScorerError(f"{purpose} cannot be written: {path} cannot be opened: {problem}.") from error
 
 
-def let_go(descriptor: int) -> None:
+def release(descriptor: int) -> None:
     """Close a file that `hold` opened, which releases its lock."""
     _held.discard(descriptor)
     os.close(descriptor)
@@ -86,7 +86,7 @@ def _lock(descriptor: int, path: Path, purpose: str) -> None:
     except OSError as error:
         if error.errno not in _UNSUPPORTED:
             raise
-        say(f"Warning: {path.parent} does not support locks; make sure that only one run writes {purpose}.")
+        print_message(f"Warning: {path.parent} does not support locks; make sure that only one run writes {purpose}.")
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

@@ -49,7 +49,7 @@ class Destination(Protocol):
         """Prepare for `write` behind the bytes of an earlier run; return False if they are missing."""
         ...
 
-    def take_back(self, length: int, digest: str) -> None:
+    def undo_publish(self, length: int, digest: str) -> None:
         """Undo the `publish` of an earlier run, if possible."""
         ...
 
@@ -112,7 +112,7 @@ class StreamDestination:
     def resume(self, length: int, digest: str) -> bool:
         return True
 
-    def take_back(self, length: int, digest: str) -> None:
+    def undo_publish(self, length: int, digest: str) -> None:
         pass
 
     def write(self, data: bytes) -> None:

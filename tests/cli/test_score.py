@@ -23,7 +23,7 @@ from factories import list_again, start
 from scorer.cli.score import command
 from scorer.model.scorer import Scorer
 from scorer.storage.atomic import sibling
-from scorer.storage.lock import hold, let_go
+from scorer.storage.lock import hold, release
 from scorer.storage.output import StreamDestination
 
 ROWS = [
@@ -480,7 +480,7 @@ def test_what_is_wrong_with_the_output_is_found_before_the_model_loads(score, js
     (tmp_path / "symlink.jsonl").symlink_to(jsonl)
     held = hold(sibling(tmp_path / "busy.csv", "journal"), "busy.csv")
     result = score(jsonl, "-o", tmp_path / output, "--model", "not even looked for")
-    let_go(held)
+    release(held)
     assert (result.code, result.err) == (code, f"Error: {message.format(folder=tmp_path)}\n")
 
 

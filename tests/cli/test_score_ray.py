@@ -13,7 +13,7 @@ from scorer.base.signals import Interrupted
 from scorer.cli.score_ray import command
 from scorer.cluster import score_parts as distributed
 from scorer.cluster.part_scorer import PartScorer
-from scorer.storage.lock import hold, let_go
+from scorer.storage.lock import hold, release
 
 TEXTS = reviews(60, 2, 8).texts
 
@@ -237,7 +237,7 @@ def test_two_runs_do_not_write_one_folder(score_ray, without_a_cluster, lake, tm
     out.mkdir()
     held = hold(out / ".score-ray.lock", str(out))
     found = score_ray(lake, "-o", out)
-    let_go(held)
+    release(held)
     assert found.code == 1
     assert f"another run is writing {out}; wait until it ends" in found.err
     assert score_ray(lake, "-o", out).code == 3

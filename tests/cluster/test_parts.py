@@ -22,7 +22,7 @@ from scorer.report.summary import Counts, Summary
 from scorer.run.checkpoint import Work
 from scorer.run.limits import Limits
 from scorer.run.options import ScoreOptions
-from scorer.storage.lock import hold, let_go
+from scorer.storage.lock import hold, release
 
 TEXTS = reviews(90, 2, 8).texts
 
@@ -145,7 +145,7 @@ def test_a_finished_part_is_skipped_until_something_of_it_changes(part_scorer, l
     assert not part_scorer()(part).finished_before
 
 
-def test_a_part_whose_worker_died_is_resumed(part_scorer, lake, monkeypatch, small_windows, tmp_path):
+def test_a_part_whose_worker_died_is_resumed(part_scorer, lake, monkeypatch, small_chunks, tmp_path):
     part = find_parts([str(lake)])[0]
     whole = part_scorer(tmp_path / "whole")(part)
     commit = Work.commit
@@ -177,7 +177,7 @@ def test_a_part_that_a_worker_still_holds_is_waited_for(part_scorer, lake, tmp_p
 
     def sleep(seconds):
         waited.append(seconds)
-        let_go(held.pop())
+        release(held.pop())
 
     with monkeypatch.context() as patched:
         patched.setattr("scorer.cluster.part_scorer.time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
@@ -186,7 +186,7 @@ def test_a_part_that_a_worker_still_holds_is_waited_for(part_scorer, lake, tmp_p
     held = hold(tmp_path / "out" / "day=1" / ".part-0.parquet.score-journal", "the part")
     monkeypatch.setattr("scorer.cluster.part_scorer._PATIENCE_SECONDS", 0.1)
     found = part_scorer(threshold=0.7)(part)
-    let_go(held)
+    release(held)
     assert found.exit_code == 1
     assert "another run is writing" in found.error
 

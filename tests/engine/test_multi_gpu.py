@@ -52,7 +52,7 @@ def children(pid):
 
 
 @pytest.mark.parametrize("devices", ["0,1", "4,0,2"])
-def test_several_processes_write_the_bytes_of_one(score, source, tmp_path, small_windows, devices):
+def test_several_processes_write_the_bytes_of_one(score, source, tmp_path, small_chunks, devices):
     assert score(source, "-o", tmp_path / "one.csv", "--details").code == 3
     found = score(source, "-o", tmp_path / "several.csv", "--details", "--devices", devices)
     assert found.code == 3, found.err
@@ -106,7 +106,7 @@ def test_an_error_in_a_process_is_raised_with_the_name_of_its_device(bundle):
     assert raised.value.__notes__ == ["The error occurred on device 3."]
 
 
-def test_a_killed_process_ends_the_run_which_can_be_resumed(score, source, tmp_path, small_windows, monkeypatch):
+def test_a_killed_process_ends_the_run_which_can_be_resumed(score, source, tmp_path, small_chunks, monkeypatch):
     assert score(source, "-o", tmp_path / "whole.csv").code == 3
     submit, calls = DeviceEngine.submit, []
 

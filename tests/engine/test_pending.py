@@ -4,7 +4,7 @@ from concurrent.futures import CancelledError
 
 import pytest
 
-from scorer.engine.pending import Pending, given_up_on_error
+from scorer.engine.pending import Pending, cancelled_on_error
 
 
 def test_a_result_is_collected_once_however_often_it_is_requested():
@@ -37,6 +37,6 @@ def test_an_error_or_an_interrupt_while_waiting_cancels_the_rest_and_is_raised_a
 
 def test_an_error_while_work_is_submitted_cancels_the_work_submitted_before():
     given_up = []
-    with pytest.raises(KeyboardInterrupt), given_up_on_error(Pending(int, lambda: given_up.append(1))):
+    with pytest.raises(KeyboardInterrupt), cancelled_on_error(Pending(int, lambda: given_up.append(1))):
         raise KeyboardInterrupt
     assert given_up == [1]

@@ -9,7 +9,7 @@ import pytest
 from export.classifier.settings import CascadeSettings
 from export.evaluation.cascade import SHARES, StagedTexts, accuracy_loss
 from export.evaluation.figures import cascade_curve
-from export.training.cascade import CascadeChoice, HeldOut, calibrated, choose_cascade, told, with_margin
+from export.training.cascade import CascadeChoice, HeldOut, calibrated, choose_cascade, report_choice, with_margin
 from scorer.engine.cascade import Cascade
 from scorer.model.decision import probabilities
 
@@ -193,10 +193,10 @@ def test_a_step_that_decides_nothing_is_no_cascade(without_bias):
 
 def test_the_log_says_what_was_chosen_or_why_nothing_was():
     lines = []
-    assert told("1 held-out texts are too few: 2,000 are needed", lines.append) is None
+    assert report_choice("1 held-out texts are too few: 2,000 are needed", lines.append) is None
     assert lines == ["no cascade: 1 held-out texts are too few: 2,000 are needed; every text goes through the encoder"]
     found = choose_cascade(held_out([*some(30, 2), *some(60, 2)]), replace(PATIENT, loss=0.1))
-    assert told(found, lines.append) is found
+    assert report_choice(found, lines.append) is found
     assert lines[1].startswith(
         "cascade: the wide part alone decides 60% of 2,000 held-out texts, which saves 60% of the encoder's tokens and costs "
         "0.10 points of accuracy (95%: "

@@ -122,7 +122,7 @@ def test_few_rows_are_no_drift_however_much_they_differ_by_chance(run):
     assert record["drift"]["score"]["psi"] > 0.1
 
 
-@pytest.mark.usefixtures("small_windows")
+@pytest.mark.usefixtures("small_chunks")
 def test_the_drift_of_a_resumed_run_is_that_of_all_rows(run, interrupted, tmp_path):
     texts = reviews(120, 2, 5).texts
     _, whole = run(texts)

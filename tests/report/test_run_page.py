@@ -196,7 +196,7 @@ def test_of_three_labels_the_rows_with_hardly_a_likeliest_one_are_shown(report, 
     assert "Probability of the predicted label" in page.text
 
 
-@pytest.mark.usefixtures("small_windows")
+@pytest.mark.usefixtures("small_chunks")
 def test_the_page_of_a_resumed_run_shows_the_rows_of_all_of_it(report, interrupted, tmp_path):
     texts = reviews(120, 2, 5).texts
     _, whole = report(records(texts))

@@ -5,7 +5,7 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from factories import WINDOW, reviews, start
+from factories import CHUNK, reviews, start
 from test_record import CHECK, metrics
 
 from scorer.engine.row_engine import RowEngine
@@ -54,13 +54,13 @@ def whole(request, score, source, tmp_path):
 def test_threads_and_chunks_change_nothing(score, whole, tmp_path, monkeypatch):
     arguments, expected, _ = whole
     for threads in (1, 2, 5):
-        for chunk in (1, 7, WINDOW, 256):
+        for chunk in (1, 7, CHUNK, 256):
             monkeypatch.setattr(RowEngine, "chunk_rows", chunk)
             score(*arguments, "-o", tmp_path / "out.jsonl", "--threads", threads)
             assert (tmp_path / "out.jsonl").read_bytes() == expected, (threads, chunk)
 
 
-@pytest.mark.usefixtures("small_windows")
+@pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize("count", [2, 7])
 def test_shards_are_together_the_whole(score, whole, tmp_path, count):
     arguments, expected, _ = whole
@@ -71,7 +71,7 @@ def test_shards_are_together_the_whole(score, whole, tmp_path, count):
     assert b"".join(parts) == expected
 
 
-@pytest.mark.usefixtures("small_windows")
+@pytest.mark.usefixtures("small_chunks")
 def test_the_order_of_rows_changes_no_row(score, whole, source, tmp_path):
     arguments, _, rows = whole
     source.write_text("".join(reversed(source.read_text().splitlines(keepends=True))))
@@ -80,13 +80,13 @@ def test_the_order_of_rows_changes_no_row(score, whole, source, tmp_path):
     assert turned == {row["id"]: row for row in rows}
 
 
-@pytest.mark.usefixtures("small_windows")
+@pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize("windows", [1, 3, 6])
 def test_a_resumed_run_has_the_bytes_and_the_counts_of_a_whole_one(score, interrupted, whole, tmp_path, windows):
     arguments, expected, rows = whole
     command = (*arguments, "-o", tmp_path / "out.jsonl", "--summary", tmp_path / "run.json")
     assert interrupted(windows, *command).code == 143
-    assert f"Resuming at row {windows * WINDOW + 1}:" in score(*command).err
+    assert f"Resuming at row {windows * CHUNK + 1}:" in score(*command).err
     assert (tmp_path / "out.jsonl").read_bytes() == expected
     record = json.loads((tmp_path / "run.json").read_text())
     early = [row["tokens"] for row in rows if row["stage"] == "wide"]
@@ -124,7 +124,7 @@ def test_without_the_cascade_all_rows_are_the_encoders_and_those_it_decided_keep
     assert any(one["score"] != other["score"] for one, other in zip(on, off, strict=True))
 
 
-@pytest.mark.usefixtures("small_windows")
+@pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize(("first", "then"), [(["--no-cascade"], []), ([], ["--no-cascade"])])
 def test_a_run_is_not_resumed_with_the_cascade_switched(
     score, interrupted, staged_bundle, source, tmp_path, first, then
@@ -138,7 +138,7 @@ def test_a_run_is_not_resumed_with_the_cascade_switched(
     assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 
-@pytest.mark.usefixtures("small_windows")
+@pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize(("first", "then"), [(["--no-cascade"], []), ([], ["--no-cascade"])])
 def test_a_bundle_without_a_cascade_knows_no_difference(score, interrupted, source, tmp_path, first, then):
     score(source, "-o", tmp_path / "whole.csv", *DETAILS, *first)

@@ -23,7 +23,7 @@ from scorer.report.prometheus import prometheus
 from scorer.rows.duplicates import Duplicates
 from scorer.storage.output import publish_text
 
-pytestmark = pytest.mark.usefixtures("small_windows")
+pytestmark = pytest.mark.usefixtures("small_chunks")
 
 SCHEMA = json.loads((Path(scorer.__file__).parent / "report" / "summary.schema.json").read_text())
 CHECK = jsonschema.Draft202012Validator(SCHEMA, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)

@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from factories import WINDOW, reviews
+from factories import CHUNK, reviews
 
 from scorer.base.errors import DeviceLost
 from scorer.base.signals import Interrupted
@@ -22,10 +22,10 @@ from scorer.run.checkpoint import Work
 from scorer.run.chunks import chunks
 from scorer.run.journal import Entry, Header, Journal, Part
 from scorer.storage.atomic import LocalPlace, sibling
-from scorer.storage.lock import hold, let_go
+from scorer.storage.lock import hold, release
 from scorer.storage.output import same_place
 
-pytestmark = pytest.mark.usefixtures("small_windows")
+pytestmark = pytest.mark.usefixtures("small_chunks")
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ def test_a_command_that_cannot_work_costs_nothing_of_what_is_done(score, folder,
     for options, code in ((["--text", "bdoy"], 2), (["--rejects", folder / "busy.jsonl"], 1)):
         result = score(*command, *options)
         assert (result.code, result.err.count("\n")) == (code, 1)
-    let_go(held)
+    release(held)
     assert score(folder / "empty.csv", "-o", folder / "out.csv").code == 4
     result = interrupted(0, *command, "--details", "--model", folder)
     assert "kept" not in result.err
@@ -272,7 +272,7 @@ def test_windows_are_of_a_fixed_number_of_records_however_large_they_are(
     result = interrupted(calls, folder / "in.jsonl", "-o", folder / "out.csv")
     found = re.search(r"(\d+) rows are done", result.err)
     assert found is not None
-    assert int(found[1]) % WINDOW == 0
+    assert int(found[1]) % CHUNK == 0
     score(folder / "in.jsonl", "-o", folder / "out.csv")
     score(folder / "in.jsonl", "-o", folder / "whole.csv")
     assert published(folder) == published(folder, "whole.csv")
@@ -345,8 +345,8 @@ def test_an_input_that_changes_during_the_run_is_noticed(score, folder, monkeypa
         else f"Error: {source} changed while it was read. Nothing was published; run the command again once the file is complete.\n"
     )
     assert result.err.endswith(
-        f"{windows * WINDOW} rows are done and kept; if the input still begins with them, the same command resumes at "
-        f"row {windows * WINDOW + 1}.\n"
+        f"{windows * CHUNK} rows are done and kept; if the input still begins with them, the same command resumes at "
+        f"row {windows * CHUNK + 1}.\n"
     )
     assert (folder / "out.csv").read_text() == "old"
 

@@ -16,7 +16,7 @@ from scorer.base.errors import UsageError
 from scorer.cli.options import ShardType
 from scorer.run.options import Shard
 
-pytestmark = pytest.mark.usefixtures("small_windows")
+pytestmark = pytest.mark.usefixtures("small_chunks")
 
 ROWS = 43
 

@@ -71,10 +71,10 @@ def test_a_published_file_is_taken_back_as_a_copy_if_its_digest_fits(tmp_path, o
     out.publish()
     (tmp_path / "out.csv").chmod(0o604)
     later = reserved(tmp_path / "out.csv")
-    later.take_back(6, sha256(b"another"))
-    later.take_back(5, sha256(b"abcdef"))
+    later.undo_publish(6, sha256(b"another"))
+    later.undo_publish(5, sha256(b"abcdef"))
     assert later.is_new()
-    later.take_back(6, sha256(b"abcdef"))
+    later.undo_publish(6, sha256(b"abcdef"))
     assert later.resume(6, sha256(b"abcdef"))
     assert names(tmp_path) == [".out.csv.score-partial", "out.csv"]
     later.write(b"gh")

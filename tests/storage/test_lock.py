@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from scorer.base.errors import ScorerError
-from scorer.storage.lock import hold, let_go
+from scorer.storage.lock import hold, release
 
 PURPOSE = "out.csv"
 
@@ -39,7 +39,7 @@ def test_a_second_process_is_refused_while_the_first_lives_and_not_after_it_was_
     assert caught.value.exit_code == 1
     first.kill()
     first.wait()
-    let_go(hold(path, PURPOSE))
+    release(hold(path, PURPOSE))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_child_does_not_hold_what_its_parent_held(path, child):
     first = holder(path, f"{child}\nprint('held', flush=True)\nsys.stdin.read()")
     first.kill()
     first.wait()
-    let_go(hold(path, PURPOSE))
+    release(hold(path, PURPOSE))
 
 
 def test_a_file_that_was_removed_and_made_again_in_the_meantime_is_not_held(path, monkeypatch):
@@ -68,7 +68,7 @@ def test_a_file_that_was_removed_and_made_again_in_the_meantime_is_not_held(path
     monkeypatch.setattr(fcntl, "flock", slow)
     held = hold(path, PURPOSE)
     assert os.path.samestat(os.fstat(held), path.stat())
-    let_go(held)
+    release(held)
 
 
 def test_without_support_for_locks_it_warns_and_continues(path, monkeypatch, capsys):
@@ -76,7 +76,7 @@ def test_without_support_for_locks_it_warns_and_continues(path, monkeypatch, cap
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", unsupported)
-    let_go(hold(path, PURPOSE))
+    release(hold(path, PURPOSE))
     assert capsys.readouterr().err == (
         f"Warning: {path.parent} does not support locks; make sure that only one run writes out.csv.\n"
     )
@@ -103,7 +103,7 @@ def test_links_and_other_files_in_its_place_are_refused_and_left_alone(path, tmp
 def test_a_new_file_is_for_its_user_alone(path):
     before = os.umask(0)
     try:
-        let_go(hold(path, PURPOSE))
+        release(hold(path, PURPOSE))
     finally:
         os.umask(before)
     assert path.stat().st_mode & 0o777 == 0o600

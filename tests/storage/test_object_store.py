@@ -88,7 +88,7 @@ def test_a_missing_object_is_reported(score, store):
 
 
 def test_an_interrupted_run_resumes_and_until_then_nothing_is_visible(
-    score, store, interrupted, tmp_path, small_windows
+    score, store, interrupted, tmp_path, small_chunks
 ):
     store.pipe_file("/lake/in.jsonl", jsonl(BROKEN))
     command = ("memory://lake/in.jsonl", "-o", "memory://lake/out.csv")
