@@ -10,7 +10,6 @@ import numpy as np
 
 from export.data_source import GROUP_OPTION, LABEL_OPTION, TEXT_OPTION, Columns, DataSource, LabelNames
 from export.errors import DatasetError
-from scorer.base.errors import UsageError
 from scorer.base.messages import print_message
 from scorer.rows.columns import ID, Wanted, select, take
 from scorer.rows.input_options import InputOptions
@@ -79,12 +78,9 @@ def load(source: DataSource) -> Dataset:
     """Load a source's dataset or files.
 
     Raises:
-        UsageError: only one of the two files is given.
         DatasetError, InputError, ScorerError: as for `load_hub` and `read_rows`.
     """
     train, test, columns, label_names = source.train_file, source.test_file, source.columns, source.label_names
-    if (train is None) != (test is None):
-        raise UsageError("--train-file and --test-file belong together.")
     if train is not None and test is not None:
         dataset = load_files(train, test, columns=columns, label_names=label_names, reading=source.reading)
     else:

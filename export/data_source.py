@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from scorer.base.errors import UsageError
 from scorer.rows.input_options import InputOptions
 
 TEXT_OPTION, LABEL_OPTION, GROUP_OPTION = "--text-column", "--label-column", "--group-column"
@@ -50,6 +51,9 @@ class DataSource:
         columns: names of the columns.
         label_names: names for the raw labels.
         reading: options for reading the files.
+
+    Raises:
+        UsageError: only one of the two files is named.
     """
 
     dataset: str = "stanfordnlp/imdb"
@@ -60,3 +64,7 @@ class DataSource:
     columns: Columns = Columns()
     label_names: LabelNames = LabelNames()
     reading: InputOptions = InputOptions()
+
+    def __post_init__(self) -> None:
+        if (self.train_file is None) != (self.test_file is None):
+            raise UsageError("give both --train-file and --test-file, or neither.")

@@ -103,10 +103,10 @@ def parity(
     if compared is not None:
         shapes = ", ".join(map(str, compared.shapes[:4]))
         print_result(
-            f"fp32, padded batches ({shapes}, ...): biggest difference of a logit {compared.difference:.1e} over {compared.rows} rows"
+            f"fp32, padded batches ({shapes}, ...): largest logit difference {compared.difference:.1e} over {compared.rows} rows"
         )
     for one in agreements:
         print_result(
-            f"{one.precision}, one row per run: biggest difference {one.difference:.1e}, mean {one.mean:.1e}, "
+            f"{one.precision}, one row per run: largest logit difference {one.difference:.1e}, mean {one.mean:.1e}, "
             f"same label {one.labels:.2%} of {len(texts)} texts"
         )

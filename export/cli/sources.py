@@ -38,8 +38,6 @@ def source_of(options: Options) -> DataSource:
     Raises:
         UsageError: one of two files is missing.
     """
-    if (options["train_file"] is None) != (options["test_file"] is None):
-        raise UsageError("--train-file and --test-file belong together.")
     names = fill(LabelNames, options, {"positive": "positive_label"}, names=split_names(options["label_names"]))
     by_field = {"name": "dataset_name", "revision": "dataset_revision"}
     return fill(

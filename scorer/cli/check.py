@@ -79,8 +79,8 @@ def report(model: str | None, devices: Sequence[int], threads: int | None) -> It
             else:
                 staged = sum(WIDE in row.logits for row in manifest.golden)
                 yield (
-                    f"  golden rows, {precision} on {name}: {len(manifest.golden)} checked, biggest difference of a "
-                    f"logit {scorer.golden_difference:.2g} (tolerance {manifest.precisions[precision].tolerance:.2g})"
+                    f"  golden rows, {precision} on {name}: {len(manifest.golden)} checked, largest logit difference "
+                    f"{scorer.golden_difference:.2g} (tolerance {manifest.precisions[precision].tolerance:.2g})"
                 )
     if staged:
         yield f"  golden rows, wide part on cpu: {staged} checked, sums identical"

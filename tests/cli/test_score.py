@@ -531,8 +531,8 @@ def test_check_reports_the_machine_and_the_bundle(score, bundle):
         "provider cpu: usable",
         f"bundle tiny: {bundle.path}",
         f"  id {bundle.id}",
-        "  golden rows, fp32 on cpu: 8 checked, biggest difference of a logit 0 (tolerance 0.001)",
-        "  golden rows, int8 on cpu: 8 checked, biggest difference of a logit 0 ",
+        "  golden rows, fp32 on cpu: 8 checked, largest logit difference 0 (tolerance 0.001)",
+        "  golden rows, int8 on cpu: 8 checked, largest logit difference 0 ",
     ):
         assert line in result.out
     assert any(line.startswith("provider cuda: ") for line in result.out.splitlines())

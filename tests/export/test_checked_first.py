@@ -95,7 +95,7 @@ LOADS = (
         ((*BERT, "-o", "file"), 1, "file already exists and is not a bundle; --overwrite replaces bundles only."),
         ((*BERT, "-o", "s3://bucket/b"), 2, "--output s3:/bucket/b is an address; give a folder on this machine."),
         ((*BERT, "--cache-dir", "file/x"), 1, "the cache file/x cannot be written: Not a directory. Give another folder with --cache-dir."),
-        (("--train-file", "data.csv"), 2, "--train-file and --test-file belong together."),
+        (("--train-file", "data.csv"), 2, "give both --train-file and --test-file, or neither."),
     ],
 )  # fmt: skip
 def test_train_says_what_it_cannot_do_before_its_libraries_are_imported(run, arguments, code, message):
@@ -139,7 +139,7 @@ def test_cascade_says_what_it_cannot_do_before_its_libraries_are_imported(run, b
         ((bundle.path, "-o", "c", "--notes", "latin.txt", *DATA), 2, "--notes latin.txt is not UTF-8: "),
         ((bundle.path, "-o", "bert", *DATA), 1, "bert already exists and is not a bundle"),
         ((bundle.path, "-o", "c", "--dataset", "x", *DATA), 2, "--dataset has an effect only without --train-file."),
-        ((bundle.path, "-o", "c", "--test-file", "data.csv"), 2, "--train-file and --test-file belong together."),
+        ((bundle.path, "-o", "c", "--test-file", "data.csv"), 2, "give both --train-file and --test-file, or neither."),
     ):
         found = run("cascade", *arguments)
         assert (found.code, found.out) == (code, ""), found.err

@@ -877,7 +877,7 @@ def test_evaluate_wants_the_labels_of_the_bundle(bundle, files, score_model):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--train-file", "train.csv"], "--train-file and --test-file belong together."),
+        (["--train-file", "train.csv"], "give both --train-file and --test-file, or neither."),
         (
             ["--train-file", "odd.txt", "--test-file", "odd.txt"],
             "cannot infer the format of odd.txt from its name; set --input-format to one of csv, tsv, jsonl, ndjson, parquet, with .gz or .zst if compressed.",
