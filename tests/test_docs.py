@@ -1,5 +1,6 @@
 """README and docs: what they link to, list and mention exists; test_snippets.py runs their commands."""
 
+import ast
 import csv
 import json
 import re
@@ -91,6 +92,21 @@ def test_every_option_of_score_and_score_model_is_explained():
 def test_every_reason_for_a_reject_is_explained():
     for reason in Reason.__args__:
         assert f"`{reason}`" in page("docs/SCORING.md")
+
+
+def test_the_messages_that_troubleshooting_quotes_exist():
+    strings = "\n".join(
+        node.value
+        for package in ("scorer", "export")
+        for path in (ROOT / package).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+    symptoms = re.findall(r"^\| (?!message or symptom)([^|]*) \|", page("docs/TROUBLESHOOTING.md"), flags=re.MULTILINE)
+    quoted = [words for one in symptoms if "(from " not in one for words in re.findall(r"`([^`]*)`", one)]
+    assert len(quoted) > 15
+    for words in quoted:
+        assert words in strings or words.startswith(".out.csv"), words
 
 
 def test_nothing_is_left_to_be_filled_in():
