@@ -59,13 +59,13 @@ def test_texts_within_the_band_are_uncertain_and_counted_as_such(source, score, 
         (["--uncertain", "0.6,0.8"], "--uncertain 0.6,0.8: LOW, the threshold (0.5) and HIGH must be in this order and between 0 and 1, with LOW below HIGH."),
         (["--uncertain", "nan,0.8"], "--uncertain nan,0.8: LOW, the threshold (0.5) and HIGH must be in this order and between 0 and 1, with LOW below HIGH."),
         (["--uncertain", "0.5,0.5"], "--uncertain 0.5,0.5: LOW, the threshold (0.5) and HIGH must be in this order and between 0 and 1, with LOW below HIGH."),
-        (["--threshold", "nan"], "Invalid value for '--threshold': nan is not in the range 0<=x<=1."),
-        (["--max-reject-ratio", "nan"], "Invalid value for '--max-reject-ratio': nan is not in the range 0<=x<=1."),
+        (["--threshold", "nan"], "Invalid value for '--threshold': nan is not in the range 0<=x<=1.\nTry 'score --help'."),
+        (["--max-reject-ratio", "nan"], "Invalid value for '--max-reject-ratio': nan is not in the range 0<=x<=1.\nTry 'score --help'."),
     ],
 )  # fmt: skip
 def test_an_invalid_band_is_refused_before_anything_is_written(source, score, tmp_path, options, message):
     result = score(source, "-o", tmp_path / "out.csv", *options)
-    assert (result.code, result.err.splitlines()[-1]) == (2, f"Error: {message}")
+    assert (result.code, f"\n{result.err}".endswith(f"\nError: {message}\n")) == (2, True), result.err
     assert not (tmp_path / "out.csv").exists()
 
 
