@@ -24,7 +24,7 @@ from export.evaluation.outputs import EVALUATION, is_errors, is_evaluation, is_p
 from scorer.base.errors import UsageError
 from scorer.base.messages import print_result
 from scorer.cli.help import HELP_OPTION, OTHER, group, option
-from scorer.cli.options import DEBUG, files
+from scorer.cli.options import DEBUG, Whole, files
 from scorer.cli.program import Command
 from scorer.model.bundle import refuse_bundle, refuse_file_in_bundle
 from scorer.rows.input_options import InputOptions
@@ -86,7 +86,7 @@ bundle with a cascade, they are those with the cascade, and those without it are
     ),
     option(
         "--most-errors",
-        type=click.IntRange(1),
+        type=Whole(1),
         default=100,
         show_default=True,
         metavar="N",
@@ -95,7 +95,7 @@ bundle with a cascade, they are those with the cascade, and those without it are
     option(
         "--overwrite",
         is_flag=True,
-        help="Replace existing files, even if they are no earlier output of this command.",
+        help="Replace existing files, even if this command did not write them.",
     ),
 )
 @group(

@@ -15,7 +15,7 @@ from scorer.base.errors import UsageError
 from scorer.base.extras import install_advice
 from scorer.base.shortage import memory_left, out_of_memory
 from scorer.cli.help import group, option, together
-from scorer.cli.options import ALL_CORES, NAMED_TEXT, READING
+from scorer.cli.options import ALL_CORES, NAMED_TEXT, READING, Whole
 from scorer.rows.input_options import InputOptions
 from scorer.storage.address import refuse_credentials
 from scorer.storage.inputs import STDIN
@@ -37,9 +37,7 @@ READ_AS_SCORE = " (CSV, TSV, JSONL or Parquet, a glob, a folder, an address, or 
 """Inputs that an option takes, for the end of its help."""
 
 QUIET = option("-q", "--quiet", is_flag=True, help="Print no progress on stderr.")
-THREADS = option(
-    "--threads", type=click.IntRange(1), show_default=ALL_CORES, metavar="N", help="Number of CPU threads."
-)
+THREADS = option("--threads", type=Whole(1), show_default=ALL_CORES, metavar="N", help="Number of CPU threads.")
 TEXT_COLUMN = option("--text-column", show_default=NAMED_TEXT, metavar="COLUMN", help="Column with the texts.")
 
 LABELLED_COLUMNS = together(

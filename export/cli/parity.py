@@ -19,7 +19,7 @@ from export.encoder.folder import check_encoder_folder
 from export.hub import check_reachable
 from scorer.base.messages import print_result
 from scorer.cli.help import HELP_OPTION, OTHER, group, option
-from scorer.cli.options import DEBUG, files
+from scorer.cli.options import DEBUG, Whole, files
 from scorer.cli.program import Command
 from scorer.rows.input_options import InputOptions
 
@@ -50,7 +50,7 @@ the texts, less what chance allows.
     TEXT_COLUMN,
     option(
         "--rows",
-        type=click.IntRange(2),
+        type=Whole(2),
         default=200,
         show_default=True,
         metavar="N",

@@ -42,8 +42,8 @@ Examples:
   score-model train -o models/own --train-file train.csv --test-file test.csv
   score-model train -o models/small --encoder ./MiniLM --pooling mean
 
-The encoder stays frozen unless --unfreeze is given. It reads every text once, and its vectors are kept on disk, so training
-another head takes seconds. The same command resumes an interrupted run. Beside the encoder, a wide part has weights for the
+The encoder stays frozen unless --unfreeze is given. It reads every text once, and its vectors are kept on disk, so a
+second training takes a minute or two. The same command resumes an interrupted run. Beside the encoder, a wide part has weights for the
 word pieces of a text and for pairs of them; --no-wide omits it.
 """
 

@@ -12,7 +12,7 @@ from export.cli.options import FILE, LABELLED_COLUMNS, QUIET, READ_AS_SCORE, REA
 from export.data_source import DataSource
 from export.training.settings import DEFAULT_MAX_TOKENS, EncoderSettings, FitSettings, Settings, TuneSettings
 from scorer.cli.help import HELP_OPTION, OTHER, group, option, together
-from scorer.cli.options import DEBUG, files
+from scorer.cli.options import DEBUG, Number, Whole, files
 from scorer.model.manifest import MAX_LENGTH, TRUNCATIONS
 
 OUTPUT = option(
@@ -108,7 +108,7 @@ DATA = group(
     FILES,
     option(
         "--validation-share",
-        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        type=Number(0, 1, min_open=True, max_open=True),
         default=FitSettings.validation_share,
         show_default=True,
         metavar="R",
@@ -134,7 +134,7 @@ ENCODER = group(
     ),
     option(
         "--max-length",
-        type=click.IntRange(3, MAX_LENGTH),
+        type=Whole(3, MAX_LENGTH),
         default=Settings.max_length,
         show_default=True,
         metavar="N",
@@ -142,7 +142,7 @@ ENCODER = group(
     ),
     option(
         "--max-tokens",
-        type=click.IntRange(3, MAX_LENGTH),
+        type=Whole(3, MAX_LENGTH),
         show_default=f"{DEFAULT_MAX_TOKENS}, or --max-length with --no-wide",
         metavar="N",
         help="Number of tokens to keep of a text (the encoder reads --max-length of them, the wide part all).",
@@ -164,7 +164,7 @@ HEAD = group(
         default=FitSettings.pooling,
         show_default=True,
         metavar="NAME",
-        help="Vectors that the head reads: cls or mean of the last layer, mean4 of the fourth, several as in cls+mean4+mean5, or attention5, which learns the tokens that count (and keeps gigabytes of hidden states in --cache-dir).",
+        help="Vectors that the head reads: cls or mean of the last layer, mean4 of the fourth, several as in cls+mean4+mean5, or attention5, which learns which tokens matter (and keeps gigabytes of hidden states in --cache-dir).",
     ),
     option(
         "--solver",
@@ -175,7 +175,7 @@ HEAD = group(
     ),
     option(
         "--epochs",
-        type=click.IntRange(1),
+        type=Whole(1),
         default=HeadSettings.epochs,
         show_default=True,
         metavar="N",
@@ -183,7 +183,7 @@ HEAD = group(
     ),
     option(
         "--learning-rate",
-        type=click.FloatRange(0, min_open=True),
+        type=Number(0, min_open=True),
         default=HeadSettings.learning_rate,
         show_default=True,
         metavar="X",
@@ -191,7 +191,7 @@ HEAD = group(
     ),
     option(
         "--batch-size",
-        type=click.IntRange(1),
+        type=Whole(1),
         show_default=f"{HeadSettings.batch_size} with --solver adam, or else {TuneSettings.batch_size}",
         metavar="N",
         help="Number of texts per step with --solver adam, --unfreeze or --pooling attention.",
@@ -208,7 +208,7 @@ WIDE = group(
     ),
     option(
         "--wide-pairs",
-        type=click.IntRange(1, 1 << 24),
+        type=Whole(1, 1 << 24),
         default=WideSettings.pairs,
         show_default=True,
         metavar="N",
@@ -222,19 +222,19 @@ CASCADE_NAMES = {"loss": "cascade_loss", "most": "cascade_most"}
 LIMITS = together(
     option(
         "--cascade-loss",
-        type=click.FloatRange(0, 100),
+        type=Number(0, 100),
         default=CascadeSettings.loss,
         show_default=True,
         metavar="X",
-        help="Points of accuracy on held-out texts that the cascade may lose.",
+        help="Accuracy on held-out texts that the cascade may cost, in percentage points.",
     ),
     option(
         "--cascade-most",
-        type=click.FloatRange(0, 1, min_open=True),
+        type=Number(0, 1, min_open=True),
         default=CascadeSettings.most,
         show_default=True,
         metavar="R",
-        help="Largest share of the held-out texts that the wide part may decide (a smaller one makes the limits narrower, for other kinds of texts).",
+        help="Largest share of the held-out texts that the wide part may decide (use a smaller share if your texts will differ from the training texts).",
     ),
 )
 
@@ -253,7 +253,7 @@ TUNING = group(
     "Fine-tuning",
     option(
         "--unfreeze",
-        type=click.IntRange(0),
+        type=Whole(0),
         default=0,
         show_default=True,
         metavar="N",
@@ -261,7 +261,7 @@ TUNING = group(
     ),
     option(
         "--tune-epochs",
-        type=click.IntRange(1),
+        type=Whole(1),
         default=TuneSettings.epochs,
         show_default=True,
         metavar="N",
@@ -269,7 +269,7 @@ TUNING = group(
     ),
     option(
         "--tune-learning-rate",
-        type=click.FloatRange(0, min_open=True),
+        type=Number(0, min_open=True),
         default=TuneSettings.learning_rate,
         show_default=True,
         metavar="X",
@@ -287,7 +287,7 @@ RUN = group(
     "Run",
     option(
         "--seed",
-        type=click.IntRange(0),
+        type=Whole(0),
         default=FitSettings.seed,
         show_default=True,
         metavar="N",

@@ -55,6 +55,7 @@ def export_graphs(run: Run, fitted: Fit) -> Exported:
     graphs = {"fp32": to_float32(weights, classifier)}
     parity = _compare_fp32(graphs["fp32"], fitted, compared, run.report)
     if "int8" in precisions:
+        run.report(f"int8: rounding the weights, with {len(calibration)} training texts for calibration")
         graphs["int8"] = to_int8(weights, classifier, calibration)
     half_parity = None
     if "fp16" in precisions:

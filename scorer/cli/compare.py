@@ -8,7 +8,7 @@ from scorer.base.errors import UsageError, exit_code_of
 from scorer.base.messages import print_message, print_result
 from scorer.base.text import visible
 from scorer.cli.help import HELP_OPTION, OTHER, group, option
-from scorer.cli.options import DEBUG, NAMED_TEXT, SHARE, files
+from scorer.cli.options import DEBUG, NAMED_TEXT, SHARE, Whole, files
 from scorer.cli.program import Command
 
 HELP = """\
@@ -21,7 +21,7 @@ Examples:
   score-model compare old.csv new.csv -o compared.html
 
 A and B are CSV, TSV, JSONL or Parquet files with the same rows: outputs of last night and of tonight, of int8 and of fp32, or
-of an old bundle and of a new one. With more than two labels, a score is that of the label given, so look at the flips first.
+of an old bundle and of a new one. With more than two labels, each score belongs to the predicted label, so look at the flips first.
 
 \b
 Exit codes:
@@ -55,7 +55,7 @@ All others are those of `score`.
     "Rows that moved most",
     option(
         "--most",
-        type=click.IntRange(0, 1000),
+        type=Whole(0, 1000),
         default=10,
         show_default=True,
         metavar="N",
@@ -71,7 +71,7 @@ All others are those of `score`.
     option(
         "--overwrite",
         is_flag=True,
-        help="Replace an existing file at --output, even if it is no page of an earlier comparison.",
+        help="Replace an existing file at --output, even if it is not a page from an earlier comparison.",
     ),
 )
 @group(OTHER, DEBUG, HELP_OPTION)

@@ -29,14 +29,23 @@ class MayBeEmpty(Option):
         return "" if os.environ.get(name) == "" else super().resolve_envvar_value(ctx)
 
 
+class Whole(click.IntRange):
+    """A whole number in a range."""
+
+    name = "whole number"
+
+
 class Number(click.FloatRange):
     """A finite number in a range; click alone would accept nan, which is neither below nor above it."""
+
+    name = "number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
-            most = "" if self.max is None else f"<={self.max:g}"
-            self.fail(f"{number} is not in the range {self.min:g}<=x{most}.", param, ctx)
+            least = f"{self.min:g}{'<' if self.min_open else '<='}x"
+            most = "" if self.max is None else f"{'<' if self.max_open else '<='}{self.max:g}"
+            self.fail(f"{number} is not in the range {least}{most}.", param, ctx)
         return number
 
 
@@ -192,7 +201,7 @@ DIALECT = together(
 
 MAX_RECORD_BYTES = score_option(
     "--max-record-bytes",
-    type=click.IntRange(1, (1 << 31) - 1),
+    type=Whole(1, (1 << 31) - 1),
     show_default=True,
     metavar="N",
     help="Reject records longer than N bytes.",
@@ -254,7 +263,7 @@ LABELS = together(
 LIMITS = together(
     score_option(
         "--max-rejects",
-        type=click.IntRange(0),
+        type=Whole(0),
         metavar="N",
         help="Publish nothing if more than N records are rejected.",
     ),
@@ -297,14 +306,14 @@ COMPUTING = together(
 GPU_MEMORY = together(
     score_option(
         "--batch-tokens",
-        type=click.IntRange(1, 1 << 24),
+        type=Whole(1, 1 << 24),
         show_default=f"the bundle's number, or {BATCH_TOKENS}",
         metavar="N",
         help="Padded tokens of a batch on cuda, lowered automatically if the GPU is out of memory.",
     ),
     score_option(
         "--gpu-mem-limit",
-        type=click.IntRange(1, 1 << 24),
+        type=Whole(1, 1 << 24),
         show_default="as much as needed",
         metavar="MB",
         help="Limit of the memory to take on the GPU, in megabytes.",
@@ -329,7 +338,10 @@ LOGGING = together(
         help="Format of the messages on stderr (json is one object per line).",
     ),
     score_option(
-        "-q", "--quiet", is_flag=True, help="Print no progress and no summary on stderr, only warnings and errors."
+        "-q",
+        "--quiet",
+        is_flag=True,
+        help="Print no progress and no results on stderr, only errors (rejects and drift show in the exit code).",
     ),
     DEBUG,
 )

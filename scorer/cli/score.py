@@ -34,6 +34,7 @@ from scorer.cli.options import (
     DevicesType,
     OneRun,
     ShardType,
+    Whole,
     files,
     score_option,
 )
@@ -99,7 +100,7 @@ overrides the environment, which overrides the file.
     TEXT,
     INPUT_FORMAT,
     DIALECT,
-    score_option("--limit", type=click.IntRange(1), metavar="N", help="Score only the first N records."),
+    score_option("--limit", type=Whole(1), metavar="N", help="Score only the first N records."),
     score_option(
         "--shard",
         cls=OneRun,
@@ -146,15 +147,11 @@ overrides the environment, which overrides the file.
 @group(
     SPEED,
     COMPUTING,
-    score_option(
-        "--threads", type=click.IntRange(1), show_default=ALL_CORES, metavar="N", help="Number of CPU threads."
-    ),
+    score_option("--threads", type=Whole(1), show_default=ALL_CORES, metavar="N", help="Number of CPU threads."),
 )
 @group(
     GPU,
-    score_option(
-        "--device-id", type=click.IntRange(0), show_default=True, metavar="N", help="Number of the GPU to use."
-    ),
+    score_option("--device-id", type=Whole(0), show_default=True, metavar="N", help="Number of the GPU to use."),
     score_option(
         "--devices",
         type=DevicesType(),

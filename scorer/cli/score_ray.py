@@ -30,6 +30,7 @@ from scorer.cli.options import (
     WORK_DIR,
     Number,
     OneRun,
+    Whole,
     files,
 )
 from scorer.cli.program import Command, run_as_program
@@ -103,7 +104,7 @@ command line overrides the environment, which overrides the file.
     option(
         "--workers",
         cls=OneRun,
-        type=click.IntRange(1),
+        type=Whole(1),
         default=1,
         show_default=True,
         metavar="N",
@@ -111,7 +112,7 @@ command line overrides the environment, which overrides the file.
     ),
     option(
         "--threads",
-        type=click.IntRange(1),
+        type=Whole(1),
         show_default="an equal share of all",
         metavar="N",
         help="Number of CPU cores of each worker.",

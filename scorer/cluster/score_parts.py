@@ -140,7 +140,7 @@ def _score(parts: Sequence[Part], options: ScoreOptions, bundle: Bundle, cluster
     except BaseException as error:
         done = sum(result.published for result in results.values())
         if begun and isinstance(error, Interrupted | ScorerError):
-            error.add_note(f"{done:,} of {len(parts):,} parts are done and kept: the same command scores the others.")
+            error.add_note(f"{done:,} of {len(parts):,} parts are done and kept. The same command scores the others.")
         raise
     return results
 
@@ -167,7 +167,7 @@ def _check_all_there(parts: Sequence[Part], results: dict[str, PartResult]) -> N
     message = "\n".join([f"{len(failed):,} of {len(parts):,} parts failed.", *lines, *more])
     error = PartsFailed(message, ExitCode(failed[0].exit_code))
     if len(failed) < len(parts):
-        error.add_note(f"The others are done and kept, without {SUCCESS}: the same command scores the missing ones.")
+        error.add_note(f"The others are done and kept, without {SUCCESS}. The same command scores the missing ones.")
     raise error
 
 

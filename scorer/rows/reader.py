@@ -271,8 +271,9 @@ def check_kept(keep: Sequence[str], inputs: Inputs, columns: Sequence[str], path
             return
         missing = [name for name in missing if name not in theirs]
     for name in missing:
+        advice = "give --keep once for each column." if "," in name else "leave it out, or name another."
         raise UsageError(
-            f"{path} has no column {name!r} (--keep); {did_you_mean(name, columns, 'leave it out, or name another.')} "
+            f"{path} has no column {name!r} (--keep); {did_you_mean(name, columns, advice)} "
             f"It has: {shown_names(columns)}.{other_reading(columns)}"
         )
 

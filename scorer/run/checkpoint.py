@@ -238,7 +238,7 @@ class Work:
             return (
                 f"{rows}; if the input still begins with them, {resumes}"
                 if isinstance(error, InputError)
-                else f"{rows}: {resumes}"
+                else f"{rows}. {resumes[0].upper()}{resumes[1:]}"
             )
         if not isinstance(error, Interrupted):
             return None

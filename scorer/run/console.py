@@ -9,7 +9,7 @@ from scorer.report.drift import MEASURES, Drift, passed
 from scorer.report.summary import Counts, Summary, by_label, reasons
 from scorer.rows.columns import shown_names
 from scorer.rows.reader import Reader
-from scorer.run.resolve import Plan
+from scorer.run.resolve import STDERR, Plan
 from scorer.storage.output import STDOUT
 
 _MOST_NAMED = 5
@@ -57,15 +57,20 @@ def report_result(plan: Plan, summary: Summary, before: Counts) -> None:
     )
     if counts.rows_truncated:
         print_message(
-            f"{counts.rows_truncated:,} texts were longer than the model reads; the rest of each was ignored."
+            "1 text was longer than the model reads; its rest was ignored."
+            if counts.rows_truncated == 1
+            else f"{counts.rows_truncated:,} texts were longer than the model reads; the rest of each was ignored."
         )
     if counts.rows_rejected:
-        print_message(f"{counts.rows_rejected:,} rejected ({reasons(counts)}): see {plan.rejects}.", "warning")
+        where = "listed above" if plan.rejects == STDERR else f"see {plan.rejects}"
+        print_message(f"{counts.rows_rejected:,} rejected ({reasons(counts)}): {where}.", "warning")
 
 
 def report_cascade(counts: Counts) -> None:
-    """Print how much the wide part of a cascade decided alone."""
-    share = counts.tokens_early / counts.tokens if counts.tokens else 0
+    """Report the rows that the wide part of a cascade decided alone, if there are any."""
+    if not counts.rows_early:
+        return
+    share = counts.tokens_early / counts.tokens
     print_message(f"The wide part alone decided {counts.rows_early:,} rows, with {share:.1%} of the tokens.")
 
 

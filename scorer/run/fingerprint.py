@@ -56,14 +56,16 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """List the changed values, each as a phrase for a message.
 
     >>> differences({"--text": None, "--keep": ["id"]}, {"--text": "body", "--keep": ["id"]})
-    ['--text was null, now "body"']
+    ['--text was not set, now "body"']
+    >>> differences({"the inputs": ["a.csv"]}, {"the inputs": ["b.csv"]})
+    ['the inputs were ["a.csv"], now ["b.csv"]']
     """
     return [
-        f"{name} was {_shown(before.get(name))}, now {_shown(now.get(name))}"
+        f"{name} {'were' if name.endswith('s') and name.startswith('the ') else 'was'} {_shown(before.get(name))}, now {_shown(now.get(name))}"
         for name in {**before, **now}
         if _shown(before.get(name)) != _shown(now.get(name))
     ]
 
 
 def _shown(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return "not set" if value is None else json.dumps(value, ensure_ascii=False)

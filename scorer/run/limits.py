@@ -48,7 +48,8 @@ class Limits:
         """Raise `RejectLimitPassed` if the rejects of the whole input exceed a limit."""
         self.check_so_far(counts)
         if counts.rows_in and not counts.rows_scored and not self.all:
-            raise RejectLimitPassed(f"every one of the {counts.rows_in} records was rejected ({reasons(counts)}).")
+            which = "the only record" if counts.rows_in == 1 else f"every one of the {counts.rows_in:,} records"
+            raise RejectLimitPassed(f"{which} was rejected ({reasons(counts)}).")
         if self.ratio is not None and counts.rows_in and counts.rows_rejected / counts.rows_in > self.ratio:
             raise RejectLimitPassed(
                 f"{counts.rows_rejected} of {counts.rows_in} records were rejected ({reasons(counts)}): "

@@ -93,7 +93,7 @@ def test_another_file_is_named_by_config_or_the_environment_and_dev_null_switche
 
 
 NOT_IN_A_FILE = {"config", "show_config", "check", "version", "help", "restart", "shard"}
-EXAMPLES = {"boolean": "true", "integer range": "1", "float range": "1.0", "text": '"x"'}
+EXAMPLES = {"boolean": "true", "whole number": "1", "number": "1.0", "text": '"x"'}
 
 
 def test_every_option_that_a_file_may_set_can_be_set_in_one(folder):

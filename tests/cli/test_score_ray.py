@@ -131,7 +131,7 @@ def test_a_part_that_fails_is_named_and_the_others_are_done(score_ray, without_a
     assert found.code == 4
     assert "Error: 1 of 3 parts failed.\n" in found.err
     assert f"\n{lake}/c.jsonl.gz is cut short" in found.err
-    assert "The others are done and kept, without _SUCCESS: the same command scores the missing ones." in found.err
+    assert "The others are done and kept, without _SUCCESS. The same command scores the missing ones." in found.err
     (lake / "c.jsonl.gz").unlink()
     without_a_cluster.clear()
     again = score_ray(lake, "-o", tmp_path / "out")
@@ -149,7 +149,7 @@ def test_an_interrupted_run_says_what_is_done(score_ray, without_a_cluster, lake
     monkeypatch.setattr(distributed, "score_parts", interrupted)
     found = score_ray(lake, "-o", tmp_path / "out")
     assert found.code == 143
-    assert "Terminated: 1 of 2 parts are done and kept: the same command scores the others." in found.err
+    assert "Terminated: 1 of 2 parts are done and kept. The same command scores the others." in found.err
     assert not (tmp_path / "out" / "_SUCCESS").exists()
 
 

@@ -155,7 +155,7 @@ def test_an_interrupted_run_ends_soon_and_says_what_is_done(lake, tmp_path, numb
     assert code == 128 + number, err
     assert time.monotonic() - start < 20
     assert f"{word}: " in err
-    assert " of 4 parts are done and kept: the same command scores the others." in err
+    assert " of 4 parts are done and kept. The same command scores the others." in err
     assert "Traceback" not in err
 
 

@@ -123,7 +123,7 @@ def test_a_killed_process_ends_the_run_which_can_be_resumed(score, source, tmp_p
         failed = score(*command)
     assert failed.code == 1
     assert "Error: the process that computes on device 1 (the cpu) was killed by SIGKILL.\n" in failed.err
-    assert "rows are done and kept: the same command resumes at row" in failed.err
+    assert "rows are done and kept. The same command resumes at row" in failed.err
     assert not (tmp_path / "out.csv").exists()
     again = score(*command)
     assert "Resuming at row" in again.err

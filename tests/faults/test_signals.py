@@ -53,7 +53,7 @@ def test_the_first_signal_stops_the_run_and_keeps_what_is_done(tmp_path, tally, 
         sent = time.monotonic()
         _, err = process.communicate(timeout=30)
         slowest = max(slowest, time.monotonic() - sent)
-        said = re.fullmatch(rf"\n{word}: (\d+) rows are done and kept: the same command resumes at row \d+\.\n", err)
+        said = re.fullmatch(rf"\n{word}: (\d+) rows are done and kept\. The same command resumes at row \d+\.\n", err)
         held.append(process.returncode == code and said is not None and published(folder / "out.csv") == (None, None))
         again = start(*command)
         _, err = again.communicate()

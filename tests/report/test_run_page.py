@@ -219,7 +219,7 @@ def test_the_page_of_a_resumed_run_shows_the_rows_of_all_of_it(report, interrupt
     ("lines", "arguments", "code", "words"),
     [
         ([], [], 0, "There were no records to score"),
-        (["broken"], [], 4, "every one of the 1 records was rejected"),
+        (["broken"], [], 4, "the only record was rejected"),
         (records(["good", ""]), ["--strict"], 4, "none is allowed"),
         (records(["good"]), ["--model", "nowhere"], 5, "Nothing was published"),
         (records(["good"]), ["--text", "<b>body</b>"], 2, "has no column '<b>body</b>'"),

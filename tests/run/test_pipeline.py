@@ -53,7 +53,7 @@ def test_nothing_but_texts_without_a_token_is_nothing_to_publish(score, tmp_path
     (tmp_path / "in.jsonl").write_text('{"text":"\\u200b"}\n')
     result = score(tmp_path / "in.jsonl", "-o", tmp_path / "out.csv")
     assert result.code == 4
-    assert "every one of the 1 records was rejected (1 empty_text)" in result.err
+    assert "the only record was rejected (1 empty_text)" in result.err
 
 
 class Words:

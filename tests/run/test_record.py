@@ -138,7 +138,7 @@ def test_a_resumed_run_counts_all_rows_and_says_where_it_began(recorded, interru
     result, broken, samples = recorded(*command, of=lambda *arguments: interrupted(3, *arguments))
     assert result.code == 143
     assert (broken["published"], broken["output"]["sha256"], broken["rows_in"]) == (False, None, 24)
-    assert broken["error"].startswith("Terminated.\n24 rows are done and kept: the same command resumes at row 25.")
+    assert broken["error"].startswith("Terminated.\n24 rows are done and kept. The same command resumes at row 25.")
     assert samples[("exit_code",)] == 143
     _, record, samples = recorded(*command)
     assert record["resumed_from_row"] == 25
@@ -156,7 +156,7 @@ def test_a_resumed_run_counts_all_rows_and_says_where_it_began(recorded, interru
         (["none.csv"], None, 2, "the input none.csv does not exist"),
         (["in.jsonl", "--text", "body"], '{"text": "good"}\n', 2, "in.jsonl has no column 'body'"),
         (["in.jsonl", "--strict"], '{"text": "good"}\nbroken\n', 4, "1 of the first 2 records were rejected"),
-        (["in.jsonl"], "broken\n", 4, "every one of the 1 records was rejected"),
+        (["in.jsonl"], "broken\n", 4, "the only record was rejected"),
         (["in.jsonl", "--model", "none"], '{"text": "good"}\n', 5, "none"),
         (["in.jsonl", "-o", "no/out.csv"], '{"text": "good"}\n', 2, "create it first"),
     ],

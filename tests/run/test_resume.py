@@ -56,7 +56,7 @@ def test_a_rerun_says_where_it_resumes_and_ends_with_the_same_bytes(score, folde
     command = (folder / source, "-o", folder / "out.csv", *options)
     first = interrupted(2, *command)
     assert first.code == 143
-    assert first.err == "\nTerminated: 16 rows are done and kept: the same command resumes at row 17.\n"
+    assert first.err == "\nTerminated: 16 rows are done and kept. The same command resumes at row 17.\n"
     assert not (folder / "out.csv").exists()
     again = score(*command)
     assert again.code == 3
@@ -253,7 +253,7 @@ def test_a_window_whose_journal_line_could_not_be_made_durable_does_not_count(sc
         patched.setattr(os, "fsync", fails)
         result = score(*command)
     assert result.code == 1
-    assert result.err.endswith("16 rows are done and kept: the same command resumes at row 17.\n")
+    assert result.err.endswith("16 rows are done and kept. The same command resumes at row 17.\n")
     assert score(*command).err.startswith("Resuming at row 17:")
 
 
@@ -261,7 +261,7 @@ def test_after_a_restart_that_was_interrupted_the_advice_is_without_it(score, fo
     command = (folder / "in.jsonl", "-o", folder / "out.csv")
     interrupted(2, *command)
     result = interrupted(3, *command, "--restart")
-    assert result.err.endswith("24 rows are done and kept: the same command without --restart resumes at row 25.\n")
+    assert result.err.endswith("24 rows are done and kept. The same command without --restart resumes at row 25.\n")
 
 
 @pytest.mark.parametrize("calls", [5, 9, 14])
@@ -366,7 +366,7 @@ def test_a_run_killed_between_the_two_renames_is_finished(score, folder, monkeyp
         result = score(*command)
     assert (result.code, len(renamed)) == (1, 1)
     assert result.err.endswith(
-        "cannot be written: Input/output error.\n40 rows are done and kept: the same command resumes at row 41.\n"
+        "cannot be written: Input/output error.\n40 rows are done and kept. The same command resumes at row 41.\n"
     )
     with open(folder / "in.jsonl", "a") as file:  # the rejects may grow even now
         file.write('{"text": ""}\n')
@@ -549,7 +549,7 @@ def test_a_lost_device_is_an_error_and_the_journal_is_kept(score, folder, monkey
     assert result.code == 1
     assert result.err.startswith("Error: cuda device 0 failed")
     assert re.fullmatch(
-        r"\d+ rows are done and kept: the same command resumes at row \d+\.", result.err.splitlines()[1]
+        r"\d+ rows are done and kept\. The same command resumes at row \d+\.", result.err.splitlines()[1]
     )
     assert score(*command).err.startswith("Resuming at row ")
     assert published(folder) == published(folder, "whole.csv")

@@ -122,7 +122,9 @@ def test_a_shard_whose_rows_are_others_now_is_started_over(score, folder, interr
     command = (folder / name, "--shard", "2/2", "-o", folder / "out.jsonl")
     assert interrupted(2, *command, "--limit", "30").code == 143
     result = score(*command, "--limit", "40")
-    assert "Not resuming the interrupted run: the shard's rows was [16, 30], now [21, 40]. Starting over." in result.err
+    assert (
+        "Not resuming the interrupted run: the shard's rows were [16, 30], now [21, 40]. Starting over." in result.err
+    )
     rows = [json.loads(line)["row"] for line in (folder / "out.jsonl").read_text().splitlines()]
     assert rows == [row for row in range(21, 41) if row not in (27, 36)]
 

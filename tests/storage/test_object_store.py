@@ -95,7 +95,7 @@ def test_an_interrupted_run_resumes_and_until_then_nothing_is_visible(
     assert score(*command[:2], tmp_path / "whole.csv").code == 3
     stopped = interrupted(2, *command)
     assert stopped.code == 143
-    assert "16 rows are done and kept: the same command resumes at row 17." in stopped.err
+    assert "16 rows are done and kept. The same command resumes at row 17." in stopped.err
     assert store.find("/lake") == ["/lake/in.jsonl"]
     again = score(*command)
     assert "Resuming at row 17" in again.err
@@ -118,7 +118,7 @@ def test_a_failed_upload_leaves_the_old_object_and_is_repeated_without_scoring(s
         failed = score(*command)
     assert failed.code == 1
     assert "Error: memory://lake/out.csv cannot be written: the network went away." in failed.err
-    assert "37 rows are done and kept: the same command resumes at row 38." in failed.err
+    assert "37 rows are done and kept. The same command resumes at row 38." in failed.err
     assert store.cat("/lake/out.csv") == b"last night's\n"
     again = score(*command)
     assert again.code == 3
