@@ -137,5 +137,9 @@ def _one_against_others(matrix: scipy.sparse.csr_matrix, is_it: np.ndarray, l2: 
     inside, outside = (1 + np.asarray(matrix[rows].sum(axis=0)).ravel() for rows in (is_it, ~is_it))
     ratio = np.log(inside / inside.sum()) - np.log(outside / outside.sum())
     model = LogisticRegression(C=1 / (l2 * len(is_it)), max_iter=1000)
-    model.fit(matrix @ scipy.sparse.diags(ratio.astype(np.float32)), is_it)
-    return (ratio * model.coef_[0]).astype(np.float32), float(model.intercept_[0])
+    # The weight of a key that no text has stays 0. With few texts these are nearly all keys, and most of the time.
+    used = np.unique(matrix.indices)
+    model.fit(matrix[:, used] @ scipy.sparse.diags(ratio[used].astype(np.float32)), is_it)
+    weight = np.zeros(matrix.shape[1], dtype=np.float32)
+    weight[used] = ratio[used] * model.coef_[0]
+    return weight, float(model.intercept_[0])

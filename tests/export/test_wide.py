@@ -8,6 +8,7 @@ import pytest
 from factories import make_bundle, reviews
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
 
 from export.bundle.bundle import load_classifier
 from export.bundle.golden import tolerances_of
@@ -16,7 +17,7 @@ from export.classifier.head import LinearHead
 from export.classifier.settings import WideSettings
 from export.classifier.stacking import stack
 from export.classifier.truncation import Cut, cut_of
-from export.classifier.wide import Wide, train_wide
+from export.classifier.wide import Wide, key_matrix, train_wide
 from export.encoder.load import load_encoder
 from export.encoder.vectors import vectors
 from export.encoder.weights import encoder_weights
@@ -149,6 +150,25 @@ def test_more_than_two_labels_have_weights_each():
     training = train_wide((rows, labels), (rows, labels), pieces=8, label_count=3, settings=WideSettings(pairs=64))
     assert training.weight.shape == (8 + 64, 3)
     assert training.best.validation_accuracy == 1.0
+
+
+def test_keys_that_no_text_has_weigh_nothing_and_change_nothing():
+    random = np.random.default_rng(0)
+    rows = [random.integers(5, 40, size=length) for length in random.integers(3, 12, size=80)]
+    labels = np.array([int(row.sum() % 40 > row.size) for row in rows])
+    penalty = WideSettings(pairs=1 << 12, l2=(1e-2,))
+    found = train_wide((rows, labels), (rows, labels), pieces=60, label_count=2, settings=penalty)
+    matrix = key_matrix(found.keys, rows)
+    # Wang and Manning 2012, over all keys.
+    inside, outside = (1 + matrix[labels == label].toarray().sum(axis=0) for label in (1, 0))
+    ratio = np.log(inside / inside.sum()) - np.log(outside / outside.sum())
+    model = LogisticRegression(C=1 / (1e-2 * len(rows)), max_iter=1000, tol=1e-8)
+    model.fit(matrix.toarray() * ratio, labels)
+    np.testing.assert_allclose(found.weight[:, 0], ratio * model.coef_[0], atol=2e-3)
+    assert found.bias[0] == pytest.approx(model.intercept_[0], abs=2e-3)
+    unused = np.setdiff1d(np.arange(matrix.shape[1]), matrix.indices)
+    assert len(unused) > 3000
+    assert not found.weight[unused].any()
 
 
 @pytest.mark.parametrize("labels", [2, 3])
