@@ -138,9 +138,11 @@ def make_dataset(name: str, train: Sequence[Row], test: Sequence[Row], label_nam
         )
     unseen = sort_labels({row.label for row in test} - set(raw))
     if unseen:
-        raise DatasetError(f"the test split has labels that the training split lacks: {', '.join(unseen)}.")
+        raise DatasetError(
+            f"the test split has labels that the training split lacks: {', '.join(unseen)}. Add such texts to the training split, or remove them from the test split."
+        )
     if not test:
-        raise DatasetError("the test split is empty.")
+        raise DatasetError("the test split is empty; give labelled texts to test with.")
     if len(raw) < 2:
         raise DatasetError(f"at least two labels are needed; the training split has {len(raw)}.")
     names = label_names.names or tuple(raw)
@@ -185,7 +187,7 @@ def read_rows(file: str, columns: Columns, reading: InputOptions = READING) -> l
         rows.append(_row(_place(item.position), item.row, item.text, carried, columns))
     reader.check_unchanged(all_files=True)
     if not rows:
-        raise DatasetError(f"{file} has no records.")
+        raise DatasetError(f"{file} has no records; give a file of labelled texts.")
     return rows
 
 
@@ -219,7 +221,7 @@ def read_texts(file: str, text_column: str | None, count: int, reading: InputOpt
             "warning",
         )
     if not texts:
-        raise DatasetError(f"{file} has no texts.")
+        raise DatasetError(f"{file} has no texts; give a file of labelled texts.")
     return [texts[int(row)] for row in np.linspace(0, len(texts) - 1, min(count, len(texts)))]
 
 

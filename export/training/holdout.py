@@ -93,5 +93,5 @@ def split_rows(labels: np.ndarray, settings: FitSettings) -> tuple[np.ndarray, n
             start = int(random.integers(len(rows) - some + 1))
             validation = np.union1d(np.setdiff1d(validation, rows), rows[start : start + some])
     if not len(validation):
-        raise ExportError(f"{count} training texts are too few to hold out validation texts.")
+        raise ExportError(f"{count} training texts are too few to hold out validation texts; give more.")
     return np.setdiff1d(np.arange(count), validation), validation

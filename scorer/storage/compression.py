@@ -27,7 +27,7 @@ def decompressed(stream: BinaryIO, compression: str, path: str, stored: Content)
         stored: counter of the archive's bytes, at most a buffer ahead.
 
     Raises:
-        InputError: raised by reads, if the archive is cut short, damaged, of another format or a decompression bomb.
+        InputError: raised by reads, if the archive is truncated, damaged, of another format or a decompression bomb.
     """
     return cast(BinaryIO, io.BufferedReader(_Decompressed(stream, compression, path, stored), 1 << 16))
 
@@ -72,12 +72,12 @@ class _Decompressed(io.RawIOBase):
             if error.errno is not None:  # the file itself cannot be read
                 raise
             raise InputError(
-                f"{self._path} is cut short or damaged, has extra bytes after its end, or is not a {self._name} file "
+                f"{self._path} is truncated or damaged, has extra bytes after its end, or is not a {self._name} file "
                 f"({error}). Get the file again, or see what is left of it with gzip -dc or zstd -dc."
             ) from error
         self._given += len(data)
         if not self._stored.count:
-            raise InputError(f"{self._path} is cut short: even an empty {self._name} file has more than 0 bytes.")
+            raise InputError(f"{self._path} is truncated: even an empty {self._name} file has more than 0 bytes.")
         if self._given > max(_HARMLESS_BYTES, _MOST_TIMES * self._stored.count):
             raise InputError(
                 f"{self._path} expands to more than {_MOST_TIMES} times its size, which text does not. If it is not a "

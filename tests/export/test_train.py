@@ -269,7 +269,7 @@ def test_labels_are_sorted_named_and_the_positive_one_is_last():
             [("a", "x"), ("b", "y")],
             [("a", "z")],
             LabelNames(),
-            "the test split has labels that the training split lacks: z.",
+            "the test split has labels that the training split lacks: z. Add such texts to the training split, or remove them from the test split.",
         ),
         (
             [("a", "x"), ("b", "y")],
@@ -882,7 +882,10 @@ def test_evaluate_wants_the_labels_of_the_bundle(bundle, files, score_model):
             ["--train-file", "odd.txt", "--test-file", "odd.txt"],
             "cannot infer the format of odd.txt from its name; set --input-format to one of csv, tsv, jsonl, ndjson, parquet, with .gz or .zst if compressed.",
         ),
-        (["--train-file", "none.csv", "--test-file", "test.csv"], "none.csv has no records."),
+        (
+            ["--train-file", "none.csv", "--test-file", "test.csv"],
+            "none.csv has no records; give a file of labelled texts.",
+        ),
         (
             ["--train-file", "other.csv", "--test-file", "test.csv"],
             "other.csv has no column called text, review, content, body or comment. It has: 'a', 'label'. Name the text column with --text-column.",
