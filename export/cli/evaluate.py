@@ -42,7 +42,7 @@ Examples:
   score-model evaluate models/imdb --data test.csv --errors errors.jsonl
 
 The texts are scored by the engine that `score` uses. Figures are printed for all texts, and by length and group. For a
-bundle with a cascade, they are those with the cascade, and those without it are printed beside them.
+bundle with a cascade, the figures with the cascade are printed beside those without it.
 """
 
 

@@ -45,14 +45,12 @@ LABELLED_COLUMNS = together(
     option(
         "--label-column", default=Columns.label, show_default=True, metavar="COLUMN", help="Column with the labels."
     ),
-    option(
-        "--label-names", metavar="A,B,...", help="Names for the raw labels, in the order of the raw labels when sorted."
-    ),
+    option("--label-names", metavar="A,B,...", help="New names for the labels of the data, in their sorted order."),
     option(
         "--group-column",
         show_default="rating, if it exists",
         metavar="COLUMN",
-        help="Column by whose values to break down the figures.",
+        help="Column whose values divide the texts into groups, for figures by group.",
     ),
 )
 

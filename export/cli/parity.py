@@ -62,7 +62,7 @@ the texts, less what chance allows.
     "Encoder",
     option(
         "--encoder",
-        show_default="the name in the bundle, which is enough for the hub only",
+        show_default="the name in the bundle, which only finds encoders on the hub",
         metavar="NAME",
         help="Encoder of the bundle, on the hub or in a local folder.",
     ),

@@ -75,7 +75,7 @@ FILES = together(
         "--train-file",
         shell_complete=files,
         metavar="FILE",
-        help=f"Labelled texts to train on instead of --dataset{READ_AS_SCORE}.",
+        help=f"Labelled texts for training, instead of --dataset{READ_AS_SCORE}.",
     ),
     option(
         "--test-file",

@@ -34,8 +34,8 @@ def cascade_parts(manifest: Manifest) -> Iterator[str | Table]:
         "read the text. `--no-cascade` has the encoder read every text."
     )
     yield (
-        f"The limits were chosen on {held_out['texts']:,} held-out texts. They were widened step by step, starting with the "
-        f"surest texts, and stop before the first step beyond one of these bounds: {settings['loss']:g} points of accuracy "
+        f"The limits were chosen on {held_out['texts']:,} held-out texts. They were relaxed step by step, starting with the "
+        f"surest texts, up to the last step before one of these bounds was exceeded: {settings['loss']:g} points of accuracy "
         f"lost, {settings['ece']:.1%} of calibration error added{_most(settings['most'])}. {_limits(manifest)}"
     )
     yield (

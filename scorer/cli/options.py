@@ -341,7 +341,7 @@ LOGGING = together(
         "-q",
         "--quiet",
         is_flag=True,
-        help="Print no progress and no results on stderr, only errors (rejects and drift show in the exit code).",
+        help="Print no progress and no results on stderr, only errors and --keep columns that no record has (the exit code shows rejects and drift).",
     ),
     DEBUG,
 )

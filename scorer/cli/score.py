@@ -75,7 +75,8 @@ Exit codes:
   130  interrupted (143: terminated)
   141  the reader of stdout closed it
 
-Each option can be set in the environment (SCORE_MODEL, SCORE_PROVIDER, ...) and in score.toml as well. The command line
+Options can be set in the environment (SCORE_MODEL, SCORE_PROVIDER, ...) and, except for --shard, --restart and --check, in
+score.toml. The command line
 overrides the environment, which overrides the file.
 """
 
@@ -151,12 +152,12 @@ overrides the environment, which overrides the file.
 )
 @group(
     GPU,
-    score_option("--device-id", type=Whole(0), show_default=True, metavar="N", help="Number of the GPU to use."),
+    score_option("--device-id", type=Whole(0), show_default=True, metavar="N", help="Index of the GPU to use."),
     score_option(
         "--devices",
         type=DevicesType(),
         metavar="LIST",
-        help="Numbers of several GPUs to use at once, as in 0,1,2 (a process for each; the order of rows is kept).",
+        help="Indexes of several GPUs to use at once, as in 0,1,2 (a process for each; the order of rows is kept).",
     ),
     GPU_MEMORY,
 )

@@ -53,6 +53,8 @@ Each part holds the rows of one file in their order. The column `source` names t
 record in it. Rejects go to _rejects/ in the output folder. The same command again scores only what is missing: parts that
 were interrupted, failed, or have changed since.
 
+Limits on rejects and drift apply to all parts together. If one is exceeded, finished parts stay, without _SUCCESS.
+
 Exit codes are those of `score`. The file _SUCCESS exists only after exit code 0 or 3.
 
 Each option can be set in the environment (SCORE_MODEL, SCORE_WORKERS, ...) as well, and those of `score` in score.toml. The
