@@ -8,7 +8,7 @@ _LONGEST_SHOWN = 40
 
 
 def texts_of(given: Iterable[str]) -> list[str]:
-    """Return the texts of a list, a numpy array, a Series, a column of a data set or an Arrow array, in order.
+    """Return the texts of a list, a numpy array, a Series, a column of a dataset or an Arrow array, in order.
 
     Args:
         given: texts in one dimension. Tables are recognised by their attributes, without importing their libraries.
