@@ -80,27 +80,26 @@ def files(room: str) -> list[Path]:
     return sorted((ROOT / room).glob("*.py"))
 
 
+def docstrings_in(room: str) -> Iterator[tuple[str, str]]:
+    """Docstrings of a room, each with the name of its file and of what it is for."""
+    for path in files(room):
+        for name, docstring in docstrings(path):
+            yield f"{path.name} {name}", docstring
+
+
 @pytest.mark.parametrize("room", ROOMS)
 def test_no_docstring_opens_with_a_question_word(room):
-    opening = [
-        f"{path.name} {name}: {docstring}"
-        for path in files(room)
-        for name, docstring in docstrings(path)
-        if QUESTION.match(docstring)
-    ]
-    assert not opening
+    assert not [one for one in docstrings_in(room) if QUESTION.match(one[1])]
 
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_the_sentences_of_docstrings_are_short(room):
-    long = [
-        f"{path.name} {name}: {sentence}"
-        for path in files(room)
-        for name, docstring in docstrings(path)
+    assert not [
+        (name, sentence)
+        for name, docstring in docstrings_in(room)
         for sentence in sentences(docstring)
         if len(sentence.split()) > LONGEST
     ]
-    assert not long
 
 
 @pytest.mark.parametrize("room", [room for room in ROOMS if room != "tests"])

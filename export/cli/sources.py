@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from export.cli.options import Condition, check_inputs, columns_of, fill, split_names
 from export.data_source import Columns, DataSource, LabelNames
 from scorer.base.errors import UsageError
+from scorer.base.text import alternatives
 from scorer.rows.input_options import InputOptions
 from scorer.storage.inputs import STDIN
 
@@ -26,9 +27,7 @@ def conditions_of_data(options: Options) -> tuple[Condition, ...]:
     """Return the conditions of the options for reading data."""
     return (
         Condition(options["train_file"] is None, "without --train-file", ("dataset", "dataset_revision")),
-        Condition(
-            any(options[one] for one in _INPUTS.values()), "with --train-file, --test-file or --probes", _OF_FILES
-        ),
+        Condition(any(options[one] for one in _INPUTS.values()), f"with {alternatives([*_INPUTS])}", _OF_FILES),
     )
 
 

@@ -1,7 +1,7 @@
 """Text for people: control characters, misspelt names, file names with odd bytes, durations."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import NoReturn
 
@@ -19,6 +19,15 @@ def visible(message: str) -> str:
     """
     lines = (line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}..." for line in message.split("\n"))
     return _CONTROL.sub(lambda match: repr(match[0])[1:-1], "\n".join(lines))
+
+
+def alternatives(names: Sequence[str]) -> str:
+    """Join names for a sentence.
+
+    >>> alternatives(["--data", "--errors", "--output"])
+    '--data, --errors or --output'
+    """
+    return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def did_you_mean(given: str, names: Iterable[str], otherwise: str) -> str:

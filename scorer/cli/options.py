@@ -3,12 +3,13 @@
 import math
 import os
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from scorer.base.errors import UsageError
-from scorer.cli.help import Decorator, Option, option, together
+from scorer.cli.help import OTHER, Decorator, Option, group, option, together
 from scorer.cli.program import note_debug, note_log_format
 from scorer.engine.gpu import BATCH_TOKENS, are_devices
 from scorer.run.options import DEFAULTS, Band, Devices, Shard
@@ -137,6 +138,26 @@ def _by_the_shell(kind: str, incomplete: str) -> list["CompletionItem"]:
     from click.shell_completion import CompletionItem  # only needed by completion
 
     return [CompletionItem(incomplete, type=kind)]
+
+
+def config_option(load: Callable[..., None], help: str) -> Decorator[Any]:
+    """Return the option --config of a command, with `load` as its callback.
+
+    Declare it before all others: it may set --log-format, which click reads early as well.
+    """
+    return group(
+        OTHER,
+        option(
+            "--config",
+            is_eager=True,
+            expose_value=False,
+            callback=load,
+            shell_complete=files,
+            show_default="score.toml in the current folder, if it exists",
+            metavar="FILE",
+            help=help,
+        ),
+    )
 
 
 def score_option(*declarations: str, **settings: Any) -> Decorator[Any]:

@@ -35,6 +35,7 @@ from scorer.cli.options import (
     OneRun,
     ShardType,
     Whole,
+    config_option,
     files,
     score_option,
 )
@@ -76,26 +77,13 @@ Exit codes:
   141  the reader of stdout closed it
 
 Options can be set in the environment (SCORE_MODEL, SCORE_PROVIDER, ...) and, except for --shard, --restart and --check, in
-score.toml. The command line
-overrides the environment, which overrides the file.
+score.toml. The command line overrides the environment, which overrides the file.
 """
 
 
 @click.command(cls=Command, help=HELP, context_settings={"auto_envvar_prefix": "SCORE"})
 @click.argument("inputs", nargs=-1, shell_complete=files, metavar="INPUT...")
-@group(
-    OTHER,  # --config comes first, since it may set --log-format, which click reads early as well
-    option(
-        "--config",
-        is_eager=True,
-        expose_value=False,
-        callback=load,
-        shell_complete=files,
-        show_default="score.toml in the current folder, if it exists",
-        metavar="FILE",
-        help="TOML file with options, by their long names.",
-    ),
-)
+@config_option(load, "TOML file with options, by their long names.")
 @group(
     INPUT,
     TEXT,

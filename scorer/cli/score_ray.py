@@ -31,6 +31,7 @@ from scorer.cli.options import (
     Number,
     OneRun,
     Whole,
+    config_option,
     files,
 )
 from scorer.cli.program import Command, run_as_program
@@ -64,18 +65,9 @@ command line overrides the environment, which overrides the file.
 
 @click.command(cls=Command, help=HELP, context_settings={"auto_envvar_prefix": "SCORE"})
 @click.argument("inputs", nargs=-1, shell_complete=files, metavar="INPUT...")
-@group(
-    OTHER,  # --config comes first, since it may set --log-format, which click reads early as well
-    option(
-        "--config",
-        is_eager=True,
-        expose_value=False,
-        callback=partial(load, shared_with=score),
-        shell_complete=files,
-        show_default="score.toml in the current folder, if it exists",
-        metavar="FILE",
-        help="TOML file with options, as for `score` (options that only `score` has are ignored).",
-    ),
+@config_option(
+    partial(load, shared_with=score),
+    "TOML file with options, as for `score` (options that only `score` has are ignored).",
 )
 @group(INPUT, TEXT, INPUT_FORMAT, DIALECT)
 @group(

@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
 from scorer.base.errors import UsageError
-from scorer.base.text import did_you_mean, shown_source
+from scorer.base.text import alternatives, did_you_mean, shown_source
 from scorer.rows.record import Cell, Parsed, Reason, ScoredRecord, Value
 
 TEXT_COLUMNS = ("text", "review", "content", "body", "comment")
@@ -213,7 +213,7 @@ def _find_text_column(columns: Sequence[str], source: str, option: str | None) -
     alike = next((name for name in columns if name.strip().casefold() in TEXT_COLUMNS), None)
     advice = f"Name the text column with {option}" + (f", as in {option} {shlex.quote(alike)}." if alike else ".")
     raise UsageError(
-        f"{source} has no column called {', '.join(TEXT_COLUMNS[:-1])} or {TEXT_COLUMNS[-1]}. "
+        f"{source} has no column called {alternatives(TEXT_COLUMNS)}. "
         f"It has: {shown_names(columns)}. {advice}{other_reading(columns)}"
     )
 

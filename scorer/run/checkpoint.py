@@ -238,7 +238,7 @@ class Work:
             return (
                 f"{rows}; if the input still begins with them, {resumes}"
                 if isinstance(error, InputError)
-                else f"{rows}. {resumes[0].upper()}{resumes[1:]}"
+                else f"{rows}. {resumes.capitalize()}"
             )
         if not isinstance(error, Interrupted):
             return None
