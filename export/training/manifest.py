@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from export.bundle.bundle import library_versions
+from export.bundle.bundle import head_fields, library_versions
 from export.bundle.golden import golden_rows, tolerances_of
-from export.classifier.classifier import Classifier
 from export.classifier.head import Step
 from export.encoder.load import FrozenEncoder
 from export.graph.weights_file import with_weights_files
@@ -60,7 +59,7 @@ def _manifest(run: Run, fitted: Fit, exported: Exported) -> Manifest:
         providers=providers(exported.graphs),
         golden=golden,
         encoder=_encoder(encoder, settings.fit),
-        head=_head(classifier),
+        head=head_fields(classifier),
         calibration={
             "temperature": fitted.stack.temperature,
             "texts": len(fitted.validation_rows),
@@ -87,17 +86,6 @@ def _encoder(encoder: FrozenEncoder, settings: FitSettings) -> dict[str, Any]:
         "hidden": config.hidden_size,
         "heads": config.num_attention_heads,
         "vocabulary": config.vocab_size,
-    }
-
-
-def _head(classifier: Classifier) -> dict[str, Any]:
-    cut, wide = classifier.cut, classifier.wide
-    return {
-        "kind": "linear" if wide is None else "linear + wide",
-        "logits": len(classifier.head.bias),
-        "features": classifier.pooling,
-        **({"cut_head": cut.head} if cut else {}),
-        **({"wide_pairs": wide.keys.pairs} if wide else {}),
     }
 
 
