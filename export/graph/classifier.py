@@ -22,6 +22,9 @@ from export.graph.writer import GraphWriter
 from scorer.engine.row_engine import RowEngine
 from scorer.engine.runtime import open_session
 
+WriteVectors = Callable[[GraphWriter, str, str], list[str]]
+"""Function that writes an encoder, given the names of the token ids and the mask, and returns the names of its vectors."""
+
 
 def classifier_graph(
     weights: EncoderWeights, classifier: Classifier, operators: Callable[[GraphWriter, str], Operators]
@@ -39,11 +42,28 @@ def classifier_graph(
     Raises:
         ExportError: the graph is malformed.
     """
+    wanted = vectors(classifier.pooling, len(weights.blocks))
+
+    def write_vectors(writer: GraphWriter, ids: str, attention_mask: str) -> list[str]:
+        return EncoderWriter(operators(writer, attention_mask), weights, ids).vectors(wanted, classifier.queries)
+
+    return graph_on(write_vectors, classifier)
+
+
+def graph_on(write_vectors: WriteVectors, classifier: Classifier) -> onnx.ModelProto:
+    """Write the graph input_ids, attention_mask -> logits, with any encoder.
+
+    Args:
+        write_vectors: function that writes the vectors of the classifier's pooling, float32 (batch, size) each.
+        classifier: everything on top of the encoder.
+
+    Raises:
+        ExportError: the graph is malformed.
+    """
     writer = GraphWriter()
     cut, head = classifier.cut, classifier.head
     ids, attention_mask = ("input_ids", "attention_mask") if cut is None else write_cut(writer, cut)
-    encoder = EncoderWriter(operators(writer, attention_mask), weights, ids)
-    pooled = encoder.vectors(vectors(classifier.pooling, len(weights.blocks)), classifier.queries)
+    pooled = write_vectors(writer, ids, attention_mask)
     features = pooled[0] if len(pooled) == 1 else writer.node("Concat", *pooled, axis=1, name="features")
     if classifier.dense is not None:
         features = _write_dense(writer, features, classifier.dense)

@@ -32,7 +32,17 @@ class GraphWriter:
         """
         if isinstance(value, float):
             value = np.float32(value)
-        tensor = numpy_helper.from_array(np.ascontiguousarray(value).reshape(np.shape(value)), name)
+        return self.add_constant(
+            name, numpy_helper.from_array(np.ascontiguousarray(value).reshape(np.shape(value)), name)
+        )
+
+    def add_constant(self, name: str, tensor: onnx.TensorProto) -> str:
+        """Add a constant that is a tensor of ONNX already; it is renamed.
+
+        Raises:
+            ValueError: the name already belongs to another value.
+        """
+        tensor.name = name
         if self.constants.setdefault(name, tensor) != tensor:
             raise ValueError(f"two different constants are called {name!r}")
         return name

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from export.classifier.settings import CascadeSettings
 from export.classifier.truncation import Cut, checked_cut
+from export.encoder.families import FAMILIES
 from export.encoder.vectors import check_names, is_trained, vectors
 from export.errors import ExportError
 from export.training.settings import Settings, TuneSettings
@@ -26,6 +27,12 @@ def check(encoder: "FrozenEncoder", settings: Settings) -> Cut | None:
     """
     cut = cut_for(encoder, settings)
     check_layers(encoder.name, encoder.layers, settings)
+    if encoder.family is None and settings.fit.tune is not None:
+        raise UsageError(
+            f"--unfreeze and --pooling attention are not possible on {encoder.name!r}: they need a family whose graph is "
+            f"written here ({', '.join(one.name for one in FAMILIES)}), and a {encoder.config.model_type} model is exported by "
+            "PyTorch. Omit them, or give another --encoder."
+        )
     return cut
 
 
