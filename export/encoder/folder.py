@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def check_encoder_folder(name: str, max_length: int) -> EncoderFolder | None:
     """
     if not is_path(name):
         return None
-    config = _config(Path(name))
+    config = read_config(Path(name))
     family = family_named(config.get("model_type"), name)
     positions = config.get("max_position_embeddings")
     if isinstance(positions, int):
@@ -65,15 +66,24 @@ def cannot_be_loaded(name: str, why: str) -> ExportError:
     )
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path, refused: Callable[[str, str], ExportError] = cannot_be_loaded) -> dict[str, Any]:
+    """Read the settings of a model in a folder.
+
+    Args:
+        folder: folder of the model.
+        refused: error for a folder that cannot be used, given its name and the reason.
+
+    Raises:
+        ExportError: the folder is missing or has no readable settings.
+    """
     if not folder.is_dir():
-        raise cannot_be_loaded(str(folder), f"the folder {folder} does not exist.")
+        raise refused(str(folder), f"the folder {folder} does not exist.")
     try:
         config = json.loads((folder / CONFIG).read_bytes())
     except FileNotFoundError as error:
-        raise cannot_be_loaded(str(folder), f"it has no {CONFIG}.") from error
+        raise refused(str(folder), f"it has no {CONFIG}.") from error
     except (OSError, ValueError, RecursionError) as error:
-        raise cannot_be_loaded(str(folder), f"{folder / CONFIG} cannot be read: {error}.") from error
+        raise refused(str(folder), f"{folder / CONFIG} cannot be read: {error}.") from error
     if not isinstance(config, dict):
-        raise cannot_be_loaded(str(folder), f"{folder / CONFIG} is not a JSON object.")
+        raise refused(str(folder), f"{folder / CONFIG} is not a JSON object.")
     return config
