@@ -43,6 +43,7 @@ class Checkpoint:
         tokenizer: transformers' own tokenizer.
         kind: name of the model's class, for people.
         sha256: digest of all weights.
+        truncation: tokens of a longer text that it reads, one of `scorer.model.manifest.TRUNCATIONS`.
         remarks: facts for the log and the card.
     """
 
@@ -54,6 +55,7 @@ class Checkpoint:
     tokenizer: Any
     kind: str
     sha256: str
+    truncation: str
     remarks: tuple[str, ...] = ()
 
 
@@ -121,6 +123,7 @@ def load_checkpoint(settings: CheckpointSettings) -> Checkpoint:
         tokenizer=tokenizer,
         kind=type(model).__name__,
         sha256=weights_sha256(model) if parts else encoder.sha256,
+        truncation=settings.truncation,
     )
 
 

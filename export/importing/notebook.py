@@ -82,6 +82,7 @@ def load_notebook(settings: CheckpointSettings) -> Checkpoint:
         tokenizer=tokenizer,
         kind=f"{type(encoder).__name__} and a linear layer",
         sha256=frozen.sha256,
+        truncation=settings.truncation,
         remarks=(MASKED,),
     )
 
