@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from export.classifier.settings import CascadeSettings
-from export.classifier.truncation import Cut, cut_of
+from export.classifier.truncation import Cut, checked_cut
 from export.encoder.families import FAMILIES
 from export.encoder.vectors import check_names, is_trained, vectors
 from export.errors import ExportError
@@ -191,11 +191,10 @@ def cut_for(encoder: "FrozenEncoder", settings: Settings) -> Cut | None:
     """
     tokenizer = encoder.tokenizer
     check_options(settings, tokenizer.max_length)
-    if tokenizer.max_length == settings.max_length:
-        return None
-    if tokenizer.special_tokens != 2:
-        raise UsageError(
-            f"the tokenizer of {encoder.name!r} adds {tokenizer.special_tokens} special tokens to a text, not one before "
-            f"and one after it, so texts cannot be cut: give --max-tokens {settings.max_length}, the same as --max-length."
-        )
-    return cut_of(settings.truncation, settings.max_length)
+    return checked_cut(
+        settings.truncation,
+        settings.max_length,
+        kept=tokenizer.max_length,
+        special_tokens=tokenizer.special_tokens,
+        name=encoder.name,
+    )
