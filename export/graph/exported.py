@@ -26,6 +26,9 @@ _EXAMPLE = (3, 11)
 class PooledModel(nn.Module):
     """A model of transformers that gives pooled vectors side by side.
 
+    Padding gets the model's own padding id, whatever the ids there: some models look for it to number positions, or to
+    find the last token.
+
     Args:
         model: model of transformers.
         layers: number of its layers.
@@ -37,9 +40,12 @@ class PooledModel(nn.Module):
         self._model = model
         self._layers = layers
         self._wanted = wanted
+        padding = getattr(model.config, "pad_token_id", None)
+        self._padding = padding if isinstance(padding, int) else 0
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Compute the vectors: (batch, sequence), twice -> (batch, all vectors' sizes)"""
+        input_ids = input_ids.masked_fill(attention_mask == 0, self._padding)
         inner = any(vector.layer < self._layers for vector in self._wanted)
         found = self._model(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=inner)
         pooled = []
