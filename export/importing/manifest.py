@@ -45,6 +45,7 @@ def manifest_of(checkpoint: Checkpoint, texts: Texts, graphs: Graphs, settings: 
 def _source(checkpoint: Checkpoint, graphs: Graphs) -> dict[str, Any]:
     return {
         "kind": KIND,
+        "format": "state dict" if checkpoint.model is None else "checkpoint",
         "checkpoint": checkpoint.encoder.name,
         "revision": checkpoint.encoder.revision,
         "sha256": checkpoint.sha256,
