@@ -13,6 +13,7 @@ from scorer.model.bundle import HEAD, MANIFEST, Bundle
 from scorer.model.manifest import TRUNCATIONS, Manifest
 
 if TYPE_CHECKING:
+    from export.encoder.families import Family
     from export.encoder.load import FrozenEncoder
 
 _LARGEST = 1e9  # largest loss or penalty; no training produces a larger one, which would overflow later
@@ -25,7 +26,7 @@ def check(encoder: "FrozenEncoder", settings: Settings) -> Cut | None:
         UsageError: the settings contradict each other, or do not fit the encoder.
     """
     cut = cut_for(encoder, settings)
-    check_layers(encoder.name, encoder.layers, settings)
+    check_layers(encoder.name, encoder.layers, encoder.family, settings)
     return cut
 
 
@@ -140,26 +141,44 @@ def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and 0 <= value <= _LARGEST
 
 
-def check_layers(name: str, layers: int, settings: Settings) -> None:
-    """Check the settings against an encoder's number of layers.
+def check_layers(name: str, layers: int, family: "Family | None", settings: Settings) -> None:
+    """Check the settings against an encoder's family and its number of layers.
 
     Raises:
         UsageError: the pooling names a layer that the encoder lacks, or does not fit the trained blocks.
     """
     vectors(settings.fit.pooling, layers)
     if settings.fit.tune is not None:
-        check_tuning(name, layers, settings.fit.pooling, settings.fit.tune)
+        check_tuning(name, layers, family, settings.fit.pooling, settings.fit.tune)
 
 
-def check_tuning(name: str, layers: int, pooling: str, settings: TuneSettings) -> None:
-    """Check block training against an encoder's number of layers; without trained blocks, any pooling is valid.
+def check_tuning(name: str, layers: int, family: "Family | None", pooling: str, settings: TuneSettings) -> None:
+    """Check block training against an encoder's family and its number of layers.
+
+    Without trained blocks, any pooling is valid for an encoder of a family. The blocks of other encoders cannot be run
+    apart, so an attention pooling of theirs reads one layer.
 
     Raises:
-        UsageError: the encoder has fewer blocks, or the pooling reads a layer before their input, or does not read the
-            last layer.
+        UsageError: the encoder has fewer blocks, or none that can be trained.
+        UsageError: the pooling reads a layer before the input of the trained blocks, or does not read the last layer.
     """
     if settings.blocks == 0 and is_trained(pooling):
+        if family is None and len({vector.layer for vector in vectors(pooling, layers)}) > 1:
+            raise UsageError(
+                f"--pooling {pooling}: the encoder {name!r} is exported as a whole, so whatever stands beside an attention "
+                "pooling has to read the same layer. Name one layer."
+            )
         return
+    if family is None:
+        raise UsageError(
+            f"--unfreeze {settings.blocks}: the encoder {name!r} is exported as a whole, so no block of it can be trained. "
+            "Train without --unfreeze."
+        )
+    if family.shared is not None:
+        raise UsageError(
+            f"--unfreeze {settings.blocks}: the blocks of the encoder {name!r} share their weights, so the last ones cannot "
+            "be trained alone. Train without --unfreeze."
+        )
     if not 0 < settings.blocks <= layers:
         raise UsageError(f"--unfreeze {settings.blocks}: the encoder {name!r} has {layers} blocks.")
     if all(vector.layer < layers for vector in vectors(pooling, layers)):
