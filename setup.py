@@ -34,6 +34,9 @@ EXPORT = [
     # exporting never use.
     "torch>=2.13,<2.14",
     "transformers>=5.17",
+    # transformers reads the vocabularies of SentencePiece with these two, where a checkpoint has no tokenizer.json.
+    "sentencepiece>=0.2.1",
+    "protobuf>=6.31.1",
     "datasets>=4.4",
     "onnx>=1.21",
     "safetensors>=0.8",

@@ -19,11 +19,11 @@ import transformers
 from tokenizers import models, normalizers, pre_tokenizers, processors
 
 from export.bundle.bundle import load_classifier
-from export.classifier.settings import CascadeSettings, HeadSettings, WideSettings
+from export.classifier.settings import PRECISIONS, CascadeSettings, HeadSettings, WideSettings
 from export.data import Dataset, Split
 from export.encoder.load import FrozenEncoder
 from export.training.cascade import with_margin
-from export.training.settings import PRECISIONS, FitSettings, Settings
+from export.training.settings import FitSettings, Settings
 from export.training.train import train
 from scorer.cli.program import run_command
 from scorer.engine.cascade import Cascade

@@ -3,13 +3,14 @@
 import importlib.metadata
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors.numpy
 
 from export.bundle.place import check_free
 from export.classifier.classifier import Classifier
-from export.classifier.head import LinearHead
+from export.classifier.head import ACTIVATIONS, Dense, LinearHead
 from export.classifier.truncation import Cut
 from export.classifier.wide import Wide
 from export.errors import ExportError
@@ -23,6 +24,7 @@ from scorer.storage.atomic import cannot_be_written, publish_folder
 _LIBRARIES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "onnxruntime-gpu", "numpy", "review-scorer")
 
 _QUERIES = "attention"  # followed by the layer, the name of a tensor beside the head's
+_DENSE_WEIGHT, _DENSE_BIAS = "dense.weight", "dense.bias"
 
 
 def write_bundle(
@@ -48,17 +50,10 @@ def write_bundle(
     Raises:
         ScorerError: the bundle cannot be written, or something else is in its place by now; see `check_free`.
     """
-    head, own = classifier.head, classifier.queries
     listed = {
         MANIFEST: manifest.to_json(),
         TOKENIZER: tokenizer_json,
-        HEAD: safetensors.numpy.save(
-            {
-                "weight": np.ascontiguousarray(head.weight),
-                "bias": head.bias,
-                **{f"{_QUERIES}{layer}": np.ascontiguousarray(queries) for layer, queries in own.items()},
-            }
-        ),
+        HEAD: safetensors.numpy.save(_tensors(classifier)),
         **graphs,
     }
     check_free(folder, overwrite=True)  # the first check was hours ago
@@ -67,6 +62,29 @@ def write_bundle(
     except OSError as error:
         raise cannot_be_written(folder, error) from error
     publish_folder(folder, {**listed, SUMS: format_sums(listed), **unlisted})
+
+
+def _tensors(classifier: Classifier) -> dict[str, np.ndarray]:
+    """Return the tensors of `HEAD`, by name."""
+    head, dense = classifier.head, classifier.dense
+    found = {"weight": head.weight, "bias": head.bias}
+    found |= {f"{_QUERIES}{layer}": queries for layer, queries in classifier.queries.items()}
+    if dense is not None:
+        found |= {_DENSE_WEIGHT: dense.weight, _DENSE_BIAS: dense.bias}
+    return {name: np.ascontiguousarray(tensor) for name, tensor in found.items()}
+
+
+def head_fields(classifier: Classifier) -> dict[str, Any]:
+    """Return a manifest's ``head``, from which `load_classifier` reads whatever is not in `HEAD`."""
+    cut, dense, wide = classifier.cut, classifier.dense, classifier.wide
+    return {
+        "kind": "linear" if wide is None else "linear + wide",
+        "logits": len(classifier.head.bias),
+        "features": classifier.pooling,
+        **({"dense": dense.activation} if dense else {}),
+        **({"cut_head": cut.head} if cut else {}),
+        **({"wide_pairs": wide.keys.pairs} if wide else {}),
+    }
 
 
 def load_classifier(bundle: Bundle) -> Classifier:
@@ -83,7 +101,25 @@ def load_classifier(bundle: Bundle) -> Classifier:
     wide = _load_wide(bundle) if "wide_pairs" in manifest.head else None
     queries = {int(name.removeprefix(_QUERIES)): found for name, found in tensors.items() if name.startswith(_QUERIES)}
     head = LinearHead(tensors["weight"], tensors["bias"])
-    return Classifier(head, manifest.pooling, cut, wide, queries, manifest.cascade)
+    return Classifier(head, manifest.pooling, cut, wide, queries, manifest.cascade, dense=_dense(bundle, tensors))
+
+
+def _dense(bundle: Bundle, tensors: Mapping[str, np.ndarray]) -> Dense | None:
+    """Return the layer before the head, or None.
+
+    Raises:
+        ExportError: its activation is unknown, or its weights are missing.
+    """
+    activation = bundle.manifest.head.get("dense")
+    if activation is None:
+        return None
+    is_known = isinstance(activation, str) and activation in ACTIVATIONS
+    if not is_known or not {_DENSE_WEIGHT, _DENSE_BIAS} <= tensors.keys():
+        raise ExportError(
+            f"{bundle.path}: {MANIFEST} names a dense layer with the activation {str(activation)[:50]!r}, which is unknown or "
+            f"has no weights in {HEAD}. Import the model again."
+        )
+    return Dense(tensors[_DENSE_WEIGHT], tensors[_DENSE_BIAS], activation)
 
 
 def _load_wide(bundle: Bundle) -> Wide:

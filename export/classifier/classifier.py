@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from export.classifier.head import LinearHead
+from export.classifier.head import Dense, LinearHead
 from export.classifier.truncation import Cut
 from export.classifier.wide import Wide
 from export.encoder.vectors import Queries
@@ -16,6 +16,8 @@ from scorer.engine.cascade import Cascade, Staged
 class Classifier:
     """A classifier without its encoder: logits = head(vectors of the encoder's tokens) + wide(all tokens).
 
+    The head is linear. If there is a dense layer, it comes between the vectors and the head.
+
     Attributes:
         head: linear head.
         pooling: names of the vectors that the head reads side by side, see `export.encoder.vectors.vectors`.
@@ -23,6 +25,7 @@ class Classifier:
         wide: weights of the text's pieces and pairs, or None.
         queries: trained queries of the pooling.
         cascade: limits beyond which the wide part alone decides, or None; with them it is a graph of its own.
+        dense: layer before the head, or None; an imported classifier may have one.
     """
 
     head: LinearHead
@@ -31,6 +34,7 @@ class Classifier:
     wide: Wide | None = None
     queries: Queries = field(default_factory=dict)
     cascade: Cascade | None = None
+    dense: Dense | None = None
 
     @property
     def encoders_part(self) -> "Classifier":
@@ -46,6 +50,10 @@ class Classifier:
         """Return those of a text's token ids, (sequence,), that the encoder reads."""
         return ids if self.cut is None else self.cut.apply(ids)
 
+    def head_logits(self, features: np.ndarray) -> np.ndarray:
+        """Compute the encoder's part of the logits: float32 (texts, hidden) -> float32 (texts, logits)"""
+        return self.head.logits(features if self.dense is None else self.dense.apply(features))
+
     def logits(self, features: np.ndarray, rows: Sequence[np.ndarray]) -> np.ndarray:
         """Compute logits with every text through the encoder.
 
@@ -56,7 +64,7 @@ class Classifier:
         Returns:
             float32 (texts, logits)
         """
-        logits = self.head.logits(features)
+        logits = self.head_logits(features)
         return logits if self.wide is None else logits + self.wide.logits(rows)
 
     def staged(self, features: np.ndarray, rows: Sequence[np.ndarray]) -> Staged:

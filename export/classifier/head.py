@@ -1,7 +1,11 @@
-"""The linear head, trained on standardised features from the cache and exported with the scaling folded in."""
+"""The linear head, trained on standardised features from the cache and exported with the scaling folded in.
 
-from collections.abc import Iterator
+An imported classifier may have a dense layer before it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -10,6 +14,31 @@ from torch import nn
 from torch.nn import functional
 
 from export.classifier.settings import HeadSettings
+
+ACTIVATIONS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = MappingProxyType(
+    {"relu": functional.relu, "tanh": torch.tanh, "gelu": functional.gelu}
+)
+"""Activations of a dense layer, by name; ``gelu`` is the exact one."""
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A dense layer between the pooled vector and the linear head: ``activation(features @ weight.T + bias)``.
+
+    Attributes:
+        weight: float32 (out, in).
+        bias: float32 (out,).
+        activation: one of `ACTIVATIONS`.
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray
+    activation: str
+
+    def apply(self, features: np.ndarray) -> np.ndarray:
+        """Compute the layer: float32 (texts, in) -> float32 (texts, out)"""
+        product = torch.from_numpy(features @ self.weight.T + self.bias)
+        return ACTIVATIONS[self.activation](product).numpy()
 
 
 @dataclass(frozen=True)

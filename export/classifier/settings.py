@@ -3,6 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
+PRECISIONS = ("fp32", "fp16", "int8")
+"""Precisions of graphs."""
+
+DEFAULT_MAX_TOKENS = 1024
+"""Number of tokens kept of a text if something reads more than the encoder's ``max_length``."""
+
 
 @dataclass(frozen=True)
 class HeadSettings:

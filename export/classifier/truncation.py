@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from scorer.base.errors import UsageError
+
 
 @dataclass(frozen=True)
 class Cut:
@@ -42,3 +44,26 @@ def cut_of(truncation: str, length: int) -> Cut:
     """
     head = {"head": length - 1, "tail": 1, "head+tail": max(1, length // 4)}[truncation]
     return Cut(length, head)
+
+
+def checked_cut(truncation: str, length: int, *, kept: int, special_tokens: int, name: str) -> Cut | None:
+    """Return the cut of long texts; None if the tokenizer keeps no more tokens than the encoder reads.
+
+    Args:
+        truncation: one of `scorer.model.manifest.TRUNCATIONS`.
+        length: largest number of tokens that the encoder reads.
+        kept: largest number of tokens that the tokenizer keeps of a text.
+        special_tokens: number of special tokens that it adds to a text.
+        name: name of the encoder, for messages.
+
+    Raises:
+        UsageError: the tokenizer does not add one token before a text and one after it.
+    """
+    if kept == length:
+        return None
+    if special_tokens != 2:
+        raise UsageError(
+            f"the tokenizer of {name!r} adds {special_tokens} special tokens to a text, not one before and one after it, "
+            f"so texts cannot be cut: give --max-tokens {length}, the same as --max-length."
+        )
+    return cut_of(truncation, length)

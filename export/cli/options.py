@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from export.classifier.settings import PRECISIONS
 from export.data_source import Columns
 from export.errors import ExportError
 from scorer.base.errors import UsageError
@@ -136,6 +137,19 @@ def split_names(given: str | None) -> tuple[str, ...] | None:
     ('bad', 'good')
     """
     return tuple(name.strip() for name in given.split(",")) if given is not None else None
+
+
+def chosen_precisions(given: str) -> tuple[str, ...]:
+    """Return the precisions that --precisions names.
+
+    Raises:
+        UsageError: one of them is unknown, or is named twice.
+    """
+    chosen = split_names(given) or ()
+    unknown = [name for name in chosen if name not in PRECISIONS]
+    if unknown or len(set(chosen)) != len(chosen):
+        raise UsageError(f"--precisions takes one or more of fp32, fp16 and int8, separated by commas, not {given!r}.")
+    return chosen
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import click
 from export.bundle.place import check_free, check_outside
 from export.classifier.settings import CascadeSettings, HeadSettings, WideSettings
 from export.cli import train_options
-from export.cli.options import Condition, fill, refuse_unused, require_libraries, split_names, use_threads
+from export.cli.options import Condition, chosen_precisions, fill, refuse_unused, require_libraries, use_threads
 from export.cli.sources import (
     Options,
     conditions_of_data,
@@ -24,8 +24,7 @@ from export.data_source import DataSource
 from export.encoder.folder import check_encoder_folder
 from export.encoder.saved import check_saved
 from export.hub import check_reachable
-from export.training.settings import HEAD_ALONE, PRECISIONS, EncoderSettings, FitSettings, Settings, TuneSettings
-from scorer.base.errors import UsageError
+from export.training.settings import HEAD_ALONE, EncoderSettings, FitSettings, Settings, TuneSettings
 from scorer.base.messages import print_result
 from scorer.cli.program import Command
 from scorer.model.bundle import refuse_bundle
@@ -81,7 +80,7 @@ def _checked(options: Options) -> tuple[Settings, DataSource, EncoderSettings]:
         options,
         name=options["name"] or options["output"].resolve().name,
         fit=_fit_settings(options),
-        precisions=_precisions(options["precisions"]),
+        precisions=chosen_precisions(options["precisions"]),
         probes=None,
         notes=read_notes(options["notes"]),
     )
@@ -184,11 +183,3 @@ def _load_encoder(encoder: EncoderSettings, settings: Settings) -> "FrozenEncode
         called=encoder.called,
         clean_html=encoder.clean_html,
     )
-
-
-def _precisions(given: str) -> tuple[str, ...]:
-    chosen = split_names(given) or ()
-    unknown = [name for name in chosen if name not in PRECISIONS]
-    if unknown or len(set(chosen)) != len(chosen):
-        raise UsageError(f"--precisions takes one or more of fp32, fp16 and int8, separated by commas, not {given!r}.")
-    return chosen

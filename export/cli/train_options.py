@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from export.classifier.settings import CascadeSettings, HeadSettings, WideSettings
+from export.classifier.settings import DEFAULT_MAX_TOKENS, CascadeSettings, HeadSettings, WideSettings
 from export.cli.options import FILE, LABELLED_COLUMNS, QUIET, READ_AS_SCORE, READING_FILES, THREADS
 from export.data_source import DataSource
-from export.training.settings import DEFAULT_MAX_TOKENS, EncoderSettings, FitSettings, Settings, TuneSettings
+from export.training.settings import EncoderSettings, FitSettings, Settings, TuneSettings
 from scorer.cli.help import HELP_OPTION, OTHER, group, option, together
 from scorer.cli.options import DEBUG, Number, Whole, files
 from scorer.model.manifest import MAX_LENGTH, TRUNCATIONS

@@ -14,6 +14,9 @@ _PART = re.compile(r"cls|(mean|attention)([1-9][0-9]*)?")
 QUERIES = 4
 """Number of queries of an attention pooling. One is worse, eight are no better (docs/ACCURACY.md)."""
 
+LOGITS = "logits"
+"""Pooling of an imported model that is exported as a whole: its own logits. No option names it."""
+
 Queries = Mapping[int, np.ndarray]
 """Trained queries of attention poolings: float32 (queries, hidden), by the layer that they read."""
 
@@ -26,7 +29,7 @@ class Vector(NamedTuple):
     Attributes:
         kind: ``cls``, the first token's vector; ``mean``, the mean over all tokens; ``attention``, a mean with learned
             weights of the tokens for each of `QUERIES` (Lin et al. 2017, "A Structured Self-attentive Sentence
-            Embedding", without the layer before the softmax).
+            Embedding", without the layer before the softmax); `LOGITS`, a whole model's own output.
         layer: number of the block whose output is read, from 1.
     """
 
@@ -51,6 +54,8 @@ def vectors(pooling: str, layers: int) -> tuple[Vector, ...]:
     >>> [vector.name for vector in vectors("cls+mean4", 6)]
     ['cls6', 'mean4']
     """
+    if pooling == LOGITS:
+        return (Vector(LOGITS, layers),)
     found = []
     for part in pooling.split("+"):
         match = _PART.fullmatch(part)

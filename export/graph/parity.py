@@ -108,7 +108,7 @@ def torch_logits(
     ids, mask = map(torch.from_numpy, pad([classifier.encoder_reads(row) for row in rows]))
     with torch.inference_mode():
         layers = encoder.model(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states[1:]
-        logits = classifier.head.logits(pooled(layers, mask, classifier.pooling, classifier.queries).numpy())
+        logits = classifier.head_logits(pooled(layers, mask, classifier.pooling, classifier.queries).numpy())
     return logits if classifier.wide is None else logits + classifier.wide.logits(rows)
 
 

@@ -22,7 +22,15 @@ class GraphWriter:
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
-        self.constants: dict[str, onnx.TensorProto] = {}
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
+        # Constants are added to the model at once, so that large weights are held once and not twice.
+        self._model = helper.make_model(
+            helper.make_graph([], "classifier", [], []),
+            opset_imports=opsets,
+            ir_version=10,
+            producer_name="review-scorer",
+        )
+        self._constants: dict[str, onnx.TensorProto] = {}
 
     def constant(self, name: str, value: np.ndarray | np.generic | float | Sequence[int]) -> str:
         """Add a weight or another constant; a Python number becomes float32, a sequence of integers int64.
@@ -32,8 +40,22 @@ class GraphWriter:
         """
         if isinstance(value, float):
             value = np.float32(value)
-        tensor = numpy_helper.from_array(np.ascontiguousarray(value).reshape(np.shape(value)), name)
-        if self.constants.setdefault(name, tensor) != tensor:
+        return self.add_constant(
+            name, numpy_helper.from_array(np.ascontiguousarray(value).reshape(np.shape(value)), name)
+        )
+
+    def add_constant(self, name: str, tensor: onnx.TensorProto) -> str:
+        """Add a constant that is a tensor of ONNX already; it is renamed.
+
+        Raises:
+            ValueError: the name already belongs to another value.
+        """
+        tensor.name = name
+        known = self._constants.get(name)
+        if known is None:
+            self._constants[name] = self._model.graph.initializer.add()
+            self._constants[name].CopyFrom(tensor)
+        elif known != tensor:
             raise ValueError(f"two different constants are called {name!r}")
         return name
 
@@ -46,7 +68,7 @@ class GraphWriter:
         return name
 
     def model(self, outputs: Mapping[str, Sequence[str | int]]) -> onnx.ModelProto:
-        """Return the finished model: input_ids, attention_mask -> float32 outputs.
+        """Finish the model: input_ids, attention_mask -> float32 outputs; nothing can be written afterwards.
 
         Args:
             outputs: shape of each output, by name.
@@ -59,9 +81,10 @@ class GraphWriter:
             for name in ("input_ids", "attention_mask")
         ]
         values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()]
-        graph = helper.make_graph(self.nodes, "classifier", inputs, values, list(self.constants.values()))
-        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=10, producer_name="review-scorer")
+        model = self._model
+        model.graph.node.extend(self.nodes)
+        model.graph.input.extend(inputs)
+        model.graph.output.extend(values)
         check_graph(model)
         return model
 
@@ -69,7 +92,7 @@ class GraphWriter:
 def check_graph(model: onnx.ModelProto) -> None:
     """Raise `ExportError` unless the graph is well formed and its batch and sequence axes are symbolic."""
     try:
-        onnx.checker.check_model(model, full_check=True)
+        onnx.checker.check_model(_without_weights(model), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ExportError(f"the exported graph is malformed: {error}") from error
     axes = {}
@@ -78,6 +101,27 @@ def check_graph(model: onnx.ModelProto) -> None:
     expected = {"input_ids": ["batch", "sequence"], "attention_mask": ["batch", "sequence"]}
     if axes != expected:
         raise ExportError(f"the exported graph's axes are {axes}, not {expected}.")
+
+
+# Bytes up to which the checker needs a constant's values: they may be shapes and axes.
+_SMALL = 1024
+
+
+def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy whose large constants are inputs of their shape and type; the checker copies a model several times."""
+    graph = model.graph
+    bare = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
+    bare.graph.name = graph.name
+    for name in ("node", "input", "output"):
+        getattr(bare.graph, name).extend(getattr(graph, name))
+    for tensor in graph.initializer:
+        if len(tensor.raw_data) <= _SMALL:
+            bare.graph.initializer.add().CopyFrom(tensor)
+        else:
+            bare.graph.input.add().CopyFrom(
+                helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
+            )
+    return bare
 
 
 # Protocol buffers end at about this size, and onnxruntime is given whole graphs while a bundle is made.

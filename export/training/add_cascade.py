@@ -10,20 +10,22 @@ from dataclasses import asdict, replace
 import numpy as np
 
 from export.bundle.apart import with_wide_apart
+from export.bundle.assemble import scorer_on_cpu
 from export.bundle.bundle import load_classifier
+from export.bundle.publish import publish
 from export.classifier.settings import CascadeSettings
 from export.classifier.wide import Wide
 from export.data import Dataset
 from export.errors import ExportError
 from export.evaluation.evaluate import reference, score_split
 from export.evaluation.outputs import LOSS_FIGURE
+from export.training.card import Card, card_of, test_pictures
 from export.training.cascade import CascadeChoice, choose_cascade, report_choice
 from export.training.checks import check_recallable
 from export.training.graphs import compare_apart
 from export.training.manifest import held_out_figures
-from export.training.publish import Card, publish, test_pictures
 from export.training.recall import check_test_loss, recall
-from export.training.scoring import figures_as_scored, scorer_on_cpu, with_metrics
+from export.training.scoring import figures_as_scored, with_metrics
 from export.training.settings import AddSettings, Settings
 from scorer.engine.runtime import open_session
 from scorer.model.bundle import TOKENIZER, Bundle
@@ -65,7 +67,7 @@ def add_cascade(bundle: Bundle, dataset: Dataset, settings: AddSettings, report:
     pictures = test_pictures(found.manifest.labels, scored, {"without the cascade": scored.stages.whole})
     loss = bundle.path / LOSS_FIGURE
     kept = {LOSS_FIGURE: loss.read_bytes()} if loss.is_file() else {}
-    card = Card({**kept, **pictures}, settings.probes, settings.notes)
+    card = card_of(found, Card({**kept, **pictures}, settings.probes, settings.notes), settings.threads)
     return publish(found, replace(classifier, cascade=choice.cascade), card, report, settings.threads)
 
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from export.classifier.settings import CascadeSettings
-from export.classifier.truncation import Cut, cut_of
+from export.classifier.truncation import Cut, checked_cut
+from export.encoder.families import FAMILIES, Family
 from export.encoder.vectors import check_names, is_trained, vectors
 from export.errors import ExportError
 from export.training.settings import Settings, TuneSettings
@@ -13,7 +14,6 @@ from scorer.model.bundle import HEAD, MANIFEST, Bundle
 from scorer.model.manifest import TRUNCATIONS, Manifest
 
 if TYPE_CHECKING:
-    from export.encoder.families import Family
     from export.encoder.load import FrozenEncoder
 
 _LARGEST = 1e9  # largest loss or penalty; no training produces a larger one, which would overflow later
@@ -27,6 +27,12 @@ def check(encoder: "FrozenEncoder", settings: Settings) -> Cut | None:
     """
     cut = cut_for(encoder, settings)
     check_layers(encoder.name, encoder.layers, encoder.family, settings)
+    if encoder.family is None and settings.fit.tune is not None:
+        raise UsageError(
+            f"--unfreeze and --pooling attention are not possible on {encoder.name!r}: they need a family whose graph is "
+            f"written here ({', '.join(one.name for one in FAMILIES)}), and a {encoder.config.model_type} model is exported by "
+            "PyTorch. Omit them, or give another --encoder."
+        )
     return cut
 
 
@@ -141,7 +147,7 @@ def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and 0 <= value <= _LARGEST
 
 
-def check_layers(name: str, layers: int, family: "Family | None", settings: Settings) -> None:
+def check_layers(name: str, layers: int, family: Family | None, settings: Settings) -> None:
     """Check the settings against an encoder's family and its number of layers.
 
     Raises:
@@ -152,29 +158,18 @@ def check_layers(name: str, layers: int, family: "Family | None", settings: Sett
         check_tuning(name, layers, family, settings.fit.pooling, settings.fit.tune)
 
 
-def check_tuning(name: str, layers: int, family: "Family | None", pooling: str, settings: TuneSettings) -> None:
+def check_tuning(name: str, layers: int, family: Family | None, pooling: str, settings: TuneSettings) -> None:
     """Check block training against an encoder's family and its number of layers.
 
-    Without trained blocks, any pooling is valid for an encoder of a family. The blocks of other encoders cannot be run
-    apart, so an attention pooling of theirs reads one layer.
+    Without trained blocks, any pooling is valid.
 
     Raises:
-        UsageError: the encoder has fewer blocks, or none that can be trained.
+        UsageError: the encoder has fewer blocks, or they share their weights.
         UsageError: the pooling reads a layer before the input of the trained blocks, or does not read the last layer.
     """
     if settings.blocks == 0 and is_trained(pooling):
-        if family is None and len({vector.layer for vector in vectors(pooling, layers)}) > 1:
-            raise UsageError(
-                f"--pooling {pooling}: the encoder {name!r} is exported as a whole, so whatever stands beside an attention "
-                "pooling has to read the same layer. Name one layer."
-            )
         return
-    if family is None:
-        raise UsageError(
-            f"--unfreeze {settings.blocks}: the encoder {name!r} is exported as a whole, so no block of it can be trained. "
-            "Train without --unfreeze."
-        )
-    if family.shared is not None:
+    if family is not None and family.shared is not None:
         raise UsageError(
             f"--unfreeze {settings.blocks}: the blocks of the encoder {name!r} share their weights, so the last ones cannot "
             "be trained alone. Train without --unfreeze."
@@ -203,11 +198,10 @@ def cut_for(encoder: "FrozenEncoder", settings: Settings) -> Cut | None:
     """
     tokenizer = encoder.tokenizer
     check_options(settings, tokenizer.max_length)
-    if tokenizer.max_length == settings.max_length:
-        return None
-    if tokenizer.special_tokens != 2:
-        raise UsageError(
-            f"the tokenizer of {encoder.name!r} adds {tokenizer.special_tokens} special tokens to a text, not one before "
-            f"and one after it, so texts cannot be cut: give --max-tokens {settings.max_length}, the same as --max-length."
-        )
-    return cut_of(settings.truncation, settings.max_length)
+    return checked_cut(
+        settings.truncation,
+        settings.max_length,
+        kept=tokenizer.max_length,
+        special_tokens=tokenizer.special_tokens,
+        name=encoder.name,
+    )

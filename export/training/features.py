@@ -15,7 +15,8 @@ import numpy as np
 from export.encoder.load import FrozenEncoder
 from export.encoder.vectors import NO_QUERIES, Queries, Vector, every_vector, vectors
 from export.encoder.weights import encoder_weights
-from export.graph.fp32 import feature_graph, hidden_graph
+from export.graph.fp32 import hidden_graph
+from export.graph.source import graph_source
 from export.graph.writer import graph_bytes
 from export.training.cache import CachedArray, cache_key
 from scorer.base.cores import usable_cores
@@ -134,7 +135,7 @@ def hidden_states(
 
 def feature_engine(encoder: FrozenEncoder, threads: int, queries: Queries = NO_QUERIES) -> RowEngine:
     """Return an engine that computes the features of token rows, float32 (rows, vectors, hidden)."""
-    graph = graph_bytes(feature_graph(encoder_weights(encoder), list(_places(encoder.layers, queries)), queries))
+    graph = graph_bytes(graph_source(encoder).features(list(_places(encoder.layers, queries)), queries))
     return RowEngine(open_session(graph, "cpu"), threads, output="features")
 
 

@@ -7,12 +7,11 @@ import numpy as np
 import onnx
 
 from export.classifier.wide import Wide
-from export.encoder.weights import encoder_weights
 from export.errors import ExportError
-from export.graph.fp16 import Half, to_half
-from export.graph.fp32 import to_float32
-from export.graph.int8 import CALIBRATION_ROWS, to_int8
+from export.graph.fp16 import Half
+from export.graph.int8 import CALIBRATION_ROWS
 from export.graph.parity import HALF_TOLERANCE, HalfParity, Parity, compare, compare_half, compare_wide
+from export.graph.source import graph_source
 from export.graph.wide import wide_graph
 from export.graph.writer import graph_bytes
 from export.training.fit import Fit
@@ -48,22 +47,22 @@ def export_graphs(run: Run, fitted: Fit) -> Exported:
         ExportError: no precision is left.
     """
     settings, classifier = run.settings, fitted.classifier.encoders_part
-    weights, seed, precisions = encoder_weights(fitted.encoder), settings.fit.seed, settings.precisions
+    source, seed, precisions = graph_source(fitted.encoder), settings.fit.seed, settings.precisions
     test, train = run.tokens["test"].ids, run.tokens["train"].ids
     compared = _at_random(test, np.arange(len(test)), settings.parity_rows, seed)
     calibration = _at_random(train, fitted.train_rows, CALIBRATION_ROWS, seed)
-    graphs = {"fp32": to_float32(weights, classifier)}
+    graphs = {"fp32": source.float32(classifier)}
     parity = _compare_fp32(graphs["fp32"], fitted, compared, run.report)
     if "int8" in precisions:
         run.report(f"int8: rounding the weights, with {len(calibration)} training texts for calibration")
-        graphs["int8"] = to_int8(weights, classifier, calibration)
-    half_parity = None
+        graphs["int8"] = source.int8(classifier, calibration, graphs["fp32"])
+    half, half_parity = None, None
     if "fp16" in precisions:
         # fp16 reads the weights of fp32, or those of int8 in a bundle without fp32.
-        half = to_half(weights, classifier, calibration, None if "fp32" in precisions else graphs.get("int8"))
+        half = source.half(classifier, calibration, None if "fp32" in precisions else graphs.get("int8"))
         half_parity = _compare_fp16(half, compared, fitted.classifier.wide_apart, run.report)
-        if half_parity is not None:
-            graphs["fp16"] = half.graph
+    if half is not None and half_parity is not None:
+        graphs["fp16"] = half.graph
     chosen = {precision: graphs[precision] for precision in precisions if precision in graphs}
     if not chosen:
         raise ExportError("no precision is left. No bundle was written; add fp32 or int8 to --precisions.")
@@ -111,9 +110,12 @@ def _longest(fitted: Fit) -> int:
 
 
 def _compare_fp16(
-    half: Half, compared: Sequence[np.ndarray], wide: Wide | None, report: Callable[[str], None]
+    half: Half | None, compared: Sequence[np.ndarray], wide: Wide | None, report: Callable[[str], None]
 ) -> HalfParity | None:
-    """Report the distance of fp16 from float32 and return it; return None if it is too large."""
+    """Report the distance of fp16 from float32 and return it; return None if it is too large or there is no fp16."""
+    if half is None:
+        report("fp16 is left out: no float16 graph is written for an encoder that PyTorch exports.")
+        return None
     parity = compare_half(half, compared, wide)
     report(
         f"fp16: probabilities differ from float32 with the same weights by at most {parity.difference:.1e}, "

@@ -1,44 +1,27 @@
 """The manifest of a trained classifier, and its bundle in memory before evaluation and publication."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from export.bundle.bundle import library_versions
+from export.bundle import assemble
+from export.bundle.assemble import encoder_fields, graph_file, providers
+from export.bundle.bundle import head_fields, library_versions
 from export.bundle.golden import golden_rows, tolerances_of
-from export.classifier.classifier import Classifier
 from export.classifier.head import Step
-from export.encoder.load import FrozenEncoder
-from export.graph.weights_file import with_weights_files
 from export.training.cascade import CascadeChoice
 from export.training.fit import Fit
 from export.training.graphs import Exported
 from export.training.run import Run
 from export.training.settings import FitSettings
-from scorer.model.bundle import MANIFEST, TOKENIZER, WIDE_FILE, Bundle, check_graphs
-from scorer.model.manifest import WIDE, Manifest, Precision, WideGraph
+from scorer.model.bundle import WIDE_FILE, Bundle
+from scorer.model.manifest import Manifest, Precision, WideGraph
 
 
 def unpublished(run: Run, fitted: Fit, exported: Exported) -> Bundle:
     """Make the bundle in memory, so that the scorer's own engine can evaluate it before it is published."""
-    output = run.settings.output
     manifest = _manifest(run, fitted, exported)
-    graphs, weights_files = with_weights_files(exported.graphs, exported.wide)
-    files = {MANIFEST: manifest.to_json(), TOKENIZER: fitted.encoder.tokenizer_json, **weights_files}
-    names = {precision: one.file for precision, one in manifest.precisions.items()} | {WIDE: WIDE_FILE}
-    files |= {names[stage]: graph for stage, graph in graphs.items()}
-    return Bundle(output, "not published yet", manifest, files, check_graphs(output, manifest, files))
-
-
-def providers(precisions: Mapping[str, Any]) -> dict[str, str]:
-    """Choose the precision of each provider: CPU prefers int8 to fp32, CUDA prefers fp16 to fp32.
-
-    >>> providers({"fp32": b"", "int8": b""}), providers({"fp16": b""})
-    ({'cpu': 'int8', 'cuda': 'fp32'}, {'cuda': 'fp16'})
-    """
-    orders = {"cpu": ("int8", "fp32"), "cuda": ("fp16", "fp32")}
-    found = {provider: [one for one in order if one in precisions] for provider, order in orders.items()}
-    return {provider: one[0] for provider, one in found.items() if one}
+    folder, tokenizer_json = run.settings.output, fitted.encoder.tokenizer_json
+    return assemble.unpublished(folder, manifest, tokenizer_json, exported.graphs, exported.wide)
 
 
 def _manifest(run: Run, fitted: Fit, exported: Exported) -> Manifest:
@@ -55,12 +38,12 @@ def _manifest(run: Run, fitted: Fit, exported: Exported) -> Manifest:
         truncation=settings.truncation,
         pooling=classifier.pooling,
         precisions={
-            precision: Precision(f"model.{precision}.onnx", tolerances[precision]) for precision in exported.graphs
+            precision: Precision(graph_file(precision), tolerances[precision]) for precision in exported.graphs
         },
         providers=providers(exported.graphs),
         golden=golden,
-        encoder=_encoder(encoder, settings.fit),
-        head=_head(classifier),
+        encoder=encoder_fields(encoder, settings.fit.tune.blocks if settings.fit.tune else 0),
+        head=head_fields(classifier),
         calibration={
             "temperature": fitted.stack.temperature,
             "texts": len(fitted.validation_rows),
@@ -73,32 +56,6 @@ def _manifest(run: Run, fitted: Fit, exported: Exported) -> Manifest:
         wide=WideGraph(WIDE_FILE, classifier.wide_apart.keys.pairs) if classifier.wide_apart else None,
         cascade=classifier.cascade,
     )
-
-
-def _encoder(encoder: FrozenEncoder, settings: FitSettings) -> dict[str, Any]:
-    config = encoder.config
-    return {
-        "name": encoder.name,
-        "revision": encoder.revision,
-        "sha256": encoder.sha256,
-        "unfrozen": settings.tune.blocks if settings.tune else 0,
-        "architecture": config.model_type,
-        "layers": config.num_hidden_layers,
-        "hidden": config.hidden_size,
-        "heads": config.num_attention_heads,
-        "vocabulary": config.vocab_size,
-    }
-
-
-def _head(classifier: Classifier) -> dict[str, Any]:
-    cut, wide = classifier.cut, classifier.wide
-    return {
-        "kind": "linear" if wide is None else "linear + wide",
-        "logits": len(classifier.head.bias),
-        "features": classifier.pooling,
-        **({"cut_head": cut.head} if cut else {}),
-        **({"wide_pairs": wide.keys.pairs} if wide else {}),
-    }
 
 
 def _training(dataset: str, settings: FitSettings, has_cascade: bool) -> dict[str, Any]:

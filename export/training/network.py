@@ -145,7 +145,12 @@ class Network(nn.Module):
         layers = [vector.layer for vector in self._wanted]
         trained = encoder.layers - blocks  # blocks after this layer are trained
         self.first = trained if blocks else min(layers)
-        self._blocks = nn.ModuleList(self._written(encoder, range(self.first, max(layers)), trained, dropout))
+        assert encoder.family is not None, "others are refused before"
+        modules, weights = block_modules(self.model, encoder.family), encoder_weights(encoder)
+        self._blocks = nn.ModuleList(
+            _Block(modules[layer], weights, dropout if layer >= trained else 0.0)
+            for layer in range(self.first, max(layers))
+        )
         self.trained_blocks = self._blocks[trained - self.first :]
         self.trained_blocks.requires_grad_(True)
         own = [vector.layer for vector in self._wanted if vector.kind == "attention"]
@@ -155,14 +160,6 @@ class Network(nn.Module):
             self.head.weight.normal_(std=0.02, generator=generator)
             self.head.bias.zero_()
         self.attentions = nn.ModuleDict({str(layer): _Attention(hidden, generator) for layer in own})
-
-    def _written(self, encoder: FrozenEncoder, layers: range, trained: int, dropout: float) -> list[_Block]:
-        """Return blocks of the copied model; an encoder without a family has none that could be run apart."""
-        if not layers:
-            return []
-        assert encoder.family is not None, "checked before"
-        modules, weights = block_modules(self.model, encoder.family), encoder_weights(encoder)
-        return [_Block(modules[layer], weights, dropout if layer >= trained else 0.0) for layer in layers]
 
     def measure(self, rows: Sequence[np.ndarray]) -> None:
         """Set what attention poolings standardise by, from the inputs of some texts, (sequence, hidden) each."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from export.bundle.assemble import providers, scorer_on_cpu
 from export.classifier.head import predict
 from export.errors import ExportError
 from export.evaluation import baseline
@@ -14,11 +15,9 @@ from export.evaluation.evaluate import Group, Scored, by_group, by_length, costl
 from export.evaluation.metrics import Metrics, metrics
 from export.graph.parity import LEAST_AGREEMENT, is_too_low
 from export.training.fit import Fit, features_of
-from export.training.manifest import providers
 from export.training.run import Run
 from scorer.model.bundle import Bundle
 from scorer.model.decision import probabilities
-from scorer.model.scorer import Scorer
 
 _COSTLIEST = 10  # number of errors that the card lists
 
@@ -29,17 +28,6 @@ def torch_logits(run: Run, fitted: Fit) -> np.ndarray:
     read = [classifier.encoder_reads(ids) for ids in rows]
     features = features_of(fitted.encoder, read, "test", run.settings.fit, run.report, classifier.queries)
     return classifier.logits(features.pooled(classifier.pooling), rows)
-
-
-def scorer_on_cpu(bundle: Bundle, threads: int | None = None) -> Scorer:
-    """Return a scorer that gives every text to the encoder, in the bundle's precision for CPU, or else in fp16.
-
-    Args:
-        bundle: bundle to score with.
-        threads: number of rows scored at a time; None for one per usable core.
-    """
-    precision = bundle.manifest.providers.get("cpu", "fp16")
-    return Scorer(bundle, provider="cpu", precision=precision, threads=threads, cascade=False)
 
 
 def score_test(run: Run, bundle: Bundle, expected: np.ndarray) -> tuple[Bundle, Scored]:

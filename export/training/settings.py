@@ -5,17 +5,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export.classifier.settings import CascadeSettings, HeadSettings, WideSettings
+from export.classifier.settings import DEFAULT_MAX_TOKENS, PRECISIONS, CascadeSettings, HeadSettings, WideSettings
 from scorer.base.errors import UsageError
 
 if TYPE_CHECKING:
     from export.classifier.truncation import Cut
     from export.data import Split
-
-PRECISIONS = ("fp32", "fp16", "int8")
-
-DEFAULT_MAX_TOKENS = 1024
-"""Number of tokens kept of a text if something reads more than the encoder's `Settings.max_length`."""
 
 HEAD_ALONE = 3e-3
 """Default of `TuneSettings.head_learning_rate` without trained blocks: higher, because the encoder's output is fixed."""

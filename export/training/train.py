@@ -3,16 +3,17 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from export.bundle.publish import publish
 from export.data import Dataset, refuse_empty
 from export.encoder.load import FrozenEncoder, save
 from export.evaluation.evaluate import reference
 from export.evaluation.figures import loss_curve
 from export.evaluation.outputs import LOSS_FIGURE
+from export.training.card import Card, card_of, test_pictures
 from export.training.checks import check
 from export.training.fit import fit
 from export.training.graphs import export_graphs
 from export.training.manifest import unpublished
-from export.training.publish import Card, publish, test_pictures
 from export.training.run import Run
 from export.training.scoring import figures_of, score_test, torch_logits, with_metrics
 from export.training.settings import Settings
@@ -56,4 +57,5 @@ def train(dataset: Dataset, encoder: FrozenEncoder, settings: Settings, report: 
     bundle = replace(bundle, manifest=replace(bundle.manifest, reference=reference(scored)))
     calibration = {"before": probabilities(logits), "after": fitted.calibrated(logits)}
     pictures = {LOSS_FIGURE: loss_curve(fitted.training), **test_pictures(dataset.labels, scored, calibration)}
-    return publish(bundle, fitted.classifier, Card(pictures, settings.probes, settings.notes), report)
+    card = card_of(bundle, Card(pictures, settings.probes, settings.notes))
+    return publish(bundle, fitted.classifier, card, report)

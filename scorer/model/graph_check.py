@@ -15,8 +15,9 @@ import numpy as np
 DOMAINS = ("", "ai.onnx", "com.microsoft")
 """Operator domains that a graph may use: the standard one, in its two spellings, and onnxruntime's own."""
 
-# The operators of encoders, however they are written. Loops, sequences, generators of large tensors and binaries for
-# other providers are not among them.
+# The operators of encoders, however they are written: the last rows are those of exported ones (positions, rotary
+# embeddings, masks, convolutions). Loops, sequences, random numbers and binaries for other providers are not among them.
+# Some can make a large tensor of a few bytes, and so can a product: memory is limited while a bundle is loaded.
 _OPERATORS = frozenset(
     """
     Abs Add And ArgMax Attention BiasGelu BiasSplitGelu Cast Clip Concat Constant DequantizeLinear Div
@@ -28,6 +29,8 @@ _OPERATORS = frozenset(
     Reshape RestorePadding RMSNormalization RotaryEmbedding Shape Sigmoid SimplifiedLayerNormalization
     SkipLayerNormalization SkipSimplifiedLayerNormalization Slice Softmax Split Sqrt Squeeze Sub Tanh TopK Transpose
     Unsqueeze Where Xor
+    Ceil ConstantOfShape Conv Cos CumSum Einsum Expand Floor IsNaN Pad Range ReduceL2 ReduceProd Round ScatterElements
+    ScatterND Sign Sin Softplus Swish Tile Trilu
     """.split()  # noqa: SIM905 - a list would have one name per line
 )
 

@@ -103,7 +103,7 @@ def test_the_gate_compares_the_shapes_that_it_promises(encoder):
 
 def test_a_failed_gate_writes_no_bundle(encoder, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "export.training.graphs.to_float32",
+        "export.graph.source.to_float32",
         lambda weights, classifier: to_float32(encoder_weights(encoder("bert")), Classifier(random_head(32, 1), "cls")),
     )
     with pytest.raises(ParityError):

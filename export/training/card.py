@@ -1,21 +1,18 @@
-"""Publication of an evaluated bundle with its model card and pictures, and a check of the files on disk."""
+"""The model card and the pictures of a trained bundle."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from export.bundle.bundle import write_bundle
-from export.classifier.classifier import Classifier
+from export.bundle.assemble import scorer_on_cpu
 from export.data import Split
 from export.evaluation.evaluate import Scored, score_split
 from export.evaluation.figures import cascade_curve, confusion_matrix, reliability_diagram
 from export.evaluation.metrics import confusion, reliability
 from export.evaluation.model_card import model_card
 from export.evaluation.outputs import CARD, CASCADE_FIGURE, CONFUSION_FIGURE, RELIABILITY_FIGURE
-from export.training.scoring import scorer_on_cpu
-from scorer.model.bundle import TOKENIZER, Bundle, load_bundle
-from scorer.model.scorer import Scorer
+from scorer.model.bundle import Bundle
 
 
 @dataclass(frozen=True)
@@ -33,43 +30,16 @@ class Card:
     notes: str
 
 
-def publish(
-    bundle: Bundle, classifier: Classifier, card: Card, report: Callable[[str], None], threads: int | None = None
-) -> Bundle:
-    """Write a bundle and return it as read back from disk, with its golden rows checked.
+def card_of(bundle: Bundle, card: Card, threads: int | None = None) -> dict[str, bytes]:
+    """Return the model card of a bundle in memory and its pictures, by file name.
 
     Args:
-        bundle: bundle in memory with a complete manifest; it is written to its path.
-        classifier: classifier of the bundle.
+        bundle: bundle with a complete manifest.
         card: parts of the model card.
-        report: callback for each line of the training log.
         threads: number of rows scored at a time; None for one per usable core.
     """
-    manifest = bundle.manifest
     probes = None if card.probes is None else score_split(scorer_on_cpu(bundle, threads), card.probes, quiet=True)
-    graphs: dict[str, bytes] = {}
-    for precision, one in manifest.precisions.items():  # not the files of a precision that was left out
-        graphs |= {one.file: bundle.graph(precision), **bundle.external(precision)}
-    if manifest.wide is not None:
-        graphs |= {manifest.wide.file: bundle.files[manifest.wide.file], **bundle.beside(manifest.wide.file)}
-    write_bundle(
-        bundle.path,
-        manifest=manifest,
-        tokenizer_json=bundle.files[TOKENIZER],
-        graphs=graphs,
-        classifier=classifier,
-        unlisted={CARD: model_card(manifest, probes, card.notes), **card.pictures},
-    )
-    written = load_bundle(bundle.path)
-    for precision in manifest.precisions:
-        Scorer(
-            written, provider="cpu", precision=precision, threads=threads
-        )  # checks the golden rows with the files on disk
-    size = sum(map(len, written.files.values()))
-    report(
-        f"wrote {written.path} ({size / 1e6:.1f} MB, {', '.join(sorted(manifest.precisions))}), id {written.id[:12]}"
-    )
-    return written
+    return {CARD: model_card(bundle.manifest, probes, card.notes), **card.pictures}
 
 
 def test_pictures(labels: Sequence[str], scored: Scored, calibration: Mapping[str, np.ndarray]) -> dict[str, bytes]:
