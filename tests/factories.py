@@ -70,9 +70,22 @@ POSITIONS = 64
 CHUNK = 8
 
 
+AFTER_PADDING = ("roberta", "xlm-roberta", "camembert", "data2vec-text", "mpnet")
+"""Families whose first token's position is the padding id + 1."""
+
+
+_OWN_SETTINGS = {
+    **{family: {"type_vocab_size": 1} for family in AFTER_PADDING if family != "mpnet"},
+    "electra": {"embedding_size": 16},
+    "ernie": {"use_task_id": True},
+    "rembert": {"input_embedding_size": 16, "output_embedding_size": 16},
+    "albert": {"embedding_size": 16},
+}
+
+
 def tiny_tokenizer(family: str) -> transformers.PreTrainedTokenizerFast:
     """Make a WordPiece tokenizer with the family's special tokens, and with padding and truncation as in some files."""
-    if family == "roberta":
+    if family in AFTER_PADDING:
         special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
         names = {
             "bos_token": "<s>",
@@ -107,10 +120,9 @@ def tiny_tokenizer(family: str) -> transformers.PreTrainedTokenizerFast:
 def tiny_model(family: str, vocabulary: int) -> transformers.PreTrainedModel:
     """Make an encoder of the family's architecture, with weights large enough that every part matters."""
     if family == "distilbert":
-        config = transformers.DistilBertConfig(
+        config: transformers.PretrainedConfig = transformers.DistilBertConfig(
             vocab_size=vocabulary, max_position_embeddings=POSITIONS, dim=32, n_layers=2, n_heads=4, hidden_dim=64
         )
-        model: transformers.PreTrainedModel = transformers.DistilBertModel(config)
     else:
         settings = {
             "vocab_size": vocabulary,
@@ -118,15 +130,12 @@ def tiny_model(family: str, vocabulary: int) -> transformers.PreTrainedModel:
             "num_hidden_layers": 2,
             "num_attention_heads": 4,
             "intermediate_size": 64,
+            "max_position_embeddings": POSITIONS,
         }
-        if family == "roberta":
-            model = transformers.RobertaModel(
-                transformers.RobertaConfig(
-                    max_position_embeddings=POSITIONS + 2, type_vocab_size=1, pad_token_id=1, **settings
-                )
-            )
-        else:
-            model = transformers.BertModel(transformers.BertConfig(max_position_embeddings=POSITIONS, **settings))
+        if family in AFTER_PADDING:
+            settings |= {"max_position_embeddings": POSITIONS + 2, "pad_token_id": 1}
+        config = transformers.AutoConfig.for_model(family, **settings, **_OWN_SETTINGS.get(family, {}))
+    model: transformers.PreTrainedModel = transformers.AutoModel.from_config(config)
     randomize(model)
     return model
 

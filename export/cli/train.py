@@ -91,7 +91,7 @@ def _checked(options: Options) -> tuple[Settings, DataSource, EncoderSettings]:
     check_options(settings, encoder.tokens_kept(settings))
     found = check_encoder_folder(encoder.name, settings.max_length)
     if found is not None and found.layers is not None:
-        check_layers(found.name, found.layers, settings)
+        check_layers(found.name, found.layers, found.family, settings)
     check_cache(settings.fit.cache)
     check_reachable(
         encoder=encoder.name if found is None else None, dataset=source.dataset if source.train_file is None else None

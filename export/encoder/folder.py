@@ -2,12 +2,12 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from export.encoder.families import check_positions, family_named
+from export.encoder.families import Family, check_positions, family_named
 from export.errors import ExportError
 
 CONFIG = "config.json"
@@ -20,10 +20,12 @@ class EncoderFolder:
     Attributes:
         name: folder of the encoder.
         layers: number of blocks; None if it is not stated.
+        family: family of its kind; None if no family has it.
     """
 
     name: str
     layers: int | None
+    family: Family | None
 
 
 def is_path(name: str) -> bool:
@@ -44,19 +46,18 @@ def check_encoder_folder(name: str, max_length: int) -> EncoderFolder | None:
 
     Raises:
         ExportError: the folder is missing or has no readable settings.
-        UnsupportedEncoder: the encoder belongs to no supported family, or has fewer positions.
+        UnsupportedEncoder: the encoder has fewer positions.
     """
     if not is_path(name):
         return None
     config = read_config(Path(name))
-    family = family_named(config.get("model_type"), name)
+    family = family_named(config.get("model_type"))
     positions = config.get("max_position_embeddings")
-    if isinstance(positions, int):
-        padding = config.get("pad_token_id", 1)
-        first = padding + 1 if family.positions_after_padding and isinstance(padding, int) else 0
+    if family is not None and isinstance(positions, int):
+        padding = config.get("pad_token_id")
+        first = family.first_position(padding if isinstance(padding, int) else 1)
         check_positions(name, positions - first, max_length)
-    layers = config.get("num_hidden_layers", config.get("n_layers"))
-    return EncoderFolder(name, layers if isinstance(layers, int) else None)
+    return EncoderFolder(name, _layers(config), family)
 
 
 def cannot_be_loaded(name: str, why: str) -> ExportError:
@@ -64,6 +65,12 @@ def cannot_be_loaded(name: str, why: str) -> ExportError:
         f"the encoder {name!r} cannot be loaded: {why}\n"
         "Give a hub name (the hub must be reachable), or a local folder with config.json, the weights and the tokenizer."
     )
+
+
+def _layers(config: Mapping[str, Any]) -> int | None:
+    """Return the number of blocks that a config states; groups of shared blocks may run several a layer."""
+    layers, inner = config.get("num_hidden_layers", config.get("n_layers")), config.get("inner_group_num", 1)
+    return layers * inner if isinstance(layers, int) and isinstance(inner, int) else None
 
 
 def read_config(folder: Path, refused: Callable[[str, str], ExportError] = cannot_be_loaded) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class FrozenEncoder:
     Attributes:
         name: name as it was given; the last part of a folder's path.
         revision: commit on the hub; None for a local folder.
-        family: family of the model.
+        family: family of the model; None if no family's graph can be written for it.
         model: encoder in eval mode, without trainable weights.
         tokenizer_json: file of the fast tokenizer, with its padding and truncation switched off.
         tokenizer: tokenizer built from exactly that file.
@@ -40,7 +40,7 @@ class FrozenEncoder:
 
     name: str
     revision: str | None
-    family: Family
+    family: Family | None
     model: nn.Module
     tokenizer_json: bytes
     tokenizer: Tokenizer
@@ -58,12 +58,21 @@ class FrozenEncoder:
 
     @property
     def layers(self) -> int:
-        return int(self.config.num_hidden_layers)
+        return int(self.config.num_hidden_layers) * int(getattr(self.config, "inner_group_num", 1))
 
     @property
     def positions(self) -> int:
-        """The largest number of tokens that it can read."""
-        return int(self.config.max_position_embeddings) - self.family.first_position(self.config)
+        """The largest number of tokens that it can read; as many as are kept of a text if it has no such limit."""
+        found = positions_of(self.config, self.family)
+        return self.tokenizer.max_length if found is None else found
+
+
+def positions_of(config: PretrainedConfig, family: Family | None) -> int | None:
+    """Return the largest number of tokens that a model can read; None without a limit, as with relative positions."""
+    limit = getattr(config, "max_position_embeddings", None)
+    if not isinstance(limit, int) or limit <= 0:
+        return None
+    return limit - (0 if family is None else family.first_position(config.pad_token_id))
 
 
 def load_encoder(
@@ -86,8 +95,7 @@ def load_encoder(
         clean_html: whether the tokenizer replaces ``<br>`` tags with a space, in the bundle as well.
 
     Raises:
-        UnsupportedEncoder: the encoder belongs to no supported family, has no fast tokenizer, or has fewer positions
-            than ``max_length``.
+        UnsupportedEncoder: the encoder has no fast tokenizer, or has fewer positions than ``max_length``.
         ExportError: the encoder cannot be found or read.
     """
     # Its report of weights that we leave out on purpose, and its bar for a second's work, would bury our own messages.
@@ -95,9 +103,9 @@ def load_encoder(
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         config = AutoConfig.from_pretrained(name, revision=revision)
-        family = family_of(config, name)
+        family = family_of(config)
         tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, use_fast=True)
-        extra = {"add_pooling_layer": False} if family.pooling_layer else {}
+        extra = {"add_pooling_layer": False} if family is not None and family.pooling_layer else {}
         # float32 whatever type the file has: parity is promised in float32.
         model = AutoModel.from_pretrained(name, revision=revision, dtype=torch.float32, **extra)
     except UnsupportedEncoder:
@@ -128,7 +136,7 @@ def freeze(
     clean_html: bool = False,
 ) -> FrozenEncoder:
     """Freeze an encoder: no gradients, no dropout, and a tokenizer without padding and truncation of its own."""
-    family = family_of(model.config, name)  # type: ignore[arg-type]
+    family = family_of(model.config)  # type: ignore[arg-type]
     model.eval()
     model.requires_grad_(False)
     file = plain_tokenizer(tokenizer_json, clean_html=clean_html)

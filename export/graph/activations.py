@@ -1,6 +1,6 @@
 """Statistics of the activations that enter a graph's products, observed on typical texts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -30,43 +30,71 @@ class Statistics:
     moment: np.ndarray
 
 
+@dataclass(frozen=True)
+class Observed:
+    """Statistics of a graph's products.
+
+    Attributes:
+        activations: statistics of each activation that is multiplied by a weight, by name.
+        inputs: names of the activations that each weight multiplies, by the name of the weight; several for one that
+            blocks share.
+    """
+
+    activations: Mapping[str, Statistics]
+    inputs: Mapping[str, Sequence[str]]
+
+    def of_weight(self, name: str) -> Statistics:
+        """Return the statistics of all that a weight multiplies; each activation counts alike, whatever its tokens."""
+        some = [self.activations[one] for one in self.inputs[name]]
+        if len(some) == 1:
+            return some[0]
+        moment = np.zeros_like(some[0].moment)
+        for one in some:
+            moment += one.moment / len(some)
+        low, high = np.min([one.low for one in some], axis=0), np.max([one.high for one in some], axis=0)
+        return Statistics(low, high, np.mean([one.mean for one in some], axis=0), moment)
+
+
 class _Recorder(Float32):
     """Operators of `Float32` that record the activations that enter products.
 
     Args:
-        inputs: number of channels of each activation, by name; filled while the graph is written.
+        sizes: number of channels of each activation, by name; filled while the graph is written.
+        inputs: names of the activations that enter each product, by the name of its weight; filled likewise.
         writer, attention_mask: as for `Float32`.
     """
 
-    def __init__(self, inputs: dict[str, int], writer: GraphWriter, attention_mask: str) -> None:
+    def __init__(
+        self, sizes: dict[str, int], inputs: dict[str, list[str]], writer: GraphWriter, attention_mask: str
+    ) -> None:
         super().__init__(writer, attention_mask)
+        self._sizes = sizes
         self._inputs = inputs
 
     def linear(self, affine: Affine) -> str:
-        self._inputs[affine.x] = len(affine.linear.weight)
+        self._sizes[affine.x] = len(affine.linear.weight)
+        self._inputs.setdefault(affine.source, []).append(affine.x)
         return super().linear(affine)
 
 
 def observe(
     write: Callable[[Callable[[GraphWriter, str], Float32]], onnx.ModelProto], rows: Sequence[np.ndarray]
-) -> dict[str, Statistics]:
+) -> Observed:
     """Run a float32 graph on token rows, and collect the statistics of its activations.
 
     Args:
         write: function that writes the graph, given the constructor of its operators.
         rows: token ids of typical texts.
-
-    Returns:
-        statistics of each activation that is multiplied by a weight, by name.
     """
-    inputs: dict[str, int] = {}
-    graph = write(partial(_Recorder, inputs))
-    names = list(inputs)
+    sizes: dict[str, int] = {}
+    inputs: dict[str, list[str]] = {}
+    graph = write(partial(_Recorder, sizes, inputs))
+    names = list(sizes)
     graph.graph.output.extend(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names)
     session = open_session(graph.SerializeToString(), "cpu")
     found = {
         name: Statistics(np.full(size, np.inf), np.full(size, -np.inf), np.zeros(size), np.zeros((size, size)))
-        for name, size in inputs.items()
+        for name, size in sizes.items()
     }
     tokens = dict.fromkeys(names, 0)
     for row in rows:
@@ -83,4 +111,4 @@ def observe(
     for name, seen in found.items():
         seen.mean /= tokens[name]
         seen.moment /= tokens[name]
-    return found
+    return Observed(found, inputs)

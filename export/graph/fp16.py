@@ -24,7 +24,7 @@ import onnx
 from onnx import TensorProto, numpy_helper
 
 from export.classifier.classifier import Classifier
-from export.encoder.weights import Block, EncoderWeights, Linear, Norm
+from export.encoder.weights import EncoderWeights, Linear, Norm
 from export.graph.classifier import classifier_graph, graph_logits, set_head_bias
 from export.graph.encoder import Affine, fold_biases, padding_bias
 from export.graph.fp16_emulator import half_logits
@@ -107,6 +107,7 @@ class Float16:
         self.writer = writer
         self._rounded = rounded
         self._attention_mask = attention_mask
+        self._matrices: dict[str, str] = {}
         ones = writer.node("Cast", attention_mask, to=TensorProto.INT32, name="mask")
         one = writer.constant("one", [1])
         self._lengths = writer.node("ReduceSum", ones, one, keepdims=0, name="lengths")  # (batch)
@@ -126,20 +127,28 @@ class Float16:
         product, bias = self._product(added)
         return self._skip_norm(product, x, norm, name, bias)
 
-    def gelu(self, x: Affine, name: str) -> str:
-        product, bias = self._product(x)
-        return self.writer.node("BiasGelu", product, bias, domain=MICROSOFT, name=name)
+    def linear(self, affine: Affine) -> str:
+        return self.writer.node("Add", *self._product(affine), name=affine.name)
 
-    def attention(self, x: str, block: Block, heads: int, name: str) -> str:
-        assert not block.key.bias.any(), "folded"
-        assert not block.value.bias.any(), "folded"
-        query, key, value = (
-            self.writer.node("MatMul", x, self._matrix(f"{name}.{part}.weight", linear.weight), name=f"{name}.{part}")
-            for part, linear in (("query", block.query), ("key", block.key), ("value", block.value))
+    def activated(self, x: Affine, activation: str, name: str) -> str:
+        if activation == "relu":
+            return self.writer.node("Relu", self.linear(x), name=name)
+        operator = "FastGelu" if activation == "gelu_tanh" else "BiasGelu"
+        return self.writer.node(operator, *self._product(x), domain=MICROSOFT, name=name)
+
+    def attention(self, query: Affine, key: Affine, value: Affine, bias: str, heads: int, name: str) -> str:
+        assert not key.linear.bias.any(), "folded"
+        assert not value.linear.bias.any(), "folded"
+        asking, *others = (
+            self.writer.node(
+                "MatMul", one.x, self._matrix(f"{one.source}.weight", one.linear.weight), name=f"{one.name}"
+            )
+            for one in (query, key, value)
         )
-        bias = self.weight(f"{name}.query.bias", block.query.bias)
-        query = self.writer.node("Add", query, bias, name=f"{name}.query.biased")
-        inputs = (query, key, value, "", self._lengths)
+        asking = self.writer.node(
+            "Add", asking, self.weight(f"{query.name}.bias", query.linear.bias), name=f"{query.name}.biased"
+        )
+        inputs = (asking, *others, "", self._lengths, *([bias] if bias else []))
         return self.writer.node(
             "MultiHeadAttention", *inputs, num_heads=heads, domain=MICROSOFT, name=f"{name}.context"
         )
@@ -156,8 +165,10 @@ class Float16:
         reach = self.writer.node("MatMul", asking, key_weight, name=f"{name}.reach_by_head")
         return self.writer.node("Transpose", reach, perm=[1, 0, 2], name=f"{name}.reach")
 
-    def scores(self, reach: str, x: str, name: str) -> str:
+    def scores(self, reach: str, x: str, bias: str, name: str) -> str:
         scores = self.writer.node("FusedMatMul", reach, x, transB=1, domain=MICROSOFT, name=f"{name}.scores")
+        if bias:
+            scores = self.writer.node("Add", scores, bias, name=f"{name}.biased")
         # A block's sum keeps the name that it has in existing bundles, so that the same training gives the same bytes.
         masked = "masked" if name.startswith("block.") else f"{name}.masked"
         return self.writer.node("Add", scores, self._padding_bias, name=masked)
@@ -187,7 +198,12 @@ class Float16:
         return self.writer.node("Cast", x, to=TensorProto.FLOAT, name=name)
 
     def _matrix(self, name: str, matrix: np.ndarray) -> str:
-        """Write a large matrix, converted from the int8 graph's steps and scale if that graph has it."""
+        """Write a large matrix once, converted from the int8 graph's steps and scale if that graph has it."""
+        if name not in self._matrices:
+            self._matrices[name] = self._converted(name, matrix)
+        return self._matrices[name]
+
+    def _converted(self, name: str, matrix: np.ndarray) -> str:
         found = self._rounded.get(name)
         if found is None or found.dtype != np.int8:
             return self.weight(name, matrix)
@@ -200,8 +216,8 @@ class Float16:
 
     def _product(self, affine: Affine) -> tuple[str, str]:
         """Write x @ weight and, separately, the bias."""
-        x, linear, name = affine
-        product = self.writer.node("MatMul", x, self._matrix(f"{name}.weight", linear.weight), name=f"{name}.product")
+        x, linear, name, source = affine
+        product = self.writer.node("MatMul", x, self._matrix(f"{source}.weight", linear.weight), name=f"{name}.product")
         # In the float32 graph this bias does not include the values' bias, so here it has a name of its own.
         bias = "whole_bias" if name.endswith(".attention_output") else "bias"
         return product, self.weight(f"{name}.{bias}", linear.bias)
@@ -232,13 +248,17 @@ def dequantized(weights: EncoderWeights, rounded: Mapping[str, np.ndarray]) -> E
         rounded: constants of the int8 graph, by name.
     """
     blocks = []
+    matrices = _Matrices(rounded)
     for number, block in enumerate(weights.blocks):
         found: dict[str, Any] = {}
         for field in fields(block):
-            linear, name = getattr(block, field.name), f"block.{number}.{field.name}"
-            if isinstance(linear, Linear) and f"{name}.scale" in rounded:
-                steps = rounded[f"{name}.weight"][: len(linear.weight)]
-                found[field.name] = Linear(steps * rounded[f"{name}.scale"], rounded[f"{name}.bias"])
+            linear, own = getattr(block, field.name), f"block.{number}.{field.name}"
+            if not isinstance(linear, Linear) or f"{own}.bias" not in rounded:
+                continue
+            # A matrix has its own name in a block for the first token alone; others may be those of an earlier block.
+            source = own if f"{own}.scale" in rounded else f"block.{weights.sources[number]}.{field.name}"
+            if f"{source}.scale" in rounded:
+                found[field.name] = Linear(matrices.of(source, linear), rounded[f"{own}.bias"])
         blocks.append(replace(block, **found))
     name = f"block.{len(blocks) - 1}"
     if f"{name}.query.scale" in rounded and f"{name}.key.scale" not in rounded:
@@ -246,4 +266,23 @@ def dequantized(weights: EncoderWeights, rounded: Mapping[str, np.ndarray]) -> E
         last, root = blocks[-1], math.sqrt(weights.hidden // weights.heads)
         query = Linear(last.query.weight * root, last.query.bias * root)
         blocks[-1] = replace(last, query=query, value=Linear(last.value.weight, np.zeros_like(last.value.bias)))
-    return replace(weights, word=rounded["word"] * rounded["word.scale"], blocks=tuple(blocks))
+    projection = weights.projection
+    if projection is not None:
+        projection = Linear(matrices.of("projection", projection), rounded["projected.bias"])
+    word = rounded["word"] * rounded["word.scale"]
+    return replace(weights, word=word, projection=projection, blocks=tuple(blocks))
+
+
+class _Matrices:
+    """Matrices that an int8 graph represents, each converted once, however many blocks share it."""
+
+    def __init__(self, rounded: Mapping[str, np.ndarray]) -> None:
+        self._rounded = rounded
+        self._found: dict[str, np.ndarray] = {}
+
+    def of(self, name: str, linear: Linear) -> np.ndarray:
+        """Return a layer's matrix by its name in the graph, without the copies of rows for the outliers' excess."""
+        if name not in self._found:
+            steps = self._rounded[f"{name}.weight"][: len(linear.weight)]
+            self._found[name] = steps * self._rounded[f"{name}.scale"]
+        return self._found[name]

@@ -22,6 +22,10 @@ _TYPES = {
 }
 
 
+# Operators whose kernels round their intermediate values as well.
+_ROUNDING = ("MultiHeadAttention", "BiasGelu", "FastGelu")
+
+
 def half_logits(model: onnx.ModelProto, rows: Sequence[np.ndarray], *, exact: bool = False) -> np.ndarray:
     """Compute the logits of a float16 graph of `export.graph.fp16`, one row at a time.
 
@@ -90,7 +94,7 @@ class Emulated:
 
     def _rounding(self, node: onnx.NodeProto) -> dict[str, Callable[[Tensor], Tensor]]:
         """Return the argument for operators whose kernels round their intermediate values as well."""
-        return {"rounded": self._round} if node.op_type in ("MultiHeadAttention", "BiasGelu") else {}
+        return {"rounded": self._round} if node.op_type in _ROUNDING else {}
 
 
 def _rounded(value: Tensor) -> Tensor:
@@ -108,18 +112,28 @@ def _attention(
     value: Tensor,
     bias: None,
     lengths: Tensor,
+    added: Tensor | None = None,
     *,
     num_heads: int,
     rounded: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    """Compute attention as flash kernels do: float32 scores and sums, the shares of a row rounded before the product."""
+    """Compute attention as onnxruntime's kernels do.
+
+    Flash kernels have float32 scores and sums, and round the shares of a row before the product. They take no bias of
+    pairs. With one, the scores are a product of their own, so they are rounded, and so are the final shares.
+    """
     batch, sequence, hidden = query.shape
     query, key, value = (x.view(batch, sequence, num_heads, -1).transpose(1, 2) for x in (query, key, value))
     scores = query @ key.transpose(2, 3) / (hidden // num_heads) ** 0.5
+    if added is not None:
+        scores = rounded(scores) + added
     behind = torch.arange(sequence)[None, :] >= lengths[:, None]
     scores = scores.masked_fill(behind[:, None, None, :], -torch.inf)
-    shares = torch.exp(scores - scores.amax(dim=-1, keepdim=True))
-    context = (rounded(shares) @ value) / shares.sum(dim=-1, keepdim=True)
+    if added is not None:
+        context = rounded(scores.softmax(dim=-1)) @ value
+    else:
+        shares = torch.exp(scores - scores.amax(dim=-1, keepdim=True))
+        context = (rounded(shares) @ value) / shares.sum(dim=-1, keepdim=True)
     return context.transpose(1, 2).reshape(batch, sequence, hidden)
 
 
@@ -127,6 +141,13 @@ def _bias_gelu(x: Tensor, bias: Tensor, *, rounded: Callable[[Tensor], Tensor]) 
     """Compute s Phi(s) of s = x + bias with each step rounded, because the kernel keeps its steps in float16."""
     x = rounded(x + bias)
     return x * rounded(torch.special.ndtr(x))
+
+
+def _fast_gelu(x: Tensor, bias: Tensor, *, rounded: Callable[[Tensor], Tensor]) -> Tensor:
+    """Compute s (1 + tanh(s (a + b s^2))) / 2 of s = x + bias with each step rounded, for the same reason."""
+    x = rounded(x + bias)
+    inner = rounded(rounded(rounded(0.7978845608 * 0.044715 * x) * x) + 0.7978845608)
+    return x * rounded(0.5 + 0.5 * rounded(torch.tanh(rounded(x * inner))))
 
 
 def _normed_sum(
@@ -156,6 +177,7 @@ _OPERATORS: Mapping[str, Callable[..., Any]] = {
     "Cast": lambda x, to: x.to(_TYPES[to]),
     "Div": torch.div,
     "Equal": torch.eq,
+    "FastGelu": _fast_gelu,
     "FusedMatMul": lambda a, b, **transposed: a @ b.transpose(-1, -2),
     "Gather": _gather,
     "Gelu": functional.gelu,

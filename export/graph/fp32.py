@@ -9,7 +9,7 @@ from onnx import TensorProto, helper
 
 from export.classifier.classifier import Classifier
 from export.encoder.vectors import NO_QUERIES, Queries, Vector
-from export.encoder.weights import Block, EncoderWeights, Norm
+from export.encoder.weights import EncoderWeights, Norm
 from export.graph.classifier import classifier_graph
 from export.graph.encoder import Affine, EncoderWriter, padding_bias
 from export.graph.writer import MICROSOFT, GraphWriter
@@ -77,8 +77,8 @@ class Float32:
 
     def linear(self, affine: Affine) -> str:
         """Write x @ weight + bias."""
-        x, linear, name = affine
-        product = self.writer.node("MatMul", x, self.weight(f"{name}.weight", linear.weight), name=f"{name}.product")
+        x, linear, name, source = affine
+        product = self.writer.node("MatMul", x, self.weight(f"{source}.weight", linear.weight), name=f"{name}.product")
         return self.writer.node("Add", product, self.weight(f"{name}.bias", linear.bias), name=name)
 
     def normed_sum(self, x: str, y: str, norm: Norm, name: str, sum_name: str) -> str:
@@ -89,13 +89,16 @@ class Float32:
     def normed_residual(self, x: str, added: Affine, norm: Norm, name: str, sum_name: str) -> str:
         return self.normed_sum(x, self.linear(added), norm, name, sum_name)
 
-    def gelu(self, x: Affine, name: str) -> str:
-        return self.writer.node("Gelu", self.linear(x), name=name)
+    def activated(self, x: Affine, activation: str, name: str) -> str:
+        given = self.linear(x)
+        if activation == "relu":
+            return self.writer.node("Relu", given, name=name)
+        if activation == "gelu_tanh":
+            return self.writer.node("Gelu", given, approximate="tanh", name=name)
+        return self.writer.node("Gelu", given, name=name)
 
-    def attention(self, x: str, block: Block, heads: int, name: str) -> str:
-        query = self.linear(Affine(x, block.query, f"{name}.query"))
-        key = self.linear(Affine(x, block.key, f"{name}.key"))
-        value = self.linear(Affine(x, block.value, f"{name}.value"))
+    def attention(self, query: Affine, key: Affine, value: Affine, bias: str, heads: int, name: str) -> str:
+        projected = [self.linear(affine) for affine in (query, key, value)]
 
         def branch(branch_name: str, *inputs: str) -> onnx.GraphProto:
             output = f"{name}.context.{branch_name}"
@@ -109,8 +112,8 @@ class Float32:
         return self.writer.node(
             "If",
             self._unpadded,
-            then_branch=branch("unmasked", query, key, value),
-            else_branch=branch("masked", query, key, value, "", self._mask),
+            then_branch=branch("unmasked", *projected, *(["", "", bias] if bias else [])),
+            else_branch=branch("masked", *projected, "", self._mask, *([bias] if bias else [])),
             name=f"{name}.context",
         )
 
@@ -125,9 +128,11 @@ class Float32:
         rows = self.writer.constant(f"{name}.rows", [0, heads, hidden])
         return self.writer.node("Reshape", reach, rows, name=f"{name}.reach")
 
-    def scores(self, reach: str, x: str, name: str) -> str:
+    def scores(self, reach: str, x: str, bias: str, name: str) -> str:
         turned = self.writer.node("Transpose", x, perm=[0, 2, 1], name=f"{name}.turned")
         scores = self.writer.node("MatMul", reach, turned, name=f"{name}.scores")
+        if bias:
+            scores = self.writer.node("Add", scores, bias, name=f"{name}.biased")
         return self.writer.node("Add", scores, self._padding_bias, name=f"{name}.masked")
 
     def values(self, gathered: str, value: np.ndarray, name: str) -> str:

@@ -10,7 +10,7 @@ the excess. The extra channels are few, and their products are int8 like all oth
 The scales are fixed by calibration texts, so a row's score does not depend on its neighbours.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -21,7 +21,7 @@ from onnx import TensorProto
 
 from export.classifier.classifier import Classifier
 from export.encoder.weights import EncoderWeights
-from export.graph.activations import Statistics, observe
+from export.graph.activations import Observed, Statistics, observe
 from export.graph.classifier import classifier_graph, graph_logits, set_head_bias
 from export.graph.encoder import Affine
 from export.graph.fp32 import Float32, to_float32
@@ -50,8 +50,8 @@ def to_int8(weights: EncoderWeights, classifier: Classifier, calibration: Sequen
         weights, classifier: as for `export.graph.classifier.classifier_graph`.
         calibration: token ids of typical texts.
     """
-    statistics = observe(partial(classifier_graph, weights, classifier), calibration)
-    quantized = classifier_graph(weights, classifier, partial(Int8, statistics))
+    observed = observe(partial(classifier_graph, weights, classifier), calibration)
+    quantized = classifier_graph(weights, classifier, partial(Int8, observed))
     # Rounding errors do not average out to nothing; the rest would shift all scores the same way.
     exact, rounded = (graph_logits(model, calibration) for model in (to_float32(weights, classifier), quantized))
     set_head_bias(quantized, classifier.head.corrected(exact, rounded))
@@ -78,6 +78,17 @@ class Span:
     @property
     def zero(self) -> np.uint8:
         return np.uint8(np.rint(-self.low / self.scale))
+
+    def narrowed(self, low: np.ndarray, high: np.ndarray) -> "Span":
+        """Return the narrowest span that these channels fit into with the same extra channels.
+
+        >>> Span(-4.0, 8.0, np.array([0, 1])).narrowed(np.array([-1.0, -2.0]), np.array([3.0, 8.0])).high
+        4.0
+        """
+        parts = 1 + self.copies
+        return Span(
+            float((np.minimum(low, -1e-6) / parts).min()), float((np.maximum(high, 1e-6) / parts).max()), self.copies
+        )
 
 
 def choose_span(low: np.ndarray, high: np.ndarray) -> Span:
@@ -153,16 +164,21 @@ def _scales(largest: np.ndarray) -> np.ndarray:
 class Int8(Float32):
     """Operators of `Float32` with products of uint8 activations and int8 weights.
 
+    A weight that several blocks share is rounded once, for the inputs of all of them. Each input has a span of its own,
+    and all have the same extra channels.
+
     Args:
-        statistics: statistics of every activation that enters a product, by name.
+        observed: statistics of every activation that enters a product.
         writer, attention_mask: as for `Float32`.
     """
 
-    def __init__(self, statistics: Mapping[str, Statistics], writer: GraphWriter, attention_mask: str) -> None:
+    def __init__(self, observed: Observed, writer: GraphWriter, attention_mask: str) -> None:
         super().__init__(writer, attention_mask)
-        self._statistics = statistics
+        self._observed = observed
         self._spans: dict[str, Span] = {}
         self._quantized: dict[str, str] = {}
+        self._joint: dict[str, Statistics] = {}
+        self._shared: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
     def look_up(self, table: np.ndarray, ids: str) -> str:
         """Look up words with a scale for each.
@@ -178,27 +194,47 @@ class Int8(Float32):
         return writer.node("Mul", rows, scale, name="words")
 
     def linear(self, affine: Affine) -> str:
-        (x, linear, name), writer = affine, self.writer
-        seen = self._statistics[x]
+        (x, linear, name, source), writer = affine, self.writer
+        seen = self._observed.activations[x]
         if x not in self._quantized:  # query, key and value read the same activation
-            self._spans[x] = choose_span(seen.low, seen.high)
+            self._spans[x] = self._span(x, source)
             self._quantized[x] = _quantize(writer, x, self._spans[x])
-        rounded, scales = round_weights(linear.weight, seen.moment)
+        rounded, scales = self._rounded(source, linear.weight)
         # The mean error of the rounded weights is added to the bias.
         bias = linear.bias + seen.mean @ (linear.weight - rounded * scales)
         copies = np.repeat(rounded, self._spans[x].copies, axis=0)
         return writer.node(
             "MatMulIntegerToFloat",
             self._quantized[x],
-            writer.constant(f"{name}.weight", np.concatenate([rounded, copies])),
+            writer.constant(f"{source}.weight", np.concatenate([rounded, copies])),
             f"{x}.scale",
-            writer.constant(f"{name}.scale", scales),
+            writer.constant(f"{source}.scale", scales),
             f"{x}.zero",
             "",
             writer.constant(f"{name}.bias", bias.astype(np.float32)),
             domain=MICROSOFT,
             name=name,
         )
+
+    def _span(self, x: str, source: str) -> Span:
+        """Choose the span of an activation that a weight multiplies, perhaps among others."""
+        seen, all_seen = self._observed.activations[x], self._of_weight(source)
+        span = choose_span(all_seen.low, all_seen.high)
+        return span if all_seen is seen else span.narrowed(seen.low, seen.high)
+
+    def _rounded(self, source: str, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Round a weight, see `round_weights`; one that is shared is kept, because it is needed again."""
+        if source in self._shared:
+            return self._shared[source]
+        found = round_weights(weight, self._of_weight(source).moment)
+        if len(self._observed.inputs[source]) > 1:
+            self._shared[source] = found
+        return found
+
+    def _of_weight(self, source: str) -> Statistics:
+        if source not in self._joint:
+            self._joint[source] = self._observed.of_weight(source)
+        return self._joint[source]
 
 
 def _quantize(writer: GraphWriter, x: str, span: Span) -> str:

@@ -17,10 +17,10 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 from export.classifier.classifier import Classifier
 from export.classifier.head import Dense, LinearHead
 from export.classifier.truncation import checked_cut
-from export.encoder.load import FrozenEncoder, freeze, weights_sha256
+from export.encoder.families import family_of
+from export.encoder.load import FrozenEncoder, freeze, positions_of, weights_sha256
 from export.encoder.vectors import LOGITS
 from export.errors import ExportError, UnsupportedEncoder
-from export.importing import _stand_in
 from export.importing.folder import CLASSIFIER, cannot_be_imported, needs_remote_code, refuse_other_class
 from export.importing.labels import Labels, id2label_of, labels_of, refuse_problem, shown
 from export.importing.settings import LONGEST, CheckpointSettings
@@ -115,7 +115,7 @@ def load_checkpoint(settings: CheckpointSettings) -> Checkpoint:
 
     encoder, classifier = assembled(parts or _whole(model), tokenizer, labels, settings)
     return Checkpoint(
-        encoder=encoder if parts else replace(encoder, family=None),  # type: ignore[arg-type]
+        encoder=encoder if parts else replace(encoder, family=None),
         classifier=classifier,
         labels=labels,
         reference=reference,
@@ -159,12 +159,9 @@ def assembled(
 
 def default_length(config: PretrainedConfig, tokenizer: Any) -> int:
     """Return the smallest of the model's positions, the tokenizer's own limit and `LONGEST`."""
-    family = _stand_in.family(config)
-    first = 0 if family is None else _stand_in.first_position(family, config)
-    positions = getattr(config, "max_position_embeddings", None)
-    # A model without positions has no limit, or a negative one; a tokenizer without a limit has a very large one.
-    limits = [positions - first] if isinstance(positions, int) and positions > first else []
-    return int(min([*limits, tokenizer.model_max_length, LONGEST]))
+    positions = positions_of(config, family_of(config))
+    # A tokenizer without a limit has a very large one.
+    return int(min(tokenizer.model_max_length, LONGEST, *([] if positions is None else [positions])))
 
 
 def load_tokenizer(settings: CheckpointSettings) -> Any:
@@ -211,10 +208,10 @@ def _labels(config: PretrainedConfig, settings: CheckpointSettings) -> Labels:
 
 def _taken_apart(model: Any) -> Parts | None:
     """Return the parts of a classifier whose encoder is written node by node, or None."""
-    family = _stand_in.family(model.config)
+    family = family_of(model.config)
     if family is None or model.base_model is model:
         return None
-    paths = _stand_in.head(family)
+    paths = family.head
     found = [_linear(model, path) for path in (paths.dense, paths.out)]
     if found[0] is None or found[1] is None:
         return None

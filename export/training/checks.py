@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from export.classifier.settings import CascadeSettings
 from export.classifier.truncation import Cut, checked_cut
-from export.encoder.families import FAMILIES
+from export.encoder.families import FAMILIES, Family
 from export.encoder.vectors import check_names, is_trained, vectors
 from export.errors import ExportError
 from export.training.settings import Settings, TuneSettings
@@ -26,7 +26,7 @@ def check(encoder: "FrozenEncoder", settings: Settings) -> Cut | None:
         UsageError: the settings contradict each other, or do not fit the encoder.
     """
     cut = cut_for(encoder, settings)
-    check_layers(encoder.name, encoder.layers, settings)
+    check_layers(encoder.name, encoder.layers, encoder.family, settings)
     if encoder.family is None and settings.fit.tune is not None:
         raise UsageError(
             f"--unfreeze and --pooling attention are not possible on {encoder.name!r}: they need a family whose graph is "
@@ -151,26 +151,33 @@ def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and 0 <= value <= _LARGEST
 
 
-def check_layers(name: str, layers: int, settings: Settings) -> None:
-    """Check the settings against an encoder's number of layers.
+def check_layers(name: str, layers: int, family: Family | None, settings: Settings) -> None:
+    """Check the settings against an encoder's family and its number of layers.
 
     Raises:
         UsageError: the pooling names a layer that the encoder lacks, or does not fit the trained blocks.
     """
     vectors(settings.fit.pooling, layers)
     if settings.fit.tune is not None:
-        check_tuning(name, layers, settings.fit.pooling, settings.fit.tune)
+        check_tuning(name, layers, family, settings.fit.pooling, settings.fit.tune)
 
 
-def check_tuning(name: str, layers: int, pooling: str, settings: TuneSettings) -> None:
-    """Check block training against an encoder's number of layers; without trained blocks, any pooling is valid.
+def check_tuning(name: str, layers: int, family: Family | None, pooling: str, settings: TuneSettings) -> None:
+    """Check block training against an encoder's family and its number of layers.
+
+    Without trained blocks, any pooling is valid.
 
     Raises:
-        UsageError: the encoder has fewer blocks, or the pooling reads a layer before their input, or does not read the
-            last layer.
+        UsageError: the encoder has fewer blocks, or they share their weights.
+        UsageError: the pooling reads a layer before the input of the trained blocks, or does not read the last layer.
     """
     if settings.blocks == 0 and is_trained(pooling):
         return
+    if family is not None and family.shared is not None:
+        raise UsageError(
+            f"--unfreeze {settings.blocks}: the blocks of the encoder {name!r} share their weights, so the last ones cannot "
+            "be trained alone. Train without --unfreeze."
+        )
     if not 0 < settings.blocks <= layers:
         raise UsageError(f"--unfreeze {settings.blocks}: the encoder {name!r} has {layers} blocks.")
     if all(vector.layer < layers for vector in vectors(pooling, layers)):

@@ -82,7 +82,7 @@ def tune(
         UsageError: the settings do not fit the encoder; see `export.training.checks.check_tuning`.
         ExportError: the training diverges.
     """
-    check_tuning(encoder.name, encoder.layers, pooling, settings)
+    check_tuning(encoder.name, encoder.layers, encoder.family, pooling, settings)
     network = Network(
         encoder, pooling, label_count, blocks=settings.blocks, dropout=settings.dropout, seed=settings.seed
     )
@@ -164,7 +164,10 @@ class _Embedded:
         weights, norm = self._weights, self._weights.embedding_norm
         x = torch.from_numpy(weights.word[ids] + weights.positions[: len(ids)])
         weight, bias = torch.from_numpy(norm.weight), torch.from_numpy(norm.bias)
-        return functional.layer_norm(x, x.shape[-1:], weight, bias, norm.epsilon).numpy()
+        x = functional.layer_norm(x, x.shape[-1:], weight, bias, norm.epsilon)
+        if weights.projection is not None:
+            x = x @ torch.from_numpy(weights.projection.weight) + torch.from_numpy(weights.projection.bias)
+        return x.numpy()
 
 
 def _inputs(

@@ -1,7 +1,8 @@
 """The network that PyTorch trains: the encoder's last blocks, attention poolings and the head, on texts laid end to end."""
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,10 +12,17 @@ from torch.nn import functional
 from export.classifier.head import LinearHead
 from export.encoder.load import FrozenEncoder
 from export.encoder.vectors import QUERIES, Queries, Vector, vectors
-from export.encoder.weights import block_modules
+from export.encoder.weights import EncoderWeights, block_modules, encoder_weights
 
 # Least deviation of a channel when it is standardised, relative to the median of all channels.
 _LEAST_DEVIATION = 0.1
+
+# Activations by the names of `EncoderWeights.activation`.
+_ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "gelu": functional.gelu,
+    "gelu_tanh": partial(functional.gelu, approximate="tanh"),
+    "relu": functional.relu,
+}
 
 
 class _Block(nn.Module):
@@ -22,14 +30,16 @@ class _Block(nn.Module):
 
     Args:
         parts: modules by the names of `export.encoder.weights.Block`.
-        heads: number of attention heads.
+        weights: arrays of the encoder, whose relative bias is not trained.
         dropout: share of the values added to the residual that training drops.
     """
 
-    def __init__(self, parts: Mapping[str, nn.Module], heads: int, dropout: float) -> None:
+    def __init__(self, parts: Mapping[str, nn.Module], weights: EncoderWeights, dropout: float) -> None:
         super().__init__()
         self.parts = nn.ModuleDict(parts)
-        self._heads = heads
+        self._heads = weights.heads
+        self._activation = _ACTIVATIONS[weights.activation]
+        self._bias = None if weights.relative_bias is None else torch.from_numpy(weights.relative_bias.T.copy())
         self._dropout = dropout
 
     def forward(self, x: Tensor, lengths: list[int], *, first_only: bool) -> Tensor:
@@ -45,14 +55,23 @@ class _Block(nn.Module):
         )
         attended = self._dropped(parts["attention_output"](torch.cat([self._attention(*text) for text in texts])))
         x = parts["attention_norm"](asking + attended)
-        fed = self._dropped(parts["ffn_out"](functional.gelu(parts["ffn_in"](x))))
+        fed = self._dropped(parts["ffn_out"](self._activation(parts["ffn_in"](x))))
         return parts["ffn_norm"](x + fed)
 
     def _attention(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Compute softmax(Q K^T / sqrt(head size)) V of one text, (queries, hidden)."""
+        """Compute softmax(Q K^T / sqrt(head size) + bias) V of one text for its first tokens, (queries, hidden)."""
         by_head = (x.view(len(x), self._heads, -1).transpose(0, 1) for x in (query, key, value))
         query, key, value = by_head  # (heads, sequence, head size)
-        return functional.scaled_dot_product_attention(query, key, value).transpose(0, 1).flatten(1)
+        bias = self._relative_bias(query.shape[1], key.shape[1])
+        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+        return attended.transpose(0, 1).flatten(1)
+
+    def _relative_bias(self, queries: int, keys: int) -> Tensor | None:
+        """Return what is added to the scores of a text's first tokens, (heads, queries, keys)."""
+        if self._bias is None:
+            return None
+        first = self._bias.shape[1] // 2  # row of the bias between a token and itself
+        return self._bias[:, first + torch.arange(keys)[None, :] - torch.arange(queries)[:, None]]
 
     def _dropped(self, x: Tensor) -> Tensor:
         return functional.dropout(x, self._dropout, self.training)
@@ -123,13 +142,13 @@ class Network(nn.Module):
         self._wanted = vectors(pooling, encoder.layers)
         self._dropout = dropout
         self._hidden = hidden = encoder.hidden_size
-        heads = int(encoder.config.num_attention_heads)
         layers = [vector.layer for vector in self._wanted]
         trained = encoder.layers - blocks  # blocks after this layer are trained
         self.first = trained if blocks else min(layers)
-        modules = block_modules(self.model, encoder.family)
+        assert encoder.family is not None, "others are refused before"
+        modules, weights = block_modules(self.model, encoder.family), encoder_weights(encoder)
         self._blocks = nn.ModuleList(
-            _Block(modules[layer], heads, dropout if layer >= trained else 0.0)
+            _Block(modules[layer], weights, dropout if layer >= trained else 0.0)
             for layer in range(self.first, max(layers))
         )
         self.trained_blocks = self._blocks[trained - self.first :]

@@ -43,7 +43,8 @@ def run(tmp_path):
     (tmp_path / "file").touch()
     for name, config in {
         "bert": {"model_type": "bert", "max_position_embeddings": 64, "num_hidden_layers": 2},
-        "electra": {"model_type": "electra"},
+        "short": {"model_type": "xlm-roberta", "max_position_embeddings": 10},
+        "albert": {"model_type": "albert", "max_position_embeddings": 64, "num_hidden_layers": 2},
         "list": [],
         "empty": None,
     }.items():
@@ -77,7 +78,7 @@ LOADS = (
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ((*DATA, "--encoder", "electra"), 2, "the encoder 'electra' is of the kind 'electra'; the supported kinds are"),
+        ((*DATA, "--encoder", "short"), 2, "the encoder 'short' has 8 positions, fewer than --max-length 400."),
         ((*DATA, "--encoder", "bert"), 2, "the encoder 'bert' has 64 positions, fewer than --max-length 400."),
         ((*DATA, "--encoder", "empty"), 1, f"the encoder 'empty' cannot be loaded: it has no config.json.\n{LOADS}"),
         ((*DATA, "--encoder", "list"), 1, f"the encoder 'list' cannot be loaded: list/config.json is not a JSON object.\n{LOADS}"),
@@ -85,6 +86,7 @@ LOADS = (
         ((*BERT, "--pooling", "max"), 2, "--pooling max: 'max' is not one of cls, mean, mean1, mean2, ..., attention,"),
         ((*BERT, "--pooling", "mean3"), 2, "--pooling mean3: 'mean3' is not one of cls, mean, mean1, ..., mean2, attention,"),
         ((*BERT, "--unfreeze", "3"), 2, "--unfreeze 3: the encoder 'bert' has 2 blocks."),
+        ((*DATA, "--encoder", "albert", "--max-length", "24", "--unfreeze", "2"), 2, "--unfreeze 2: the blocks of the encoder 'albert' share their weights,"),
         ((*BERT, "--no-wide", "--truncation", "head", "--max-tokens", "30"), 2, "with --no-wide, nothing reads the tokens"),
         ((*BERT, "--max-tokens", "20"), 2, "--max-tokens 20 is less than --max-length 24."),
         ((*BERT, "--label-column", "lable"), 2, "data.csv has no column 'lable'; did you mean 'label'?"),
@@ -115,7 +117,7 @@ def test_evaluate_and_parity_say_it_at_once_too(run, bundle):
             "there is no bundle at b. Name a folder written by `score-model train`.\n",
         ),
         (("evaluate", bundle.path, "--data", "data.csv", "--errors", "data.csv"), "--errors data.csv is an input too;"),
-        (("parity", bundle.path, "--data", "data.csv", "--encoder", "electra"), "the encoder 'electra' is of the kind"),
+        (("parity", bundle.path, "--data", "data.csv", "--encoder", "short"), "the encoder 'short' has 8 positions,"),
         (
             ("parity", bundle.path, "--data", "data.cvs", "--encoder", "bert"),
             "the input data.cvs does not exist; did you",

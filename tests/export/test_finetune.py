@@ -13,6 +13,7 @@ from export.bundle.parity_check import check_bundle
 from export.classifier.classifier import Classifier
 from export.classifier.head import loss, predict, train_head
 from export.classifier.settings import HeadSettings
+from export.encoder.families import family_named
 from export.encoder.load import load_encoder, weights_sha256
 from export.encoder.vectors import vectors
 from export.encoder.weights import block_modules
@@ -27,7 +28,7 @@ from export.training.tuning_run import TuningRun
 from scorer.base.errors import UsageError
 from scorer.engine.batches import pad
 
-FAMILIES = ("distilbert", "bert", "roberta")
+FAMILIES = ("distilbert", "bert", "roberta", "electra", "mpnet")
 SETTINGS = TuneSettings(2, epochs=3, learning_rate=3e-3, batch_size=8)
 
 
@@ -203,25 +204,31 @@ def test_other_settings_do_not_go_on_with_a_checkpoint(encoder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("blocks", "pooling", "message"),
+    ("family", "blocks", "pooling", "message"),
     [
-        (3, "cls", "--unfreeze 3: the encoder 'tiny-bert' has 2 blocks."),
-        (1, "cls+mean1", None),
-        (
-            2,
-            "mean1",
-            "--pooling mean1 does not read the last layer, so --unfreeze would train nothing there: add cls, as in cls+mean1.",
-        ),
+        ("bert", 3, "cls", "--unfreeze 3: the encoder 'tiny' has 2 blocks."),
+        ("bert", 1, "cls+mean1", None),
+        ("bert", 2, "mean1", "--pooling mean1 does not read the last layer, so --unfreeze would train nothing there: add cls, as in cls+mean1."),
+        ("albert", 2, "cls", "--unfreeze 2: the blocks of the encoder 'tiny' share their weights, so the last ones cannot be trained alone. Train without --unfreeze."),
+        ("albert", 0, "mean+attention1", None),
     ],
-)
-def test_what_cannot_be_trained_is_said(encoder, blocks, pooling, message):
+)  # fmt: skip
+def test_what_cannot_be_trained_is_said(family, blocks, pooling, message):
     settings = TuneSettings(blocks)
     if message is None:
-        check_tuning("tiny-bert", encoder("bert").layers, pooling, settings)
+        check_tuning("tiny", 2, family_named(family), pooling, settings)
         return
     with pytest.raises(UsageError) as caught:
-        check_tuning("tiny-bert", encoder("bert").layers, pooling, settings)
+        check_tuning("tiny", 2, family_named(family), pooling, settings)
     assert str(caught.value) == message
+
+
+def test_attention_poolings_of_shared_blocks_are_trained(encoder, tmp_path):
+    frozen = encoder("albert")
+    found = tuned(frozen, tmp_path, TuneSettings(0, epochs=1, batch_size=8), "cls+mean+attention1")
+    assert found.encoder is frozen
+    rows, labels = parts(frozen)[1]
+    assert_computed_as_validated(found, "cls+mean+attention1", rows, labels)
 
 
 def test_a_bundle_with_trained_blocks_is_checked_against_the_saved_encoder(encoder, tmp_path):

@@ -131,7 +131,9 @@ def test_the_weights_that_int8_stands_for_are_exact_in_float16(weights, rows):
 
 
 def test_what_goes_into_the_products_is_observed_over_all_tokens(weights, rows):
-    seen = observe(lambda operators: classifier_graph(weights, Classifier(HEAD, "mean"), operators), rows[:4])
+    seen = observe(
+        lambda operators: classifier_graph(weights, Classifier(HEAD, "mean"), operators), rows[:4]
+    ).activations
     assert len(seen) == 8  # four activations in each of two blocks
     for one in seen.values():
         assert (one.low <= one.mean).all()

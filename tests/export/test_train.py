@@ -19,7 +19,6 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import torch
-import transformers
 import zstandard
 from factories import MAX_LENGTH, make_bundle, reviews, tiny_model, tiny_tokenizer
 
@@ -147,23 +146,6 @@ def test_other_texts_weights_or_lengths_have_features_of_their_own(encoder, enco
         ),
     }
     assert len(keys) == 8
-
-
-def test_an_encoder_of_another_kind_is_a_clear_error(tmp_path, score_model, files):
-    tokenizer = tiny_tokenizer("bert")
-    tokenizer.save_pretrained(tmp_path / "electra")
-    config = transformers.ElectraConfig(
-        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=1, num_attention_heads=4, intermediate_size=32
-    )
-    transformers.ElectraModel(config).save_pretrained(tmp_path / "electra")
-    result = score_model(
-        "train", "--encoder", tmp_path / "electra", "--train-file", files / "train.csv", "--test-file", files / "test.csv", "-o", tmp_path / "b"
-    )  # fmt: skip
-    assert result.code == 2
-    assert result.err == (
-        f"Error: the encoder '{tmp_path / 'electra'}' is of the kind 'electra'; the supported kinds are distilbert, "
-        "bert, roberta (DistilBERT, BERT, MiniLM and RoBERTa).\n"
-    )
 
 
 def test_more_tokens_than_the_encoder_has_positions_is_an_error(encoder_folder):
