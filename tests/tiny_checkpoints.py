@@ -25,7 +25,7 @@ _SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "
 _AFTER_PADDING = {"max_position_embeddings": POSITIONS + 2, "type_vocab_size": 1, "pad_token_id": 1}
 
 WRITTEN = {
-    "distilbert": Kind(transformers.DistilBertConfig, "wordpiece"),
+    "distilbert": Kind(transformers.DistilBertConfig, "wordpiece", {"hidden_dim": 48}),
     "bert": Kind(transformers.BertConfig, "wordpiece"),
     "roberta": Kind(transformers.RobertaConfig, "bpe", _AFTER_PADDING),
     "xlm-roberta": Kind(transformers.XLMRobertaConfig, "unigram", _AFTER_PADDING),
