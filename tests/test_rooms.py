@@ -28,7 +28,8 @@ EXPORT = {
     "evaluation": ("classifier",),
     "bundle": ("graph", "evaluation"),
     "training": ("bundle",),
-    "cli": ("training",),
+    "importing": ("bundle",),
+    "cli": ("training", "importing"),
     "front": ("cli",),
 }
 

@@ -66,9 +66,9 @@ def encoder_fields(encoder: FrozenEncoder, unfrozen: int) -> dict[str, Any]:
         "sha256": encoder.sha256,
         "unfrozen": unfrozen,
         "architecture": config.model_type,
-        "layers": config.num_hidden_layers,
+        "layers": encoder.layers,
         "hidden": config.hidden_size,
-        "heads": config.num_attention_heads,
+        "heads": getattr(config, "num_attention_heads", None),
         "vocabulary": config.vocab_size,
     }
 

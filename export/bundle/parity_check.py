@@ -14,7 +14,10 @@ from scorer.engine.batches import pad
 from scorer.engine.row_engine import RowEngine
 from scorer.engine.runtime import open_session
 from scorer.model.bundle import TOKENIZER, Bundle
+from scorer.model.manifest import Manifest
 from scorer.model.tokenizer import Tokenizer
+
+_LARGEST_TOLERANCE = 1e-2  # of a file that somebody may have changed
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ def check_bundle(
     """Compare every precision with PyTorch, one row at a time; fp32 in padded batches as well.
 
     Raises:
-        ParityError: fp32 differs by more than `TOLERANCE`, or a precision agrees on too few labels, see `is_too_low`.
+        ParityError: fp32 differs by more than its tolerance, or a precision agrees on too few labels, see `is_too_low`.
         ExportError: the encoder is not the bundle's.
     """
     if encoder.sha256 != bundle.manifest.encoder.get("sha256"):
@@ -55,10 +58,12 @@ def check_bundle(
         name: open_session(bundle.graph(name), "cpu", external=bundle.external(name))
         for name in sorted(bundle.manifest.precisions)
     }
-    parity = None
+    parity, tolerance = None, _tolerance(manifest)
     longest = encoder.positions if classifier.cut is None else manifest.tokens_kept
     if "fp32" in sessions:
-        parity = compare(sessions["fp32"], encoder, classifier.encoders_part, rows, longest=longest)
+        parity = compare(
+            sessions["fp32"], encoder, classifier.encoders_part, rows, longest=longest, tolerance=tolerance
+        )
     side: np.ndarray | np.float32 = np.float32(0)
     if manifest.wide is not None and classifier.wide_apart is not None:
         graph = open_session(bundle.files[manifest.wide.file], "cpu", external=bundle.beside(manifest.wide.file))
@@ -71,9 +76,9 @@ def check_bundle(
         distance = np.abs(logits - expected)
         same = float(np.mean(predict(logits) == predict(expected)))
         found.append(Agreement(precision, float(distance.max()), float(distance.mean()), same))
-        if precision == "fp32" and not distance.max() <= TOLERANCE:
+        if precision == "fp32" and not distance.max() <= tolerance:
             raise ParityError(
-                f"fp32 differs from PyTorch by {distance.max():.2g} in a logit; at most {TOLERANCE:.0e} is allowed."
+                f"fp32 differs from PyTorch by {distance.max():.2g} in a logit; at most {tolerance:.1g} is allowed."
             )
         if is_too_low(same, len(rows)):
             raise ParityError(
@@ -81,3 +86,9 @@ def check_bundle(
                 f"at least {LEAST_AGREEMENT:.0%} is needed, and chance does not explain the difference."
             )
     return parity, found
+
+
+def _tolerance(manifest: Manifest) -> float:
+    """Return the largest difference of an fp32 logit that is allowed; an imported model may have much larger logits."""
+    found = manifest.parity.get("tolerance") if manifest.source is not None else None
+    return found if isinstance(found, float) and TOLERANCE <= found <= _LARGEST_TOLERANCE else TOLERANCE

@@ -1,7 +1,7 @@
 """The command `score-model parity`, which compares a bundle with its PyTorch model; it parses and delegates."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,12 +16,16 @@ from export.cli.options import (
     use_threads,
 )
 from export.encoder.folder import check_encoder_folder
+from export.errors import ExportError
 from export.hub import check_reachable
 from scorer.base.messages import print_result
 from scorer.cli.help import HELP_OPTION, OTHER, group, option
 from scorer.cli.options import DEBUG, Whole, files
 from scorer.cli.program import Command
 from scorer.rows.input_options import InputOptions
+
+if TYPE_CHECKING:
+    from scorer.model.bundle import Bundle
 
 HELP = """\
 Compare BUNDLE with the PyTorch model that it was made from.
@@ -87,6 +91,7 @@ def parity(
     from scorer.model.bundle import load_bundle
 
     loaded = load_bundle(bundle)
+    _check_comparable(loaded)
     name = encoder or str(loaded.manifest.encoder["name"])
     found = check_encoder_folder(name, loaded.manifest.max_length)
     check_reachable(encoder=name if found is None else None, dataset=None)
@@ -110,3 +115,15 @@ def parity(
             f"{one.precision}, one row per run: largest logit difference {one.difference:.1e}, mean {one.mean:.1e}, "
             f"same label {one.labels:.2%} of {len(texts)} texts"
         )
+
+
+def _check_comparable(bundle: "Bundle") -> None:
+    """Raise `ExportError` for an imported bundle whose parts no encoder alone could check."""
+    source = bundle.manifest.source
+    if source is None or (source.get("format"), source.get("graph")) == ("checkpoint", "written"):
+        return
+    what = "from a state dict" if source.get("format") == "state dict" else "as a whole, by PyTorch's exporter"
+    raise ExportError(
+        f"{bundle.path} was imported {what}, which this command cannot load again. The certificate in its README.md compares "
+        "it with PyTorch; `score-model import` with other --texts makes a new one."
+    )

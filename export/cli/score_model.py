@@ -7,6 +7,7 @@ import click
 # The modules of commands import heavy libraries only when they run, so that `score-model --help` is quick.
 from export.cli.cascade import cascade
 from export.cli.evaluate import evaluate
+from export.cli.import_model import import_model
 from export.cli.parity import parity
 from export.cli.train import train
 from scorer.base.version import __version__
@@ -15,11 +16,12 @@ from scorer.cli.help import HELP_OPTION, OTHER, group, version
 from scorer.cli.program import Group, run_as_program
 
 HELP = """\
-Train a classifier on an encoder, export it to ONNX, and check the bundle that `score` runs.
+Train or import a classifier, export it to ONNX, and check the bundle that `score` runs.
 
 \b
 Examples:
   score-model train -o models/imdb                  # on the IMDb reviews
+  score-model import owner/name -o models/name      # fine-tuned elsewhere
   score-model evaluate models/imdb --data test.csv  # accuracy and more
   score-model compare last-night.csv tonight.csv    # flipped labels
 
@@ -33,7 +35,7 @@ def command() -> None:
     """Do nothing before a subcommand."""
 
 
-for subcommand in (train, cascade, evaluate, parity, compare):
+for subcommand in (train, import_model, cascade, evaluate, parity, compare):
     command.add_command(subcommand)
 
 

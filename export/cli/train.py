@@ -24,8 +24,9 @@ from export.data_source import DataSource
 from export.encoder.folder import check_encoder_folder
 from export.encoder.saved import check_saved
 from export.hub import check_reachable
+from export.importing.folder import CLASSIFIER
 from export.training.settings import HEAD_ALONE, EncoderSettings, FitSettings, Settings, TuneSettings
-from scorer.base.messages import print_result
+from scorer.base.messages import print_message, print_result
 from scorer.cli.program import Command
 from scorer.model.bundle import refuse_bundle
 
@@ -59,7 +60,9 @@ def train(**options: Any) -> None:
     use_threads(options["threads"])
     from export.training.train import train as run
 
-    run(dataset, _load_encoder(encoder, settings), settings, print_result)
+    loaded = _load_encoder(encoder, settings)
+    _name_unused_head(encoder.name, loaded)
+    run(dataset, loaded, settings, print_result)
 
 
 def _checked(options: Options) -> tuple[Settings, DataSource, EncoderSettings]:
@@ -118,6 +121,15 @@ def _check_places(options: Options, inputs: Mapping[str, Sequence[str]]) -> None
     if save is not None:
         refuse_bundle(str(save), "--save-encoder")
         check_saved(save, encoder=options["encoder"], overwrite=overwrite)
+
+
+def _name_unused_head(name: str, encoder: "FrozenEncoder") -> None:
+    """Print a message if the encoder comes from a fine-tuned classifier, whose head is not used."""
+    if any(one.endswith(CLASSIFIER) for one in encoder.config.architectures or ()):
+        print_message(
+            f"{name} is a fine-tuned classifier. Its head is not used: a new one is trained. `score-model import {name} -o "
+            "FOLDER` keeps it."
+        )
 
 
 def _conditions(options: Options) -> tuple[Condition, ...]:

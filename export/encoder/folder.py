@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ def check_encoder_folder(name: str, max_length: int) -> EncoderFolder | None:
     """
     if not is_path(name):
         return None
-    config = _config(Path(name))
+    config = read_config(Path(name))
     family = family_named(config.get("model_type"))
     positions = config.get("max_position_embeddings")
     if family is not None and isinstance(positions, int):
@@ -73,15 +73,24 @@ def _layers(config: Mapping[str, Any]) -> int | None:
     return layers * inner if isinstance(layers, int) and isinstance(inner, int) else None
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path, refused: Callable[[str, str], ExportError] = cannot_be_loaded) -> dict[str, Any]:
+    """Read the settings of a model in a folder.
+
+    Args:
+        folder: folder of the model.
+        refused: error for a folder that cannot be used, given its name and the reason.
+
+    Raises:
+        ExportError: the folder is missing or has no readable settings.
+    """
     if not folder.is_dir():
-        raise cannot_be_loaded(str(folder), f"the folder {folder} does not exist.")
+        raise refused(str(folder), f"the folder {folder} does not exist.")
     try:
         config = json.loads((folder / CONFIG).read_bytes())
     except FileNotFoundError as error:
-        raise cannot_be_loaded(str(folder), f"it has no {CONFIG}.") from error
+        raise refused(str(folder), f"it has no {CONFIG}.") from error
     except (OSError, ValueError, RecursionError) as error:
-        raise cannot_be_loaded(str(folder), f"{folder / CONFIG} cannot be read: {error}.") from error
+        raise refused(str(folder), f"{folder / CONFIG} cannot be read: {error}.") from error
     if not isinstance(config, dict):
-        raise cannot_be_loaded(str(folder), f"{folder / CONFIG} is not a JSON object.")
+        raise refused(str(folder), f"{folder / CONFIG} is not a JSON object.")
     return config

@@ -62,9 +62,17 @@ class FrozenEncoder:
 
     @property
     def positions(self) -> int:
-        """The largest number of tokens that it can read."""
-        first = 0 if self.family is None else self.family.first_position(self.config.pad_token_id)
-        return int(self.config.max_position_embeddings) - first
+        """The largest number of tokens that it can read; as many as are kept of a text if it has no such limit."""
+        found = positions_of(self.config, self.family)
+        return self.tokenizer.max_length if found is None else found
+
+
+def positions_of(config: PretrainedConfig, family: Family | None) -> int | None:
+    """Return the largest number of tokens that a model can read; None without a limit, as with relative positions."""
+    limit = getattr(config, "max_position_embeddings", None)
+    if not isinstance(limit, int) or limit <= 0:
+        return None
+    return limit - (0 if family is None else family.first_position(config.pad_token_id))
 
 
 def load_encoder(

@@ -175,13 +175,27 @@ def reference(scored: Scored) -> Reference:
     Args:
         scored: scored test texts.
     """
-    whole = None if scored.stages is None else _histogram(scores(scored.stages.whole), SCORE_EDGES)
+    whole = None if scored.stages is None else scored.stages.whole
+    return histograms(scored.probabilities, scored.lengths, scored.unknown, without_cascade=whole)
+
+
+def histograms(
+    probabilities: np.ndarray, lengths: np.ndarray, unknown: np.ndarray, *, without_cascade: np.ndarray | None = None
+) -> Reference:
+    """Count texts in the histograms of the manifest.
+
+    Args:
+        probabilities: probabilities as the bundle scores, float64 (texts, labels).
+        lengths: numbers of tokens kept, int64 (texts,).
+        unknown: share of unknown tokens, float64 (texts,).
+        without_cascade: probabilities with every text through the encoder; None if the bundle has no cascade.
+    """
     return Reference(
-        len(scored.lengths),
-        score_without_cascade=whole,
-        score=_histogram(scores(scored.probabilities), SCORE_EDGES),
-        tokens=_histogram(scored.lengths, TOKEN_EDGES),
-        unknown=_histogram(scored.unknown, UNKNOWN_EDGES),
+        len(lengths),
+        score_without_cascade=None if without_cascade is None else _histogram(scores(without_cascade), SCORE_EDGES),
+        score=_histogram(scores(probabilities), SCORE_EDGES),
+        tokens=_histogram(lengths, TOKEN_EDGES),
+        unknown=_histogram(unknown, UNKNOWN_EDGES),
     )
 
 

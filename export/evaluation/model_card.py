@@ -47,7 +47,7 @@ def _introduction(manifest: Manifest) -> str:
         else ""
     )
     return (
-        f"Classifies texts as {_join(manifest.labels, 'or')}. A linear head reads {_pooling(manifest)} of the {encoder['name']} "
+        f"Classifies texts as {join(manifest.labels, 'or')}. A linear head reads {_pooling(manifest)} of the {encoder['name']} "
         f"encoder ({encoder['layers']} layers of hidden size {encoder['hidden']}, {state}).{wide} "
         f"The model was trained on {manifest.training['dataset']}."
     )
@@ -141,7 +141,7 @@ def _making(manifest: Manifest) -> Iterator[str]:
     yield table(
         ("setting", "value"),
         [
-            ("encoder", f"{encoder['name']}, {encoder['architecture']}, {_revision(encoder['revision'])}"),
+            ("encoder", f"{encoder['name']}, {encoder['architecture']}, {revision_of(encoder['revision'])}"),
             ("sha256 of its weights", f"`{encoder['sha256']}`"),
             ("tokens that the encoder reads", _length(manifest)),
             ("pooling that the head reads", manifest.pooling),
@@ -221,7 +221,8 @@ def _length(manifest: Manifest) -> str:
     )
 
 
-def _revision(revision: str | None) -> str:
+def revision_of(revision: str | None) -> str:
+    """Return the origin of a model in words, by its commit on the hub."""
     return f"revision {revision}" if revision else "from a local folder"
 
 
@@ -233,7 +234,7 @@ def _pooling(manifest: Manifest) -> str:
         return {"cls": "the last layer's [CLS] vector", "mean": "the last layer's mean vector"}[manifest.pooling]
     names = manifest.pooling.split("+")
     trained = "; attention vectors are means with trained weights" if is_trained(manifest.pooling) else ""
-    return f"the vectors {_join(names, 'and')} (concatenated{trained})"
+    return f"the vectors {join(names, 'and')} (concatenated{trained})"
 
 
 def figures_of(found: Mapping[str, Any]) -> tuple[str, ...]:
@@ -262,7 +263,8 @@ def _texts(count: int) -> str:
     return f"{count:,} text{'' if count == 1 else 's'}"
 
 
-def _join(names: Sequence[str], word: str) -> str:
+def join(names: Sequence[str], word: str) -> str:
+    """Join names with commas, and a word before the last."""
     *others, last = names
     return f"{', '.join(others)} {word} {last}" if others else last
 

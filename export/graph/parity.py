@@ -79,10 +79,14 @@ def compare_half(half: Half, rows: Sequence[np.ndarray], wide: Wide | None = Non
         wide: wide part whose logits are added, if it is not in the graphs.
     """
     side = np.float32(0) if wide is None else wide.logits(rows)
-    found, exact = half_logits(half.graph, rows) + side, graph_logits(half.exact, rows) + side
+    return half_parity(half_logits(half.graph, rows) + side, graph_logits(half.exact, rows) + side)
+
+
+def half_parity(found: np.ndarray, exact: np.ndarray) -> HalfParity:
+    """Compare logits of float16, (rows, logits), with those of float32 with the same weights."""
     distance = np.abs(probabilities(found) - probabilities(exact))
     same = float(np.mean(predict(found) == predict(exact)))
-    return HalfParity(len(rows), float(distance.max()), float(distance.mean()), same)
+    return HalfParity(len(found), float(distance.max()), float(distance.mean()), same)
 
 
 def is_too_low(share: float, rows: int) -> bool:
@@ -142,6 +146,33 @@ def compare(
     return _compare(session, expected, rows, "the exported graph", longest=longest, tolerance=tolerance)
 
 
+def compare_whole(
+    session: Session,
+    whole: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    classifier: Classifier,
+    rows: Sequence[np.ndarray],
+    *,
+    longest: int,
+    tolerance: float,
+) -> Parity:
+    """Compare the graph of an imported classifier with the whole model that it came from, on the same batches as `compare`.
+
+    Args:
+        session: session of the fp32 graph.
+        whole: logits of the whole model, given input_ids and attention_mask, (batch, sequence) each.
+        classifier: classifier of the graph, whose cut decides which tokens of a text the model reads.
+        rows, longest, tolerance: as for `compare`.
+
+    Raises:
+        ParityError: a logit differs by more, or is not a number.
+    """
+
+    def expected(input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
+        return whole(*pad([classifier.encoder_reads(row) for row in _rows(input_ids, attention_mask)]))
+
+    return _compare(session, expected, rows, "the exported graph", longest=longest, tolerance=tolerance)
+
+
 def compare_wide(session: Session, wide: Wide, rows: Sequence[np.ndarray], *, longest: int) -> Parity:
     """Compare the wide part's own graph with its exact sums, on the same batches as `compare`.
 
@@ -178,7 +209,7 @@ def _compare(
         if not difference <= tolerance:  # a NaN must not pass
             raise ParityError(
                 f"{what} differs from PyTorch by {difference:.2g} in a logit of a batch of shape {input_ids.shape}; "
-                f"at most {tolerance} is allowed. No bundle was written."
+                f"at most {tolerance:.3g} is allowed. No bundle was written."
             )
         biggest, count = max(biggest, difference), count + len(input_ids)
     return Parity(count, tuple((int(batch), int(sequence)) for batch, sequence in shapes), biggest, tolerance)

@@ -72,12 +72,16 @@ def check_recallable(bundle: Bundle, settings: CascadeSettings) -> None:
         settings: settings of the cascade's choice.
 
     Raises:
-        ExportError: it already has a cascade, has no wide part, has no complete record of its training, or too few texts
+        ExportError: it already has a cascade, was imported, has no wide part, has no complete record of its training, or too few texts
             were held out.
     """
     manifest, path = bundle.manifest, bundle.path
     if manifest.cascade is not None:
         raise ExportError(f"{path} already has a cascade. Give the bundle that it was made from to choose another one.")
+    if manifest.source is not None:
+        raise ExportError(
+            f"{path} was imported, so it has no wide part, which a cascade needs; only `score-model train` makes one."
+        )
     if "wide_pairs" not in manifest.head:
         raise ExportError(f"{path} has no wide part, which a cascade needs. Train a bundle without --no-wide.")
     if HEAD not in bundle.files:

@@ -23,6 +23,11 @@ TOKENIZER = "tokenizer.json"
 HEAD = "head.safetensors"
 WIDE_FILE = "wide.onnx"
 
+CHECKPOINT = "config.json"
+"""File of a model of transformers, which is not a bundle."""
+
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
+
 # The text or binary form of coreutils, with a plain name, so that it cannot refer to anything outside the folder.
 _SUMS_LINE = re.compile(rb"([0-9a-f]{64}) [ *]([A-Za-z0-9_][A-Za-z0-9._-]*)\n")
 
@@ -81,7 +86,16 @@ def load_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
     """
     folder = Path(path) if path is not None else default_bundle()
     if not _is_folder(folder):
-        raise BundleError(f"there is no bundle at {folder}. Name a folder written by `score-model train`.")
+        raise BundleError(
+            f"there is no bundle at {folder}. Name a folder written by `score-model train` or `score-model import`."
+            f"{_if_on_the_hub(folder)}"
+        )
+    if (folder / CHECKPOINT).is_file() and not (folder / SUMS).exists():
+        name = folder.resolve().name
+        raise BundleError(
+            f"{folder} is a model of transformers (it has {CHECKPOINT}), not a bundle. Make one of it with "
+            f"`score-model import {folder} -o models/{name}`, and score with `--model models/{name}`."
+        )
     sums = _read(folder, SUMS)
     files: dict[str, bytes] = {}
     for name, expected in parse_sums(sums, folder).items():
@@ -96,6 +110,19 @@ def load_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
             raise BundleError(f"{folder / SUMS} does not list {required}. Copy the bundle again from its source.")
     manifest = parse_manifest(files[MANIFEST], folder / MANIFEST)
     return Bundle(folder, hashlib.sha256(sums).hexdigest(), manifest, files, check_graphs(folder, manifest, files))
+
+
+def _if_on_the_hub(path: Path) -> str:
+    """Return advice for a name that may be a model's on the hub, such as ``owner/name``.
+
+    >>> _if_on_the_hub(Path("owner/name"))
+    ' If owner/name is a model on the hub, run `score-model import owner/name -o models/name` first.'
+    >>> _if_on_the_hub(Path("/srv/models/name"))
+    ''
+    """
+    if _HUB_NAME.fullmatch(str(path)) is None:
+        return ""
+    return f" If {path} is a model on the hub, run `score-model import {path} -o models/{path.name}` first."
 
 
 def _is_folder(path: Path) -> bool:

@@ -18,7 +18,7 @@ from scorer.model.reference import Histogram, Reference, parse_reference
 FORMAT_VERSIONS = (1, 2)
 """Versions of the manifest: 1 for a bundle that every release can read, 2 for one with features in `Manifest.needs`."""
 
-FEATURES = ("cascade",)
+FEATURES = ("cascade", "imported")
 """Features of bundles that this release knows."""
 
 WIDE = "wide"
@@ -97,6 +97,8 @@ class Manifest:
         reference: histograms of the test data, to compare a run with; None if unknown.
         wide: the wide part's own graph; None if the other graphs include it.
         cascade: rule by which the wide part alone decides; set if and only if ``wide`` is.
+        source: origin of an imported model, with its certificate, for people and the model card; None for a model that was
+            trained here.
         golden: rows scored before the first real one, see `GoldenRow`.
         encoder, head, training, metrics, parity, versions: origin of the bundle, for people and the model card.
     """
@@ -122,6 +124,7 @@ class Manifest:
     reference: Reference | None = None
     wide: WideGraph | None = None
     cascade: Cascade | None = None
+    source: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         _check_types(self)
@@ -178,7 +181,8 @@ class Manifest:
     @property
     def needs(self) -> tuple[str, ...]:
         """The `FEATURES` that a scorer must know to score with this bundle."""
-        return () if self.cascade is None else ("cascade",)
+        has = {"cascade": self.cascade is not None, "imported": self.source is not None}
+        return tuple(name for name in FEATURES if has[name])
 
     def reference_of(self, *, cascade: bool) -> Reference | None:
         """Return the histograms of the test data, scored with the cascade (if the bundle has one) or without."""
@@ -209,8 +213,10 @@ class Manifest:
         fields = asdict(self)
         if self.reference is not None and self.reference.score_without_cascade is None:
             del fields["reference"]["score_without_cascade"]
-        if not self.needs:  # keep the form that every release can read
+        if self.cascade is None:  # keep the form that every release can read
             del fields["wide"], fields["cascade"]
+        if self.source is None:
+            del fields["source"]
         form = {"format_version": 2, "needs": self.needs} if self.needs else {"format_version": 1}
         text = json.dumps(fields | form, indent=2, ensure_ascii=False, sort_keys=True, allow_nan=False)
         return f"{text}\n".encode()

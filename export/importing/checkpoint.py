@@ -1,0 +1,250 @@
+"""A fine-tuned classifier, loaded and taken apart: its encoder, what is on top of it, and the whole as the reference."""
+
+import contextlib
+import copy
+import pickle
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from torch import nn
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PretrainedConfig
+
+from export.classifier.classifier import Classifier
+from export.classifier.head import Dense, LinearHead
+from export.classifier.truncation import checked_cut
+from export.encoder.families import family_of
+from export.encoder.load import FrozenEncoder, freeze, positions_of, weights_sha256
+from export.encoder.vectors import LOGITS
+from export.errors import ExportError, UnsupportedEncoder
+from export.importing.folder import CLASSIFIER, cannot_be_imported, needs_remote_code, refuse_other_class
+from export.importing.labels import Labels, id2label_of, labels_of, refuse_problem, shown
+from export.importing.settings import LONGEST, CheckpointSettings
+from scorer.base.shortage import shortage
+
+Reference = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""PyTorch's whole model: input_ids and attention_mask (batch, sequence) -> float32 (batch, logits) of the bundle."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A classifier as it was given, and as a bundle holds it.
+
+    Attributes:
+        encoder: encoder; the whole model if its graph is exported as a whole.
+        classifier: everything on top of the encoder.
+        labels: labels of the model.
+        reference: logits of the whole model, which knows nothing of how it was taken apart.
+        model: whole model of transformers; None if its file was a plain module's.
+        tokenizer: transformers' own tokenizer.
+        kind: name of the model's class, for people.
+        sha256: digest of all weights.
+        truncation: tokens of a longer text that it reads, one of `scorer.model.manifest.TRUNCATIONS`.
+        remarks: facts for the log and the card.
+    """
+
+    encoder: FrozenEncoder
+    classifier: Classifier
+    labels: Labels
+    reference: Reference
+    model: Any
+    tokenizer: Any
+    kind: str
+    sha256: str
+    truncation: str
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything of a loaded model that `assembled` needs.
+
+    Attributes:
+        model: model whose graph is made.
+        pooling: vectors that the head reads.
+        head: weights and biases of the logits, in the order of the labels' ids.
+        dense: layer before the head, or None.
+    """
+
+    model: nn.Module
+    pooling: str
+    head: LinearHead
+    dense: Dense | None = None
+
+
+def load_checkpoint(settings: CheckpointSettings) -> Checkpoint:
+    """Load a checkpoint of transformers by its hub name or from a local folder.
+
+    Raises:
+        ExportError: the checkpoint cannot be found or read, or its labels have no names.
+        UnsupportedEncoder: it is no classifier that can be imported.
+        UsageError: an option does not fit it.
+    """
+    name = settings.name
+    with transformers_errors(name):
+        given: dict[str, Any] = where(settings)
+        config = AutoConfig.from_pretrained(name, **given)
+        labels = _labels(config, settings)
+        if type(config) not in AutoModelForSequenceClassification._model_mapping:
+            raise UnsupportedEncoder(
+                f"{name} is of the kind {config.model_type!r}, for which transformers has no class of a classifier "
+                f"(...{CLASSIFIER}). Give a checkpoint of another architecture."
+            )
+        tokenizer = load_tokenizer(settings)
+        # float32 whatever type the file has: parity is promised in float32.
+        model, found = AutoModelForSequenceClassification.from_pretrained(
+            name, dtype=torch.float32, output_loading_info=True, **given
+        )
+    if found["missing_keys"]:
+        raise ExportError(
+            f"{name} has no weights for {shown(sorted(found['missing_keys']))}, so it is not a fine-tuned classifier. Give one "
+            f"that is, or train a head with `score-model train --encoder {name}`."
+        )
+    model.eval().requires_grad_(False)
+    parts = _taken_apart(model)
+
+    def reference(input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            ids, mask = torch.from_numpy(input_ids), torch.from_numpy(attention_mask)
+            logits = model(input_ids=ids, attention_mask=mask).logits.numpy()
+        return labels.folded(logits.T).T
+
+    encoder, classifier = assembled(parts or _whole(model), tokenizer, labels, settings)
+    return Checkpoint(
+        encoder=encoder if parts else replace(encoder, family=None),
+        classifier=classifier,
+        labels=labels,
+        reference=reference,
+        model=model,
+        tokenizer=tokenizer,
+        kind=type(model).__name__,
+        sha256=weights_sha256(model) if parts else encoder.sha256,
+        truncation=settings.truncation,
+    )
+
+
+def assembled(
+    parts: Parts, tokenizer: Any, labels: Labels, settings: CheckpointSettings
+) -> tuple[FrozenEncoder, Classifier]:
+    """Return a model's encoder and its classifier with the labels in the order of the bundle.
+
+    Raises:
+        UnsupportedEncoder: the model has fewer positions than --max-length, or no tokenizer that can be used.
+        UsageError: an option does not fit the model.
+    """
+    name, config = settings.name, parts.model.config
+    assert isinstance(config, PretrainedConfig)
+    if not hasattr(tokenizer, "backend_tokenizer"):
+        raise UnsupportedEncoder(f"{name} has no fast tokenizer (tokenizer.json), which scoring needs.")
+    length = settings.max_length or default_length(config, tokenizer)
+    kept = settings.tokens_kept(length)
+    encoder = freeze(
+        parts.model,
+        tokenizer.backend_tokenizer.to_str(),
+        name=Path(name).resolve().name if Path(name).is_dir() else name,
+        revision=getattr(config, "_commit_hash", None),
+        max_length=length,
+        max_tokens=kept,
+        clean_html=settings.clean_html,
+    )
+    special = encoder.tokenizer.special_tokens
+    cut = checked_cut(settings.truncation, length, kept=kept, special_tokens=special, name=name)
+    head = LinearHead(*(np.ascontiguousarray(labels.folded(one)) for one in (parts.head.weight, parts.head.bias)))
+    return encoder, Classifier(head, parts.pooling, cut, dense=parts.dense)
+
+
+def default_length(config: PretrainedConfig, tokenizer: Any) -> int:
+    """Return the smallest of the model's positions, the tokenizer's own limit and `LONGEST`."""
+    positions = positions_of(config, family_of(config))
+    # A tokenizer without a limit has a very large one.
+    return int(min(tokenizer.model_max_length, LONGEST, *([] if positions is None else [positions])))
+
+
+def load_tokenizer(settings: CheckpointSettings) -> Any:
+    """Load the tokenizer of a checkpoint or an encoder as transformers does."""
+    return AutoTokenizer.from_pretrained(settings.name, use_fast=True, **where(settings))
+
+
+def where(settings: CheckpointSettings) -> dict[str, Any]:
+    """Return the arguments of transformers for finding a model: code of its own is never run, a folder asks no hub."""
+    local = Path(settings.name).is_dir()
+    return {"revision": settings.revision, "trust_remote_code": False, "local_files_only": local}
+
+
+@contextlib.contextmanager
+def transformers_errors(name: str) -> Iterator[None]:
+    """Turn the errors of transformers into those of an import.
+
+    Args:
+        name: name of the checkpoint, for messages.
+    """
+    # Its reports and its bars would bury our own messages.
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    except ExportError:
+        raise
+    except (OSError, ValueError, RuntimeError, ImportError, pickle.UnpicklingError) as error:
+        if "trust_remote_code" in str(error):
+            raise needs_remote_code(name) from error
+        first = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise shortage(error) or cannot_be_imported(name, first) from error
+
+
+def _labels(config: PretrainedConfig, settings: CheckpointSettings) -> Labels:
+    """Check the settings of a checkpoint as those of a folder are, for one that came from the hub, and return its labels."""
+    name = settings.name
+    refuse_other_class(config.architectures, name)
+    id2label = id2label_of({"id2label": config.id2label}, name)
+    refuse_problem(getattr(config, "problem_type", None), len(id2label), name)
+    keep, positive = settings.keep_label_names, settings.positive_label
+    return labels_of(id2label, settings.label_names, keep=keep, positive=positive, name=name)
+
+
+def _taken_apart(model: Any) -> Parts | None:
+    """Return the parts of a classifier whose encoder is written node by node, or None."""
+    family = family_of(model.config)
+    if family is None or model.base_model is model:
+        return None
+    paths = family.head
+    found = [_linear(model, path) for path in (paths.dense, paths.out)]
+    if found[0] is None or found[1] is None:
+        return None
+    dense, out = (_arrays(one) for one in found if one is not None)
+    return Parts(without_pooler(model.base_model), "cls", LinearHead(*out), Dense(*dense, paths.activation))
+
+
+def _whole(model: Any) -> Parts:
+    """Return a classifier as one part, whose logits are its only vector."""
+    count = model.config.num_labels
+    head = LinearHead(np.eye(count, dtype=np.float32), np.zeros(count, dtype=np.float32))
+    return Parts(model, LOGITS, head)
+
+
+def without_pooler(model: nn.Module) -> nn.Module:
+    """Return an encoder without its pooling layer, if it has one; it shares its weights with the given one.
+
+    So its digest is that of the encoder that `export.encoder.load.load_encoder` reads from the same checkpoint.
+    """
+    if getattr(model, "pooler", None) is None:
+        return model
+    bare = copy.copy(model)
+    bare._modules = {**model._modules, "pooler": None}
+    return bare
+
+
+def _linear(model: nn.Module, path: str) -> nn.Linear | None:
+    try:
+        found = model.get_submodule(path)
+    except AttributeError:
+        return None
+    return found if isinstance(found, nn.Linear) and found.bias is not None else None
+
+
+def _arrays(linear: nn.Linear) -> tuple[np.ndarray, np.ndarray]:
+    return linear.weight.detach().numpy(), linear.bias.detach().numpy()

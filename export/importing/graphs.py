@@ -1,0 +1,221 @@
+"""Graphs of an imported classifier in every precision that passes its gate, with a certificate for each."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx
+
+from export.errors import ExportError
+from export.graph.classifier import graph_logits
+from export.graph.fp16 import Half
+from export.graph.fp16_emulator import half_logits
+from export.graph.int8 import CALIBRATION_ROWS
+from export.graph.parity import (
+    HALF_TOLERANCE,
+    LEAST_AGREEMENT,
+    HalfParity,
+    Parity,
+    compare_whole,
+    half_parity,
+    is_too_low,
+)
+from export.graph.source import GraphSource, graph_source
+from export.graph.writer import graph_bytes
+from export.importing.certificate import Certificate, Piped, certify, check_fp32, logit_tolerance
+from export.importing.checkpoint import Checkpoint
+from export.importing.reference import Expected
+from export.importing.settings import ImportSettings
+from export.importing.texts import Texts
+from scorer.base.cores import usable_cores
+from scorer.base.progress import Progress
+from scorer.engine.protocols import Session
+from scorer.engine.row_engine import RowEngine
+from scorer.engine.runtime import open_session
+
+# Texts of which most are padded in the gate's batches, and of those on which float16 is emulated, which is slow.
+_MOST_COMPARED = 128
+_WINDOW = 32
+
+
+@dataclass
+class Graphs:
+    """Graphs that passed their gates.
+
+    Attributes:
+        kind: way in which they are made, ``written`` or ``exported``.
+        parity: distance of fp32 from PyTorch in batches of many shapes.
+        by_precision: graphs by precision, fp32 first.
+        certificates: certificate of each precision that was tried, passed or not.
+        left_out: reason of each precision that was wanted and is missing.
+        half: distance of fp16 from float32 with the same weights; None without fp16.
+    """
+
+    kind: str
+    parity: Parity
+    by_precision: dict[str, onnx.ModelProto] = field(default_factory=dict)
+    certificates: dict[str, Certificate] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    half: HalfParity | None = None
+
+
+class GraphMaker:
+    """A maker of graphs, one precision after the other.
+
+    Args:
+        checkpoint: model to import.
+        texts: texts that calibrate and judge.
+        expected: results of PyTorch on the texts that judge.
+        settings: settings of the bundle.
+        report: callback for each line of the log.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        texts: Texts,
+        expected: Expected,
+        settings: ImportSettings,
+        report: Callable[[str], None],
+    ) -> None:
+        self._checkpoint, self._texts, self._settings, self._report = checkpoint, texts, settings, report
+        self._classifier, self._rows = checkpoint.classifier, texts.judging_ids
+        self._expected, self._piped = expected.logits, expected.piped
+
+    def make(self) -> Graphs:
+        """Make and judge every precision that is wanted.
+
+        Raises:
+            ParityError: fp32 differs too much from PyTorch.
+            UnsupportedEncoder: PyTorch cannot export the model.
+            ExportError: no precision is left.
+        """
+        wanted = self._settings.precisions or ("fp32", "fp16", *(["int8"] if self._texts.of else []))
+        source = graph_source(self._checkpoint.encoder)
+        self._report(f"fp32: graph {source.kind}{'' if source.kind == 'written' else ' by PyTorch'}")
+        float32 = source.float32(self._classifier)
+        found = self._judge_fp32(float32, source.kind)
+        int8 = self._int8(source, float32, found) if "int8" in wanted else None
+        if "fp16" in wanted:
+            self._half(source, found, None if "fp32" in wanted else int8)
+        if "fp32" not in wanted:
+            del found.by_precision["fp32"]
+        if not found.by_precision:
+            raise ExportError("no precision is left. No bundle was written; add fp32 to --precisions.")
+        return found
+
+    def _judge_fp32(self, graph: onnx.ModelProto, kind: str) -> Graphs:
+        session = open_session(graph_bytes(graph), "cpu")
+        tolerance = logit_tolerance(self._expected)
+        certificate = certify(self._logits(session, "fp32"), self._expected, self._piped)
+        self._report(_line("fp32", certificate))
+        check_fp32(certificate, tolerance)
+        parity = compare_whole(
+            session,
+            self._checkpoint.reference,
+            self._classifier,
+            self._rows[:_MOST_COMPARED],
+            longest=self._checkpoint.encoder.tokenizer.max_length,
+            tolerance=tolerance,
+        )
+        self._report(
+            f"fp32, padded batches: logits differ from PyTorch by at most {parity.difference:.1e} over {parity.rows} texts "
+            f"({parity.tolerance:.1e} is allowed)"
+        )
+        return Graphs(kind, parity, {"fp32": graph}, {"fp32": certificate})
+
+    def _int8(self, source: GraphSource, float32: onnx.ModelProto, found: Graphs) -> onnx.ModelProto | None:
+        calibration = self._calibration()
+        self._report(f"int8: rounding the weights, with {len(calibration)} texts for calibration")
+        graph = source.int8(self._classifier, calibration, float32)
+        session = open_session(graph_bytes(graph), "cpu")
+        certificate = certify(self._logits(session, "int8"), self._expected, self._piped)
+        found.certificates["int8"] = certificate
+        self._report(_line("int8", certificate))
+        kept = certificate.labels
+        if is_too_low(kept.share, kept.texts):
+            self._leave_out(
+                found,
+                "int8",
+                f"it keeps PyTorch's label for {kept.share:.2%} of {kept.texts:,} texts (95%: {kept.interval[0]:.2%} to "
+                f"{kept.interval[1]:.2%}), and at least {LEAST_AGREEMENT:.0%} is needed",
+            )
+            return None
+        found.by_precision["int8"] = graph
+        return graph
+
+    def _half(self, source: GraphSource, found: Graphs, int8: onnx.ModelProto | None) -> None:
+        half = source.half(self._classifier, self._calibration(), int8)
+        if half is None:
+            self._leave_out(found, "fp16", "no float16 graph is written for a model that PyTorch exports")
+            return
+        certificate, parity = self._judge_half(half)
+        found.certificates["fp16"] = certificate
+        self._report(f"{_line('fp16', certificate)} (emulated)")
+        if not parity.fits:
+            self._leave_out(
+                found,
+                "fp16",
+                f"its probabilities differ from float32 with the same weights by up to {parity.difference:.1e} (emulated), "
+                f"and at most {HALF_TOLERANCE:.0e} is allowed",
+            )
+            return
+        found.by_precision["fp16"], found.half = half.graph, parity
+
+    def _judge_half(self, half: Half) -> tuple[Certificate, HalfParity]:
+        rows, expected = self._rows[:_MOST_COMPARED], self._expected[:_MOST_COMPARED]
+        logits = half_logits(half.graph, rows)
+        return certify(logits, expected, _first(self._piped, len(rows))), half_parity(
+            logits, graph_logits(half.exact, rows)
+        )
+
+    def _calibration(self) -> list[np.ndarray]:
+        """Return the token ids of a few of the calibrating texts, spread over them."""
+        rows = self._texts.calibrating
+        chosen = rows[np.linspace(0, len(rows) - 1, min(CALIBRATION_ROWS, len(rows))).astype(int)]
+        return [self._texts.ids[row] for row in chosen]
+
+    def _logits(self, session: Session, precision: str) -> np.ndarray:
+        engine = RowEngine(session, self._settings.threads or usable_cores())
+        return windowed(engine.logits, self._rows, f"comparing {precision}", quiet=self._settings.quiet)
+
+    def _leave_out(self, found: Graphs, precision: str, why: str) -> None:
+        found.left_out[precision] = why
+        self._report(f"{precision} is left out: {why}.")
+
+
+def windowed(
+    logits_of: Callable[[Sequence[np.ndarray]], np.ndarray], rows: Sequence[np.ndarray], what: str, *, quiet: bool
+) -> np.ndarray:
+    """Compute logits of token rows a few at a time, with progress: float32 (rows, logits).
+
+    Args:
+        logits_of: logits of some rows.
+        rows: token ids of each row, (sequence,).
+        what: name of the work.
+        quiet: show no progress.
+    """
+    found = []
+    with Progress(what, len(rows), quiet=quiet) as progress:
+        for start in range(0, len(rows), _WINDOW):
+            progress.show(start, f"{start:,} texts")
+            found.append(logits_of(rows[start : start + _WINDOW]))
+    return np.concatenate(found)
+
+
+def _first(piped: Piped | None, count: int) -> Piped | None:
+    """Return the results of a pipeline on the first few texts."""
+    if piped is None:
+        return None
+    here = piped.rows < count
+    return Piped(piped.rows[here], piped.labels[here], piped.scores[here])
+
+
+def _line(precision: str, certificate: Certificate) -> str:
+    piped = certificate.pipeline
+    against = "" if piped is None else f", the pipeline's for {piped.labels.share:.2%} of {piped.labels.texts:,}"
+    return (
+        f"{precision}: logits differ from PyTorch by at most {certificate.logit.largest:.1e}, probabilities by "
+        f"{certificate.probability.largest:.1e}; PyTorch's label for {certificate.labels.share:.2%} of "
+        f"{certificate.texts:,} texts{against}"
+    )

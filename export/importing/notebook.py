@@ -1,0 +1,184 @@
+"""The plain PyTorch module of many notebooks: an encoder, and one linear layer on its first token.
+
+Its state dict has the keys ``encoder.*``, ``classifier.weight`` and ``classifier.bias``.
+"""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel
+
+from export.classifier.head import LinearHead
+from export.errors import ExportError
+from export.importing.checkpoint import (
+    Checkpoint,
+    Parts,
+    assembled,
+    load_tokenizer,
+    transformers_errors,
+    where,
+    without_pooler,
+)
+from export.importing.labels import Labels, labels_of, shown
+from export.importing.settings import CheckpointSettings
+from scorer.base.errors import UsageError
+from scorer.base.shortage import shortage
+
+MASKED = "padding is masked, whether the notebook passed an attention mask or not"
+"""Remark for the log and the card: a notebook without a mask gave a text other scores in other company."""
+
+_WRAPPERS = ("model_state_dict", "state_dict", "model")
+_PREFIXES = ("module.", "_orig_mod.")  # of DataParallel, and of torch.compile
+_ENCODER = "encoder."
+_WEIGHT, _BIAS = "classifier.weight", "classifier.bias"
+# A buffer of older releases of transformers, and the layer on top of the encoder that no such classifier reads.
+_UNREAD = ("embeddings.position_ids", "embeddings.token_type_ids", "pooler.")
+_EXPECTED = f"keys that begin with {_ENCODER}, and {_WEIGHT} of shape (1, hidden) or (labels, hidden) with {_BIAS}"
+
+
+def load_notebook(settings: CheckpointSettings) -> Checkpoint:
+    """Load a plain module's weights into the architecture of its encoder, whose own weights are not read.
+
+    Raises:
+        ExportError: a file cannot be read, or its tensors do not fit the encoder.
+        UsageError: an option does not fit it.
+    """
+    assert settings.state_dict is not None
+    path = settings.state_dict
+    tensors = read_state_dict(path)
+    weight, bias = _head(tensors, path)
+    labels = _labels(len(weight), settings)
+    with transformers_errors(settings.name):
+        config = AutoConfig.from_pretrained(settings.name, **where(settings))
+        tokenizer = load_tokenizer(settings)
+        made = AutoModel.from_config(config, dtype=torch.float32, trust_remote_code=False)  # type: ignore[no-untyped-call]
+    encoder = without_pooler(made)
+    own = {name.removeprefix(_ENCODER): one for name, one in tensors.items() if name.startswith(_ENCODER)}
+    _fill(encoder, own, path, settings.name)
+    encoder.eval().requires_grad_(False)
+
+    def reference(input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            ids, mask = torch.from_numpy(input_ids), torch.from_numpy(attention_mask)
+            first = encoder(input_ids=ids, attention_mask=mask).last_hidden_state[:, 0]
+            logits = (first @ weight.T + bias).numpy()
+        return labels.folded(logits.T).T
+
+    parts = Parts(encoder, "cls", LinearHead(weight.numpy(), bias.numpy()))
+    frozen, classifier = assembled(parts, tokenizer, labels, settings)
+    return Checkpoint(
+        encoder=frozen,
+        classifier=classifier,
+        labels=labels,
+        reference=reference,
+        model=None,
+        tokenizer=tokenizer,
+        kind=f"{type(encoder).__name__} and a linear layer",
+        sha256=frozen.sha256,
+        truncation=settings.truncation,
+        remarks=(MASKED,),
+    )
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Read tensors by name from a file of safetensors, or of ``torch.save``, whose pickle may hold tensors alone.
+
+    A dict around them and a prefix of all names are removed.
+
+    Raises:
+        ExportError: the file holds something else.
+    """
+    try:
+        if _is_safetensors(path):
+            found: Any = safetensors.torch.load_file(path)
+        else:
+            found = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ExportError(
+            f"--state-dict {path} holds more than tensors, and loading it would run code. Save "
+            "`model.state_dict()` instead of the model itself."
+        ) from error
+    except (OSError, ValueError, RuntimeError, EOFError, safetensors.SafetensorError) as error:
+        first = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise shortage(error) or ExportError(
+            f"--state-dict {path} cannot be read: {first}. Give a file of `torch.save(model.state_dict(), FILE)`, or of "
+            "safetensors."
+        ) from error
+    for wrapper in _WRAPPERS:
+        if isinstance(found, dict) and isinstance(found.get(wrapper), dict):
+            found = found[wrapper]
+            break
+    if not isinstance(found, dict) or not found or not all(isinstance(one, Tensor) for one in found.values()):
+        raise ExportError(f"--state-dict {path} is not a dict of tensors by name; it needs {_EXPECTED}.")
+    for prefix in _PREFIXES:
+        if all(str(name).startswith(prefix) for name in found):
+            found = {str(name).removeprefix(prefix): one for name, one in found.items()}
+    return {str(name): one.float() if one.is_floating_point() else one for name, one in found.items()}
+
+
+def _is_safetensors(path: Path) -> bool:
+    """Return whether a file begins as safetensors do: the length of a JSON object, in 8 bytes, then the object."""
+    with path.open("rb") as stream:
+        return stream.read(9)[8:] == b"{"
+
+
+def _head(tensors: Mapping[str, Tensor], path: Path) -> tuple[Tensor, Tensor]:
+    """Return weight and bias of the logits, in the order of the labels' ids; a single row gets one of zeros before it.
+
+    Raises:
+        ExportError: they are missing, have other shapes, or there are other keys.
+    """
+    others = [name for name in tensors if not name.startswith(_ENCODER) and name not in (_WEIGHT, _BIAS)]
+    weight, bias = tensors.get(_WEIGHT), tensors.get(_BIAS)
+    if others or weight is None or bias is None or weight.ndim != 2 or bias.shape != weight.shape[:1]:
+        shapes = {name: tuple(tensors[name].shape) for name in (_WEIGHT, _BIAS) if name in tensors}
+        found = [f"{name} of shape {shape}" for name, shape in shapes.items()] + [f"the keys {shown(others)}"] * bool(
+            others
+        )
+        raise ExportError(
+            f"--state-dict {path} does not fit: it has {' and '.join(found) or 'no classifier'}, but needs {_EXPECTED}."
+        )
+    if len(weight) > 1:
+        return weight, bias
+    # A sigmoid of one logit is the softmax of 0 and that logit.
+    return torch.cat([torch.zeros_like(weight), weight]), torch.cat([torch.zeros_like(bias), bias])
+
+
+def _labels(count: int, settings: CheckpointSettings) -> Labels:
+    if settings.label_names is None:
+        raise UsageError(
+            "--state-dict has no names of labels: give them with --label-names, in the order of their ids."
+        )
+    made_up = {one: f"LABEL_{one}" for one in range(count)}
+    positive = settings.positive_label
+    return labels_of(made_up, settings.label_names, keep=False, positive=positive, name=str(settings.state_dict))
+
+
+def _fill(encoder: nn.Module, own: Mapping[str, Tensor], path: Path, name: str) -> None:
+    """Load an encoder's tensors, each of which it must have.
+
+    Raises:
+        ExportError: a tensor is missing, unexpected or of another shape.
+    """
+    wanted = encoder.state_dict()
+    read = {key: one for key, one in own.items() if key in wanted or not key.startswith(_UNREAD)}
+    for what, keys in (("lacks", wanted.keys() - read.keys()), ("has the unknown", read.keys() - wanted.keys())):
+        if keys:
+            raise ExportError(
+                f"--state-dict {path} does not fit --encoder {name}: it {what} "
+                f"{shown([_ENCODER + key for key in sorted(keys)])}. Name the encoder that the notebook loaded."
+            )
+    for key, one in read.items():
+        if one.shape != wanted[key].shape:
+            raise ExportError(
+                f"--state-dict {path} does not fit --encoder {name}: {_ENCODER}{key} has the shape {tuple(one.shape)}, not "
+                f"{tuple(wanted[key].shape)}. Name the encoder that the notebook loaded."
+            )
+    encoder.load_state_dict(dict(read))
