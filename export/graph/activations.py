@@ -89,6 +89,17 @@ def observe(
     sizes: dict[str, int] = {}
     inputs: dict[str, list[str]] = {}
     graph = write(partial(_Recorder, sizes, inputs))
+    return Observed(statistics(graph, sizes, rows), inputs)
+
+
+def statistics(graph: onnx.ModelProto, sizes: Mapping[str, int], rows: Sequence[np.ndarray]) -> dict[str, Statistics]:
+    """Run a float32 graph on token rows, and collect the statistics of some of its activations.
+
+    Args:
+        graph: graph, which gets more outputs.
+        sizes: number of channels of each activation, by name.
+        rows: token ids of typical texts.
+    """
     names = list(sizes)
     graph.graph.output.extend(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names)
     session = open_session(graph.SerializeToString(), "cpu")
@@ -111,4 +122,4 @@ def observe(
     for name, seen in found.items():
         seen.mean /= tokens[name]
         seen.moment /= tokens[name]
-    return Observed(found, inputs)
+    return found

@@ -16,7 +16,7 @@ from export.graph.exported import exported_vectors, graft
 from export.graph.fp16 import Half, to_half
 from export.graph.fp32 import feature_graph, to_float32
 from export.graph.int8 import to_int8
-from export.graph.quantize import quantized
+from export.graph.int8_exported import to_int8_exported
 from export.graph.writer import GraphWriter
 
 
@@ -108,7 +108,7 @@ class Exported:
         self, classifier: Classifier, calibration: Sequence[np.ndarray], float32: onnx.ModelProto
     ) -> onnx.ModelProto:
         exact = graph_logits(float32, calibration)
-        rounded = quantized(float32, calibration, float32_nodes=["head.product"])
+        rounded = to_int8_exported(float32, calibration, float32_products=["head.product", "dense.product"])
         set_head_bias(rounded, classifier.head.corrected(exact, graph_logits(rounded, calibration)))
         return rounded
 

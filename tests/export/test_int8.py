@@ -22,7 +22,8 @@ from export.encoder.weights import encoder_weights
 from export.graph.activations import observe
 from export.graph.classifier import classifier_graph
 from export.graph.fp32 import to_float32
-from export.graph.int8 import choose_span, round_weights, to_int8
+from export.graph.int8 import to_int8
+from export.graph.rounding import choose_span, round_weights
 from scorer.cli.check import cpu_features
 from scorer.engine import runtime
 from scorer.engine.row_engine import RowEngine
@@ -82,10 +83,10 @@ def test_where_nothing_stands_out_there_are_no_extra_channels():
 
 def test_the_outliers_excess_makes_int8_more_exact(weights, rows, monkeypatch):
     expected = logits(to_float32(weights, Classifier(HEAD, "mean")), rows)
-    monkeypatch.setattr("export.graph.int8._MOST_EXTRA", 8)  # a single one of 32 channels is already 3%
-    monkeypatch.setattr("export.graph.int8._PRICE", 0.1)
+    monkeypatch.setattr("export.graph.rounding._MOST_EXTRA", 8)  # a single one of 32 channels is already 3%
+    monkeypatch.setattr("export.graph.rounding._PRICE", 0.1)
     error = np.abs(logits(to_int8(weights, Classifier(HEAD, "mean"), rows[:20]), rows) - expected).mean()
-    monkeypatch.setattr("export.graph.int8._MOST_EXTRA", 0)
+    monkeypatch.setattr("export.graph.rounding._MOST_EXTRA", 0)
     without = np.abs(logits(to_int8(weights, Classifier(HEAD, "mean"), rows[:20]), rows) - expected).mean()
     assert error < 0.5 * without
 

@@ -1,0 +1,120 @@
+"""Rounding to int8: the span of an activation with its extra channels, and weights with a scale for each output."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+
+# Price of extra channels: one per cent more channels must narrow the span by more than ten per cent. Measured on MiniLM
+# (docs/PERFORMANCE.md), this takes most outliers, but no outputs of attention and no ordinary tails.
+_PRICE = 10.0
+_MOST_EXTRA = 1 / 16
+# Added to the diagonal of the second moment, relative to its mean (Frantar et al. 2023, section 3.3).
+_DAMPING = 0.01
+_LARGEST = 127  # of an int8 weight; -128 is not used, so that the range is symmetric
+# Significant bits of a scale. With the 7 of a weight they make 11, as many as float16 has. So the float16 graph, which
+# reads the int8 weights, represents them exactly.
+_SCALE_BITS = 4
+
+
+@dataclass(frozen=True)
+class Span:
+    """Range of an activation's values that the 256 steps of uint8 span, and the extra channels for the excess.
+
+    Attributes:
+        low, high: ends of the span, which includes 0.
+        copies: number of extra channels for each channel, int (channels,); 0 for a channel within the span.
+    """
+
+    low: float
+    high: float
+    copies: np.ndarray
+
+    @property
+    def scale(self) -> np.float32:
+        return np.float32((self.high - self.low) / 255)
+
+    @property
+    def zero(self) -> np.uint8:
+        return np.uint8(np.rint(-self.low / self.scale))
+
+    def narrowed(self, low: np.ndarray, high: np.ndarray) -> "Span":
+        """Return the narrowest span that these channels fit into with the same extra channels.
+
+        >>> Span(-4.0, 8.0, np.array([0, 1])).narrowed(np.array([-1.0, -2.0]), np.array([3.0, 8.0])).high
+        4.0
+        """
+        parts = 1 + self.copies
+        return Span(
+            float((np.minimum(low, -1e-6) / parts).min()), float((np.maximum(high, 1e-6) / parts).max()), self.copies
+        )
+
+
+def choose_span(low: np.ndarray, high: np.ndarray) -> Span:
+    """Choose the span with the lowest cost: log(width) + price * (share of extra channels).
+
+    Args:
+        low, high: each channel's smallest and largest value, (channels,).
+
+    >>> int(choose_span(np.full(48, -1.0), np.array([1.0] * 47 + [3.0])).copies[-1])
+    2
+    """
+    low, high = np.minimum(low, -1e-6), np.maximum(high, 1e-6)
+    lowest, highest = float(low.min()), float(high.max())
+    best, least_cost = Span(lowest, highest, np.zeros(len(low), dtype=np.int64)), np.log(highest - lowest)
+    for limit in np.linspace(max(-lowest, highest), 0, 400, endpoint=False):
+        span_low, span_high = max(lowest, -limit), min(highest, limit)
+        over, under = (high - span_high) / span_high, (span_low - low) / -span_low
+        copies = np.ceil(np.maximum(np.maximum(over, under), 0) - 1e-9).astype(np.int64)
+        extra = copies.sum() / len(low)
+        if extra > _MOST_EXTRA:
+            break
+        cost = np.log(span_high - span_low) + _PRICE * extra
+        if cost < least_cost:
+            best, least_cost = Span(float(span_low), float(span_high), copies), cost
+    return best
+
+
+def round_weights(weight: np.ndarray, moment: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Round weights to int8 with a scale for each output, so that the product's error on real inputs is small.
+
+    Rows are rounded one by one. The remaining rows compensate for the error of each, as far as their inputs correlate
+    (Frantar et al. 2023, "GPTQ", section 3).
+
+    Args:
+        weight: (in, out).
+        moment: E[x x^T] of the inputs, (in, in).
+
+    Returns:
+        int8 (in, out), and float32 scales (out,).
+    """
+    scales = power_scales(np.abs(weight).max(axis=0))
+    rows = len(weight)
+    order = np.argsort(
+        -np.diag(moment), kind="stable"
+    )  # the most important rows first, while all others can still compensate
+    left = weight[order].astype(np.float64)
+    damped = moment[np.ix_(order, order)] + np.eye(rows) * (_DAMPING * np.mean(np.diag(moment)) + 1e-12)
+    factor = scipy.linalg.cholesky(scipy.linalg.inv(damped), lower=False)
+    rounded = np.empty(weight.shape, dtype=np.int8)
+    for start in range(0, rows, 64):  # in blocks, so that the effect of each on all later rows is one matrix product
+        end = min(start + 64, rows)
+        errors = np.empty((end - start, weight.shape[1]))
+        for row in range(start, end):
+            steps = np.clip(np.rint(left[row] / scales), -_LARGEST, _LARGEST)
+            rounded[order[row]] = steps
+            errors[row - start] = (left[row] - steps * scales) / factor[row, row]
+            left[row + 1 : end] -= np.outer(factor[row, row + 1 : end], errors[row - start])
+        left[end:] -= factor[start:end, end:].T @ errors
+    return rounded, scales
+
+
+def power_scales(largest: np.ndarray) -> np.ndarray:
+    """Compute float32 scales with which `_LARGEST` steps reach these values, rounded up to `_SCALE_BITS` bits.
+
+    >>> power_scales(np.array([127.0, 130.0])).tolist()
+    [1.0, 1.125]
+    """
+    mantissa, exponent = np.frexp(np.maximum(largest / _LARGEST, np.finfo(np.float16).tiny))
+    steps = 2.0**_SCALE_BITS
+    return np.ldexp(np.ceil(mantissa * steps) / steps, exponent).astype(np.float32)
