@@ -25,9 +25,8 @@ import pyarrow.parquet
 import tokenizers
 import torch
 import transformers
-from cpu import machine
 from plain import Score, batched, feed
-from report import print_message, spread
+from report import machine, print_message, spread
 from subject import MAX_LENGTH
 
 from export.classifier.classifier import Classifier
