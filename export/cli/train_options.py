@@ -123,7 +123,7 @@ ENCODER = group(
         default=EncoderSettings.name,
         show_default=True,
         metavar="NAME",
-        help="Encoder on the hub or in a local folder: DistilBERT, BERT, MiniLM or RoBERTa.",
+        help="Encoder on the hub or in a local folder; docs/OWN-MODEL.md names the families.",
     ),
     option("--encoder-revision", metavar="REV", help="Branch, tag or commit of the encoder on the hub."),
     option(

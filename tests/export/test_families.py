@@ -1,6 +1,7 @@
 """Families of encoders: each is written as PyTorch computes it, in every precision, and has the head of its classifiers."""
 
 import numpy as np
+import onnx
 import pytest
 import torch
 import transformers
@@ -21,6 +22,7 @@ from export.graph.fp32 import to_float32
 from export.graph.int8 import to_int8
 from export.graph.parity import compare
 from export.graph.weights_file import with_weights_files
+from scorer.engine import runtime
 from scorer.engine.batches import pad
 from scorer.engine.runtime import open_session
 from scorer.model.graph_check import check_onnx
@@ -122,6 +124,18 @@ def test_without_rounding_the_graph_for_cuda_is_the_graph_for_cpu(encoder_of, gr
     monkeypatch.setattr("export.graph.fp16_emulator._rounded", lambda value: value)
     half, expected = to_float16(weights, classifier(), rounded), to_float32(weights, classifier())
     np.testing.assert_allclose(half_logits(half, rows), graph_logits(expected, rows), atol=1e-4)
+
+
+def test_onnxruntime_opens_the_graph_for_cuda_and_converts_its_weights_once(encoder_of, tmp_path):
+    options = runtime.session_options("cpu")
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    graph = to_float16(encoder_weights(encoder_of), classifier())
+    open_session(graph.SerializeToString(), "cpu", options=options)
+    graph = onnx.load(tmp_path / "optimized.onnx").graph
+    constant = {tensor.name for tensor in graph.initializer}
+    left = [node.name for node in graph.node if set(filter(None, node.input)) <= constant]
+    # The CPU has no float16 products, so onnxruntime inserts conversions back to float32 for it, which it folds or not.
+    assert not [name for name in left if not name.startswith("InsertedPrecisionFreeCast_")]
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,20 @@ def test_the_graph_for_cuda_has_exactly_the_operators_that_were_chosen(subject):
     assert {name: count for name, count in found.items() if name not in OTHER_NODES} == NODES[pooling]
 
 
+@pytest.mark.parametrize(
+    ("family", "other"),
+    [
+        ("electra", {"MatMul": 15, "Add": 4}),  # a projection of the embeddings
+        ("albert", {"MatMul": 15, "Add": 4, "FastGelu": 2, "BiasGelu": 0}),
+        ("mpnet", {"Sub": 1}),  # a bias by distance, made once
+    ],
+)
+def test_the_graph_for_cuda_of_a_family_with_small_differences_has_as_few_nodes(encoder, family, other):
+    graph = to_float16(encoder_weights(encoder(family)), classifier("mean")).graph
+    found = Counter(node.op_type for node in graph.node if node.op_type not in OTHER_NODES)
+    assert found == Counter({**NODES["mean"], **other})
+
+
 @pytest.mark.parametrize("source", SOURCES)
 def test_weights_become_float16_once_while_the_session_is_made(subject, source, tmp_path):
     options = runtime.session_options("cpu")

@@ -80,7 +80,24 @@ def test_the_graph_for_cuda_has_one_attention_kernel_a_block(encoder, family):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("family", "more"), [("electra", 1), ("albert", 1), ("mpnet", 0)])
+def test_cpu_runs_the_same_kernels_for_families_with_small_differences(encoder, tmp_path, family, more):
+    """A projection of the embeddings is one more product. A bias by distance is made once for all blocks."""
+    frozen = encoder(family)
+    weights = encoder_weights(frozen)
+    rows = frozen.tokenizer.encode(reviews(20, 2, 3).texts).ids
+    for model, expected, product in (
+        (to_float32(weights, Classifier(HEAD, "mean")), FP32["mean"], "MatMul"),
+        (to_int8(weights, Classifier(HEAD, "mean"), rows), INT8["mean"], "MatMulIntegerToFloat"),
+    ):
+        found = optimized(model, tmp_path / "optimized.onnx")
+        kernels = {name: count for name, count in found.items() if name in COUNTED and name != "Add"}
+        assert kernels == {name: count + more * (name == product) for name, count in expected.items() if name != "Add"}
+    by_pair = [node.name for node in model.graph.node if node.op_type == "Gather" and "relative" in node.name]
+    assert by_pair == (["relative.by_pair"] if family == "mpnet" else [])
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, "electra", "albert", "mpnet"])
 def test_the_block_for_the_first_token_alone_is_exact(encoder, family):
     """The reference is the same graph with a whole last block, whose first token is read afterwards."""
     weights = encoder_weights(encoder(family))
