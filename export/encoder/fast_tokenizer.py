@@ -1,6 +1,7 @@
 """Loader of a checkpoint's fast tokenizer, which transformers makes of whatever files there are."""
 
 from pathlib import Path
+from typing import Any
 
 import transformers
 
@@ -26,11 +27,24 @@ def load_tokenizer(name: str, revision: str | None = None) -> str:
         ExportError: the tokenizer cannot be found or read.
     """
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(name, revision=revision)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
     except ImportError as error:  # a package that only this tokenizer needs, and that transformers names
         raise cannot_be_loaded(name, first_line(error)) from error
     except (OSError, ValueError, RuntimeError) as error:
         raise shortage(error) or cannot_be_loaded(name, first_line(error)) from error
+    return tokenizer_json_of(tokenizer, name)
+
+
+def tokenizer_json_of(tokenizer: Any, name: str) -> str:
+    """Return the contents of the ``tokenizer.json`` that gives the same tokens as a tokenizer of transformers.
+
+    Args:
+        tokenizer: tokenizer of transformers.
+        name: name of its checkpoint, for messages.
+
+    Raises:
+        UnsupportedEncoder: the tokenizer exists only in Python, has no vocabulary, or does what such a file cannot.
+    """
     if not hasattr(tokenizer, "backend_tokenizer"):
         raise UnsupportedEncoder(
             f"the tokenizer of {name!r} ({type(tokenizer).__name__}) exists only in Python, and scoring needs one that can be "

@@ -108,12 +108,13 @@ def load_encoder(
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        config = AutoConfig.from_pretrained(name, revision=revision)
+        config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
         family = family_of(config)
         tokenizer_json = load_tokenizer(name, revision)
         extra = {"add_pooling_layer": False} if family is not None and family.pooling_layer else {}
         # float32 whatever type the file has: parity is promised in float32.
-        model = AutoModel.from_pretrained(name, revision=revision, dtype=torch.float32, **extra)
+        safe = {"revision": revision, "trust_remote_code": False}
+        model = AutoModel.from_pretrained(name, dtype=torch.float32, **safe, **extra)
     except ScorerError:
         raise
     except (OSError, ValueError, RuntimeError) as error:

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import os
 import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from export.classifier.classifier import Classifier
 from export.classifier.head import Dense, LinearHead
 from export.classifier.truncation import checked_cut
 from export.encoder.families import family_of
+from export.encoder.fast_tokenizer import first_line, tokenizer_json_of
 from export.encoder.load import FrozenEncoder, freeze, positions_of, weights_sha256
 from export.encoder.vectors import LOGITS
 from export.errors import ExportError, UnsupportedEncoder
@@ -138,13 +140,11 @@ def assembled(
     """
     name, config = settings.name, parts.model.config
     assert isinstance(config, PretrainedConfig)
-    if not hasattr(tokenizer, "backend_tokenizer"):
-        raise UnsupportedEncoder(f"{name} has no fast tokenizer (tokenizer.json), which scoring needs.")
     length = settings.max_length or default_length(config, tokenizer)
     kept = settings.tokens_kept(length)
     encoder = freeze(
         parts.model,
-        tokenizer.backend_tokenizer.to_str(),
+        tokenizer_json_of(tokenizer, name),
         name=Path(name).resolve().name if Path(name).is_dir() else name,
         revision=getattr(config, "_commit_hash", None),
         max_length=length,
@@ -166,7 +166,7 @@ def default_length(config: PretrainedConfig, tokenizer: Any) -> int:
 
 def load_tokenizer(settings: CheckpointSettings) -> Any:
     """Load the tokenizer of a checkpoint or an encoder as transformers does."""
-    return AutoTokenizer.from_pretrained(settings.name, use_fast=True, **where(settings))
+    return AutoTokenizer.from_pretrained(settings.name, **where(settings))
 
 
 def where(settings: CheckpointSettings) -> dict[str, Any]:
@@ -185,6 +185,8 @@ def transformers_errors(name: str) -> Iterator[None]:
     # Its reports and its bars would bury our own messages.
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    # Without this, it asks a bot on the hub to convert a checkpoint that has no safetensors.
+    os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
     try:
         yield
     except ExportError:
@@ -192,8 +194,7 @@ def transformers_errors(name: str) -> Iterator[None]:
     except (OSError, ValueError, RuntimeError, ImportError, pickle.UnpicklingError) as error:
         if "trust_remote_code" in str(error):
             raise needs_remote_code(name) from error
-        first = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise shortage(error) or cannot_be_imported(name, first) from error
+        raise shortage(error) or cannot_be_imported(name, first_line(error)) from error
 
 
 def _labels(config: PretrainedConfig, settings: CheckpointSettings) -> Labels:
