@@ -13,22 +13,18 @@ import argparse
 import contextlib
 import io
 import json
-import platform
 import statistics
 import tempfile
 import time
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import torch
 from contenders import Contender, contenders
-from report import print_message, spread
+from report import machine, print_message, spread
 from subject import Subject, full_flops, load_subject
 
 from scorer.base.cores import usable_cores
-
-LIBRARIES = ("torch", "transformers", "openvino", "nncf", "ctranslate2", "onnx", "tokenizers", "numpy")
 
 
 def main() -> None:
@@ -127,17 +123,6 @@ def peak_gflops(threads: int, size: int = 2048) -> float:
         a @ b
         best = min(best, time.perf_counter() - start)
     return 2 * size**3 / best / 1e9
-
-
-def machine() -> dict:
-    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    names = [line.split(":", 1)[1].strip() for line in info.splitlines() if line.startswith("model name")]
-    flags = {"avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8"} & set(info.split())
-    versions = {name: metadata.version(name) for name in LIBRARIES}
-    for wheel in ("onnxruntime-gpu", "onnxruntime"):
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            versions[wheel] = metadata.version(wheel)
-    return {"cpu": names[0] if names else platform.processor(), "flags": sorted(flags), "versions": versions}
 
 
 def print_table(report: dict) -> None:

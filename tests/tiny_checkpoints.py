@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 import transformers
-from factories import randomize
+from factories import randomize, reviews
 from tiny_tokenizers import tiny_tokenizer
 from torch import nn
 
@@ -24,42 +24,73 @@ class Kind(NamedTuple):
 _SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
 _AFTER_PADDING = {"max_position_embeddings": POSITIONS + 2, "type_vocab_size": 1, "pad_token_id": 1}
 
-KINDS = {
-    "distilbert": Kind(transformers.DistilBertConfig, "wordpiece"),
+WRITTEN = {
+    "distilbert": Kind(transformers.DistilBertConfig, "wordpiece", {"hidden_dim": 48}),
     "bert": Kind(transformers.BertConfig, "wordpiece"),
     "roberta": Kind(transformers.RobertaConfig, "bpe", _AFTER_PADDING),
+    "xlm-roberta": Kind(transformers.XLMRobertaConfig, "unigram", _AFTER_PADDING),
+    "camembert": Kind(transformers.CamembertConfig, "camembert", _AFTER_PADDING),
+    "data2vec-text": Kind(transformers.Data2VecTextConfig, "bpe", _AFTER_PADDING),
+    "electra": Kind(transformers.ElectraConfig, "wordpiece", {"embedding_size": 16}),
+    "ernie": Kind(transformers.ErnieConfig, "wordpiece", {"use_task_id": True}),
+    "albert": Kind(transformers.AlbertConfig, "albert", {"embedding_size": 16}),
+    "mpnet": Kind(transformers.MPNetConfig, "mpnet", _AFTER_PADDING),
 }
+"""Families whose graphs are written node by node."""
+
+EXPORTED = {
+    "modernbert": Kind(
+        transformers.ModernBertConfig,
+        "modernbert",
+        {"local_attention": 8, "cls_token_id": 0, "bos_token_id": 0, "sep_token_id": 1, "eos_token_id": 1, "pad_token_id": 2},
+    ),
+    "deberta-v2": Kind(
+        transformers.DebertaV2Config,
+        "deberta",
+        {"relative_attention": True, "position_buckets": 16, "pos_att_type": ["p2c", "c2p"], "share_att_key": True,
+         "norm_rel_ebd": "layer_norm", "type_vocab_size": 0},
+    ),
+    "nomic_bert": Kind(transformers.NomicBertConfig, "wordpiece"),
+    "gte": Kind(transformers.GteConfig, "wordpiece"),
+}  # fmt: skip
+"""Families whose graphs PyTorch exports."""
+
+KINDS = {**WRITTEN, **EXPORTED}
 
 
-def tiny_classifier(kind: str, labels: Sequence[str] | int) -> Any:
-    """Make a classifier with weights large enough that every part matters.
+def tiny_classifier(kind: str, tokenizer: Any, labels: Sequence[str] | int) -> Any:
+    """Make a classifier with weights large enough that every part matters, and a bias with which every label occurs.
 
     Args:
         kind: one of `KINDS`.
+        tokenizer: tokenizer of the classifier.
         labels: names of the labels in the order of their ids, or their number for the names that transformers makes up.
     """
     family = KINDS[kind]
-    vocabulary = tiny_tokenizer(family.tokenizer).get_vocab()
     named = {"num_labels": labels} if isinstance(labels, int) else {
         "id2label": dict(enumerate(labels)), "label2id": {name: number for number, name in enumerate(labels)},
     }  # fmt: skip
-    sizes = {**_SIZES, "max_position_embeddings": POSITIONS, "vocab_size": max(vocabulary.values()) + 1}
+    sizes = {**_SIZES, "max_position_embeddings": POSITIONS, "vocab_size": max(tokenizer.get_vocab().values()) + 1}
     config = family.config(**{**sizes, **family.settings, **named})
     with torch.random.fork_rng():
         torch.manual_seed(3)
         model = transformers.AutoModelForSequenceClassification.from_config(config)
     randomize(model)
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            if name.startswith(("classifier", "pre_classifier")):
-                weight.mul_(2)  # so that the labels of the tiny texts differ
-    return model.eval()
+    model.eval()
+    linear = [one for one in model.modules() if isinstance(one, nn.Linear)]
+    out = next(one for one in reversed(linear) if one.out_features == config.num_labels)
+    with torch.inference_mode():
+        rows = [tokenizer(text, return_tensors="pt") for text in reviews(30, 2, 4).texts]
+        logits = torch.cat([model(row["input_ids"], attention_mask=row["attention_mask"]).logits for row in rows])
+    out.bias.data -= logits.mean(dim=0)
+    return model
 
 
 def save_checkpoint(kind: str, folder: Path, labels: Sequence[str] | int) -> Path:
     """Save a tiny classifier with its tokenizer; return the folder."""
-    tiny_tokenizer(KINDS[kind].tokenizer).save_pretrained(folder)
-    tiny_classifier(kind, labels).save_pretrained(folder)
+    tokenizer = tiny_tokenizer(KINDS[kind].tokenizer)
+    tokenizer.save_pretrained(folder)
+    tiny_classifier(kind, tokenizer, labels).save_pretrained(folder)
     return folder
 
 

@@ -48,6 +48,12 @@ _SENTENCEPIECE: dict[str, tuple[type, str, dict[str, Any]]] = {
         "tokenizer.model",
         {"model_type": "bpe", "byte_fallback": True, "vocab_size": 420},
     ),
+    # What transformers makes of a SentencePiece model that no class of its own reads.
+    "sentencepiece": (
+        transformers.PreTrainedTokenizerFast,
+        "tokenizer.model",
+        {"model_type": "bpe", "byte_fallback": True, "vocab_size": 420},
+    ),
 }
 
 
@@ -64,9 +70,8 @@ def tiny_tokenizer(kind: str) -> Any:
     """Make a tokenizer with some hundred tokens, as transformers makes that of a published checkpoint.
 
     Args:
-        kind: "wordpiece" (BERT, ELECTRA), "mpnet", "bpe" (RoBERTa), "modernbert" and "neox" (other byte-level BPE),
-            "unigram" (XLM-RoBERTa), "camembert", "albert", "deberta" (v2 and v3), "t5", or "llama" (BPE of
-            SentencePiece with bytes for unknown characters).
+        kind: one of `KINDS`. "wordpiece" is of BERT and ELECTRA, "bpe" of RoBERTa, "unigram" of XLM-RoBERTa, "deberta" of
+            v2 and v3. "neox" is another byte-level BPE. "llama" and "sentencepiece" are BPE of SentencePiece.
     """
     return KINDS[kind]()
 
@@ -79,14 +84,12 @@ def sentencepiece_model(kind: str) -> tuple[str, bytes]:
 
 def wordpiece_vocabulary(special: tuple[str, ...]) -> dict[str, int]:
     """Return tokens and ids of a WordPiece vocabulary, special tokens first."""
-    tokenizer = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    # As few tokens as there are characters, then those of whole words.
-    trainer = trainers.WordPieceTrainer(vocab_size=300, special_tokens=list(special), show_progress=False)
-    tokenizer.train_from_iterator(corpus(), trainer)
-    vocabulary: dict[str, int] = tokenizer.get_vocab()
-    return vocabulary
+    # Not trained, because the library's trainer gives another vocabulary each time.
+    normalizer, pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+    pieces = [piece for line in corpus() for piece, _ in pre_tokenizer.pre_tokenize_str(normalizer.normalize_str(line))]
+    letters = sorted({letter for piece in pieces for letter in piece})
+    tokens = [*special, *letters, *(f"##{letter}" for letter in letters), "##ly", "##ful", "##er", *sorted({*pieces})]
+    return {token: number for number, token in enumerate(dict.fromkeys(tokens))}
 
 
 def byte_level_bpe(special: tuple[str, ...]) -> tuple[dict[str, int], list[tuple[str, str]]]:

@@ -24,7 +24,6 @@ from export.data_source import DataSource
 from export.encoder.folder import check_encoder_folder
 from export.encoder.saved import check_saved
 from export.hub import check_reachable
-from export.importing.folder import CLASSIFIER
 from export.training.settings import HEAD_ALONE, EncoderSettings, FitSettings, Settings, TuneSettings
 from scorer.base.messages import print_message, print_result
 from scorer.cli.program import Command
@@ -125,6 +124,8 @@ def _check_places(options: Options, inputs: Mapping[str, Sequence[str]]) -> None
 
 def _name_unused_head(name: str, encoder: "FrozenEncoder") -> None:
     """Print a message if the encoder comes from a fine-tuned classifier, whose head is not used."""
+    from export.importing.folder import CLASSIFIER
+
     if any(one.endswith(CLASSIFIER) for one in encoder.config.architectures or ()):
         print_message(
             f"{name} is a fine-tuned classifier. Its head is not used: a new one is trained. `score-model import {name} -o "

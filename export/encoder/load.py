@@ -9,18 +9,24 @@ from pathlib import Path
 import torch
 import transformers
 from torch import nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig
+from transformers import AutoConfig, AutoModel, PretrainedConfig
 
 from export.encoder.families import Family, check_positions, family_of
+from export.encoder.fast_tokenizer import first_line, load_tokenizer
 from export.encoder.folder import cannot_be_loaded
 from export.encoder.saved import SETTINGS, TOKENIZER, TOKENIZER_SETTINGS
 from export.errors import UnsupportedEncoder
+from scorer.base.errors import ScorerError
 from scorer.base.shortage import shortage
-from scorer.model.prefixes import BR_TAG
+from scorer.model.cutting import BR_TAG
 from scorer.model.tokenizer import Tokenizer
 from scorer.storage.atomic import cannot_be_written
 from scorer.storage.output import publish_bytes
 
+# transformers trims texts for SentencePiece by the first pattern, which takes quadratic time in runs of blanks: it tries
+# the end of a run from each of its blanks. The second tries it from the first one only, and matches the same.
+_TRIMMING = r"\A +| +\z"
+_TRIMMING_ONCE = r"\A +|(?<! ) +\z"
 _BR_TAG = {"type": "Replace", "pattern": {"Regex": BR_TAG}, "content": " "}
 
 
@@ -104,19 +110,17 @@ def load_encoder(
     try:
         config = AutoConfig.from_pretrained(name, revision=revision)
         family = family_of(config)
-        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, use_fast=True)
+        tokenizer_json = load_tokenizer(name, revision)
         extra = {"add_pooling_layer": False} if family is not None and family.pooling_layer else {}
         # float32 whatever type the file has: parity is promised in float32.
         model = AutoModel.from_pretrained(name, revision=revision, dtype=torch.float32, **extra)
-    except UnsupportedEncoder:
+    except ScorerError:
         raise
     except (OSError, ValueError, RuntimeError) as error:
-        raise shortage(error) or cannot_be_loaded(name, _first_line(error)) from error
-    if not hasattr(tokenizer, "backend_tokenizer"):
-        raise UnsupportedEncoder(f"the encoder {name!r} has no fast tokenizer (tokenizer.json), which scoring needs.")
+        raise shortage(error) or cannot_be_loaded(name, first_line(error)) from error
     return freeze(
         model,
-        tokenizer.backend_tokenizer.to_str(),
+        tokenizer_json,
         name=called or (Path(name).name if Path(name).is_dir() else name),
         revision=getattr(config, "_commit_hash", None),
         max_length=max_length,
@@ -177,6 +181,12 @@ def plain_tokenizer(tokenizer_json: str, *, clean_html: bool) -> bytes:
     """Return the tokenizer's file without padding and truncation; ``clean_html`` adds a first step to its normaliser."""
     settings = json.loads(tokenizer_json)
     settings["padding"] = settings["truncation"] = None
+    steps = (settings["normalizer"] or {}).get("normalizers", [settings["normalizer"]])
+    for step in filter(None, steps):
+        if step.get("pattern") == {"Regex": _TRIMMING}:
+            step["pattern"] = {"Regex": _TRIMMING_ONCE}
+    if "dropout" in settings["model"]:  # of BPE, to train with other tokens each time
+        settings["model"]["dropout"] = None
     if clean_html:
         steps = [_BR_TAG] + ([settings["normalizer"]] if settings["normalizer"] else [])
         settings["normalizer"] = {"type": "Sequence", "normalizers": steps}
@@ -189,7 +199,3 @@ def weights_sha256(model: nn.Module) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.contiguous().numpy().data)
     return digest.hexdigest()
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -76,7 +76,7 @@ class Certificate:
         texts: number of texts compared.
         logit, probability: differences from PyTorch.
         labels: texts that keep PyTorch's label.
-        pipeline: comparison with the pipeline; None if there is none.
+        pipeline: comparison with the pipeline; None for a model that it cannot run.
     """
 
     texts: int

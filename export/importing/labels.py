@@ -73,7 +73,7 @@ def labels_of(
         name: name of the checkpoint, for messages.
 
     Raises:
-        ExportError: the names say nothing, are not all different, or cannot be printed.
+        ExportError: the names are made up, not all different, or cannot be printed.
         UsageError: the options do not fit the labels.
     """
     own = [id2label[one] for one in sorted(id2label)]
@@ -85,8 +85,7 @@ def labels_of(
     advice = f"name its {len(own)} labels in the order of their ids with --label-names"
     if given is None and not keep and any(_GENERIC.fullmatch(one) for one in names):
         raise ExportError(
-            f"{name} names its labels {shown(own)}, which says nothing: {advice}, or keep these names with "
-            "--keep-label-names."
+            f"{name} has no names for its labels, only {shown(own)}: {advice}, or keep these with --keep-label-names."
         )
     if not all(one and one.isprintable() for one in names) or len(set(names)) != len(names):
         raise ExportError(
@@ -173,11 +172,11 @@ def numbers_of(raw: Sequence[str], labels: Labels) -> tuple[np.ndarray, bool]:
     >>> numbers_of(["1", "0"], Labels(("good", "bad"), 0, True))
     (array([0, 1]), True)
     """
-    found = set(raw)
-    for names, are_ids in ((labels.names, False), (tuple(map(str, labels.ids)), True)):
-        if found <= set(names):
-            return np.array([names.index(one) for one in raw], dtype=np.int64), are_ids
-    unknown = sorted(found - set(labels.names))
+    found, are_ids = set(raw), not set(raw) & set(labels.names)
+    known = tuple(map(str, labels.ids)) if are_ids else labels.names
+    if found <= set(known):
+        return np.array([known.index(one) for one in raw], dtype=np.int64), are_ids
+    unknown = sorted(found - set(known))
     raise DatasetError(
         f"the texts have labels that the model lacks: {shown(unknown)}. It has: {', '.join(labels.names)}, or by their ids "
         f"{', '.join(map(str, range(len(labels.by_id))))}. Name the labels as the file does with --label-names, in the order "

@@ -1,5 +1,6 @@
 """Text to token ids, in the same way for training, checks and scoring."""
 
+import base64
 import contextlib
 import json
 from collections.abc import Iterator, Sequence
@@ -12,12 +13,15 @@ import tokenizers
 from scorer.base.errors import BundleError
 from scorer.base.shortage import shortage
 from scorer.model.bundle import TOKENIZER
+from scorer.model.cutting import NOWHERE, cutting
 from scorer.model.plain_text import plain_tokenizer
-from scorer.model.prefixes import beginnings, cutting
+from scorer.model.prefixes import Beginning, beginnings
 
 # A text longer than this times the token limit is first tried by its beginning. English has 4 to 5 characters per token.
 _CHARACTERS_A_TOKEN = 12
 _REPLACEMENTS = 8
+# Bytes that a table of a SentencePiece normaliser may insert for a character; NFKC has up to 33.
+_ENTRY = 64
 # Texts tokenized at a time: enough for many cores, while the tokenizers keep some 30 KB for each text.
 _CHUNK = 1024
 
@@ -59,15 +63,37 @@ def _blamed_on_the_file(*errors: type[Exception]) -> Iterator[None]:
         raise BundleError(f"{TOKENIZER} cannot be used: {type(error).__name__}: {error}") from error
 
 
-def _check_replacements(normalizer: dict[str, Any] | None) -> None:
+def _check_growth(normalizer: dict[str, Any] | None) -> None:
     """Raise `ValueError` if a text could grow without bound: each replacement can double it, one after the other."""
-    steps, replacements = [normalizer], []
+    steps, replaced, prepended, entry = [normalizer], [], [], 0
     while steps:
         step = steps.pop() or {}
         steps += step.get("normalizers", [])
-        replacements += [step["content"]] if step.get("type") == "Replace" else []
-    if len(replacements) > _REPLACEMENTS or any(len(content) > 1 for content in replacements):
+        if step.get("type") == "Replace" and not _is_short(step):
+            replaced.append(step["content"])
+        elif step.get("type") == "Prepend":
+            prepended.append(step["prepend"])
+        elif step.get("type") == "Precompiled":
+            entry = max(entry, _longest_entry(step["precompiled_charsmap"]))
+    if len(replaced) > _REPLACEMENTS or any(len(content) > 1 for content in (*replaced, *prepended)):
         raise ValueError(f"more than {_REPLACEMENTS} Replace normalizers, or one that inserts several characters")
+    if entry > _ENTRY:
+        raise ValueError(f"a Precompiled normalizer that inserts {entry} bytes for a character, more than {_ENTRY}")
+
+
+def _is_short(step: dict[str, Any]) -> bool:
+    """Return whether a Replace normalizer adds at most a few characters to a text: it matches once, or never grows it."""
+    pattern, content = step["pattern"], step["content"]
+    if pattern == {"Regex": "\\A\u2581"}:  # a blank of SentencePiece, at the beginning only
+        return len(content) <= 2
+    return "String" in pattern and len(content) <= len(pattern["String"]) > 0
+
+
+def _longest_entry(charsmap: str) -> int:
+    """Return the length in bytes of the longest replacement in a SentencePiece table: a trie, then its strings."""
+    table = base64.b64decode(charsmap)
+    strings = table[4 + int.from_bytes(table[:4], "little") :]
+    return max(map(len, strings.split(b"\0")), default=0)
 
 
 class Tokenizer:
@@ -78,7 +104,7 @@ class Tokenizer:
         max_length: tokens kept of a text, special tokens included; the end of a longer text is cut off.
 
     Attributes:
-        highest_id: highest id of the vocabulary.
+        highest_id: highest id that it gives, be it of the vocabulary or around a text.
         unknown_id: id of the unknown token; -1 if the vocabulary has none.
         special_tokens: number of special tokens around a text.
 
@@ -89,12 +115,18 @@ class Tokenizer:
     def __init__(self, tokenizer_json: bytes, max_length: int) -> None:
         with _blamed_on_the_file(ValueError, LookupError, TypeError, AttributeError, RecursionError):
             settings = json.loads(tokenizer_json)
-            _check_replacements(settings.get("normalizer"))
+            _check_growth(settings.get("normalizer"))
             self._tokenizer = tokenizers.Tokenizer.from_buffer(tokenizer_json)
-            self._cutting = cutting(settings)
-            vocabulary = self._tokenizer.get_vocab()
-            self.highest_id = max(vocabulary.values(), default=0)
-            self.unknown_id = vocabulary.get(settings["model"].get("unk_token") or "", -1)
+            self._cutting = cutting(
+                settings, normalizer.normalize_str if (normalizer := self._tokenizer.normalizer) else str
+            )
+            vocabulary, model = self._tokenizer.get_vocab(), settings["model"]
+            unknown = model.get("unk_id")  # of Unigram; the others name the token
+            self.unknown_id = vocabulary.get(model.get("unk_token") or "", -1) if unknown is None else int(unknown)
+            # Those around a text have ids of their own in the file, which need not be in the vocabulary.
+            self._tokenizer.no_padding()
+            around = self._tokenizer.encode("").ids
+        self.highest_id = max([*vocabulary.values(), self.unknown_id, *around], default=0)
         self.special_tokens = self._tokenizer.num_special_tokens_to_add(False)
         if max_length <= self.special_tokens:
             raise BundleError(
@@ -141,16 +173,15 @@ class Tokenizer:
 
     def _encodings(self, texts: Sequence[str]) -> list[tokenizers.Encoding]:
         longest = _CHARACTERS_A_TOKEN * self.max_length
-        long = [number for number, text in enumerate(texts) if len(text) > longest] if self._cutting.texts else []
-        tries = {number: beginnings(texts[number], longest, self._cutting.runs) for number in long}
+        long = [number for number, text in enumerate(texts) if len(text) > longest] if self._cutting != NOWHERE else []
+        tries = {number: beginnings(texts[number], longest, self._cutting) for number in long}
         tried = {number: next(tries[number]) for number in tries}
-        encodings = self._encode([tried[number].text if number in tried else text for number, text in enumerate(texts)])
-        while tried := {
-            number: next(tries[number])
-            for number, beginning in tried.items()
-            if not self._has_beyond(encodings[number], beginning.margin)
-        }:
-            for number, encoding in zip(tried, self._encode([one.text for one in tried.values()]), strict=True):
+        encodings = self._encode(
+            [tried[number].texts[0] if number in tried else text for number, text in enumerate(texts)]
+        )
+        while failed := [number for number in tried if not self._is_enough(encodings[number], tried[number])]:
+            tried = {number: next(tries[number]) for number in failed}
+            for number, encoding in zip(tried, self._encode([one.texts[0] for one in tried.values()]), strict=True):
                 encodings[number] = encoding
         return encodings
 
@@ -167,6 +198,11 @@ class Tokenizer:
                 return list(others)
             found = iter(quick.tokenizer.encode_batch_fast([instead for instead in plain if instead is not None]))
         return [next(others if instead is None else found) for instead in plain]
+
+    def _is_enough(self, encoding: tokenizers.Encoding, beginning: Beginning) -> bool:
+        """Return whether the tokens of a beginning are known to be those of the whole text."""
+        encodings = [encoding, *self._encode(beginning.texts[1:])]
+        return all(one.ids == encoding.ids and self._has_beyond(one, beginning.margin) for one in encodings)
 
     def _has_beyond(self, encoding: tokenizers.Encoding, margin: int) -> bool:
         """Return whether at least ``margin`` tokens follow those that are kept."""

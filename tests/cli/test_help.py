@@ -28,6 +28,7 @@ GROUPS = {
     "score-model": [OTHER],
     "score-model train": ["Data", "Reading files", "Columns and labels", "Encoder", "Head", "Wide part", "Cascade",
                           "Fine-tuning", "Bundle", "Run", OTHER],
+    "score-model import": ["Model", "Labels", "Texts", "Reading files", "Bundle", "Run", OTHER],
     "score-model cascade": ["Data of the training", "Reading files", "Columns and labels", "Cascade", "New bundle", "Run",
                             OTHER],
     "score-model evaluate": ["Data", "Reading files", "Columns and labels", "Baseline", "Output", "Speed", OTHER],

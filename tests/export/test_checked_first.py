@@ -31,6 +31,8 @@ print(*(name for name in {HEAVY} if sys.modules.get(name)))
 sys.exit(code)
 """
 
+CLASSIFIER = {"model_type": "bert", "architectures": ["BertForSequenceClassification"]}
+
 # Nothing listens on this port, so connections fail at once, as without a network.
 NO_HUB = "http://127.0.0.1:9"
 
@@ -45,6 +47,14 @@ def run(tmp_path):
         "bert": {"model_type": "bert", "max_position_embeddings": 64, "num_hidden_layers": 2},
         "short": {"model_type": "xlm-roberta", "max_position_embeddings": 10},
         "albert": {"model_type": "albert", "max_position_embeddings": 64, "num_hidden_layers": 2},
+        "classifier": {**CLASSIFIER, "id2label": {"0": "bad", "1": "good"}},
+        "unnamed": CLASSIFIER,
+        "many": {**CLASSIFIER, "problem_type": "multi_label_classification"},
+        "number": {**CLASSIFIER, "id2label": {"0": "stars"}},
+        "regression": {**CLASSIFIER, "problem_type": "regression"},
+        "gap": {**CLASSIFIER, "id2label": {"0": "bad", "2": "good"}},
+        "twice": {**CLASSIFIER, "id2label": {"0": "bad", "1": "bad"}},
+        "masked": {"model_type": "bert", "architectures": ["BertForMaskedLM"]},
         "list": [],
         "empty": None,
     }.items():
@@ -106,6 +116,52 @@ def test_train_says_what_it_cannot_do_before_its_libraries_are_imported(run, arg
     assert found.err.startswith(f"Error: {message}")
 
 
+STATE = ("--state-dict", "data.csv", "--encoder", "bert")
+WORKS = "Give a checkpoint that was trained to choose one of two or more labels (single_label_classification)"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ((), 2, "give either CHECKPOINT, or --state-dict FILE with --encoder NAME."),
+        (("classifier", *STATE), 2, "give either CHECKPOINT, or --state-dict FILE with --encoder NAME."),
+        (("--state-dict", "data.csv"), 2, "--state-dict needs --encoder NAME, the encoder that the notebook loaded."),
+        (("classifier", "--encoder", "bert"), 2, "--encoder has an effect only with --state-dict."),
+        ((*STATE, "--keep-label-names"), 2, "--keep-label-names has an effect only with CHECKPOINT."),
+        ((*STATE, "--revision", "x", "--label-names", "a,b"), 2, "--revision is for models on the hub; bert is a folder. Omit it."),
+        (("classifier", "--revision", "x"), 2, "--revision is for models on the hub; classifier is a folder. Omit it."),
+        (("classifier", "--label-names", "a,b", "--keep-label-names"), 2, "give --label-names or --keep-label-names, not both."),
+        (("classifier", "--label-names", "a,b,c"), 2, "--label-names gives 3 names (a, b, c) for 2 labels (bad, good)."),
+        (("classifier", "--positive-label", "great"), 2, "--positive-label 'great' is not one of the labels: bad, good."),
+        (("classifier", "--precisions", "fp8"), 2, "--precisions takes one or more of fp32, fp16 and int8,"),
+        (("classifier", "--precisions", "int8"), 2, "--precisions int8 needs --texts FILE: typical texts calibrate it, and judge"),
+        (("classifier", "--most-texts", "10"), 2, "--most-texts has an effect only with --texts."),
+        (("classifier", "--delimiter", ";"), 2, "--delimiter has an effect only with --texts."),
+        (("classifier", "--max-tokens", "900"), 2, "--max-tokens has an effect only with --truncation tail or head+tail."),
+        (("classifier", "--truncation", "tail", "--max-length", "64", "--max-tokens", "64"), 2,
+         "--truncation tail needs more tokens to choose from than --max-length 64: give a larger --max-tokens."),
+        (("classifier", "--texts", "data.cvs"), 2, "the input data.cvs does not exist; did you mean"),
+        (("classifier", "--name", "a\x1bb"), 2, "--name 'a\\x1bb' cannot be printed."),
+        (("classifier", "--notes", "latin.txt"), 2, "--notes latin.txt is not UTF-8: "),
+        (("classifier", "-o", "file"), 1, "file already exists and is not a bundle; --overwrite replaces bundles only."),
+        (("unnamed",), 1, "unnamed has no names for its labels, only LABEL_0, LABEL_1: name its 2 labels in the order of their ids with --label-names, or keep these with --keep-label-names.\n"),
+        (("many",), 2, "many gives each text any number of labels (problem_type multi_label_classification), which a bundle cannot hold yet. " + WORKS),
+        (("number",), 2, "number gives a number rather than a label (it has one output), which a bundle cannot hold yet. " + WORKS),
+        (("regression",), 2, "regression gives a number rather than a label (problem_type regression), which a bundle cannot"),
+        (("gap",), 1, "gap numbers its labels 0, 2 (id2label), not from 0 up."),
+        (("twice",), 1, "twice has labels that are empty, repeated or cannot be printed: bad, bad; name its 2 labels"),
+        (("masked",), 2, "masked is a BertForMaskedLM, which has no classification head. Give a checkpoint of a class that ends in"),
+        (("empty",), 1, f"the checkpoint 'empty' cannot be loaded: it has no config.json.\n{LOADS}"),
+        (("./none",), 1, "the checkpoint 'none' cannot be loaded: the folder none does not exist."),
+        (("owner/name",), 1, f"the hub ({NO_HUB}) cannot be reached, and its cache lacks the model 'owner/name'; give a local folder (`hf download"),
+    ],
+)  # fmt: skip
+def test_import_says_what_it_cannot_do_before_its_libraries_are_imported(run, arguments, code, message):
+    found = run("import", *(() if "-o" in arguments else ("-o", "b")), *arguments)
+    assert (found.code, found.out) == (code, ""), found.err
+    assert found.err.startswith(f"Error: {message}")
+
+
 def test_evaluate_and_parity_say_it_at_once_too(run, bundle):
     for arguments, message in (
         (
@@ -114,7 +170,7 @@ def test_evaluate_and_parity_say_it_at_once_too(run, bundle):
         ),
         (
             ("evaluate", "b", "--data", "data.csv"),
-            "there is no bundle at b. Name a folder written by `score-model train`.\n",
+            "there is no bundle at b. Name a folder written by `score-model train` or `score-model import`.\n",
         ),
         (("evaluate", bundle.path, "--data", "data.csv", "--errors", "data.csv"), "--errors data.csv is an input too;"),
         (("parity", bundle.path, "--data", "data.csv", "--encoder", "short"), "the encoder 'short' has 8 positions,"),
@@ -132,7 +188,11 @@ def test_cascade_says_what_it_cannot_do_before_its_libraries_are_imported(run, b
     for arguments, code, message in (
         ((bundle.path, "-o", "c", *DATA), 1, f"{bundle.path} has no wide part, which a cascade needs."),
         ((staged_bundle.path, "-o", "c", *DATA), 1, f"{staged_bundle.path} already has a cascade."),
-        (("none", "-o", "c", *DATA), 5, "there is no bundle at none. Name a folder written by `score-model train`.\n"),
+        (
+            ("none", "-o", "c", *DATA),
+            5,
+            "there is no bundle at none. Name a folder written by `score-model train` or `score-model import`.\n",
+        ),
         (
             (bundle.path, "-o", bundle.path, *DATA),
             2,
@@ -153,6 +213,7 @@ def test_cascade_says_what_it_cannot_do_before_its_libraries_are_imported(run, b
     [
         ("train", "-o", "b"),
         ("cascade", "b", "-o", "c"),
+        ("import", "classifier", "-o", "c"),
         ("evaluate", "b", "--data", "data.csv"),
         ("parity", "b", "--data", "data.csv"),
     ],

@@ -12,7 +12,7 @@ from tokenizers import models, pre_tokenizers, processors
 
 from export.encoder.load import plain_tokenizer
 from scorer.base.errors import BundleError
-from scorer.model.prefixes import cutting
+from scorer.model.cutting import cutting
 from scorer.model.tokenizer import Tokenizer
 
 LENGTH = 12
@@ -229,28 +229,31 @@ def test_a_long_text_costs_no_memory_beyond_itself():
 
 def test_tokenizers_that_are_not_known_to_be_local_get_whole_texts():
     known = json.loads(wordpiece())
-    assert cutting(known) == (True, True)
-    assert cutting(json.loads(byte_level())) == (True, False)
+    assert allowed(known) == (True, True)
+    assert allowed(json.loads(byte_level())) == (True, False)
     replace = {"type": "Replace", "pattern": {"Regex": "a.*b"}, "content": ""}
     for change in (
         {"normalizer": replace},
         {"normalizer": {"type": "Sequence", "normalizers": [replace, known["normalizer"]]}},
         {"pre_tokenizer": None},
         {"pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": False}},
-        {"model": {"type": "Unigram", "unk_id": 0, "vocab": []}},
+        {"model": {"type": "Unheard", "vocab": []}},
         {"added_tokens": [{"content": "two words"}]},
         {"added_tokens": [{"content": "good<br/>film"}]},
     ):
-        assert cutting({**known, **change}) == (False, False)
+        assert allowed({**known, **change}) == (False, False)
     for content in ("word", "don't", "a\u0301", "C++"):
         for normalized in (True, False):
             added = {"added_tokens": [{"content": content, "normalized": normalized}]}
-            assert cutting({**known, **added}) == (True, False)
-    assert cutting({**known, "added_tokens": [{"content": "[X]", "normalized": False}]}) == (
-        True,
-        True,
-    )
+            assert allowed({**known, **added}) == (True, False)
+    assert allowed({**known, "added_tokens": [{"content": "[X]", "normalized": False}]}) == (True, True)
     byte_pieces = {"pre_tokenizer": {"type": "ByteLevel", "use_regex": True}}
-    assert cutting({**known, **byte_pieces}) == (False, False)
+    assert allowed({**known, **byte_pieces}) == (False, False)
     for missing in ("normalizer", "pre_tokenizer", "model"):
         cutting({name: value for name, value in known.items() if name != missing})
+
+
+def allowed(settings):
+    """Return whether a text may be cut before a blank, and anywhere."""
+    found = cutting(settings)
+    return found.places is not None, found.anywhere
