@@ -3,7 +3,8 @@
 Each node is one for which onnxruntime's CUDA provider has a fast kernel, so that nothing depends on what it fuses:
 
 - attention gets the length of each text, derived inside the graph. With a mask of (batch, sequence) onnxruntime takes
-  none of its flash attention kernels. So padding has to be on the right;
+  none of its flash attention kernels. So padding has to be on the right. A bias by distance (MPNet) leaves only kernels
+  that keep the scores in memory, which is unmeasured;
 - a bias, the residual and the next LayerNormalization are one node, a bias and GELU another;
 - query, key and value need one bias, not three: see `export.graph.encoder.fold_biases`;
 - the weights are those of the bundle's int8 or float32 graph, in the same file. Nodes that depend on constants alone

@@ -111,7 +111,9 @@ def torch_logits(
     rows = _rows(input_ids, attention_mask)
     ids, mask = map(torch.from_numpy, pad([classifier.encoder_reads(row) for row in rows]))
     with torch.inference_mode():
-        layers = encoder.model(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states[1:]
+        found = encoder.model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+        # The last hidden state may be normalised once more than the last layer's output.
+        layers = (*found.hidden_states[1:-1], found.last_hidden_state)
         logits = classifier.head_logits(pooled(layers, mask, classifier.pooling, classifier.queries).numpy())
     return logits if classifier.wide is None else logits + classifier.wide.logits(rows)
 
@@ -157,6 +159,8 @@ def compare_whole(
 ) -> Parity:
     """Compare the graph of an imported classifier with the whole model that it came from, on the same batches as `compare`.
 
+    The model computes each text alone, so that a graph whose scores depend on padding does not pass.
+
     Args:
         session: session of the fp32 graph.
         whole: logits of the whole model, given input_ids and attention_mask, (batch, sequence) each.
@@ -168,7 +172,8 @@ def compare_whole(
     """
 
     def expected(input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
-        return whole(*pad([classifier.encoder_reads(row) for row in _rows(input_ids, attention_mask)]))
+        read = [classifier.encoder_reads(row) for row in _rows(input_ids, attention_mask)]
+        return np.concatenate([whole(*pad([row])) for row in read])
 
     return _compare(session, expected, rows, "the exported graph", longest=longest, tolerance=tolerance)
 
