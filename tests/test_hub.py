@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from factories import Result
 
+from export.cli.score_model import command as score_model
 from export.data import Dataset, load_hub
 from export.data_source import Columns, LabelNames
 from export.encoder.load import load_encoder
@@ -15,6 +16,7 @@ from export.training.settings import FitSettings, Settings
 from export.training.train import train
 from scorer.cli.program import run_command
 from scorer.cli.score import command
+from scorer.model.bundle import load_bundle
 
 pytestmark = pytest.mark.hub
 
@@ -60,3 +62,24 @@ def test_distilbert_and_imdb_from_the_hub_go_all_the_way(
     result = Result(run_command(command, arguments, name="score", interrupted=""), *capfd.readouterr())
     assert result.code == 0, result.err
     assert (tmp_path / "out.csv").read_text().count("\n") == 201
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "distilbert-base-uncased-finetuned-sst-2-english",
+        "cardiffnlp/twitter-roberta-base-sentiment-latest",
+        "nlptown/bert-base-multilingual-uncased-sentiment",
+        "cardiffnlp/twitter-xlm-roberta-base-sentiment",
+    ],
+)
+def test_a_fine_tuned_checkpoint_from_the_hub_is_imported(
+    name: str, dataset: Dataset, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    texts = tmp_path / "in.jsonl"
+    texts.write_text("".join(json.dumps({"text": text}) + "\n" for text in dataset.test.texts))
+    arguments = ["import", name, "-o", str(tmp_path / "b"), "--texts", str(texts), "--max-length", "128", "-q"]
+    result = Result(run_command(score_model, arguments, name="score-model", interrupted=""), *capfd.readouterr())
+    assert result.code == 0, result.err
+    exact = load_bundle(tmp_path / "b").manifest.source["certificate"]["fp32"]
+    assert exact["labels"]["share"] == exact["pipeline"]["labels"]["share"] == 1

@@ -118,7 +118,7 @@ def _figures(manifest: Manifest) -> Iterator[str]:
         ("", "accuracy", "95% interval", "F1", "ROC AUC", "log loss", "calibration error"),
         [
             ("with the temperature", *figures_of(metrics["test"])),
-            ("without it, as the pipeline scores", *figures_of(metrics["test_uncalibrated"])),
+            ("without it", *figures_of(metrics["test_uncalibrated"])),
         ],
     )
     yield (

@@ -96,6 +96,7 @@ def load_checkpoint(settings: CheckpointSettings) -> Checkpoint:
                 f"{name} is of the kind {config.model_type!r}, for which transformers has no class of a classifier "
                 f"(...{CLASSIFIER}). Give a checkpoint of another architecture."
             )
+        _check_sizes(config, name)
         tokenizer = load_tokenizer(settings)
         # float32 whatever type the file has: parity is promised in float32.
         model, found = AutoModelForSequenceClassification.from_pretrained(
@@ -109,24 +110,47 @@ def load_checkpoint(settings: CheckpointSettings) -> Checkpoint:
     model.eval().requires_grad_(False)
     parts = _taken_apart(model)
 
-    def reference(input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
-        with torch.inference_mode():
-            ids, mask = torch.from_numpy(input_ids), torch.from_numpy(attention_mask)
-            logits = model(input_ids=ids, attention_mask=mask).logits.numpy()
-        return labels.folded(logits.T).T
+    def logits_of(input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = model(input_ids=input_ids, attention_mask=attention_mask).logits
+        return found
 
     encoder, classifier = assembled(parts or _whole(model), tokenizer, labels, settings)
     return Checkpoint(
         encoder=encoder if parts else replace(encoder, family=None),
         classifier=classifier,
         labels=labels,
-        reference=reference,
+        reference=reference_of(logits_of, labels, name),
         model=model,
         tokenizer=tokenizer,
         kind=type(model).__name__,
         sha256=weights_sha256(model) if parts else encoder.sha256,
         truncation=settings.truncation,
     )
+
+
+def reference_of(
+    logits_of: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], labels: Labels, name: str
+) -> Reference:
+    """Return the logits of a whole model in the order of the bundle.
+
+    Args:
+        logits_of: logits of the model in the order of its ids, given input_ids and attention_mask.
+        labels: labels of the model.
+        name: name of the model, for messages.
+    """
+
+    def reference(input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
+        try:
+            with torch.inference_mode():
+                logits = logits_of(torch.from_numpy(input_ids), torch.from_numpy(attention_mask)).numpy()
+        except (ValueError, RuntimeError, IndexError) as error:  # a model that needs more than tokens, for example
+            raise shortage(error) or UnsupportedEncoder(
+                f"{name} cannot compute a batch of shape {input_ids.shape} in PyTorch: {first_line(error)}\n"
+                "Give a checkpoint of another architecture."
+            ) from error
+        return labels.folded(logits.T).T
+
+    return reference
 
 
 def assembled(
@@ -205,6 +229,16 @@ def _labels(config: PretrainedConfig, settings: CheckpointSettings) -> Labels:
     refuse_problem(getattr(config, "problem_type", None), len(id2label), name)
     keep, positive = settings.keep_label_names, settings.positive_label
     return labels_of(id2label, settings.label_names, keep=keep, positive=positive, name=name)
+
+
+def _check_sizes(config: PretrainedConfig, name: str) -> None:
+    """Raise `UnsupportedEncoder` if a config does not state the sizes of an encoder of tokens."""
+    for size in ("vocab_size", "hidden_size", "num_hidden_layers"):
+        if not isinstance(getattr(config, size, None), int):
+            raise UnsupportedEncoder(
+                f"{name} ({config.model_type}) has no {size}, so it is no encoder of tokens. Give a checkpoint of another "
+                "architecture."
+            )
 
 
 def _taken_apart(model: Any) -> Parts | None:

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import safetensors
 import safetensors.torch
 import torch
@@ -16,12 +15,14 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
 from export.classifier.head import LinearHead
+from export.encoder.load import weights_sha256
 from export.errors import ExportError
 from export.importing.checkpoint import (
     Checkpoint,
     Parts,
     assembled,
     load_tokenizer,
+    reference_of,
     transformers_errors,
     where,
     without_pooler,
@@ -64,12 +65,10 @@ def load_notebook(settings: CheckpointSettings) -> Checkpoint:
     _fill(encoder, own, path, settings.name)
     encoder.eval().requires_grad_(False)
 
-    def reference(input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
-        with torch.inference_mode():
-            ids, mask = torch.from_numpy(input_ids), torch.from_numpy(attention_mask)
-            first = encoder(input_ids=ids, attention_mask=mask).last_hidden_state[:, 0]
-            logits = (first @ weight.T + bias).numpy()
-        return labels.folded(logits.T).T
+    def logits_of(input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        found = encoder(input_ids=input_ids, attention_mask=attention_mask)
+        first: Tensor = found.last_hidden_state[:, 0]
+        return first @ weight.T + bias
 
     parts = Parts(encoder, "cls", LinearHead(weight.numpy(), bias.numpy()))
     frozen, classifier = assembled(parts, tokenizer, labels, settings)
@@ -77,11 +76,11 @@ def load_notebook(settings: CheckpointSettings) -> Checkpoint:
         encoder=frozen,
         classifier=classifier,
         labels=labels,
-        reference=reference,
+        reference=reference_of(logits_of, labels, settings.name),
         model=None,
         tokenizer=tokenizer,
         kind=f"{type(encoder).__name__} and a linear layer",
-        sha256=frozen.sha256,
+        sha256=weights_sha256(nn.ModuleDict({"encoder": encoder, "classifier": _linear(weight, bias)})),
         truncation=settings.truncation,
         remarks=(MASKED,),
     )
@@ -149,6 +148,12 @@ def _head(tensors: Mapping[str, Tensor], path: Path) -> tuple[Tensor, Tensor]:
         return weight, bias
     # A sigmoid of one logit is the softmax of 0 and that logit.
     return torch.cat([torch.zeros_like(weight), weight]), torch.cat([torch.zeros_like(bias), bias])
+
+
+def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
+    layer = nn.Linear(weight.shape[1], len(weight))
+    layer.weight.data, layer.bias.data = weight, bias
+    return layer
 
 
 def _labels(count: int, settings: CheckpointSettings) -> Labels:
