@@ -494,11 +494,13 @@ def test_the_dense_layer_that_a_bundle_needs_must_be_there(checkpoint, tmp_path,
 def test_a_model_that_needs_more_than_tokens_is_refused_with_pytorchs_reason(
     checkpoint, tmp_path, score_model, monkeypatch
 ):
+    folder = checkpoint()
+
     def needing(self, input_ids, **more):
         raise ValueError("You have to specify bounding boxes")
 
     monkeypatch.setattr(transformers.DistilBertForSequenceClassification, "forward", needing)
-    result = score_model("import", checkpoint(), "-o", tmp_path / "b", "-q")
+    result = score_model("import", folder, "-o", tmp_path / "b", "-q")
     assert result.code == 2
     assert "in PyTorch: You have to specify bounding boxes\nGive a checkpoint of another architecture." in result.err
     assert not (tmp_path / "b").exists()
