@@ -504,3 +504,15 @@ def test_a_model_that_needs_more_than_tokens_is_refused_with_pytorchs_reason(
     assert result.code == 2
     assert "in PyTorch: You have to specify bounding boxes\nGive a checkpoint of another architecture." in result.err
     assert not (tmp_path / "b").exists()
+
+
+def test_an_exported_model_has_no_fp16_and_says_so(checkpoint, texts, tmp_path, score_model):
+    folder, bundle = checkpoint("deberta-v2"), tmp_path / "b"
+    result = imported(score_model, folder, "-o", bundle)
+    manifest = load_bundle(bundle).manifest
+    assert (set(manifest.precisions), manifest.pooling, manifest.source["graph"]) == ({"fp32"}, "logits", "exported")
+    assert "fp16 is left out: no float16 graph is written for a model that PyTorch exports." in result.out
+    assert "fp16 is not in the bundle: no float16 graph is written" in (bundle / "README.md").read_text()
+    again = score_model("parity", bundle, "--data", texts, "--encoder", folder)
+    assert again.code == 1
+    assert "was imported as a whole, by PyTorch's exporter, which this command cannot load again." in again.err
