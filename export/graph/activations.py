@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import onnx
 from onnx import helper
+from scipy.linalg.blas import ssyrk
 
 from export.graph.encoder import Affine
 from export.graph.fp32 import Float32
@@ -21,7 +22,7 @@ class Statistics:
     Attributes:
         low, high: smallest and largest value of each channel, (channels,).
         mean: mean of each channel, (channels,).
-        moment: uncentred second moment, E[x x^T], (channels, channels).
+        moment: uncentred second moment, E[x x^T], float32 (channels, channels).
     """
 
     low: np.ndarray
@@ -104,7 +105,9 @@ def statistics(graph: onnx.ModelProto, sizes: Mapping[str, int], rows: Sequence[
     graph.graph.output.extend(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names)
     session = open_session(graph.SerializeToString(), "cpu")
     found = {
-        name: Statistics(np.full(size, np.inf), np.full(size, -np.inf), np.zeros(size), np.zeros((size, size)))
+        name: Statistics(
+            np.full(size, np.inf), np.full(size, -np.inf), np.zeros(size), np.zeros((size, size), np.float32, order="F")
+        )
         for name, size in sizes.items()
     }
     tokens = dict.fromkeys(names, 0)
@@ -117,9 +120,11 @@ def statistics(graph: onnx.ModelProto, sizes: Mapping[str, int], rows: Sequence[
             np.minimum(seen.low, x.min(axis=0), out=seen.low)
             np.maximum(seen.high, x.max(axis=0), out=seen.high)
             seen.mean += x.sum(axis=0, dtype=np.float64)
-            seen.moment += x.T @ x
+            # In place, and only the upper half: a moment is as large as the weights that its activation enters.
+            seen.moment = ssyrk(1.0, x.T, beta=1.0, c=seen.moment, overwrite_c=1)
             tokens[name] += len(x)
     for name, seen in found.items():
         seen.mean /= tokens[name]
+        seen.moment += np.triu(seen.moment, 1).T
         seen.moment /= tokens[name]
     return found

@@ -94,8 +94,9 @@ def round_weights(weight: np.ndarray, moment: np.ndarray) -> tuple[np.ndarray, n
         -np.diag(moment), kind="stable"
     )  # the most important rows first, while all others can still compensate
     left = weight[order].astype(np.float64)
-    damped = moment[np.ix_(order, order)] + np.eye(rows) * (_DAMPING * np.mean(np.diag(moment)) + 1e-12)
-    factor = scipy.linalg.cholesky(scipy.linalg.inv(damped), lower=False)
+    damped = moment[np.ix_(order, order)].astype(np.float64)
+    damped[np.diag_indices(rows)] += _DAMPING * np.mean(np.diag(moment)) + 1e-12
+    factor = _inverse_factor(damped)
     rounded = np.empty(weight.shape, dtype=np.int8)
     for start in range(0, rows, 64):  # in blocks, so that the effect of each on all later rows is one matrix product
         end = min(start + 64, rows)
@@ -107,6 +108,22 @@ def round_weights(weight: np.ndarray, moment: np.ndarray) -> tuple[np.ndarray, n
             left[row + 1 : end] -= np.outer(factor[row, row + 1 : end], errors[row - start])
         left[end:] -= factor[start:end, end:].T @ errors
     return rounded, scales
+
+
+def _inverse_factor(matrix: np.ndarray) -> np.ndarray:
+    """Return the upper factor U of a positive definite matrix's inverse, U^T U; the inverse itself is not computed.
+
+    The reversed matrix has a lower Cholesky factor L, so the matrix is R R^T with the upper R, L reversed. Thus U is R^-1.
+
+    >>> matrix = np.array([[4.0, 1.0], [1.0, 3.0]])
+    >>> factor = _inverse_factor(matrix)
+    >>> bool(np.allclose(factor.T @ factor @ matrix, np.eye(2))), float(factor[1, 0])
+    (True, 0.0)
+    """
+    lower = scipy.linalg.cholesky(matrix[::-1, ::-1], lower=True)
+    inverse, info = scipy.linalg.lapack.dtrtri(lower, lower=1, overwrite_c=1)
+    assert info == 0, "a Cholesky factor has no zero on its diagonal"
+    return np.asarray(inverse[::-1, ::-1])
 
 
 def power_scales(largest: np.ndarray) -> np.ndarray:
