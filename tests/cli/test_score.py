@@ -268,7 +268,7 @@ def test_an_input_without_records(score, tmp_path, name, data, code, out):
         (["in.jsonl", "--encoding", "klingon"], 2, "--encoding 'klingon' is unknown; use for instance utf-8, latin-1, cp1252 or utf-16."),
         (["in.jsonl", "--delimiter", "ab"], 2, "--delimiter takes one character, not 'ab'."),
         (["in.jsonl", "--precision", "fp8"], 2, "the bundle tiny has no precision 'fp8'; it has: fp16, fp32, int8."),
-        (["in.jsonl", "--model", "none"], 5, "there is no bundle at none. Name a folder written by `score-model train`."),
+        (["in.jsonl", "--model", "none"], 5, "there is no bundle at none. Name a folder written by `score-model train` or `score-model import`."),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_said_and_nothing_is_written(
