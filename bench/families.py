@@ -5,8 +5,8 @@
 
 Every family has base size and random weights, so the figures are speeds, not accuracies. Rates are reviews per second from
 token ids to logits, in alternating rounds. "plain" is the whole model as torch.onnx.export writes it, on onnxruntime with
-default settings, in padded batches sorted by length or a row a run, whichever is faster. Prints a table and, as its last
-line, one JSON object with every figure.
+default settings. It runs in padded batches sorted by length and a row a run, and the faster way counts. The last line of
+the output is one JSON object with every figure.
 """
 
 import argparse

@@ -1,7 +1,8 @@
 """Results of PyTorch on the texts: the logits of the whole model, and those of transformers' own pipeline."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import transformers
@@ -25,56 +26,70 @@ class Expected:
 
 
 def expected_of(checkpoint: Checkpoint, texts: Sequence[str], rows: Sequence[np.ndarray], *, quiet: bool) -> Expected:
-    """Compute what a bundle has to give; see `reference_logits` and `pipeline_scores`."""
-    logits = reference_logits(checkpoint, rows, quiet=quiet)
-    return Expected(logits, pipeline_scores(checkpoint, texts, rows, quiet=quiet))
+    """Compute what a bundle has to give, one text at a time.
 
-
-def reference_logits(checkpoint: Checkpoint, rows: Sequence[np.ndarray], *, quiet: bool) -> np.ndarray:
-    """Compute the whole model's logits of token rows, one at a time, as the pipeline does: float32 (rows, logits).
+    The model runs once for each text: where the pipeline runs it, its logits are taken from there.
 
     Args:
         checkpoint: model to compute.
-        rows: all token ids of each text, (sequence,); the model gets those that the encoder reads.
+        texts: texts.
+        rows: all token ids of each text, (sequence,); the model gets those that the encoder reads. The pipeline does not
+            score a text whose ids differ from transformers' own: one that is cut, or cleaned, as transformers would not.
         quiet: show no progress.
     """
-    found = []
-    with Progress("PyTorch", len(rows), quiet=quiet) as progress:
-        for number, row in enumerate(rows):
-            progress.show(number, f"{number:,} texts")
-            ids = checkpoint.classifier.encoder_reads(row)[np.newaxis]
-            found.append(checkpoint.reference(ids, np.ones_like(ids)))
-    return np.concatenate(found)
+    pipeline = None if checkpoint.model is None else _Pipeline(checkpoint)
+    logits: list[np.ndarray] = []
+    piped: list[tuple[int, int, float]] = []
+    with Progress("PyTorch", sum(map(len, rows)), quiet=quiet) as progress:
+        done = 0
+        for number, (text, row) in enumerate(zip(texts, rows, strict=True)):
+            progress.show(done, f"{number:,} texts")
+            ids = checkpoint.classifier.encoder_reads(row)
+            if pipeline is not None and pipeline.reads(text) == ids.tolist():
+                label, score, found = pipeline.score(text)
+                piped.append((number, label, score))
+                logits.append(found)
+            else:
+                logits.append(checkpoint.reference(ids[np.newaxis], np.ones_like(ids)[np.newaxis]))
+            done += len(row)
+    if pipeline is None:
+        return Expected(np.concatenate(logits), None)
+    numbers, labels, scores = zip(*piped, strict=True) if piped else ((), (), ())
+    results = Piped(np.array(numbers, dtype=np.int64), np.array(labels, dtype=np.int64), np.array(scores, dtype=float))
+    return Expected(np.concatenate(logits), results)
 
 
-def pipeline_scores(
-    checkpoint: Checkpoint, texts: Sequence[str], rows: Sequence[np.ndarray], *, quiet: bool
-) -> Piped | None:
-    """Score texts with ``transformers.pipeline("text-classification")``, truncation on; None without a whole model.
+class _Pipeline:
+    """``transformers.pipeline("text-classification")``, truncation on, and the logits that its model gives.
 
     Args:
         checkpoint: model to score with.
-        texts: texts.
-        rows: all token ids of each text. A text whose ids differ from transformers' own is not scored: it is cut, or
-            cleaned, as transformers would not.
-        quiet: show no progress.
     """
-    if checkpoint.model is None:
-        return None
-    model, tokenizer, labels = checkpoint.model, checkpoint.tokenizer, checkpoint.labels
-    cut = checkpoint.classifier.cut
-    length = checkpoint.encoder.tokenizer.max_length if cut is None else cut.length
-    options = {"truncation": True, "max_length": length}
-    # Two labels of a checkpoint may share a name that an option replaces; ids do not.
-    model.config.id2label = {number: str(number) for number in range(len(labels.by_id))}
-    pipe = transformers.pipeline("text-classification", model=model, tokenizer=tokenizer, device="cpu")
-    scored, found, scores = [], [], []
-    with Progress("transformers' pipeline", len(texts), quiet=quiet) as progress:
-        for number, (text, row) in enumerate(zip(texts, rows, strict=True)):
-            progress.show(number, f"{number:,} texts")
-            if tokenizer(text, **options)["input_ids"] == checkpoint.classifier.encoder_reads(row).tolist():
-                (result,) = pipe(text, **options)
-                scored.append(number)
-                found.append(labels.ids.index(int(result["label"])))
-                scores.append(result["score"])
-    return Piped(np.array(scored, dtype=np.int64), np.array(found, dtype=np.int64), np.array(scores))
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        cut = checkpoint.classifier.cut
+        length = checkpoint.encoder.tokenizer.max_length if cut is None else cut.length
+        self._options: dict[str, Any] = {"truncation": True, "max_length": length}
+        self._labels, self._tokenizer = checkpoint.labels, checkpoint.tokenizer
+        self._model = model = checkpoint.model
+        # Two labels of a checkpoint may share a name that an option replaces; ids do not.
+        model.config.id2label = {number: str(number) for number in range(len(self._labels.by_id))}
+        self._run: Callable[..., Any] = transformers.pipeline(
+            "text-classification", model=model, tokenizer=self._tokenizer, device="cpu"
+        )
+
+    def reads(self, text: str) -> list[int]:
+        """Return the token ids that the pipeline's model gets."""
+        ids: list[int] = self._tokenizer(text, **self._options)["input_ids"]
+        return ids
+
+    def score(self, text: str) -> tuple[int, float, np.ndarray]:
+        """Return the number of the label in the bundle's order, its score, and the bundle's logits, float32 (1, logits)."""
+        given: list[np.ndarray] = []
+        hook = self._model.register_forward_hook(lambda model, inputs, output: given.append(output.logits.numpy()))
+        try:
+            (result,) = self._run(text, **self._options)
+        finally:
+            hook.remove()
+        (logits,) = given
+        return self._labels.ids.index(int(result["label"])), result["score"], self._labels.folded(logits.T).T
