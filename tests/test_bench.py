@@ -41,3 +41,16 @@ def test_the_benchmark_of_bundles_compares_them(bundle, tmp_path):
     assert done.stdout.splitlines()[2].endswith(" | 1.000 |")
     report = json.loads(done.stdout.splitlines()[-1])
     assert report["bundles"][str(bundle.path)]["reviews_per_s"]["median"] > 0
+
+
+def test_the_benchmark_of_families_compares_both_kinds_of_graphs(tmp_path):
+    texts = tmp_path / "texts.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"text": reviews(4, 2, 1).texts}), texts)
+    quick = ["--only", "distilbert", "--layers", "1", "--reviews", "4", "--rounds", "1"]
+    command = [sys.executable, ROOT / "bench" / "families.py", texts, *quick]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])["families"]["distilbert"]["contenders"]
+    assert {"written, fp32", "exported, fp32", "plain, fp32, a row a run"} < found.keys()
+    assert all(one["largest_difference"] < 1e-5 for one in found.values())

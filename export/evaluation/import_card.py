@@ -62,12 +62,12 @@ def _certificate(manifest: Manifest) -> Iterator[str]:
         (
             "",
             "texts",
-            "largest difference of a logit",
+            "logit: largest difference",
             "mean",
-            "of a probability",
+            "probability: largest difference",
             "mean",
             "PyTorch's label kept",
-            "95%",
+            "95% interval",
         ),
         [
             (
@@ -86,7 +86,7 @@ def _certificate(manifest: Manifest) -> Iterator[str]:
             "the same tokens:"
         )
         yield table(
-            ("", "texts", "largest difference of a probability", "mean", "the pipeline's label kept", "95%"),
+            ("", "texts", "probability: largest difference", "mean", "the pipeline's label kept", "95% interval"),
             [
                 (
                     precision,

@@ -1,18 +1,17 @@
 """Statistics of the activations that enter a graph's products, observed on typical texts."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import onnx
 from onnx import helper
 from scipy.linalg.blas import ssyrk
 
-from export.graph.encoder import Affine
-from export.graph.fp32 import Float32
-from export.graph.writer import GraphWriter
 from scorer.engine.runtime import open_session
+
+FLOAT32_PRODUCTS = ("head.product", "dense.product")
+"""Products that stay float32 in every precision: they are little work, and the score depends on them."""
 
 
 @dataclass
@@ -39,10 +38,12 @@ class Observed:
         activations: statistics of each activation that is multiplied by a weight, by name.
         inputs: names of the activations that each weight multiplies, by the name of the weight; several for one that
             blocks share.
+        logits: logits of the graph itself, float32 (texts, logits).
     """
 
     activations: Mapping[str, Statistics]
     inputs: Mapping[str, Sequence[str]]
+    logits: np.ndarray
 
     def of_weight(self, name: str) -> Statistics:
         """Return the statistics of all that a weight multiplies; each activation counts alike, whatever its tokens."""
@@ -56,66 +57,56 @@ class Observed:
         return Statistics(low, high, np.mean([one.mean for one in some], axis=0), moment)
 
 
-class _Recorder(Float32):
-    """Operators of `Float32` that record the activations that enter products.
+def products_of(graph: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """Return the nodes of a float32 graph that multiply an activation by a matrix of weights, without those of the head."""
+    weights = _float_matrices(graph)
+    return [
+        node
+        for node in graph.graph.node
+        if node.op_type == "MatMul"
+        and node.input[0] not in weights
+        and node.input[1] in weights
+        and node.name not in FLOAT32_PRODUCTS
+    ]
+
+
+def source_of(product: onnx.NodeProto) -> str:
+    """Return the name of a product's weight, as `Observed.inputs` has it."""
+    return product.input[1].removesuffix(".weight")
+
+
+def observe(graph: onnx.ModelProto, rows: Sequence[np.ndarray]) -> Observed:
+    """Run a classifier's float32 graph on token rows, and collect the statistics of what enters its products.
 
     Args:
-        sizes: number of channels of each activation, by name; filled while the graph is written.
-        inputs: names of the activations that enter each product, by the name of its weight; filled likewise.
-        writer, attention_mask: as for `Float32`.
-    """
-
-    def __init__(
-        self, sizes: dict[str, int], inputs: dict[str, list[str]], writer: GraphWriter, attention_mask: str
-    ) -> None:
-        super().__init__(writer, attention_mask)
-        self._sizes = sizes
-        self._inputs = inputs
-
-    def linear(self, affine: Affine) -> str:
-        self._sizes[affine.x] = len(affine.linear.weight)
-        self._inputs.setdefault(affine.source, []).append(affine.x)
-        return super().linear(affine)
-
-
-def observe(
-    write: Callable[[Callable[[GraphWriter, str], Float32]], onnx.ModelProto], rows: Sequence[np.ndarray]
-) -> Observed:
-    """Run a float32 graph on token rows, and collect the statistics of its activations.
-
-    Args:
-        write: function that writes the graph, given the constructor of its operators.
+        graph: graph with the output logits; it has other outputs meanwhile.
         rows: token ids of typical texts.
     """
-    sizes: dict[str, int] = {}
+    weights = _float_matrices(graph)
     inputs: dict[str, list[str]] = {}
-    graph = write(partial(_Recorder, sizes, inputs))
-    return Observed(statistics(graph, sizes, rows), inputs)
-
-
-def statistics(graph: onnx.ModelProto, sizes: Mapping[str, int], rows: Sequence[np.ndarray]) -> dict[str, Statistics]:
-    """Run a float32 graph on token rows, and collect the statistics of some of its activations.
-
-    Args:
-        graph: graph, which gets more outputs.
-        sizes: number of channels of each activation, by name.
-        rows: token ids of typical texts.
-    """
-    names = list(sizes)
-    graph.graph.output.extend(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names)
-    session = open_session(graph.SerializeToString(), "cpu")
+    sizes: dict[str, int] = {}
+    for node in products_of(graph):
+        inputs.setdefault(source_of(node), []).append(node.input[0])
+        sizes[node.input[0]] = weights[node.input[1]].dims[0]
+    count = len(graph.graph.output)
+    graph.graph.output.extend(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in sizes)
+    try:
+        session = open_session(graph.SerializeToString(), "cpu")
+    finally:
+        del graph.graph.output[count:]
     found = {
         name: Statistics(
             np.full(size, np.inf), np.full(size, -np.inf), np.zeros(size), np.zeros((size, size), np.float32, order="F")
         )
         for name, size in sizes.items()
     }
-    tokens = dict.fromkeys(names, 0)
+    tokens = dict.fromkeys(sizes, 0)
+    logits = []
     for row in rows:
         ids = row[np.newaxis]
-        for name, value in zip(
-            names, session.run(names, {"input_ids": ids, "attention_mask": np.ones_like(ids)}), strict=True
-        ):
+        some, *values = session.run(["logits", *sizes], {"input_ids": ids, "attention_mask": np.ones_like(ids)})
+        logits.append(some)
+        for name, value in zip(sizes, values, strict=True):
             x, seen = value.reshape(-1, value.shape[-1]), found[name]
             np.minimum(seen.low, x.min(axis=0), out=seen.low)
             np.maximum(seen.high, x.max(axis=0), out=seen.high)
@@ -127,4 +118,12 @@ def statistics(graph: onnx.ModelProto, sizes: Mapping[str, int], rows: Sequence[
         seen.mean /= tokens[name]
         seen.moment += np.triu(seen.moment, 1).T
         seen.moment /= tokens[name]
-    return found
+    return Observed(found, inputs, np.concatenate(logits))
+
+
+def _float_matrices(graph: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
+    return {
+        one.name: one
+        for one in graph.graph.initializer
+        if one.data_type == onnx.TensorProto.FLOAT and len(one.dims) == 2
+    }

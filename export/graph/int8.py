@@ -28,7 +28,12 @@ from export.graph.writer import GraphWriter
 CALIBRATION_ROWS = 64
 
 
-def to_int8(weights: EncoderWeights, classifier: Classifier, calibration: Sequence[np.ndarray]) -> onnx.ModelProto:
+def to_int8(
+    weights: EncoderWeights,
+    classifier: Classifier,
+    calibration: Sequence[np.ndarray],
+    float32: onnx.ModelProto | None = None,
+) -> onnx.ModelProto:
     """Write the classifier with int8 products, and with int8 word embeddings that have a scale for each word.
 
     Attention, LayerNorm, GELU, pooling and head stay float32: they are little work, and the score depends on them.
@@ -36,12 +41,12 @@ def to_int8(weights: EncoderWeights, classifier: Classifier, calibration: Sequen
     Args:
         weights, classifier: as for `export.graph.classifier.classifier_graph`.
         calibration: token ids of typical texts.
+        float32: float32 graph of the classifier; None to write it.
     """
-    observed = observe(partial(classifier_graph, weights, classifier), calibration)
+    observed = observe(to_float32(weights, classifier) if float32 is None else float32, calibration)
     quantized = classifier_graph(weights, classifier, partial(Int8, observed))
     # Rounding errors do not average out to nothing; the rest would shift all scores the same way.
-    exact, rounded = (graph_logits(model, calibration) for model in (to_float32(weights, classifier), quantized))
-    set_head_bias(quantized, classifier.head.corrected(exact, rounded))
+    set_head_bias(quantized, classifier.head.corrected(observed.logits, graph_logits(quantized, calibration)))
     return quantized
 
 

@@ -11,7 +11,7 @@ from export.classifier.classifier import Classifier
 from export.encoder.load import FrozenEncoder
 from export.encoder.vectors import Queries, Vector, vectors
 from export.encoder.weights import EncoderWeights, encoder_weights
-from export.graph.classifier import graph_logits, graph_on, set_head_bias
+from export.graph.classifier import graph_on
 from export.graph.exported import exported_vectors, graft
 from export.graph.fp16 import Half, to_half
 from export.graph.fp32 import feature_graph, to_float32
@@ -72,7 +72,7 @@ class Written:
     def int8(
         self, classifier: Classifier, calibration: Sequence[np.ndarray], float32: onnx.ModelProto
     ) -> onnx.ModelProto:
-        return to_int8(self.weights, classifier, calibration)
+        return to_int8(self.weights, classifier, calibration, float32)
 
     def half(
         self, classifier: Classifier, calibration: Sequence[np.ndarray], int8: onnx.ModelProto | None
@@ -107,10 +107,7 @@ class Exported:
     def int8(
         self, classifier: Classifier, calibration: Sequence[np.ndarray], float32: onnx.ModelProto
     ) -> onnx.ModelProto:
-        exact = graph_logits(float32, calibration)
-        rounded = to_int8_exported(float32, calibration, float32_products=["head.product", "dense.product"])
-        set_head_bias(rounded, classifier.head.corrected(exact, graph_logits(rounded, calibration)))
-        return rounded
+        return to_int8_exported(float32, classifier, calibration)
 
     def half(
         self, classifier: Classifier, calibration: Sequence[np.ndarray], int8: onnx.ModelProto | None

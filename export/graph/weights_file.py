@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import onnx
 from onnx import TensorProto
 
+from export.graph.writer import without_constants
 from scorer.model.manifest import WIDE
 
 # Constants of fewer bytes stay in the graph, where they can be read.
@@ -39,17 +40,17 @@ class WeightsFile:
         The file holds a constant if one of the same name and type begins with its rows. An int8 graph has more rows than
         that: they follow the others, and have no input of their own.
         """
-        moved = onnx.ModelProto()
-        moved.CopyFrom(model)
-        for tensor in moved.graph.initializer:
+        moved = without_constants(model)
+        for tensor in model.graph.initializer:
             # A constant of another type (float32 beside int8) stays in the graph, rather than here under a second name.
             if len(tensor.raw_data) < _LARGE or not self._holds(tensor):
+                moved.graph.initializer.add().CopyFrom(tensor)
                 continue
+            outside = moved.graph.initializer.add(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
+            outside.data_location = TensorProto.EXTERNAL
             length = len(tensor.raw_data)
-            tensor.ClearField("raw_data")
-            tensor.data_location = TensorProto.EXTERNAL
             for key, value in (("location", self.name), ("offset", self._offsets[tensor.name]), ("length", length)):
-                tensor.external_data.add(key=key, value=str(value))
+                outside.external_data.add(key=key, value=str(value))
         return moved
 
     def _holds(self, tensor: TensorProto) -> bool:
@@ -58,8 +59,7 @@ class WeightsFile:
             self._data.extend(bytes(-len(self._data) % _ALIGNMENT))
             self._offsets[tensor.name] = len(self._data)
             self._data.extend(tensor.raw_data)
-            held = self._tensors[tensor.name] = TensorProto()
-            held.CopyFrom(tensor)
+            self._tensors[tensor.name] = tensor
             return True
         held = self._tensors[tensor.name]
         same_rows = held.data_type == tensor.data_type and held.dims[1:] == tensor.dims[1:]

@@ -109,18 +109,28 @@ _SMALL = 1024
 
 def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy whose large constants are inputs of their shape and type; the checker copies a model several times."""
-    graph = model.graph
-    bare = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
-    bare.graph.name = graph.name
-    for name in ("node", "input", "output"):
-        getattr(bare.graph, name).extend(getattr(graph, name))
-    for tensor in graph.initializer:
+    bare = without_constants(model)
+    for tensor in model.graph.initializer:
         if len(tensor.raw_data) <= _SMALL:
             bare.graph.initializer.add().CopyFrom(tensor)
         else:
             bare.graph.input.add().CopyFrom(
                 helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
             )
+    return bare
+
+
+def without_constants(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy of a model without its constants, which are most of its bytes."""
+    bare = onnx.ModelProto()
+    for source, copy, omitted in ((model, bare, "graph"), (model.graph, bare.graph, "initializer")):
+        for field, value in source.ListFields():
+            if field.name == omitted:
+                continue
+            if isinstance(value, int | float | str | bytes):
+                setattr(copy, field.name, value)
+            else:
+                getattr(copy, field.name).MergeFrom(value)
     return bare
 
 

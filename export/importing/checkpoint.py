@@ -28,6 +28,12 @@ from export.importing.labels import Labels, id2label_of, labels_of, refuse_probl
 from export.importing.settings import LONGEST, CheckpointSettings
 from scorer.base.shortage import shortage
 
+LEFT = (
+    "transformers would cut the beginning of a long text, as the checkpoint's tokenizer states, while the first tokens are "
+    "read here; --truncation tail reads the last ones"
+)
+"""Remark for the log and the card on a tokenizer whose ``truncation_side`` is left."""
+
 Reference = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """PyTorch's whole model: input_ids and attention_mask (batch, sequence) -> float32 (batch, logits) of the bundle."""
 
@@ -125,6 +131,7 @@ def load_checkpoint(settings: CheckpointSettings) -> Checkpoint:
         kind=type(model).__name__,
         sha256=weights_sha256(model) if parts else encoder.sha256,
         truncation=settings.truncation,
+        remarks=(LEFT,) if tokenizer.truncation_side == "left" and settings.truncation == "head" else (),
     )
 
 

@@ -20,7 +20,7 @@ from export.classifier.classifier import Classifier
 from export.classifier.head import LinearHead
 from export.encoder.weights import encoder_weights
 from export.graph.activations import observe
-from export.graph.classifier import classifier_graph
+from export.graph.classifier import graph_logits
 from export.graph.fp32 import to_float32
 from export.graph.int8 import to_int8
 from export.graph.rounding import choose_span, round_weights
@@ -132,9 +132,11 @@ def test_the_weights_that_int8_stands_for_are_exact_in_float16(weights, rows):
 
 
 def test_what_goes_into_the_products_is_observed_over_all_tokens(weights, rows):
-    seen = observe(
-        lambda operators: classifier_graph(weights, Classifier(HEAD, "mean"), operators), rows[:4]
-    ).activations
+    graph = to_float32(weights, Classifier(HEAD, "mean"))
+    observed = observe(graph, rows[:4])
+    np.testing.assert_allclose(observed.logits, graph_logits(graph, rows[:4]), atol=1e-5)
+    assert [one.name for one in graph.graph.output] == ["logits"]
+    seen = observed.activations
     assert len(seen) == 8  # four activations in each of two blocks
     for one in seen.values():
         assert (one.low <= one.mean).all()
