@@ -39,6 +39,7 @@ EXPORT = [
     "protobuf>=6.31.1",
     "datasets>=4.4",
     "onnx>=1.21",
+    "onnxscript>=0.6",  # torch.onnx.export writes through it
     "safetensors>=0.8",
     "scikit-learn>=1.7",
     "scipy>=1.15",
@@ -47,8 +48,8 @@ EXPORT = [
 
 REMOTE = ["s3fs>=2025.10", "gcsfs>=2025.10", "aiohttp>=3.12"]
 
-# Peers of the benchmarks in bench/. torch needs onnxscript to export the plain model.
-BENCH = [*EXPORT, "onnxscript>=0.6", "openvino>=2026.4", "nncf>=3.4", "ctranslate2>=4.8"]
+# Peers of the benchmarks in bench/.
+BENCH = [*EXPORT, "openvino>=2026.4", "nncf>=3.4", "ctranslate2>=4.8"]
 
 # The rooms in the order of docs/DEVELOPING.md: each may import those before it.
 SCORER_ROOMS = ["base", "storage", "engine", "rows", "model", "report", "run", "cluster", "cli"]

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from importlib.util import find_spec
 
 import pyarrow
 import pyarrow.parquet
@@ -18,8 +17,6 @@ def test_the_benchmark_for_gpus_runs_from_end_to_end(tmp_path):
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout.splitlines()[-1])
     assert json.loads((tmp_path / "report.json").read_text()) == report
-    if not find_spec("onnxscript"):  # only PyTorch's exporter needs it
-        assert report["tiny model"].pop("onnxruntime, plain export, sorted, fp16").keys() == {"failed"}
     for name, section in report.items():
         assert "skipped" not in section, name
         for part in (section, *(value for value in section.values() if isinstance(value, dict))):

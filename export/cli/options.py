@@ -28,7 +28,17 @@ if TYPE_CHECKING:
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
-_LIBRARIES = ("torch", "transformers", "datasets", "onnx", "safetensors", "sklearn", "scipy", "matplotlib")
+_LIBRARIES = (
+    "torch",
+    "transformers",
+    "datasets",
+    "onnx",
+    "onnxscript",
+    "safetensors",
+    "sklearn",
+    "scipy",
+    "matplotlib",
+)
 
 # Address space in use after these imports, on two cores; OpenBLAS takes more for each core.
 _LEAST_BYTES_WITH_PYTORCH = 2_300_000_000

@@ -264,7 +264,7 @@ LABELS = together(
         shell_complete=folders,
         show_default="the one installed with the package",
         metavar="FOLDER",
-        help="Bundle to score with, as `score-model train` writes it.",
+        help="Bundle to score with, as `score-model train` or `import` writes it.",
     ),
     score_option(
         "--threshold",
