@@ -50,4 +50,4 @@ def test_the_benchmark_of_families_compares_both_kinds_of_graphs(tmp_path):
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])["families"]["distilbert"]["contenders"]
     assert {"written, fp32", "exported, fp32", "plain, fp32, a row a run"} < found.keys()
-    assert all(one["largest_difference"] < 1e-5 for one in found.values())
+    assert all(one["difference_from_pytorch"] < 1e-5 for one in found.values())
