@@ -33,8 +33,8 @@ from scorer.engine.protocols import Session
 from scorer.engine.row_engine import RowEngine
 from scorer.engine.runtime import open_session
 
-# Texts of which most are padded in the gate's batches, and of those on which float16 is emulated, which is slow.
-_MOST_COMPARED = 128
+_MOST_COMPARED = 128  # texts in the gate's padded batches
+_MOST_EMULATED = 32  # texts on which float16 is judged, and half as many that calibrate it; the emulator is slow
 _WINDOW = 32
 
 
@@ -125,7 +125,7 @@ class GraphMaker:
         return Graphs(kind, parity, {"fp32": graph}, {"fp32": certificate})
 
     def _int8(self, source: GraphSource, float32: onnx.ModelProto, found: Graphs) -> onnx.ModelProto | None:
-        calibration = self._calibration()
+        calibration = self._calibration(CALIBRATION_ROWS)
         self._report(f"int8: rounding the weights, with {len(calibration)} texts for calibration")
         graph = source.int8(self._classifier, calibration, float32)
         session = open_session(graph_bytes(graph), "cpu")
@@ -145,7 +145,7 @@ class GraphMaker:
         return graph
 
     def _half(self, source: GraphSource, found: Graphs, int8: onnx.ModelProto | None) -> None:
-        half = source.half(self._classifier, self._calibration(), int8)
+        half = source.half(self._classifier, self._calibration(_MOST_EMULATED // 2), int8)
         if half is None:
             self._leave_out(found, "fp16", "no float16 graph is written for a model that PyTorch exports")
             return
@@ -163,16 +163,16 @@ class GraphMaker:
         found.by_precision["fp16"], found.half = half.graph, parity
 
     def _judge_half(self, half: Half) -> tuple[Certificate, HalfParity]:
-        rows, expected = self._rows[:_MOST_COMPARED], self._expected[:_MOST_COMPARED]
+        rows, expected = self._rows[:_MOST_EMULATED], self._expected[:_MOST_EMULATED]
         logits = half_logits(half.graph, rows)
         return certify(logits, expected, _first(self._piped, len(rows))), half_parity(
             logits, graph_logits(half.exact, rows)
         )
 
-    def _calibration(self) -> list[np.ndarray]:
-        """Return the token ids of a few of the calibrating texts, spread over them."""
+    def _calibration(self, most: int) -> list[np.ndarray]:
+        """Return the token ids of at most so many of the calibrating texts, spread over them."""
         rows = self._texts.calibrating
-        chosen = rows[np.linspace(0, len(rows) - 1, min(CALIBRATION_ROWS, len(rows))).astype(int)]
+        chosen = rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]
         return [self._texts.ids[row] for row in chosen]
 
     def _logits(self, session: Session, precision: str) -> np.ndarray:
