@@ -37,6 +37,8 @@ def expected_of(checkpoint: Checkpoint, texts: Sequence[str], rows: Sequence[np.
             score a text whose ids differ from transformers' own: one that is cut, or cleaned, as transformers would not.
         quiet: show no progress.
     """
+    first = checkpoint.classifier.encoder_reads(rows[0])[np.newaxis]
+    checkpoint.reference(first, np.ones_like(first))  # refuses a model that tokens alone do not suffice for
     pipeline = None if checkpoint.model is None else _Pipeline(checkpoint)
     logits: list[np.ndarray] = []
     piped: list[tuple[int, int, float]] = []

@@ -117,10 +117,10 @@ def test_the_certificate_of_every_precision_is_in_manifest_card_and_log(kind, ch
     origin = manifest.source
     assert (origin["kind"], origin["checkpoint"], origin["graph"]) == ("imported", f"tiny-{kind}", "written")
     assert origin["left_out"] == {}
-    for precision in ("fp32", "fp16", "int8"):
+    for precision, count in (("fp32", 60), ("fp16", 32), ("int8", 60)):  # float16 is emulated, on fewer texts
         found = origin["certificate"][precision]
-        assert found["texts"] == found["pipeline"]["labels"]["texts"] == 60
-        assert f"| {precision} | 60 | {found['logit']['largest']:.1e} |" in card
+        assert found["texts"] == found["pipeline"]["labels"]["texts"] == count
+        assert f"| {precision} | {count} | {found['logit']['largest']:.1e} |" in card
         assert f"{precision}: logits differ from PyTorch by at most {found['logit']['largest']:.1e}" in log
     exact = origin["certificate"]["fp32"]
     assert exact["logit"]["largest"] < 1e-4
