@@ -139,8 +139,9 @@ def evaluate(bundles: tuple[Path, ...], output: Path | None, errors: str | None,
     scorers = [
         Scorer(bundle, provider=provider, precision=precision, threads=threads, cascade=False) for bundle in bundles
     ]
-    splits = [number_labels(rows, scorer.labels, names) for scorer in scorers]
-    train_split = number_labels(train_rows, scorers[0].labels, names) if train_rows else None
+    by_ids = [(scorer.manifest.source or {}).get("labels", ()) for scorer in scorers]
+    splits = [number_labels(rows, one.labels, names, by_id) for one, by_id in zip(scorers, by_ids, strict=True)]
+    train_split = number_labels(train_rows, scorers[0].labels, names, by_ids[0]) if train_rows else None
     from export.evaluation import report
 
     evaluated = report.evaluate(list(map(str, bundles)), scorers, splits, quiet=options["quiet"])

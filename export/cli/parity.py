@@ -18,6 +18,7 @@ from export.cli.options import (
 from export.encoder.folder import check_encoder_folder
 from export.errors import ExportError
 from export.hub import check_reachable
+from scorer.base.errors import UsageError
 from scorer.base.messages import print_result
 from scorer.cli.help import HELP_OPTION, OTHER, group, option
 from scorer.cli.options import DEBUG, Whole, files
@@ -92,6 +93,8 @@ def parity(
 
     loaded = load_bundle(bundle)
     _check_comparable(loaded)
+    if encoder is None and loaded.manifest.encoder["revision"] is None and loaded.manifest.source is not None:
+        raise UsageError(f"{bundle} was imported from a local folder: name it with --encoder.")
     name = encoder or str(loaded.manifest.encoder["name"])
     found = check_encoder_folder(name, loaded.manifest.max_length)
     check_reachable(encoder=name if found is None else None, dataset=None)

@@ -44,5 +44,5 @@ def main() -> NoReturn:
     run_as_program(
         command,
         name="score-model",
-        interrupted="nothing was written; `train` keeps what it computed, and the same command resumes from there.",
+        interrupted="nothing was written. Only `train` keeps what it computed: the same command resumes from there.",
     )

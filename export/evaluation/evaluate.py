@@ -139,13 +139,16 @@ def costliest(scored: Scored, most: int) -> list[int]:
     return [int(text) for text in order if cost[text] >= 0]
 
 
-def number_labels(rows: Sequence[Row], labels: tuple[str, ...], names: tuple[str, ...] | None) -> Split:
+def number_labels(
+    rows: Sequence[Row], labels: tuple[str, ...], names: tuple[str, ...] | None, by_id: Sequence[str] = ()
+) -> Split:
     """Make a split of a file's rows, with the label numbers of a bundle.
 
     Args:
         rows: texts with raw labels.
         labels: label names of the bundle.
         names: names of the sorted raw labels; None if these are the bundle's labels already.
+        by_id: labels by the ids of an imported model, which raw labels may be as well.
 
     Raises:
         DatasetError: the bundle lacks a label, or the number of names is wrong.
@@ -154,6 +157,9 @@ def number_labels(rows: Sequence[Row], labels: tuple[str, ...], names: tuple[str
     if names is not None and len(names) != len(raw):
         raise DatasetError(f"--label-names gives {len(names)} names for the {len(raw)} labels {', '.join(raw)}.")
     by_raw = dict(zip(raw, names or raw, strict=True))
+    ids = {str(number): label for number, label in enumerate(by_id)}
+    if names is None and not set(raw) & set(labels) and set(raw) <= ids.keys():
+        by_raw = {one: ids[one] for one in raw}
     unknown = sorted(set(by_raw.values()) - set(labels))
     if unknown:
         raise DatasetError(

@@ -121,11 +121,14 @@ def _figures(manifest: Manifest) -> Iterator[str]:
             ("without it", *figures_of(metrics["test_uncalibrated"])),
         ],
     )
-    yield (
-        f"Logits are divided by a temperature of {calibration['temperature']:.3f}, fitted on the {calibration['texts']:,} "
-        "calibrating texts. So the scores differ from the pipeline's, and the labels do not. An import without "
-        "`--label-column` keeps the pipeline's scores."
-    )
+    if calibration["temperature"] == 1:
+        yield "The calibrating texts are too few, or lack a label, so there is no temperature: the scores are the pipeline's."
+    else:
+        yield (
+            f"Logits are divided by a temperature of {calibration['temperature']:.3f}, fitted on the {calibration['texts']:,} "
+            "calibrating texts. So the scores differ from the pipeline's, and the labels do not. An import without "
+            "`--label-column` keeps the pipeline's scores."
+        )
     yield f"![Texts by true and predicted label]({CONFUSION_FIGURE})"
     yield f"![Accuracy by confidence]({RELIABILITY_FIGURE})"
 

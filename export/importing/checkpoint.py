@@ -115,6 +115,11 @@ def load_checkpoint(settings: CheckpointSettings) -> Checkpoint:
         )
     model.eval().requires_grad_(False)
     parts = _taken_apart(model)
+    if parts is None and getattr(config, "pad_token_id", None) is None:
+        raise UnsupportedEncoder(
+            f"{name} names no padding token, without which a {config.model_type} cannot compute several texts at once. Set "
+            "pad_token_id in its config.json to the id of a token that no text has."
+        )
 
     def logits_of(input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         found: torch.Tensor = model(input_ids=input_ids, attention_mask=attention_mask).logits
@@ -131,8 +136,21 @@ def load_checkpoint(settings: CheckpointSettings) -> Checkpoint:
         kind=type(model).__name__,
         sha256=weights_sha256(model) if parts else encoder.sha256,
         truncation=settings.truncation,
-        remarks=(LEFT,) if tokenizer.truncation_side == "left" and settings.truncation == "head" else (),
+        remarks=_remarks(config, tokenizer, settings),
     )
+
+
+def _remarks(config: PretrainedConfig, tokenizer: Any, settings: CheckpointSettings) -> tuple[str, ...]:
+    found = []
+    if tokenizer.truncation_side == "left" and settings.truncation == "head":
+        found.append(LEFT)
+    if config.dtype in (torch.float16, torch.bfloat16):
+        stored = str(config.dtype).removeprefix("torch.")
+        found.append(
+            f"the weights are stored in {stored} and computed in float32, here and in the pipeline of the certificate; a "
+            f"pipeline that computes in {stored} gives other digits"
+        )
+    return tuple(found)
 
 
 def reference_of(

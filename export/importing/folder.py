@@ -5,7 +5,7 @@ from typing import Any
 
 from export.encoder.folder import CONFIG, is_path, read_config
 from export.errors import ExportError, UnsupportedEncoder
-from export.importing.labels import id2label_of, labels_of, refuse_problem
+from export.importing.labels import id2label_of, labels_of, refuse_problem, shown
 from export.importing.settings import CheckpointSettings
 from scorer.base.errors import UsageError
 
@@ -26,10 +26,29 @@ def check_checkpoint_folder(settings: CheckpointSettings) -> Path | None:
         return None
     if settings.revision is not None:
         raise UsageError(f"--revision is for models on the hub; {name} is a folder. Omit it.")
+    _check_folder(Path(name))
     config = read_config(Path(name), cannot_be_imported)
     if settings.state_dict is None:
         _check_classifier(config, settings)
     return Path(name)
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse what people often name instead of a checkpoint's folder, with what would work."""
+    if folder.is_file():
+        raise UsageError(
+            f"{folder} is a file. Name its folder, or give the weights of a notebook with --state-dict and --encoder."
+        )
+    if not folder.is_dir() or (folder / CONFIG).exists():
+        return
+    if (folder / "adapter_config.json").exists():
+        raise UsageError(
+            f"{folder} is an adapter (PEFT), without its model. Merge them first: "
+            "model.merge_and_unload().save_pretrained(FOLDER), and the tokenizer's save_pretrained(FOLDER)."
+        )
+    inner = sorted(one.name for one in folder.iterdir() if (one / CONFIG).is_file())
+    if inner:
+        raise UsageError(f"{folder} holds checkpoints, but is none. Name one of them: {shown(inner)}.")
 
 
 def _check_classifier(config: dict[str, Any], settings: CheckpointSettings) -> None:

@@ -34,6 +34,7 @@ from scorer.engine.row_engine import RowEngine
 from scorer.engine.runtime import open_session
 
 _MOST_COMPARED = 128  # texts in the gate's padded batches
+_LEAST_JUDGING = 30  # texts; with fewer, an int8 that loses one label in ten could pass
 _MOST_EMULATED = 32  # texts on which float16 is judged, and half as many that calibrate it; the emulator is slow
 _WINDOW = 32
 
@@ -125,6 +126,10 @@ class GraphMaker:
         return Graphs(kind, parity, {"fp32": graph}, {"fp32": certificate})
 
     def _int8(self, source: GraphSource, float32: onnx.ModelProto, found: Graphs) -> onnx.ModelProto | None:
+        if len(self._rows) < _LEAST_JUDGING:
+            few = f"{len(self._rows)} texts are too few to judge it, and at least {_LEAST_JUDGING} are needed"
+            self._leave_out(found, "int8", f"{few}; give more with --texts and --most-texts")
+            return None
         calibration = self._calibration(CALIBRATION_ROWS)
         self._report(f"int8: rounding the weights, with {len(calibration)} texts for calibration")
         graph = source.int8(self._classifier, calibration, float32)

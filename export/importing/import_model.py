@@ -33,6 +33,9 @@ _WITHOUT_TEXTS = (
 )
 
 
+_LEAST_CALIBRATING = 50  # texts; a temperature of fewer says more about them than about the model
+
+
 @dataclass(frozen=True)
 class Judged:
     """Figures and pictures of the texts, as the bundle scores them.
@@ -108,12 +111,26 @@ def _judge(bundle: Bundle, texts: Texts, settings: ImportSettings, report: Calla
     logits = windowed(scorer.whole.logits, texts.ids, what, quiet=settings.quiet)
     temperature, fields, pictures = 1.0, dict[str, Any](), dict[str, bytes]()
     if texts.labels is not None:
-        temperature = stack(logits[texts.calibrating], None, texts.labels[texts.calibrating]).temperature
+        temperature = _temperature(logits[texts.calibrating], texts.labels[texts.calibrating], manifest)
         fields, pictures = _figures(manifest, logits, temperature, texts, scorer.choice.precision, report)
     lengths = np.array([len(ids) for ids in texts.ids])
     unknown = np.array([unknown_share(ids, scorer.tokenizer.unknown_id) for ids in texts.ids])
     reference = histograms(probabilities(logits, temperature), lengths, unknown)
     return Judged({**fields, "reference": reference}, pictures)
+
+
+def _temperature(logits: np.ndarray, labels: np.ndarray, manifest: Manifest) -> float:
+    """Fit a temperature; it is 1, with a warning, if the texts are too few or lack a label."""
+    missing = sorted(set(manifest.labels) - {manifest.labels[one] for one in labels})
+    if len(labels) >= _LEAST_CALIBRATING and not missing:
+        return stack(logits, None, labels).temperature
+    why = f"lack the label {', '.join(missing)}" if missing else f"are fewer than {_LEAST_CALIBRATING}"
+    print_message(
+        f"The {len(labels):,} calibrating texts {why}, so the scores are not calibrated: they stay the pipeline's. Give more "
+        "texts with --texts and --most-texts.",
+        "warning",
+    )
+    return 1.0
 
 
 def _figures(
@@ -136,10 +153,11 @@ def _figures(
         f"{after.texts:,} texts; calibration error {before.ece:.2%} before the temperature {temperature:.3f}, {after.ece:.2%} "
         "after it"
     )
-    report(
-        "The scores are calibrated, so they differ from the pipeline's; the labels do not. Without --label-column they "
-        "would be the same."
-    )
+    if temperature != 1:
+        report(
+            "The scores are calibrated, so they differ from the pipeline's; the labels do not. Without --label-column they "
+            "would be the same."
+        )
     fields = {
         "calibration": {
             "temperature": temperature,

@@ -11,6 +11,7 @@ from export.errors import DatasetError, ExportError, UnsupportedEncoder
 from scorer.base.errors import UsageError
 
 _GENERIC = re.compile(r"label[_ -]?\d+", re.IGNORECASE)
+_WHOLE = re.compile(r"(\d+)\.0+")
 _MOST_NAMED = 5
 
 
@@ -127,7 +128,7 @@ def id2label_of(config: Mapping[str, Any], name: str) -> dict[int, str]:
     if isinstance(found, dict):
         if {str(one) for one in found} != {str(one) for one in range(len(found))}:
             raise ExportError(
-                f"{name} numbers its labels {shown([*found])} (id2label), not from 0 up. Fix its config.json."
+                f"{name} numbers its labels {shown([*found])} (id2label), not from 0 up. Number them so in its config.json."
             )
         return {int(one): str(label) for one, label in found.items()}
     count = config.get("num_labels", 2)
@@ -172,6 +173,8 @@ def numbers_of(raw: Sequence[str], labels: Labels) -> tuple[np.ndarray, bool]:
     >>> numbers_of(["1", "0"], Labels(("good", "bad"), 0, True))
     (array([0, 1]), True)
     """
+    if not set(raw) & set(labels.names):
+        raw = [_WHOLE.sub(r"\1", one) for one in raw]  # pandas writes ids beside a missing one as 0.0 and 1.0
     found, are_ids = set(raw), not set(raw) & set(labels.names)
     known = tuple(map(str, labels.ids)) if are_ids else labels.names
     if found <= set(known):

@@ -50,6 +50,7 @@ def _source(checkpoint: Checkpoint, graphs: Graphs) -> dict[str, Any]:
         "revision": checkpoint.encoder.revision,
         "sha256": checkpoint.sha256,
         "model": checkpoint.kind,
+        "labels": list(checkpoint.labels.by_id),
         "graph": graphs.kind,
         "certificate": {one: asdict(certificate) for one, certificate in graphs.certificates.items()},
         "left_out": graphs.left_out,

@@ -35,12 +35,25 @@ from scorer.base.shortage import shortage
 MASKED = "padding is masked, whether the notebook passed an attention mask or not"
 """Remark for the log and the card: a notebook without a mask gave a text other scores in other company."""
 
+FIRST_TOKEN = (
+    "the head reads encoder(...).last_hidden_state[:, 0], without a pooling layer or a mean; the file does not state what the "
+    "notebook computed, so compare a score with one of the notebook's"
+)
+"""Remark for the log and the card: modules that read other vectors have the same keys."""
+
+POOLER = (
+    "the file has a pooling layer (encoder.pooler), which is not read; if the notebook's head reads pooler_output, its scores "
+    "are others, and the weights belong in a BertForSequenceClassification or the like, saved with save_pretrained"
+)
+"""Remark for the log and the card on a file with a layer that this head does not read."""
+
 _WRAPPERS = ("model_state_dict", "state_dict", "model")
-_PREFIXES = ("module.", "_orig_mod.")  # of DataParallel, and of torch.compile
+_PREFIXES = ("module.", "_orig_mod.", "model.")  # of DataParallel, torch.compile and Lightning
 _ENCODER = "encoder."
 _WEIGHT, _BIAS = "classifier.weight", "classifier.bias"
 # A buffer of older releases of transformers, and the layer on top of the encoder that no such classifier reads.
 _UNREAD = ("embeddings.position_ids", "embeddings.token_type_ids", "pooler.")
+_NO_MODULES = ("loss", "criterion")  # weights of a loss with weights for the labels
 _EXPECTED = f"keys that begin with {_ENCODER}, and {_WEIGHT} of shape (1, hidden) or (labels, hidden) with {_BIAS}"
 
 
@@ -60,6 +73,12 @@ def load_notebook(settings: CheckpointSettings) -> Checkpoint:
         config = AutoConfig.from_pretrained(settings.name, **where(settings))
         tokenizer = load_tokenizer(settings)
         made = AutoModel.from_config(config, dtype=torch.float32, trust_remote_code=False)  # type: ignore[no-untyped-call]
+    if weight.shape[1] != config.hidden_size:
+        raise ExportError(
+            f"--state-dict {path} does not fit --encoder {settings.name}: {_WEIGHT} reads {weight.shape[1]} values, and the "
+            f"encoder gives {config.hidden_size}. Name the encoder that the notebook loaded; a head of another kind cannot be "
+            "imported."
+        )
     encoder = without_pooler(made)
     own = {name.removeprefix(_ENCODER): one for name, one in tensors.items() if name.startswith(_ENCODER)}
     _fill(encoder, own, path, settings.name)
@@ -82,7 +101,7 @@ def load_notebook(settings: CheckpointSettings) -> Checkpoint:
         kind=f"{type(encoder).__name__} and a linear layer",
         sha256=weights_sha256(nn.ModuleDict({"encoder": encoder, "classifier": _linear(weight, bias)})),
         truncation=settings.truncation,
-        remarks=(MASKED,),
+        remarks=(MASKED, FIRST_TOKEN, *([POOLER] if any(one.startswith("pooler.") for one in own) else [])),
     )
 
 
@@ -99,16 +118,15 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
             found: Any = safetensors.torch.load_file(path)
         else:
             found = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ExportError(
-            f"--state-dict {path} holds more than tensors, and loading it would run code. Save "
-            "`model.state_dict()` instead of the model itself."
-        ) from error
-    except (OSError, ValueError, RuntimeError, EOFError, safetensors.SafetensorError) as error:
-        first = str(error).strip().partition("\n")[0] or type(error).__name__
+    except Exception as error:  # PyTorch has no error of its own for a file that is something else
+        if isinstance(error, pickle.UnpicklingError) and "Unsupported global" in str(error):
+            raise ExportError(
+                f"--state-dict {path} holds more than tensors, and loading it would run code. Save "
+                "`model.state_dict()` instead of the model itself."
+            ) from error
         raise shortage(error) or ExportError(
-            f"--state-dict {path} cannot be read: {first}. Give a file of `torch.save(model.state_dict(), FILE)`, or of "
-            "safetensors."
+            f"--state-dict {path} cannot be read: {type(error).__name__}. Give a file of "
+            "`torch.save(model.state_dict(), FILE)`, or of safetensors."
         ) from error
     for wrapper in _WRAPPERS:
         if isinstance(found, dict) and isinstance(found.get(wrapper), dict):
@@ -119,7 +137,11 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     for prefix in _PREFIXES:
         if all(str(name).startswith(prefix) for name in found):
             found = {str(name).removeprefix(prefix): one for name, one in found.items()}
-    return {str(name): one.float() if one.is_floating_point() else one for name, one in found.items()}
+    tensors = {str(name): one.float() if one.is_floating_point() else one for name, one in found.items()}
+    for name, one in tensors.items():
+        if one.is_floating_point() and not one.isfinite().all():
+            raise ExportError(f"--state-dict {path}: {name} holds numbers that are NaN or infinite.")
+    return {name: one for name, one in tensors.items() if not name.startswith(_NO_MODULES)}
 
 
 def _is_safetensors(path: Path) -> bool:
@@ -138,11 +160,13 @@ def _head(tensors: Mapping[str, Tensor], path: Path) -> tuple[Tensor, Tensor]:
     weight, bias = tensors.get(_WEIGHT), tensors.get(_BIAS)
     if others or weight is None or bias is None or weight.ndim != 2 or bias.shape != weight.shape[:1]:
         shapes = {name: tuple(tensors[name].shape) for name in (_WEIGHT, _BIAS) if name in tensors}
-        found = [f"{name} of shape {shape}" for name, shape in shapes.items()] + [f"the keys {shown(others)}"] * bool(
-            others
-        )
+        found = [f"{name} of shape {shape}" for name, shape in shapes.items()] + [
+            f"the unknown keys {shown(others)}"
+        ] * bool(others)
         raise ExportError(
-            f"--state-dict {path} does not fit: it has {' and '.join(found) or 'no classifier'}, but needs {_EXPECTED}."
+            f"--state-dict {path} does not fit: it has {' and '.join(found) or 'no classifier'}, but needs {_EXPECTED}. Rename "
+            "the keys if the module is the same. Import a classifier of transformers itself from the folder of "
+            "model.save_pretrained(FOLDER)."
         )
     if len(weight) > 1:
         return weight, bias

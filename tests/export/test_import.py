@@ -155,6 +155,32 @@ def test_labels_give_figures_and_a_temperature_from_the_other_half(checkpoint, t
         assert float(same["score"]) == pytest.approx(positive, abs=1.1e-5)
 
 
+@pytest.mark.parametrize(
+    ("count", "why"), [(10, "5 calibrating texts are fewer than 50"), (120, "60 calibrating texts lack the label good")]
+)
+def test_too_few_labels_calibrate_nothing_and_the_scores_stay_the_pipelines(
+    count, why, checkpoint, texts, tmp_path, score_model, score
+):
+    few = tmp_path / "few.csv"
+    rows = [(row["text"], row["label"] if count == 10 else "bad") for row in written(texts)[:count]]
+    few.write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in rows))
+    result = imported(score_model, checkpoint(), "-o", tmp_path / "b", "--texts", few, "--label-column", "label")
+    assert f"The {why}, so the scores are not calibrated: they stay the pipeline's." in result.err
+    manifest, card = load_bundle(tmp_path / "b").manifest, (tmp_path / "b" / "README.md").read_text()
+    assert manifest.temperature == 1
+    assert "there is no temperature: the scores are the pipeline's" in card
+    assert ("int8" in manifest.precisions) == (count == 120)
+    if count == 10:
+        why = manifest.source["left_out"]["int8"]
+        assert why.startswith("5 texts are too few to judge it, and at least 30 are needed")
+        assert f"int8 is not in the bundle: {why}." in card
+    as_the_pipeline(checkpoint(), tmp_path / "b", texts, tmp_path / "out.csv", partial_fp32(score), ("bad", "good"))
+
+
+def partial_fp32(score):
+    return lambda *arguments: score(*arguments, "--precision", "fp32")
+
+
 def test_labels_of_the_file_that_the_model_lacks_are_refused(checkpoint, texts, tmp_path, score_model):
     other = tmp_path / "other.csv"
     other.write_text("text,label\n" + "good film,great\nbad film,bad\n" * 4)
@@ -238,6 +264,8 @@ FORMS = {
     "plain": lambda state: state,
     "wrapped": lambda state: {"epoch": 3, "model_state_dict": state},
     "parallel": lambda state: {f"module.{name}": one for name, one in state.items()},
+    "lightning": lambda state: {"state_dict": {f"model.{name}": one for name, one in state.items()}},
+    "weighted loss": lambda state: {**state, "loss_fct.weight": torch.ones(2)},
     "half": lambda state: {name: one.half() for name, one in state.items()},
     "old": lambda state: {**state, "encoder.embeddings.position_ids": torch.arange(64)[None]},
     "safetensors": lambda state: state,
@@ -265,6 +293,8 @@ def test_a_state_dict_becomes_a_bundle_with_the_modules_probabilities(
     log = imported(score_model, *arguments, "-o", tmp_path / "b", "--texts", texts).out
     assert "padding is masked, whether the notebook passed an attention mask or not" in log
     assert "Padding is masked, whether the notebook" in (tmp_path / "b" / "README.md").read_text()
+    assert "the file has a pooling layer (encoder.pooler), which is not read" in log
+    assert "without a pooling layer or a mean; the file does not state what the notebook computed" in log
     assert load_classifier(load_bundle(tmp_path / "b")).dense is None
     score(texts, "-o", tmp_path / "out.csv", "--model", tmp_path / "b")
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
@@ -294,13 +324,16 @@ def test_with_one_output_the_other_label_can_be_the_positive_one(notebook, texts
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda state: {**state, "dropout.p": torch.ones(1)}, "the keys dropout.p, but needs keys that begin with encoder."),
+        (lambda state: {**state, "dropout.p": torch.ones(1)}, "the unknown keys dropout.p, but needs keys that begin with encoder."),
         (lambda state: {n: v for n, v in state.items() if n != "classifier.bias"}, "classifier.weight of shape (2, 32)"),
         (lambda state: {n: v for n, v in state.items() if "word_embeddings" not in n},
          "it lacks encoder.embeddings.word_embeddings.weight. Name the encoder that the notebook loaded."),
         (lambda state: {**state, "encoder.more.weight": torch.ones(1)}, "it has the unknown encoder.more.weight."),
         (lambda state: {**state, "encoder.embeddings.LayerNorm.weight": torch.ones(7)},
          "encoder.embeddings.LayerNorm.weight has the shape (7,), not (32,)."),
+        (lambda state: {**state, "classifier.weight": torch.ones(2, 64)},
+         "classifier.weight reads 64 values, and the encoder gives 32."),
+        (lambda state: {**state, "classifier.bias": torch.full((2,), torch.nan)}, "classifier.bias holds numbers that are NaN or infinite."),
         (lambda state: list(state.values()), "is not a dict of tensors by name"),
         (lambda state: PurePath("x"), "holds more than tensors, and loading it would run code. Save `model.state_dict()` instead"),
     ],
@@ -313,6 +346,17 @@ def test_a_state_dict_that_does_not_fit_is_refused_by_name(change, message, note
     assert result.code != 0
     assert message in result.err
     assert not (tmp_path / "b").exists()
+
+
+def test_a_file_that_pytorch_never_wrote_cannot_be_read(notebook, tmp_path, score_model):
+    (tmp_path / "model.pt").write_bytes(b"hello")
+    arguments = ("--state-dict", tmp_path / "model.pt", "--encoder", notebook[0], "--label-names", "bad,good")
+    result = score_model("import", *arguments, "-o", tmp_path / "b", "-q")
+    assert result.code == 1
+    assert (
+        "cannot be read: KeyError. Give a file of `torch.save(model.state_dict(), FILE)`, or of safetensors."
+        in result.err
+    )
 
 
 def test_an_fp32_graph_that_is_not_the_model_is_refused_and_nothing_is_written(
@@ -445,6 +489,61 @@ def test_a_cascade_is_refused_and_figures_are_computed_for_an_imported_bundle(ch
     assert "was imported, so it has no wide part, which a cascade needs" in refused.err
     found = score_model("evaluate", tmp_path / "b", "--data", texts, "--no-baseline", "-q")
     assert found.code == 0, found.err
+    by_id = score_model("evaluate", tmp_path / "b", "--data", texts, "--label-column", "id", "--no-baseline", "-q")
+    assert by_id.out == found.out
+
+
+def test_evaluation_takes_the_models_ids_in_its_own_order(checkpoint, texts, tmp_path, score_model):
+    imported(score_model, checkpoint(), "-o", tmp_path / "b", "--precisions", "fp32", "--positive-label", "bad")
+    by_name, by_id = (
+        score_model("evaluate", tmp_path / "b", "--data", texts, "--label-column", column, "--no-baseline", "-q").out
+        for column in ("label", "id")
+    )
+    assert by_name == by_id
+    assert "accuracy" in by_id
+
+
+def test_what_people_name_instead_of_a_checkpoint_is_refused_with_what_works(checkpoint, tmp_path, score_model):
+    adapter, run = tmp_path / "adapter", tmp_path / "run"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text("{}")
+    (run / "checkpoint-500").mkdir(parents=True)
+    (run / "checkpoint-500" / "config.json").write_text("{}")
+    for given, words in (
+        (adapter, "is an adapter (PEFT), without its model. Merge them first: model.merge_and_unload()"),
+        (run, "holds checkpoints, but is none. Name one of them: checkpoint-500."),
+        (
+            checkpoint() / "config.json",
+            "is a file. Name its folder, or give the weights of a notebook with --state-dict",
+        ),
+    ):
+        result = score_model("import", given, "-o", tmp_path / "b", "-q")
+        assert (result.code, words in result.err) == (2, True), result.err
+
+
+def test_settings_with_which_a_pipeline_would_differ_are_in_log_and_card(tmp_path, score_model):
+    tokenizer = tiny_tokenizer("wordpiece")
+    tiny_classifier("distilbert", tokenizer, ("bad", "good")).half().save_pretrained(tmp_path / "half")
+    tokenizer.save_pretrained(tmp_path / "half")
+    settings = tmp_path / "half" / "tokenizer_config.json"
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "truncation_side": "left"}))
+    log = imported(score_model, tmp_path / "half", "-o", tmp_path / "b", "--precisions", "fp32").out
+    card = (tmp_path / "b" / "README.md").read_text()
+    assert "transformers would cut the beginning of a long text" in log
+    assert "Transformers would cut the beginning of a long text" in card
+    assert "the weights are stored in float16 and computed in float32" in log
+    assert "The weights are stored in float16 and computed in float32" in card
+
+
+def test_a_decoder_without_a_padding_token_is_refused_before_the_work(tmp_path, score_model):
+    tokenizer = tiny_tokenizer("bpe")
+    config = transformers.GPT2Config(vocab_size=len(tokenizer), n_embd=16, n_layer=1, n_head=2, n_positions=64)
+    transformers.AutoModelForSequenceClassification.from_config(config).save_pretrained(tmp_path / "gpt2")
+    tokenizer.save_pretrained(tmp_path / "gpt2")
+    arguments = ("import", tmp_path / "gpt2", "-o", tmp_path / "b", "--label-names", "bad,good", "-q")
+    result = score_model(*arguments)
+    assert result.code == 2
+    assert "names no padding token, without which a gpt2 cannot compute several texts at once." in result.err
 
 
 def test_a_checkpoint_in_place_of_a_bundle_is_recognized(checkpoint, texts, tmp_path, score, monkeypatch):
