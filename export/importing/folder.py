@@ -48,7 +48,9 @@ def _check_folder(folder: Path) -> None:
         )
     inner = sorted(one.name for one in folder.iterdir() if (one / CONFIG).is_file())
     if inner:
-        raise UsageError(f"{folder} holds checkpoints, but is none. Name one of them: {shown(inner)}.")
+        raise UsageError(
+            f"{folder} holds checkpoints, but has no config.json itself. Name one of them: {shown(inner)}."
+        )
 
 
 def _check_classifier(config: dict[str, Any], settings: CheckpointSettings) -> None:

@@ -33,7 +33,7 @@ _WITHOUT_TEXTS = (
 )
 
 
-_LEAST_CALIBRATING = 50  # texts; a temperature of fewer says more about them than about the model
+_LEAST_CALIBRATING = 50  # texts; with fewer, a temperature depends more on them than on the model
 
 
 @dataclass(frozen=True)

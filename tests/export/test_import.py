@@ -511,7 +511,7 @@ def test_what_people_name_instead_of_a_checkpoint_is_refused_with_what_works(che
     (run / "checkpoint-500" / "config.json").write_text("{}")
     for given, words in (
         (adapter, "is an adapter (PEFT), without its model. Merge them first: model.merge_and_unload()"),
-        (run, "holds checkpoints, but is none. Name one of them: checkpoint-500."),
+        (run, "holds checkpoints, but has no config.json itself. Name one of them: checkpoint-500."),
         (
             checkpoint() / "config.json",
             "is a file. Name its folder, or give the weights of a notebook with --state-dict",
