@@ -1,12 +1,14 @@
 """A bundle in memory, so that the scorer's own engine can evaluate it before it is published."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import onnx
 
 from export.encoder.load import FrozenEncoder
+from export.graph.parity import HalfParity, Parity
 from export.graph.weights_file import with_weights_files
 from scorer.model.bundle import MANIFEST, TOKENIZER, WIDE_FILE, Bundle, check_graphs
 from scorer.model.manifest import WIDE, Manifest
@@ -70,6 +72,22 @@ def encoder_fields(encoder: FrozenEncoder, unfrozen: int) -> dict[str, Any]:
         "hidden": config.hidden_size,
         "heads": getattr(config, "num_attention_heads", None),
         "vocabulary": config.vocab_size,
+    }
+
+
+def parity_fields(parity: Parity, half: HalfParity | None) -> dict[str, Any]:
+    """Return a manifest's ``parity``.
+
+    Args:
+        parity: distance of fp32 from PyTorch.
+        half: distance of fp16 from float32; None without fp16.
+    """
+    return {
+        "difference": parity.difference,
+        "tolerance": parity.tolerance,
+        "rows": parity.rows,
+        "batches": len(parity.shapes),
+        **({"fp16": asdict(half)} if half else {}),
     }
 
 

@@ -14,7 +14,7 @@ from export.data_source import DataSource
 from export.hub import check_reachable
 from scorer.base.errors import UsageError
 from scorer.base.messages import print_result
-from scorer.cli.help import HELP_OPTION, OTHER, group, option
+from scorer.cli.help import HELP_OPTION, OTHER, group
 from scorer.cli.options import DEBUG
 from scorer.cli.program import Command
 from scorer.storage.output import lies_in
@@ -47,7 +47,7 @@ of `score --no-cascade`.
 @group(
     "New bundle",
     train_options.OUTPUT,
-    option("--overwrite", is_flag=True, help="Replace an existing bundle, but refuse if any other file would be lost."),
+    train_options.OVERWRITE,
     train_options.NOTES,
     train_options.PROBES,
 )

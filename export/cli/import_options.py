@@ -7,7 +7,7 @@ import click
 
 from export.classifier.settings import DEFAULT_MAX_TOKENS
 from export.cli.options import FILE, QUIET, READ_AS_SCORE, READING_FILES, TEXT_COLUMN, THREADS
-from export.cli.train_options import NOTES, OUTPUT
+from export.cli.train_options import CLEAN_HTML, NAME, NOTES, OUTPUT, OVERWRITE, POSITIVE_LABEL
 from export.importing.settings import LONGEST, CheckpointSettings, TextSettings
 from scorer.cli.help import HELP_OPTION, OTHER, group, option, together
 from scorer.cli.options import DEBUG, Whole, files
@@ -48,7 +48,7 @@ CHECKPOINT = group(
         metavar="N",
         help="Number of tokens to keep of a text with --truncation tail or head+tail.",
     ),
-    option("--clean-html", is_flag=True, help="Make the tokenizer replace <br> tags by a space."),
+    CLEAN_HTML,
 )
 
 LABELS = group(
@@ -63,12 +63,7 @@ LABELS = group(
         is_flag=True,
         help="Keep names such as LABEL_0, which are refused otherwise.",
     ),
-    option(
-        "--positive-label",
-        show_default="the last",
-        metavar="NAME",
-        help="Label whose probability is the score (two labels only).",
-    ),
+    POSITIVE_LABEL,
 )
 
 TEXTS = group(
@@ -106,8 +101,8 @@ TEXTS = group(
 BUNDLE = group(
     "Bundle",
     OUTPUT,
-    option("--overwrite", is_flag=True, help="Replace an existing bundle, but refuse if any other file would be lost."),
-    option("--name", show_default="the name of the folder", metavar="NAME", help="Name of the bundle."),
+    OVERWRITE,
+    NAME,
     option(
         "--precisions",
         show_default="all that can be made",

@@ -1,4 +1,4 @@
-"""Options of `score-model train` in titled groups, some of which `cascade` shares.
+"""Options of `score-model train` in titled groups, some of which `cascade` and `import` share.
 
 Their defaults are those of the settings dataclasses.
 """
@@ -26,6 +26,21 @@ OUTPUT = option(
 
 NOTES = option("--notes", type=FILE, metavar="FILE", help="Markdown file to include in the model card.")
 
+OVERWRITE = option(
+    "--overwrite", is_flag=True, help="Replace an existing bundle, but refuse if any other file would be lost."
+)
+
+NAME = option("--name", show_default="the name of the folder", metavar="NAME", help="Name of the bundle.")
+
+CLEAN_HTML = option("--clean-html", is_flag=True, help="Make the tokenizer replace <br> tags by a space.")
+
+POSITIVE_LABEL = option(
+    "--positive-label",
+    show_default="the last",
+    metavar="NAME",
+    help="Label whose probability is the score (two labels only).",
+)
+
 PROBES = option(
     "--probes",
     shell_complete=files,
@@ -41,7 +56,7 @@ BUNDLE = group(
         is_flag=True,
         help="Replace an existing bundle, and another encoder in --save-encoder, but refuse if any other file would be lost.",
     ),
-    option("--name", show_default="the name of the folder", metavar="NAME", help="Name of the bundle."),
+    NAME,
     option(
         "--precisions",
         default=",".join(Settings.precisions),
@@ -88,12 +103,7 @@ FILES = together(
 COLUMNS = group(
     "Columns and labels",
     LABELLED_COLUMNS,
-    option(
-        "--positive-label",
-        show_default="the last",
-        metavar="NAME",
-        help="Label whose probability is the score (two labels only).",
-    ),
+    POSITIVE_LABEL,
 )
 
 DATA = group(
@@ -154,7 +164,7 @@ ENCODER = group(
         show_default=True,
         help="Tokens that the encoder reads of a text longer than --max-length: the first, the last of those kept, or some of both.",
     ),
-    option("--clean-html", is_flag=True, help="Make the tokenizer replace <br> tags by a space."),
+    CLEAN_HTML,
 )
 
 HEAD = group(

@@ -8,6 +8,7 @@ import transformers
 from export.encoder.folder import cannot_be_loaded
 from export.errors import UnsupportedEncoder
 from scorer.base.shortage import shortage
+from scorer.base.text import first_line
 
 _FILES = (
     "Give one with tokenizer.json, or with the vocabulary of its family (vocab.txt, vocab.json and merges.txt, or a "
@@ -61,8 +62,3 @@ def tokenizer_json_of(tokenizer: Any, name: str) -> str:
             "tokenizer_config.json if texts do not contain special tokens."
         )
     return str(backend.to_str())
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's message, or its kind if it has none."""
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

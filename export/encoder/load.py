@@ -12,12 +12,13 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig
 
 from export.encoder.families import Family, check_positions, family_of
-from export.encoder.fast_tokenizer import first_line, load_tokenizer
+from export.encoder.fast_tokenizer import load_tokenizer
 from export.encoder.folder import cannot_be_loaded
 from export.encoder.saved import SETTINGS, TOKENIZER, TOKENIZER_SETTINGS
 from export.errors import UnsupportedEncoder
 from scorer.base.errors import ScorerError
 from scorer.base.shortage import shortage
+from scorer.base.text import first_line
 from scorer.model.cutting import BR_TAG
 from scorer.model.tokenizer import Tokenizer
 from scorer.storage.atomic import cannot_be_written

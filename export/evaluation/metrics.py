@@ -62,19 +62,24 @@ def metrics(probabilities: np.ndarray, labels: np.ndarray) -> Metrics:
     """
     predicted = predictions(probabilities)
     hits = int((predicted == labels).sum())
-    low, high = scipy.stats.binomtest(hits, len(labels)).proportion_ci(method="wilson")
     two = probabilities.shape[1] == 2
     every = np.arange(probabilities.shape[1])
     f1 = f1_score(labels, predicted, labels=every, average="binary" if two else "macro", zero_division=0.0)
     return Metrics(
         texts=len(labels),
         accuracy=hits / len(labels),
-        interval=(float(low), float(high)),
+        interval=interval_of(hits, len(labels)),
         f1=float(f1),
         roc_auc=_roc_auc(probabilities, labels),
         log_loss=float(losses(probabilities, labels).mean()),
         ece=calibration_error(reliability(probabilities, labels)),
     )
+
+
+def interval_of(hits: int, count: int) -> tuple[float, float]:
+    """Return the 95% interval of a share (Wilson 1927)."""
+    low, high = scipy.stats.binomtest(hits, count).proportion_ci(method="wilson")
+    return float(low), float(high)
 
 
 def predictions(probabilities: np.ndarray) -> np.ndarray:

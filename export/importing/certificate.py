@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.stats
 
 from export.errors import ParityError
-from export.evaluation.metrics import predictions
+from export.evaluation.metrics import interval_of, predictions
 from export.graph.parity import TOLERANCE
 from scorer.model.decision import probabilities
 
@@ -162,5 +161,4 @@ def _distance(found: np.ndarray, expected: np.ndarray) -> Distance:
 
 
 def _kept(same: np.ndarray) -> Kept:
-    low, high = scipy.stats.binomtest(int(same.sum()), len(same)).proportion_ci(method="wilson")
-    return Kept(len(same), float(same.mean()), (float(low), float(high)))
+    return Kept(len(same), float(same.mean()), interval_of(int(same.sum()), len(same)))

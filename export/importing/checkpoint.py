@@ -19,7 +19,7 @@ from export.classifier.classifier import Classifier
 from export.classifier.head import Dense, LinearHead
 from export.classifier.truncation import checked_cut
 from export.encoder.families import family_of
-from export.encoder.fast_tokenizer import first_line, tokenizer_json_of
+from export.encoder.fast_tokenizer import tokenizer_json_of
 from export.encoder.load import FrozenEncoder, freeze, positions_of, weights_sha256
 from export.encoder.vectors import LOGITS
 from export.errors import ExportError, UnsupportedEncoder
@@ -27,6 +27,7 @@ from export.importing.folder import CLASSIFIER, cannot_be_imported, needs_remote
 from export.importing.labels import Labels, id2label_of, labels_of, refuse_problem, shown
 from export.importing.settings import LONGEST, CheckpointSettings
 from scorer.base.shortage import shortage
+from scorer.base.text import first_line
 
 LEFT = (
     "transformers would cut the beginning of a long text, as the checkpoint's tokenizer states, while the first tokens are "

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from export.bundle.assemble import encoder_fields, graph_file, providers
+from export.bundle.assemble import encoder_fields, graph_file, parity_fields, providers
 from export.bundle.bundle import head_fields, library_versions
 from export.bundle.golden import golden_rows, tolerances_of
 from export.importing.checkpoint import Checkpoint
@@ -36,7 +36,7 @@ def manifest_of(checkpoint: Checkpoint, texts: Texts, graphs: Graphs, settings: 
         encoder=encoder_fields(encoder, unfrozen=0),
         head=head_fields(classifier),
         metrics=_texts(texts),
-        parity=_parity(graphs),
+        parity=parity_fields(graphs.parity, graphs.half),
         versions=library_versions(),
         source=_source(checkpoint, graphs),
     )
@@ -66,15 +66,4 @@ def _texts(texts: Texts) -> dict[str, Any]:
         "calibrating_texts": len(texts.calibrating) if texts.of else 0,
         "judging_texts": len(texts.judging) if texts.of else 0,
         "labelled": texts.labels is not None,
-    }
-
-
-def _parity(graphs: Graphs) -> dict[str, Any]:
-    parity = graphs.parity
-    return {
-        "difference": parity.difference,
-        "tolerance": parity.tolerance,
-        "rows": parity.rows,
-        "batches": len(parity.shapes),
-        **({"fp16": asdict(graphs.half)} if graphs.half else {}),
     }

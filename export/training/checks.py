@@ -72,8 +72,8 @@ def check_recallable(bundle: Bundle, settings: CascadeSettings) -> None:
         settings: settings of the cascade's choice.
 
     Raises:
-        ExportError: it already has a cascade, was imported, has no wide part, has no complete record of its training, or too few texts
-            were held out.
+        ExportError: it already has a cascade, was imported, has no wide part, has no complete record of its training, or
+            too few texts were held out.
     """
     manifest, path = bundle.manifest, bundle.path
     if manifest.cascade is not None:

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from export.bundle import assemble
-from export.bundle.assemble import encoder_fields, graph_file, providers
+from export.bundle.assemble import encoder_fields, graph_file, parity_fields, providers
 from export.bundle.bundle import head_fields, library_versions
 from export.bundle.golden import golden_rows, tolerances_of
 from export.classifier.head import Step
@@ -104,12 +104,7 @@ def _steps(steps: tuple[Step, ...]) -> list[dict[str, float]]:
 
 
 def _parity(exported: Exported) -> dict[str, Any]:
-    parity = exported.parity
     return {
-        "difference": parity.difference,
-        "tolerance": parity.tolerance,
-        "rows": parity.rows,
-        "batches": len(parity.shapes),
-        **({"fp16": asdict(exported.half)} if exported.half else {}),
+        **parity_fields(exported.parity, exported.half),
         **({"wide": exported.wide_parity.difference} if exported.wide_parity else {}),
     }

@@ -55,6 +55,15 @@ def shown_source(path: str) -> str:
     return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, or its kind if it has none.
+
+    >>> first_line(ValueError("no model\\nSee the log.")), first_line(KeyError())
+    ('no model', 'KeyError')
+    """
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def duration(seconds: float) -> str:
     """Write seconds for people.
 

@@ -17,6 +17,7 @@ from scorer.base.cores import usable_cores
 from scorer.base.errors import ScorerError, UsageError
 from scorer.base.extras import install_advice
 from scorer.base.messages import silenced
+from scorer.base.text import first_line
 from scorer.cluster.part_scorer import PartResult, PartScorer
 from scorer.cluster.parts import Part
 from scorer.model.bundle import Bundle
@@ -100,7 +101,7 @@ def score_parts(
     except ScorerError:
         raise
     except RayError as error:
-        raise ScorerError(f"the Ray cluster failed: {_first_line(error)}") from error
+        raise ScorerError(f"the Ray cluster failed: {_sentence(error)}") from error
     finally:
         with contextlib.suppress(Exception):
             ray.shutdown()
@@ -191,7 +192,7 @@ def _connect(ray: Any, cluster: Cluster) -> None:
             signal.signal(signal.SIGTERM, on_sigterm)
     except Exception as error:  # Ray's errors here have no common class
         where = f"at {address}" if address else "on this machine"
-        raise ScorerError(f"no Ray cluster {where}: {_first_line(error)} Check `ray status` and --address.") from error
+        raise ScorerError(f"no Ray cluster {where}: {_sentence(error)} Check `ray status` and --address.") from error
 
 
 def _check_reachable(address: str) -> None:
@@ -213,5 +214,5 @@ def _threads(resources: dict[str, float], cluster: Cluster) -> int:
     return threads
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".") + "."
+def _sentence(error: Exception) -> str:
+    return first_line(error).rstrip(".") + "."
