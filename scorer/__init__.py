@@ -3,16 +3,16 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scorer.model.scorer import Scorer, Scores
+    from scorer.model.scorer import LabelSets, Scorer, Scores, Values
 
 from scorer.base.version import __version__
 
-__all__ = ["Scorer", "Scores", "__version__"]
+__all__ = ["LabelSets", "Scorer", "Scores", "Values", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
     # onnxruntime takes a second to import: `score --help` and `score-model` should start without it.
-    if name in ("Scorer", "Scores"):
+    if name in ("LabelSets", "Scorer", "Scores", "Values"):
         from scorer.base.shortage import shortage
 
         try:

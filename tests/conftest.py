@@ -7,7 +7,19 @@ from pathlib import Path
 import hypothesis
 import pytest
 import torch
-from factories import CHUNK, MAX_LENGTH, Result, in_process, make_bundle, tiny_model, tiny_tokenizer, with_cascade
+from factories import (
+    CHUNK,
+    MAX_LENGTH,
+    Result,
+    as_multi_label,
+    as_regression,
+    in_process,
+    make_bundle,
+    tiny_model,
+    tiny_tokenizer,
+    with_cascade,
+    with_fields,
+)
 
 from export.cli.score_model import command as score_model_command
 from export.encoder.load import FrozenEncoder, load_encoder
@@ -58,6 +70,25 @@ def bundle_of_three(tmp_path_factory: pytest.TempPathFactory, encoder: Callable[
     """A bundle of three labels, fp32."""
     folder = tmp_path_factory.mktemp("bundles") / "three"
     return make_bundle(encoder("bert"), folder, ("bad", "good", "mixed"), pooling="mean", precisions=("fp32",))
+
+
+@pytest.fixture(scope="session")
+def multi_label_bundle(tmp_path_factory: pytest.TempPathFactory, bundle_of_three: Bundle) -> Bundle:
+    """A bundle that gives any of three labels, fp32."""
+    return as_multi_label(bundle_of_three, tmp_path_factory.mktemp("bundles") / "multi-label")
+
+
+@pytest.fixture(scope="session")
+def regression_bundle(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Bundle:
+    """A bundle that gives stars, with fp32, fp16 and int8."""
+    return as_regression(bundle, tmp_path_factory.mktemp("bundles") / "regression")
+
+
+@pytest.fixture(scope="session")
+def ordered_bundle(tmp_path_factory: pytest.TempPathFactory, bundle_of_three: Bundle) -> Bundle:
+    """A bundle that chooses one of three numbers of stars, fp32."""
+    folder = tmp_path_factory.mktemp("bundles") / "ordered"
+    return with_fields(bundle_of_three, folder, labels=("1", "2.5", "5"), ordered=True)
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,7 @@ from export.training.train import train
 from scorer.cli.program import run_command
 from scorer.engine.cascade import Cascade
 from scorer.model.bundle import MANIFEST, SUMS, Bundle, format_sums, load_bundle, parse_sums
+from scorer.model.manifest import Unit
 from scorer.model.reference import SCORE_EDGES, Histogram
 from scorer.model.scorer import Scorer
 
@@ -222,14 +223,35 @@ def with_limits(bundle: Bundle, cascade: Cascade) -> Bundle:
 
 def with_second_histogram(bundle: Bundle, folder: Path) -> Bundle:
     """Copy a bundle with a cascade; by the copy's reference, all test texts have a score near 0 without it."""
-    shutil.copytree(bundle.path, folder)
     reference = bundle.manifest.reference
     assert reference is not None
     near_0 = Histogram(SCORE_EDGES, [reference.texts, *[0] * (len(SCORE_EDGES) - 2)])
-    manifest = replace(bundle.manifest, reference=replace(reference, score_without_cascade=near_0))
-    (folder / MANIFEST).write_bytes(manifest.to_json())
+    return with_fields(bundle, folder, reference=replace(reference, score_without_cascade=near_0))
+
+
+def with_fields(bundle: Bundle, folder: Path, **fields: Any) -> Bundle:
+    """Copy a bundle, with other fields of its manifest."""
+    shutil.copytree(bundle.path, folder)
+    (folder / MANIFEST).write_bytes(replace(bundle.manifest, **fields).to_json())
     list_again(folder)
     return load_bundle(folder)
+
+
+def as_multi_label(bundle: Bundle, folder: Path) -> Bundle:
+    """Copy a bundle that chooses one of three labels, as one that gives each label with a threshold of its own."""
+    temperature = {"temperature": [0.5, 1.0, 2.0]}
+    return with_fields(bundle, folder, task="multi_label", thresholds=(0.5, 0.25, 0.75), calibration=temperature)
+
+
+def as_regression(bundle: Bundle, folder: Path) -> Bundle:
+    """Copy a bundle that chooses one of two labels, as one that gives stars: three, and two more for a logit of one."""
+    reference = bundle.manifest.reference
+    assert reference is not None
+    edges = tuple(-7.0 + number for number in range(21))
+    score = Histogram(edges, reference.score.counts)
+    unit = Unit((2.0,), (3.0,))
+    fields = {"task": "regression", "labels": ("score",), "positive_label": None, "unit": unit, "calibration": None}
+    return with_fields(bundle, folder, reference=replace(reference, score=score), **fields)
 
 
 @dataclass

@@ -89,10 +89,10 @@ def score_split(scorer: Scorer, split: Split, *, quiet: bool = False) -> Scored:
         for start in range(0, len(split), _WINDOW):
             tokens = scorer.tokenizer.encode(split.texts[start : start + _WINDOW])
             refuse_empty(split, [False] * start + tokens.empty)
-            whole.append(scorer.score_tokens(tokens).probabilities)
+            whole.append(scorer.score_tokens(tokens).values)
             if scorer.manifest.cascade is not None:
                 alone = scorer.wide_alone(tokens)
-                wide.append(alone.probabilities)
+                wide.append(alone.values)
                 early.append(alone.early)
             lengths += [len(ids) for ids in tokens.ids]
             truncated += tokens.truncated

@@ -24,6 +24,7 @@ from scorer.cluster.parts import (
 )
 from scorer.cluster.ray_backend import Cluster, score_parts
 from scorer.model.bundle import Bundle, load_bundle
+from scorer.model.interpretation import interpretation_of
 from scorer.report.drift import as_json, check_comparable, drift_of, passed
 from scorer.report.summary import Counts, by_label, reasons
 from scorer.rows.columns import ALL
@@ -64,13 +65,13 @@ def run(options: ScoreOptions, cluster: Cluster) -> ExitCode:
         ScorerError: a part failed, or too many records were rejected; finished parts are kept, without ``_SUCCESS``.
     """
     folder, bundle = options.output, load_bundle(options.model)
-    options.decision.check(bundle.manifest.labels)
+    interpretation = interpretation_of(bundle.manifest, options.decision)
     check_comparable(bundle.manifest, options.max_drift)
     parts = _parts(options)
     with _locked(folder):
         results = _score(parts, options, bundle, cluster)
         _check_all_there(parts, results)
-        total = sum((result.counts for result in results.values()), Counts())
+        total = sum((result.counts for result in results.values()), Counts.empty(interpretation.score_edges))
         Limits(options.most_rejects, options.max_reject_ratio).check(total)
         drift = drift_of(bundle.manifest.reference_of(cascade=not options.no_cascade), total)
         beyond = passed(drift or {}, options.max_drift)

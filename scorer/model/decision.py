@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scorer.base.errors import UsageError
+from scorer.base.task import MULTI_LABEL, SINGLE_LABEL, Task
 
 UNCERTAIN = "uncertain"
 """Label of texts within the band of --uncertain."""
@@ -38,10 +39,15 @@ class Decision:
     threshold: float | None = None
     uncertain: tuple[float, float] | None = None
 
-    def check(self, labels: Sequence[str]) -> None:
-        """Raise `UsageError` if the rule contradicts itself, or does not fit a model with these labels."""
+    def check(self, labels: Sequence[str], task: Task = SINGLE_LABEL) -> None:
+        """Raise `UsageError` if the rule contradicts itself, or does not fit a model with these labels and this task."""
         if self == Decision():
             return
+        if task != SINGLE_LABEL:
+            gives = "each label that fits" if task == MULTI_LABEL else "numbers"
+            raise UsageError(
+                f"--threshold and --uncertain need a model that chooses one label; this one gives {gives}. Omit them."
+            )
         if len(labels) > 2:
             raise UsageError(
                 f"--threshold and --uncertain need a model with two labels; this one has {len(labels)}: {', '.join(labels)}."

@@ -1,24 +1,24 @@
 """The bundle's manifest.json as frozen dataclasses: written by the export, read by the scorer."""
 
 import json
-import types
-import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from scorer.base.errors import BundleError
+from scorer.base.task import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Task
 from scorer.base.text import refuse_constant
 from scorer.engine.cascade import Cascade
 from scorer.engine.gpu import BATCH_TOKENS
-from scorer.model.reference import Histogram, Reference, parse_reference
+from scorer.model.reference import SCORE_EDGES, Reference, parse_reference
+from scorer.model.typed import check_types, is_of
 
 FORMAT_VERSIONS = (1, 2)
 """Versions of the manifest: 1 for a bundle that every release can read, 2 for one with features in `Manifest.needs`."""
 
-FEATURES = ("cascade", "imported")
+FEATURES = ("cascade", "imported", MULTI_LABEL, REGRESSION, "ordered")
 """Features of bundles that this release knows."""
 
 WIDE = "wide"
@@ -35,6 +35,9 @@ TRUNCATIONS = ("head", "tail", "head+tail")
 """Ways to choose the tokens that the encoder reads of a longer text."""
 
 _TEMPERATURE = 1000.0
+_AT_LEAST = {1: "one", 2: "two"}
+_LARGEST = 1e30  # scale or offset of a regression, whose values are still finite
+_OMITTED = {"source": None, "task": SINGLE_LABEL, "thresholds": None, "unit": None, "ordered": False}
 
 
 @dataclass(frozen=True)
@@ -78,13 +81,27 @@ class WideGraph:
 
 
 @dataclass(frozen=True)
+class Unit:
+    """Unit of a regression's outputs, in which training has a mean of 0 and a deviation of 1: ``value = logit * scale + offset``.
+
+    Attributes:
+        scale: factor of each output, above 0.
+        offset: value of each output whose logit is 0.
+    """
+
+    scale: tuple[float, ...]
+    offset: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Manifest:
     """A description of the bundle, and all that scoring needs beside the graph and the tokenizer.
 
     Attributes:
         name: name for people; the bundle's folder name when it was made.
-        labels: label names, in logit order; two labels are (negative, positive), and the one logit is the positive one's.
-        positive_label: label of two whose probability is the score; None for more labels.
+        labels: label names, in logit order; if one of two is chosen, they are (negative, positive), and the one logit is the
+            positive one's. For a regression, the names of its outputs.
+        positive_label: label of two whose probability is the score; None for more labels and other tasks.
         max_length: largest number of tokens that the encoder reads, special tokens included.
         truncation: tokens that it reads of a longer text: the first (``head``), the last of those kept (``tail``) or some
             of both (``head+tail``).
@@ -93,12 +110,16 @@ class Manifest:
         providers: default precision of each execution provider.
         batch_tokens: padded tokens of a batch on CUDA; None for the scorer's own choice.
         max_tokens: tokens kept of a text, from which the graph takes those that the encoder reads; None for max_length.
-        calibration: calibration of the probabilities; None for a temperature of 1, see `temperature`.
+        calibration: calibration of the probabilities; None for temperatures of 1, see `temperatures`.
         reference: histograms of the test data, to compare a run with; None if unknown.
         wide: the wide part's own graph; None if the other graphs include it.
         cascade: rule by which the wide part alone decides; set if and only if ``wide`` is.
         source: origin of an imported model, with its certificate, for people and the model card; None for a model that was
             trained here.
+        task: kind of the model's answers.
+        thresholds: least probability at which a text gets each label, if it can get several; None for one half each.
+        unit: unit of a regression's outputs; None for other tasks.
+        ordered: whether the labels are numbers in an order, and one of them is chosen.
         golden: rows scored before the first real one, see `GoldenRow`.
         encoder, head, training, metrics, parity, versions: origin of the bundle, for people and the model card.
     """
@@ -125,17 +146,14 @@ class Manifest:
     wide: WideGraph | None = None
     cascade: Cascade | None = None
     source: Mapping[str, Any] | None = None
+    task: Task = SINGLE_LABEL
+    thresholds: tuple[float, ...] | None = None
+    unit: Unit | None = None
+    ordered: bool = False
 
     def __post_init__(self) -> None:
-        _check_types(self)
-        if not all(text and text.isprintable() for text in (self.name, *self.labels)):
-            raise ValueError("name and labels must be text that can be printed")
-        if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
-            raise ValueError(f"labels must be two or more, all different: {list(self.labels)}")
-        if (self.positive_label is None) != (len(self.labels) > 2):
-            raise ValueError("positive_label must be set for two labels, and only for two")
-        if self.positive_label is not None and self.positive_label != self.labels[1]:
-            raise ValueError("positive_label must be the second of the two labels")
+        check_types(self)
+        self._check_task()
         unknown = set(self.providers.values()) - set(self.precisions)
         if unknown:
             raise ValueError(f"providers name missing precisions: {sorted(unknown)}")
@@ -149,10 +167,7 @@ class Manifest:
             raise ValueError(f"max_tokens ({self.max_tokens}) is too large for a max_length of {self.max_length}")
         if self.truncation != "head" and self.tokens_kept == self.max_length:
             raise ValueError(f"truncation {self.truncation!r} needs max_tokens above max_length")
-        if self.calibration is not None and "temperature" not in self.calibration:
-            raise ValueError("calibration has no temperature")
-        if not _is_of(self.temperature, float) or not 1 / _TEMPERATURE <= self.temperature <= _TEMPERATURE:
-            raise ValueError(f"a temperature must be between {1 / _TEMPERATURE} and {_TEMPERATURE}")
+        self._check_temperatures()
         if not all(precision.tolerance >= 0 for precision in self.precisions.values()):
             raise ValueError("a tolerance must be at least 0")
         if self.batch_tokens is not None and not 0 < self.batch_tokens <= _BATCH_TOKENS:
@@ -178,11 +193,61 @@ class Manifest:
                 if len(logits) != self.logit_count:
                     raise ValueError(f"a golden row has {len(logits)} {precision} logits for {len(self.labels)} labels")
 
+    def _check_task(self) -> None:
+        """Raise `ValueError` if labels, or fields of one task alone, contradict the task."""
+        if not all(text and text.isprintable() for text in (self.name, *self.labels)):
+            raise ValueError("name and labels must be text that can be printed")
+        least = 2 if self.task == SINGLE_LABEL else 1
+        if len(self.labels) < least or len(set(self.labels)) != len(self.labels):
+            raise ValueError(f"labels must be {_AT_LEAST[least]} or more, all different: {list(self.labels)}")
+        if (self.positive_label is not None) != (self.task == SINGLE_LABEL and len(self.labels) == 2):
+            raise ValueError("positive_label must be set for two labels of which one is chosen, and only for them")
+        if self.positive_label is not None and self.positive_label != self.labels[1]:
+            raise ValueError("positive_label must be the second of the two labels")
+        if self.ordered and not (self.task == SINGLE_LABEL and are_numbers(self.labels)):
+            raise ValueError(f"ordered labels must be different numbers, of which one is chosen: {list(self.labels)}")
+        if self.thresholds is not None and not (
+            self.task == MULTI_LABEL
+            and len(self.thresholds) == len(self.labels)
+            and all(0 < threshold <= 1 for threshold in self.thresholds)
+        ):
+            raise ValueError("thresholds must be above 0 and at most 1, one for each of several labels of a text")
+        if (self.unit is not None) != (self.task == REGRESSION):
+            raise ValueError("unit must be set for a regression, and only for one")
+        if self.unit is not None and not (
+            len(self.unit.scale) == len(self.unit.offset) == len(self.labels)
+            and all(0 < scale <= _LARGEST for scale in self.unit.scale)
+            and all(abs(offset) <= _LARGEST for offset in self.unit.offset)
+        ):
+            raise ValueError(f"unit must have a scale above 0 and an offset for each output, of at most {_LARGEST:g}")
+        if self.cascade is not None and self.task != SINGLE_LABEL:
+            raise ValueError("a cascade needs a model that chooses one label")
+        score = None if self.reference is None else self.reference.score.edges
+        if score is not None and self.task != REGRESSION and score != SCORE_EDGES:
+            raise ValueError("reference: the histogram score has the wrong bins")
+
+    def _check_temperatures(self) -> None:
+        if self.calibration is not None and "temperature" not in self.calibration:
+            raise ValueError("calibration has no temperature")
+        given = (self.calibration or {}).get("temperature", 1.0)
+        if isinstance(given, list) != (self.task == MULTI_LABEL and self.calibration is not None):
+            raise ValueError("temperature must be a list if a text can get several labels, and only then")
+        if isinstance(given, list) and len(given) != len(self.labels):
+            raise ValueError("temperature must have one number for each label")
+        least, most = 1 / _TEMPERATURE, _TEMPERATURE
+        if not all(is_of(one, float) and least <= one <= most for one in self.temperatures):
+            raise ValueError(f"a temperature must be between {least} and {most}")
+
     @property
     def needs(self) -> tuple[str, ...]:
         """The `FEATURES` that a scorer must know to score with this bundle."""
-        has = {"cascade": self.cascade is not None, "imported": self.source is not None}
-        return tuple(name for name in FEATURES if has[name])
+        has = {
+            "cascade": self.cascade is not None,
+            "imported": self.source is not None,
+            "ordered": self.ordered,
+            self.task: True,
+        }
+        return tuple(name for name in FEATURES if has.get(name))
 
     def reference_of(self, *, cascade: bool) -> Reference | None:
         """Return the histograms of the test data, scored with the cascade (if the bundle has one) or without."""
@@ -190,8 +255,8 @@ class Manifest:
 
     @property
     def logit_count(self) -> int:
-        """Number of logits: one for two labels, C for C labels."""
-        return 1 if len(self.labels) == 2 else len(self.labels)
+        """Number of logits: one if one of two labels is chosen, otherwise one for each label or output."""
+        return 1 if self.task == SINGLE_LABEL and len(self.labels) == 2 else len(self.labels)
 
     @property
     def tokens_kept(self) -> int:
@@ -200,9 +265,16 @@ class Manifest:
 
     @property
     def temperature(self) -> float:
-        """The divisor of the logits before they become probabilities (Guo et al. 2017, equation 9)."""
-        temperature: float = (self.calibration or {}).get("temperature", 1.0)
-        return temperature
+        """The divisor of the logits before they become probabilities, if one label is chosen (Guo et al. 2017, equation 9)."""
+        return self.temperatures[0]
+
+    @property
+    def temperatures(self) -> tuple[float, ...]:
+        """The divisors of the logits: one, or one for each label if a text can get several."""
+        given = (self.calibration or {}).get("temperature", 1.0)
+        if isinstance(given, list):
+            return tuple(given)
+        return (given,) * (len(self.labels) if self.task == MULTI_LABEL else 1)
 
     def to_json(self) -> bytes:
         """Return the bytes of manifest.json, which `parse_manifest` reads.
@@ -215,8 +287,10 @@ class Manifest:
             del fields["reference"]["score_without_cascade"]
         if self.cascade is None:  # keep the form that every release can read
             del fields["wide"], fields["cascade"]
-        if self.source is None:
-            del fields["source"]
+        # A field that has no effect is left out, so that bundles of earlier releases keep their bytes.
+        for name, default in _OMITTED.items():
+            if getattr(self, name) == default:
+                del fields[name]
         form = {"format_version": 2, "needs": self.needs} if self.needs else {"format_version": 1}
         text = json.dumps(fields | form, indent=2, ensure_ascii=False, sort_keys=True, allow_nan=False)
         return f"{text}\n".encode()
@@ -254,6 +328,10 @@ def parse_manifest(data: bytes, path: Path = Path("manifest.json")) -> Manifest:
         fields["reference"] = parse_reference(found) if found else None
         if fields.get("wide") is not None:
             fields["wide"] = WideGraph(**fields["wide"])
+        if fields.get("unit") is not None:
+            fields["unit"] = Unit(**{name: tuple(numbers) for name, numbers in fields["unit"].items()})
+        if fields.get("thresholds") is not None:
+            fields["thresholds"] = tuple(fields["thresholds"])
         if fields.get("cascade") is not None:
             cascade = fields["cascade"]
             fields["cascade"] = Cascade(
@@ -267,34 +345,14 @@ def parse_manifest(data: bytes, path: Path = Path("manifest.json")) -> Manifest:
         raise BundleError(f"{path} cannot be used: {type(error).__name__}: {error}") from error
 
 
-def _check_types(record: Any) -> None:
-    """Raise `TypeError` unless every field of a dataclass has its annotated type."""
-    for name, hint in typing.get_type_hints(type(record)).items():
-        value = getattr(record, name)
-        if not _is_of(value, hint):
-            raise TypeError(f"{name} has an invalid value: {str(value)[:100]!r}")
+def are_numbers(labels: Sequence[str]) -> bool:
+    """Return whether labels are finite numbers, all different.
 
-
-def _is_of(value: Any, hint: Any) -> bool:
-    """Return whether a value read from JSON is of a type.
-
-    >>> _is_of((1, 2.5), tuple[float, ...]), _is_of(True, int), _is_of({"a": 1}, Mapping[str, str])
+    >>> are_numbers(["1", "2.5"]), are_numbers(["1", "1.0"]), are_numbers(["low", "high"])
     (True, False, False)
     """
-    if hint is Any:
-        return True
-    origin, inner = typing.get_origin(hint), typing.get_args(hint)
-    if origin is types.UnionType:
-        return any(_is_of(value, one) for one in inner)
-    if origin is tuple:
-        return isinstance(value, tuple) and all(_is_of(item, inner[0]) for item in value)
-    if origin is list:
-        return isinstance(value, list) and all(_is_of(item, inner[0]) for item in value)
-    if origin is Mapping:
-        return isinstance(value, dict) and all(_is_of(item, inner[1]) for item in value.values())
-    if hint in (int, float):
-        kinds = (int, float) if hint is float else (int,)
-        return isinstance(value, kinds) and not isinstance(value, bool) and isfinite(value)
-    if hint in (GoldenRow, Precision, Reference, Histogram, WideGraph, Cascade):
-        _check_types(value)
-    return isinstance(value, hint)
+    try:
+        values = [float(label) for label in labels]
+    except ValueError:
+        return False
+    return all(map(isfinite, values)) and len(set(values)) == len(values)

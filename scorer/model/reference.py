@@ -7,7 +7,32 @@ from itertools import pairwise
 from typing import Any, Self
 
 SCORE_EDGES = tuple(number / 20 for number in range(21))
-"""Edges for scores: the probability of the positive label of two, or of the predicted label of more."""
+"""Edges for scores that are probabilities; see `scorer.model.interpretation`."""
+
+VALUE_EDGES = (
+    -1e6,
+    -1e5,
+    -1e4,
+    -1e3,
+    -100.0,
+    -10.0,
+    -5.0,
+    -2.0,
+    -1.0,
+    -0.5,
+    0.0,
+    0.5,
+    1.0,
+    2.0,
+    5.0,
+    10.0,
+    100.0,
+    1e3,
+    1e4,
+    1e5,
+    1e6,
+)
+"""Edges for the values of a regression without test data, whose unit is unknown."""
 
 TOKEN_EDGES = (0, 16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 2048, 4096, 32_768)
 """Edges for lengths in tokens, special tokens included."""
@@ -16,22 +41,22 @@ UNKNOWN_EDGES = (0.0, 1e-9, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 """Edges for the share of unknown tokens; the first bin is for texts without any."""
 
 
-_EDGES = {
-    "score": SCORE_EDGES,
-    "tokens": TOKEN_EDGES,
-    "unknown": UNKNOWN_EDGES,
-    "score_without_cascade": SCORE_EDGES,
-}
+_EDGES = {"tokens": TOKEN_EDGES, "unknown": UNKNOWN_EDGES}
+_SCORES = ("score", "score_without_cascade")
 
 
 def bin_of(edges: tuple[float, ...], value: float) -> int:
-    """Return the index of the bin that holds a value."""
-    return min(bisect_right(edges, value), len(edges) - 1) - 1
+    """Return the index of the bin that holds a value; the outer bins hold the values beyond the edges.
+
+    >>> [bin_of((0, 1, 2), value) for value in (-5, 0, 1, 2, 9)]
+    [0, 0, 1, 1, 1]
+    """
+    return max(0, min(bisect_right(edges, value), len(edges) - 1) - 1)
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """Counts of values in bins; a bin includes its lower edge, and the last bin includes its upper edge as well.
+    """Counts of values in bins, see `bin_of`; a bin includes its lower edge, and the last bin includes its upper edge as well.
 
     Attributes:
         edges: edges in ascending order, one more than bins.
@@ -59,7 +84,7 @@ class Histogram:
         return sum(self.counts)
 
     def add(self, value: float) -> None:
-        """Count a value that lies within the edges.
+        """Count a value.
 
         >>> found = Histogram.empty((0, 1, 2))
         >>> [found.add(value) for value in (0, 1, 2)] and found.counts
@@ -87,7 +112,8 @@ class Reference:
 
     Attributes:
         texts: number of texts.
-        score, tokens, unknown: histograms by `SCORE_EDGES`, `TOKEN_EDGES` and `UNKNOWN_EDGES`.
+        score: histogram of scores, by `SCORE_EDGES`, or by other edges if scores are no probabilities.
+        tokens, unknown: histograms by `TOKEN_EDGES` and `UNKNOWN_EDGES`.
         score_without_cascade: histogram of scores with every text through the encoder; None if the bundle has no cascade.
 
     Raises:
@@ -101,8 +127,9 @@ class Reference:
     score_without_cascade: Histogram | None = None
 
     def __post_init__(self) -> None:
-        for name, edges in _EDGES.items():
+        for name in (*_SCORES, *_EDGES):
             histogram = getattr(self, name)
+            edges = _EDGES.get(name, self.score.edges)
             if histogram is not None and (histogram.edges != edges or histogram.total != self.texts):
                 raise ValueError(f"reference: the histogram {name} has the wrong bins, or does not count all texts")
 
@@ -114,7 +141,9 @@ class Reference:
 def parse_reference(fields: Mapping[str, Any]) -> Reference:
     """Parse a reference from its JSON fields; raise `ValueError`, `TypeError` or `KeyError` if it is invalid."""
     histograms = {
-        name: Histogram(tuple(fields[name]["edges"]), list(fields[name]["counts"])) for name in _EDGES if name in fields
+        name: Histogram(tuple(fields[name]["edges"]), list(fields[name]["counts"]))
+        for name in (*_SCORES, *_EDGES)
+        if name in fields
     }
     if set(fields) != {"texts", *histograms}:
         raise ValueError(f"reference has the wrong fields: {sorted(fields)}")

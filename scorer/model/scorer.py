@@ -9,6 +9,7 @@ import numpy as np
 from scorer.base.cores import usable_cores
 from scorer.base.errors import BundleError, OutOfMemory, UsageError
 from scorer.base.messages import silenced
+from scorer.base.task import MULTI_LABEL, REGRESSION
 from scorer.base.timing import Phases
 from scorer.engine.batches import Lengths
 from scorer.engine.cascade import Cascade, Staged, Stages, Whole
@@ -21,7 +22,8 @@ from scorer.engine.spec import EngineSpec
 from scorer.model.bundle import TOKENIZER, Bundle, load_bundle
 from scorer.model.checks import check_golden_rows, check_gpu_limit, check_largest_row, loading
 from scorer.model.choice import choose
-from scorer.model.decision import Decision, probabilities
+from scorer.model.decision import Decision
+from scorer.model.interpretation import Answer, Interpretation, interpretation_of
 from scorer.model.reference import Reference
 from scorer.model.texts import refuse_empty, texts_of
 from scorer.model.tokenizer import Tokenizer, Tokens
@@ -29,7 +31,7 @@ from scorer.model.wide import check_wide, open_wide
 
 
 class Scores(NamedTuple):
-    """The result for a list of texts.
+    """The result of a model that chooses one label.
 
     Attributes:
         labels: predicted label of each text.
@@ -40,16 +42,39 @@ class Scores(NamedTuple):
     probabilities: np.ndarray
 
 
-class StagedScores(NamedTuple):
-    """`Scores`, and the stage that decided each text.
+class LabelSets(NamedTuple):
+    """The result of a model that gives each text any number of labels.
 
     Attributes:
-        labels, probabilities: those of `Scores`.
+        labels: labels of each text, in the order of the bundle's labels.
+        probabilities: probability of each label, float64 (texts, labels), in the order of the bundle's labels.
+    """
+
+    labels: list[tuple[str, ...]]
+    probabilities: np.ndarray
+
+
+class Values(NamedTuple):
+    """The result of a regression.
+
+    Attributes:
+        values: float64 (texts, outputs), in the unit of the labels that the model was trained on.
+    """
+
+    values: np.ndarray
+
+
+class StagedScores(NamedTuple):
+    """The result of any model, and the stage that decided each text.
+
+    Attributes:
+        labels: answer to each text, see `scorer.model.interpretation.Answer`.
+        values: probabilities or values, float64 (texts, labels).
         early: bool (texts,), true if the wide part alone decided.
     """
 
-    labels: list[str]
-    probabilities: np.ndarray
+    labels: Sequence[Answer]
+    values: np.ndarray
     early: np.ndarray
 
 
@@ -76,6 +101,7 @@ class Scorer:
         bundle_id: SHA-256 of the bundle's SHA256SUMS, hexadecimal.
         bundle_path: folder of the bundle, for messages.
         manifest: manifest of the bundle, whose files are not kept.
+        interpretation: meaning of the bundle's logits, by its task.
         cascade: rule for skipping the encoder; None if every text goes through it.
         has_cascade: whether the bundle has a cascade, used or not.
         engine: engine for the bundle's graph, which is the encoder's part alone if the wide part has its own graph.
@@ -109,8 +135,7 @@ class Scorer:
         self.labels = self.manifest.labels
         self.has_cascade = self.manifest.cascade is not None
         self.cascade: Cascade | None = self.manifest.cascade if cascade else None
-        decision.check(self.labels)
-        self.decision = decision
+        self.interpretation: Interpretation = interpretation_of(self.manifest, decision)
         if not are_devices(devices):
             raise UsageError(f"devices takes a list of the numbers of different GPUs, as in [0, 1], not {devices!r}.")
         gpu = Gpu(devices[0] if devices else device_id, gpu_mem_limit, arena_strategy)
@@ -159,8 +184,11 @@ class Scorer:
             width=self.manifest.logit_count,
         )
 
-    def score(self, texts: Iterable[str]) -> Scores:
-        """Return the label and the probabilities of each text, in order.
+    def score(self, texts: Iterable[str]) -> Scores | LabelSets | Values:
+        """Return the labels and probabilities, or the values, of each text, in order.
+
+        The type depends on the task of the bundle: ``Scores`` if it chooses one label, ``LabelSets`` if it gives any number of
+        labels, ``Values`` if it gives numbers. ``scorer.manifest.task`` names the task.
 
         Args:
             texts: list or column of texts, from pandas, polars, numpy or Arrow.
@@ -173,10 +201,15 @@ class Scorer:
         given = texts_of(texts)
         tokens = self.tokenizer.encode(given)
         refuse_empty(given, tokens.empty)
-        return self.score_tokens(tokens)
+        labels, values, _ = self.score_tokens(tokens)
+        if self.interpretation.task == REGRESSION:
+            return Values(values)
+        if self.interpretation.task == MULTI_LABEL:
+            return LabelSets([tuple(each) for each in labels], values)
+        return Scores([str(label) for label in labels], values)
 
-    def score_tokens(self, tokens: Tokens) -> Scores:
-        """Return the label and the probabilities of tokenized texts, for callers that need the token ids themselves.
+    def score_tokens(self, tokens: Tokens) -> StagedScores:
+        """Return the result for tokenized texts, for callers that need the token ids themselves.
 
         Args:
             tokens: tokens of texts, none of them empty.
@@ -184,10 +217,10 @@ class Scorer:
         Raises:
             OutOfMemory: the device has too little memory for one of the texts.
         """
-        labels, found, _ = self.submit(tokens).result()
-        if np.isnan(found).any():
+        found = self.submit(tokens).result()
+        if np.isnan(found.values).any():
             raise OutOfMemory("the device does not have enough memory for one of the texts, even on its own.")
-        return Scores(labels, found)
+        return found
 
     def wide_alone(self, tokens: Tokens) -> StagedScores:
         """Return the scores of the wide part alone, and the texts that the bundle's cascade lets it decide.
@@ -217,7 +250,8 @@ class Scorer:
         if not ids:
             rows = len(tokens.ids)
             nothing = np.full((rows, len(self.labels)), np.nan)
-            return Pending(lambda: StagedScores([""] * rows, nothing, np.zeros(rows, dtype=bool)))
+            answers = self.interpretation.answers(nothing)
+            return Pending(lambda: StagedScores(answers, nothing, np.zeros(rows, dtype=bool)))
         return self._reuse.submit(ids).map(lambda staged: self._scores(staged, tokens.empty))
 
     def remarks(self) -> list[str]:
@@ -241,11 +275,10 @@ class Scorer:
             staged: logits of the texts that are not empty.
             empty: whether each text is empty.
         """
-        found = probabilities(staged.logits, self.manifest.temperature)
-        if found.shape[1] != len(self.labels):
-            raise BundleError(f"the graph gives {found.shape[1]} scores for {len(self.labels)} labels.")
-        found, early = _with_gaps(found, empty, np.nan), _with_gaps(staged.early, empty, False)
-        return StagedScores(self.decision.labels(found, self.labels), found, early)
+        if staged.logits.shape[1] != self.interpretation.logit_count:
+            raise BundleError(f"the graph gives {staged.logits.shape[1]} logits for {len(self.labels)} labels.")
+        found = _with_gaps(self.interpretation.values(staged.logits), empty, np.nan)
+        return StagedScores(self.interpretation.answers(found), found, _with_gaps(staged.early, empty, False))
 
 
 def _with_gaps(values: np.ndarray, empty: Sequence[bool], gap: float | bool) -> np.ndarray:

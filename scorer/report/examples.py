@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from scorer.base.text import shown_source
-from scorer.model.decision import Decision, scores
+from scorer.model.interpretation import Answer, Interpretation
 from scorer.rows.record import Record
 
 _CHARACTERS = 300
@@ -52,28 +52,27 @@ class Examples:
     def add(
         self,
         records: Sequence[Record],
-        labels: Sequence[str],
-        probabilities: np.ndarray,
-        *,
-        names: Sequence[str],
-        decision: Decision,
+        labels: Sequence[Answer],
+        values: np.ndarray,
+        interpretation: Interpretation,
     ) -> None:
         """Take the rows of a chunk that are better examples than the present ones.
 
         Args:
             records: records of the rows.
             labels: their labels; empty for a row without one.
-            probabilities: float64 (rows, labels); NaN for a row without them.
-            names: label names of the model.
-            decision: rule that turned probabilities into labels.
+            values: probabilities or values, float64 (rows, labels); NaN for a row without them.
+            interpretation: meaning of the model's logits.
         """
-        score_of = scores(probabilities)
-        given = np.array(labels)
+        names = interpretation.labels
+        score_of = interpretation.scores(values)
+        shown = [label if isinstance(label, str) else ", ".join(label) for label in labels]
+        given = np.array(shown)
 
         def example(row: int, rank: np.ndarray) -> Example:
             record = records[row]
             score, text = float(score_of[row]), beginning(record.text)
-            return Example(float(rank[row]), record.row, shown_source(record.position.source), labels[row], score, text)
+            return Example(float(rank[row]), record.row, shown_source(record.position.source), shown[row], score, text)
 
         def offer(best: list[Example], rank: np.ndarray, most: int) -> None:
             for row in np.argsort(rank, kind="stable").tolist():
@@ -86,10 +85,10 @@ class Examples:
                     insort(best, one)
                     del best[most:]
 
-        offer(self.doubtful, decision.doubt(probabilities), _DOUBTFUL)
+        offer(self.doubtful, interpretation.doubt(values), _DOUBTFUL)
         sureness = np.where(given == names[0], 1 - score_of, score_of) if len(names) == 2 else score_of
         few = len(names) <= _LABELS
-        for label in sorted({*labels} & {*names}) if few else [""]:
+        for label in sorted({*shown} & {*names}) if few else [""]:
             here = np.where(given == label, -sureness, np.nan) if few else -sureness
             offer(self.sure.setdefault(label, []), here, _SURE if few else _SURE * 2)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scorer.base.errors import ExitCode
-from scorer.model.decision import Decision
+from scorer.model.interpretation import Interpretation, SingleLabel
 from scorer.model.reference import Reference
 from scorer.report.drift import MEASURES
 from scorer.report.examples import Examples
@@ -24,15 +24,24 @@ class Details:
         examples: rows worth looking at.
         throughput: throughput of this run.
         reference: histograms of the model's test data; None if the bundle has none.
-        decision: rule that turned probabilities into labels.
-        labels: label names of the model, in logit order.
+        interpretation: meaning of the model's logits; None if no model was loaded.
     """
 
     examples: Examples
     throughput: Throughput
     reference: Reference | None
-    decision: Decision
-    labels: Sequence[str]
+    interpretation: Interpretation | None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Label names of the model, in logit order."""
+        return () if self.interpretation is None else self.interpretation.labels
+
+    @property
+    def of_two(self) -> SingleLabel | None:
+        """Interpretation of a model that chooses one of two labels; None for other models."""
+        found = self.interpretation
+        return found if isinstance(found, SingleLabel) and len(found.labels) == 2 else None
 
 
 def run_page(record: Mapping[str, Any], details: Details) -> str:
@@ -77,9 +86,9 @@ def _bars(counts: Mapping[str, int], places: Mapping[str, int]) -> dict[str, Any
 
 def _thresholds(details: Details) -> Sequence[float]:
     """Return the scores at which the label changes; none unless there are two labels."""
-    decision = details.decision
-    if len(details.labels) != 2:
+    if details.of_two is None:
         return ()
+    decision = details.of_two.decision
     return decision.uncertain or (0.5 if decision.threshold is None else decision.threshold,)
 
 
@@ -92,8 +101,8 @@ def _view(record: Mapping[str, Any], details: Details) -> dict[str, Any]:
         "drift": drift,
         "examples": details.examples,
         "thresholds": _thresholds(details),
-        "two_labels": len(details.labels) == 2,
-        "positive": details.labels[1] if len(details.labels) == 2 else None,
+        "two_labels": details.of_two is not None,
+        "positive": details.labels[1] if details.of_two is not None else None,
         "rejected_share": share(record["rows_rejected"], record["rows_in"]),
         "early_share": share(record["tokens_decided_early"], record["tokens"]),
     }

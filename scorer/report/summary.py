@@ -1,7 +1,7 @@
 """Summary of a run in numbers and examples."""
 
 from collections import Counter
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self
 
 from scorer.model.reference import SCORE_EDGES, TOKEN_EDGES, UNKNOWN_EDGES, Histogram
@@ -16,7 +16,8 @@ class Counts:
         rows_in: records read; always rows_scored + rows_rejected.
         rows_scored: records scored.
         rejected: rejected records by reason.
-        labels: scored records by predicted label.
+        labels: scored records by predicted label; with several labels, a record counts for each of them.
+        rows_without_label: scored records that could have several labels and have none.
         tokens: tokens given to the model, special tokens included.
         rows_early: scored records that the wide part alone decided.
         tokens_early: tokens of those records.
@@ -32,6 +33,7 @@ class Counts:
     rows_scored: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     labels: Counter[str] = field(default_factory=Counter)
+    rows_without_label: int = 0
     tokens: int = 0
     rows_early: int = 0
     tokens_early: int = 0
@@ -41,6 +43,11 @@ class Counts:
     score_sum: float = 0.0
     lengths: Histogram = field(default_factory=lambda: Histogram.empty(TOKEN_EDGES))
     unknown: Histogram = field(default_factory=lambda: Histogram.empty(UNKNOWN_EDGES))
+
+    @classmethod
+    def empty(cls, score_edges: tuple[float, ...]) -> Self:
+        """Return counts of no records, with the bins of a model's scores."""
+        return cls(scores=Histogram.empty(score_edges))
 
     @property
     def rows_rejected(self) -> int:
@@ -52,20 +59,29 @@ class Counts:
         return {"score": self.scores, "tokens": self.lengths, "unknown": self.unknown}
 
     def add_score(self, score: float) -> None:
-        """Count a score between 0 and 1."""
+        """Count a score."""
         self.scores.add(score)
         self.score_sum += score
+
+    def add_label(self, label: str | tuple[str, ...]) -> None:
+        """Count a label, or all labels of a record; an empty text is no label."""
+        if isinstance(label, str):
+            if label:
+                self.labels[label] += 1
+            return
+        self.labels.update(label)
+        self.rows_without_label += not label
 
     def __add__(self, other: Self) -> Self:
         """Return the sum of both, sharing no object with either."""
         return type(self)(**{one.name: getattr(self, one.name) + getattr(other, one.name) for one in fields(self)})
 
     def copy(self) -> Self:
-        return self + type(self)()
+        return self + self.empty(self.scores.edges)
 
     def as_json(self) -> dict[str, Any]:
-        """Return every field's value by name; for a histogram, its counts."""
-        return {name: value.counts if isinstance(value, Histogram) else value for name, value in vars(self).items()}
+        """Return every field's value by name; for a histogram, its edges and counts."""
+        return {name: asdict(value) if isinstance(value, Histogram) else value for name, value in vars(self).items()}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
@@ -127,5 +143,5 @@ def reasons(counts: Counts) -> str:
 def _restored(empty: Any, value: Any) -> Any:
     """Restore a field's value from JSON, with the type of its empty value."""
     if isinstance(empty, Histogram):
-        return Histogram(empty.edges, value)
+        return Histogram(tuple(value["edges"]), value["counts"])
     return Counter(value) if isinstance(empty, Counter) else value

@@ -8,6 +8,7 @@ from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
 from scorer.base.errors import UsageError
+from scorer.base.task import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Task
 from scorer.base.text import alternatives, did_you_mean, shown_source
 from scorer.rows.record import Cell, Parsed, Reason, ScoredRecord, Value
 
@@ -18,15 +19,15 @@ ID = "id"
 ALL = "*"
 STAGE = "stage"
 
-Type = Literal["integer", "probability", "boolean", "text", "carried"]
-"""Type of a column's cells: int, float with 6 decimals, bool or str; ``carried`` is the input's own type."""
+Type = Literal["integer", "number", "boolean", "text", "labels", "carried"]
+"""Type of a column's cells: int, float with 6 decimals, bool, str, or a tuple of str; ``carried`` is the input's own type."""
 
 SPELLINGS: Mapping[Type, Callable[[Any], str]] = {
     "integer": str,
-    "probability": "{:.6f}".format,
+    "number": "{:z.6f}".format,  # no minus before a number that is rounded to 0
     "boolean": lambda cell: "true" if cell else "false",
 }
-"""Functions that write cells in text formats, by type; each format writes text in its own way."""
+"""Functions that write cells in text formats, by type; each format writes text and labels in its own way."""
 
 
 class Column(NamedTuple):
@@ -72,6 +73,23 @@ class Wanted:
     needed: Mapping[str, str | None] = field(default_factory=dict)
     optional: tuple[str, ...] = ()
     keep_existing: bool = True
+
+
+@dataclass(frozen=True)
+class Results:
+    """Results of a model for each text, from which the output's columns follow.
+
+    Attributes:
+        task: kind of its answers.
+        labels: label names in logit order, or names of the outputs of a regression.
+        staged: whether the model has a cascade, so that details include the stage.
+        ordered: whether the labels are numbers, so that details include their mean under the probabilities.
+    """
+
+    task: Task
+    labels: Sequence[str]
+    staged: bool = False
+    ordered: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,9 +148,7 @@ def without_records(wanted: Wanted) -> Selection:
     return Selection(wanted.text or TEXT_COLUMNS[0], tuple(dict.fromkeys(k for k in wanted.keep if k != ALL)))
 
 
-def output_columns(
-    selection: Selection, labels: Sequence[str], wanted: Wanted, *, staged: bool = False
-) -> tuple[Column, ...]:
+def output_columns(selection: Selection, results: Results, wanted: Wanted) -> tuple[Column, ...]:
     """Return the output's columns, in order; a passed-through name that clashes with another one gets ``input_``.
 
     Names that differ only in case clash as well: DuckDB, Spark and most databases treat them as one.
@@ -140,29 +156,20 @@ def output_columns(
 
     Args:
         selection: text column and columns to pass through.
-        labels: label names, in logit order.
+        results: results of the model.
         wanted: columns asked for.
-        staged: whether the model has a cascade, so that details include the stage.
 
-    >>> columns = output_columns(Selection("text", ("id", "label")), ["negative", "positive"], Wanted())
+    >>> two = Results("single_label", ["negative", "positive"])
+    >>> columns = output_columns(Selection("text", ("id", "label")), two, Wanted())
     >>> [(column.name, column.type) for column in columns[1:4]]
     [('id', 'carried'), ('input_label', 'carried'), ('label', 'text')]
-    >>> [column.name for column in output_columns(Selection("text", ("Score", "stars", "Stars")), [], Wanted())]
+    >>> [column.name for column in output_columns(Selection("text", ("Score", "stars", "Stars")), two, Wanted())]
     ['row', 'input_Score', 'stars', 'input_Stars', 'label', 'score']
     """
     before = [Column("row", "integer", lambda scored: scored.record.row)]
     if wanted.source:
         before.append(Column("source", "text", lambda scored: shown_source(scored.record.position.source)))
-    after = [
-        Column("label", "text", attrgetter("label")),
-        Column("score", "probability", attrgetter("score")),
-    ]
-    if wanted.details:
-        after.append(Column("tokens", "integer", attrgetter("tokens")))
-        after.append(Column("truncated", "boolean", attrgetter("truncated")))
-        if staged:
-            after.append(Column(STAGE, "text", attrgetter("stage")))
-        after += [Column(f"score_{label}", "probability", _probability(at)) for at, label in enumerate(labels)]
+    after = _of_results(results, wanted.details)
     taken = {column.name.casefold() for column in (*before, *after)}
     carried = []
     for at, name in enumerate(selection.carried):
@@ -177,8 +184,33 @@ def _carried(at: int) -> Callable[[ScoredRecord], Cell]:
     return lambda scored: scored.record.carried[at]
 
 
-def _probability(at: int) -> Callable[[ScoredRecord], Cell]:
-    return lambda scored: float(scored.probabilities[at])
+def _of_results(results: Results, wants_details: bool) -> list[Column]:
+    """Return the columns of a model's results, in order."""
+    score = Column("score", "number", attrgetter("score"))
+    each = [Column(f"score_{label}", "number", _value(at)) for at, label in enumerate(results.labels)]
+    details = [
+        Column("tokens", "integer", attrgetter("tokens")),
+        Column("truncated", "boolean", attrgetter("truncated")),
+    ]
+    if results.staged:
+        details.append(Column(STAGE, "text", attrgetter("stage")))
+    if results.ordered:
+        details.append(Column("expected", "number", _mean(list(map(float, results.labels)))))
+    if results.task == SINGLE_LABEL:
+        label = Column("label", "text", attrgetter("label"))
+        return [label, score, *details, *each] if wants_details else [label, score]
+    first = [Column("labels", "labels", attrgetter("label"))] if results.task == MULTI_LABEL else []
+    scores = [score] if results.task == REGRESSION and len(each) == 1 else each
+    return [*first, *details, *scores] if wants_details else [*first, *scores]
+
+
+def _value(at: int) -> Callable[[ScoredRecord], Cell]:
+    return lambda scored: float(scored.values[at])
+
+
+def _mean(numbers: Sequence[float]) -> Callable[[ScoredRecord], Cell]:
+    """Return the function that computes the mean of numbers under a row's probabilities."""
+    return lambda scored: float(sum(value * number for value, number in zip(scored.values, numbers, strict=True)))
 
 
 def take(selection: Selection, parsed: Parsed) -> "tuple[str, tuple[Value | None, ...]] | Reason":

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from scorer.rows.columns import SPELLINGS, Column, Formatter
+from scorer.rows.label_cell import join_labels
 from scorer.rows.record import ScoredRecord, plain
 
 # Characters that spreadsheets take for the beginning of a formula, or skip to find one.
@@ -14,7 +15,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 def formatter(columns: Sequence[Column], delimiter: str, *, escape_formulas: bool) -> tuple[bytes, Formatter]:
     """Return the header line, and the function that formats rows; see `scorer.rows.writer.formatter`.
 
-    >>> columns = [Column("id", "carried", lambda row: row[0]), Column("score", "probability", lambda row: row[1])]
+    >>> columns = [Column("id", "carried", lambda row: row[0]), Column("score", "number", lambda row: row[1])]
     >>> head, rows = formatter(columns, ",", escape_formulas=True)
     >>> print((head + rows([("so, so", 0.25), ("=1+1", 1.0)])).decode(), end="")
     id,score
@@ -22,13 +23,21 @@ def formatter(columns: Sequence[Column], delimiter: str, *, escape_formulas: boo
     '=1+1,1.000000
     """
     texts = [_text(delimiter, defuse=escape_formulas and column.type == "carried") for column in columns]
-    cells = [(column.value, SPELLINGS.get(column.type, text)) for column, text in zip(columns, texts, strict=True)]
+    cells = [
+        (column.value, _labels(text) if column.type == "labels" else SPELLINGS.get(column.type, text))
+        for column, text in zip(columns, texts, strict=True)
+    ]
     head = delimiter.join(text(column.name) for column, text in zip(columns, texts, strict=True))
 
     def line(scored: ScoredRecord) -> bytes:
         return (delimiter.join([spelled(value(scored)) for value, spelled in cells]) + "\n").encode()
 
     return f"{head}\n".encode(), lambda rows: b"".join(map(line, rows))
+
+
+def _labels(text: Callable[[Any], str]) -> Callable[[Any], str]:
+    """Return the function that writes several labels, given the one that writes text."""
+    return lambda labels: text(join_labels(labels))
 
 
 def _text(delimiter: str, *, defuse: bool) -> Callable[[Any], str]:

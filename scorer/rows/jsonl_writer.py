@@ -12,12 +12,16 @@ from scorer.rows.record import ScoredRecord
 def formatter(columns: Sequence[Column]) -> tuple[bytes, Formatter]:
     """Return an empty header, and the function that formats rows; see `scorer.rows.writer.formatter`.
 
-    >>> columns = [Column("row", "integer", lambda row: row[0]), Column("score", "probability", lambda row: row[1])]
+    >>> columns = [Column("row", "integer", lambda row: row[0]), Column("score", "number", lambda row: row[1])]
     >>> formatter(columns)[1]([(1, 0.25)])
     b'{"row":1,"score":0.250000}\\n'
     """
     cells = [
-        (orjson.dumps(column.name).decode() + ":", column.value, SPELLINGS.get(column.type, _text))
+        (
+            orjson.dumps(column.name).decode() + ":",
+            column.value,
+            _labels if column.type == "labels" else SPELLINGS.get(column.type, _text),
+        )
         for column in columns
     ]
 
@@ -34,3 +38,7 @@ def _text(cell: Any) -> str:
         return orjson.dumps(cell).decode()
     # Always white space, since strings escape it; but some readers end a line there.
     return str(cell.source).replace("\r", " ")
+
+
+def _labels(cell: Any) -> str:
+    return orjson.dumps(cell).decode()

@@ -17,7 +17,13 @@ from scorer.rows.record import Cell, ScoredRecord, plain
 _GROUP_ROWS = 1 << 17
 _GROUP_BYTES = 32 << 20
 _PIECE = 1 << 20
-_TYPES = {"integer": pa.int64(), "probability": pa.float64(), "boolean": pa.bool_(), "text": pa.string()}
+_TYPES = {
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "boolean": pa.bool_(),
+    "text": pa.string(),
+    "labels": pa.list_(pa.field("element", pa.string(), nullable=False)),
+}
 
 _Slice = TypeVar("_Slice")
 
@@ -77,8 +83,8 @@ def to_parquet(stream: IO[bytes], write: Callable[[bytes], None]) -> None:
 def _array(column: Column, cells: Sequence[Cell], kind: pa.DataType) -> pa.Array:
     if column.type == "carried":
         return _carried(cells, kind)
-    if column.type == "probability":
-        return pa.array([round(cell, 6) for cell in cells], kind)  # type: ignore[arg-type]
+    if column.type == "number":
+        return pa.array([round(cell, 6) + 0.0 for cell in cells], kind)  # type: ignore[arg-type]
     return pa.array(cells, kind)
 
 

@@ -47,7 +47,7 @@ Value: TypeAlias = "str | JsonValue | ArrowValue"
 """A field's value: a CSV cell as text, a JSON value or a Parquet value. Never type-inferred, never re-spelled."""
 
 
-Cell: TypeAlias = "Value | int | float | bool | None"
+Cell: TypeAlias = "Value | int | float | bool | tuple[str, ...] | None"
 """A value to write: passed through, or one of the scorer's own, by `scorer.rows.columns.Type`."""
 
 
@@ -134,17 +134,18 @@ class ScoredRecord:
         record: scored record.
         tokens: number of token ids given to the model.
         truncated: whether the text has more tokens than that.
-        label: predicted label.
-        probabilities: probability of every label, in logit order.
-        score: probability of the positive label if there are two labels, otherwise that of the predicted label.
+        label: predicted label; all labels of the text, if it can get several; empty if the model gives numbers.
+        values: probability of every label, or every number, in logit order.
+        score: number that histograms go by: the probability of the positive label of two or of the predicted label of more,
+            the highest probability of several labels, or the first number.
         early: whether the wide part alone decided.
     """
 
     record: Record
     tokens: int
     truncated: bool
-    label: str
-    probabilities: Sequence[float]
+    label: str | tuple[str, ...]
+    values: Sequence[float]
     score: float
     early: bool = False
 

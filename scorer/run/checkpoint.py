@@ -66,16 +66,19 @@ class Work:
         restart: bool,
         report: Callable[[str], None],
         before: int = 0,
-    ) -> Summary:
+    ) -> Summary | None:
         """Resume the interrupted run with the same header, or start over.
 
         Args:
             header: identity of this run.
-            reader: reader of the input; left behind the last record of the returned summary.
+            reader: reader of the input; left behind the last record that is done.
             every: records between two commits.
             restart: whether to start over in any case.
             report: function that prints what was decided.
             before: rows of the input before the first one of this run, if it is a shard.
+
+        Returns:
+            Summary of the records that are done; None if the run starts over.
 
         Raises:
             InputError: the input's files look unchanged, but no longer begin with the records that are done.
@@ -99,7 +102,7 @@ class Work:
         if reason is not None:
             report(f"Not resuming the interrupted run: {reason}. Starting over.")
         self._start(header)
-        return Summary()
+        return None
 
     def commit(self, summary: Summary, *, complete: bool = False) -> None:
         """Make the output, the rejects and then a journal entry durable, once every `every` records."""

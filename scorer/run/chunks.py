@@ -11,7 +11,7 @@ from typing import Protocol
 from scorer.base.errors import InputError
 from scorer.base.timing import Phases
 from scorer.engine.pending import Pending
-from scorer.model.decision import Decision
+from scorer.model.interpretation import Interpretation
 from scorer.model.scorer import StagedScores
 from scorer.model.tokenizer import Tokenizer, Tokens
 from scorer.rows.record import Record, Reject
@@ -26,9 +26,8 @@ _AHEAD = 3
 class Model(Protocol):
     """The part of `scorer.model.scorer.Scorer` that this module uses."""
 
-    labels: tuple[str, ...]
     has_cascade: bool
-    decision: Decision
+    interpretation: Interpretation
     tokenizer: Tokenizer
     chunk_rows: int
     phases: Phases

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from math import isnan
 from typing import Protocol
 
-from scorer.model.decision import scores
+from scorer.model.interpretation import SingleLabel
 from scorer.model.scorer import StagedScores
 from scorer.model.tokenizer import Tokens, unknown_share
 from scorer.report.summary import Summary
-from scorer.rows.columns import Formatter, Selection, Wanted, output_columns, without_records
+from scorer.rows.columns import Formatter, Results, Selection, Wanted, output_columns, without_records
 from scorer.rows.record import Reject, ScoredRecord
 from scorer.rows.rejects import format_reject
 from scorer.rows.writer import TypedInput, carried_types, formatter
@@ -107,17 +107,15 @@ def _scored(
     unknown_id = model.tokenizer.unknown_id
     rows: list[ScoredRecord] = []
     unscored: list[Reject] = []
-    of_texts = zip(*tokens, *found, scores(found.probabilities).tolist(), strict=True)
-    for record, (ids, truncated, empty, label, probabilities, early, score) in zip(
-        chunk.records, of_texts, strict=True
-    ):
+    of_texts = zip(*tokens, *found, model.interpretation.scores(found.values).tolist(), strict=True)
+    for record, (ids, truncated, empty, label, values, early, score) in zip(chunk.records, of_texts, strict=True):
         if isnan(score):
             unscored.append(record.reject("empty_text" if empty else "out_of_memory"))
             continue
-        rows.append(ScoredRecord(record, len(ids), truncated, label, probabilities, score, bool(early)))
+        rows.append(ScoredRecord(record, len(ids), truncated, label, values, score, bool(early)))
         counts.add_score(score)
         counts.duplicates += record.duplicate
-        counts.labels[label] += 1
+        counts.add_label(label)
         counts.tokens += len(ids)
         if early:
             counts.rows_early += 1
@@ -125,7 +123,7 @@ def _scored(
         counts.lengths.add(len(ids))
         counts.unknown.add(unknown_share(ids, unknown_id))
         counts.rows_truncated += truncated
-    summary.examples.add(chunk.records, found.labels, found.probabilities, names=model.labels, decision=model.decision)
+    summary.examples.add(chunk.records, found.labels, found.values, model.interpretation)
     counts.rows_scored += len(rows)
     counts.rejected.update(reject.reason for reject in unscored)
     return rows, unscored
@@ -133,6 +131,13 @@ def _scored(
 
 def _format(output_format: str, reader: Reading, model: Model, wanted: Wanted) -> tuple[bytes, Formatter]:
     selection = reader.selection or without_records(wanted)
-    columns = output_columns(selection, model.labels, wanted, staged=model.has_cascade)
+    columns = output_columns(selection, results_of(model), wanted)
     types = carried_types(output_format, reader, selection.carried)
     return formatter(output_format, columns, types, escape_formulas=wanted.escape_formulas)
+
+
+def results_of(model: Model) -> Results:
+    """Return the results of a model, from which the output's columns follow."""
+    found = model.interpretation
+    ordered = isinstance(found, SingleLabel) and found.ordered
+    return Results(found.task, found.labels, staged=model.has_cascade, ordered=ordered)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from scorer.base.errors import ExitCode, ScorerError, exit_code_of
 from scorer.base.text import shown_source, visible
 from scorer.base.version import __version__
-from scorer.model.decision import Decision
 from scorer.model.reference import Histogram
 from scorer.report.drift import Drift, as_json, drift_of, passed
 from scorer.report.prometheus import prometheus
@@ -160,8 +159,7 @@ class RunRecord:
             examples=self.summary.examples,
             throughput=self.throughput,
             reference=scorer.reference if scorer is not None else None,
-            decision=scorer.decision if scorer is not None else Decision(),
-            labels=scorer.labels if scorer is not None else (),
+            interpretation=scorer.interpretation if scorer is not None else None,
         )
         return run_page(content, details)
 

@@ -136,6 +136,7 @@ class Run:
         """Load the model, and print the provider and precision that were chosen."""
         with self._phases.timed("load"):
             scorer = self._scorer = scorer_of()
+        self.summary = Summary(Counts.empty(scorer.interpretation.score_edges))
         check_comparable(scorer.manifest, self.options.max_drift)
         if self.options.provider == "auto":
             self._say(f"Using {scorer.choice.precision} on {scorer.choice.provider}: {scorer.choice.reason}.")
@@ -169,7 +170,7 @@ class Run:
         first_and_last = (rows.first, rows.last) if rows is not None else None
         header = Header(fingerprint(self.options, scorer, plan, first_and_last), reader.stamps)
         with self._phases.timed("skip"):
-            self.summary = work.begin(
+            done = work.begin(
                 header,
                 reader,
                 scorer.journal_rows,
@@ -177,6 +178,7 @@ class Run:
                 report=self._say,
                 before=rows.first - 1 if rows is not None else 0,
             )
+        self.summary = done or self.summary
         self.before = self.summary.counts.copy()
 
     def score(self, plan: Plan, reader: Reader, scorer: Scorer, work: Work, rows: int | None) -> None:

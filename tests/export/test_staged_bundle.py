@@ -65,8 +65,8 @@ def test_pytorch_decides_as_the_scorer_does_and_its_early_logits_have_the_same_b
     assert 30 < expected.early.sum() < 120
     assert found.early.tolist() == expected.early.tolist()
     likely = probabilities(expected.logits, staged.manifest.temperature)
-    assert found.probabilities[found.early].tobytes() == likely[found.early].tobytes()
-    np.testing.assert_allclose(found.probabilities, likely, atol=1e-5)
+    assert found.values[found.early].tobytes() == likely[found.early].tobytes()
+    np.testing.assert_allclose(found.values, likely, atol=1e-5)
 
 
 def test_a_text_at_the_very_limit_is_decided_alike_by_pytorch_and_the_scorer(staged, encoder, tmp_path):
@@ -112,7 +112,7 @@ def test_golden_rows_hold_every_precision_of_the_whole_classifier_and_the_exact_
         assert whole.score(texts).probabilities.tobytes() == probabilities(logits, manifest.temperature).tobytes()
         early = Scorer(staged, provider="cpu", precision=precision).submit(tokens).result()
         assert early.early.any()
-        assert (early.probabilities[early.early] != whole.score(texts).probabilities[early.early]).all()
+        assert (early.values[early.early] != whole.score(texts).probabilities[early.early]).all()
 
 
 @pytest.mark.parametrize("stage", ["int8", "wide"])

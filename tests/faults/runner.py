@@ -32,7 +32,7 @@ from scorer.engine.cascade import Stages
 from scorer.engine.reuse import Reuse
 from scorer.engine.row_engine import RowEngine
 from scorer.model.choice import Choice
-from scorer.model.decision import Decision
+from scorer.model.interpretation import SingleLabel
 from scorer.model.scorer import Scorer
 from scorer.model.tokenizer import Tokens
 
@@ -53,8 +53,8 @@ class Injected(Scorer):
         self.manifest = SimpleNamespace(
             name="injected", temperature=1.0, reference=None, reference_of=lambda cascade: None
         )
-        self.decision = Decision()
         self.labels = ("negative", "positive")
+        self.interpretation = SingleLabel(self.labels)
         self.phases = Phases()
         self.choice = Choice("cpu", "fp32", "as requested")
         self.tokenizer, self.unknown_id = self, -1

@@ -16,7 +16,7 @@ from scorer.engine.cascade import Stages
 from scorer.engine.reuse import Reuse
 from scorer.engine.row_engine import RowEngine
 from scorer.model.choice import Choice
-from scorer.model.decision import Decision
+from scorer.model.interpretation import SingleLabel
 from scorer.model.scorer import Scorer
 from scorer.model.tokenizer import Tokens
 from scorer.run.options import ScoreOptions
@@ -51,7 +51,7 @@ class Model(Scorer):
     def __init__(self, *arguments, **options):
         self.bundle_id, self.manifest, self.labels = "none", self.Manifest, ("negative", "positive")
         self.choice, self.tokenizer = Choice("cpu", "fp32", "as requested"), self
-        self.engine, self.decision = _SHARED, Decision()
+        self.engine, self.interpretation = _SHARED, SingleLabel(self.labels)
         self.phases, self.unknown_id = Phases(), -1
         self.cascade, self.has_cascade = None, False
         self._reuse = Reuse(Stages(self.engine))

@@ -38,9 +38,9 @@ def test_a_row_that_the_encoder_decides_keeps_its_bits_and_an_early_one_has_the_
     assert 0.2 < early.mean() < 0.8
     assert (early == alone.early).all()
     assert not without.early.any()
-    assert (found.probabilities[~early] == without.probabilities[~early]).all()
-    assert (found.probabilities[early] == alone.probabilities[early]).all()
-    assert (found.probabilities[early] != without.probabilities[early]).any()
+    assert (found.values[~early] == without.values[~early]).all()
+    assert (found.values[early] == alone.values[early]).all()
+    assert (found.values[early] != without.values[early]).any()
     assert (whole.cascade, whole.has_cascade, scorer.cascade) == (None, True, staged_bundle.manifest.cascade)
 
 
@@ -62,14 +62,14 @@ def test_scores_are_the_same_whatever_the_threads_the_neighbours_and_the_order(r
         (_joined(one_by_one), np.arange(60)),
     ):
         assert (found.early == expected.early[rows]).all()
-        assert (found.probabilities == expected.probabilities[rows]).all()
+        assert (found.values == expected.values[rows]).all()
         assert list(found.labels) == [expected.labels[row] for row in rows]
 
 
 def _joined(parts):
     return type(parts[0])(
         [one.labels[0] for one in parts],
-        np.concatenate([one.probabilities for one in parts]),
+        np.concatenate([one.values for one in parts]),
         np.concatenate([one.early for one in parts]),
     )
 
@@ -80,21 +80,21 @@ def test_several_devices_decide_as_one_does(staged_bundle):
     assert isinstance(scorer.engine, DeviceEngine)
     two = staged(scorer)
     assert (one.early == two.early).all()
-    assert (one.probabilities == two.probabilities).all()
+    assert (one.values == two.values).all()
     assert scorer.phases.seconds["wide"] > 0
 
 
 def test_the_wide_part_alone_scores_every_text_with_tokens(staged_bundle):
     scorer = Scorer(staged_bundle, provider="cpu")
     found = scorer.wide_alone(scorer.tokenizer.encode(["good", "", "bad"]))
-    assert found.probabilities.shape == (3, 2)
-    assert not np.isnan(found.probabilities).any()
+    assert found.values.shape == (3, 2)
+    assert not np.isnan(found.values).any()
 
 
 def test_texts_without_a_token_have_gaps_among_early_ones_as_well(staged_bundle):
     scorer = Scorer(staged_bundle, provider="cpu")
     found = staged(scorer, ["​", *TEXTS[:20], "​"])
-    assert np.isnan(found.probabilities[[0, -1]]).all()
+    assert np.isnan(found.values[[0, -1]]).all()
     assert found.early[[0, -1]].tolist() == [False, False]
     assert (found.early[1:-1] == staged(scorer, TEXTS[:20]).early).all()
 

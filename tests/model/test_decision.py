@@ -103,7 +103,7 @@ def test_logits_are_divided_by_the_bundles_temperature(bundle):
     tokens = scorer.tokenizer.encode(["good film", "bad film"])
     logits = scorer.engine.logits(tokens.ids)
     expected = 1 / (1 + np.exp(-logits[:, 0].astype(np.float64) / bundle.manifest.temperature))
-    np.testing.assert_allclose(scorer.score_tokens(tokens).probabilities[:, 1], expected)
+    np.testing.assert_allclose(scorer.score_tokens(tokens).values[:, 1], expected)
     assert bundle.manifest.temperature != 1
 
 

@@ -5,7 +5,10 @@ import pytest
 from factories import ROOT
 
 from scorer.base.errors import UsageError
-from scorer.rows.columns import Selection, Wanted, output_columns, select
+from scorer.base.task import TASKS
+from scorer.rows.columns import Results, Selection, Wanted, output_columns, select
+
+TWO = Results("single_label", ["n", "p"])
 
 
 def test_the_text_column_is_the_only_one_of_the_known_names():
@@ -29,7 +32,7 @@ def test_clashing_names_are_told_apart():
     selection = select(
         Wanted(keep=("row", "score", "input_score", "label")), ["text", "row", "score", "input_score", "label"], "a"
     )
-    assert tuple(column.name for column in output_columns(selection, ["n", "p"], Wanted())) == (
+    assert tuple(column.name for column in output_columns(selection, TWO, Wanted())) == (
         "row", "input_row", "input_score", "input_input_score", "input_label", "label", "score",
     )  # fmt: skip
 
@@ -37,7 +40,7 @@ def test_clashing_names_are_told_apart():
 def test_names_that_differ_only_in_case_clash_as_well(score, tmp_path):
     wanted = Wanted(keep=("*",))
     columns = ["text", "Label", "SCORE", "Row", "stars", "Stars", "ID", "id"]
-    assert [column.name for column in output_columns(select(wanted, columns, "a"), ["n", "p"], wanted)] == [
+    assert [column.name for column in output_columns(select(wanted, columns, "a"), TWO, wanted)] == [
         "row", "id", "text", "input_Label", "input_SCORE", "input_Row", "stars", "input_Stars", "input_ID", "label", "score",
     ]  # fmt: skip
     (tmp_path / "in.csv").write_text("text,Label,Score\ngood,mine,7\n")
@@ -55,5 +58,31 @@ def test_only_a_column_called_id_is_the_id_unless_another_is_named():
 
 def test_every_column_that_the_scorer_adds_is_in_the_docs():
     docs = "".join(path.read_text() for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")))
-    columns = output_columns(Selection("text", ()), ["<label>"], Wanted(details=True, source=True))
-    assert [column.name for column in columns if f"`{column.name}`" not in docs] == []
+    wanted = Wanted(details=True, source=True)
+    results = [Results(task, ["1"], staged=True, ordered=task == "single_label") for task in TASKS]
+    names = {column.name for one in results for column in output_columns(Selection("text", ()), one, wanted)}
+    assert [name for name in names if f"`{name.replace('score_1', 'score_<label>')}`" not in docs] == []
+
+
+def test_the_columns_depend_on_the_task():
+    selection, plain, detailed = Selection("text", ("labels",)), Wanted(), Wanted(details=True)
+
+    def names(results, wanted):
+        return [column.name for column in output_columns(selection, results, wanted)[1:]]
+
+    stars = Results("single_label", ["1", "2"], ordered=True)
+    assert names(stars, detailed) == [
+        "labels",
+        "label",
+        "score",
+        "tokens",
+        "truncated",
+        "expected",
+        "score_1",
+        "score_2",
+    ]
+    several = Results("multi_label", ["late", "rude"])
+    assert names(several, plain) == ["input_labels", "labels", "score_late", "score_rude"]
+    assert names(several, detailed) == ["input_labels", "labels", "tokens", "truncated", "score_late", "score_rude"]
+    assert names(Results("regression", ["stars"]), plain) == ["labels", "score"]
+    assert names(Results("regression", ["x", "y"]), detailed) == ["labels", "tokens", "truncated", "score_x", "score_y"]

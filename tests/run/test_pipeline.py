@@ -11,7 +11,7 @@ from scorer.base.errors import BundleError, InputError
 from scorer.base.timing import Phases
 from scorer.engine.pending import Pending
 from scorer.engine.row_engine import RowEngine
-from scorer.model.decision import Decision
+from scorer.model.interpretation import SingleLabel
 from scorer.model.scorer import StagedScores
 from scorer.model.tokenizer import Tokens
 from scorer.rows.columns import Wanted
@@ -59,14 +59,13 @@ def test_nothing_but_texts_without_a_token_is_nothing_to_publish(score, tmp_path
 class Words:
     """Tokenizer and model in one, which logs the chunks that were tokenized and those that were cancelled."""
 
-    labels = ("no", "yes")
     has_cascade = False
     chunk_rows = 2
 
     def __init__(self, log):
         self.log = log
         self.tokenizer = self
-        self.decision, self.unknown_id = Decision(), -1
+        self.interpretation, self.unknown_id = SingleLabel(("no", "yes")), -1
         self.phases = Phases()
         self.tokenized, self.cancelled = [], []
 
