@@ -12,13 +12,14 @@ from scorer.base.task import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Task
 from scorer.base.text import refuse_constant
 from scorer.engine.cascade import Cascade
 from scorer.engine.gpu import BATCH_TOKENS
+from scorer.model.confidence import Correctness, parse_correctness
 from scorer.model.reference import SCORE_EDGES, Reference, parse_reference
 from scorer.model.typed import check_types, is_of
 
 FORMAT_VERSIONS = (1, 2)
 """Versions of the manifest: 1 for a bundle that every release can read, 2 for one with features in `Manifest.needs`."""
 
-FEATURES = ("cascade", "imported", MULTI_LABEL, REGRESSION, "ordered")
+FEATURES = ("cascade", "imported", MULTI_LABEL, REGRESSION, "ordered", "confidence")
 """Features of bundles that this release knows."""
 
 WIDE = "wide"
@@ -37,7 +38,14 @@ TRUNCATIONS = ("head", "tail", "head+tail")
 _TEMPERATURE = 1000.0
 _AT_LEAST = {1: "one", 2: "two"}
 _LARGEST = 1e30  # scale or offset of a regression, whose values are still finite
-_OMITTED = {"source": None, "task": SINGLE_LABEL, "thresholds": None, "unit": None, "ordered": False}
+_OMITTED = {
+    "source": None,
+    "task": SINGLE_LABEL,
+    "thresholds": None,
+    "unit": None,
+    "ordered": False,
+    "confidence": None,
+}
 
 
 @dataclass(frozen=True)
@@ -120,6 +128,7 @@ class Manifest:
         thresholds: least probability at which a text gets each label, if it can get several; None for one half each.
         unit: unit of a regression's outputs; None for other tasks.
         ordered: whether the labels are numbers in an order, and one of them is chosen.
+        confidence: correctness of held-out texts by precision, scored with the cascade; None if unknown, or for other tasks.
         golden: rows scored before the first real one, see `GoldenRow`.
         encoder, head, training, metrics, parity, versions: origin of the bundle, for people and the model card.
     """
@@ -150,6 +159,7 @@ class Manifest:
     thresholds: tuple[float, ...] | None = None
     unit: Unit | None = None
     ordered: bool = False
+    confidence: Mapping[str, Correctness] | None = None
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -220,8 +230,8 @@ class Manifest:
             and all(abs(offset) <= _LARGEST for offset in self.unit.offset)
         ):
             raise ValueError(f"unit must have a scale above 0 and an offset for each output, of at most {_LARGEST:g}")
-        if self.cascade is not None and self.task != SINGLE_LABEL:
-            raise ValueError("a cascade needs a model that chooses one label")
+        if self.task != SINGLE_LABEL and not (self.cascade is None and self.confidence is None):
+            raise ValueError("cascade and confidence need a model that chooses one label")
         score = None if self.reference is None else self.reference.score.edges
         if score is not None and self.task != REGRESSION and score != SCORE_EDGES:
             raise ValueError("reference: the histogram score has the wrong bins")
@@ -245,6 +255,7 @@ class Manifest:
             "cascade": self.cascade is not None,
             "imported": self.source is not None,
             "ordered": self.ordered,
+            "confidence": self.confidence is not None,
             self.task: True,
         }
         return tuple(name for name in FEATURES if has.get(name))
@@ -330,6 +341,8 @@ def parse_manifest(data: bytes, path: Path = Path("manifest.json")) -> Manifest:
             fields["wide"] = WideGraph(**fields["wide"])
         if fields.get("unit") is not None:
             fields["unit"] = Unit(**{name: tuple(numbers) for name, numbers in fields["unit"].items()})
+        if fields.get("confidence") is not None:
+            fields["confidence"] = {name: parse_correctness(one) for name, one in fields["confidence"].items()}
         if fields.get("thresholds") is not None:
             fields["thresholds"] = tuple(fields["thresholds"])
         if fields.get("cascade") is not None:
