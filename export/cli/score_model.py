@@ -6,6 +6,7 @@ import click
 
 # The modules of commands import heavy libraries only when they run, so that `score-model --help` is quick.
 from export.cli.cascade import cascade
+from export.cli.confidence import confidence
 from export.cli.evaluate import evaluate
 from export.cli.import_model import import_model
 from export.cli.parity import parity
@@ -35,7 +36,7 @@ def command() -> None:
     """Do nothing before a subcommand."""
 
 
-for subcommand in (train, import_model, cascade, evaluate, parity, compare):
+for subcommand in (train, import_model, cascade, confidence, evaluate, parity, compare):
     command.add_command(subcommand)
 
 

@@ -118,12 +118,13 @@ def least_confidence(correctness: Correctness, max_error: float) -> float | None
     are wrong". A hypothesis is rejected if the one-sided 95% bound of Clopper and Pearson (1934) on that share is at most
     ``max_error``. The first one that is not rejected ends the tests, and the edge before it is returned.
 
-    The result is too low with a probability of at most `RISK`: it would take the rejection of the first true hypothesis in
-    an order that is fixed beforehand, which is a single test (Maurer, Hothorn, Lehmacher 1995, "Multiple comparisons in drug
-    clinical trials"; Angelopoulos et al. 2021, "Learn then Test", section 2). Edges with too few texts for a rejection even
-    without an error are passed over. Numbers of texts decide that, not labels, so the order is still fixed.
-    If such an edge is the first with a true hypothesis, the next one's hypothesis is true as well, as long as the error
-    falls with the confidence.
+    The result is too low with a probability of at most `RISK`. It would take the rejection of the first true hypothesis in
+    an order that is fixed beforehand, which is a single test. See Maurer, Hothorn, Lehmacher 1995, "Multiple comparisons in
+    drug clinical trials", and Angelopoulos et al. 2021, "Learn then Test", section 2.
+
+    Edges with too few texts for a rejection even without an error are passed over. Numbers of texts decide that, not
+    labels, so the order is still fixed. If such an edge is the first with a true hypothesis, the next one's hypothesis is
+    true as well, as long as the error falls with the confidence.
 
     Args:
         correctness: held-out texts by confidence.
@@ -187,8 +188,8 @@ def expected_accuracy(
     """Return the expected accuracy of labelled rows, or the reason to withhold it.
 
     The gap between the accuracy and the mean confidence of the held-out texts, weighted by the rows' bins, widens the
-    interval on its side. Its variance is that of the held-out accuracy of each bin (with one right and one wrong text
-    added, so that no bin is free of doubt) and that of the rows' own labels.
+    interval on its side. Its variance is that of the held-out accuracy of each bin, and that of the rows' own labels. One
+    right and one wrong text are added to each bin, so that none is free of doubt.
 
     Args:
         correctness: held-out texts by confidence.

@@ -1,4 +1,4 @@
-"""The manifest by task: what must be there, what must not, and what an older release is told."""
+"""The manifest by task: what must be there, what must not, and what an older release reports."""
 
 import json
 
