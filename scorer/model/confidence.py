@@ -123,8 +123,8 @@ def least_confidence(correctness: Correctness, max_error: float) -> float | None
     drug clinical trials", and Angelopoulos et al. 2021, "Learn then Test", section 2.
 
     Edges with too few texts for a rejection even without an error are passed over. Numbers of texts decide that, not
-    labels, so the order is still fixed. If such an edge is the first with a true hypothesis, the next one's hypothesis is
-    true as well, as long as the error falls with the confidence.
+    labels, so the order is still fixed. The error falls with the confidence. So if such an edge is the first with a true
+    hypothesis, that of the next edge is true as well.
 
     Args:
         correctness: held-out texts by confidence.
