@@ -18,6 +18,7 @@ from scorer.base.signals import Interrupted
 from scorer.cluster.part_scorer import PartScorer
 from scorer.cluster.parts import check_folder, find_parts
 from scorer.model.decision import Decision
+from scorer.model.interpretation import interpretation_of
 from scorer.report.summary import Counts, Summary
 from scorer.run.checkpoint import Work
 from scorer.run.limits import Limits
@@ -274,3 +275,24 @@ def test_a_summary_is_the_sum_of_those_of_its_parts(part_scorer, lake):
     assert total.scores.total == total.labels.total() == total.rows_scored
     with pytest.raises(ScorerError):
         Limits(0).check(total)
+
+
+@pytest.mark.parametrize("name", ["multi_label_bundle", "regression_bundle", "ordered_bundle"])
+def test_parts_of_every_task_have_the_bytes_of_score_and_add_up(score, request, lake, tmp_path, name):
+    bundle = request.getfixturevalue(name)
+    scorer = PartScorer(
+        str(tmp_path / "out"), model=str(bundle.path), provider="cpu", output_format="jsonl", details=True
+    )
+    results = [scorer(part) for part in find_parts([str(lake)])]
+    edges = interpretation_of(bundle.manifest).score_edges
+    total = sum((result.counts for result in results), Counts.empty(edges))
+    assert total.scores.total == total.rows_scored > 60
+    arguments = ("--model", bundle.path, "--source", "--details")
+    for result in results:
+        score(result.source, "-o", tmp_path / "alone.jsonl", *arguments)
+        assert Path(result.output).read_bytes() == (tmp_path / "alone.jsonl").read_bytes()
+    score(str(lake), "-o", tmp_path / "whole.jsonl", *arguments, "--summary", tmp_path / "run.json")
+    whole = json.loads((tmp_path / "run.json").read_text())
+    assert whole["score_histogram"]["edges"] == list(edges)
+    assert whole["score_histogram"]["counts"] == total.scores.counts
+    assert whole["labels"] == dict(total.labels)
