@@ -1,16 +1,18 @@
 """Report of `score --check`: the machine, and whether the bundle gives the same scores here as where it was made."""
 
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from scorer.base.cores import usable_cores
 from scorer.base.errors import BundleError
+from scorer.base.task import MULTI_LABEL, REGRESSION
 from scorer.base.version import __version__
 from scorer.engine import runtime, wheel
 from scorer.engine.gpu import Gpu
 from scorer.model.bundle import load_bundle
-from scorer.model.manifest import WIDE
+from scorer.model.confidence import Correctness, least_error
+from scorer.model.manifest import WIDE, Manifest
 from scorer.model.scorer import Scorer
 
 # onnxruntime chooses its matrix kernels by these.
@@ -58,13 +60,15 @@ def report(model: str | None, devices: Sequence[int], threads: int | None) -> It
     manifest = bundle.manifest
     yield f"bundle {manifest.name}: {bundle.path}"
     yield f"  id {bundle.id}"
-    yield f"  labels {', '.join(manifest.labels)}; precisions {', '.join(sorted(manifest.precisions))}"
+    yield f"  {_answers(manifest)}; precisions {', '.join(sorted(manifest.precisions))}"
     yield (
         f"  encoder {manifest.encoder.get('name', 'unknown')}, pooling {manifest.pooling}, "
         f"reads {manifest.max_length} of up to {manifest.tokens_kept} tokens (truncation: {manifest.truncation})"
     )
     if manifest.cascade is not None:
         yield "  cascade: the wide part alone decides if it is sure, otherwise the encoder (with --no-cascade, always the encoder)"
+    if manifest.confidence:
+        yield f"  held-out texts for --max-error: {_promises(manifest.confidence)}"
     refused = []
     staged = 0
     for precision in sorted(manifest.precisions):
@@ -86,6 +90,26 @@ def report(model: str | None, devices: Sequence[int], threads: int | None) -> It
         yield f"  golden rows, wide part on cpu: {staged} checked, sums identical"
     if refused:
         raise BundleError("\n".join(refused))
+
+
+def _answers(manifest: Manifest) -> str:
+    """Describe what a bundle gives a text, by its task."""
+    names = ", ".join(manifest.labels)
+    if manifest.task == MULTI_LABEL:
+        return f"any of the labels {names}"
+    if manifest.task == REGRESSION:
+        return f"numbers: {names}"
+    return f"ordered labels {names}" if manifest.ordered else f"labels {names}"
+
+
+def _promises(confidence: Mapping[str, Correctness]) -> str:
+    """Describe the least error that can be promised in each precision."""
+    found = []
+    for precision, one in sorted(confidence.items()):
+        least = least_error(one)
+        promise = "prove no error" if least is None else f"prove an error of {least:g}"
+        found.append(f"{sum(one.texts):,} in {precision} {promise}")
+    return ", ".join(found)
 
 
 def cpu_features(cpuinfo: Path = Path("/proc/cpuinfo")) -> list[str]:

@@ -6,11 +6,12 @@ import json
 import numpy as np
 import pyarrow.parquet
 import pytest
-from factories import reviews
+from factories import reviews, with_fields
 
 from scorer import LabelSets, Scorer, Values
 from scorer.engine.row_engine import RowEngine
 from scorer.engine.runtime import open_session
+from scorer.model.confidence import correctness_of
 from scorer.model.tokenizer import Tokenizer
 from scorer.rows.label_cell import split_labels
 
@@ -142,3 +143,31 @@ def test_values_beyond_the_edges_are_counted_in_the_outer_bins(score, tmp_path, 
     histogram = json.loads((tmp_path / "run.json").read_text())["score_histogram"]
     assert histogram["edges"] == [float(edge) for edge in range(-7, 14)]
     assert sum(histogram["counts"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("multi_label_bundle", "any of the labels bad, good, mixed; precisions fp32"),
+        ("regression_bundle", "numbers: score; precisions fp16, fp32, int8"),
+        ("ordered_bundle", "ordered labels 1, 2.5, 5; precisions fp32"),
+    ],
+)
+def test_the_check_names_the_task(score, request, name, line):
+    result = score("--check", "--model", request.getfixturevalue(name).path)
+    assert result.code == 0
+    assert f"  {line}\n" in result.out
+
+
+def test_the_check_names_the_error_that_can_be_promised(score, bundle, tmp_path):
+    correctness = correctness_of(np.tile([0.005, 0.995], (1000, 1)), np.array([0] * 4 + [1] * 996))
+    new = with_fields(
+        bundle,
+        tmp_path / "new",
+        confidence={"int8": correctness, "fp32": correctness_of(np.zeros((0, 2)), np.zeros(0))},
+    )
+    result = score("--check", "--model", new.path)
+    assert (
+        "  held-out texts for --max-error: 0 in fp32 prove no error, 1,000 in int8 prove an error of 0.01\n"
+        in result.out
+    )
