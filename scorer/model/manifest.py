@@ -240,13 +240,14 @@ class Manifest:
         if self.calibration is not None and "temperature" not in self.calibration:
             raise ValueError("calibration has no temperature")
         given = (self.calibration or {}).get("temperature", 1.0)
-        if isinstance(given, list) != (self.task == MULTI_LABEL and self.calibration is not None):
-            raise ValueError("temperature must be a list if a text can get several labels, and only then")
-        if isinstance(given, list) and len(given) != len(self.labels):
-            raise ValueError("temperature must have one number for each label")
         least, most = 1 / _TEMPERATURE, _TEMPERATURE
-        if not all(is_of(one, float) and least <= one <= most for one in self.temperatures):
-            raise ValueError(f"a temperature must be between {least} and {most}")
+        fits = isinstance(given, list) == (self.task == MULTI_LABEL and self.calibration is not None)
+        if not fits or not all(is_of(one, float) and least <= one <= most for one in self.temperatures):
+            raise ValueError(
+                f"a temperature must be between {least} and {most}, and in a list with one for each label if a text can get several"
+            )
+        if isinstance(given, list) and len(given) != len(self.labels):
+            raise ValueError(f"there must be one temperature for each label, not {len(given)}")
 
     @property
     def needs(self) -> tuple[str, ...]:
