@@ -1,20 +1,23 @@
 """Labelled texts for training and evaluation, from the hub or from files."""
 
+import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from export.data_source import GROUP_OPTION, LABEL_OPTION, TEXT_OPTION, Columns, DataSource, LabelNames
 from export.errors import DatasetError
+from export.raw_label import Label, is_list, label_of, single, text_of
 from scorer.base.messages import print_message
+from scorer.base.task import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Task
 from scorer.rows.columns import ID, Wanted, select, take
 from scorer.rows.input_options import InputOptions
 from scorer.rows.reader import Reader
-from scorer.rows.record import Parsed, Position, Reject, Value, plain
+from scorer.rows.record import JsonValue, Parsed, Position, Reject, Value, plain
 from scorer.storage.inputs import STDIN
 
 if TYPE_CHECKING:
@@ -23,11 +26,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Split:
-    """Texts with the numbers of their labels.
+    """Texts with their labels.
 
     Attributes:
         texts: texts, none of them empty.
-        labels: label numbers, int64 (texts,): indices of the dataset's label names.
+        labels: by task: label numbers, int64 (texts,), indices of the dataset's label names; 1 for each label that a text
+            has and 0 for others, int64 (texts, labels); or numbers, float64 (texts, outputs).
         ids: id of each text; the number of its record, from 1, if it has no other.
         groups: value of each text that figures are grouped by, see `Columns`; empty without such a column.
     """
@@ -47,13 +51,22 @@ class Dataset:
 
     Attributes:
         name: name for the model card.
-        labels: label names in the order of their numbers; for two labels, (negative, positive).
+        labels: label names in the order of their numbers; for two labels, of which a text has one, (negative, positive).
+            For numbers, the name of the output.
+        task: kind of the labels.
+        ordered: whether the labels are numbers in an order, of which a text has one.
     """
 
     name: str
     labels: tuple[str, ...]
     train: Split
     test: Split
+    task: Task = SINGLE_LABEL
+    ordered: bool = False
+
+
+OUTPUTS = ("score",)
+"""Names of the outputs of a model that is trained to give a number."""
 
 
 RATING = "rating"
@@ -66,10 +79,10 @@ _MOST_NAMED = 5
 
 
 class Row(NamedTuple):
-    """A text with its raw label, its id, and the value that figures are grouped by."""
+    """A text with its raw label (or labels, or number), its id, and the value that figures are grouped by."""
 
     text: str
-    label: str
+    label: Label
     id: str = ""
     group: str = ""
 
@@ -85,7 +98,38 @@ def load(source: DataSource) -> Dataset:
         dataset = load_files(train, test, columns=columns, label_names=label_names, reading=source.reading)
     else:
         dataset = load_hub(source.dataset, columns=columns, label_names=label_names, revision=source.revision)
+    if source.ordered:
+        dataset = replace(dataset, ordered=_checked_order(dataset))
     return replace(dataset, name=source.name) if source.name else dataset
+
+
+def _checked_order(dataset: Dataset) -> bool:
+    """Return True.
+
+    Raises:
+        DatasetError: a text does not have one label of several, or a label is not a number or the same one as another.
+    """
+    if dataset.task != SINGLE_LABEL:
+        raise DatasetError("--ordered is for texts with one label each; these have several labels or numbers. Omit it.")
+    seen: dict[float, str] = {}
+    for label in dataset.labels:
+        try:
+            number = float(label)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            raise DatasetError(
+                f"--ordered needs labels that are numbers; {label!r} is not one. Give them numbers with "
+                f"--label-names {','.join(map(str, range(1, len(dataset.labels) + 1)))}, in the order "
+                f"{', '.join(sort_labels(dataset.labels))}, or omit --ordered."
+            )
+        if number in seen:
+            raise DatasetError(
+                f"--ordered needs different numbers; the labels {seen[number]!r} and {label!r} are the same one. Fix them, or "
+                "omit --ordered."
+            )
+        seen[number] = label
+    return True
 
 
 def load_hub(name: str, *, columns: Columns, label_names: LabelNames, revision: str | None = None) -> Dataset:
@@ -103,20 +147,34 @@ def load_hub(name: str, *, columns: Columns, label_names: LabelNames, revision: 
             f"the dataset {name!r} cannot be loaded: {error}\n"
             "Give local files instead: --train-file train.parquet --test-file test.parquet."
         ) from error
-    train, test = (_hub_rows(loaded, name, split, columns) for split in ("train", "test"))
-    return make_dataset(name, train, test, label_names)
+    train = _hub_rows(loaded, name, "train", columns)
+    task = task_of(train)
+    return make_dataset(name, train, _hub_rows(loaded, name, "test", replace(columns, task=task)), label_names)
 
 
 def load_files(
     train: str, test: str, *, columns: Columns, label_names: LabelNames, reading: InputOptions = READING
 ) -> Dataset:
     """Load a training file and a test file; see `read_rows`."""
-    return make_dataset(
-        f"{_base(train)} (tested on {_base(test)})",
-        read_rows(train, columns, reading),
-        read_rows(test, columns, reading),
-        label_names,
-    )
+    rows = read_rows(train, columns, reading)
+    others = read_rows(test, replace(columns, task=task_of(rows)), reading)
+    return make_dataset(f"{_base(train)} (tested on {_base(test)})", rows, others, label_names)
+
+
+def task_of(rows: Sequence[Row]) -> Task:
+    """Return the kind of rows' labels, which is the same for all rows of a file.
+
+    >>> task_of([Row("good", "a")]), task_of([Row("good", ())]), task_of([Row("good", 4.5)])
+    ('single_label', 'multi_label', 'regression')
+    """
+    kinds = {_kind(row.label) for row in rows}
+    return MULTI_LABEL if MULTI_LABEL in kinds else REGRESSION if REGRESSION in kinds else SINGLE_LABEL
+
+
+def _kind(label: Label) -> Task:
+    if isinstance(label, tuple):
+        return REGRESSION if any(isinstance(one, float) for one in label) else MULTI_LABEL
+    return REGRESSION if isinstance(label, float) else SINGLE_LABEL
 
 
 def _base(name: str) -> str:
@@ -127,41 +185,87 @@ def make_dataset(name: str, train: Sequence[Row], test: Sequence[Row], label_nam
     """Build a dataset from raw rows: name and number its labels.
 
     Raises:
-        DatasetError: the training split has fewer than two labels, the test split is empty or has another label, or
-            the names do not match the labels.
+        DatasetError: the training split has fewer than two labels (one, if a text may have any number of them), or every
+            text has a label; the test split is empty or has another label; or the names do not match the labels.
     """
-    raw = sort_labels({row.label for row in train})
+    task = task_of(train)
+    if not test:
+        raise DatasetError("the test split is empty; give labelled texts to test with.")
+    if task == REGRESSION:
+        return Dataset(name, OUTPUTS, make_split(train, {}, 1), make_split(test, {}, 1), task)
+    raw = sort_labels(labels_in(train))
+    unseen = sort_labels(labels_in(test) - set(raw))
     if not all(name and name.isprintable() for name in label_names.names or raw):
         raise DatasetError(
             "a label is empty or cannot be printed; name the labels with --label-names: "
             + ", ".join(map(repr, label_names.names or raw))
         )
-    unseen = sort_labels({row.label for row in test} - set(raw))
     if unseen:
         raise DatasetError(
             f"the test split has labels that the training split lacks: {', '.join(unseen)}. Add such texts to the training split, or remove them from the test split."
         )
-    if not test:
-        raise DatasetError("the test split is empty; give labelled texts to test with.")
-    if len(raw) < 2:
-        raise DatasetError(f"at least two labels are needed; the training split has {len(raw)}.")
+    _check_count(train, raw, task)
     names = label_names.names or tuple(raw)
     if len(names) != len(raw) or len(set(names)) != len(names):
         raise DatasetError(
             f"--label-names gives {len(names)} names ({', '.join(names)}) for {len(raw)} labels ({', '.join(raw)})."
         )
     by_raw = dict(zip(raw, names, strict=True))
-    ordered = names
-    if label_names.positive is not None:
-        if label_names.positive not in names:
-            raise DatasetError(
-                f"--positive-label {label_names.positive!r} is not one of the labels: {', '.join(names)}."
-            )
-        if len(names) != 2:
-            raise DatasetError(f"--positive-label is for two labels; there are {len(names)}: {', '.join(names)}.")
-        ordered = (*(name for name in names if name != label_names.positive), label_names.positive)
+    ordered = names if task == MULTI_LABEL else _positive_last(names, label_names.positive)
     number = {label: ordered.index(by_raw[label]) for label in raw}
-    return Dataset(name, ordered, make_split(train, number), make_split(test, number))
+    splits = [make_split(rows, number, len(ordered)) for rows in (train, test)]
+    return Dataset(name, ordered, splits[0], splits[1], task)
+
+
+def labels_in(rows: Sequence[Row]) -> set[str]:
+    """Return the different raw labels of rows."""
+    found: set[str] = set()
+    for row in rows:
+        if isinstance(row.label, tuple):
+            found.update(map(str, row.label))
+        else:
+            found.add(str(row.label))
+    return found
+
+
+def _check_count(train: Sequence[Row], raw: Sequence[str], task: Task) -> None:
+    """Raise `DatasetError` if the labels of the training texts do not differ."""
+    if task == SINGLE_LABEL:
+        if len(raw) < 2:
+            raise DatasetError(f"at least two labels are needed; the training split has {len(raw)}.")
+        return
+    if not raw:
+        raise DatasetError("no training text has a label; give texts with labels.")
+    everywhere = [label for label in raw if all(isinstance(row.label, tuple) and label in row.label for row in train)]
+    if everywhere:
+        raise DatasetError(
+            f"every training text has the label {', '.join(everywhere)}, so there is nothing to learn for it. Add texts without "
+            "it, or remove it from the files."
+        )
+
+
+def _positive_last(names: tuple[str, ...], positive: str | None) -> tuple[str, ...]:
+    """Return names of labels with the positive one of two last.
+
+    Raises:
+        DatasetError: it is not one of the labels, or there are more than two.
+    """
+    if positive is None:
+        return names
+    if positive not in names:
+        raise DatasetError(f"--positive-label {positive!r} is not one of the labels: {', '.join(names)}.")
+    if len(names) != 2:
+        raise DatasetError(f"--positive-label is for two labels; there are {len(names)}: {', '.join(names)}.")
+    return (*(name for name in names if name != positive), positive)
+
+
+def target_of(dataset: Dataset) -> str:
+    """Describe the labels of a dataset for the training log."""
+    if dataset.task != REGRESSION:
+        several = " (any number of them a text)" if dataset.task == MULTI_LABEL else ""
+        return f"labels {', '.join(dataset.labels)}{several}"
+    values = dataset.train.labels
+    return f"numbers from {values.min():g} to {values.max():g}, {values.mean():g} on average"
 
 
 def read_rows(file: str, columns: Columns, reading: InputOptions = READING) -> list[Row]:
@@ -189,6 +293,8 @@ def each_row(file: str, columns: Columns, reading: InputOptions = READING) -> It
             raise _unusable(item, reader.notes.hints[item.reason])
         assert reader.selection is not None
         carried = dict(zip(reader.selection.carried, item.carried, strict=True))
+        if columns.task is None:
+            columns = _with_task(columns, carried[columns.label])
         yield _row(_place(item.position), item.row, item.text, carried, columns)
         empty = False
     reader.check_unchanged(all_files=True)
@@ -248,6 +354,11 @@ def _wanted(columns: Columns) -> Wanted:
     return Wanted(text=columns.text, option=None if fixed else TEXT_OPTION, needed=needed, optional=tuple(optional))
 
 
+def _with_task(columns: Columns, first: "Value | None") -> Columns:
+    """Return the columns with the task that the label of a file's first record shows."""
+    return replace(columns, task=columns.task_of(first_is_list=is_list(first)))
+
+
 def _group_column(columns: Columns) -> str | None:
     return columns.group or (None if columns.label == RATING else RATING)
 
@@ -258,7 +369,6 @@ def _hub_rows(loaded: "datasets.DatasetDict", name: str, split: str, columns: Co
     table, place = loaded[split], f"{name}, split {split}"
     selection = select(_wanted(columns), table.column_names, f"the dataset {name!r}")
     there = [column for column in dict.fromkeys((selection.text, *selection.carried)) if column in table.column_names]
-    feature = table.features[columns.label]
     rows = []
     for number, fields in enumerate(_arrow_rows(table, there), start=1):
         where = f"{place}, row {number}"
@@ -267,11 +377,23 @@ def _hub_rows(loaded: "datasets.DatasetDict", name: str, split: str, columns: Co
             raise DatasetError(f"{where}: {taken}. Fix or remove this record.")
         text, values = taken
         carried: dict[str, Value | None] = dict(zip(selection.carried, values, strict=True))
-        if hasattr(feature, "int2str"):  # a ClassLabel names its numbers; a negative one stands for no label
-            label = plain(carried[columns.label])
-            carried[columns.label] = None if label is None or int(label) < 0 else feature.int2str(int(label))
+        if columns.task is None:
+            columns = _with_task(columns, carried[columns.label])
+        carried[columns.label] = _named(carried[columns.label], table.features[columns.label])
         rows.append(_row(where, number, text, carried, columns))
     return rows
+
+
+def _named(label: "Value | None", feature: object) -> "Value | None":
+    """Return a label of the hub, or a list of them, by name if it is the number of one; None for a negative number."""
+    each: Any = getattr(feature, "feature", None)  # of a list
+    if hasattr(feature, "int2str"):
+        number = plain(label)
+        return None if number is None or int(number) < 0 else str(feature.int2str(int(number)))
+    if hasattr(each, "int2str") and label is not None and is_list(label):
+        names = [str(each.int2str(number)) for number in json.loads(plain(label) or "[]")]
+        return JsonValue(json.dumps(names), names)
+    return label
 
 
 def _arrow_rows(table: "datasets.Dataset", columns: list[str]) -> Iterator[dict[str, Value]]:
@@ -303,51 +425,15 @@ def _row(place: str, number: int, text: str, carried: "Mapping[str, Value | None
         number: number of the record, from 1; the id of a record that has none.
         text: text of the record.
         carried: its other values, by column.
-        columns: names of the columns.
+        columns: names of the columns, and the task of their labels.
 
     Raises:
-        DatasetError: the label is missing, or is not a single value.
+        DatasetError: the label is missing, or is not of the task's kind.
     """
-    label = carried[columns.label]
-    if isinstance(label, str) or label is None:
-        spelled = label
-    elif not label.is_text and label.source.startswith(("[", "{")):
-        raise DatasetError(
-            f"{place}: the column {columns.label!r} holds {_shortened(label.source)}; a label is one value, "
-            f"not a list, map or record. Name another column with {LABEL_OPTION}, or fix this one."
-        )
-    else:
-        spelled = _text_of(label, place, columns.label)
-    if not spelled:
-        raise DatasetError(f"{place}: the column {columns.label!r} has no value. Fix or remove this record.")
+    label = label_of(carried[columns.label], place, columns)
     column = _group_column(columns)
-    group = None if column is None else _text_of(carried[column], place, column)
-    return Row(text, spelled, _single(carried[ID]) or str(number), group or "")
-
-
-def _text_of(value: "Value | None", place: str, column: str) -> str | None:
-    """Convert a label or group to text; bytes are decoded, as they are in the text column.
-
-    Raises:
-        DatasetError: the bytes are not UTF-8.
-    """
-    if value is None or isinstance(value, str) or not value.is_text:
-        return _single(value)
-    try:
-        return None if value.value is None else str(value.value)
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{place}: the column {column!r} holds bytes that are not UTF-8: {error.reason}.") from error
-
-
-def _single(value: "Value | None") -> str | None:
-    """Convert a value to the text of a CSV cell; None for NaN, which some tools write for a missing value."""
-    spelled = plain(value)
-    is_nan = spelled == "NaN" and value is not None and not isinstance(value, str) and not value.is_text
-    return None if is_nan else spelled
-
-
-def _shortened(source: str, most: int = 60) -> str:
-    return source if len(source) <= most else f"{source[:most]}..."
+    group = None if column is None else text_of(carried[column], place, column)
+    return Row(text, label, single(carried[ID]) or str(number), group or "")
 
 
 def refuse_empty(split: Split, empty: Sequence[bool]) -> None:
@@ -386,11 +472,35 @@ def _numeric_first(label: str) -> tuple[int, float, str]:
     return (1, 0.0, label) if math.isnan(number) else (0, number, label)
 
 
-def make_split(rows: Sequence[Row], number: dict[str, int]) -> Split:
-    """Build a split of rows, their raw labels replaced by numbers."""
+def make_split(rows: Sequence[Row], number: Mapping[str, int], label_count: int) -> Split:
+    """Build a split of rows, their raw labels replaced by numbers.
+
+    Args:
+        rows: texts with raw labels, all of one kind.
+        number: number of each raw label; numbers of a regression stay as they are.
+        label_count: number of labels, of which the rows may lack some.
+    """
     return Split(
         [row.text for row in rows],
-        np.array([number[row.label] for row in rows], dtype=np.int64),
+        _targets([row.label for row in rows], number, label_count),
         tuple(row.id or str(place) for place, row in enumerate(rows, start=1)),
         tuple(row.group for row in rows) if any(row.group for row in rows) else (),
     )
+
+
+def _targets(labels: Sequence[Label], number: Mapping[str, int], label_count: int) -> np.ndarray:
+    """Return the labels of texts as `Split` holds them.
+
+    >>> _targets([("a", "b"), ()], {"b": 0, "a": 1}, 3).tolist(), _targets([1.5], {}, 1).tolist()
+    ([[1, 1, 0], [0, 0, 0]], [[1.5]])
+    >>> _targets([(1.5, 2.0)], {}, 2).tolist()
+    [[1.5, 2.0]]
+    """
+    if any(_kind(label) == REGRESSION for label in labels):
+        return np.array(labels, dtype=np.float64).reshape(len(labels), label_count)
+    if not any(isinstance(label, tuple) for label in labels):
+        return np.array([number[str(label)] for label in labels], dtype=np.int64)
+    found = np.zeros((len(labels), label_count), dtype=np.int64)
+    for text, some in enumerate(labels):
+        found[text, [number[str(label)] for label in some]] = 1  # type: ignore[union-attr]
+    return found

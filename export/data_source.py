@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 
 from scorer.base.errors import UsageError
+from scorer.base.task import MULTI_LABEL, SINGLE_LABEL, Task
 from scorer.rows.input_options import InputOptions
 
 TEXT_OPTION, LABEL_OPTION, GROUP_OPTION = "--text-column", "--label-column", "--group-column"
 """Options that name columns, for messages."""
+
+SEPARATOR_OPTION = "--label-separator"
 
 
 @dataclass(frozen=True)
@@ -18,12 +21,37 @@ class Columns:
         label: column of the raw labels.
         group: column that figures are grouped by, such as stars; None for `export.data.RATING` if it exists.
         fixed: whether no option can name the columns, so that messages must not advise one.
+        task: kind of the labels; None to take any number of labels a text if the first record has a list or there is a
+            separator, and one label otherwise.
+        separator: character between the labels of a text, in a cell that holds no list; None if only lists hold several.
+        outputs: number of numbers of a text, if labels are numbers; more than one are a list.
+
+    Raises:
+        UsageError: the separator is not one character.
     """
 
     text: str | None = None
     label: str = "label"
     group: str | None = None
     fixed: bool = False
+    task: Task | None = None
+    separator: str | None = None
+    outputs: int = 1
+
+    def __post_init__(self) -> None:
+        if self.separator is not None and (len(self.separator) != 1 or self.separator in "\r\n"):
+            raise UsageError(f"{SEPARATOR_OPTION} takes one character, and no line end, not {self.separator!r}.")
+
+    @property
+    def is_task_known(self) -> bool:
+        """Return whether the kind of the labels is known without the first record."""
+        return self.task is not None or self.separator is not None
+
+    def task_of(self, *, first_is_list: bool) -> Task:
+        """Return the kind of the labels, judging by the first record if it is not given."""
+        if self.task is not None:
+            return self.task
+        return MULTI_LABEL if first_is_list or self.separator is not None else SINGLE_LABEL
 
 
 @dataclass(frozen=True)
@@ -50,6 +78,7 @@ class DataSource:
         name: name in the manifest and the model card; None for the dataset's or the files' names.
         columns: names of the columns.
         label_names: names for the raw labels.
+        ordered: whether the labels are numbers in an order, of which a text has one.
         reading: options for reading the files.
 
     Raises:
@@ -63,6 +92,7 @@ class DataSource:
     name: str | None = None
     columns: Columns = Columns()
     label_names: LabelNames = LabelNames()
+    ordered: bool = False
     reading: InputOptions = InputOptions()
 
     def __post_init__(self) -> None:

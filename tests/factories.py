@@ -28,6 +28,7 @@ from export.training.train import train
 from scorer.cli.program import run_command
 from scorer.engine.cascade import Cascade
 from scorer.model.bundle import MANIFEST, SUMS, Bundle, format_sums, load_bundle, parse_sums
+from scorer.model.confidence import CONFIDENCES, Correctness
 from scorer.model.manifest import Unit
 from scorer.model.reference import SCORE_EDGES, Histogram
 from scorer.model.scorer import Scorer
@@ -167,6 +168,39 @@ def reviews(count: int, labels: int, seed: int) -> Split:
     return Split(texts, np.array(numbers))
 
 
+TAGS = ("bad", "café", "good")
+"""Labels of `tagged_reviews`, in their order."""
+
+
+def tagged_reviews(count: int, seed: int) -> Split:
+    """Make texts that have any of `TAGS`, or none: for words of praise, for words of blame, and for the word café."""
+    random_words = random.Random(seed)
+    texts, tags = [], []
+    for _ in range(count):
+        some = [random_words.random() < share for share in (0.4, 0.3, 0.5)]
+        telling = [group for group, one in zip((BAD, ("café",), GOOD), some, strict=True) if one]
+        words = random_words.choices([word for word in FILLER[:-1] if word.isalpha()], k=random_words.randint(1, 6))
+        words += [random_words.choice(group) for group in telling for _ in range(3)]
+        random_words.shuffle(words)
+        texts.append(" ".join(words))
+        tags.append([int(one) for one in some])
+    return Split(texts, np.array(tags))
+
+
+def rated_reviews(count: int, seed: int) -> Split:
+    """Make texts with a number: 30, and 5 more for each word of praise, or less for one of blame; none occurs twice."""
+    random_words = random.Random(seed)
+    texts, values = [], []
+    for _ in range(count):
+        praise, blame = random_words.randint(0, 4), random_words.randint(0, 4)
+        words = random_words.choices([word for word in FILLER if word.isalpha()], k=random_words.randint(1, 6))
+        words += random_words.sample(GOOD, praise) + random_words.sample(BAD, blame)
+        random_words.shuffle(words)
+        texts.append(" ".join(words))
+        values.append([30.0 + 5 * (praise - blame)])
+    return Split(texts, np.array(values))
+
+
 # The penalty keeps a head's weights on random vectors small, so that int8's error flips few labels.
 _TINY_FIT = {"pooling": "cls+mean1", "wide": None, "head": HeadSettings(l2=(0.1,))}
 
@@ -180,10 +214,12 @@ def make_bundle(
     max_length: int | None = None,
     truncation: str = "head",
     save_encoder: Path | None = None,
+    dataset: Dataset | None = None,
     **fit: object,
 ) -> Bundle:
-    """Train a bundle on synthetic texts; without a wide part unless ``wide`` is given."""
-    dataset = Dataset("synthetic", tuple(labels), reviews(400, len(labels), 1), reviews(120, len(labels), 2))
+    """Train a bundle on synthetic texts, unless others are given; without a wide part unless ``wide`` is given."""
+    if dataset is None:
+        dataset = Dataset("synthetic", tuple(labels), reviews(400, len(labels), 1), reviews(120, len(labels), 2))
     of_fit = FitSettings(cache=folder.parent / "features", quiet=True, **{**_TINY_FIT, **fit})  # type: ignore[arg-type]
     settings = Settings(
         folder,
@@ -237,10 +273,24 @@ def with_fields(bundle: Bundle, folder: Path, **fields: Any) -> Bundle:
     return load_bundle(folder)
 
 
+def held_out(least: float, texts: int = 1_000) -> Correctness:
+    """Return held-out texts that were all right from an edge of `CONFIDENCES` up, and all wrong below it."""
+    edges = np.array(CONFIDENCES)
+    middles = (edges[:-1] + edges[1:]) / 2
+    right = np.where(edges[:-1] >= least, texts, 0)
+    return Correctness((texts,) * len(middles), tuple(right.tolist()), tuple(middles.round(6).tolist()))
+
+
+def with_confidence(bundle: Bundle, folder: Path, **by_precision: Correctness) -> Bundle:
+    """Copy a bundle, with held-out texts by confidence for some precisions."""
+    return with_fields(bundle, folder, confidence=by_precision)
+
+
 def as_multi_label(bundle: Bundle, folder: Path) -> Bundle:
     """Copy a bundle that chooses one of three labels, as one that gives each label with a threshold of its own."""
     temperature = {"temperature": [0.5, 1.0, 2.0]}
-    return with_fields(bundle, folder, task="multi_label", thresholds=(0.5, 0.25, 0.75), calibration=temperature)
+    fields = {"task": "multi_label", "thresholds": (0.5, 0.25, 0.75), "calibration": temperature, "confidence": None}
+    return with_fields(bundle, folder, **fields)
 
 
 def as_regression(bundle: Bundle, folder: Path) -> Bundle:
@@ -251,7 +301,14 @@ def as_regression(bundle: Bundle, folder: Path) -> Bundle:
     score = Histogram(edges, reference.score.counts)
     unit = Unit((2.0,), (3.0,))
     fields = {"task": "regression", "labels": ("score",), "positive_label": None, "unit": unit, "calibration": None}
-    return with_fields(bundle, folder, reference=replace(reference, score=score), **fields)
+    return with_fields(bundle, folder, reference=replace(reference, score=score), confidence=None, **fields)
+
+
+def as_several_values(bundle: Bundle, folder: Path) -> Bundle:
+    """Copy a bundle that chooses one of three labels, as one that gives three numbers and has no test data."""
+    unit = Unit((100.0, 2.0, 1.0), (500.0, 3.0, 0.0))
+    fields = {"task": "regression", "labels": ("price", "stars", "weight"), "unit": unit}
+    return with_fields(bundle, folder, calibration=None, reference=None, confidence=None, **fields)
 
 
 @dataclass

@@ -9,10 +9,11 @@ from types import MappingProxyType
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
 from torch import nn
 from torch.nn import functional
 
+from export.classifier.objective import Objective
+from export.classifier.optimum import optima
 from export.classifier.settings import HeadSettings
 
 ACTIVATIONS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = MappingProxyType(
@@ -69,16 +70,17 @@ class LinearHead:
 
 @dataclass(frozen=True)
 class Step:
-    """Mean losses of one head that was tried (cross entropy, nats per text), and its validation accuracy.
+    """Losses of one head that was tried, as its objective means them, and the objective's figure of the validation texts.
 
     Attributes:
         number: number of the epoch, or strength of the penalty.
+        figure: figure that `export.classifier.settings.FIGURES` names, such as the accuracy.
     """
 
     number: float
     train_loss: float
     validation_loss: float
-    validation_accuracy: float
+    figure: float
 
 
 @dataclass(frozen=True)
@@ -96,19 +98,19 @@ class Training:
 
 
 Part = tuple[np.ndarray, np.ndarray]
-"""Features float32 (texts, hidden) and labels int64 (texts,)."""
+"""Features float32 (texts, hidden) and targets, see `export.classifier.objective`."""
 
 
-def train_head(train: Part, validation: Part, *, label_count: int, settings: HeadSettings) -> Training:
+def train_head(train: Part, validation: Part, *, objective: Objective, settings: HeadSettings) -> Training:
     """Train a head on features; the validation loss chooses among those that are tried.
 
     Features are standardised by the mean and deviation of the training features. So one learning rate and one penalty
     suit all encoders. Afterwards ``w . (x - mean) / std + b`` is folded into one weight and bias.
 
     Args:
-        train: features and labels to train on.
-        validation: features and labels of other texts.
-        label_count: number of labels; two give one logit and binary cross entropy, more give C logits and cross entropy.
+        train: features and targets to train on.
+        validation: features and targets of other texts.
+        objective: objective to minimise.
         settings: settings of the optimisation.
     """
     mean, deviation = train[0].mean(axis=0), train[0].std(axis=0)
@@ -117,10 +119,8 @@ def train_head(train: Part, validation: Part, *, label_count: int, settings: Hea
     heads = {"newton": _newton_heads, "adam": _adam_heads}[settings.solver]
     steps: list[Step] = []
     best: tuple[Step, LinearHead] | None = None
-    for number, train_loss, head in heads((standard, train[1]), label_count, settings):
-        logits = head.logits(held_out)
-        validation_loss = loss(torch.from_numpy(logits), torch.from_numpy(validation[1])).item()
-        step = Step(number, train_loss, validation_loss, float(np.mean(predict(logits) == validation[1])))
+    for number, train_loss, head in heads((standard, train[1]), objective, settings):
+        step = step_of(number, train_loss, head.logits(held_out), validation[1], objective)
         steps.append(step)
         if best is None or step.validation_loss < best[0].validation_loss:
             best = step, head
@@ -129,48 +129,48 @@ def train_head(train: Part, validation: Part, *, label_count: int, settings: Hea
     return Training(best[1].unscaled(mean, deviation), tuple(steps), best[0], by)
 
 
-def _newton_heads(train: Part, label_count: int, settings: HeadSettings) -> Iterator[tuple[float, float, LinearHead]]:
+def step_of(number: float, train_loss: float, logits: np.ndarray, targets: np.ndarray, objective: Objective) -> Step:
+    """Return a step with the loss and the figure of validation texts.
+
+    Args:
+        number, train_loss: as for `Step`.
+        logits: logits of the validation texts, (texts, logits).
+        targets: targets of these texts.
+        objective: objective that was minimised.
+    """
+    return Step(number, train_loss, loss_of(objective, logits, targets), objective.figure(logits, targets))
+
+
+def loss_of(objective: Objective, logits: np.ndarray, targets: np.ndarray) -> float:
+    """Compute the mean loss of logits, (texts, logits)."""
+    return float(objective.loss(torch.from_numpy(logits), torch.from_numpy(targets)).item())
+
+
+def _newton_heads(
+    train: Part, objective: Objective, settings: HeadSettings
+) -> Iterator[tuple[float, float, LinearHead]]:
     """Yield each strength of the penalty with its training loss (without the penalty) and its optimal head."""
-    features, labels = train[0].astype(np.float64), train[1]
-    # Newton's method inverts a matrix of (hidden * logits)^2, which is soon too large for more than two labels.
-    solver = "newton-cholesky" if label_count == 2 else "lbfgs"
-    model = LogisticRegression(
-        solver=solver, max_iter=1000, warm_start=True
-    )  # each fit starts from the previous optimum
-    for l2 in settings.l2:
-        model.set_params(C=1 / (l2 * len(labels))).fit(features, labels)
-        head = LinearHead(model.coef_.astype(np.float32), model.intercept_.astype(np.float32))
-        yield l2, loss(torch.from_numpy(head.logits(train[0])), torch.from_numpy(labels)).item(), head
+    for l2, (weight, bias) in optima(train[0].astype(np.float64), train[1], objective, settings.l2):
+        head = LinearHead(weight.astype(np.float32), bias.astype(np.float32))
+        yield l2, loss_of(objective, head.logits(train[0]), train[1]), head
 
 
-def _adam_heads(train: Part, label_count: int, settings: HeadSettings) -> Iterator[tuple[float, float, LinearHead]]:
+def _adam_heads(train: Part, objective: Objective, settings: HeadSettings) -> Iterator[tuple[float, float, LinearHead]]:
     """Yield the number of each epoch of Adam (Kingma and Ba 2015) with its mean loss and the head after it."""
-    features, labels = torch.from_numpy(train[0]), torch.from_numpy(train[1])
+    features, targets = torch.from_numpy(train[0]), torch.from_numpy(train[1])
     random = torch.Generator().manual_seed(settings.seed)
-    linear = nn.Linear(features.shape[1], 1 if label_count == 2 else label_count)
+    linear = nn.Linear(features.shape[1], objective.logit_count)
     with torch.no_grad():
         linear.weight.normal_(std=0.01, generator=random)
         linear.bias.zero_()
     optimizer = torch.optim.Adam(linear.parameters(), lr=settings.learning_rate)
     for number in range(1, settings.epochs + 1):
         total = 0.0
-        for rows in torch.split(torch.randperm(len(labels), generator=random), settings.batch_size):
-            batch_loss = loss(linear(features[rows]), labels[rows])
+        for rows in torch.split(torch.randperm(len(targets), generator=random), settings.batch_size):
+            batch_loss = objective.loss(linear(features[rows]), targets[rows])
             optimizer.zero_grad()
             batch_loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             total += batch_loss.item() * len(rows)
         weight, bias = linear.weight.detach().numpy().copy(), linear.bias.detach().numpy().copy()
-        yield number, total / len(labels), LinearHead(weight, bias)
-
-
-def loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Average the cross entropy over texts: binary for (texts, 1) logits, categorical for (texts, labels) logits."""
-    if logits.shape[1] == 1:
-        return functional.binary_cross_entropy_with_logits(logits[:, 0], labels.to(logits.dtype))
-    return functional.cross_entropy(logits, labels)
-
-
-def predict(logits: np.ndarray) -> np.ndarray:
-    """Convert logits (texts, 1 or labels) to label numbers (texts,); a single logit is positive if it is at least 0."""
-    return (logits[:, 0] >= 0).astype(np.int64) if logits.shape[1] == 1 else logits.argmax(axis=1)
+        yield number, total / len(targets), LinearHead(weight, bias)

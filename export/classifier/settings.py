@@ -1,13 +1,55 @@
 """Settings of the classifier's training; no heavy import, so that `score-model --help` reads the defaults quickly."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
+
+from scorer.base.task import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Task
 
 PRECISIONS = ("fp32", "fp16", "int8")
 """Precisions of graphs."""
 
 DEFAULT_MAX_TOKENS = 1024
 """Number of tokens kept of a text if something reads more than the encoder's ``max_length``."""
+
+MSE, HUBER = "mse", "huber"
+
+LOSSES = (MSE, HUBER)
+"""Losses of a regression: squared error, or Huber's, which outliers move less."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """The figure of validation texts that training reports.
+
+    Attributes:
+        name: name in messages and on the card.
+        key: key of a step in the manifest.
+        form: format of its value.
+    """
+
+    name: str
+    key: str
+    form: str
+
+    def shown(self, value: float) -> str:
+        """Return the value as people read it.
+
+        >>> FIGURES["single_label"].shown(0.9123), FIGURES["regression"].shown(0.51)
+        ('91.23%', '0.5100')
+        """
+        return format(value, self.form)
+
+
+FIGURES: Mapping[Task, Figure] = MappingProxyType(
+    {
+        SINGLE_LABEL: Figure("accuracy", "validation_accuracy", ".2%"),
+        MULTI_LABEL: Figure("micro F1", "validation_f1", ".2%"),
+        REGRESSION: Figure("R2", "validation_r2", ".4f"),
+    }
+)
+"""Figure of each task; that of several labels is computed at a probability of one half."""
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse
-import torch
 from sklearn.linear_model import LogisticRegression
 
-from export.classifier.head import Step, loss, predict
+from export.classifier.head import Step, loss_of, step_of
+from export.classifier.objective import AnyOf, Objective, Value
+from export.classifier.optimum import huber
 from export.classifier.settings import WideSettings
 from scorer.engine.wide import Keys, exact_sums
 
 Texts = tuple[Sequence[np.ndarray], np.ndarray]
-"""Token ids of each text, (sequence,), and label numbers, int64 (texts,)."""
+"""Token ids of each text, (sequence,), and targets, see `export.classifier.objective`."""
+
+# Number of texts with the mean target that the mean of a key is taken together with, so that rare keys weigh little.
+_SHRINKAGE = 10.0
 
 
 def key_matrix(keys: Keys, rows: Sequence[np.ndarray]) -> scipy.sparse.csr_matrix:
@@ -67,6 +71,7 @@ class WideTraining:
         bias: float32 (logits,).
         steps: a step for each penalty that was tried.
         best: step of the penalty that was chosen.
+        objective: objective that was minimised.
     """
 
     keys: Keys
@@ -74,34 +79,44 @@ class WideTraining:
     bias: np.ndarray
     steps: tuple[Step, ...]
     best: Step
+    objective: Objective
 
     def logits(self, rows: Sequence[np.ndarray]) -> np.ndarray:
         """Compute float32 logits (texts, logits) from the token ids of each text, (sequence,)."""
         return np.asarray(key_matrix(self.keys, rows) @ self.weight + self.bias, dtype=np.float32)
 
-    def wide(self, share: float) -> Wide:
-        """Return the wide part with its weights multiplied by ``share``; its bias belongs in the head's."""
+    def wide(self, share: "float | np.ndarray") -> Wide:
+        """Return the wide part with its weights multiplied by ``share``; its bias belongs in the head's.
+
+        Args:
+            share: one factor, or one a logit, (logits,).
+        """
         return Wide(self.keys, (share * self.weight).astype(np.float16))
 
     def on(self, texts: Texts) -> "WideTraining":
         """Train again on other texts, with the penalty that was chosen."""
-        weight, bias = _regression(key_matrix(self.keys, texts[0]), texts[1], self.weight.shape[1], self.best.number)
+        weight, bias = _fit(key_matrix(self.keys, texts[0]), texts[1], self.objective, self.best.number)
         return replace(self, weight=weight, bias=bias)
 
 
 def train_wide(
-    train: Texts, validation: Texts, *, pieces: int, label_count: int, settings: WideSettings
+    train: Texts, validation: Texts, *, pieces: int, objective: Objective, settings: WideSettings
 ) -> WideTraining:
-    """Train a wide part: logistic regression on keys scaled by naive Bayes log-count ratios (Wang and Manning 2012, 2.3).
+    """Train a wide part: a linear model of keys, scaled by what the texts with each key have in common.
 
-    The ratios make the penalty cheap for keys whose counts alone separate the labels. With more than two labels there is
-    one regression for each label against all others, because each has ratios of its own.
+    Labels: logistic regression on keys scaled by naive Bayes log-count ratios (Wang and Manning 2012, 2.3). The ratios
+    make the penalty cheap for keys whose counts alone separate the labels. With more than two labels, there is one
+    regression for each label against all others, because each has ratios of its own. So it is with any number of labels a
+    text.
+
+    Numbers: ridge regression, or Huber's, on keys scaled by the shrunken mean target of the texts with the key. The mean
+    does for a number what the ratio does for a label.
 
     Args:
         train: texts to train on.
         validation: texts that choose the penalty.
         pieces: number of pieces in the vocabulary.
-        label_count: number of labels; two give one logit, more give C.
+        objective: objective to minimise.
         settings: settings of the training.
     """
     keys = Keys(pieces, settings.pairs)
@@ -109,37 +124,78 @@ def train_wide(
     steps: list[Step] = []
     best: tuple[Step, np.ndarray, np.ndarray] | None = None
     for l2 in settings.l2:
-        weight, bias = _regression(matrix, train[1], 1 if label_count == 2 else label_count, l2)
-        train_loss, validation_loss = (
-            loss(torch.from_numpy(x @ weight + bias), torch.from_numpy(labels)).item()
-            for x, labels in ((matrix, train[1]), (held_out, validation[1]))
-        )
-        accuracy = float(np.mean(predict(held_out @ weight + bias) == validation[1]))
-        step = Step(l2, train_loss, validation_loss, accuracy)
+        weight, bias = _fit(matrix, train[1], objective, l2)
+        train_loss = loss_of(objective, matrix @ weight + bias, train[1])
+        step = step_of(l2, train_loss, held_out @ weight + bias, validation[1], objective)
         steps.append(step)
         if best is None or step.validation_loss < best[0].validation_loss:
             best = step, weight, bias
     assert best is not None, "at least one is tried"
-    return WideTraining(keys, best[1], best[2], tuple(steps), best[0])
+    return WideTraining(keys, best[1], best[2], tuple(steps), best[0], objective)
 
 
-def _regression(
-    matrix: scipy.sparse.csr_matrix, labels: np.ndarray, logits: int, l2: float
+def _fit(
+    matrix: scipy.sparse.csr_matrix, targets: np.ndarray, objective: Objective, l2: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit float32 weights (keys, logits) and biases (logits,)."""
-    targets = [1] if logits == 1 else list(range(logits))
-    fitted = [_one_against_others(matrix, labels == target, l2) for target in targets]
+    if isinstance(objective, Value):
+        fitted = [_value(matrix, targets[:, 0], objective.delta, l2)]
+    else:
+        columns = _indicators(targets, objective)
+        fitted = [_one_against_others(matrix, one, objective.text_weights(targets), l2) for one in columns]
     return np.stack([weight for weight, _ in fitted], axis=1), np.array([bias for _, bias in fitted], dtype=np.float32)
 
 
-def _one_against_others(matrix: scipy.sparse.csr_matrix, is_it: np.ndarray, l2: float) -> tuple[np.ndarray, float]:
+def _indicators(targets: np.ndarray, objective: Objective) -> list[np.ndarray]:
+    """Return the texts that have the label of each logit, bool (texts,) each."""
+    if isinstance(objective, AnyOf):
+        return list(targets.T == 1)
+    labels = [1] if objective.logit_count == 1 else range(objective.logit_count)
+    return [targets == label for label in labels]
+
+
+def _one_against_others(
+    matrix: scipy.sparse.csr_matrix, is_it: np.ndarray, weights: np.ndarray | None, l2: float
+) -> tuple[np.ndarray, float]:
     """Fit float32 weights (keys,) and the bias of one label's logit."""
     inside, outside = (1 + np.asarray(matrix[rows].sum(axis=0)).ravel() for rows in (is_it, ~is_it))
     ratio = np.log(inside / inside.sum()) - np.log(outside / outside.sum())
     model = LogisticRegression(C=1 / (l2 * len(is_it)), max_iter=1000)
-    # The weight of a key that no text has stays 0. With few texts these are nearly all keys, and most of the time.
-    used = np.unique(matrix.indices)
-    model.fit(matrix[:, used] @ scipy.sparse.diags(ratio[used].astype(np.float32)), is_it)
-    weight = np.zeros(matrix.shape[1], dtype=np.float32)
-    weight[used] = ratio[used] * model.coef_[0]
-    return weight, float(model.intercept_[0])
+    used = _used(matrix)
+    model.fit(_scaled(matrix, ratio, used), is_it, weights)
+    return _spread(matrix, used, ratio[used] * model.coef_[0]), float(model.intercept_[0])
+
+
+def _value(matrix: scipy.sparse.csr_matrix, values: np.ndarray, delta: float, l2: float) -> tuple[np.ndarray, float]:
+    """Fit float32 weights (keys,) and the bias of standardised values.
+
+    Args:
+        matrix: keys of the texts.
+        values: values, float64 (texts,), with a mean of about 0.
+        delta: largest residual that counts squared; larger values count as much for the means.
+        l2: strength of the penalty.
+    """
+    counts = np.asarray(matrix.sum(axis=0)).ravel()
+    means = matrix.T @ np.clip(values, -delta, delta) / (counts + _SHRINKAGE)
+    used = _used(matrix)
+    weight, bias = huber(_scaled(matrix, means, used), values, l2, delta)
+    return _spread(matrix, used, means[used] * weight), bias
+
+
+def _used(matrix: scipy.sparse.csr_matrix) -> np.ndarray:
+    """Return the keys that a text has, int64 (keys,).
+
+    The weight of any other stays 0. With few texts these are nearly all keys, and most of the time.
+    """
+    return np.unique(matrix.indices)
+
+
+def _scaled(matrix: scipy.sparse.csr_matrix, factors: np.ndarray, used: np.ndarray) -> scipy.sparse.csr_matrix:
+    return matrix[:, used] @ scipy.sparse.diags(factors[used].astype(np.float32))
+
+
+def _spread(matrix: scipy.sparse.csr_matrix, used: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return the weights of all keys, float32 (keys,)."""
+    every = np.zeros(matrix.shape[1], dtype=np.float32)
+    every[used] = weight
+    return every

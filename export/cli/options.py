@@ -15,6 +15,7 @@ from export.errors import ExportError
 from scorer.base.errors import UsageError
 from scorer.base.extras import install_advice
 from scorer.base.shortage import memory_left, out_of_memory
+from scorer.base.task import Task
 from scorer.cli.help import group, option, together
 from scorer.cli.options import ALL_CORES, NAMED_TEXT, READING, Whole
 from scorer.rows.input_options import InputOptions
@@ -65,6 +66,12 @@ LABELLED_COLUMNS = together(
     ),
 )
 
+LABEL_SEPARATOR = option(
+    "--label-separator",
+    metavar="CHAR",
+    help="Character between the labels of a text that may have any number of them, as in 'late|damaged' (a list of JSONL or Parquet needs none).",
+)
+
 READING_FILES = group("Reading files", READING)
 
 
@@ -80,16 +87,24 @@ def fill(
         given: values of fields that have no option.
 
     >>> fill(Columns, {"text": "body", "label": None, "stars": 5, "quiet": True}, {"group": "stars"})
-    Columns(text='body', label='label', group=5, fixed=False)
+    Columns(text='body', label='label', group=5, fixed=False, task=None, separator=None, outputs=1)
     """
     by_field = {one.name: one.name for one in fields(kind) if one.name in options} | dict(names or {})
     found = {field: options[option] for field, option in by_field.items() if options[option] is not None}
     return kind(**(found | given))
 
 
-def columns_of(options: Mapping[str, Any]) -> Columns:
-    """Return the columns that --text-column, --label-column and --group-column name."""
-    return fill(Columns, options, {"text": "text_column", "label": "label_column", "group": "group_column"})
+def columns_of(options: Mapping[str, Any], task: Task | None = None) -> Columns:
+    """Return the columns that --text-column, --label-column and --group-column name.
+
+    Args:
+        options: values by option; --label-separator may be among them.
+        task: kind of the labels; None to judge by the first record.
+    """
+    names = {"text": "text_column", "label": "label_column", "group": "group_column"}
+    if "label_separator" in options:
+        names["separator"] = "label_separator"
+    return fill(Columns, options, names, task=task)
 
 
 def require_libraries(*, pytorch: bool = True) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from export.cli.options import Condition, check_inputs, columns_of, fill, split_names
 from export.data_source import Columns, DataSource, LabelNames
 from scorer.base.errors import UsageError
+from scorer.base.task import SINGLE_LABEL, TASKS, Task
 from scorer.base.text import alternatives
 from scorer.rows.input_options import InputOptions
 from scorer.storage.inputs import STDIN
@@ -43,10 +44,15 @@ def source_of(options: Options) -> DataSource:
         DataSource,
         options,
         {field: option for field, option in by_field.items() if option in options},
-        columns=columns_of(options),
+        columns=columns_of(options, given_task(options)),
         label_names=names,
         reading=fill(InputOptions, options),
     )
+
+
+def given_task(options: Options) -> Task | None:
+    """Return the task that --task names; None to judge by the first record of the training file."""
+    return next((task for task in TASKS if task == options.get("task")), None)
 
 
 def find_inputs(options: Options, source: DataSource) -> dict[str, tuple[str, ...]]:
@@ -74,12 +80,19 @@ def read_notes(path: Path | None) -> str:
         raise UsageError(f"--notes {path} is not UTF-8: {error}. Save it as UTF-8.") from error
 
 
-def read_probes(options: Options, labels: tuple[str, ...]) -> "Split | None":
-    """Read the texts of --probes, with the columns text, label (as the model names it) and kind."""
+def read_probes(options: Options, labels: tuple[str, ...], task: Task = SINGLE_LABEL) -> "Split | None":
+    """Read the texts of --probes, with the columns text, label (as the model names it) and kind.
+
+    Args:
+        options: values of the command line.
+        labels: label names of the model.
+        task: kind of its labels.
+    """
     from export.data import read_rows
     from export.evaluation.evaluate import number_labels
 
     if options["probes"] is None:
         return None
-    rows = read_rows(options["probes"], Columns("text", group="kind", fixed=True), fill(InputOptions, options))
-    return number_labels(rows, labels, None)
+    separator = options.get("label_separator")
+    columns = Columns("text", group="kind", fixed=True, task=task, separator=separator)
+    return number_labels(read_rows(options["probes"], columns, fill(InputOptions, options)), labels, None)

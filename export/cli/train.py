@@ -26,6 +26,7 @@ from export.encoder.saved import check_saved
 from export.hub import check_reachable
 from export.training.settings import HEAD_ALONE, EncoderSettings, FitSettings, Settings, TuneSettings
 from scorer.base.messages import print_message, print_result
+from scorer.base.task import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Task
 from scorer.cli.program import Command
 from scorer.model.bundle import refuse_bundle
 
@@ -55,7 +56,8 @@ def train(**options: Any) -> None:
     from export.data import load
 
     dataset = load(source)
-    settings = replace(settings, probes=read_probes(options, dataset.labels))
+    refuse_unused(_conditions_of_task(options, dataset.task))
+    settings = replace(settings, probes=read_probes(options, dataset.labels, dataset.task))
     use_threads(options["threads"])
     from export.training.train import train as run
 
@@ -72,11 +74,14 @@ def _checked(options: Options) -> tuple[Settings, DataSource, EncoderSettings]:
         UnsupportedEncoder, ExportError, ScorerError: the encoder, the hub, a library or a folder cannot be used.
     """
     refuse_unused(_conditions(options))
+    source = source_of(options)
+    if source.columns.is_task_known:
+        refuse_unused(_conditions_of_task(options, source.columns.task_of(first_is_list=False)))
     require_libraries()
     from export.training.cache import check_cache
     from export.training.checks import check_layers, check_options
 
-    source, encoder = source_of(options), _encoder_settings(options)
+    encoder = _encoder_settings(options)
     settings = fill(
         Settings,
         options,
@@ -149,6 +154,22 @@ def _conditions(options: Options) -> tuple[Condition, ...]:
             options["wide"] and options["cascade"], "with --wide and --cascade", ("cascade_loss", "cascade_most")
         ),
         *conditions_of_data(options),
+    )
+
+
+def _conditions_of_task(options: Options, task: Task) -> tuple[Condition, ...]:
+    """Return the conditions of the options that have no effect on labels of another kind."""
+    single = task == SINGLE_LABEL
+    return (
+        Condition(task == MULTI_LABEL, f"with --task {MULTI_LABEL}", ("label_separator", "min_precision")),
+        Condition(task == REGRESSION, f"with --task {REGRESSION}", ("loss",)),
+        Condition(task != REGRESSION, "on labels, and these are numbers", ("label_names",)),
+        Condition(single, "where each text has one label", ("ordered", "balance", "positive_label")),
+        Condition(
+            single or not options["cascade"],
+            "where each text has one label",
+            ("cascade", "cascade_loss", "cascade_most"),
+        ),
     )
 
 

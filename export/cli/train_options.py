@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
-from export.classifier.settings import DEFAULT_MAX_TOKENS, CascadeSettings, HeadSettings, WideSettings
-from export.cli.options import FILE, LABELLED_COLUMNS, QUIET, READ_AS_SCORE, READING_FILES, THREADS
+from export.classifier.settings import DEFAULT_MAX_TOKENS, LOSSES, CascadeSettings, HeadSettings, WideSettings
+from export.cli.options import FILE, LABEL_SEPARATOR, LABELLED_COLUMNS, QUIET, READ_AS_SCORE, READING_FILES, THREADS
 from export.data_source import DataSource
 from export.training.settings import EncoderSettings, FitSettings, Settings, TuneSettings
+from scorer.base.task import TASKS
 from scorer.cli.help import HELP_OPTION, OTHER, group, option, together
 from scorer.cli.options import DEBUG, Number, Whole, files
 from scorer.model.manifest import MAX_LENGTH, TRUNCATIONS
@@ -104,6 +105,45 @@ COLUMNS = group(
     "Columns and labels",
     LABELLED_COLUMNS,
     POSITIVE_LABEL,
+)
+
+AUTO = "auto"
+"""The choice of --task that judges by the first record."""
+
+TASK = group(
+    "Task",
+    option(
+        "--task",
+        type=click.Choice([AUTO, *TASKS]),
+        default=AUTO,
+        show_default=True,
+        help="Kind of the labels: one a text, any number of them, or numbers (auto takes any number if the first training record has a list, or with --label-separator).",
+    ),
+    LABEL_SEPARATOR,
+    option(
+        "--min-precision",
+        type=Number(0, 1, min_open=True),
+        metavar="R",
+        show_default="the largest F1",
+        help="Precision on held-out texts that the threshold of each label must have (several labels only).",
+    ),
+    option(
+        "--loss",
+        type=click.Choice(LOSSES),
+        default=FitSettings.loss,
+        show_default=True,
+        help="Loss of --task regression: squared error, or Huber's, which outliers move less.",
+    ),
+    option(
+        "--ordered",
+        is_flag=True,
+        help="The labels are numbers, such as stars: `score --details` adds their mean, and the card has the mean error.",
+    ),
+    option(
+        "--balance",
+        is_flag=True,
+        help="Weigh the texts of each label by its inverse frequency, so that rare labels count as much; probabilities stay those of the texts as they are.",
+    ),
 )
 
 DATA = group(
@@ -317,6 +357,7 @@ ALL = together(
     DATA,
     READING_FILES,
     COLUMNS,
+    TASK,
     ENCODER,
     HEAD,
     WIDE,

@@ -18,6 +18,7 @@ from export.classifier.wide import Wide
 from export.data import Dataset
 from export.errors import ExportError
 from export.evaluation.evaluate import reference, score_split
+from export.evaluation.metrics import losses
 from export.evaluation.outputs import LOSS_FIGURE
 from export.training.card import Card, card_of, test_pictures
 from export.training.cascade import CascadeChoice, choose_cascade, report_choice
@@ -29,6 +30,7 @@ from export.training.scoring import figures_as_scored, with_metrics
 from export.training.settings import AddSettings, Settings
 from scorer.engine.runtime import open_session
 from scorer.model.bundle import TOKENIZER, Bundle
+from scorer.model.confidence import correctness_of
 from scorer.model.tokenizer import Tokenizer
 
 
@@ -59,12 +61,15 @@ def add_cascade(bundle: Bundle, dataset: Dataset, settings: AddSettings, report:
     found = _with_choice(_compared(found, classifier.wide, dataset, report), choice, settings.cascade)
     scorer = scorer_on_cpu(found, settings.threads)
     scored = score_split(scorer, dataset.test, quiet=settings.quiet)
-    check_test_loss(bundle, scorer.choice.precision, scored.without_cascade.metrics.log_loss)
+    whole = losses(scored.without_cascade.values, dataset.test.labels).mean()
+    check_test_loss(bundle, scorer.choice.precision, float(whole))
     assert scored.stages is not None, "the bundle has a cascade now"
     figures = figures_as_scored(found, scored, report, threads=settings.threads, quiet=settings.quiet)
     found = with_metrics(found, figures)
-    found = replace(found, manifest=replace(found.manifest, reference=reference(scored)))
-    pictures = test_pictures(found.manifest.labels, scored, {"without the cascade": scored.stages.whole})
+    # A cascade changes the scores, and other precisions are not scored here.
+    confidence = {scorer.choice.precision: correctness_of(scored.values, dataset.test.labels)}
+    found = replace(found, manifest=replace(found.manifest, reference=reference(scored), confidence=confidence))
+    pictures = test_pictures(scored, {"without the cascade": scored.stages.whole})
     loss = bundle.path / LOSS_FIGURE
     kept = {LOSS_FIGURE: loss.read_bytes()} if loss.is_file() else {}
     card = card_of(found, Card({**kept, **pictures}, settings.probes, settings.notes), settings.threads)

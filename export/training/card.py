@@ -1,17 +1,17 @@
 """The model card and the pictures of a trained bundle."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from export.bundle.assemble import scorer_on_cpu
 from export.data import Split
+from export.evaluation.confidence_card import with_section
 from export.evaluation.evaluate import Scored, score_split
-from export.evaluation.figures import cascade_curve, confusion_matrix, reliability_diagram
-from export.evaluation.metrics import confusion, reliability
+from export.evaluation.figures import cascade_curve, outcome_picture, reliability_diagram
 from export.evaluation.model_card import model_card
-from export.evaluation.outputs import CARD, CASCADE_FIGURE, CONFUSION_FIGURE, RELIABILITY_FIGURE
+from export.evaluation.outputs import CARD, CASCADE_FIGURE, OUTCOME_FIGURES, RELIABILITY_FIGURE
 from scorer.model.bundle import Bundle
 
 
@@ -39,22 +39,24 @@ def card_of(bundle: Bundle, card: Card, threads: int | None = None) -> dict[str,
         threads: number of rows scored at a time; None for one per usable core.
     """
     probes = None if card.probes is None else score_split(scorer_on_cpu(bundle, threads), card.probes, quiet=True)
-    return {CARD: model_card(bundle.manifest, probes, card.notes), **card.pictures}
+    text, confidence = model_card(bundle.manifest, probes, card.notes), bundle.manifest.confidence
+    return {CARD: with_section(text, confidence) if confidence else text, **card.pictures}
 
 
-def test_pictures(labels: Sequence[str], scored: Scored, calibration: Mapping[str, np.ndarray]) -> dict[str, bytes]:
+def test_pictures(scored: Scored, calibration: Mapping[str, np.ndarray]) -> dict[str, bytes]:
     """Draw the model card's pictures of the test texts; return them by file name.
 
     Args:
-        labels: label names.
         scored: test texts, scored by the bundle.
         calibration: probabilities with every text through the encoder, float64 (texts, labels), by name; the
-            probabilities with the cascade are drawn beside them.
+            probabilities with the cascade are drawn beside them. Empty if values are no probabilities.
     """
-    truth, stages = scored.split.labels, scored.stages
+    interpretation, judge, truth, stages = scored.interpretation, scored.judge, scored.split.labels, scored.stages
     lines = {**calibration, **({"with the cascade": stages.staged} if stages else {})}
+    bins = {name: judge.reliability(found, truth) for name, found in lines.items()}
+    outcome = OUTCOME_FIGURES[interpretation.task]
     return {
-        CONFUSION_FIGURE: confusion_matrix("Test split", labels, confusion(truth, scored.predicted, len(labels))),
-        RELIABILITY_FIGURE: reliability_diagram({name: reliability(found, truth) for name, found in lines.items()}),
+        outcome: outcome_picture("Test split", interpretation, scored.values, truth),
+        **({RELIABILITY_FIGURE: reliability_diagram(bins, judge.axes)} if bins else {}),
         **({CASCADE_FIGURE: cascade_curve(stages, "Test split")} if stages else {}),
     }

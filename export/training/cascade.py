@@ -134,9 +134,10 @@ def report_choice(found: CascadeChoice | str, report: Callable[[str], None]) -> 
 def calibrated(held_out: HeldOut) -> Cascade | None:
     """Fit scale and biases; return a cascade that decides no text, or None if the sums do not distinguish the labels."""
     fitted = stack(np.zeros_like(held_out.logits), held_out.sums, held_out.labels)
-    if not fitted.share > 0:
+    share = float(fitted.share)
+    if not share > 0:
         return None
-    scale = fitted.share * held_out.temperature
+    scale = share * held_out.temperature
     bias = tuple(float(one) * held_out.temperature for one in fitted.bias)
     nothing = (-np.inf, np.inf) if len(bias) == 1 else (np.inf,)
     return Cascade(scale, bias, nothing)

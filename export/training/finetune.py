@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from export.classifier.head import Step, Training, loss, predict
+from export.classifier.head import Step, Training, step_of
+from export.classifier.objective import Objective
 from export.classifier.wide import Texts
 from export.encoder.load import FrozenEncoder, weights_sha256
 from export.encoder.vectors import Queries
@@ -60,7 +61,7 @@ def tune(
     validation: Texts,
     *,
     pooling: str,
-    label_count: int,
+    objective: Objective,
     settings: TuneSettings,
     folder: Path,
     quiet: bool = False,
@@ -72,8 +73,7 @@ def tune(
         train: texts to train on.
         validation: texts to evaluate after each epoch, and used for nothing else.
         pooling: vectors that the head reads.
-        label_count: number of labels; two give one logit and binary cross entropy, more give as many logits and cross
-            entropy.
+        objective: objective to minimise.
         settings: settings of the training.
         folder: folder of checkpoints and hidden states.
         quiet: show no progress.
@@ -84,7 +84,7 @@ def tune(
     """
     check_tuning(encoder.name, encoder.layers, encoder.family, pooling, settings)
     network = Network(
-        encoder, pooling, label_count, blocks=settings.blocks, dropout=settings.dropout, seed=settings.seed
+        encoder, pooling, objective.logit_count, blocks=settings.blocks, dropout=settings.dropout, seed=settings.seed
     )
     inputs = [
         _inputs(encoder, rows, network.first, folder, name, quiet)
@@ -95,14 +95,14 @@ def tune(
         network.measure(inputs[0].rows(some))
     order = _Order([len(row) for row in train[0]], settings)
     key = cache_key(
-        [*train[0], *validation[0]], "tuned", 3, encoder.sha256, pooling, asdict(settings),
+        [*train[0], *validation[0]], "tuned", 4, encoder.sha256, pooling, asdict(settings), objective,
         train[1].tolist(), validation[1].tolist(),
     )  # fmt: skip
-    run = TuningRun(network, settings, settings.epochs * order.count, folder / f"{key}.pt")
+    run = TuningRun(network, objective, settings, settings.epochs * order.count, folder / f"{key}.pt")
     with Progress("training", settings.epochs * order.tokens, quiet=quiet) as progress:
         for epoch in range(run.epoch, settings.epochs):
             _train_epoch(run, epoch, order, inputs[0], train[1], progress)
-            run.steps.append(_evaluated(network, inputs[1], validation, epoch + 1, run.mean_loss))
+            run.steps.append(_evaluated(network, objective, inputs[1], validation, epoch + 1, run.mean_loss))
             run.save(epoch + 1, 0)
     training = Training(network.linear_head(), tuple(run.steps), run.steps[-1], "epoch")
     tuned = replace(encoder, model=network.model, sha256=weights_sha256(network.model)) if settings.blocks else encoder
@@ -176,16 +176,17 @@ def _inputs(
     return hidden_states(encoder, rows, layer, folder, name=name, quiet=quiet) if layer else _Embedded(encoder, rows)
 
 
-def _evaluated(network: Network, inputs: Inputs, texts: Texts, epoch: int, train_loss: float) -> Step:
-    rows, labels = texts
+def _evaluated(
+    network: Network, objective: Objective, inputs: Inputs, texts: Texts, epoch: int, train_loss: float
+) -> Step:
+    rows, targets = texts
     network.eval()
     order = by_length([len(ids) for ids in rows])
     logits = np.empty((len(rows), network.head.out_features), dtype=np.float32)
     with torch.no_grad():
         for batch in _chunks(order, 32):
             logits[batch] = network(inputs.rows(batch)).numpy()
-    validation_loss = loss(torch.from_numpy(logits), torch.from_numpy(labels)).item()
-    return Step(epoch, train_loss, validation_loss, float(np.mean(predict(logits) == labels)))
+    return step_of(epoch, train_loss, logits, targets, objective)
 
 
 def _chunks(order: Sequence[int], size: int) -> Iterator[Sequence[int]]:

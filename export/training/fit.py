@@ -4,24 +4,28 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from export.classifier.classifier import Classifier
-from export.classifier.head import Part, Training, loss, predict, train_head
+from export.classifier.head import Part, Training, train_head
+from export.classifier.objective import Objective, figure_of, objective_of
+from export.classifier.settings import HeadSettings
 from export.classifier.stacking import Stack, stack
 from export.classifier.wide import WideTraining, train_wide
 from export.data import Dataset
 from export.encoder.load import FrozenEncoder
 from export.encoder.vectors import NO_QUERIES, Queries, is_trained, vectors
-from export.evaluation.metrics import calibration_error, reliability
+from export.training.calibration import Calibration, calibrate
 from export.training.cascade import CascadeChoice, HeldOut, choose_cascade, report_choice
 from export.training.features import Features, extract
 from export.training.finetune import Tuned, tune
 from export.training.holdout import Divided, divide
 from export.training.settings import FitSettings, TuneSettings
+from export.training.target import standardised
 from scorer.base.errors import UsageError
+from scorer.base.task import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Task
 from scorer.base.text import duration
-from scorer.model.decision import probabilities
+from scorer.model.interpretation import Interpretation
+from scorer.model.manifest import Unit
 
 Report = Callable[[str], None]
 
@@ -36,11 +40,12 @@ class Fit:
         stack: share of the wide part, biases and temperature.
         training: training of the head.
         wide: training of the wide part, or None.
-        validation: validation accuracy of each part alone and of both together, by name.
-        poolings: validation accuracy of other poolings of a frozen encoder, for comparison.
-        calibration: calibration error and loss of the validation texts, before and after temperature scaling.
-        cascade: choice of the cascade, or None.
+        validation: figure of each part alone and of both together, by name, on the validation texts.
+        poolings: figure of other poolings of a frozen encoder, for comparison.
+        calibration: meaning of the logits, with the figures of the validation texts.
         train_rows, validation_rows: row numbers in the training split, int64 (rows,).
+        unit: unit of numbers, or None.
+        cascade: choice of the cascade, or None.
     """
 
     encoder: FrozenEncoder
@@ -50,14 +55,20 @@ class Fit:
     wide: WideTraining | None
     validation: Mapping[str, float]
     poolings: Mapping[str, float]
-    calibration: Mapping[str, float]
+    calibration: Calibration
     train_rows: np.ndarray
     validation_rows: np.ndarray
+    unit: Unit | None = None
     cascade: CascadeChoice | None = None
 
+    @property
+    def interpretation(self) -> Interpretation:
+        """The meaning of the classifier's logits."""
+        return self.calibration.after
+
     def calibrated(self, logits: np.ndarray) -> np.ndarray:
-        """Return probabilities (texts, labels) of logits (texts, logits) at the fitted temperature."""
-        return probabilities(logits / np.float32(self.stack.temperature))
+        """Return calibrated probabilities or values, float64 (texts, labels), of logits (texts, logits)."""
+        return self.interpretation.values(logits)
 
 
 def fit(
@@ -77,27 +88,30 @@ def fit(
         UsageError: the settings do not fit the encoder.
     """
     _check_pooling(encoder, settings)
-    texts = divide(ids, dataset.train.labels, len(dataset.labels), settings)
-    deep = _deep(encoder, texts.shortened(settings.cut), settings, report)
-    wide = _wide(encoder, texts, settings, report)
+    labels = dataset.train.labels
+    texts, unit = divide(ids, labels, settings), None
+    if dataset.task == REGRESSION:
+        texts, unit = standardised(texts)
+    objective = objective_of(dataset.task, dataset.labels, labels, loss=settings.loss, balance=settings.balance)
+    deep = _deep(encoder, texts.shortened(settings.cut), objective, settings, report)
+    wide = _wide(encoder, texts, objective, settings, report)
     held_out, truth = texts.validation
     logits = deep.training.head.logits(deep.held_out.pooled(settings.pooling))
     side = None if wide is None else wide.logits(held_out)
-    stacked = stack(logits, side, truth)
+    stacked = stack(logits, side, truth, objective)
     whole = stacked.logits(logits, side)
-    accuracies = _accuracies(logits, side, whole, truth)
-    report("validation accuracy: " + ", ".join(f"{name} {share:.2%}" for name, share in accuracies.items()))
-    cascade = None if wide is None else _cascade(wide, stacked, whole, texts, settings, report)
+    figures = _figures(logits, side, whole, truth, objective, report)
+    cascade = None if wide is None else _cascade(wide, stacked, whole, texts, dataset.task, settings, report)
     if wide is not None:
         # All choices are made, so the wide part can also learn the rare words and pairs of the validation texts.
         wide = wide.on(texts.every)
     head, kept = stacked.parts(deep.training.head, wide)
     limits = None if cascade is None else cascade.cascade
     classifier = Classifier(head, settings.pooling, settings.cut, kept, deep.tuned.queries, limits)
-    calibration = _calibration(whole, stacked.temperature, truth, report)
+    calibration = calibrate(dataset, stacked, unit, (whole, truth), objective, settings, report)
     return Fit(
-        deep.tuned.encoder, classifier, stacked, deep.training, wide, accuracies, deep.poolings, calibration,
-        texts.train_rows, texts.validation_rows, cascade,
+        deep.tuned.encoder, classifier, stacked, deep.training, wide, figures, deep.poolings, calibration,
+        texts.train_rows, texts.validation_rows, unit, cascade,
     )  # fmt: skip
 
 
@@ -114,7 +128,7 @@ class _Deep:
     Attributes:
         tuned: encoder, head, and the poolings trained with them.
         held_out: features of the validation texts.
-        poolings: validation accuracy of other poolings, by name.
+        poolings: figure of other poolings on the validation texts, by name.
     """
 
     tuned: Tuned
@@ -126,14 +140,19 @@ class _Deep:
         return self.tuned.training
 
 
-def _deep(encoder: FrozenEncoder, texts: Divided, settings: FitSettings, report: Report) -> _Deep:
+def _deep(encoder: FrozenEncoder, texts: Divided, objective: Objective, settings: FitSettings, report: Report) -> _Deep:
     if settings.tune is None:
-        return _on_frozen(encoder, texts, settings, report)
-    return _with_blocks(encoder, texts, settings, settings.tune, report)
+        return _on_frozen(encoder, texts, objective, settings, report)
+    return _with_blocks(encoder, texts, objective, settings, settings.tune, report)
 
 
 def _with_blocks(
-    encoder: FrozenEncoder, texts: Divided, settings: FitSettings, how: TuneSettings, report: Report
+    encoder: FrozenEncoder,
+    texts: Divided,
+    objective: Objective,
+    settings: FitSettings,
+    how: TuneSettings,
+    report: Report,
 ) -> _Deep:
     """Train a head together with blocks or attention poolings."""
     tuned = tune(
@@ -141,33 +160,42 @@ def _with_blocks(
         texts.train,
         texts.validation,
         pooling=settings.pooling,
-        label_count=texts.label_count,
+        objective=objective,
         settings=how,
         folder=settings.cache,
         quiet=settings.quiet,
     )
-    _report_steps(tuned.training, report)
+    _report_steps(tuned.training, objective, report)
     features = features_of(tuned.encoder, texts.validation[0], "validation", settings, report, tuned.queries)
     return _Deep(tuned, features, {})
 
 
-def _on_frozen(encoder: FrozenEncoder, texts: Divided, settings: FitSettings, report: Report) -> _Deep:
+def _on_frozen(
+    encoder: FrozenEncoder, texts: Divided, objective: Objective, settings: FitSettings, report: Report
+) -> _Deep:
     """Train a head on the frozen encoder, and one with each other pooling for comparison."""
     features = features_of(encoder, texts.ids, "train", settings, report)
     held_out = replace(features, vectors=features.vectors[texts.validation_rows])
 
-    def trained(pooling: str) -> Training:
+    def trained(pooling: str, head: HeadSettings) -> Training:
         vectors = features.pooled(pooling)
         parts: list[Part] = [(vectors[rows], texts.labels[rows]) for rows in (texts.train_rows, texts.validation_rows)]
-        return train_head(*parts, label_count=texts.label_count, settings=settings.head)
+        return train_head(*parts, objective=objective, settings=head)
 
-    training = trained(settings.pooling)
-    _report_steps(training, report)
+    training = trained(settings.pooling, settings.head)
+    _report_steps(training, objective, report)
     others = [pooling for pooling in _comparable(encoder.layers) if pooling != settings.pooling]
-    poolings = {pooling: trained(pooling).best.validation_accuracy for pooling in others}
+    head = settings.head
+    if objective.task == MULTI_LABEL and head.solver == "newton":
+        # Every penalty for every label of every pooling would take many times as long as the head itself.
+        head = replace(head, l2=(training.best.number,))
+    poolings = {pooling: trained(pooling, head).best.figure for pooling in others}
     better = max(poolings, key=lambda pooling: poolings[pooling])
-    if poolings[better] > training.best.validation_accuracy:
-        report(f"--pooling {better} is better on this encoder: validation accuracy {poolings[better]:.2%}")
+    if poolings[better] > training.best.figure:
+        figure = figure_of(objective)
+        report(
+            f"--pooling {better} is better on this encoder: validation {figure.name} {figure.shown(poolings[better])}"
+        )
     return _Deep(Tuned(encoder, training), held_out, poolings)
 
 
@@ -195,55 +223,62 @@ def features_of(
     return features
 
 
-def _wide(encoder: FrozenEncoder, texts: Divided, settings: FitSettings, report: Report) -> WideTraining | None:
+def _wide(
+    encoder: FrozenEncoder, texts: Divided, objective: Objective, settings: FitSettings, report: Report
+) -> WideTraining | None:
     if settings.wide is None:
         return None
     training = train_wide(
         texts.train,
         texts.validation,
         pieces=int(encoder.config.vocab_size),
-        label_count=texts.label_count,
+        objective=objective,
         settings=settings.wide,
     )
-    report(f"wide part: L2 {training.best.number:g}, validation accuracy {training.best.validation_accuracy:.2%}")
+    figure, best = figure_of(objective), training.best
+    report(f"wide part: L2 {best.number:g}, validation {figure.name} {figure.shown(best.figure)}")
     return training
 
 
 def _cascade(
-    wide: WideTraining, stacked: Stack, whole: np.ndarray, texts: Divided, settings: FitSettings, report: Report
+    wide: WideTraining,
+    stacked: Stack,
+    whole: np.ndarray,
+    texts: Divided,
+    task: Task,
+    settings: FitSettings,
+    report: Report,
 ) -> CascadeChoice | None:
     """Choose a cascade on the held-out texts, which neither part was trained on."""
     if settings.cascade is None:
         return None
+    if task != SINGLE_LABEL:
+        return report_choice("the wide part alone decides only where a text has one label", report)
     ids, truth = texts.validation
     read = [len(one) for one in texts.shortened(settings.cut).validation[0]]
-    held_out = HeldOut(whole, wide.wide(stacked.share).sums(ids), truth, np.array(read), stacked.temperature)
+    held_out = HeldOut(whole, wide.wide(stacked.share).sums(ids), truth, np.array(read), float(stacked.temperature))
     return report_choice(choose_cascade(held_out, settings.cascade), report)
 
 
-def _report_steps(training: Training, report: Report) -> None:
+def _report_steps(training: Training, objective: Objective, report: Report) -> None:
+    figure = figure_of(objective)
     for step in training.steps:
         report(
             f"{training.by} {step.number:g}: training loss {step.train_loss:.4f}, validation loss {step.validation_loss:.4f}, "
-            f"validation accuracy {step.validation_accuracy:.2%}{'  <- kept' if step == training.best else ''}"
+            f"validation {figure.name} {figure.shown(step.figure)}{'  <- kept' if step == training.best else ''}"
         )
 
 
-def _accuracies(logits: np.ndarray, side: np.ndarray | None, whole: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """Compute the accuracy of each part alone and of both together, by name."""
+def _figures(
+    logits: np.ndarray,
+    side: np.ndarray | None,
+    whole: np.ndarray,
+    truth: np.ndarray,
+    objective: Objective,
+    report: Report,
+) -> dict[str, float]:
+    """Compute and report the figure of each part alone and of both together, by name."""
     parts = {"encoder": logits, **({} if side is None else {"wide": side, "together": whole})}
-    return {name: float(np.mean(predict(part) == truth)) for name, part in parts.items()}
-
-
-def _calibration(whole: np.ndarray, temperature: float, truth: np.ndarray, report: Report) -> dict[str, float]:
-    """Compute the calibration error and the loss before and after temperature scaling, by name."""
-    found = {}
-    for when, divisor in (("before", 1.0), ("after", temperature)):
-        logits = whole / np.float32(divisor)
-        found[f"ece_{when}"] = calibration_error(reliability(probabilities(logits), truth))
-        found[f"loss_{when}"] = loss(torch.from_numpy(logits), torch.from_numpy(truth)).item()
-    report(
-        f"temperature {temperature:.3f}: calibration error on the validation texts {found['ece_before']:.2%} before scaling, "
-        f"{found['ece_after']:.2%} after"
-    )
+    found, figure = {name: objective.figure(part, truth) for name, part in parts.items()}, figure_of(objective)
+    report(f"validation {figure.name}: " + ", ".join(f"{name} {figure.shown(one)}" for name, one in found.items()))
     return found

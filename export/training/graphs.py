@@ -10,14 +10,19 @@ from export.classifier.wide import Wide
 from export.errors import ExportError
 from export.graph.fp16 import Half
 from export.graph.int8 import CALIBRATION_ROWS
-from export.graph.parity import HALF_TOLERANCE, HalfParity, Parity, compare, compare_half, compare_wide
+from export.graph.parity import HalfParity, Parity, compare, compare_half, compare_wide
 from export.graph.source import graph_source
 from export.graph.wide import wide_graph
 from export.graph.writer import graph_bytes
 from export.training.fit import Fit
 from export.training.run import Run
+from scorer.base.cores import usable_cores
+from scorer.base.task import SINGLE_LABEL
 from scorer.engine.protocols import Session
+from scorer.engine.row_engine import RowEngine
 from scorer.engine.runtime import open_session
+
+_MOST_HALF = 2_000  # test texts that show how often fp16 is right if no other precision has its weights
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,8 @@ class Exported:
         half: distance of fp16 from float32; None without fp16.
         wide: graph of the wide part; None if it has no graph of its own.
         wide_parity: distance of that graph from the exact sums, or None.
+        half_logits: logits of float32 with the weights of fp16, float32 (texts, logits), for the test texts of
+            `half_rows`; None if fp16 has the weights of fp32.
     """
 
     graphs: dict[str, onnx.ModelProto]
@@ -37,6 +44,7 @@ class Exported:
     half: HalfParity | None
     wide: onnx.ModelProto | None = None
     wide_parity: Parity | None = None
+    half_logits: np.ndarray | None = None
 
 
 def export_graphs(run: Run, fitted: Fit) -> Exported:
@@ -56,23 +64,42 @@ def export_graphs(run: Run, fitted: Fit) -> Exported:
     if "int8" in precisions:
         run.report(f"int8: rounding the weights, with {len(calibration)} training texts for calibration")
         graphs["int8"] = source.int8(classifier, calibration, graphs["fp32"])
-    half, half_parity = None, None
+    apart = fitted.classifier.wide_apart
+    half, half_parity, exact = None, None, None
     if "fp16" in precisions:
         # fp16 reads the weights of fp32, or those of int8 in a bundle without fp32.
-        half = source.half(classifier, calibration, None if "fp32" in precisions else graphs.get("int8"))
-        half_parity = _compare_fp16(half, compared, fitted.classifier.wide_apart, run.report)
+        shared = None if "fp32" in precisions else graphs.get("int8")
+        half = source.half(classifier, calibration, shared)
+        half_parity = _compare_fp16(half, compared, fitted, run)
     if half is not None and half_parity is not None:
         graphs["fp16"] = half.graph
+        if shared is not None and run.dataset.task == SINGLE_LABEL:
+            exact = _whole(half.exact, [test[row] for row in half_rows(len(test))], apart)
     chosen = {precision: graphs[precision] for precision in precisions if precision in graphs}
     if not chosen:
         raise ExportError("no precision is left. No bundle was written; add fp32 or int8 to --precisions.")
-    apart = fitted.classifier.wide_apart
     if apart is None:
-        return Exported(chosen, parity, half_parity)
+        return Exported(chosen, parity, half_parity, half_logits=exact)
     wide = wide_graph(apart)
     session = open_session(graph_bytes(wide), "cpu")
     wide_parity = compare_apart(session, apart, compared, _longest(fitted), run.report)
-    return Exported(chosen, parity, half_parity, wide, wide_parity)
+    return Exported(chosen, parity, half_parity, wide, wide_parity, exact)
+
+
+def half_rows(count: int) -> np.ndarray:
+    """Return the numbers of the test texts for `Exported.half_logits`, int64 (texts,): at random, but always the same ones.
+
+    Args:
+        count: number of test texts.
+    """
+    return np.sort(np.random.default_rng(0).permutation(count)[:_MOST_HALF])
+
+
+def _whole(graph: onnx.ModelProto, rows: Sequence[np.ndarray], wide: Wide | None) -> np.ndarray:
+    """Compute logits of both parts of the classifier, float32 (rows, logits)."""
+    session = open_session(graph_bytes(graph), "cpu")
+    logits = RowEngine(session, usable_cores()).logits(rows)
+    return logits if wide is None else logits + wide.logits(rows)
 
 
 def compare_apart(
@@ -109,19 +136,18 @@ def _longest(fitted: Fit) -> int:
     return encoder.positions if fitted.classifier.cut is None else encoder.tokenizer.max_length
 
 
-def _compare_fp16(
-    half: Half | None, compared: Sequence[np.ndarray], wide: Wide | None, report: Callable[[str], None]
-) -> HalfParity | None:
+def _compare_fp16(half: Half | None, compared: Sequence[np.ndarray], fitted: Fit, run: Run) -> HalfParity | None:
     """Report the distance of fp16 from float32 and return it; return None if it is too large or there is no fp16."""
     if half is None:
-        report("fp16 is left out: no float16 graph is written for an encoder that PyTorch exports.")
+        run.report("fp16 is left out: no float16 graph is written for an encoder that PyTorch exports.")
         return None
-    parity = compare_half(half, compared, wide)
-    report(
-        f"fp16: probabilities differ from float32 with the same weights by at most {parity.difference:.1e}, "
+    interpretation = fitted.calibration.before or fitted.interpretation
+    parity = compare_half(half, compared, interpretation, fitted.classifier.wide_apart)
+    run.report(
+        f"fp16: {parity.what} differ from float32 with the same weights by at most {parity.difference:.1e}{parity.unit}, "
         f"and by {parity.mean:.1e} on average, over {parity.rows} texts (emulated)"
     )
     if parity.fits:
         return parity
-    report(f"fp16 is left out: at most {HALF_TOLERANCE:.0e} is allowed.")
+    run.report(f"fp16 is left out: at most {parity.tolerance:.0e} is allowed.")
     return None

@@ -22,14 +22,12 @@ class Divided:
 
     Attributes:
         ids: token ids of every text, (sequence,) each.
-        labels: label numbers, int64 (texts,).
-        label_count: number of labels.
+        labels: targets, see `export.classifier.objective`; numbers are not standardised at first.
         train_rows, validation_rows: numbers of the texts to train on and of the held-out texts, int64 (rows,).
     """
 
     ids: Sequence[np.ndarray]
     labels: np.ndarray
-    label_count: int
     train_rows: np.ndarray
     validation_rows: np.ndarray
 
@@ -53,20 +51,22 @@ class Divided:
         return [self.ids[row] for row in rows], self.labels[rows]
 
 
-def divide(ids: Sequence[np.ndarray], labels: np.ndarray, label_count: int, settings: FitSettings) -> Divided:
+def divide(ids: Sequence[np.ndarray], labels: np.ndarray, settings: FitSettings) -> Divided:
     """Divide texts into training and validation texts; see `split_rows`.
 
     Raises:
         ExportError: there are too few texts.
     """
-    return Divided(ids, labels, label_count, *split_rows(labels, settings))
+    return Divided(ids, labels, *split_rows(labels, settings))
 
 
 def split_rows(labels: np.ndarray, settings: FitSettings) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows to train on and the held-out rows, the latter in runs of neighbours spread evenly over the file.
 
     Both sides contain every label. If the runs contain no text of a label, or all of them, a run among the texts of that
-    label is held out instead. A label with a single text is only trained on.
+    label is held out instead. A label with a single text is only trained on. If a text may have any number of labels, the
+    same is tried for the texts with each label and for those without it. There are always texts of both kinds to train on,
+    but some labels may have none that is held out. Numbers are held out in runs alone.
 
     Neighbours often belong together, such as reviews of one film or messages of one day. If single rows were held out,
     their neighbours would be trained on, and the validation accuracy would be too high. On IMDb the difference is two
@@ -86,12 +86,25 @@ def split_rows(labels: np.ndarray, settings: FitSettings) -> tuple[np.ndarray, n
         [np.arange(start, start + size) + phase for start, size in zip(starts, sizes, strict=True)]
     )
     validation = validation[validation < count]
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
+    groups = _groups(labels)
+    for rows in groups:
         if np.isin(rows, validation).sum() in (0, len(rows)):
             some = min(len(rows) - 1, max(1, round(len(rows) * share)))
             start = int(random.integers(len(rows) - some + 1))
             validation = np.union1d(np.setdiff1d(validation, rows), rows[start : start + some])
+    for rows in groups:  # one text may have held out the last one of another label
+        if np.isin(rows, validation).all():
+            validation = np.setdiff1d(validation, rows[:1])
     if not len(validation):
         raise ExportError(f"{count} training texts are too few to hold out validation texts; give more.")
     return np.setdiff1d(np.arange(count), validation), validation
+
+
+def _groups(labels: np.ndarray) -> list[np.ndarray]:
+    """Return the rows of the texts that both sides need some of, int64 (rows,) each; the smallest group last."""
+    if labels.dtype.kind == "f":
+        return []
+    if labels.ndim == 1:
+        return [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    groups = [np.flatnonzero(column == value) for column in labels.T for value in (0, 1)]
+    return sorted((rows for rows in groups if len(rows)), key=len, reverse=True)

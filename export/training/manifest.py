@@ -8,11 +8,14 @@ from export.bundle.assemble import encoder_fields, graph_file, parity_fields, pr
 from export.bundle.bundle import head_fields, library_versions
 from export.bundle.golden import golden_rows, tolerances_of
 from export.classifier.head import Step
+from export.classifier.settings import FIGURES, MSE
+from export.data import Dataset
 from export.training.cascade import CascadeChoice
 from export.training.fit import Fit
 from export.training.graphs import Exported
 from export.training.run import Run
 from export.training.settings import FitSettings
+from scorer.base.task import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Task
 from scorer.model.bundle import WIDE_FILE, Bundle
 from scorer.model.manifest import Manifest, Precision, WideGraph
 
@@ -32,7 +35,7 @@ def _manifest(run: Run, fitted: Fit, exported: Exported) -> Manifest:
     return Manifest(
         name=settings.name,
         labels=dataset.labels,
-        positive_label=dataset.labels[1] if len(dataset.labels) == 2 else None,
+        positive_label=dataset.labels[1] if dataset.task == SINGLE_LABEL and len(dataset.labels) == 2 else None,
         max_length=settings.max_length,
         max_tokens=encoder.tokenizer.max_length if classifier.cut else None,
         truncation=settings.truncation,
@@ -44,47 +47,73 @@ def _manifest(run: Run, fitted: Fit, exported: Exported) -> Manifest:
         golden=golden,
         encoder=encoder_fields(encoder, settings.fit.tune.blocks if settings.fit.tune else 0),
         head=head_fields(classifier),
-        calibration={
-            "temperature": fitted.stack.temperature,
-            "texts": len(fitted.validation_rows),
-            **fitted.calibration,
-        },
-        training=_training(dataset.name, settings.fit, fitted.cascade is not None),
-        metrics=_metrics(fitted, len(dataset.test)),
+        calibration=_calibration(fitted, dataset.task),
+        training=_training(dataset, settings.fit, fitted.cascade is not None),
+        metrics=_metrics(fitted, dataset),
         parity=_parity(exported),
         versions=library_versions(),
         wide=WideGraph(WIDE_FILE, classifier.wide_apart.keys.pairs) if classifier.wide_apart else None,
         cascade=classifier.cascade,
+        task=dataset.task,
+        thresholds=tuple(one.threshold for one in fitted.calibration.thresholds) or None,
+        unit=fitted.unit,
+        ordered=dataset.ordered,
     )
 
 
-def _training(dataset: str, settings: FitSettings, has_cascade: bool) -> dict[str, Any]:
-    """Return the settings that training used, by name."""
+def _calibration(fitted: Fit, task: Task) -> dict[str, Any] | None:
+    """Return the temperatures, with figures of the texts that they were fitted to; None for numbers."""
+    if task == REGRESSION:
+        return None
+    temperature = fitted.stack.temperature
+    return {
+        "temperature": temperature if isinstance(temperature, float) else temperature.tolist(),
+        "texts": len(fitted.validation_rows),
+        **fitted.calibration.figures,
+    }
+
+
+def _training(dataset: Dataset, settings: FitSettings, has_cascade: bool) -> dict[str, Any]:
+    """Return the settings that training used, by name; those of other tasks only if they were."""
     tune = settings.tune
     trained = {"head": settings.head.as_used()}
     if tune is not None:
         trained = {"unfrozen" if tune.blocks else "attention": tune.as_used()}
     return {
-        "dataset": dataset,
+        "dataset": dataset.name,
         "seed": settings.seed,
         "validation_share": settings.validation_share,
         **trained,
         **({"wide": asdict(settings.wide)} if settings.wide else {}),
         **({"cascade": asdict(settings.cascade)} if settings.cascade and has_cascade else {}),
+        **({"task": dataset.task} if dataset.task != SINGLE_LABEL else {}),
+        **({"loss": settings.loss} if dataset.task == REGRESSION and settings.loss != MSE else {}),
+        **({"balance": True} if dataset.task == SINGLE_LABEL and settings.balance else {}),
+        **(
+            {"min_precision": settings.min_precision}
+            if dataset.task == MULTI_LABEL and settings.min_precision is not None
+            else {}
+        ),
     }
 
 
-def _metrics(fitted: Fit, test_texts: int) -> dict[str, Any]:
+def _metrics(fitted: Fit, dataset: Dataset) -> dict[str, Any]:
     """Return the figures of the training; those of the test texts are added later."""
-    training, wide = fitted.training, fitted.wide
+    training, wide, key = fitted.training, fitted.wide, FIGURES[dataset.task].key
+    thresholds = zip(dataset.labels, fitted.calibration.thresholds, strict=False)  # empty for other tasks
     return {
         "train_texts": len(fitted.train_rows),
         "validation_texts": len(fitted.validation_rows),
-        "test_texts": test_texts,
+        "test_texts": len(dataset.test),
         "validation": dict(fitted.validation),
         "poolings": dict(fitted.poolings),
-        "head": {"by": training.by, "kept": training.best.number, "steps": _steps(training.steps)},
-        **({"wide": {"kept": wide.best.number, "steps": _steps(wide.steps)}} if wide else {}),
+        "head": {"by": training.by, "kept": training.best.number, "steps": _steps(training.steps, key)},
+        **({"wide": {"kept": wide.best.number, "steps": _steps(wide.steps, key)}} if wide else {}),
+        **(
+            {"thresholds": [{"label": label, **asdict(one)} for label, one in thresholds]}
+            if fitted.calibration.thresholds
+            else {}
+        ),
         **({"cascade": {"held_out": held_out_figures(fitted.cascade)}} if fitted.cascade else {}),
     }
 
@@ -99,8 +128,10 @@ def held_out_figures(choice: CascadeChoice) -> dict[str, Any]:
     }
 
 
-def _steps(steps: tuple[Step, ...]) -> list[dict[str, float]]:
-    return [asdict(step) for step in steps]
+def _steps(steps: tuple[Step, ...], key: str) -> list[dict[str, float]]:
+    """Return each step by name; ``key`` is the name of its figure."""
+    names = {"figure": key}
+    return [{names.get(name, name): value for name, value in asdict(step).items()} for step in steps]
 
 
 def _parity(exported: Exported) -> dict[str, Any]:

@@ -128,14 +128,14 @@ class Network(nn.Module):
     Args:
         encoder: encoder to copy.
         pooling: vectors that the head reads; see `export.encoder.vectors.vectors`.
-        label_count: number of labels; two give one logit, more give as many logits.
+        logit_count: number of logits.
         blocks: number of blocks to train.
         dropout: share of the hidden values of trained blocks, and of the head's input, that training drops.
         seed: seed of the initial weights of the head and the poolings.
     """
 
     def __init__(
-        self, encoder: FrozenEncoder, pooling: str, label_count: int, *, blocks: int, dropout: float, seed: int
+        self, encoder: FrozenEncoder, pooling: str, logit_count: int, *, blocks: int, dropout: float, seed: int
     ) -> None:
         super().__init__()
         self.model = copy.deepcopy(encoder.model)
@@ -154,7 +154,7 @@ class Network(nn.Module):
         self.trained_blocks = self._blocks[trained - self.first :]
         self.trained_blocks.requires_grad_(True)
         own = [vector.layer for vector in self._wanted if vector.kind == "attention"]
-        self.head = nn.Linear((len(layers) + (QUERIES - 1) * len(own)) * hidden, 1 if label_count == 2 else label_count)
+        self.head = nn.Linear((len(layers) + (QUERIES - 1) * len(own)) * hidden, logit_count)
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             self.head.weight.normal_(std=0.02, generator=generator)

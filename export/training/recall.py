@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from export.classifier.settings import WideSettings
+from export.classifier.objective import Objective, objective_of
+from export.classifier.settings import MSE, WideSettings
 from export.classifier.stacking import stack
 from export.classifier.wide import Wide, WideTraining, train_wide
 from export.data import Dataset, Split, refuse_empty
@@ -14,6 +15,7 @@ from export.training.checks import kept_step
 from export.training.holdout import Divided, divide
 from export.training.settings import FitSettings
 from scorer.base.cores import usable_cores
+from scorer.base.task import SINGLE_LABEL
 from scorer.engine.row_engine import RowEngine
 from scorer.engine.runtime import open_session
 from scorer.model.bundle import TOKENIZER, Bundle
@@ -49,8 +51,10 @@ def recall(bundle: Bundle, wide: Wide, dataset: Dataset, threads: int | None = N
     encoded = _encoded(bundle, dataset)
     training = manifest.training
     settings = FitSettings(validation_share=training["validation_share"], seed=training["seed"])
-    texts = divide(encoded.ids, dataset.train.labels, len(dataset.labels), settings)
-    again = _trained_again(bundle, wide, texts)
+    labels, balance = dataset.train.labels, training.get("balance", False)
+    texts = divide(encoded.ids, labels, settings)
+    objective = objective_of(SINGLE_LABEL, dataset.labels, labels, loss=MSE, balance=balance)
+    again = _trained_again(bundle, wide, texts, objective)
     held_out, truth = texts.validation
     deep = _encoders_logits(bundle, wide, held_out, threads or usable_cores())
     side = again.logits(held_out)
@@ -89,7 +93,7 @@ def _tokens(tokenizer: Tokenizer, split: Split) -> Tokens:
     return tokens
 
 
-def _trained_again(bundle: Bundle, wide: Wide, texts: Divided) -> WideTraining:
+def _trained_again(bundle: Bundle, wide: Wide, texts: Divided, objective: Objective) -> WideTraining:
     """Train the wide part without the held-out texts, as the bundle's training first did.
 
     Raises:
@@ -100,7 +104,7 @@ def _trained_again(bundle: Bundle, wide: Wide, texts: Divided) -> WideTraining:
         texts.train,
         texts.validation,
         pieces=wide.keys.pieces,
-        label_count=texts.label_count,
+        objective=objective,
         settings=WideSettings(wide.keys.pairs, (before["number"],)),
     )
     losses = [(before[name], getattr(again.best, name)) for name in ("train_loss", "validation_loss")]

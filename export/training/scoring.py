@@ -1,23 +1,22 @@
 """Evaluation of the unpublished bundle on the test texts: the gate of its labels, and the figures of its manifest."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 
 from export.bundle.assemble import providers, scorer_on_cpu
-from export.classifier.head import predict
+from export.classifier.agreement import LEAST_AGREEMENT, agreement_of_values, agreement_words, is_too_low
 from export.errors import ExportError
-from export.evaluation import baseline
 from export.evaluation.cascade_figures import cascade_figures
 from export.evaluation.evaluate import Group, Scored, by_group, by_length, costliest, score_split
-from export.evaluation.metrics import Metrics, metrics
-from export.graph.parity import LEAST_AGREEMENT, is_too_low
+from export.evaluation.judge import Judge, Metrics, compare, is_no_better
+from export.evaluation.judges import judge_of
 from export.training.fit import Fit, features_of
 from export.training.run import Run
 from scorer.model.bundle import Bundle
-from scorer.model.decision import probabilities
+from scorer.model.interpretation import interpretation_of
 
 _COSTLIEST = 10  # number of errors that the card lists
 
@@ -31,7 +30,7 @@ def torch_logits(run: Run, fitted: Fit) -> np.ndarray:
 
 
 def score_test(run: Run, bundle: Bundle, expected: np.ndarray) -> tuple[Bundle, Scored]:
-    """Score the test texts in the bundle's precision for CPU, and leave int8 out if its labels differ from PyTorch's.
+    """Score the test texts in the bundle's precision for CPU, and leave int8 out if its answers differ from PyTorch's.
 
     Args:
         run: inputs of the training run.
@@ -39,22 +38,23 @@ def score_test(run: Run, bundle: Bundle, expected: np.ndarray) -> tuple[Bundle, 
         expected: logits of PyTorch, float32 (texts, logits).
 
     Raises:
-        ExportError: too many labels differ, and no other precision for CPU was exported.
+        ExportError: too many answers differ, and no other precision for CPU was exported.
     """
     scorer, dataset = scorer_on_cpu(bundle), run.dataset
     precision = scorer.choice.precision
     scored = score_split(scorer, dataset.test, quiet=run.settings.quiet)
-    whole = scored.without_cascade
-    agreement = float(np.mean(whole.predicted == predict(expected)))
+    whole, task, main = scored.without_cascade, bundle.manifest.task, scored.judge.main
+    agreement = agreement_of_values(whole.interpretation, whole.values, whole.interpretation.values(expected))
+    figures = asdict(whole.metrics)
     run.report(
-        f"{precision} on CPU: test accuracy {whole.metrics.accuracy:.2%}, the same label as PyTorch for {agreement:.2%} of the texts"
+        f"{precision} on CPU: test {main.name} {main.spelled(main.value(figures))}, "
+        f"{agreement_words(task, f'{agreement:.2%}', 'the texts')}"
     )
-    if not is_too_low(agreement, len(dataset.test)):
-        figures = {precision: {**asdict(whole.metrics), "agreement": agreement}}
-        return with_metrics(bundle, {"precisions": figures}), scored
+    if not is_too_low(agreement, len(dataset.test), task):
+        return with_metrics(bundle, {"precisions": {precision: {**figures, "agreement": agreement}}}), scored
     if precision != "int8" or "fp32" not in bundle.manifest.precisions:
         raise ExportError(
-            f"{precision} gives the same label as PyTorch for {agreement:.2%} of the test texts; at least "
+            f"{precision} gives {agreement_words(task, f'{agreement:.2%}', 'the test texts')}; at least "
             f"{LEAST_AGREEMENT:.0%} is needed. No bundle was written; add fp32 to --precisions to get one without int8."
         )
     run.report(f"{precision} is left out: at least {LEAST_AGREEMENT:.0%} is needed. The bundle scores in fp32 on CPU.")
@@ -72,31 +72,32 @@ def _without(bundle: Bundle, precision: str) -> Bundle:
     return replace(bundle, manifest=replace(bundle.manifest, precisions=kept, providers=providers(kept)))
 
 
-def figures_of(run: Run, fitted: Fit, bundle: Bundle, logits: np.ndarray, scored: Scored) -> dict[str, Any]:
+def figures_of(run: Run, bundle: Bundle, logits: np.ndarray, scored: Scored) -> dict[str, Any]:
     """Compute all figures of the test texts, as the manifest holds them.
 
     Args:
         run: inputs of the training run.
-        fitted: trained classifier.
         bundle: bundle in memory.
         logits: logits of PyTorch, float32 (texts, logits).
         scored: test texts, scored by the bundle.
     """
     test, known, max_length = run.dataset.test, set(run.dataset.train.texts), run.settings.max_length
     tokens = run.tokens["test"]
-    whole = metrics(fitted.calibrated(logits), test.labels)
-    uncalibrated = metrics(probabilities(logits), test.labels)
-    run.report(
-        f"test accuracy {whole.accuracy:.2%} (95%: {whole.interval[0]:.2%} to {whole.interval[1]:.2%}), calibration error "
-        f"{uncalibrated.ece:.2%} before scaling, {whole.ece:.2%} after"
-    )
+    judge = judge_of(interpretation_of(bundle.manifest))
+    values = judge.interpretation.values(logits)
+    whole = judge.metrics(values, test.labels)
+    found, details = asdict(whole), judge.details(values, test.labels)
+    raw = judge.uncalibrated()
+    plain = None if raw is None else asdict(judge_of(raw).metrics(raw.values(logits), test.labels))
+    run.report(f"test {_in_words(judge, found, plain)}")
     return {
-        "test": asdict(whole),
-        "test_uncalibrated": {"ece": uncalibrated.ece, "log_loss": uncalibrated.log_loss},
+        "test": found,
+        **({} if plain is None else {"test_uncalibrated": {name: plain[name] for name in ("ece", "log_loss")}}),
+        **{name: details[name] for name in judge.kept if name in details},
         "test_truncated": float(np.mean(tokens.truncated)),
         "test_cut": float(np.mean([len(ids) > max_length for ids in tokens.ids])),
         "test_in_train": sum(text in known for text in test.texts),
-        **({"baseline": asdict(_baseline(run, whole))} if run.settings.baseline else {}),
+        **(_baselines(run, judge, whole) if run.settings.baseline else {}),
         **figures_as_scored(bundle, scored, run.report, quiet=run.settings.quiet),
     }
 
@@ -130,20 +131,32 @@ def figures_as_scored(
     return {**found, "cascade": {**bundle.manifest.metrics["cascade"], **figures}}
 
 
-def _baseline(run: Run, whole: Metrics) -> Metrics:
-    """Compute the baseline's metrics, and report if the classifier is no better."""
-    train, test, settings = run.dataset.train, run.dataset.test, run.settings.fit
-    label_count = len(run.dataset.labels)
-    found = metrics(baseline.trained_on(train.texts, train.labels, test.texts, label_count), test.labels)
-    run.report(f"baseline ({baseline.NAME}): test accuracy {found.accuracy:.2%}")
-    if found.accuracy >= whole.accuracy:
-        tune = settings.tune
-        untried = [*([] if tune and tune.blocks else ["--unfreeze"]), *([] if settings.wide else ["--wide"])]
-        run.report(
-            f"This bundle is no better than {baseline.NAME}, which needs no encoder. Try "
-            f"{', '.join([*untried, 'another --pooling'])} or another --encoder."
-        )
-    return found
+def _in_words(judge: Judge, found: Mapping[str, Any], plain: Mapping[str, Any] | None) -> str:
+    """Return the headlines of metrics, and the calibration error before and after scaling if there is one."""
+    cells = [(one.name, *one.cells(found)) for one in dict.fromkeys((judge.main, judge.grouped))]
+    headlines = ", ".join(
+        f"{name} {value} (95%: {interval})" if value else f"no {name}" for name, value, interval in cells
+    )
+    if plain is None:
+        return headlines
+    return f"{headlines}, calibration error {plain['ece']:.2%} before scaling, {found['ece']:.2%} after"
+
+
+def _baselines(run: Run, judge: Judge, whole: Metrics) -> dict[str, Any]:
+    """Compute the metrics of the baselines, the strongest apart, and report if the classifier is no better."""
+    settings, main = run.settings.fit, judge.main
+    first, *others = compare(judge, run.dataset.test, run.dataset.train, "trained on the training texts")
+    for one in (first, *others):
+        run.report(f"baseline ({one.name}): test {main.name} {main.spelled(main.value(asdict(one.metrics)))}")
+        if is_no_better(main, whole, one):
+            tune = settings.tune
+            untried = [*([] if tune and tune.blocks else ["--unfreeze"]), *([] if settings.wide else ["--wide"])]
+            run.report(
+                f"This bundle is no better than {one.name}, which needs no encoder. Try "
+                f"{', '.join([*untried, 'another --pooling'])} or another --encoder."
+            )
+    more = {"baselines": {one.name: asdict(one.metrics) for one in others}} if others else {}
+    return {"baseline": asdict(first.metrics), **more}
 
 
 def _groups(groups: list[Group]) -> list[dict[str, Any]]:

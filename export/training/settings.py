@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export.classifier.settings import DEFAULT_MAX_TOKENS, PRECISIONS, CascadeSettings, HeadSettings, WideSettings
+from export.classifier.settings import DEFAULT_MAX_TOKENS, MSE, PRECISIONS, CascadeSettings, HeadSettings, WideSettings
 from scorer.base.errors import UsageError
 
 if TYPE_CHECKING:
@@ -76,6 +76,10 @@ class FitSettings:
         tune: settings of the encoder's last blocks and of attention poolings; None trains neither.
         wide: settings of the wide part; None for no wide part.
         cascade: settings of the cascade, which needs a wide part; None for no cascade.
+        loss: loss of a regression, one of `export.classifier.settings.LOSSES`.
+        balance: weigh the texts of each label by its inverse frequency (one label a text only).
+        min_precision: precision on held-out texts that each label's threshold must have, if a text may have any number of
+            labels; None for the thresholds with the largest F1.
         validation_share: share of the training split that is held out for choices and calibration.
         seed: seed of the held-out texts.
         cache: folder of features and checkpoints.
@@ -88,6 +92,9 @@ class FitSettings:
     tune: TuneSettings | None = None
     wide: WideSettings | None = WideSettings()
     cascade: CascadeSettings | None = CascadeSettings()
+    loss: str = MSE
+    balance: bool = False
+    min_precision: float | None = None
     validation_share: float = 0.1
     seed: int = 0
     cache: Path = field(default_factory=cache_folder)

@@ -3,14 +3,17 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
+
 from export.bundle.publish import publish
-from export.data import Dataset, refuse_empty
+from export.data import Dataset, refuse_empty, target_of
 from export.encoder.load import FrozenEncoder, save
-from export.evaluation.evaluate import reference
+from export.evaluation.evaluate import Scored, reference
 from export.evaluation.figures import loss_curve
 from export.evaluation.outputs import LOSS_FIGURE
 from export.training.card import Card, card_of, test_pictures
 from export.training.checks import check
+from export.training.confidence import confidence_of
 from export.training.fit import fit
 from export.training.graphs import export_graphs
 from export.training.manifest import unpublished
@@ -18,7 +21,6 @@ from export.training.run import Run
 from export.training.scoring import figures_of, score_test, torch_logits, with_metrics
 from export.training.settings import Settings
 from scorer.model.bundle import Bundle
-from scorer.model.decision import probabilities
 
 
 def train(dataset: Dataset, encoder: FrozenEncoder, settings: Settings, report: Callable[[str], None]) -> Bundle:
@@ -39,7 +41,7 @@ def train(dataset: Dataset, encoder: FrozenEncoder, settings: Settings, report: 
     """
     cut = check(encoder, settings)
     report(
-        f"{dataset.name}: {len(dataset.train):,} training and {len(dataset.test):,} test texts; labels {', '.join(dataset.labels)}"
+        f"{dataset.name}: {len(dataset.train):,} training and {len(dataset.test):,} test texts; {target_of(dataset)}"
     )
     encode = encoder.tokenizer.encode
     tokens = {"train": encode(dataset.train.texts), "test": encode(dataset.test.texts)}
@@ -49,13 +51,26 @@ def train(dataset: Dataset, encoder: FrozenEncoder, settings: Settings, report: 
     fitted = fit(dataset, encoder, tokens["train"].ids, replace(settings.fit, cut=cut), report)
     if settings.save_encoder is not None:
         save(fitted.encoder, settings.save_encoder)
-    bundle = unpublished(run, fitted, export_graphs(run, fitted))
+    exported = export_graphs(run, fitted)
+    bundle = unpublished(run, fitted, exported)
     logits = torch_logits(run, fitted)
     bundle, scored = score_test(run, bundle, logits)
-    # Precisions and labels stay as evaluated; what is added to the manifest is for people.
-    bundle = with_metrics(bundle, figures_of(run, fitted, bundle, logits, scored))
-    bundle = replace(bundle, manifest=replace(bundle.manifest, reference=reference(scored)))
-    calibration = {"before": probabilities(logits), "after": fitted.calibrated(logits)}
-    pictures = {LOSS_FIGURE: loss_curve(fitted.training), **test_pictures(dataset.labels, scored, calibration)}
+    # Precisions and labels stay as evaluated; what is added to the manifest is for people, and for options of `score`.
+    bundle = with_metrics(bundle, figures_of(run, bundle, logits, scored))
+    precision = next(iter(bundle.manifest.metrics["precisions"]))
+    confidence = confidence_of(scored, precision, bundle.manifest.precisions, logits, exported.half_logits)
+    bundle = replace(bundle, manifest=replace(bundle.manifest, reference=reference(scored), confidence=confidence))
+    pictures = {
+        LOSS_FIGURE: loss_curve(fitted.training, dataset.task),
+        **test_pictures(scored, _calibration(scored, logits)),
+    }
     card = card_of(bundle, Card(pictures, settings.probes, settings.notes))
     return publish(bundle, fitted.classifier, card, report)
+
+
+def _calibration(scored: Scored, logits: np.ndarray) -> dict[str, np.ndarray]:
+    """Return PyTorch's probabilities before and after calibration, by name; nothing if values are no probabilities."""
+    raw = scored.judge.uncalibrated()
+    if raw is None:
+        return {}
+    return {"before": raw.values(logits), "after": scored.interpretation.values(logits)}

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from export.classifier.head import Step, loss
+from export.classifier.head import Step
+from export.classifier.objective import Objective
 from export.errors import ExportError
 from export.training.cache import replaced
 from export.training.network import Network
@@ -28,13 +29,15 @@ class TuningRun:
 
     Args:
         network: network to train.
+        objective: objective to minimise.
         settings: settings of the training.
         steps: total number of batches.
         file: file of the checkpoint.
     """
 
-    def __init__(self, network: Network, settings: TuneSettings, steps: int, file: Path) -> None:
+    def __init__(self, network: Network, objective: Objective, settings: TuneSettings, steps: int, file: Path) -> None:
         self._network = network
+        self._objective = objective
         self._file = file
         self._optimizer = torch.optim.AdamW(_parameter_groups(network, settings), betas=(0.9, 0.98), eps=1e-6)
         warm_up = max(1, round(settings.warm_up * steps))
@@ -52,14 +55,14 @@ class TuningRun:
         """Mean loss per text of this epoch so far."""
         return float(np.mean(self._losses))
 
-    def step(self, rows: Sequence[np.ndarray], labels: Tensor) -> None:
+    def step(self, rows: Sequence[np.ndarray], targets: Tensor) -> None:
         """Train on one batch.
 
         Raises:
             ExportError: the loss is not finite.
         """
         self._network.train()
-        found = loss(self._network(rows), labels)
+        found = self._objective.loss(self._network(rows), targets)
         if not math.isfinite(found.item()):
             advice = "a lower --tune-learning-rate" if len(self._network.trained_blocks) else "another --pooling"
             raise ExportError(

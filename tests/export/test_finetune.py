@@ -11,7 +11,8 @@ from factories import BAD, FILLER, GOOD, make_bundle, reviews
 from export.bundle.bundle import load_classifier
 from export.bundle.parity_check import check_bundle
 from export.classifier.classifier import Classifier
-from export.classifier.head import loss, predict, train_head
+from export.classifier.head import loss_of, train_head
+from export.classifier.objective import OneOf, predict
 from export.classifier.settings import HeadSettings
 from export.encoder.families import family_named
 from export.encoder.load import load_encoder, weights_sha256
@@ -38,15 +39,17 @@ def parts(encoder):
 
 
 def tuned(encoder, folder, settings=SETTINGS, pooling="cls"):
-    return tune(encoder, *parts(encoder), pooling=pooling, label_count=2, settings=settings, folder=folder, quiet=True)
+    return tune(
+        encoder, *parts(encoder), pooling=pooling, objective=OneOf(2), settings=settings, folder=folder, quiet=True
+    )
 
 
 def assert_computed_as_validated(found, pooling, rows, labels):
     """Check with transformers' own model what was trained on float16 hidden states, with standardising poolings."""
     classifier = Classifier(found.training.head, pooling, queries=found.queries)
     logits = np.concatenate([torch_logits(found.encoder, classifier, *pad([row])) for row in rows])
-    assert np.mean(predict(logits) == labels) == pytest.approx(found.training.best.validation_accuracy)
-    found_loss = loss(torch.from_numpy(logits), torch.from_numpy(labels)).item()
+    assert np.mean(predict(logits) == labels) == pytest.approx(found.training.best.figure)
+    found_loss = loss_of(OneOf(2), logits, labels)
     assert found_loss == pytest.approx(found.training.best.validation_loss, rel=2e-3)
 
 
@@ -96,11 +99,13 @@ def test_training_blocks_beats_the_frozen_encoder(encoder, tmp_path):
     frozen = encoder("bert")
     (rows, labels), (held_out, held_out_labels) = parts(frozen)
     features = [extract(frozen, some, tmp_path, name="x", quiet=True).pooled("cls") for some in (rows, held_out)]
-    head = train_head((features[0], labels), (features[1], held_out_labels), label_count=2, settings=HeadSettings())
+    head = train_head(
+        (features[0], labels), (features[1], held_out_labels), objective=OneOf(2), settings=HeadSettings()
+    )
     found = tuned(frozen, tmp_path, replace(SETTINGS, epochs=8))
     assert [step.number for step in found.training.steps] == list(range(1, 9))
-    assert found.training.best.validation_accuracy > head.best.validation_accuracy
-    assert found.training.best.validation_accuracy > 0.95
+    assert found.training.best.figure > head.best.figure
+    assert found.training.best.figure > 0.95
 
 
 def test_attention_learns_which_word_tells(encoder, tmp_path):
@@ -113,11 +118,11 @@ def test_attention_learns_which_word_tells(encoder, tmp_path):
     rows = frozen.tokenizer.encode([" ".join(words) for words in texts]).ids
     settings = TuneSettings(0, 10, head_learning_rate=HEAD_ALONE, batch_size=8)
     found = tune(
-        frozen, (rows[:300], labels[:300]), (rows[300:], labels[300:]), pooling="attention1", label_count=2,
+        frozen, (rows[:300], labels[:300]), (rows[300:], labels[300:]), pooling="attention1", objective=OneOf(2),
         settings=settings, folder=tmp_path, quiet=True,
     )  # fmt: skip
     assert found.encoder is frozen
-    assert found.training.best.validation_accuracy > 0.95
+    assert found.training.best.figure > 0.95
     telling = [frozen.tokenizer.encode([word]).ids[0][1] for word in (BAD[0], GOOD[0])]
     shares = []
     for row in rows[300:]:
@@ -182,9 +187,9 @@ def test_a_checkpoint_is_for_the_same_validation_texts(encoder, tmp_path):
     def accuracy(labels):
         held_out = (validation[0], labels)
         found = tune(
-            frozen, train, held_out, pooling="cls", label_count=2, settings=settings, folder=tmp_path, quiet=True
+            frozen, train, held_out, pooling="cls", objective=OneOf(2), settings=settings, folder=tmp_path, quiet=True
         )
-        return found.training.best.validation_accuracy
+        return found.training.best.figure
 
     assert accuracy(validation[1]) + accuracy(1 - validation[1]) == pytest.approx(1)
 

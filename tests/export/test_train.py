@@ -23,7 +23,8 @@ import zstandard
 from factories import MAX_LENGTH, make_bundle, reviews, tiny_model, tiny_tokenizer
 
 from export.bundle.place import check_free
-from export.classifier.head import predict, train_head
+from export.classifier.head import train_head
+from export.classifier.objective import OneOf, predict
 from export.classifier.settings import HeadSettings
 from export.data import Dataset, Row, load_files, load_hub, make_dataset, read_rows, read_texts, sort_labels
 from export.data_source import Columns, LabelNames
@@ -198,7 +199,7 @@ def test_the_folded_head_classifies_raw_features_of_any_scale(labels, solver):
     training = train_head(
         separable(2000, labels, 0),
         separable(200, labels, 1),
-        label_count=labels,
+        objective=OneOf(labels),
         settings=HeadSettings(solver=solver, epochs=30, learning_rate=0.01),
     )
     vectors, truth = separable(500, labels, 2)
@@ -211,7 +212,7 @@ def test_the_epoch_with_the_lowest_validation_loss_is_kept():
     # There is nothing to learn, so later epochs overfit.
     shuffled = (other[0], np.random.default_rng(0).permutation(other[1]))
     training = train_head(
-        train_part, shuffled, label_count=2, settings=HeadSettings(solver="adam", epochs=20, learning_rate=0.05)
+        train_part, shuffled, objective=OneOf(2), settings=HeadSettings(solver="adam", epochs=20, learning_rate=0.05)
     )
     assert training.best == min(training.steps, key=lambda step: step.validation_loss)
     assert training.best.number < 20
@@ -219,7 +220,7 @@ def test_the_epoch_with_the_lowest_validation_loss_is_kept():
 
 def test_training_is_repeatable():
     first, second = (
-        train_head(separable(300, 2, 0), separable(50, 2, 1), label_count=2, settings=HeadSettings(solver="adam"))
+        train_head(separable(300, 2, 0), separable(50, 2, 1), objective=OneOf(2), settings=HeadSettings(solver="adam"))
         for _ in range(2)
     )
     assert (first.head.weight == second.head.weight).all()
@@ -505,16 +506,18 @@ def test_lists_maps_and_records_are_no_labels(tmp_path, kind):
     table = pyarrow.table({"text": ["good"], "label": NESTED[kind]})
     pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
     shown = '["a","b"]' if kind == "list" else '{"a":1}'
+    more = "; for lists of labels, give --task multi_label" if kind == "list" else ""
     message = (
         f"the column 'label' holds {shown}; a label is one value, not a list, map or record. "
-        "Name another column with --label-column, or fix this one."
+        f"Name another column with --label-column, or fix this one{more}."
     )
+    single = Columns(task="single_label")
     with pytest.raises(DatasetError) as caught:
-        read_rows(str(tmp_path / "a.parquet"), Columns())
+        read_rows(str(tmp_path / "a.parquet"), single)
     assert str(caught.value) == f"{tmp_path / 'a.parquet'}, row 1: {message}"
     (tmp_path / "a.jsonl").write_text(f'{{"text": "good", "label": {shown}}}\n')
     with pytest.raises(DatasetError) as caught:
-        read_rows(str(tmp_path / "a.jsonl"), Columns())
+        read_rows(str(tmp_path / "a.jsonl"), single)
     assert str(caught.value) == f"{tmp_path / 'a.jsonl'}, line 1: {message}"
 
 
@@ -553,7 +556,10 @@ def test_labels_of_the_hub_are_spelled_as_those_of_files(hub):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"text": ["a"], "label": [["x"]]}, "d, split train, row 1: the column 'label' holds [\"x\"]; a label is one"),
+        (
+            {"text": ["a"], "label": [{"x": 1}]},
+            "d, split train, row 1: the column 'label' holds {\"x\":1}; a label is one",
+        ),
         ({"text": ["a", ""], "label": [1, 2]}, "d, split train, row 2: empty_text. Fix or remove this record."),
         (
             {"text": ["a"], "lable": [1]},
@@ -807,7 +813,7 @@ def test_a_saved_encoder_replaces_an_earlier_one_only(encoder, encoder_folder, t
 def test_int8_that_disagrees_is_left_out(encoder, tmp_path, monkeypatch):
     # The answers are for int8 and fp32 of the first training, and for int8 of the others.
     told = iter([True, False, True, True])
-    monkeypatch.setattr("export.training.scoring.is_too_low", lambda share, rows: next(told))
+    monkeypatch.setattr("export.training.scoring.is_too_low", lambda share, rows, task: next(told))
     split = reviews(80, 2, 1)
     said = []
     dataset = Dataset("d", ("n", "p"), split, reviews(40, 2, 2))
@@ -836,7 +842,7 @@ def test_fp16_that_is_too_far_from_float32_is_left_out(encoder, tmp_path, monkey
     settings = Settings(tmp_path / "b", "b", of_fit, max_length=MAX_LENGTH, parity_rows=4, baseline=False, quiet=True)
     bundle = train(dataset, encoder("bert"), settings, said.append)
     assert bundle.manifest.providers == {"cpu": "int8", "cuda": "fp32"}
-    assert "fp16 is left out: at most 5e-03 is allowed." in said
+    assert "fp16 is left out: at most 0e+00 is allowed." in said
     assert "fp16" not in bundle.manifest.parity
     with pytest.raises(ExportError, match="no precision is left"):
         train(dataset, encoder("bert"), dataclasses.replace(settings, precisions=("fp16",)), said.append)

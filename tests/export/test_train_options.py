@@ -9,7 +9,7 @@ from export.classifier.settings import CascadeSettings, HeadSettings, WideSettin
 from export.cli.cascade import cascade
 from export.cli.options import fill, refuse_unused
 from export.cli.sources import source_of
-from export.cli.train import _conditions, _encoder_settings, _fit_settings, train
+from export.cli.train import _conditions, _conditions_of_task, _encoder_settings, _fit_settings, train
 from export.data_source import Columns, DataSource, LabelNames
 from export.training.settings import HEAD_ALONE, EncoderSettings, FitSettings, Settings, TuneSettings
 from scorer.base.errors import UsageError
@@ -44,7 +44,7 @@ def test_each_option_reaches_its_setting():
         options(
             *("--solver", "adam", "--epochs", "3", "--learning-rate", "0.5", "--batch-size", "7", "--seed", "9"),
             *("--pooling", "mean", "--wide-pairs", "64", "--validation-share", "0.2", "--cache-dir", "c", "-q"),
-            *("--cascade-loss", "0.5"),
+            *("--cascade-loss", "0.5", "--loss", "huber", "--balance", "--min-precision", "0.9"),
         )
     )
     assert found == FitSettings(
@@ -52,6 +52,9 @@ def test_each_option_reaches_its_setting():
         head=HeadSettings(solver="adam", epochs=3, learning_rate=0.5, batch_size=7, seed=9),
         wide=WideSettings(pairs=64),
         cascade=CascadeSettings(loss=0.5),
+        loss="huber",
+        balance=True,
+        min_precision=0.9,
         validation_share=0.2,
         seed=9,
         cache=Path("c"),
@@ -62,6 +65,10 @@ def test_each_option_reaches_its_setting():
     assert source_of(options(*names, *data)) == DataSource(
         "d", "r", name="n", columns=Columns("t", "l", "g"), label_names=LabelNames(("a", "b"), "a")
     )
+    assert source_of(options("--task", "regression", "--ordered")) == DataSource(
+        columns=Columns(task="regression"), ordered=True
+    )
+    assert source_of(options("--label-separator", ";")).columns == Columns(separator=";")
     given = ("--input-format", "csv", "--delimiter", ";", "--quote-char", "", "--escape-char", "x", "--no-header")
     read = source_of(
         options("--train-file", "a", "--test-file", "b", *given, "--encoding", "utf-16", "--max-record-bytes", "9")
@@ -129,6 +136,8 @@ def test_every_option_with_a_default_takes_it_from_the_settings():
         "seed": FitSettings.seed,
         "baseline": Settings.baseline,
         "precisions": ",".join(Settings.precisions),
+        "task": "auto",
+        "loss": FitSettings.loss,
     }
 
 
@@ -159,3 +168,35 @@ def test_options_of_the_cascade_are_refused_where_there_is_none(given, message):
         else:
             with pytest.raises(UsageError, match=message):
                 refuse_unused(_conditions(context.params))
+
+
+MULTI, NUMBERS, SINGLE = (("--task", task) for task in ("multi_label", "regression", "single_label"))
+
+
+@pytest.mark.parametrize(
+    ("given", "task", "message"),
+    [
+        ((*SINGLE, "--label-separator", "|"), "single_label", "--label-separator has an effect only with --task multi_label."),
+        ((*NUMBERS, "--min-precision", "0.9"), "regression", "--min-precision has an effect only with --task multi_label."),
+        ((*MULTI, "--loss", "huber"), "multi_label", "--loss has an effect only with --task regression."),
+        ((*NUMBERS, "--label-names", "a"), "regression", "--label-names has an effect only on labels, and these are numbers."),
+        ((*NUMBERS, "--ordered"), "regression", "--ordered has an effect only where each text has one label."),
+        (("--balance",), "multi_label", "--balance has an effect only where each text has one label."),
+        (("--positive-label", "a"), "multi_label", "--positive-label has an effect only where each text has one label."),
+        (("--cascade",), "multi_label", "--cascade has an effect only where each text has one label."),
+        (("--cascade-loss", "1"), "regression", "--cascade-loss has an effect only where each text has one label."),
+        (("--no-cascade",), "regression", None),
+        ((*MULTI, "--label-separator", "|", "--min-precision", "0.9", "--label-names", "a,b"), "multi_label", None),
+        ((*NUMBERS, "--loss", "huber"), "regression", None),
+        (("--ordered", "--balance", "--cascade", "--label-names", "1,2"), "single_label", None),
+    ],
+)  # fmt: skip
+def test_options_of_another_task_are_refused(given, task, message):
+    with train.make_context("train", ["-o", "b", *given]) as context:
+        conditions = _conditions_of_task(context.params, task)
+        if message is None:
+            refuse_unused(conditions)
+        else:
+            with pytest.raises(UsageError) as caught:
+                refuse_unused(conditions)
+            assert str(caught.value) == message

@@ -14,6 +14,7 @@ from export.bundle.bundle import load_classifier
 from export.bundle.golden import tolerances_of
 from export.classifier.classifier import Classifier
 from export.classifier.head import LinearHead
+from export.classifier.objective import OneOf
 from export.classifier.settings import WideSettings
 from export.classifier.stacking import stack
 from export.classifier.truncation import Cut, cut_of
@@ -136,8 +137,8 @@ def test_the_wide_part_learns_what_a_pair_says_and_its_pieces_do_not():
             labels.append(int((word == good) != bool(negated)))
         return rows, np.array(labels)
 
-    training = train_wide(texts(600), texts(200), pieces=8, label_count=2, settings=WideSettings(pairs=1 << 12))
-    assert training.best.validation_accuracy > 0.95
+    training = train_wide(texts(600), texts(200), pieces=8, objective=OneOf(2), settings=WideSettings(pairs=1 << 12))
+    assert training.best.figure > 0.95
     held_out, labels = texts(200)
     assert np.mean((training.logits(held_out)[:, 0] >= 0) == labels) > 0.95
     rounded = training.wide(1.0).logits(held_out) + training.bias
@@ -147,9 +148,9 @@ def test_the_wide_part_learns_what_a_pair_says_and_its_pieces_do_not():
 def test_more_than_two_labels_have_weights_each():
     rows = [np.array([label, 3 + place % 5]) for place in range(60) for label in range(3)]
     labels = np.array([row[0] for row in rows])
-    training = train_wide((rows, labels), (rows, labels), pieces=8, label_count=3, settings=WideSettings(pairs=64))
+    training = train_wide((rows, labels), (rows, labels), pieces=8, objective=OneOf(3), settings=WideSettings(pairs=64))
     assert training.weight.shape == (8 + 64, 3)
-    assert training.best.validation_accuracy == 1.0
+    assert training.best.figure == 1.0
 
 
 def test_keys_that_no_text_has_weigh_nothing_and_change_nothing():
@@ -157,7 +158,7 @@ def test_keys_that_no_text_has_weigh_nothing_and_change_nothing():
     rows = [random.integers(5, 40, size=length) for length in random.integers(3, 12, size=80)]
     labels = np.array([int(row.sum() % 40 > row.size) for row in rows])
     penalty = WideSettings(pairs=1 << 12, l2=(1e-2,))
-    found = train_wide((rows, labels), (rows, labels), pieces=60, label_count=2, settings=penalty)
+    found = train_wide((rows, labels), (rows, labels), pieces=60, objective=OneOf(2), settings=penalty)
     matrix = key_matrix(found.keys, rows)
     # Wang and Manning 2012, over all keys.
     inside, outside = (1 + matrix[labels == label].toarray().sum(axis=0) for label in (1, 0))
@@ -177,7 +178,7 @@ def test_head_and_wide_part_add_up_to_what_was_stacked(labels):
     random = np.random.default_rng(0)
     truth = random.choice(labels, 300, p=np.arange(1, labels + 1) / sum(range(1, labels + 1)))
     rows = [np.array([random.choice([label, random.integers(labels)]), 5]) for label in truth]
-    wide = train_wide((rows, truth), (rows, truth), pieces=8, label_count=labels, settings=WideSettings(pairs=64))
+    wide = train_wide((rows, truth), (rows, truth), pieces=8, objective=OneOf(labels), settings=WideSettings(pairs=64))
     assert (np.abs(wide.bias) > 0.1).all()
     logits = 1 if labels == 2 else labels
     head = LinearHead(*(random.normal(size=shape).astype(np.float32) for shape in ((logits, 4), (logits,))))
@@ -186,7 +187,10 @@ def test_head_and_wide_part_add_up_to_what_was_stacked(labels):
     head_of_both, kept = stacked.parts(head, wide)
     together = Classifier(head_of_both, "cls", None, kept).logits(features, rows)
     np.testing.assert_allclose(together, stacked.logits(head.logits(features), wide.logits(rows)), atol=5e-3)
-    assert stacked.parts(head, None) == (head, None)
+    alone, none = stack(head.logits(features), None, truth).parts(head, None)
+    assert none is None
+    assert (alone.weight == head.weight).all()
+    assert (alone.bias == head.bias).all()
 
 
 def test_trained_again_on_all_texts_it_knows_what_was_held_out():
@@ -194,7 +198,7 @@ def test_trained_again_on_all_texts_it_knows_what_was_held_out():
     labels = np.array([row[0] for row in rows])
     held_out = [np.array([9 + label, 3]) for label in range(2)] * 10
     known = (rows, labels), (held_out, labels[:20])
-    training = train_wide(*known, pieces=12, label_count=2, settings=WideSettings(pairs=64))
+    training = train_wide(*known, pieces=12, objective=OneOf(2), settings=WideSettings(pairs=64))
     assert np.mean((training.logits(held_out)[:, 0] >= 0) == labels[:20]) == 0.5
     again = training.on((rows + held_out, np.concatenate([labels, labels[:20]])))
     assert np.mean((again.logits(held_out)[:, 0] >= 0) == labels[:20]) == 1.0
