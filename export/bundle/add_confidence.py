@@ -78,7 +78,7 @@ def _correctness(bundle: Bundle, precision: str, split: Split, settings: Confide
         bundle, provider=settings.provider, precision=precision, threads=settings.threads, cascade=False
     )  # the cascade's scores follow from these
     scored = score_split(scorer, split, quiet=settings.quiet)
-    return correctness_of(scored.probabilities, split.labels)
+    return correctness_of(scored.values, split.labels)
 
 
 def _published(bundle: Bundle, manifest: Manifest, confidence: Mapping[str, Correctness], folder: Path) -> Bundle:

@@ -87,8 +87,12 @@ def parity_fields(parity: Parity, half: HalfParity | None) -> dict[str, Any]:
         "tolerance": parity.tolerance,
         "rows": parity.rows,
         "batches": len(parity.shapes),
-        **({"fp16": asdict(half)} if half else {}),
+        **({"fp16": _half_fields(half)} if half else {}),
     }
+
+
+def _half_fields(half: HalfParity) -> dict[str, Any]:
+    return {name: value for name, value in asdict(half).items() if name != "what"}  # it follows from the task
 
 
 def scorer_on_cpu(bundle: Bundle, threads: int | None = None) -> Scorer:

@@ -6,14 +6,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from export.bundle.bundle import load_classifier
-from export.classifier.head import predict
+from export.classifier.agreement import (
+    LEAST_AGREEMENT,
+    TOLERANCE,
+    agreement,
+    agreement_words,
+    is_too_low,
+)
 from export.encoder.load import FrozenEncoder
 from export.errors import ExportError, ParityError
-from export.graph.parity import LEAST_AGREEMENT, TOLERANCE, Parity, compare, compare_wide, is_too_low, torch_logits
+from export.graph.parity import Parity, compare, compare_wide, torch_logits
 from scorer.engine.batches import pad
 from scorer.engine.row_engine import RowEngine
 from scorer.engine.runtime import open_session
 from scorer.model.bundle import TOKENIZER, Bundle
+from scorer.model.interpretation import interpretation_of
 from scorer.model.manifest import Manifest
 from scorer.model.tokenizer import Tokenizer
 
@@ -28,7 +35,7 @@ class Agreement:
         precision: name of the precision.
         difference: largest absolute difference of a logit.
         mean: mean absolute difference of a logit.
-        labels: share of texts that get the same label.
+        labels: agreement of the answers, see `export.classifier.agreement.agreement_of_values`.
     """
 
     precision: str
@@ -43,7 +50,7 @@ def check_bundle(
     """Compare every precision with PyTorch, one row at a time; fp32 in padded batches as well.
 
     Raises:
-        ParityError: fp32 differs by more than its tolerance, or a precision agrees on too few labels, see `is_too_low`.
+        ParityError: fp32 differs by more than its tolerance, or a precision agrees too rarely, see `is_too_low`.
         ExportError: the encoder is not the bundle's.
     """
     if encoder.sha256 != bundle.manifest.encoder.get("sha256"):
@@ -70,20 +77,21 @@ def check_bundle(
         compare_wide(graph, classifier.wide_apart, rows, longest=longest)
         side = RowEngine(graph, threads).logits(rows)
     expected = np.concatenate([torch_logits(encoder, classifier, *pad([row])) for row in rows])
-    found = []
+    interpretation, found = interpretation_of(manifest), []
     for precision, session in sessions.items():
         logits = RowEngine(session, threads).logits(rows) + side
         distance = np.abs(logits - expected)
-        same = float(np.mean(predict(logits) == predict(expected)))
+        same = agreement(interpretation, logits, expected)
         found.append(Agreement(precision, float(distance.max()), float(distance.mean()), same))
         if precision == "fp32" and not distance.max() <= tolerance:
             raise ParityError(
                 f"fp32 differs from PyTorch by {distance.max():.2g} in a logit; at most {tolerance:.1g} is allowed."
             )
-        if is_too_low(same, len(rows)):
+        if is_too_low(same, len(rows), manifest.task):
+            gives = agreement_words(manifest.task, f"only {same:.2%}", f"{len(rows)} texts")
             raise ParityError(
-                f"{precision} gives the same label as PyTorch for only {same:.2%} of {len(rows)} texts; "
-                f"at least {LEAST_AGREEMENT:.0%} is needed, and chance does not explain the difference."
+                f"{precision} gives {gives}; at least {LEAST_AGREEMENT:.0%} is needed, and chance does not explain the "
+                "difference."
             )
     return parity, found
 

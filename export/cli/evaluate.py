@@ -1,12 +1,15 @@
 """The command `score-model evaluate`, which compares bundles on labelled texts; it parses and delegates."""
 
 import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from export.cli.options import (
+    LABEL_SEPARATOR,
     LABELLED_COLUMNS,
     QUIET,
     READ_AS_SCORE,
@@ -23,6 +26,7 @@ from export.cli.options import (
 from export.evaluation.outputs import EVALUATION, is_errors, is_evaluation, is_picture, picture_names
 from scorer.base.errors import UsageError
 from scorer.base.messages import print_result
+from scorer.base.task import REGRESSION
 from scorer.cli.help import HELP_OPTION, OTHER, group, option
 from scorer.cli.options import DEBUG, Whole, files
 from scorer.cli.program import Command
@@ -31,6 +35,10 @@ from scorer.rows.input_options import InputOptions
 from scorer.storage.address import refuse_credentials
 from scorer.storage.output import STDOUT, check_place
 from scorer.storage.places import Recognize, check_apart, check_folder, check_replaceable
+
+if TYPE_CHECKING:
+    from export.data import Split
+    from scorer.model.scorer import Scorer
 
 HELP = """\
 Evaluate each BUNDLE on labelled texts.
@@ -41,8 +49,9 @@ Examples:
   score-model evaluate models/old models/new --data test.parquet -o figures
   score-model evaluate models/imdb --data test.csv --errors errors.jsonl
 
-The texts are scored by the engine that `score` uses. Figures are printed for all texts, and by length and group. For a
-bundle with a cascade, the figures with the cascade are printed beside those without it.
+The texts are scored by the engine that `score` uses. Figures are printed for all texts, and by length and group: accuracy for
+one label a text, F1 for any number of labels, R2 and errors for numbers. For a bundle with a cascade, the figures with the
+cascade are printed beside those without it.
 """
 
 
@@ -53,14 +62,14 @@ bundle with a cascade, the figures with the cascade are printed beside those wit
     option("--data", required=True, shell_complete=files, metavar="FILE", help=f"Labelled texts{READ_AS_SCORE}."),
 )
 @READING_FILES
-@group("Columns and labels", LABELLED_COLUMNS)
+@group("Columns and labels", LABELLED_COLUMNS, LABEL_SEPARATOR)
 @group(
     "Baseline",
     option(
         "--baseline/--no-baseline",
         default=True,
         show_default=True,
-        help="Compare with TF-IDF and logistic regression, trained on --train-file, or else five-fold on the texts themselves.",
+        help="Compare with a linear model on TF-IDF, trained on --train-file, or else five-fold on the texts themselves.",
     ),
     option(
         "--train-file",
@@ -127,33 +136,56 @@ def evaluate(bundles: tuple[Path, ...], output: Path | None, errors: str | None,
     inputs = check_inputs({"--data": options["data"], "--train-file": options["train_file"]}, reading)
     read = [path for found in inputs.values() for path in found]
     _check_outputs(errors, output, read, len(bundles), overwrite=options["overwrite"])
-    from export.data import read_rows
-    from export.evaluation.evaluate import number_labels
     from scorer.model.scorer import Scorer
 
-    columns, names = columns_of(options), split_names(options["label_names"])
-    rows = read_rows(options["data"], columns, reading)
-    train_rows = read_rows(options["train_file"], columns, reading) if options["train_file"] else None
-    # Load every bundle first, so that an error in one comes before any is scored.
+    # Load every bundle first, so that an error in one comes before any is scored, and because labels are read by their task.
     provider, precision, threads = options["provider"], options["precision"], options["threads"]
     scorers = [
         Scorer(bundle, provider=provider, precision=precision, threads=threads, cascade=False) for bundle in bundles
     ]
-    by_ids = [(scorer.manifest.source or {}).get("labels", ()) for scorer in scorers]
-    splits = [number_labels(rows, one.labels, names, by_id) for one, by_id in zip(scorers, by_ids, strict=True)]
-    train_split = number_labels(train_rows, scorers[0].labels, names, by_ids[0]) if train_rows else None
+    _check_task(bundles, scorers)
+    splits, train_split = _read(scorers, options, reading)
     from export.evaluation import report
 
     evaluated = report.evaluate(list(map(str, bundles)), scorers, splits, quiet=options["quiet"])
-    compared = None
-    if options["baseline"]:
-        compared = report.baseline_row(splits[0], len(scorers[0].labels), train_split)
+    compared = report.baselines(evaluated[0], train_split) if options["baseline"] else []
     print_result("\n\n".join(report.lines(evaluated, compared)))
     if output is not None:
         print_result(f"\nwrote {', '.join(report.write_figures(output, evaluated, compared))} to {output}")
     if errors is not None:
         count = report.write_errors(errors, evaluated, options["most_errors"])
         print_result(f"\nwrote {count:,} errors to {errors}, with their texts")
+
+
+def _check_task(bundles: Sequence[Path], scorers: "Sequence[Scorer]") -> None:
+    """Raise `UsageError` unless all bundles have the same task."""
+    tasks = [scorer.manifest.task for scorer in scorers]
+    for bundle, task in zip(bundles, tasks, strict=True):
+        if task != tasks[0]:
+            raise UsageError(
+                f"bundles with the same task can be compared: {bundles[0]} is for {tasks[0]}, {bundle} for {task}. Evaluate "
+                "them one by one."
+            )
+
+
+def _read(
+    scorers: "Sequence[Scorer]", options: Mapping[str, Any], reading: InputOptions
+) -> "tuple[list[Split], Split | None]":
+    """Read the texts of --data for each bundle, and those of --train-file for the first, or None."""
+    from export.data import read_rows
+    from export.evaluation.evaluate import number_labels
+
+    task, names = scorers[0].manifest.task, split_names(options["label_names"])
+    if names is not None and task == REGRESSION:
+        raise UsageError("--label-names names labels, and this bundle gives numbers. Omit it.")
+    outputs = len(scorers[0].labels) if task == REGRESSION else 1
+    columns = replace(columns_of(options, task), outputs=outputs)
+    rows = read_rows(options["data"], columns, reading)
+    train_rows = read_rows(options["train_file"], columns, reading) if options["train_file"] else None
+    by_ids = [(scorer.manifest.source or {}).get("labels", ()) for scorer in scorers]
+    splits = [number_labels(rows, one.labels, names, by_id) for one, by_id in zip(scorers, by_ids, strict=True)]
+    train = number_labels(train_rows, scorers[0].labels, names, by_ids[0]) if train_rows else None
+    return splits, train
 
 
 def _check_outputs(

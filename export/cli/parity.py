@@ -1,6 +1,8 @@
 """The command `score-model parity`, which compares a bundle with its PyTorch model; it parses and delegates."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,6 +22,7 @@ from export.errors import ExportError
 from export.hub import check_reachable
 from scorer.base.errors import UsageError
 from scorer.base.messages import print_result
+from scorer.base.task import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Task
 from scorer.cli.help import HELP_OPTION, OTHER, group, option
 from scorer.cli.options import DEBUG, Whole, files
 from scorer.cli.program import Command
@@ -27,6 +30,14 @@ from scorer.rows.input_options import InputOptions
 
 if TYPE_CHECKING:
     from scorer.model.bundle import Bundle
+
+_AGREEMENT: Mapping[Task, str] = MappingProxyType(
+    {
+        SINGLE_LABEL: "same label {share} of {texts}",
+        MULTI_LABEL: "same answer {share} of {texts} on the label that differs most",
+        REGRESSION: "{share} of the variance explained over {texts}",
+    }
+)
 
 HELP = """\
 Compare BUNDLE with the PyTorch model that it was made from.
@@ -37,7 +48,8 @@ Examples:
   score-model parity models/own --data reviews.csv --encoder ./MiniLM
 
 Both score the same real texts. The logits of fp32 may differ by 1e-4. The other precisions must give the same label for 99% of
-the texts, less what chance allows.
+the texts, less what chance allows; for any number of labels a text, this holds for each label. Numbers must explain 99% of
+the variance of PyTorch's.
 """
 
 
@@ -116,7 +128,7 @@ def parity(
     for one in agreements:
         print_result(
             f"{one.precision}, one row per run: largest logit difference {one.difference:.1e}, mean {one.mean:.1e}, "
-            f"same label {one.labels:.2%} of {len(texts)} texts"
+            f"{_AGREEMENT[loaded.manifest.task].format(share=f'{one.labels:.2%}', texts=f'{len(texts)} texts')}"
         )
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from export.evaluation.model_card import table
-from scorer.model.confidence import CONFIDENCES, Correctness, least_confidence
+from scorer.model.confidence import Correctness, least_confidence, least_error, share_above
 
 TITLE = "## Doubt"
 
@@ -29,7 +29,8 @@ def confidence_parts(confidence: Mapping[str, Correctness]) -> Iterator[str]:
         f"most a share R, with 95% certainty. Other rows are `uncertain`. Held-out texts: {' and '.join(f'{n:,}' for n in counts)}."
     )
     head = ("--max-error", *(f"{what}, {name}" for name in confidence for what in ("confidence", "labelled")))
-    yield table(head, [_row(error, confidence.values()) for error in ERRORS])
+    least = {found for found in map(least_error, confidence.values()) if found is not None}
+    yield table(head, [_row(error, confidence.values()) for error in sorted({*ERRORS, *least})])
 
 
 def _row(error: float, each: Iterable[Correctness]) -> list[str]:
@@ -39,8 +40,7 @@ def _row(error: float, each: Iterable[Correctness]) -> list[str]:
         if least is None:
             cells += ["cannot be promised", ""]
             continue
-        labelled = sum(texts for edge, texts in zip(CONFIDENCES, one.texts, strict=False) if edge >= least)
-        cells += [f"{least:g}", f"{labelled / sum(one.texts):.1%}"]
+        cells += [f"{least:g}", f"{share_above(one, least):.1%}"]
     return cells
 
 

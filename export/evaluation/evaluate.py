@@ -2,17 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 
-from export.data import Row, Split, make_split, refuse_empty, sort_labels
+from export.data import Row, Split, labels_in, make_split, refuse_empty, sort_labels, task_of
 from export.errors import DatasetError
 from export.evaluation.cascade import StagedTexts
-from export.evaluation.metrics import Metrics, losses, metrics, predictions
+from export.evaluation.judge import Judge, Metrics
+from export.evaluation.judges import judge_of
+from export.evaluation.value_metrics import value_edges
 from scorer.base.progress import Progress
-from scorer.model.decision import scores
-from scorer.model.reference import SCORE_EDGES, TOKEN_EDGES, UNKNOWN_EDGES, Histogram, Reference
+from scorer.base.task import REGRESSION
+from scorer.model.interpretation import Interpretation
+from scorer.model.reference import TOKEN_EDGES, UNKNOWN_EDGES, Histogram, Reference
 from scorer.model.scorer import Scorer
 from scorer.model.tokenizer import unknown_share
 
@@ -28,7 +32,8 @@ class Scored:
 
     Attributes:
         split: texts with their true labels.
-        probabilities: probabilities, float64 (texts, labels).
+        interpretation: meaning of the bundle's logits.
+        values: probabilities or values, float64 (texts, labels).
         lengths: numbers of tokens kept, int64 (texts,).
         truncated: texts that had more tokens, bool (texts,).
         unknown: share of unknown tokens, float64 (texts,).
@@ -36,25 +41,30 @@ class Scored:
     """
 
     split: Split
-    probabilities: np.ndarray
+    interpretation: Interpretation
+    values: np.ndarray
     lengths: np.ndarray
     truncated: np.ndarray
     unknown: np.ndarray
     stages: StagedTexts | None = None
 
     @property
-    def predicted(self) -> np.ndarray:
-        """Predicted label numbers, int64 (texts,)."""
-        return predictions(self.probabilities)
+    def judge(self) -> Judge:
+        return judge_of(self.interpretation)
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        return self.judge.metrics(self.values, self.split.labels)
 
     @property
-    def metrics(self) -> Metrics:
-        return metrics(self.probabilities, self.split.labels)
+    def costs(self) -> np.ndarray:
+        """Cost of each text's error, float64 (texts,); -1 for a text without one."""
+        return self.judge.costs(self.values, self.split.labels)
 
     @property
     def without_cascade(self) -> "Scored":
         """The same texts, with every one through the encoder."""
-        return self if self.stages is None else replace(self, probabilities=self.stages.whole, stages=None)
+        return self if self.stages is None else replace(self, values=self.stages.whole, stages=None)
 
 
 @dataclass(frozen=True)
@@ -104,7 +114,8 @@ def score_split(scorer: Scorer, split: Split, *, quiet: bool = False) -> Scored:
         read = np.minimum(lengths, scorer.manifest.max_length)
         stages = StagedTexts(split.labels, found, np.concatenate(wide), np.concatenate(early), read)
         found = stages.staged
-    return Scored(split, found, np.array(lengths), np.array(truncated, dtype=bool), np.array(unknown), stages)
+    of_texts = np.array(lengths), np.array(truncated, dtype=bool), np.array(unknown)
+    return Scored(split, scorer.interpretation, found, *of_texts, stages)
 
 
 def by_length(scored: Scored, max_length: int) -> list[Group]:
@@ -132,9 +143,8 @@ def by_group(scored: Scored) -> list[Group]:
 
 
 def costliest(scored: Scored, most: int) -> list[int]:
-    """Return the numbers of the wrongly labelled texts with the largest log loss, worst first."""
-    cost = losses(scored.probabilities, scored.split.labels)
-    cost[scored.predicted == scored.split.labels] = -1
+    """Return the numbers of the texts with the costliest errors, see `export.evaluation.judge.Judge`, worst first."""
+    cost = scored.costs
     order = np.argsort(-cost, kind="stable")[:most]
     return [int(text) for text in order if cost[text] >= 0]
 
@@ -145,7 +155,7 @@ def number_labels(
     """Make a split of a file's rows, with the label numbers of a bundle.
 
     Args:
-        rows: texts with raw labels.
+        rows: texts with raw labels; numbers stay as they are.
         labels: label names of the bundle.
         names: names of the sorted raw labels; None if these are the bundle's labels already.
         by_id: labels by the ids of an imported model, which raw labels may be as well.
@@ -153,7 +163,9 @@ def number_labels(
     Raises:
         DatasetError: the bundle lacks a label, or the number of names is wrong.
     """
-    raw = sort_labels({row.label for row in rows})
+    if task_of(rows) == REGRESSION:
+        return make_split(rows, {}, len(labels))
+    raw = sort_labels(labels_in(rows))
     if names is not None and len(names) != len(raw):
         raise DatasetError(f"--label-names gives {len(names)} names for the {len(raw)} labels {', '.join(raw)}.")
     by_raw = dict(zip(raw, names or raw, strict=True))
@@ -166,13 +178,13 @@ def number_labels(
             f"the data has labels that the bundle lacks: {', '.join(unknown)}. The bundle has: {', '.join(labels)}; "
             f"name the data's labels ({', '.join(raw)}) in this order with --label-names."
         )
-    return make_split(rows, {label: labels.index(by_raw[label]) for label in raw})
+    return make_split(rows, {label: labels.index(by_raw[label]) for label in raw}, len(labels))
 
 
 def _group(name: str, scored: Scored, here: np.ndarray) -> list[Group]:
     if not here.any():
         return []
-    return [Group(name, metrics(scored.probabilities[here], scored.split.labels[here]))]
+    return [Group(name, scored.judge.metrics(scored.values[here], scored.split.labels[here]))]
 
 
 def reference(scored: Scored) -> Reference:
@@ -182,24 +194,35 @@ def reference(scored: Scored) -> Reference:
         scored: scored test texts.
     """
     whole = None if scored.stages is None else scored.stages.whole
-    return histograms(scored.probabilities, scored.lengths, scored.unknown, without_cascade=whole)
+    return histograms(scored.interpretation, scored.values, scored.lengths, scored.unknown, without_cascade=whole)
 
 
 def histograms(
-    probabilities: np.ndarray, lengths: np.ndarray, unknown: np.ndarray, *, without_cascade: np.ndarray | None = None
+    interpretation: Interpretation,
+    values: np.ndarray,
+    lengths: np.ndarray,
+    unknown: np.ndarray,
+    *,
+    without_cascade: np.ndarray | None = None,
 ) -> Reference:
     """Count texts in the histograms of the manifest.
 
+    The edges for numbers are those of `export.evaluation.value_metrics.value_edges`.
+
     Args:
-        probabilities: probabilities as the bundle scores, float64 (texts, labels).
+        interpretation: meaning of the bundle's logits.
+        values: probabilities or values as the bundle scores, float64 (texts, labels).
         lengths: numbers of tokens kept, int64 (texts,).
         unknown: share of unknown tokens, float64 (texts,).
         without_cascade: probabilities with every text through the encoder; None if the bundle has no cascade.
     """
+    scores = interpretation.scores(values)
+    edges = value_edges(scores) if interpretation.task == REGRESSION else interpretation.score_edges
+    whole = None if without_cascade is None else _histogram(interpretation.scores(without_cascade), edges)
     return Reference(
         len(lengths),
-        score_without_cascade=None if without_cascade is None else _histogram(scores(without_cascade), SCORE_EDGES),
-        score=_histogram(scores(probabilities), SCORE_EDGES),
+        score_without_cascade=whole,
+        score=_histogram(scores, edges),
         tokens=_histogram(lengths, TOKEN_EDGES),
         unknown=_histogram(unknown, UNKNOWN_EDGES),
     )

@@ -3,7 +3,9 @@
 import io
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
@@ -16,24 +18,44 @@ from matplotlib.figure import Figure
 
 from export.evaluation.cascade import StagedTexts
 from export.evaluation.evaluate import Group
+from export.evaluation.headline import Headline
+from export.evaluation.judge import Axes
+from export.evaluation.judges import judge_of
 from export.evaluation.metrics import Bin, calibration_error
 from export.evaluation.outputs import SOFTWARE
+from export.evaluation.single_judge import ACCURACY, SingleJudge
+from scorer.base.task import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Task
+from scorer.model.interpretation import Interpretation
 
 if TYPE_CHECKING:
     from export.classifier.head import Training  # importing PyTorch takes seconds, and `evaluate` does not need it
 
 _WRAPPED = 48  # characters per line; a name may be a long path
+_LOSSES: Mapping[Task, str] = MappingProxyType(
+    {
+        SINGLE_LABEL: "cross entropy (nats per text)",
+        MULTI_LABEL: "cross entropy (nats per text and label)",
+        REGRESSION: "loss (of standardised values)",
+    }
+)
+_MOST_OUTPUTS = 4
+_MOST_POINTS = 2000  # with more, points hide each other
 
 
-def loss_curve(training: "Training") -> bytes:
-    """Draw the training and validation loss of each head that was tried, and mark the chosen one; return a PNG."""
+def loss_curve(training: "Training", task: Task = SINGLE_LABEL) -> bytes:
+    """Draw the training and validation loss of each head that was tried, and mark the chosen one; return a PNG.
+
+    Args:
+        training: training of the head.
+        task: task of the model, which decides what the loss is.
+    """
     figure, axes = pyplot.subplots(figsize=(6, 3.6), layout="constrained")
     numbers = [step.number for step in training.steps]
     axes.plot(numbers, [step.train_loss for step in training.steps], marker="o", label="training")
     axes.plot(numbers, [step.validation_loss for step in training.steps], marker="o", label="validation")
     kept = f"{training.by} {training.best.number:g}, kept"
     axes.axvline(training.best.number, color="grey", linestyle=":", label=kept)
-    axes.set(xlabel=training.by, ylabel="cross entropy (nats per text)", title="Loss of the head")
+    axes.set(xlabel=training.by, ylabel=_LOSSES[task], title="Loss of the head")
     if training.by == "L2":
         axes.set_xscale("log")
     else:
@@ -42,8 +64,13 @@ def loss_curve(training: "Training") -> bytes:
     return _png(figure)
 
 
-def reliability_diagram(by_name: Mapping[str, Sequence[Bin]]) -> bytes:
-    """Draw accuracy by confidence, one line per name, above the number of texts by confidence; return a PNG."""
+def reliability_diagram(by_name: Mapping[str, Sequence[Bin]], names: Axes = SingleJudge.axes) -> bytes:
+    """Draw accuracy by confidence, one line per name, above the number of texts by confidence; return a PNG.
+
+    Args:
+        by_name: bins by the name of what was scored.
+        names: names of the axes.
+    """
     figure, (axes, counts) = pyplot.subplots(
         2, 1, figsize=(5, 5.4), layout="constrained", sharex=True, height_ratios=(3, 1)
     )
@@ -54,23 +81,31 @@ def reliability_diagram(by_name: Mapping[str, Sequence[Bin]]) -> bytes:
         axes.plot(confidence, [one.accuracy for one in bins], marker="o", label=error)
         counts.plot(confidence, [one.texts for one in bins], marker=".", label=name)
     least = min((one.low for bins in by_name.values() for one in bins), default=0.0)
-    axes.set(ylabel="share of right labels", xlim=(least, 1), ylim=(0, 1.02), title="Reliability")
+    axes.set(ylabel=names.share, xlim=(least, 1), ylim=(0, 1.02), title="Reliability")
     axes.legend()
-    counts.set(xlabel="probability of the predicted label", ylabel="texts", ylim=(0, None))
+    counts.set(xlabel=names.probability, ylabel=names.count, ylim=(0, None))
     return _png(figure)
 
 
-def accuracy_bars(title: str, groups: Sequence[Group]) -> bytes:
-    """Draw the accuracy of groups of texts with its 95% interval; return a PNG."""
-    figure, axes = pyplot.subplots(figsize=(6, 1.2 + 0.35 * len(groups)), layout="constrained")
+def group_bars(title: str, groups: Sequence[Group], figure: Headline = ACCURACY) -> bytes:
+    """Draw a figure of groups of texts with its 95% interval; return a PNG.
+
+    Args:
+        title: title of the picture.
+        groups: groups, from top to bottom.
+        figure: figure to draw; one that is undefined for a group is drawn as 0.
+    """
+    drawn, axes = pyplot.subplots(figsize=(6, 1.2 + 0.35 * len(groups)), layout="constrained")
     names = [f"{one.name} ({one.metrics.texts:,})" for one in groups]
-    accuracies = np.array([one.metrics.accuracy for one in groups])
-    intervals = np.array([one.metrics.interval for one in groups])
-    distances = np.maximum(np.abs(intervals - accuracies[:, np.newaxis]), 0).T
-    axes.barh(names, accuracies, xerr=distances, color="tab:blue", alpha=0.7, capsize=3)
-    axes.set(title=textwrap.fill(title, _WRAPPED), xlabel="accuracy", xlim=(max(0.0, float(intervals.min()) - 0.05), 1))
+    each = [asdict(one.metrics) for one in groups]
+    values = np.array([figure.value(one) or 0.0 for one in each])
+    bounds = np.array([figure.bounds(one) or (value, value) for one, value in zip(each, values, strict=True)])
+    distances = np.maximum(np.abs(bounds - values[:, np.newaxis]), 0).T
+    axes.barh(names, values, xerr=distances, color="tab:blue", alpha=0.7, capsize=3)
+    limits = (max(0.0, float(bounds.min()) - 0.05), 1) if figure.is_share else (0, None)
+    axes.set(title=textwrap.fill(title, _WRAPPED), xlabel=figure.name, xlim=limits)
     axes.invert_yaxis()
-    return _png(figure)
+    return _png(drawn)
 
 
 def cascade_curve(stages: StagedTexts, title: str) -> bytes:
@@ -85,6 +120,23 @@ def cascade_curve(stages: StagedTexts, title: str) -> bytes:
     axes.set_title(textwrap.fill(f"{title}, cascade", _WRAPPED))
     axes.legend()
     return _png(figure)
+
+
+def outcome_picture(title: str, interpretation: Interpretation, values: np.ndarray, truth: np.ndarray) -> bytes:
+    """Draw predictions beside the truth, as the task asks for; return a PNG, see `outputs.OUTCOME_FIGURES`.
+
+    Args:
+        title: title of the picture.
+        interpretation: meaning of the bundle's logits.
+        values: probabilities or values, float64 (texts, labels).
+        truth: truth of the texts, as in `export.data.Split`.
+    """
+    names, details = interpretation.labels, judge_of(interpretation).details(values, truth)
+    if interpretation.task == MULTI_LABEL:
+        return label_bars(title, details["by_label"])
+    if interpretation.task == REGRESSION:
+        return predicted_against_true(title, names, values, truth)
+    return confusion_matrix(title, names, np.array(details["confusion"]))
 
 
 def confusion_matrix(title: str, labels: Sequence[str], counts: np.ndarray) -> bytes:
@@ -108,6 +160,49 @@ def confusion_matrix(title: str, labels: Sequence[str], counts: np.ndarray) -> b
     )
     axes.set_xticklabels(labels)
     axes.set_yticklabels(labels)
+    return _png(figure)
+
+
+def label_bars(title: str, labels: Sequence[Mapping[str, Any]]) -> bytes:
+    """Draw precision, recall and F1 of each label; return a PNG.
+
+    Args:
+        title: title of the picture.
+        labels: figures of each label, by the fields of `export.evaluation.label_metrics.OneLabel`.
+    """
+    figure, axes = pyplot.subplots(figsize=(6, 1.6 + 0.5 * len(labels)), layout="constrained")
+    places = np.arange(len(labels))
+    for number, (field, name) in enumerate((("precision", "precision"), ("recall", "recall"), ("f1", "F1"))):
+        axes.barh(places + 0.27 * (number - 1), [one[field] for one in labels], height=0.25, label=name)
+    axes.set(title=textwrap.fill(title, _WRAPPED), xlim=(0, 1), yticks=places)
+    axes.set_yticklabels([f"{one['name']} ({one['texts']:,})" for one in labels])
+    axes.invert_yaxis()
+    figure.legend(loc="outside lower center", ncols=3)
+    return _png(figure)
+
+
+def predicted_against_true(title: str, names: Sequence[str], values: np.ndarray, truth: np.ndarray) -> bytes:
+    """Draw predicted by true values, as points or, if they are many, as counts in hexagons; return a PNG.
+
+    Args:
+        title: title of the picture.
+        names: names of the outputs, of which the first few are drawn.
+        values, truth: predicted and true values, float64 (texts, outputs).
+    """
+    shown = names[:_MOST_OUTPUTS]
+    figure, drawn = pyplot.subplots(
+        1, len(shown), figsize=(0.4 + 4.4 * len(shown), 4.4), layout="constrained", squeeze=False
+    )
+    for number, (name, axes) in enumerate(zip(shown, drawn[0], strict=True)):
+        true, predicted = truth[:, number], values[:, number]
+        ends = [float(min(true.min(), predicted.min())), float(max(true.max(), predicted.max()))]
+        if len(true) > _MOST_POINTS:
+            axes.hexbin(true, predicted, gridsize=40, bins="log", mincnt=1, cmap="Blues")
+        else:
+            axes.plot(true, predicted, marker=".", linestyle="", alpha=0.5)
+        axes.plot(ends, ends, color="grey", linestyle=":")
+        axes.set(xlabel=f"true {name}", ylabel=f"predicted {name}")
+    figure.suptitle(textwrap.fill(title, _WRAPPED))
     return _png(figure)
 
 

@@ -13,13 +13,13 @@ BINS = 15
 
 @dataclass(frozen=True)
 class Bin:
-    """Texts whose predicted label has a probability between two bounds.
+    """Texts whose predicted label has a probability between two bounds; or pairs of a text and a label, with that label's.
 
     Attributes:
         low, high: bounds.
-        texts: number of texts.
-        confidence: mean probability of their predicted labels.
-        accuracy: share of them with the right label.
+        texts: number of texts or pairs.
+        confidence: mean probability of the predicted labels, or of the pairs' labels.
+        accuracy: share of texts with the right label, or of pairs whose text has the label.
     """
 
     low: float
@@ -101,8 +101,16 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray) -> tuple[Bin, ...
     >>> reliability(np.array([[0.1, 0.9], [0.1, 0.9]]), np.array([1, 0]))[0].accuracy
     0.5
     """
-    confidence = probabilities.max(axis=1)
-    right = predictions(probabilities) == labels
+    return binned(probabilities.max(axis=1), predictions(probabilities) == labels)
+
+
+def binned(confidence: np.ndarray, right: np.ndarray) -> tuple[Bin, ...]:
+    """Compute mean confidence and share of events by bin of the confidence; empty bins are omitted.
+
+    Args:
+        confidence: probabilities of events, float64 (events,).
+        right: events that happened, bool (events,).
+    """
     edges = np.linspace(0, 1, BINS + 1)
     numbers = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
     found = []

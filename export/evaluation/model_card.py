@@ -1,14 +1,29 @@
 """The model card: a bundle's purpose, its figures, its weak points, its training and its checks."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from types import MappingProxyType
 
+from export.classifier.agreement import agreement_words
+from export.classifier.settings import FIGURES
 from export.encoder.vectors import is_trained
-from export.evaluation import baseline
 from export.evaluation.cascade_card import cascade_parts
-from export.evaluation.evaluate import Scored, by_group
-from export.evaluation.outputs import CONFUSION_FIGURE, LOSS_FIGURE, RELIABILITY_FIGURE
+from export.evaluation.evaluate import Scored
+from export.evaluation.judge import Judge
+from export.evaluation.judges import judge_of
+from export.evaluation.outputs import LOSS_FIGURE, OUTCOME_FIGURES, RELIABILITY_FIGURE
+from export.evaluation.probe_card import probe_parts
+from scorer.base.task import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Task
+from scorer.model.interpretation import interpretation_of
 from scorer.model.manifest import Manifest
+
+OUTCOME_TITLES: Mapping[Task, str] = MappingProxyType(
+    {
+        SINGLE_LABEL: "by true and predicted label",
+        MULTI_LABEL: "by label: precision, recall and F1",
+        REGRESSION: "by true and predicted value",
+    }
+)
+"""What the picture of `outputs.OUTCOME_FIGURES` divides texts by, by task."""
 
 
 def model_card(manifest: Manifest, probes: Scored | None, notes: str) -> bytes:
@@ -19,18 +34,19 @@ def model_card(manifest: Manifest, probes: Scored | None, notes: str) -> bytes:
         probes: scored probes, grouped by what they test; None without probes.
         notes: Markdown by the user, placed after the introduction.
     """
+    judge = judge_of(interpretation_of(manifest))
+    sections = [*cascade_parts(manifest), *(probe_parts(probes) if probes else ())]
     parts = [
         f"# {manifest.name}",
         _introduction(manifest),
         notes.strip(),
         "## Evaluation",
-        *_accuracy(manifest),
+        *_figures(manifest, judge),
         *_calibration(manifest),
-        *_groups(manifest),
-        *(part if isinstance(part, str) else table(*part) for part in cascade_parts(manifest)),
-        *(_probes(probes, manifest.labels) if probes else ()),
+        *_groups(manifest, judge),
+        *(part if isinstance(part, str) else table(*part) for part in sections),
         "## Training",
-        *_making(manifest),
+        *_making(manifest, judge),
         "## Export checks",
         *_checks(manifest),
     ]
@@ -47,14 +63,25 @@ def _introduction(manifest: Manifest) -> str:
         else ""
     )
     return (
-        f"Classifies texts as {join(manifest.labels, 'or')}. A linear head reads {_pooling(manifest)} of the {encoder['name']} "
+        f"{purpose(manifest)} A linear head reads {_pooling(manifest)} of the {encoder['name']} "
         f"encoder ({encoder['layers']} layers of hidden size {encoder['hidden']}, {state}).{wide} "
         f"The model was trained on {manifest.training['dataset']}."
     )
 
 
-def _accuracy(manifest: Manifest) -> Iterator[str]:
-    metrics = manifest.metrics
+def purpose(manifest: Manifest) -> str:
+    """Return what a bundle does with texts, in a sentence or two."""
+    labels = manifest.labels
+    if manifest.task == MULTI_LABEL:
+        return f"Gives each text any number of the labels {join(labels, 'and')}."
+    if manifest.task == REGRESSION:
+        return "Gives each text a number." if len(labels) == 1 else f"Gives each text numbers: {join(labels, 'and')}."
+    ordered = " The labels are numbers in an order; their mean under the probabilities is the expected label."
+    return f"Classifies texts as {join(labels, 'or')}.{ordered if manifest.ordered else ''}"
+
+
+def _figures(manifest: Manifest, judge: Judge) -> Iterator[str]:
+    metrics, task = manifest.metrics, manifest.task
     test = metrics["test"]
     scored, cascade = metrics["precisions"], metrics.get("cascade")
     how = "every text through the encoder" if cascade else "as scored on CPU"
@@ -62,82 +89,89 @@ def _accuracy(manifest: Manifest) -> Iterator[str]:
     if cascade:
         rows.insert(0, (f"{next(iter(scored))} with the cascade, as scored on CPU", cascade["test"]))
     rows += [("fp32, PyTorch", test)]
+    names = [name for name, *_ in judge.baselines()]
     if "baseline" in metrics:
-        rows.append((f"{baseline.NAME}, for comparison", metrics["baseline"]))
+        rows.append((f"{names[0]}, for comparison", metrics["baseline"]))
+    rows += [(f"{name}, for comparison", found) for name, found in metrics.get("baselines", {}).items()]
     yield f"Results on {test['texts']:,} test texts, scored once, after all choices were made on validation texts:"
-    yield table(
-        ("", "accuracy", "95% interval", "F1", "ROC AUC", "log loss", "calibration error"),
-        [(name, *figures_of(found)) for name, found in rows],
-    )
-    yield " ".join(
-        f"{precision} gives the same label as PyTorch for {found['agreement']:.2%} of the test texts."
-        for precision, found in sorted(scored.items())
-    )
+    yield table(("", *judge.head), [(name, *judge.cells(found)) for name, found in rows])
+    shares = [(precision, f"{found['agreement']:.2%}") for precision, found in sorted(scored.items())]
+    yield " ".join(f"{name} gives {agreement_words(task, share, 'the test texts')}." for name, share in shares)
     for precision, agreement in metrics.get("left_out", {}).items():
-        yield f"{precision} is not in the bundle: it gave the same label as PyTorch for only {agreement:.2%} of the test texts."
+        gave = agreement_words(task, f"only {agreement:.2%}", "the test texts")
+        yield f"{precision} is not in the bundle: it gave {gave}."
     same = metrics["test_in_train"]
     yield f"{_texts(same)} of the test split also occur{'s' if same == 1 else ''} verbatim in the training split."
-    yield f"![Test texts by true and predicted label]({CONFUSION_FIGURE})"
+    for part in judge.tables(metrics):
+        yield f"{part.title[0].upper()}{part.title[1:]}:"
+        yield table(part.head, part.rows)
+    yield f"![Test texts {OUTCOME_TITLES[task]}]({OUTCOME_FIGURES[task]})"
 
 
 def _calibration(manifest: Manifest) -> Iterator[str]:
-    calibration, metrics = manifest.calibration, manifest.metrics
+    calibration, metrics, unit = manifest.calibration, manifest.metrics, manifest.unit
+    if unit is not None:
+        each = zip(manifest.labels, unit.scale, unit.offset, strict=True)
+        units = join([f"{name} = logit * {scale:g} + {offset:g}" for name, scale, offset in each], "and")
+        yield f"Values are in the unit of the labels: {units}, by the deviation and the mean of the training texts."
+        return
     assert calibration is not None
+    after, before = metrics["test"]["ece"], metrics["test_uncalibrated"]["ece"]
+    if manifest.task == MULTI_LABEL:
+        yield (
+            f"The logits of each label are divided by a temperature, fitted on {calibration['texts']:,} validation texts. A "
+            "text gets a label if its probability is at least the label's threshold, chosen on the same texts "
+            f"{_threshold_rule(manifest)}. The "
+            f"calibration error, a mean over the labels, is {after:.2%} with the temperatures and {before:.2%} without them "
+            f"on the test texts, and {calibration['ece_after']:.2%} and {calibration['ece_before']:.2%} on the validation "
+            "texts."
+        )
+        yield "What the thresholds were chosen by; with few texts that have the label, they are uncertain:"
+        yield table(
+            ("label", "threshold", "validation texts with it", "precision", "recall"),
+            [
+                (
+                    one["label"],
+                    f"{one['threshold']:.4g}",
+                    f"{one['texts']:,}",
+                    *("" if one[name] is None else f"{one[name]:.4f}" for name in ("precision", "recall")),
+                )
+                for one in metrics["thresholds"]
+            ],
+        )
+        yield f"![Share of texts with a label by its probability]({RELIABILITY_FIGURE})"
+        return
     yield (
         f"Logits are divided by a temperature of {calibration['temperature']:.3f}, fitted on {calibration['texts']:,} "
-        f"validation texts. The expected calibration error is {metrics['test']['ece']:.2%} with the temperature and "
-        f"{metrics['test_uncalibrated']['ece']:.2%} without it on the test texts, and {calibration['ece_after']:.2%} and "
+        f"validation texts. The expected calibration error is {after:.2%} with the temperature and "
+        f"{before:.2%} without it on the test texts, and {calibration['ece_after']:.2%} and "
         f"{calibration['ece_before']:.2%} on the validation texts."
     )
     yield f"![Accuracy by confidence]({RELIABILITY_FIGURE})"
 
 
-def _groups(manifest: Manifest) -> Iterator[str]:
+def _threshold_rule(manifest: Manifest) -> str:
+    """Return in words what the thresholds were chosen for."""
+    wanted = manifest.training.get("min_precision")
+    if wanted is None:
+        return "for the largest F1"
+    return f"as the lowest one with a precision of at least {wanted:g} there, which other texts need not keep"
+
+
+def _groups(manifest: Manifest, judge: Judge) -> Iterator[str]:
     for title, groups in (("length", manifest.metrics["by_length"]), ("group", manifest.metrics["by_group"])):
         if groups:
             yield f"By {title}{', with the cascade' if manifest.cascade else ''}:"
             yield table(
-                (title, "texts", "accuracy", "95% interval"),
-                [(one["name"], f"{one['texts']:,}", *figures_of(one)[:2]) for one in groups],
+                (title, "texts", *judge.grouped.head),
+                [(one["name"], f"{one['texts']:,}", *judge.grouped.cells(one)) for one in groups],
             )
     if manifest.metrics["costliest"]:
         yield f"The costliest errors, by the ids of the test texts: {', '.join(manifest.metrics['costliest'])}."
 
 
-def _probes(probes: Scored, labels: Sequence[str]) -> Iterator[str]:
-    split, predicted = probes.split, probes.predicted
-    yield "## Probes"
-    yield (
-        f"The model was probed with {len(split)} short texts written for the purpose; it labels "
-        f"{(predicted == split.labels).sum()} of them as intended. They are not a representative sample, "
-        "but they show where its limits are."
-    )
-    yield table(
-        ("kind", "texts", "right"),
-        [
-            (group.name, str(group.metrics.texts), str(round(group.metrics.accuracy * group.metrics.texts)))
-            for group in by_group(probes)
-        ],
-    )
-    wrong = [row for row in range(len(split)) if predicted[row] != split.labels[row]]
-    if wrong:
-        yield "Probes that it labels wrongly:"
-        yield table(
-            ("kind", "text", "predicted", "probability"),
-            [
-                (
-                    split.groups[row] if split.groups else "",
-                    split.texts[row],
-                    labels[predicted[row]],
-                    f"{probes.probabilities[row].max():.0%}",
-                )
-                for row in wrong
-            ],
-        )
-
-
-def _making(manifest: Manifest) -> Iterator[str]:
-    encoder, metrics = manifest.encoder, manifest.metrics
+def _making(manifest: Manifest, judge: Judge) -> Iterator[str]:
+    encoder, metrics, figure = manifest.encoder, manifest.metrics, judge.main
     yield table(
         ("setting", "value"),
         [
@@ -151,29 +185,30 @@ def _making(manifest: Manifest) -> Iterator[str]:
         ],
     )
     again = " (the wide part was trained again later, on training and validation texts together)"
-    yield f"Accuracy on the validation texts, which no part had been trained on{again if 'wide' in metrics else ''}:"
+    name = f"{figure.name[0].upper()}{figure.name[1:]}"
+    yield f"{name} on the validation texts, which no part had been trained on{again if 'wide' in metrics else ''}:"
     yield table(
-        ("part", "validation accuracy"),
-        [(_PARTS[part], f"{share:.2%}") for part, share in metrics["validation"].items()],
+        ("part", f"validation {figure.name}"),
+        [(_PARTS[part], figure.spelled(share)) for part, share in metrics["validation"].items()],
     )
     if metrics["poolings"]:
         yield f"Heads with other poolings of the same encoder, for comparison (this bundle's pooling is {manifest.pooling}):"
         yield table(
-            ("pooling", "validation accuracy"),
-            [(pooling, f"{share:.2%}") for pooling, share in metrics["poolings"].items()],
+            ("pooling", f"validation {figure.name}"),
+            [(pooling, figure.spelled(share)) for pooling, share in metrics["poolings"].items()],
         )
     for part, title in (("head", "head"), ("wide", "wide part")):
         if part in metrics:
             by = metrics[part].get("by", "L2")
             yield f"Training of the {title}, by {by} ({by} {metrics[part]['kept']:g} was kept):"
             yield table(
-                (by, "training loss", "validation loss", "validation accuracy"),
+                (by, "training loss", "validation loss", f"validation {figure.name}"),
                 [
                     (
                         f"{step['number']:g}",
                         f"{step['train_loss']:.4f}",
                         f"{step['validation_loss']:.4f}",
-                        f"{step['validation_accuracy']:.2%}",
+                        figure.spelled(step[FIGURES[manifest.task].key]),
                     )
                     for step in metrics[part]["steps"]
                 ],
@@ -192,7 +227,7 @@ def _checks(manifest: Manifest) -> Iterator[str]:
         half = parity["fp16"]
         yield (
             f"The fp16 graph, for CUDA, was emulated on a CPU and compared with float32 arithmetic on the same weights, on "
-            f"{half['rows']:,} texts. Its probabilities differ by at most {half['difference']:.1e}, and by "
+            f"{half['rows']:,} texts. {_HALF_UNITS[manifest.task].format(half['difference'])}, and by "
             f"{half['mean']:.1e} on average."
         )
     if manifest.cascade is not None:
@@ -226,6 +261,14 @@ def revision_of(revision: str | None) -> str:
     return f"revision {revision}" if revision else "from a local folder"
 
 
+_PROBABILITIES = "Its probabilities differ by at most {:.1e}"
+_HALF_UNITS: Mapping[Task, str] = MappingProxyType(
+    {
+        SINGLE_LABEL: _PROBABILITIES,
+        MULTI_LABEL: _PROBABILITIES,
+        REGRESSION: "Its values differ by at most {:.1e} standard deviations",
+    }
+)
 _PARTS = {"encoder": "encoder and head", "wide": "wide part", "together": "both"}
 
 
@@ -235,20 +278,6 @@ def _pooling(manifest: Manifest) -> str:
     names = manifest.pooling.split("+")
     trained = "; attention vectors are means with trained weights" if is_trained(manifest.pooling) else ""
     return f"the vectors {join(names, 'and')} (concatenated{trained})"
-
-
-def figures_of(found: Mapping[str, Any]) -> tuple[str, ...]:
-    """Format `export.evaluation.metrics.Metrics` as cells: accuracy, interval, F1, ROC AUC, log loss, calibration error."""
-    low, high = found["interval"]
-    auc = found["roc_auc"]
-    return (
-        f"{found['accuracy']:.2%}",
-        f"{low:.2%} to {high:.2%}",
-        f"{found['f1']:.4f}",
-        "" if auc is None else f"{auc:.4f}",
-        f"{found['log_loss']:.4f}",
-        f"{found['ece']:.2%}",
-    )
 
 
 def _setting(value: object) -> str:

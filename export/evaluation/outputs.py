@@ -2,14 +2,25 @@
 
 import json
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import BinaryIO
+
+from scorer.base.task import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Task
 
 CARD = "README.md"
 LOSS_FIGURE = "loss.png"
 CONFUSION_FIGURE = "confusion.png"
+LABELS_FIGURE = "labels.png"
+VALUES_FIGURE = "values.png"
 RELIABILITY_FIGURE = "reliability.png"
 CASCADE_FIGURE = "cascade.png"
 """Pictures of a model card; `evaluate` draws all but the loss, too."""
+
+OUTCOME_FIGURES: Mapping[Task, str] = MappingProxyType(
+    {SINGLE_LABEL: CONFUSION_FIGURE, MULTI_LABEL: LABELS_FIGURE, REGRESSION: VALUES_FIGURE}
+)
+"""The picture of predictions beside the truth, by task."""
 
 EVALUATION = "evaluation.json"
 """File of the figures of all bundles, by name."""
@@ -17,30 +28,40 @@ EVALUATION = "evaluation.json"
 SOFTWARE = "review-scorer"
 """Software that pictures name as their origin."""
 
-ERROR_FIELDS = ("bundle", "id", "label", "predicted", "probability", "loss", "tokens", "text")
-"""Keys of a line of --errors, in order."""
+ERROR_FIELDS: Mapping[Task, tuple[str, ...]] = MappingProxyType(
+    {
+        SINGLE_LABEL: ("bundle", "id", "label", "predicted", "probability", "loss", "tokens", "text"),
+        MULTI_LABEL: ("bundle", "id", "labels", "predicted", "loss", "tokens", "text"),
+        REGRESSION: ("bundle", "id", "value", "predicted", "error", "tokens", "text"),
+    }
+)
+"""Keys of a line of --errors, in order, by task."""
 
-_FIGURES = {"texts", "accuracy", "interval", "f1", "roc_auc", "log_loss", "ece"}
+_FIGURES = (
+    {"texts", "accuracy", "interval", "f1", "roc_auc", "log_loss", "ece"},
+    {"texts", "micro_f1", "interval", "macro_f1", "exact", "log_loss", "ece"},
+    {"texts", "r2", "interval", "mae", "rmse"},
+)
 _PICTURE = re.compile(rb"\x89PNG\r\n\x1a\n.{25}....tEXtSoftware\0" + SOFTWARE.encode() + rb"....", re.DOTALL)
 
 
-def suffix(number: int, bundles: int) -> str:
-    """Return the ending of a bundle's picture names.
+def numbered(name: str, number: int, bundles: int) -> str:
+    """Return the name of a bundle's picture.
 
-    >>> suffix(1, 1), suffix(2, 3)
-    ('', '-2')
+    >>> numbered("length.png", 1, 1), numbered("length.png", 2, 3)
+    ('length.png', 'length-2.png')
     """
-    return f"-{number}" if bundles > 1 else ""
+    return name if bundles == 1 else name.replace(".png", f"-{number}.png")
 
 
 def picture_names(bundles: int) -> list[str]:
     """Return all picture names that an evaluation of this many bundles can use.
 
     >>> picture_names(1)
-    ['reliability.png', 'confusion.png', 'length.png', 'group.png', 'cascade.png']
+    ['reliability.png', 'confusion.png', 'labels.png', 'values.png', 'length.png', 'group.png', 'cascade.png']
     """
-    kinds = ("confusion", "length", "group", "cascade")
-    return [RELIABILITY_FIGURE, *(f"{kind}{suffix(at, bundles)}.png" for at in range(1, bundles + 1) for kind in kinds)]
+    names = (*OUTCOME_FIGURES.values(), "length.png", "group.png", CASCADE_FIGURE)
+    return [RELIABILITY_FIGURE, *(numbered(name, at, bundles) for at in range(1, bundles + 1) for name in names)]
 
 
 def is_picture(stream: BinaryIO) -> bool:
@@ -49,8 +70,9 @@ def is_picture(stream: BinaryIO) -> bool:
 
 
 def is_errors(stream: BinaryIO) -> bool:
-    """Return whether every line is a JSON object with exactly the keys `ERROR_FIELDS`, in order."""
-    return all(_keys(line) == list(ERROR_FIELDS) for line in stream)
+    """Return whether every line is a JSON object with exactly the keys `ERROR_FIELDS` of a task, in order."""
+    known = [list(names) for names in ERROR_FIELDS.values()]
+    return all(_keys(line) in known for line in stream)
 
 
 def is_evaluation(stream: BinaryIO) -> bool:
@@ -59,7 +81,11 @@ def is_evaluation(stream: BinaryIO) -> bool:
         found = json.load(stream)
     except (ValueError, RecursionError):
         return False
-    return isinstance(found, dict) and all(isinstance(one, dict) and one.keys() >= _FIGURES for one in found.values())
+    return isinstance(found, dict) and all(map(_are_figures, found.values()))
+
+
+def _are_figures(found: object) -> bool:
+    return isinstance(found, dict) and any(found.keys() >= names for names in _FIGURES)
 
 
 def _keys(line: bytes) -> list[str] | None:

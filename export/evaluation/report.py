@@ -3,21 +3,27 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from export.data import Split
-from export.evaluation import baseline
 from export.evaluation.cascade import StagedTexts
 from export.evaluation.cascade_card import STAGED_HEAD, staged_row
 from export.evaluation.cascade_figures import curve_figures, staged_group, staged_groups
 from export.evaluation.evaluate import Group, Scored, by_group, by_length, costliest, score_split
-from export.evaluation.figures import accuracy_bars, cascade_curve, confusion_matrix, reliability_diagram
-from export.evaluation.metrics import Metrics, confusion, losses, metrics, reliability
-from export.evaluation.model_card import figures_of, table
-from export.evaluation.outputs import ERROR_FIELDS, EVALUATION, RELIABILITY_FIGURE, suffix
+from export.evaluation.figures import cascade_curve, group_bars, outcome_picture, reliability_diagram
+from export.evaluation.headline import Headline
+from export.evaluation.judge import Compared, compare, is_no_better
+from export.evaluation.model_card import table
+from export.evaluation.outputs import (
+    CASCADE_FIGURE,
+    ERROR_FIELDS,
+    EVALUATION,
+    OUTCOME_FIGURES,
+    RELIABILITY_FIGURE,
+    numbered,
+)
 from scorer.model.scorer import Scorer
 from scorer.storage.atomic import cannot_be_written
 from scorer.storage.output import publish_bytes
@@ -29,13 +35,11 @@ class Evaluated:
 
     Attributes:
         name: name of the bundle, with its precision and provider.
-        labels: label names of the bundle.
         max_length: number of tokens that its encoder reads.
         scored: texts with the bundle's predictions.
     """
 
     name: str
-    labels: tuple[str, ...]
     max_length: int
     scored: Scored
 
@@ -45,10 +49,20 @@ class Evaluated:
         without = {f"{self.name}, no cascade": self.scored.without_cascade} if self.scored.stages else {}
         return {self.name: self.scored, **without}
 
-    @property
-    def counts(self) -> np.ndarray:
-        """Numbers of texts by true and predicted label, int64 (labels, labels)."""
-        return confusion(self.scored.split.labels, self.scored.predicted, len(self.labels))
+    @cached_property
+    def groups(self) -> list[tuple[str, list[tuple[Group, Group | None]]]]:
+        """Groups of texts by title, each with its counterpart without the cascade, or None."""
+
+        def each(scored: Scored) -> dict[str, list[Group]]:
+            return {"length": by_length(scored, self.max_length), "group": by_group(scored)}
+
+        found = each(self.scored)
+        others: Mapping[str, Sequence[Group | None]] = (
+            {title: [None] * len(groups) for title, groups in found.items()}
+            if self.scored.stages is None
+            else each(self.scored.without_cascade)
+        )
+        return [(title, list(zip(groups, others[title], strict=True))) for title, groups in found.items() if groups]
 
 
 def evaluate(
@@ -59,7 +73,7 @@ def evaluate(
     Args:
         bundles: folders of the bundles.
         scorers: scorers of the bundles.
-        splits: the texts for each bundle, with its label numbers.
+        splits: the texts for each bundle, with its label numbers or true values. All bundles have the same task.
         quiet: show no progress.
     """
     names = [scorer.manifest.name for scorer in scorers]
@@ -69,66 +83,60 @@ def evaluate(
         name = manifest.name if names.count(manifest.name) == 1 else bundle
         title = f"{name} ({choice.precision}, {choice.provider})"
         scored = score_split(scorer, split, quiet=quiet)
-        evaluated.append(Evaluated(title, scorer.labels, manifest.max_length, scored))
+        evaluated.append(Evaluated(title, manifest.max_length, scored))
     return evaluated
 
 
-def baseline_row(split: Split, label_count: int, train: Split | None) -> tuple[str, Metrics]:
-    """Return the baseline's name and metrics.
+def baselines(evaluated: Evaluated, train: Split | None) -> list[Compared]:
+    """Return the baselines of a task with their metrics, the strongest first.
 
     Args:
-        split: labelled texts to score.
-        label_count: number of labels.
+        evaluated: a bundle with the scored texts.
         train: texts to train on; None to cross-validate on the scored texts.
     """
-    if train is not None:
-        found, how = baseline.trained_on(train.texts, train.labels, split.texts, label_count), "trained on --train-file"
-    else:
-        found, how = baseline.cross_validated(split.texts, split.labels, label_count), "five-fold on these texts"
-    return f"{baseline.NAME}, {how}", metrics(found, split.labels)
+    how = "five-fold on these texts" if train is None else "trained on --train-file"
+    return compare(evaluated.scored.judge, evaluated.scored.split, train, how)
 
 
-def lines(evaluated: Sequence[Evaluated], compared: tuple[str, Metrics] | None) -> Iterator[str]:
+def lines(evaluated: Sequence[Evaluated], compared: Sequence[Compared]) -> Iterator[str]:
     """Yield the report in Markdown, one table or sentence at a time."""
-    rows = [(name, scored.metrics) for one in evaluated for name, scored in one.rows.items()]
-    rows += [compared] if compared else []
-    yield table(
-        ("", "texts", "accuracy", "95% interval", "F1", "ROC AUC", "log loss", "calibration error"),
-        [(name, f"{found.texts:,}", *figures_of(asdict(found))) for name, found in rows],
-    )
+    rows = [(name, scored) for one in evaluated for name, scored in one.rows.items()]
+    cells = [(name, f"{scored.metrics.texts:,}", *scored.judge.cells(asdict(scored.metrics))) for name, scored in rows]
+    judge = evaluated[0].scored.judge
+    cells += [
+        (f"{one.name}, {one.how}", f"{one.metrics.texts:,}", *judge.cells(asdict(one.metrics))) for one in compared
+    ]
+    head = max((scored.judge.head for _, scored in rows), key=len)  # one bundle may have ordered labels, another none
+    yield table(("", "texts", *head), [(*row, *[""] * (len(head) + 2 - len(row))) for row in cells])
     staged = [(one.name, one.scored.stages) for one in evaluated if one.scored.stages is not None]
     if staged:
         yield "Cascades: texts decided early, without the encoder"
         yield table(STAGED_HEAD, [staged_row(name, asdict(staged_group(name, stages))) for name, stages in staged])
     for one in evaluated:
-        yield f"{one.name}: true labels in rows, predicted labels in columns"
-        yield table(
-            ("", *one.labels),
-            [
-                (label, *(f"{count:,}" for count in row))
-                for label, row in zip(one.labels, one.counts.tolist(), strict=True)
-            ],
-        )
-        for title, groups in _groups(one):
+        scored = one.scored
+        for part in scored.judge.tables(scored.judge.details(scored.values, scored.split.labels)):
+            yield f"{one.name}: {part.title}"
+            yield table(part.head, part.rows)
+        for title, groups in one.groups:
             yield f"{one.name}, by {title}:"
-            yield _groups_table(title, groups)
-    if compared is not None:
-        for one in evaluated:
-            if one.scored.metrics.accuracy <= compared[1].accuracy:
-                yield f"Note: {one.name} is no better than {baseline.NAME}, which needs no encoder."
+            yield _groups_table(title, groups, scored.judge.grouped)
+    for one in evaluated:
+        for other in compared:
+            if is_no_better(one.scored.judge.main, one.scored.metrics, other):
+                yield f"Note: {one.name} is no better than {other.name}, which needs no encoder."
 
 
-def _groups_table(title: str, groups: Sequence[tuple[Group, Group | None]]) -> str:
-    """Format a table of each group's accuracy, and of its accuracy without the cascade if there is one."""
-    head, rows = [title, "texts", "accuracy", "95% interval"], []
+def _groups_table(title: str, groups: Sequence[tuple[Group, Group | None]], figure: Headline) -> str:
+    """Format a table of a figure of each group, and of the same without the cascade if there is one."""
+    head, rows = [title, "texts", *figure.head], []
     for group, without in groups:
-        cells = [group.name, f"{group.metrics.texts:,}", *figures_of(asdict(group.metrics))[:2]]
-        rows.append(cells if without is None else [*cells, f"{without.metrics.accuracy:.2%}"])
+        cells = [group.name, f"{group.metrics.texts:,}", *figure.cells(asdict(group.metrics))]
+        rows.append(cells if without is None else [*cells, figure.cells(asdict(without.metrics))[0]])
     return table(head if groups[0][1] is None else [*head, "without cascade"], rows)
 
 
 def write_errors(path: str, evaluated: Sequence[Evaluated], most: int) -> int:
-    """Publish the wrongly labelled texts with the largest log loss as JSON lines; return their number.
+    """Publish the texts with the costliest errors as JSON lines; return their number.
 
     The file holds texts, so it is as confidential as the data.
     """
@@ -137,29 +145,26 @@ def write_errors(path: str, evaluated: Sequence[Evaluated], most: int) -> int:
     return len(written)
 
 
-def write_figures(folder: Path, evaluated: Sequence[Evaluated], compared: tuple[str, Metrics] | None) -> list[str]:
+def write_figures(folder: Path, evaluated: Sequence[Evaluated], compared: Sequence[Compared]) -> list[str]:
     """Publish the report's pictures in a folder, then evaluation.json; return the file names."""
-    pictures = {
-        RELIABILITY_FIGURE: reliability_diagram(
-            {
-                name: reliability(scored.probabilities, scored.split.labels)
-                for one in evaluated
-                for name, scored in one.rows.items()
-            }
-        )
-    }
+    pictures = _reliability(evaluated)
     for number, one in enumerate(evaluated, start=1):
-        end = suffix(number, len(evaluated))
-        pictures[f"confusion{end}.png"] = confusion_matrix(one.name, one.labels, one.counts)
-        for title, groups in _groups(one):
-            pictures[f"{title}{end}.png"] = accuracy_bars(f"{one.name}, by {title}", [group for group, _ in groups])
-        if one.scored.stages is not None:
-            pictures[f"cascade{end}.png"] = cascade_curve(one.scored.stages, one.name)
+        scored = one.scored
+        drawn = {
+            OUTCOME_FIGURES[scored.interpretation.task]: outcome_picture(
+                one.name, scored.interpretation, scored.values, scored.split.labels
+            )
+        }
+        for title, groups in one.groups:
+            each, figure = [group for group, _ in groups], scored.judge.grouped
+            drawn[f"{title}.png"] = group_bars(f"{one.name}, by {title}", each, figure)
+        if scored.stages is not None:
+            drawn[CASCADE_FIGURE] = cascade_curve(scored.stages, one.name)
+        pictures |= {numbered(name, number, len(evaluated)): picture for name, picture in drawn.items()}
     figures: dict[str, Any] = {}
     for one in evaluated:
         figures |= {name: _as_json(replace(one, name=name, scored=scored)) for name, scored in one.rows.items()}
-    if compared is not None:
-        figures[compared[0]] = asdict(compared[1])
+    figures |= {f"{one.name}, {one.how}": asdict(one.metrics) for one in compared}
     files = {**pictures, EVALUATION: _json(figures, indent=2)}
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -170,6 +175,18 @@ def write_figures(folder: Path, evaluated: Sequence[Evaluated], compared: tuple[
     return list(files)
 
 
+def _reliability(evaluated: Sequence[Evaluated]) -> dict[str, bytes]:
+    """Draw the reliability of all bundles; return nothing if their values are no probabilities."""
+    lines = {
+        name: scored.judge.reliability(scored.values, scored.split.labels)
+        for one in evaluated
+        for name, scored in one.rows.items()
+    }
+    if not all(lines.values()):
+        return {}
+    return {RELIABILITY_FIGURE: reliability_diagram(lines, evaluated[0].scored.judge.axes)}
+
+
 def _json(value: Mapping[str, Any], indent: int | None = None) -> bytes:
     """Format a value as JSON.
 
@@ -178,26 +195,14 @@ def _json(value: Mapping[str, Any], indent: int | None = None) -> bytes:
     return f"{json.dumps(value, indent=indent, ensure_ascii=False)}\n".encode(errors="backslashreplace")
 
 
-def _groups(one: Evaluated) -> list[tuple[str, list[tuple[Group, Group | None]]]]:
-    """Return the groups of texts by title, each with its counterpart without the cascade, or None."""
-
-    def each(scored: Scored) -> dict[str, list[Group]]:
-        return {"length": by_length(scored, one.max_length), "group": by_group(scored)}
-
-    found, without = each(one.scored), each(one.scored.without_cascade)
-    others = (
-        without if one.scored.stages is not None else {title: [None] * len(groups) for title, groups in found.items()}
-    )
-    return [(title, list(zip(groups, others[title], strict=True))) for title, groups in found.items() if groups]
-
-
 def _as_json(one: Evaluated) -> dict[str, Any]:
-    scored, stages = one.scored, one.scored.stages
+    scored, stages, judge = one.scored, one.scored.stages, one.scored.judge
+    bins = judge.reliability(scored.values, scored.split.labels)
     return {
         **asdict(scored.metrics),
-        "confusion": one.counts.tolist(),
-        "reliability": [asdict(bin) for bin in reliability(scored.probabilities, scored.split.labels)],
-        **{f"by_{title}": [{"name": g.name, **asdict(g.metrics)} for g, _ in groups] for title, groups in _groups(one)},
+        **judge.details(scored.values, scored.split.labels),
+        **({"reliability": [asdict(bin) for bin in bins]} if bins else {}),
+        **{f"by_{title}": [{"name": g.name, **asdict(g.metrics)} for g, _ in groups] for title, groups in one.groups},
         **({"cascade": _cascade_as_json(one.name, scored, stages)} if stages else {}),
     }
 
@@ -212,16 +217,12 @@ def _cascade_as_json(name: str, scored: Scored, stages: StagedTexts) -> dict[str
 
 def _errors(one: Evaluated, most: int) -> Iterator[dict[str, Any]]:
     scored, split = one.scored, one.scored.split
-    cost = losses(scored.probabilities, split.labels)
     for row in costliest(scored, most):
-        values = (
-            one.name,
-            split.ids[row],
-            one.labels[split.labels[row]],
-            one.labels[scored.predicted[row]],
-            round(float(scored.probabilities[row].max()), 6),
-            round(float(cost[row]), 4),
-            int(scored.lengths[row]),
-            split.texts[row],
-        )
-        yield dict(zip(ERROR_FIELDS, values, strict=True))
+        found = {
+            "bundle": one.name,
+            "id": split.ids[row],
+            **scored.judge.error(scored.values[row], split.labels[row]),
+            "tokens": int(scored.lengths[row]),
+            "text": split.texts[row],
+        }
+        yield {name: found[name] for name in ERROR_FIELDS[scored.interpretation.task]}

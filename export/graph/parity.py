@@ -6,11 +6,10 @@ from functools import partial
 from itertools import cycle, islice
 
 import numpy as np
-import scipy.stats
 import torch
 
+from export.classifier.agreement import TOLERANCE, agreement_of_values
 from export.classifier.classifier import Classifier
-from export.classifier.head import predict
 from export.classifier.wide import Wide
 from export.encoder.load import FrozenEncoder
 from export.encoder.pooling import pooled
@@ -20,16 +19,14 @@ from export.graph.fp16 import Half
 from export.graph.fp16_emulator import half_logits
 from scorer.engine.batches import pad
 from scorer.engine.protocols import Session
-from scorer.model.decision import probabilities
-
-TOLERANCE = 1e-4
-"""Largest difference of an fp32 logit that is allowed."""
-
-LEAST_AGREEMENT = 0.99
-"""Smallest share of labels on which the precisions of a bundle have to agree."""
+from scorer.model.interpretation import Interpretation, Regression
 
 HALF_TOLERANCE = 5e-3
 """Largest difference of an fp16 probability that is allowed; the target is 1e-3."""
+
+VALUE_TOLERANCE = 4 * HALF_TOLERANCE
+"""Largest difference of an fp16 value that is allowed, in standard deviations of the exact values: the derivative of a
+probability by its logit is at most a quarter."""
 
 
 @dataclass(frozen=True)
@@ -55,50 +52,58 @@ class HalfParity:
 
     Attributes:
         rows: number of rows that were compared.
-        difference: largest absolute difference of a probability.
-        mean: mean absolute difference of a probability.
-        labels: share of texts that get the same label.
+        difference: largest absolute difference of a probability, or of a value in standard deviations of the exact values.
+        mean: mean of such differences.
+        labels: agreement of the answers, see `export.classifier.agreement.agreement_of_values`.
+        what: numbers that were compared, ``probabilities`` or ``values``.
     """
 
     rows: int
     difference: float
     mean: float
     labels: float
+    what: str = "probabilities"
+
+    @property
+    def tolerance(self) -> float:
+        """Largest difference that is allowed."""
+        return HALF_TOLERANCE if self.what == "probabilities" else VALUE_TOLERANCE
+
+    @property
+    def unit(self) -> str:
+        """Unit of the differences, to follow a number; empty for probabilities."""
+        return "" if self.what == "probabilities" else " standard deviations"
 
     @property
     def fits(self) -> bool:
-        return self.difference <= HALF_TOLERANCE  # False for a NaN
+        return self.difference <= self.tolerance  # False for a NaN
 
 
-def compare_half(half: Half, rows: Sequence[np.ndarray], wide: Wide | None = None) -> HalfParity:
+def compare_half(
+    half: Half, rows: Sequence[np.ndarray], interpretation: Interpretation, wide: Wide | None = None
+) -> HalfParity:
     """Compare the float16 graph with float32 on token rows.
 
     Args:
         half: both graphs.
         rows: token ids of each row, (sequence,).
+        interpretation: meaning of the logits.
         wide: wide part whose logits are added, if it is not in the graphs.
     """
     side = np.float32(0) if wide is None else wide.logits(rows)
-    return half_parity(half_logits(half.graph, rows) + side, graph_logits(half.exact, rows) + side)
+    return half_parity(half_logits(half.graph, rows) + side, graph_logits(half.exact, rows) + side, interpretation)
 
 
-def half_parity(found: np.ndarray, exact: np.ndarray) -> HalfParity:
+def half_parity(found: np.ndarray, exact: np.ndarray, interpretation: Interpretation) -> HalfParity:
     """Compare logits of float16, (rows, logits), with those of float32 with the same weights."""
-    distance = np.abs(probabilities(found) - probabilities(exact))
-    same = float(np.mean(predict(found) == predict(exact)))
-    return HalfParity(len(found), float(distance.max()), float(distance.mean()), same)
-
-
-def is_too_low(share: float, rows: int) -> bool:
-    """Return whether a precision that keeps `LEAST_AGREEMENT` would agree so rarely less than once in 1,000 times.
-
-    This is a one-sided binomial test, because a small sample proves little: one label in 60 is 1.7% already.
-
-    >>> is_too_low(59 / 60, 60), is_too_low(54 / 60, 60), is_too_low(0.987, 25_000)
-    (False, True, True)
-    """
-    differing = round((1 - share) * rows)
-    return bool(scipy.stats.binom.sf(differing - 1, rows, 1 - LEAST_AGREEMENT) < 0.001)
+    values, expected = interpretation.values(found), interpretation.values(exact)
+    distance, what = np.abs(values - expected), "probabilities"
+    if isinstance(interpretation, Regression):
+        # Values that hardly vary are compared like logits of fp32.
+        distance = distance / np.maximum(expected.std(axis=0), TOLERANCE * np.array(interpretation.scale))
+        what = "values"
+    same = agreement_of_values(interpretation, values, expected)
+    return HalfParity(len(found), float(distance.max()), float(distance.mean()), same, what)
 
 
 def torch_logits(

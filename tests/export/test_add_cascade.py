@@ -84,9 +84,13 @@ def test_weights_tokenizer_and_head_keep_their_bytes(old, new):
 def test_the_new_manifest_differs_where_the_cascade_is(old, new):
     before, after = (json.loads(one.files[MANIFEST]) for one in (old, new))
     changed = {name for name in before if before[name] != after[name]}
-    assert changed == {"format_version", "golden", "training", "metrics", "reference", "parity"}
-    assert set(after) - set(before) == {"needs", "wide", "cascade"}
-    assert (before["format_version"], after["format_version"], after["needs"]) == (1, 2, ["cascade"])
+    assert changed == {"needs", "confidence", "golden", "training", "metrics", "reference", "parity"}
+    assert set(after) - set(before) == {"wide", "cascade"}
+    assert (before["needs"], after["needs"]) == (["confidence"], ["cascade", "confidence"])
+    scored = sum(before["confidence"]["int8"]["texts"])
+    assert set(before["confidence"]) == {"fp32", "fp16", "int8"}
+    assert set(after["confidence"]) == {"int8"}  # no other precision was scored again
+    assert sum(after["confidence"]["int8"]["texts"]) == scored == after["metrics"]["test_texts"]
     assert after["training"] == {
         **before["training"],
         "cascade": {"loss": 5.0, "ece": 1.0, "most": 1.0, "least_texts": 20},
@@ -100,6 +104,20 @@ def test_the_new_manifest_differs_where_the_cascade_is(old, new):
     for then, now in zip(before["golden"], after["golden"], strict=True):
         assert {**then["logits"], "wide": now["logits"]["wide"]} == now["logits"]
     assert after["reference"]["score_without_cascade"] == before["reference"]["score"]
+
+
+def test_held_out_texts_of_a_balanced_training_are_recalled_with_their_weights(long_encoder, folder):
+    rare = np.concatenate([np.flatnonzero(DATASET.train.labels == 0), np.flatnonzero(DATASET.train.labels == 1)[:30]])
+    train_split = Split([DATASET.train.texts[row] for row in sorted(rare)], DATASET.train.labels[sorted(rare)])
+    dataset = replace(DATASET, train=train_split)
+    of_fit = {"wide": WideSettings(pairs=512), "cascade": None, "balance": True, "precisions": ("fp32",)}
+    balanced = make_bundle(long_encoder, folder / "balanced", LABELS, dataset=dataset, max_length=12, **of_fit)
+    assert balanced.manifest.training["balance"] is True
+    found = add_cascade(balanced, dataset, AddSettings(folder / "balanced-new", LENIENT, quiet=True), ignored)
+    assert found.manifest.training["balance"] is True
+    plain = replace(balanced.manifest, training={**balanced.manifest.training, "balance": False})
+    with pytest.raises(ExportError, match="the loss of the wide part on training and held-out texts was"):
+        add_cascade(replace(balanced, manifest=plain), dataset, AddSettings(folder / "other", LENIENT), ignored)
 
 
 def test_figures_of_the_new_bundle_are_those_of_the_held_out_and_the_test_texts(old, new):

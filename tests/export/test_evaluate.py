@@ -17,12 +17,13 @@ from export.errors import ExportError
 from export.evaluation import baseline
 from export.evaluation.cascade import StagedTexts
 from export.evaluation.evaluate import Scored, by_group, by_length, costliest, reference, score_split
-from export.evaluation.figures import accuracy_bars, confusion_matrix
+from export.evaluation.figures import confusion_matrix, group_bars
 from export.evaluation.metrics import calibration_error, metrics, reliability
 from export.evaluation.outputs import is_evaluation, picture_names
 from export.training.holdout import split_rows
 from export.training.settings import FitSettings
 from scorer.model.decision import probabilities
+from scorer.model.interpretation import SingleLabel
 from scorer.model.scorer import Scorer
 
 
@@ -32,7 +33,8 @@ def scored(positive, labels, lengths=None, groups=()):
         [f"text {row}" for row in range(len(labels))], np.array(labels), tuple("abcdefgh"[: len(labels)]), groups
     )
     lengths = np.array(lengths or [3] * len(labels))
-    return Scored(split, np.stack([1 - positive, positive], axis=1), lengths, lengths > 1000, np.zeros(len(labels)))
+    values = np.stack([1 - positive, positive], axis=1)
+    return Scored(split, SingleLabel(("no", "yes")), values, lengths, lengths > 1000, np.zeros(len(labels)))
 
 
 def test_figures_are_those_of_the_definitions():
@@ -64,7 +66,7 @@ def test_calibration_error_is_the_mean_distance_of_sure_and_right():
     found = scored([0.75] * 4, [1, 1, 1, 0])
     assert found.metrics.ece == pytest.approx(0)
     assert scored([0.95] * 4, [1, 1, 1, 0]).metrics.ece == pytest.approx(0.2)
-    bins = reliability(scored([0.95, 0.95, 0.55], [1, 0, 1]).probabilities, np.array([1, 0, 1]))
+    bins = reliability(scored([0.95, 0.95, 0.55], [1, 0, 1]).values, np.array([1, 0, 1]))
     assert [one.texts for one in bins] == [1, 2]
     assert calibration_error(bins) == pytest.approx((0.45 + 2 * 0.45) / 3)
 
@@ -100,8 +102,8 @@ def test_a_reference_has_the_scores_without_the_cascade_too():
     found = scored([0.9, 0.2, 0.6], [1, 0, 1])
     assert reference(found).score_without_cascade is None
     wide = np.array([[0.1, 0.9], [0.2, 0.8], [0.9, 0.1]])
-    stages = StagedTexts(found.split.labels, found.probabilities, wide, np.array([False, True, False]), found.lengths)
-    staged = reference(replace(found, probabilities=stages.staged, stages=stages))
+    stages = StagedTexts(found.split.labels, found.values, wide, np.array([False, True, False]), found.lengths)
+    staged = reference(replace(found, values=stages.staged, stages=stages))
     assert np.flatnonzero(staged.score.counts).tolist() == [12, 16, 18]
     assert staged.without_cascade().score == reference(found).score
     assert np.flatnonzero(reference(found).score.counts).tolist() == [4, 12, 18]
@@ -175,7 +177,7 @@ def test_where_no_word_is_in_two_texts_the_baseline_gives_the_labels_shares():
 def test_labels_with_dollar_signs_can_be_drawn():
     found = scored([0.9, 0.1], [1, 1], groups=("$", "$$"))
     assert confusion_matrix("$", ("$", "$$"), np.array([[1, 0], [0, 1]])).startswith(b"\x89PNG")
-    assert accuracy_bars("by price", by_group(found)).startswith(b"\x89PNG")
+    assert group_bars("by price", by_group(found)).startswith(b"\x89PNG")
 
 
 def test_temperature_brings_sureness_down_to_what_is_right():
@@ -258,10 +260,10 @@ def test_figures_with_the_cascade_are_those_of_what_score_gives(request, name):
     split = reviews(300, len(bundle.manifest.labels), 5)
     scored = score_split(Scorer(bundle, provider="cpu", cascade=False), split, quiet=True)
     staged, whole = (Scorer(bundle, provider="cpu", cascade=on).score(split.texts) for on in (True, False))
-    assert scored.probabilities.tobytes() == scored.stages.staged.tobytes() == staged.probabilities.tobytes()
-    assert scored.without_cascade.probabilities.tobytes() == whole.probabilities.tobytes()
+    assert scored.values.tobytes() == scored.stages.staged.tobytes() == staged.probabilities.tobytes()
+    assert scored.without_cascade.values.tobytes() == whole.probabilities.tobytes()
     assert 0.2 < scored.stages.chosen.rows < 0.8
-    assert (scored.probabilities != scored.stages.whole).any(axis=1).sum() == scored.stages.early.sum()
+    assert (scored.values != scored.stages.whole).any(axis=1).sum() == scored.stages.early.sum()
 
 
 def test_a_scorer_that_leaves_texts_out_of_the_encoder_is_not_evaluated(staged_bundle):

@@ -209,6 +209,9 @@ def with_wide_part(encoder, tmp_path_factory):
 def test_bundles_without_a_cascade_are_written_as_they_were(bundle, bundle_of_three, with_wide_part):
     for one in (bundle, bundle_of_three, with_wide_part):
         found = json.loads(one.files[MANIFEST])
+        assert set(found) == {*OLD_KEYS, "needs", "confidence"}
+        assert (found["format_version"], found["needs"]) == (2, ["confidence"])
+        found = json.loads(replace(one.manifest, confidence=None).to_json())
         assert set(found) == OLD_KEYS
         assert found["format_version"] == 1
         assert set(found["reference"]) == {"texts", "score", "tokens", "unknown"}
@@ -224,8 +227,8 @@ def test_bundles_without_a_cascade_are_written_as_they_were(bundle, bundle_of_th
 
 def test_a_bundle_with_a_cascade_says_that_it_needs_one(staged):
     found = json.loads(staged.files[MANIFEST])
-    assert set(found) == {*OLD_KEYS, "needs", "wide", "cascade"}
-    assert (found["format_version"], found["needs"]) == (2, ["cascade"])
+    assert set(found) == {*OLD_KEYS, "needs", "wide", "cascade", "confidence"}
+    assert (found["format_version"], found["needs"]) == (2, ["cascade", "confidence"])
     assert found["wide"] == {"file": "wide.onnx", "pairs": 512}
     assert set(found["cascade"]) == {"scale", "bias", "limits"}
     assert set(found["reference"]) == {"texts", "score", "tokens", "unknown", "score_without_cascade"}
@@ -240,7 +243,7 @@ def test_training_says_why_there_is_no_cascade(encoder, tmp_path):
     )
     made = train(dataset, encoder("bert"), settings, lines.append)
     assert "no cascade: 40 held-out texts are too few: 2,000 are needed; every text goes through the encoder" in lines
-    assert (made.manifest.cascade, made.manifest.needs) == (None, ())
+    assert (made.manifest.cascade, made.manifest.needs) == (None, ("confidence",))
 
 
 CASCADE = {"scale": 1.0, "bias": [0.0], "limits": [-1.0, 1.0]}
@@ -268,7 +271,7 @@ CASCADE = {"scale": 1.0, "bias": [0.0], "limits": [-1.0, 1.0]}
         ({"cascade": CASCADE | {"more": 1}}, "TypeError"),
         ({"wide": {"file": "wide.onnx"}}, "TypeError"),
         ({"wide": {"file": "none.onnx", "pairs": 512}}, "names the graph none.onnx, which SHA256SUMS does not list"),
-        ({"format_version": 1}, r"format version 1 and needs \['cascade'\] do not match its contents"),
+        ({"format_version": 1}, r"format version 1 and needs \['cascade', 'confidence'\] do not match its contents"),
         ({"needs": []}, "do not match its contents"),
     ],
 )

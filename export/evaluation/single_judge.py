@@ -1,0 +1,93 @@
+"""The judge of predictions of one label of several."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from export.evaluation import baseline
+from export.evaluation.baseline import Learner
+from export.evaluation.headline import Headline
+from export.evaluation.judge import Axes, Table
+from export.evaluation.metrics import Bin, Metrics, confusion, losses, metrics, predictions, reliability
+from export.evaluation.order_metrics import ordered_metrics
+from scorer.model.interpretation import SingleLabel
+
+ACCURACY = Headline("accuracy", "accuracy", "interval", ".2%")
+
+
+@dataclass(frozen=True)
+class SingleJudge:
+    """See `export.evaluation.judge.Judge`.
+
+    Attributes:
+        interpretation: meaning of the logits.
+    """
+
+    interpretation: SingleLabel
+
+    main = grouped = ACCURACY
+    axes = Axes("share of right labels", "probability of the predicted label", "texts")
+    kept = ()
+
+    @property
+    def head(self) -> tuple[str, ...]:
+        ordered = ("MAE", "MAE of the expected label", "weighted kappa") if self.interpretation.ordered else ()
+        return (*ACCURACY.head, "F1", "ROC AUC", "log loss", "calibration error", *ordered)
+
+    def metrics(self, values: np.ndarray, truth: np.ndarray) -> Metrics:
+        if self.interpretation.ordered:
+            return ordered_metrics(self.interpretation, values, truth)
+        return metrics(values, truth)
+
+    def cells(self, metrics: Mapping[str, Any]) -> tuple[str, ...]:
+        auc = metrics["roc_auc"]
+        found = (
+            *ACCURACY.cells(metrics),
+            f"{metrics['f1']:.4f}",
+            "" if auc is None else f"{auc:.4f}",
+            f"{metrics['log_loss']:.4f}",
+            f"{metrics['ece']:.2%}",
+        )
+        if not self.interpretation.ordered:
+            return found
+        kappa = metrics["kappa"]
+        distances = (f"{metrics[name]:.4f}" for name in ("mae", "expected_mae"))
+        return (*found, *distances, "" if kappa is None else f"{kappa:.4f}")
+
+    def details(self, values: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
+        counts = confusion(truth, predictions(values), len(self.interpretation.labels))
+        return {"confusion": counts.tolist()}
+
+    def tables(self, details: Mapping[str, Any]) -> list[Table]:
+        if "confusion" not in details:
+            return []
+        labels = self.interpretation.labels
+        rows = [
+            (label, *(f"{count:,}" for count in row)) for label, row in zip(labels, details["confusion"], strict=True)
+        ]
+        return [Table("true labels in rows, predicted labels in columns", ("", *labels), rows)]
+
+    def reliability(self, values: np.ndarray, truth: np.ndarray) -> tuple[Bin, ...]:
+        return reliability(values, truth)
+
+    def uncalibrated(self) -> SingleLabel:
+        return replace(self.interpretation, temperature=1.0)
+
+    def costs(self, values: np.ndarray, truth: np.ndarray) -> np.ndarray:
+        cost = losses(values, truth)
+        cost[predictions(values) == truth] = -1
+        return cost
+
+    def error(self, values: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
+        row, labels = values[np.newaxis], self.interpretation.labels
+        return {
+            "label": labels[truth],
+            "predicted": labels[predictions(row)[0]],
+            "probability": round(float(values.max()), 6),
+            "loss": round(float(losses(row, np.array([truth]))[0]), 4),
+        }
+
+    def baselines(self) -> "tuple[tuple[str, Learner, SingleJudge], ...]":
+        return ((baseline.NAME, baseline.trained_on, self),)
