@@ -79,8 +79,7 @@ def tiny_classifier(kind: str, tokenizer: Any, labels: Sequence[str] | int) -> A
         model = transformers.AutoModelForSequenceClassification.from_config(config)
     randomize(model)
     model.eval()
-    linear = [one for one in model.modules() if isinstance(one, nn.Linear)]
-    out = next(one for one in reversed(linear) if one.out_features == config.num_labels)
+    out = last_linear(model)
     with torch.inference_mode():
         rows = [tokenizer(text, return_tensors="pt") for text in reviews(30, 2, 4).texts]
         logits = torch.cat([model(row["input_ids"], attention_mask=row["attention_mask"]).logits for row in rows])
@@ -88,12 +87,38 @@ def tiny_classifier(kind: str, tokenizer: Any, labels: Sequence[str] | int) -> A
     return model
 
 
-def save_checkpoint(kind: str, folder: Path, labels: Sequence[str] | int) -> Path:
-    """Save a tiny classifier with its tokenizer; return the folder."""
+def save_checkpoint(
+    kind: str,
+    folder: Path,
+    labels: Sequence[str] | int,
+    problem: str | None = None,
+    *,
+    scale: float = 1.0,
+    offset: float = 0.0,
+) -> Path:
+    """Save a tiny classifier with its tokenizer; return the folder.
+
+    Args:
+        kind, labels: as for `tiny_classifier`.
+        folder: folder to save in.
+        problem: ``problem_type`` of its settings.
+        scale, offset: factor of its outputs, and a number that is added afterwards.
+    """
     tokenizer = tiny_tokenizer(KINDS[kind].tokenizer)
     tokenizer.save_pretrained(folder)
-    tiny_classifier(kind, tokenizer, labels).save_pretrained(folder)
+    model = tiny_classifier(kind, tokenizer, labels)
+    model.config.problem_type = problem
+    out = last_linear(model)
+    out.weight.data *= scale
+    out.bias.data = out.bias.data * scale + offset
+    model.save_pretrained(folder)
     return folder
+
+
+def last_linear(model: Any) -> nn.Linear:
+    """Return the layer that computes the outputs."""
+    linear = [one for one in model.modules() if isinstance(one, nn.Linear)]
+    return next(one for one in reversed(linear) if one.out_features == model.config.num_labels)
 
 
 class Notebook(nn.Module):

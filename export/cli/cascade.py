@@ -1,5 +1,6 @@
 """The command `score-model cascade`, which adds a cascade to a bundle; it parses and delegates."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from export.data_source import DataSource
 from export.hub import check_reachable
 from scorer.base.errors import UsageError
 from scorer.base.messages import print_result
+from scorer.base.task import SINGLE_LABEL
 from scorer.cli.help import HELP_OPTION, OTHER, group
 from scorer.cli.options import DEBUG
 from scorer.cli.program import Command
@@ -56,8 +58,6 @@ of `score --no-cascade`.
 def cascade(**options: Any) -> None:
     """Add a cascade as the options ask."""
     loaded, settings, source = _checked(options)
-    from dataclasses import replace
-
     from export.data import load
 
     dataset = load(source)
@@ -78,6 +78,7 @@ def _checked(options: Options) -> "tuple[Bundle, AddSettings, DataSource]":
     refuse_unused(conditions_of_data(options))
     require_libraries()
     source, notes = source_of(options), read_notes(options["notes"])
+    source = replace(source, columns=replace(source.columns, task=SINGLE_LABEL))
     _check_places(options, source)
     from export.training.checks import check_recallable
     from export.training.settings import AddSettings

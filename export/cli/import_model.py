@@ -44,7 +44,7 @@ Examples:
 
 CHECKPOINT is a classifier of transformers (...ForSequenceClassification) on the hub or in a local folder. Each precision is
 compared with PyTorch and with the pipeline of transformers; the bundle's README.md has the figures. A precision that
-differs too much is left out.
+differs too much is left out. The model may choose one label for a text, give it any number of labels, or values.
 """
 
 
@@ -59,7 +59,7 @@ def import_model(**options: Any) -> None:
     from export.importing.texts import read_sample
 
     loaded = _load(checkpoint)
-    sample = None if texts is None else read_sample(texts)
+    sample = None if texts is None else read_sample(texts, loaded.labels)
     run(loaded, sample, options["seed"], settings, print_result)
 
 
@@ -123,11 +123,13 @@ def _conditions(options: Options) -> tuple[Condition, ...]:
     """Return the conditions of all options that have no effect without another."""
     reading = tuple(one.name for one in fields(InputOptions))
     of_texts = ("text_column", "label_column", "most_texts", "seed", *reading)
+    has_labels = options["label_column"] is not None
     cuts = options["truncation"] != "head"
     return (
         Condition(options["state_dict"] is not None, "with --state-dict", ("encoder",)),
         Condition(options["state_dict"] is None, "with CHECKPOINT", ("keep_label_names",)),
         Condition(options["texts"] is not None, "with --texts", of_texts),
+        Condition(has_labels, "with --label-column", ("label_separator",)),
         Condition(cuts, "with --truncation tail or head+tail", ("max_tokens",)),
     )
 

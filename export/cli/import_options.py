@@ -6,12 +6,15 @@ Their defaults are those of the settings dataclasses.
 import click
 
 from export.classifier.settings import DEFAULT_MAX_TOKENS
-from export.cli.options import FILE, QUIET, READ_AS_SCORE, READING_FILES, TEXT_COLUMN, THREADS
+from export.cli.options import FILE, LABEL_SEPARATOR, QUIET, READ_AS_SCORE, READING_FILES, TEXT_COLUMN, THREADS
 from export.cli.train_options import CLEAN_HTML, NAME, NOTES, OUTPUT, OVERWRITE, POSITIVE_LABEL
 from export.importing.settings import LONGEST, CheckpointSettings, TextSettings
+from scorer.base.task import TASKS
 from scorer.cli.help import HELP_OPTION, OTHER, group, option, together
 from scorer.cli.options import DEBUG, Whole, files
 from scorer.model.manifest import MAX_LENGTH, TRUNCATIONS
+
+_AUTO = "auto"
 
 CHECKPOINT = group(
     "Model",
@@ -54,9 +57,17 @@ CHECKPOINT = group(
 LABELS = group(
     "Labels",
     option(
+        "--task",
+        type=click.Choice([_AUTO, *TASKS]),
+        default=_AUTO,
+        callback=lambda context, parameter, value: None if value == _AUTO else value,
+        show_default="as the model's settings state",
+        help="Meaning of the outputs: one label a text, any number of labels, or numbers (a model with one output may not state it).",
+    ),
+    option(
         "--label-names",
         metavar="A,B,...",
-        help="Names for the labels in the order of the model's ids, 0 and up, unlike those of `train`.",
+        help="Names for the labels (or the outputs of a regression) in the order of the model's ids, 0 and up, unlike those of `train`.",
     ),
     option(
         "--keep-label-names",
@@ -78,8 +89,9 @@ TEXTS = group(
     option(
         "--label-column",
         metavar="COLUMN",
-        help="Column with labels (the model's names or ids), for accuracy and calibrated probabilities.",
+        help="Column with labels (the model's names or ids, lists of them, or values), for figures and calibrated probabilities.",
     ),
+    LABEL_SEPARATOR,
     option(
         "--most-texts",
         type=Whole(4),

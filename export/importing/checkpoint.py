@@ -24,10 +24,15 @@ from export.encoder.load import FrozenEncoder, freeze, positions_of, weights_sha
 from export.encoder.vectors import LOGITS
 from export.errors import ExportError, UnsupportedEncoder
 from export.importing.folder import CLASSIFIER, cannot_be_imported, needs_remote_code, refuse_other_class
-from export.importing.labels import Labels, id2label_of, labels_of, refuse_problem, shown
+from export.importing.labels import Labels, id2label_of, labels_of, shown
 from export.importing.settings import LONGEST, CheckpointSettings
+from export.importing.task import contradiction, task_of
+from export.importing.unit import in_unit, logits_in_unit
 from scorer.base.shortage import shortage
+from scorer.base.task import MULTI_LABEL, REGRESSION
 from scorer.base.text import first_line
+from scorer.model.interpretation import Interpretation, MultiLabel, Regression, SingleLabel
+from scorer.model.manifest import Unit
 
 LEFT = (
     "transformers would cut the beginning of a long text, as the checkpoint's tokenizer states, while the first tokens are "
@@ -48,6 +53,7 @@ class Checkpoint:
         classifier: everything on top of the encoder.
         labels: labels of the model.
         reference: logits of the whole model, which knows nothing of how it was taken apart.
+        unit: unit of a regression's logits; None for other tasks, and for the values themselves.
         model: whole model of transformers; None if its file was a plain module's.
         tokenizer: transformers' own tokenizer.
         kind: name of the model's class, for people.
@@ -66,6 +72,27 @@ class Checkpoint:
     sha256: str
     truncation: str
     remarks: tuple[str, ...] = ()
+    unit: Unit | None = None
+
+    @property
+    def interpretation(self) -> Interpretation:
+        """Meaning of the logits, at temperatures of 1 and thresholds of one half, as in transformers."""
+        names = self.labels.names
+        if self.labels.task == MULTI_LABEL:
+            return MultiLabel(names, (1.0,) * len(names), (0.5,) * len(names))
+        if self.labels.task == REGRESSION:
+            unit = self.unit or Unit((1.0,) * len(names), (0.0,) * len(names))
+            return Regression(names, unit.scale, unit.offset)
+        return SingleLabel(names)
+
+    def in_unit(self, unit: Unit) -> "Checkpoint":
+        """Return a regression whose logits are its values in a unit, see `export.importing.unit`."""
+        assert self.unit is None, "its logits are the values themselves"
+
+        def reference(input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
+            return logits_in_unit(self.reference(input_ids, attention_mask), unit)
+
+        return replace(self, classifier=in_unit(self.classifier, unit), reference=reference, unit=unit)
 
 
 @dataclass(frozen=True)
@@ -137,12 +164,15 @@ def load_checkpoint(settings: CheckpointSettings) -> Checkpoint:
         kind=type(model).__name__,
         sha256=weights_sha256(model) if parts else encoder.sha256,
         truncation=settings.truncation,
-        remarks=_remarks(config, tokenizer, settings),
+        remarks=_remarks(config, tokenizer, labels, settings),
     )
 
 
-def _remarks(config: PretrainedConfig, tokenizer: Any, settings: CheckpointSettings) -> tuple[str, ...]:
+def _remarks(config: PretrainedConfig, tokenizer: Any, labels: Labels, settings: CheckpointSettings) -> tuple[str, ...]:
     found = []
+    if settings.task is not None:
+        remark = contradiction(getattr(config, "problem_type", None), len(labels.by_id), settings.task)
+        found += [] if remark is None else [remark]
     if tokenizer.truncation_side == "left" and settings.truncation == "head":
         found.append(LEFT)
     if config.dtype in (torch.float16, torch.bfloat16):
@@ -252,9 +282,9 @@ def _labels(config: PretrainedConfig, settings: CheckpointSettings) -> Labels:
     name = settings.name
     refuse_other_class(config.architectures, name)
     id2label = id2label_of({"id2label": config.id2label}, name)
-    refuse_problem(getattr(config, "problem_type", None), len(id2label), name)
+    task = task_of(getattr(config, "problem_type", None), len(id2label), settings.task, name)
     keep, positive = settings.keep_label_names, settings.positive_label
-    return labels_of(id2label, settings.label_names, keep=keep, positive=positive, name=name)
+    return labels_of(id2label, settings.label_names, keep=keep, positive=positive, name=name, task=task)
 
 
 def _check_sizes(config: PretrainedConfig, name: str) -> None:

@@ -5,8 +5,9 @@ from typing import Any
 
 from export.encoder.folder import CONFIG, is_path, read_config
 from export.errors import ExportError, UnsupportedEncoder
-from export.importing.labels import id2label_of, labels_of, refuse_problem, shown
+from export.importing.labels import id2label_of, labels_of, shown
 from export.importing.settings import CheckpointSettings
+from export.importing.task import task_of
 from scorer.base.errors import UsageError
 
 CLASSIFIER = "ForSequenceClassification"
@@ -19,7 +20,7 @@ def check_checkpoint_folder(settings: CheckpointSettings) -> Path | None:
     Raises:
         UsageError: an option does not fit the checkpoint.
         ExportError: the folder is missing, has no readable settings, or its labels have no names.
-        UnsupportedEncoder: the checkpoint is no classifier that chooses one label.
+        UnsupportedEncoder: the checkpoint is no classifier.
     """
     name = settings.name
     if not is_path(name):
@@ -62,13 +63,13 @@ def _check_classifier(config: dict[str, Any], settings: CheckpointSettings) -> N
         if config.get("model_type") not in CONFIG_MAPPING:
             raise needs_remote_code(name)
     id2label = id2label_of(config, name)
-    refuse_problem(config.get("problem_type"), len(id2label), name)
     labels_of(
         id2label,
         settings.label_names,
         keep=settings.keep_label_names,
         positive=settings.positive_label,
         name=name,
+        task=task_of(config.get("problem_type"), len(id2label), settings.task, name),
     )
 
 

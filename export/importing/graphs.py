@@ -6,29 +6,23 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx
 
+from export.classifier.agreement import LEAST_AGREEMENT, agreement_words, is_too_low
 from export.errors import ExportError
 from export.graph.classifier import graph_logits
 from export.graph.fp16 import Half
 from export.graph.fp16_emulator import half_logits
 from export.graph.int8 import CALIBRATION_ROWS
-from export.graph.parity import (
-    HALF_TOLERANCE,
-    LEAST_AGREEMENT,
-    HalfParity,
-    Parity,
-    compare_whole,
-    half_parity,
-    is_too_low,
-)
+from export.graph.parity import HalfParity, Parity, compare_whole, half_parity
 from export.graph.source import GraphSource, graph_source
 from export.graph.writer import graph_bytes
-from export.importing.certificate import Certificate, Piped, certify, check_fp32, logit_tolerance
+from export.importing.certificate import Certificate, Piped, certificate_of, check_fp32, logit_tolerance
 from export.importing.checkpoint import Checkpoint
 from export.importing.reference import Expected
 from export.importing.settings import ImportSettings
 from export.importing.texts import Texts
 from scorer.base.cores import usable_cores
 from scorer.base.progress import Progress
+from scorer.base.task import SINGLE_LABEL, Task
 from scorer.engine.protocols import Session
 from scorer.engine.row_engine import RowEngine
 from scorer.engine.runtime import open_session
@@ -48,6 +42,7 @@ class Graphs:
         parity: distance of fp32 from PyTorch in batches of many shapes.
         by_precision: graphs by precision, fp32 first.
         certificates: certificate of each precision that was tried, passed or not.
+        logits: logits of fp32 and int8 on the texts that judge, float32 (texts, logits); fp32's even if it is not wanted.
         left_out: reason of each precision that was wanted and is missing.
         half: distance of fp16 from float32 with the same weights; None without fp16.
     """
@@ -56,6 +51,7 @@ class Graphs:
     parity: Parity
     by_precision: dict[str, onnx.ModelProto] = field(default_factory=dict)
     certificates: dict[str, Certificate] = field(default_factory=dict)
+    logits: dict[str, np.ndarray] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     half: HalfParity | None = None
 
@@ -82,6 +78,7 @@ class GraphMaker:
         self._checkpoint, self._texts, self._settings, self._report = checkpoint, texts, settings, report
         self._classifier, self._rows = checkpoint.classifier, texts.judging_ids
         self._expected, self._piped = expected.logits, expected.piped
+        self._interpretation = checkpoint.interpretation
 
     def make(self) -> Graphs:
         """Make and judge every precision that is wanted.
@@ -107,8 +104,9 @@ class GraphMaker:
 
     def _judge_fp32(self, graph: onnx.ModelProto, kind: str) -> Graphs:
         session = open_session(graph_bytes(graph), "cpu")
-        tolerance = logit_tolerance(self._expected)
-        certificate = certify(self._logits(session, "fp32"), self._expected, self._piped)
+        tolerance = logit_tolerance(self._expected, self._interpretation)
+        logits = self._logits(session, "fp32")
+        certificate = self._certificate(logits)
         self._report(_line("fp32", certificate))
         check_fp32(certificate, tolerance)
         parity = compare_whole(
@@ -123,7 +121,7 @@ class GraphMaker:
             f"fp32, padded batches: logits differ from PyTorch by at most {parity.difference:.1e} over {parity.rows} texts "
             f"({parity.tolerance:.1e} is allowed)"
         )
-        return Graphs(kind, parity, {"fp32": graph}, {"fp32": certificate})
+        return Graphs(kind, parity, {"fp32": graph}, {"fp32": certificate}, {"fp32": logits})
 
     def _int8(self, source: GraphSource, float32: onnx.ModelProto, found: Graphs) -> onnx.ModelProto | None:
         if len(self._rows) < _LEAST_JUDGING:
@@ -134,19 +132,14 @@ class GraphMaker:
         self._report(f"int8: rounding the weights, with {len(calibration)} texts for calibration")
         graph = source.int8(self._classifier, calibration, float32)
         session = open_session(graph_bytes(graph), "cpu")
-        certificate = certify(self._logits(session, "int8"), self._expected, self._piped)
-        found.certificates["int8"] = certificate
+        logits = self._logits(session, "int8")
+        certificate = found.certificates["int8"] = self._certificate(logits)
         self._report(_line("int8", certificate))
-        kept = certificate.labels
-        if is_too_low(kept.share, kept.texts):
-            self._leave_out(
-                found,
-                "int8",
-                f"it keeps PyTorch's label for {kept.share:.2%} of {kept.texts:,} texts (95%: {kept.interval[0]:.2%} to "
-                f"{kept.interval[1]:.2%}), and at least {LEAST_AGREEMENT:.0%} is needed",
-            )
+        if is_too_low(certificate.agreement, certificate.texts, self._interpretation.task):
+            why = f"{_agreement(certificate, self._interpretation.task)}, and at least {LEAST_AGREEMENT:.0%} is needed"
+            self._leave_out(found, "int8", why)
             return None
-        found.by_precision["int8"] = graph
+        found.by_precision["int8"], found.logits["int8"] = graph, logits
         return graph
 
     def _half(self, source: GraphSource, found: Graphs, int8: onnx.ModelProto | None) -> None:
@@ -161,8 +154,8 @@ class GraphMaker:
             self._leave_out(
                 found,
                 "fp16",
-                f"its probabilities differ from float32 with the same weights by up to {parity.difference:.1e} (emulated), "
-                f"and at most {HALF_TOLERANCE:.0e} is allowed",
+                f"its {parity.what} differ from float32 with the same weights by up to {parity.difference:.1e}{parity.unit} (emulated), "
+                f"and at most {parity.tolerance:.0e} is allowed",
             )
             return
         found.by_precision["fp16"], found.half = half.graph, parity
@@ -170,9 +163,11 @@ class GraphMaker:
     def _judge_half(self, half: Half) -> tuple[Certificate, HalfParity]:
         rows, expected = self._rows[:_MOST_EMULATED], self._expected[:_MOST_EMULATED]
         logits = half_logits(half.graph, rows)
-        return certify(logits, expected, _first(self._piped, len(rows))), half_parity(
-            logits, graph_logits(half.exact, rows)
-        )
+        certificate = certificate_of(self._interpretation, logits, expected, _first(self._piped, len(rows)))
+        return certificate, half_parity(logits, graph_logits(half.exact, rows), self._interpretation)
+
+    def _certificate(self, logits: np.ndarray) -> Certificate:
+        return certificate_of(self._interpretation, logits, self._expected, self._piped)
 
     def _calibration(self, most: int) -> list[np.ndarray]:
         """Return the token ids of at most so many of the calibrating texts, spread over them."""
@@ -213,14 +208,36 @@ def _first(piped: Piped | None, count: int) -> Piped | None:
     if piped is None:
         return None
     here = piped.rows < count
-    return Piped(piped.rows[here], piped.labels[here], piped.scores[here])
+    return Piped(piped.rows[here], None if piped.labels is None else piped.labels[here], piped.scores[here])
 
 
 def _line(precision: str, certificate: Certificate) -> str:
+    logits = f"{precision}: logits differ from PyTorch by at most {certificate.logit.largest:.1e}"
     piped = certificate.pipeline
-    against = "" if piped is None else f", the pipeline's for {piped.labels.share:.2%} of {piped.labels.texts:,}"
+    if certificate.value is not None and certificate.explained is not None:
+        against = ""
+        if piped is not None and piped.explained is not None:
+            against = f", and {piped.explained.share:.2%} of that of the pipeline's over {piped.explained.texts:,}"
+        return (
+            f"{logits}, values by {certificate.value.largest:.1e}; {certificate.explained.share:.2%} of the variance of "
+            f"PyTorch's values is explained over {certificate.texts:,} texts{against}"
+        )
+    kept, several = certificate.labels, "" if certificate.least is None else "s"
+    assert kept is not None, "without values, there are labels"
+    assert certificate.probability is not None, "without values, there are probabilities"
+    against = ""
+    if piped is not None and piped.labels is not None:
+        against = f", the pipeline's for {piped.labels.share:.2%} of {piped.labels.texts:,}"
     return (
-        f"{precision}: logits differ from PyTorch by at most {certificate.logit.largest:.1e}, probabilities by "
-        f"{certificate.probability.largest:.1e}; PyTorch's label for {certificate.labels.share:.2%} of "
+        f"{logits}, probabilities by {certificate.probability.largest:.1e}; PyTorch's label{several} for {kept.share:.2%} of "
         f"{certificate.texts:,} texts{against}"
     )
+
+
+def _agreement(certificate: Certificate, task: Task) -> str:
+    """Return the agreement of a precision in words."""
+    if task != SINGLE_LABEL or certificate.labels is None:
+        texts = f"{certificate.texts:,} texts"
+        return f"it gives {agreement_words(task, f'{certificate.agreement:.2%}', texts)}"
+    low, high = certificate.labels.interval
+    return f"it keeps PyTorch's label for {certificate.agreement:.2%} of {certificate.texts:,} texts (95%: {low:.2%} to {high:.2%})"

@@ -1,4 +1,7 @@
-"""Labels of a checkpoint: their names, the positive one of two, and logits in the bundle's order; no heavy import."""
+"""Labels of a checkpoint: their names, the positive one of two, and logits in the bundle's order; no heavy import.
+
+The outputs of a regression are labels here, too: they have names and an order.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,12 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from export.errors import DatasetError, ExportError, UnsupportedEncoder
+from export.errors import ExportError
 from scorer.base.errors import UsageError
+from scorer.base.task import REGRESSION, SINGLE_LABEL, Task
 
 _GENERIC = re.compile(r"label[_ -]?\d+", re.IGNORECASE)
-_WHOLE = re.compile(r"(\d+)\.0+")
 _MOST_NAMED = 5
+
+VALUE = "score"
+"""Name of a regression's single output."""
 
 
 @dataclass(frozen=True)
@@ -21,13 +27,15 @@ class Labels:
 
     Attributes:
         by_id: names in the order of the model's own ids.
-        positive: id of the one of two labels whose probability is the score; None for more labels.
+        positive: id of the one of two labels whose probability is the score; None for more labels, or another task.
         chosen: whether the positive label was named, rather than taken because it is the last.
+        task: meaning of the model's outputs.
     """
 
     by_id: tuple[str, ...]
     positive: int | None
     chosen: bool
+    task: Task = SINGLE_LABEL
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -62,7 +70,13 @@ class Labels:
 
 
 def labels_of(
-    id2label: Mapping[int, str], given: Sequence[str] | None, *, keep: bool, positive: str | None, name: str
+    id2label: Mapping[int, str],
+    given: Sequence[str] | None,
+    *,
+    keep: bool,
+    positive: str | None,
+    name: str,
+    task: Task = SINGLE_LABEL,
 ) -> Labels:
     """Return the labels of a model.
 
@@ -72,32 +86,38 @@ def labels_of(
         keep: whether names such as LABEL_0 are meant.
         positive: name of the positive label of two; None for the last.
         name: name of the checkpoint, for messages.
+        task: meaning of the model's outputs. The single output of a regression is `VALUE` if no name is given.
 
     Raises:
         ExportError: the names are made up, not all different, or cannot be printed.
         UsageError: the options do not fit the labels.
     """
     own = [id2label[one] for one in sorted(id2label)]
+    what = "outputs" if task == REGRESSION else "labels"
     if given is not None and len(given) != len(own):
         raise UsageError(
-            f"--label-names gives {len(given)} names ({', '.join(given)}) for {len(own)} labels ({shown(own)})."
+            f"--label-names gives {len(given)} names ({', '.join(given)}) for {len(own)} {what} ({shown(own)})."
         )
+    if given is None and task == REGRESSION and len(own) == 1:
+        given = (VALUE,)
     names = tuple(given or own)
-    advice = f"name its {len(own)} labels in the order of their ids with --label-names"
+    advice = f"name its {len(own)} {what} in the order of their ids with --label-names"
     if given is None and not keep and any(_GENERIC.fullmatch(one) for one in names):
         raise ExportError(
-            f"{name} has no names for its labels, only {shown(own)}: {advice}, or keep these with --keep-label-names."
+            f"{name} has no names for its {what}, only {shown(own)}: {advice}, or keep these with --keep-label-names."
         )
     if not all(one and one.isprintable() for one in names) or len(set(names)) != len(names):
         raise ExportError(
-            f"{name} has labels that are empty, repeated or cannot be printed: {shown(names)}; {advice}, all different."
+            f"{name} has {what} that are empty, repeated or cannot be printed: {shown(names)}; {advice}, all different."
         )
+    if positive is not None and task != SINGLE_LABEL:
+        raise UsageError(f"--positive-label is for one label of two a text; the task of {name} is {task}.")
     if positive is not None and len(names) != 2:
         raise UsageError(f"--positive-label is for two labels; there are {len(names)}: {shown(names)}.")
     if positive is not None and positive not in names:
         raise UsageError(f"--positive-label {positive!r} is not one of the labels: {', '.join(names)}.")
-    if len(names) != 2:
-        return Labels(names, None, chosen=False)
+    if len(names) != 2 or task != SINGLE_LABEL:
+        return Labels(names, None, chosen=False, task=task)
     return Labels(names, 1 if positive is None else names.index(positive), chosen=positive is not None)
 
 
@@ -133,55 +153,3 @@ def id2label_of(config: Mapping[str, Any], name: str) -> dict[int, str]:
         return {int(one): str(label) for one, label in found.items()}
     count = config.get("num_labels", 2)
     return {one: f"LABEL_{one}" for one in range(count if isinstance(count, int) else 2)}
-
-
-def refuse_problem(problem: object, label_count: int, name: str) -> None:
-    """Refuse a checkpoint that does not choose one label of several.
-
-    Args:
-        problem: ``problem_type`` of its settings, or None.
-        label_count: number of its outputs.
-        name: name of the checkpoint, for messages.
-
-    Raises:
-        UnsupportedEncoder: it gives several labels to one text, or a number.
-    """
-    works = "Give a checkpoint that was trained to choose one of two or more labels (single_label_classification)"
-    if problem == "multi_label_classification":
-        raise UnsupportedEncoder(
-            f"{name} gives each text any number of labels (problem_type multi_label_classification), which a bundle cannot "
-            f"hold yet. {works}."
-        )
-    if problem == "regression" or label_count == 1:
-        why = "problem_type regression" if problem == "regression" else "it has one output"
-        raise UnsupportedEncoder(
-            f"{name} gives a number rather than a label ({why}), which a bundle cannot hold yet. {works}, or, for a single "
-            "output that a sigmoid turns into a probability, its weights with --state-dict and two --label-names."
-        )
-
-
-def numbers_of(raw: Sequence[str], labels: Labels) -> tuple[np.ndarray, bool]:
-    """Return the label numbers of a file's raw labels, int64 (texts,), and whether these are the model's ids.
-
-    Args:
-        raw: raw label of each text: the model's names, or else its ids as text.
-        labels: labels of the model.
-
-    Raises:
-        DatasetError: a label is neither.
-
-    >>> numbers_of(["1", "0"], Labels(("good", "bad"), 0, True))
-    (array([0, 1]), True)
-    """
-    if not set(raw) & set(labels.names):
-        raw = [_WHOLE.sub(r"\1", one) for one in raw]  # pandas writes ids beside a missing one as 0.0 and 1.0
-    found, are_ids = set(raw), not set(raw) & set(labels.names)
-    known = tuple(map(str, labels.ids)) if are_ids else labels.names
-    if found <= set(known):
-        return np.array([known.index(one) for one in raw], dtype=np.int64), are_ids
-    unknown = sorted(found - set(known))
-    raise DatasetError(
-        f"the texts have labels that the model lacks: {shown(unknown)}. It has: {', '.join(labels.names)}, or by their ids "
-        f"{', '.join(map(str, range(len(labels.by_id))))}. Name the labels as the file does with --label-names, in the order "
-        "of the model's ids, or change the file."
-    )

@@ -1,6 +1,5 @@
 """The manifest of an imported classifier."""
 
-from dataclasses import asdict
 from typing import Any
 
 from export.bundle.assemble import encoder_fields, graph_file, parity_fields, providers
@@ -39,6 +38,8 @@ def manifest_of(checkpoint: Checkpoint, texts: Texts, graphs: Graphs, settings: 
         parity=parity_fields(graphs.parity, graphs.half),
         versions=library_versions(),
         source=_source(checkpoint, graphs),
+        task=labels.task,
+        unit=checkpoint.unit,
     )
 
 
@@ -52,7 +53,7 @@ def _source(checkpoint: Checkpoint, graphs: Graphs) -> dict[str, Any]:
         "model": checkpoint.kind,
         "labels": list(checkpoint.labels.by_id),
         "graph": graphs.kind,
-        "certificate": {one: asdict(certificate) for one, certificate in graphs.certificates.items()},
+        "certificate": {one: certificate.fields() for one, certificate in graphs.certificates.items()},
         "left_out": graphs.left_out,
         "remarks": list(checkpoint.remarks),
     }

@@ -31,6 +31,7 @@ from export.importing.labels import Labels, labels_of, shown
 from export.importing.settings import CheckpointSettings
 from scorer.base.errors import UsageError
 from scorer.base.shortage import shortage
+from scorer.base.task import REGRESSION, SINGLE_LABEL
 
 MASKED = "padding is masked, whether the notebook passed an attention mask or not"
 """Remark for the log and the card: a notebook without a mask gave a text other scores in other company."""
@@ -67,7 +68,7 @@ def load_notebook(settings: CheckpointSettings) -> Checkpoint:
     assert settings.state_dict is not None
     path = settings.state_dict
     tensors = read_state_dict(path)
-    weight, bias = _head(tensors, path)
+    weight, bias = _head(tensors, path, folded=(settings.task or SINGLE_LABEL) == SINGLE_LABEL)
     labels = _labels(len(weight), settings)
     with transformers_errors(settings.name):
         config = AutoConfig.from_pretrained(settings.name, **where(settings))
@@ -150,8 +151,13 @@ def _is_safetensors(path: Path) -> bool:
         return stream.read(9)[8:] == b"{"
 
 
-def _head(tensors: Mapping[str, Tensor], path: Path) -> tuple[Tensor, Tensor]:
-    """Return weight and bias of the logits, in the order of the labels' ids; a single row gets one of zeros before it.
+def _head(tensors: Mapping[str, Tensor], path: Path, *, folded: bool) -> tuple[Tensor, Tensor]:
+    """Return weight and bias of the logits, in the order of the labels' ids.
+
+    Args:
+        tensors: tensors of the module.
+        path: path of its file, for messages.
+        folded: whether a single row stands for two labels, of which one is chosen; it gets a row of zeros before it.
 
     Raises:
         ExportError: they are missing, have other shapes, or there are other keys.
@@ -168,7 +174,7 @@ def _head(tensors: Mapping[str, Tensor], path: Path) -> tuple[Tensor, Tensor]:
             "the keys if the module is the same. Import a classifier of transformers itself from the folder of "
             "model.save_pretrained(FOLDER)."
         )
-    if len(weight) > 1:
+    if len(weight) > 1 or not folded:
         return weight, bias
     # A sigmoid of one logit is the softmax of 0 and that logit.
     return torch.cat([torch.zeros_like(weight), weight]), torch.cat([torch.zeros_like(bias), bias])
@@ -181,13 +187,14 @@ def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
 
 
 def _labels(count: int, settings: CheckpointSettings) -> Labels:
-    if settings.label_names is None:
+    task = settings.task or SINGLE_LABEL
+    if settings.label_names is None and not (task == REGRESSION and count == 1):
         raise UsageError(
             "--state-dict has no names of labels: give them with --label-names, in the order of their ids."
         )
     made_up = {one: f"LABEL_{one}" for one in range(count)}
-    positive = settings.positive_label
-    return labels_of(made_up, settings.label_names, keep=False, positive=positive, name=str(settings.state_dict))
+    positive, name = settings.positive_label, str(settings.state_dict)
+    return labels_of(made_up, settings.label_names, keep=False, positive=positive, name=name, task=task)
 
 
 def _fill(encoder: nn.Module, own: Mapping[str, Tensor], path: Path, name: str) -> None:

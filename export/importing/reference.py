@@ -9,7 +9,9 @@ import transformers
 
 from export.importing.certificate import Piped
 from export.importing.checkpoint import Checkpoint
+from export.importing.task import FUNCTIONS, piped_function
 from scorer.base.progress import Progress
+from scorer.base.task import SINGLE_LABEL
 
 
 @dataclass(frozen=True)
@@ -41,24 +43,48 @@ def expected_of(checkpoint: Checkpoint, texts: Sequence[str], rows: Sequence[np.
     checkpoint.reference(first, np.ones_like(first))  # refuses a model that tokens alone do not suffice for
     pipeline = None if checkpoint.model is None else _Pipeline(checkpoint)
     logits: list[np.ndarray] = []
-    piped: list[tuple[int, int, float]] = []
+    piped: list[_Score] = []
+    numbers: list[int] = []
     with Progress("PyTorch", sum(map(len, rows)), quiet=quiet) as progress:
         done = 0
         for number, (text, row) in enumerate(zip(texts, rows, strict=True)):
             progress.show(done, f"{number:,} texts")
             ids = checkpoint.classifier.encoder_reads(row)
             if pipeline is not None and pipeline.reads(text) == ids.tolist():
-                label, score, found = pipeline.score(text)
-                piped.append((number, label, score))
-                logits.append(found)
+                score = pipeline.score(text)
+                piped.append(score)
+                numbers.append(number)
+                logits.append(score.logits)
             else:
                 logits.append(checkpoint.reference(ids[np.newaxis], np.ones_like(ids)[np.newaxis]))
             done += len(row)
     if pipeline is None:
         return Expected(np.concatenate(logits), None)
-    numbers, labels, scores = zip(*piped, strict=True) if piped else ((), (), ())
-    results = Piped(np.array(numbers, dtype=np.int64), np.array(labels, dtype=np.int64), np.array(scores, dtype=float))
-    return Expected(np.concatenate(logits), results)
+    labels = [one.label for one in piped if one.label is not None]
+    single = checkpoint.labels.task == SINGLE_LABEL
+    return Expected(
+        np.concatenate(logits),
+        Piped(
+            np.array(numbers, dtype=np.int64),
+            np.array(labels, dtype=np.int64) if single else None,
+            np.array([one.scores for one in piped], dtype=float),
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class _Score:
+    """Result of the pipeline for a text.
+
+    Attributes:
+        label: number of the label in the bundle's order; None if it does not choose one label.
+        scores: score of this label; without it, the scores of all labels in the bundle's order.
+        logits: the bundle's logits, float32 (1, logits).
+    """
+
+    label: int | None
+    scores: float | tuple[float, ...]
+    logits: np.ndarray
 
 
 class _Pipeline:
@@ -71,9 +97,15 @@ class _Pipeline:
     def __init__(self, checkpoint: Checkpoint) -> None:
         cut = checkpoint.classifier.cut
         length = checkpoint.encoder.tokenizer.max_length if cut is None else cut.length
-        self._options: dict[str, Any] = {"truncation": True, "max_length": length}
+        self._cut: dict[str, Any] = {"truncation": True, "max_length": length}
+        self._options = dict(self._cut)
         self._labels, self._tokenizer = checkpoint.labels, checkpoint.tokenizer
         self._model = model = checkpoint.model
+        function = FUNCTIONS[self._labels.task]
+        if self._labels.task != SINGLE_LABEL:
+            self._options["top_k"] = None  # all labels
+        if function != piped_function(model.config.problem_type, model.config.num_labels):
+            self._options["function_to_apply"] = function
         # Two labels of a checkpoint may share a name that an option replaces; ids do not.
         model.config.id2label = {number: str(number) for number in range(len(self._labels.by_id))}
         self._run: Callable[..., Any] = transformers.pipeline(
@@ -82,16 +114,21 @@ class _Pipeline:
 
     def reads(self, text: str) -> list[int]:
         """Return the token ids that the pipeline's model gets."""
-        ids: list[int] = self._tokenizer(text, **self._options)["input_ids"]
+        ids: list[int] = self._tokenizer(text, **self._cut)["input_ids"]
         return ids
 
-    def score(self, text: str) -> tuple[int, float, np.ndarray]:
-        """Return the number of the label in the bundle's order, its score, and the bundle's logits, float32 (1, logits)."""
+    def score(self, text: str) -> _Score:
+        """Score a text."""
         given: list[np.ndarray] = []
         hook = self._model.register_forward_hook(lambda model, inputs, output: given.append(output.logits.numpy()))
         try:
-            (result,) = self._run(text, **self._options)
+            results = self._run(text, **self._options)
         finally:
             hook.remove()
         (logits,) = given
-        return self._labels.ids.index(int(result["label"])), result["score"], self._labels.folded(logits.T).T
+        by_id = {int(one["label"]): one["score"] for one in results}
+        folded = self._labels.folded(logits.T).T
+        if self._labels.task != SINGLE_LABEL:
+            return _Score(None, tuple(by_id[one] for one in self._labels.ids), folded)
+        ((label, score),) = by_id.items()
+        return _Score(self._labels.ids.index(label), score, folded)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from export.classifier.settings import DEFAULT_MAX_TOKENS
 from scorer.base.errors import UsageError
+from scorer.base.task import Task
 from scorer.rows.input_options import InputOptions
 
 LONGEST = 512
@@ -19,6 +20,7 @@ class CheckpointSettings:
         name: hub name or folder of the checkpoint; with ``state_dict``, of the encoder that it belongs to.
         revision: branch, tag or commit on the hub.
         state_dict: file with the weights of a plain PyTorch module, instead of a checkpoint; or None.
+        task: meaning of its outputs; None for the one that its own settings state.
         label_names: names of the labels in the order of their ids; None for those of the checkpoint.
         keep_label_names: whether names such as LABEL_0 are meant.
         positive_label: the one of two labels whose probability is the score; None for the last.
@@ -31,6 +33,7 @@ class CheckpointSettings:
     name: str
     revision: str | None = None
     state_dict: Path | None = None
+    task: Task | None = None
     label_names: tuple[str, ...] | None = None
     keep_label_names: bool = False
     positive_label: str | None = None
@@ -73,6 +76,7 @@ class TextSettings:
         most: largest number of texts to use.
         seed: seed of their choice, and of the halves that calibrate and judge.
         reading: options for reading the file.
+        label_separator: character between several labels of a text; None if the column holds lists.
     """
 
     file: str
@@ -81,6 +85,7 @@ class TextSettings:
     most: int = 1_000
     seed: int = 0
     reading: InputOptions = InputOptions()
+    label_separator: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Texts that calibrate and judge an import: a random sample of a file, in two halves."""
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -11,9 +11,13 @@ from export.bundle.golden import TEXTS
 from export.data import each_row, each_text
 from export.data_source import Columns
 from export.errors import DatasetError
-from export.importing.labels import Labels, numbers_of
+from export.importing.labels import Labels
 from export.importing.settings import TextSettings
+from export.importing.truth import truth_of
+from export.raw_label import Label
+from scorer.base.errors import UsageError
 from scorer.base.messages import print_message
+from scorer.base.task import MULTI_LABEL, REGRESSION
 from scorer.model.tokenizer import Tokenizer
 
 _Item = TypeVar("_Item")
@@ -32,7 +36,7 @@ class Sample:
     """
 
     texts: list[str]
-    raw: list[str] | None
+    raw: list[Label] | None
     of: int
 
 
@@ -43,7 +47,8 @@ class Texts:
     Attributes:
         texts: texts, each of which has a token.
         ids: token ids of each, (sequence,).
-        labels: label numbers, int64 (texts,); None without labels.
+        labels: label numbers int64 (texts,), 0 and 1 int64 (texts, labels) or values float64 (texts, outputs), by task; None
+            without labels.
         of: number of texts in their file; 0 for the golden texts.
         calibrating, judging: numbers of the texts that calibrate, and of those that judge. The golden texts do both.
     """
@@ -64,25 +69,34 @@ class Texts:
         return [self.texts[row] for row in self.judging]
 
 
-def read_sample(settings: TextSettings) -> Sample:
+def read_sample(settings: TextSettings, labels: Labels) -> Sample:
     """Read a random sample of a file, in one pass that holds no more texts than the sample has.
+
+    Args:
+        settings: settings of the texts.
+        labels: labels of the model, whose task decides what the label column holds.
 
     Raises:
         DatasetError: the file has no texts, or a record without a usable label.
         UsageError, InputError, ScorerError: the file or a column is missing, or cannot be read.
     """
-    found, of = reservoir(_pairs(settings), settings.most, settings.seed)
-    raw = None if settings.label_column is None else [label for _, label in found]
-    return Sample([text for text, _ in found], raw, of)
-
-
-def _pairs(settings: TextSettings) -> Iterator[tuple[str, str]]:
-    """Yield each text of a file with its raw label, which is empty without labels."""
     if settings.label_column is None:
-        yield from ((text, "") for text in each_text(settings.file, settings.text_column, settings.reading))
-    else:
-        columns = Columns(settings.text_column, settings.label_column)
-        yield from ((row.text, row.label) for row in each_row(settings.file, columns, settings.reading))
+        texts = each_text(settings.file, settings.text_column, settings.reading)
+        chosen, of = reservoir(texts, settings.most, settings.seed)
+        return Sample(chosen, None, of)
+    columns = _columns(settings.text_column, settings.label_column, settings.label_separator, labels)
+    rows = each_row(settings.file, columns, settings.reading)
+    found, of = reservoir(((row.text, row.label) for row in rows), settings.most, settings.seed)
+    return Sample([text for text, _ in found], [label for _, label in found], of)
+
+
+def _columns(text: str | None, label: str, separator: str | None, labels: Labels) -> Columns:
+    outputs = len(labels.names) if labels.task == REGRESSION else 1
+    if separator is not None and labels.task != MULTI_LABEL and outputs == 1:
+        raise UsageError(
+            f"--label-separator is for several labels or values a text; the model gives one ({labels.task}). Omit it."
+        )
+    return Columns(text, label, task=labels.task, separator=separator, outputs=outputs)
 
 
 def reservoir(items: Iterable[_Item], most: int, seed: int) -> tuple[list[_Item], int]:
@@ -119,7 +133,7 @@ def prepared(sample: Sample, tokenizer: Tokenizer, labels: Labels, seed: int) ->
     """
     numbers = None
     if sample.raw is not None:
-        numbers, are_ids = numbers_of(sample.raw, labels)
+        numbers, are_ids = truth_of(sample.raw, labels)
         if are_ids:
             named = ", ".join(f"{one} for {name}" for one, name in sorted(zip(labels.ids, labels.names, strict=True)))
             print_message(f"The texts have the model's ids as labels: {named}.")

@@ -117,7 +117,6 @@ def test_train_says_what_it_cannot_do_before_its_libraries_are_imported(run, arg
 
 
 STATE = ("--state-dict", "data.csv", "--encoder", "bert")
-WORKS = "Give a checkpoint that was trained to choose one of two or more labels (single_label_classification)"
 
 
 @pytest.mark.parametrize(
@@ -145,9 +144,9 @@ WORKS = "Give a checkpoint that was trained to choose one of two or more labels 
         (("classifier", "--notes", "latin.txt"), 2, "--notes latin.txt is not UTF-8: "),
         (("classifier", "-o", "file"), 1, "file already exists and is not a bundle; --overwrite replaces bundles only."),
         (("unnamed",), 1, "unnamed has no names for its labels, only LABEL_0, LABEL_1: name its 2 labels in the order of their ids with --label-names, or keep these with --keep-label-names.\n"),
-        (("many",), 2, "many gives each text any number of labels (problem_type multi_label_classification), which a bundle cannot hold yet. " + WORKS),
-        (("number",), 2, "number gives a number rather than a label (it has one output), which a bundle cannot hold yet. " + WORKS),
-        (("regression",), 2, "regression gives a number rather than a label (problem_type regression), which a bundle cannot"),
+        (("many",), 1, "many has no names for its labels, only LABEL_0, LABEL_1: name its 2 labels in the order of their ids"),
+        (("number",), 2, "number has one output, and its settings do not state its meaning (problem_type). If it is a value: score-model import number --task regression"),
+        (("regression",), 1, "regression has no names for its outputs, only LABEL_0, LABEL_1: name its 2 outputs in the order of their ids"),
         (("gap",), 1, "gap numbers its labels 0, 2 (id2label), not from 0 up."),
         (("twice",), 1, "twice has labels that are empty, repeated or cannot be printed: bad, bad; name its 2 labels"),
         (("masked",), 2, "masked is a BertForMaskedLM, which has no classification head. Give a checkpoint of a class that ends in"),

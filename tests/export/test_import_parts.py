@@ -8,17 +8,34 @@ import pytest
 import transformers
 from tiny_checkpoints import Notebook
 
+from export.classifier.classifier import Classifier
+from export.classifier.head import LinearHead
 from export.classifier.settings import PRECISIONS
 from export.cli.import_model import _texts, import_model
 from export.cli.options import fill
 from export.errors import DatasetError, ExportError, ParityError
-from export.importing.certificate import Distance, Piped, certify, check_fp32, logit_tolerance
+from export.importing.certificate import (
+    Distance,
+    Piped,
+    certify,
+    certify_sets,
+    certify_values,
+    check_fp32,
+    logit_tolerance,
+)
 from export.importing.folder import check_checkpoint_folder
-from export.importing.labels import Labels, labels_of, numbers_of
+from export.importing.labels import Labels, labels_of
 from export.importing.settings import CheckpointSettings, ImportSettings, TextSettings
+from export.importing.task import contradiction, task_of
 from export.importing.texts import Sample, prepared, read_sample, reservoir
+from export.importing.truth import numbers_of, sets_of, truth_of
+from export.importing.unit import in_unit, logits_in_unit, unit_of
 from scorer.base.errors import UsageError
+from scorer.base.task import MULTI_LABEL, REGRESSION, SINGLE_LABEL
+from scorer.model.interpretation import Regression
 from scorer.rows.input_options import InputOptions
+
+TWO = Labels(("a", "b"), 1, chosen=False)
 
 
 def test_options_reach_their_settings_and_defaults_are_theirs():
@@ -72,13 +89,13 @@ def test_a_sample_keeps_texts_and_labels_together_and_the_order_of_the_file(tmp_
     path = tmp_path / "t.csv"
     with path.open("w", newline="") as stream:
         csv.writer(stream).writerows([["text", "label"], *([f"text {row}", f"label {row}"] for row in range(500))])
-    found = read_sample(TextSettings(str(path), label_column="label", most=40))
+    found = read_sample(TextSettings(str(path), label_column="label", most=40), TWO)
     numbers = [int(text.split()[1]) for text in found.texts]
     assert (found.of, len(numbers)) == (500, 40)
     assert numbers == sorted(numbers)
     assert numbers[-1] > 300, "the whole file is sampled"
     assert found.raw == [f"label {number}" for number in numbers]
-    assert read_sample(TextSettings(str(path), most=40)).raw is None
+    assert read_sample(TextSettings(str(path), most=40), TWO).raw is None
 
 
 def test_a_half_calibrates_and_the_other_judges(encoder, capfd):
@@ -124,6 +141,129 @@ def test_with_more_labels_the_winners_probability_of_the_pipeline_is_compared():
     assert certificate.labels.share == certificate.pipeline.labels.share == 0.5
     assert certificate.pipeline.probability.largest == pytest.approx(0.2)
     assert certificate.pipeline.probability.mean == pytest.approx(0.125)
+
+
+def test_the_figures_of_label_sets_are_those_of_a_case_computed_by_hand():
+    expected = logit(np.array([[0.9, 0.1], [0.2, 0.500002], [0.6, 0.8]]))
+    found = logit(np.array([[0.8, 0.1], [0.2, 0.499998], [0.4, 0.8]]))
+    piped = Piped(np.array([0, 2]), None, np.array([[0.9, 0.1], [0.6, 0.8]]))
+    certificate = certify_sets(found, expected, piped)
+    assert certificate.probability.largest == pytest.approx(0.2)
+    assert certificate.probability.mean == pytest.approx((0.1 + 4e-6 + 0.2) / 6)
+    # The third text loses its first label; the second label of the second text is not clear.
+    assert certificate.labels.share == certificate.least == certificate.agreement == pytest.approx(2 / 3)
+    assert (certificate.pipeline.labels.texts, certificate.pipeline.labels.share) == (2, 0.5)
+    assert certificate.pipeline.probability.largest == pytest.approx(0.2)
+
+
+def test_a_text_keeps_its_labels_only_if_it_keeps_each_and_the_gate_goes_by_the_worst_label():
+    expected = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [1.0, 1.0]])
+    found = expected * np.array([[1, -1], [1, 1], [-1, -1], [1, 1]])
+    certificate = certify_sets(found, expected, None)
+    assert (certificate.labels.share, certificate.agreement) == (0.5, 0.5)
+    found[0, 0] = -1
+    found[2] = expected[2]
+    certificate = certify_sets(found, expected, None)
+    assert (certificate.labels.share, certificate.agreement) == (0.75, 0.75)
+    found[3, 0] = -1
+    certificate = certify_sets(found, expected, None)  # another text loses the first label
+    assert (certificate.labels.share, certificate.agreement) == (0.5, 0.5)
+
+
+def test_the_figures_of_values_are_those_of_a_case_computed_by_hand():
+    unit = Regression(("price", "size"), (4.0, 1.0), (10.0, 0.0))
+    expected = np.array([[-1.0, 1.0], [1.0, 3.0]])  # the values 6 and 14, 1 and 3
+    found = np.array([[-0.5, 1.0], [1.0, 3.0]])  # 8 and 14
+    piped = Piped(np.array([0]), None, np.array([[6.0, 1.0]]))
+    certificate = certify_values(found, expected, piped, unit)
+    assert (certificate.logit.largest, certificate.value.largest, certificate.value.mean) == (0.5, 2.0, 0.5)
+    assert certificate.explained.share == certificate.agreement == pytest.approx(1 - 4 / 32)  # of the worse output
+    assert certificate.pipeline.value.largest == 2.0
+    assert (certificate.probability, certificate.labels) == (None, None)
+    assert not {"probability", "labels", "least"} & (
+        certificate.fields().keys() | certificate.fields()["pipeline"].keys()
+    )
+
+
+def test_values_of_a_regression_have_at_least_the_steps_of_float32():
+    small, large = np.array([[0.9], [1.1]]), np.array([[2_000.0], [2_000.2]])
+    of = [(logits_in_unit(values, unit_of(values)), unit_of(values)) for values in (small, large)]
+    tolerances = [logit_tolerance(logits, Regression(("x",), unit.scale, unit.offset)) for logits, unit in of]
+    assert tolerances[0] == pytest.approx(1e-4)
+    assert tolerances[1] == pytest.approx(4 * 2.0**-13 / of[1][1].scale[0])  # float32 has steps of 2^-13 at 2,000
+
+
+def test_a_unit_leaves_the_values_as_they_are():
+    rng = np.random.default_rng(0)
+    weight, bias = rng.normal(size=(2, 8)) * [[1e4], [1e-3]], np.array([7e5, 2.0])
+    head = LinearHead(weight.astype(np.float32), bias.astype(np.float32))
+    features = rng.normal(size=(50, 8)).astype(np.float32)
+    values = head.logits(features)
+    unit = unit_of(values)
+    logits = in_unit(Classifier(head, "cls"), unit).head.logits(features)
+    assert logits.std(axis=0) == pytest.approx(1, abs=0.5)
+    assert Regression(("a", "b"), unit.scale, unit.offset).values(logits) == pytest.approx(values, rel=3e-7)
+    assert np.log2(unit.scale).tolist() == np.round(np.log2(unit.scale)).tolist()
+    assert unit_of(np.array([[5.0], [5.0]])).scale == (4.0,)
+    assert unit_of(np.array([[0.0], [0.0]])).scale == (1.0,)
+
+
+def test_the_settings_state_the_task_unless_there_is_one_output_or_a_person_says_otherwise():
+    assert task_of("multi_label_classification", 2, None, "x") == MULTI_LABEL
+    assert task_of("multi_label_classification", 1, None, "x") == MULTI_LABEL
+    assert task_of("regression", 3, None, "x") == REGRESSION
+    assert task_of("regression", 3, MULTI_LABEL, "x") == MULTI_LABEL
+    assert task_of(None, 2, None, "x") == task_of("single_label_classification", 2, None, "x") == SINGLE_LABEL
+    for stated in (None, "single_label_classification"):
+        with pytest.raises(UsageError, match=r"x has one output.*import x --task regression\. .*--label-names NAME\.$"):
+            task_of(stated, 1, None, "x")
+        with pytest.raises(UsageError, match="chooses one of two or more labels, and x has one output"):
+            task_of(stated, 1, SINGLE_LABEL, "x")
+    # Nothing contradicts: it is what the pipeline does.
+    assert contradiction(None, 1, MULTI_LABEL) is None
+    assert contradiction("regression", 1, REGRESSION) is None
+    assert contradiction(None, 2, SINGLE_LABEL) is None
+    assert "have the problem_type regression; the pipeline of transformers applies a sigmoid only if" in contradiction(
+        "regression", 1, MULTI_LABEL
+    )
+    # One output gets a sigmoid from the pipeline even if the settings state a choice.
+    found = contradiction("single_label_classification", 1, MULTI_LABEL)
+    assert found.endswith("the checkpoint's settings have the problem_type single_label_classification")
+
+
+def test_names_of_outputs_and_of_label_sets():
+    made_up = {0: "LABEL_0", 1: "LABEL_1"}
+    one = labels_of({0: "LABEL_0"}, None, keep=False, positive=None, name="x", task=REGRESSION)
+    assert (one.names, one.positive) == (("score",), None)
+    named = labels_of({0: "LABEL_0"}, ("stars",), keep=False, positive=None, name="x", task=REGRESSION)
+    assert named.names == ("stars",)
+    with pytest.raises(ExportError, match="has no names for its outputs, only LABEL_0, LABEL_1"):
+        labels_of(made_up, None, keep=False, positive=None, name="x", task=REGRESSION)
+    with pytest.raises(ExportError, match="has no names for its labels, only LABEL_0"):
+        labels_of({0: "LABEL_0"}, None, keep=False, positive=None, name="x", task=MULTI_LABEL)
+    two = labels_of(made_up, ("b", "a"), keep=False, positive=None, name="x", task=MULTI_LABEL)
+    assert (two.names, two.ids, two.positive) == (("b", "a"), (0, 1), None)
+    assert two.folded(np.eye(2)).tolist() == np.eye(2).tolist()
+    with pytest.raises(
+        UsageError, match="--positive-label is for one label of two a text; the task of x is multi_label"
+    ):
+        labels_of(made_up, ("b", "a"), keep=False, positive="a", name="x", task=MULTI_LABEL)
+
+
+def test_true_labels_of_a_file_follow_the_task():
+    several = Labels(("a", "b", "c"), None, chosen=False, task=MULTI_LABEL)
+    assert sets_of([("c", "a"), (), ("b", "b")], several)[0].tolist() == [[1, 0, 1], [0, 0, 0], [0, 1, 0]]
+    found, are_ids = truth_of([("2", "0"), ("1.0",)], several)
+    assert (found.tolist(), are_ids) == ([[1, 0, 1], [0, 1, 0]], True)
+    assert truth_of([(), ()], several)[1] is False
+    with pytest.raises(
+        DatasetError, match=r"labels that the model lacks: d\. It has: a, b, c, or by their ids 0, 1, 2\."
+    ):
+        sets_of([("a", "d")], several)
+    value = Labels(("score",), None, chosen=False, task=REGRESSION)
+    two = Labels(("v", "w"), None, chosen=False, task=REGRESSION)
+    assert truth_of([1.5, 2.0], value)[0].tolist() == [[1.5], [2.0]]
+    assert truth_of([(1.0, -2e3)], two)[0].tolist() == [[1.0, -2000.0]]
 
 
 def test_fp32_passes_within_rounding_errors_of_its_logits():
