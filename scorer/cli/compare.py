@@ -12,7 +12,7 @@ from scorer.cli.options import DEBUG, NAMED_TEXT, SHARE, Whole, files
 from scorer.cli.program import Command
 
 HELP = """\
-Compare two outputs of `score`: flipped labels and moved scores.
+Compare two outputs of `score`: flipped labels and moved scores, or moved values.
 
 \b
 Examples:
@@ -22,6 +22,8 @@ Examples:
 
 A and B are CSV, TSV, JSONL or Parquet files with the same rows: outputs of last night and of tonight, of int8 and of fp32, or
 of an old bundle and of a new one. With more than two labels, each score belongs to the predicted label, so look at the flips first.
+The columns show the task. If rows can have several labels, those that were gained and lost are counted by label. Values are
+compared in their own unit.
 
 \b
 Exit codes:
@@ -48,7 +50,7 @@ All others are those of `score`.
         "--max-flips",
         type=SHARE,
         metavar="R",
-        help="End with exit code 3 if the labels of more than this share of the rows differ.",
+        help="End with exit code 3 if the labels of more than this share of the rows differ (not with values).",
     ),
 )
 @group(
@@ -104,12 +106,12 @@ def compare(
         check_place(output, [before, after], "--output")
         refuse_file_in_bundle(output, "--output")
         check_replaceable(output, "--output", KIND, is_comparison, overwrite=overwrite)
-    found = run(before, after, by=by, text=text, most=most)
+    found = run(before, after, by=by, text=text, most=most, needs_labels=max_flips is not None)
     print_result("\n".join(map(visible, lines(found, before, after))))
     if output is not None:
         publish_text(output, comparison_page(found, before, after))
-    share = found.flipped / found.rows
+    share = (found.flipped or 0) / found.rows
     if max_flips is None or share <= max_flips:
         return exit_code_of()
-    print_message(f"{share:.2%} of the labels flipped: more than --max-flips {max_flips:g} allows.", "warning")
+    print_message(f"{share:.2%} {found.flips_are}: more than --max-flips {max_flips:g} allows.", "warning")
     return exit_code_of(warnings=True)

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import jinja2
 from markupsafe import Markup
 
-from scorer.base.text import duration, visible
+from scorer.base.text import duration, shown_number, visible
 
 _ASSETS = Path(__file__).parent / "assets"
 _HEAD = 1024  # bytes from the start of a page that hold its generator
@@ -72,6 +72,7 @@ def _environment() -> jinja2.Environment:
         "count": lambda number: f"{number:,}",
         "duration": duration,
         "moment": _moment,
+        "number": shown_number,
         "share": share,
         "size": _size,
         "visible": visible,

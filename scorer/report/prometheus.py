@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from scorer.base.task import MULTI_LABEL
 from scorer.base.text import shown_source
 
 _PREFIX = "review_scorer"
@@ -40,6 +41,7 @@ def _counts(record: Mapping[str, Any]) -> Iterator[_Gauge]:
     info = {
         "bundle": bundle.get("name") or "",
         "bundle_id": bundle.get("id") or "",
+        "task": record["task"] or "",
         "provider": record["provider"] or "",
         "precision": record["precision"] or "",
         "version": record["versions"]["review-scorer"],
@@ -56,7 +58,11 @@ def _counts(record: Mapping[str, Any]) -> Iterator[_Gauge]:
     yield "rows_rejected_by_reason", "Rows rejected, by reason.", _each("reason", record["rows_rejected_by_reason"])
     yield "rows_truncated", "Rows scored whose text was longer than the model reads.", [({}, record["rows_truncated"])]
     yield "rows_duplicate", "Rows scored that repeat the text of an earlier row.", [({}, record["duplicates"])]
+    if record["task"] == MULTI_LABEL:
+        yield "rows_without_label", "Rows scored that got no label.", [({}, record["rows_without_label"])]
     yield "rows_labelled", "Rows scored, by label.", _each("label", record["labels"])
+    yield "rows_uncertain", "Rows scored that are uncertain.", [({}, record["rows_uncertain"])]
+    yield from _doubt(record)
     yield "tokens", "Tokens given to the model, special tokens included.", [({}, record["tokens"])]
     if record["cascade"] is not None:
         yield "rows_decided_early", "Rows that the wide part alone decided.", [({}, record["rows_decided_early"])]
@@ -64,6 +70,16 @@ def _counts(record: Mapping[str, Any]) -> Iterator[_Gauge]:
     yield "rows_per_second", "Rows per second.", [({}, record["rows_per_second"])]
     yield "tokens_per_second", "Tokens per second.", [({}, record["tokens_per_second"])]
     yield "phase_seconds", "Seconds by phase, summed over all threads.", _each("phase", record["seconds_by_phase"])
+
+
+def _doubt(record: Mapping[str, Any]) -> Iterator[_Gauge]:
+    promise, expected = record["max_error"], record["expected_accuracy"]
+    if promise is not None and promise["holds"] is not None:
+        yield "max_error_holds", "Whether the promise of --max-error holds.", [({}, int(promise["holds"]))]
+    if expected is not None:
+        yield "expected_accuracy", "Expected accuracy of labels that are not uncertain.", [({}, expected["value"])]
+        yield "expected_accuracy_low", "Lower end of its 95% interval.", [({}, expected["low"])]
+        yield "expected_accuracy_high", "Upper end of its 95% interval.", [({}, expected["high"])]
 
 
 def _drift(found: Mapping[str, Any] | None) -> Iterator[_Gauge]:
@@ -89,7 +105,7 @@ def _histogram(found: Mapping[str, Any], run: Mapping[str, str]) -> Iterable[str
     total = 0
     for edge, count in zip([*found["edges"][1:-1], math.inf], found["counts"], strict=True):
         total += count
-        yield _sample("score_bucket", {**run, "le": "+Inf" if edge == math.inf else f"{edge:g}"}, total)
+        yield _sample("score_bucket", {**run, "le": "+Inf" if edge == math.inf else repr(edge)}, total)
     yield _sample("score_sum", run, found["sum"])
     yield _sample("score_count", run, total)
 

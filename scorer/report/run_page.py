@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scorer.base.errors import ExitCode
-from scorer.model.interpretation import Interpretation, SingleLabel
+from scorer.model.interpretation import Interpretation, MultiLabel, Regression, SingleLabel
 from scorer.model.reference import Reference
 from scorer.report.drift import MEASURES
 from scorer.report.examples import Examples
@@ -14,6 +14,9 @@ from scorer.report.throughput import Throughput
 
 # Conventional limits of the population stability index between small, moderate and large.
 _MODERATE, _LARGE = 0.1, 0.25
+
+NO_LABEL = "(no label)"
+"""Name of the bar for rows without a label."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,9 @@ def _charts(record: Mapping[str, Any], details: Details) -> dict[str, Any]:
     reference, scored = details.reference, record["rows_scored"]
     found: dict[str, Any] = {}
     if scored:
+        is_value = isinstance(details.interpretation, Regression)
         for name, key, unit in (
-            ("score", "score_histogram", "number"),
+            ("score", "score_histogram", "value" if is_value else "number"),
             ("tokens", "token_histogram", "count"),
             ("unknown", "unknown_histogram", "share"),
         ):
@@ -70,12 +74,23 @@ def _charts(record: Mapping[str, Any], details: Details) -> dict[str, Any]:
             edges = list(record[key]["edges"])
             found[name] = {"kind": "histogram", "edges": edges, "counts": counts, "expected": expected, "unit": unit}
         found["score"]["rules"] = list(_thresholds(details))
-        found["labels"] = _bars(record["labels"], {label: place for place, label in enumerate(details.labels)})
+        if not is_value:
+            found["labels"] = _labels(record, details)
     if record["rows_rejected_by_reason"]:
         found["rejects"] = _bars(record["rows_rejected_by_reason"], {})
     if details.throughput.stretches:
         found["pace"] = {"kind": "pace", "stretches": [stretch._asdict() for stretch in details.throughput.stretches]}
     return found
+
+
+def _labels(record: Mapping[str, Any], details: Details) -> dict[str, Any]:
+    """Return a bar for each label of a row; if a row can have several, for each of the model, and for rows without any."""
+    places = {label: place for place, label in enumerate(details.labels)}
+    if not isinstance(details.interpretation, MultiLabel):
+        return _bars(record["labels"], places)
+    bars = _bars(dict.fromkeys(places, 0) | record["labels"], places)
+    bars["bars"].append({"name": NO_LABEL, "rows": record["rows_without_label"]})
+    return {**bars, "total": record["rows_scored"]}  # a row counts in several bars
 
 
 def _bars(counts: Mapping[str, int], places: Mapping[str, int]) -> dict[str, Any]:
@@ -89,7 +104,7 @@ def _thresholds(details: Details) -> Sequence[float]:
     if details.of_two is None:
         return ()
     decision = details.of_two.decision
-    return decision.uncertain or (0.5 if decision.threshold is None else decision.threshold,)
+    return decision.edges
 
 
 def _view(record: Mapping[str, Any], details: Details) -> dict[str, Any]:
@@ -101,11 +116,30 @@ def _view(record: Mapping[str, Any], details: Details) -> dict[str, Any]:
         "drift": drift,
         "examples": details.examples,
         "thresholds": _thresholds(details),
-        "two_labels": details.of_two is not None,
-        "positive": details.labels[1] if details.of_two is not None else None,
+        "score_is": _score_is(details),
+        "thresholds_by_label": _thresholds_by_label(details),
         "rejected_share": share(record["rows_rejected"], record["rows_in"]),
         "early_share": share(record["tokens_decided_early"], record["tokens"]),
     }
+
+
+def _score_is(details: Details) -> str:
+    """Return the meaning of the scores."""
+    found = details.interpretation
+    if isinstance(found, MultiLabel):
+        return "Highest probability of any label in each text"
+    if isinstance(found, Regression):
+        value = "Value of each text" if len(found.labels) == 1 else f"Value of {found.labels[0]} for each text"
+        return f"{value}; the outer bins hold all values beyond the edges"
+    if details.of_two is not None:
+        return f"Probability of the label {details.labels[1]}"
+    return "Probability of the predicted label"
+
+
+def _thresholds_by_label(details: Details) -> Mapping[str, float]:
+    """Return the probability from which on a text has each label, if it can have several."""
+    found = details.interpretation
+    return dict(zip(found.labels, found.thresholds, strict=True)) if isinstance(found, MultiLabel) else {}
 
 
 def _status(record: Mapping[str, Any], beyond: bool, *, large: bool) -> dict[str, str]:
@@ -117,6 +151,7 @@ def _status(record: Mapping[str, Any], beyond: bool, *, large: bool) -> dict[str
     looks = [
         *(["records were rejected"] if record["rows_rejected"] else []),
         *(["the data has drifted"] if beyond else []),
+        *(["--max-error does not hold"] if record["max_error"] and record["max_error"]["holds"] is False else []),
     ]
     if looks:
         return {"level": "look", "words": f"Published, but {' and '.join(looks)}"}

@@ -1,17 +1,40 @@
-"""Outputs of `score`, read again and joined row by row."""
+"""Outputs of `score`, read again; their columns show the task."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, islice
 from typing import NamedTuple
 
 from scorer.base.errors import InputError, UsageError
+from scorer.base.task import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Task
 from scorer.base.text import did_you_mean
 from scorer.report.examples import beginning
-from scorer.rows.columns import ID, STAGE, TEXT_COLUMNS, Wanted, shown_names
-from scorer.rows.reader import Inputs, Reader
-from scorer.rows.record import STAGES, Reject, plain
+from scorer.rows.columns import ID, STAGE, TEXT_COLUMNS, Wanted, select, shown_names, take
+from scorer.rows.label_cell import join_labels, split_labels
+from scorer.rows.reader import Inputs, first_columns, records_of
+from scorer.rows.record import STAGES, Parsed, Value, plain
 
 ROW = "row"
-_BY_ROW = " Join by row: --by row."
+BY_ROW = " Join by row: --by row."
+_LABEL, _LABELS, _SCORE, _EACH = "label", "labels", "score", "score_"
+_PROBABILITIES = (0.0, 1.0)
+_NUMBERS = (-1e300, 1e300)  # their differences and sums are finite
+
+
+class Layout(NamedTuple):
+    """Columns of an output that hold the results.
+
+    Attributes:
+        task: kind of the results.
+        answer: column of the label or of the labels; None if the results are numbers.
+        values: columns of the probabilities or values.
+        names: label or output of each of them.
+    """
+
+    task: Task
+    answer: str | None
+    values: tuple[str, ...]
+    names: tuple[str, ...]
 
 
 class Scored(NamedTuple):
@@ -19,48 +42,95 @@ class Scored(NamedTuple):
 
     Attributes:
         key: key that joins it with the other output: its id or its row number.
-        label, score: label and score, as in the output.
+        label: label, as in the output; a tuple of labels if a row can have several; empty if the results are numbers.
+        values: probabilities or values, by `Layout.values`.
         text: beginning of its text, if the output has it.
         stage: one of `STAGES`, if the output names it.
     """
 
     key: str
-    label: str
-    score: float
+    label: str | tuple[str, ...]
+    values: tuple[float, ...]
     text: str | None
     stage: str | None = None
 
+    @property
+    def score(self) -> float:
+        """The first value, which is the only one of an output with one label a row."""
+        return self.values[0]
+
+
+def layout_of(columns: Sequence[str]) -> Layout:
+    """Infer the task of an output from its columns; without those of any task, it is one label a row.
+
+    >>> layout_of(["row", "labels", "score_a", "score_b"])
+    Layout(task='multi_label', answer='labels', values=('score_a', 'score_b'), names=('a', 'b'))
+    >>> layout_of(["row", "stars", "score"]).task, layout_of(["row", "label", "score"]).task
+    ('regression', 'single_label')
+    """
+    each = [name for name in columns if name.startswith(_EACH)]
+    if _LABEL not in columns and _LABELS in columns and _SCORE not in columns:
+        after = columns[columns.index(_LABELS) :]
+        return _layout(MULTI_LABEL, _LABELS, [name for name in each if name in after])
+    if _LABEL not in columns and _SCORE in columns:
+        return Layout(REGRESSION, None, (_SCORE,), (_SCORE,))
+    if _LABEL not in columns and each:
+        # Kept columns may have such names as well, but the output's own are the last ones.
+        start = max((at for at, name in enumerate(columns) if name not in each), default=-1) + 1
+        return _layout(REGRESSION, None, columns[start:] or each)
+    return Layout(SINGLE_LABEL, _LABEL, (_SCORE,), (_SCORE,))
+
+
+def _layout(task: Task, answer: str | None, values: Sequence[str]) -> Layout:
+    return Layout(task, answer, tuple(values), tuple(name.removeprefix(_EACH) for name in values))
+
 
 class Output:
-    """Output of `score`, read with the reader for inputs; the label is its text column."""
+    """Output of `score`, read with the readers for inputs.
+
+    Attributes:
+        path: name of the file.
+        layout: columns of its results; None if it has neither a header nor a record.
+        has_ids: whether its rows have ids.
+
+    Raises:
+        UsageError: the file is not an output of `score`, or lacks the column of texts.
+        InputError: the file is damaged.
+    """
 
     def __init__(self, path: str, text: str | None) -> None:
-        self._path = path
-        self._text = text
-        kept = TEXT_COLUMNS if text is None else (text,)
-        needed = {ROW: None, "score": None}
-        self._reader = Reader(
-            Inputs((path,)), Wanted(text="label", option=None, needed=needed, optional=(*kept, STAGE))
-        )
+        self.path = path
+        self._shown = TEXT_COLUMNS if text is None else (text,)
+        inputs = Inputs((path,))
         try:
-            self._reader.peek()
+            columns = first_columns(inputs, path)
+            self.layout = layout = layout_of(columns) if columns else None
+            # Only the label is a text; the selection names another column to have it read.
+            first = _LABEL if layout is None else layout.answer or layout.values[0]
+            needed = {ROW: None, **dict.fromkeys(layout.values if layout is not None else ())}
+            wanted = Wanted(text=first, option=None, needed=needed, optional=(*self._shown, STAGE))
+            self._selection = select(wanted, columns or (ROW, _LABEL), path)
+            records = records_of(inputs, path, self._selection, is_text=first == _LABEL)
+            self._records = chain(list(islice(records, 1)), records)
         except UsageError as error:
             raise UsageError(
                 f"{path} is not an output of score: it must be a *.csv, *.tsv, *.jsonl or *.parquet file, perhaps compressed, "
-                f"with the columns row, label and score, each once. {error}"
+                "with the column row, and with label and score, labels and score_<label>, or score, each once. "
+                f"{error}"
             ) from error
-        self._columns = self._reader.selection.carried if self._reader.selection is not None else ()
-        if text in self._reader.notes.absent:
-            columns = self._reader.notes.columns
-            advice = did_you_mean(str(text), columns, "name one of them with --text.")
+        if layout is not None and not layout.values:
+            raise UsageError(
+                f"{path} is not an output of score: it has the column labels, but no score_<label> after it."
+            )
+        if columns and text is not None and text not in columns:
+            advice = did_you_mean(text, columns, "name one of them with --text.")
             raise UsageError(f"{path} has no column {text!r}; {advice} It has: {shown_names(columns)}.")
-        self.has_ids = ID in self._columns
+        self.has_ids = ID in columns
         # A kept column named like the stage comes before the label and the score; `score`'s own comes after.
-        names = self._reader.notes.columns
-        self._is_staged = STAGE in names and names.index(STAGE) > names.index("score")
+        self._is_staged = STAGE in columns and _SCORE in columns and columns.index(STAGE) > columns.index(_SCORE)
 
     def rows(self, by: str) -> Iterator[Scored]:
-        """Yield the rows in order.
+        """Yield the rows in order; they can be read once.
 
         Args:
             by: ``id`` or ``row``, the key that joins them.
@@ -69,84 +139,60 @@ class Output:
             UsageError: the rows have no such key.
             InputError: a row is not one of an output of `score`.
         """
-        if by == ID and not self.has_ids and self._columns:
-            raise UsageError(f"{self._path} has no ids.{_BY_ROW}")
-        for record in self._reader:
-            place = f"{self._path}, line {record.position.line}"
-            if isinstance(record, Reject):
-                raise InputError(f"{place} is not a row of an output of score: {record.reason}.")
-            values = dict(zip(self._columns, map(plain, record.carried), strict=True))
-            key = values[by]
+        if by == ID and not self.has_ids and self.layout is not None:
+            raise UsageError(f"{self.path} has no ids.{BY_ROW}")
+        for parsed in self._records:
+            place = f"{self.path}, line {parsed.position.line}"
+            fields = parsed.fields
+            label = self._label(parsed, place)
+            key = plain(fields.get(by))
             if not key:
-                raise InputError(f"{place} has no {by}.{_BY_ROW if by == ID else ''}")
-            shown = (values.get(name) for name in (TEXT_COLUMNS if self._text is None else (self._text,)))
-            kept = next(filter(None, shown), None)
-            stage = values.get(STAGE) if self._is_staged else None
+                raise InputError(f"{place} has no {by}.{BY_ROW if by == ID else ''}")
+            kept = next(filter(None, (plain(fields.get(name)) for name in self._shown)), None)
+            stage = plain(fields.get(STAGE)) if self._is_staged else None
             named = stage if stage in STAGES else None
-            yield Scored(key, record.text, _score(values["score"], place), kept and beginning(kept), named)
+            yield Scored(key, label, self._values(fields, place), kept and beginning(kept), named)
 
-
-def by_row(first: Iterator[Scored], second: Iterator[Scored]) -> Iterator[tuple[Scored | None, Scored | None]]:
-    """Join two outputs by row number. Both are in row order, so no row is held in memory."""
-    ahead, behind = _numbered(first), _numbered(second)
-    one, other = next(ahead, None), next(behind, None)
-    while one is not None or other is not None:
-        if other is None or (one is not None and one[0] < other[0]):
-            assert one is not None
-            yield one[1], None
-            one = next(ahead, None)
-        elif one is None or other[0] < one[0]:
-            yield None, other[1]
-            other = next(behind, None)
+    def _label(self, parsed: Parsed, place: str) -> str | tuple[str, ...]:
+        layout, reason = self.layout, parsed.problem
+        if layout is not None and layout.task != SINGLE_LABEL:
+            if reason is None and not parsed.duplicates.isdisjoint((self._selection.text, *self._selection.carried)):
+                reason = "duplicate_key"
+            if reason is None:
+                return _labels(parsed.fields.get(_LABELS), place) if layout.task == MULTI_LABEL else ""
         else:
-            yield one[1], other[1]
-            one, other = next(ahead, None), next(behind, None)
+            taken = take(self._selection, parsed)
+            if not isinstance(taken, str):
+                return taken[0]
+            reason = taken
+        raise InputError(f"{place} is not a row of an output of score: {reason}.")
+
+    def _values(self, fields: "Mapping[str, Value]", place: str) -> tuple[float, ...]:
+        layout = self.layout
+        assert layout is not None, "a record has columns"
+        limits = _NUMBERS if layout.task == REGRESSION else _PROBABILITIES
+        return tuple([_value(plain(fields.get(name)), limits, place, name) for name in layout.values])
 
 
-def _numbered(rows: Iterator[Scored]) -> Iterator[tuple[int, Scored]]:
-    last = 0
-    for scored in rows:
-        number = int(scored.key) if scored.key.isdecimal() and len(scored.key) < 20 else 0
-        if number <= last:
-            raise InputError(
-                f"row {scored.key} comes after row {last}, but the rows of an output are ascending numbers."
-            )
-        last = number
-        yield number, scored
+def _labels(value: "Value | None", place: str) -> tuple[str, ...]:
+    """Return the labels of a cell: a list, or text that joins them."""
+    found = (
+        value if value is None or isinstance(value, str) else value.value if value.is_text else json.loads(value.source)
+    )
+    if isinstance(found, str) and join_labels(split_labels(found)) == found:  # as this program joins them
+        found = split_labels(found)
+    if not isinstance(found, list) or not all(isinstance(label, str) for label in found):
+        raise InputError(f"{place} has the labels {plain(value)!r}, which are not a list of labels.")
+    return tuple(found)
 
 
-def by_id(
-    first: Iterator[Scored], second: Iterator[Scored], names: tuple[str, str]
-) -> Iterator[tuple[Scored | None, Scored | None]]:
-    """Join two outputs by id: the rows of the second in order, then those that only the first has.
-
-    Args:
-        first, second: rows of the outputs.
-        names: names of the outputs.
-    """
-    waiting: dict[str, Scored] = {}
-    for scored in first:
-        if waiting.setdefault(scored.key, scored) is not scored:
-            raise _ambiguous(scored.key, names[0])
-    seen: set[str] = set()
-    for scored in second:
-        if scored.key in seen:
-            raise _ambiguous(scored.key, names[1])
-        seen.add(scored.key)
-        yield waiting.pop(scored.key, None), scored
-    for scored in waiting.values():
-        yield scored, None
-
-
-def _ambiguous(key: str, name: str) -> InputError:
-    return InputError(f"{name} has the id {key!r} more than once.{_BY_ROW}")
-
-
-def _score(value: str | None, place: str) -> float:
+def _value(cell: str | None, limits: tuple[float, float], place: str, name: str) -> float:
+    """Return the number in a cell, which must lie within limits."""
     try:
-        score = float(value or "")
+        value = float(cell or "")
     except ValueError:
-        score = -1.0
-    if not 0 <= score <= 1:
-        raise InputError(f"{place} has the score {value!r}, which is not a number between 0 and 1.")
-    return score
+        value = float("nan")
+    lowest, highest = limits
+    if not lowest <= value <= highest:  # refuses NaN as well
+        raise InputError(f"{place} has the {name} {cell!r}, which is not a number between {lowest:g} and {highest:g}.")
+    return value

@@ -1,11 +1,37 @@
 """Summary of a run in numbers and examples."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self
 
+from scorer.base.text import shown_number
+from scorer.model.confidence import CONFIDENCES
 from scorer.model.reference import SCORE_EDGES, TOKEN_EDGES, UNKNOWN_EDGES, Histogram
 from scorer.report.examples import Examples
+
+
+@dataclass(frozen=True)
+class Range:
+    """Least and greatest of some numbers; both None if no number was seen."""
+
+    least: float | None = None
+    greatest: float | None = None
+
+    def __contains__(self, value: float) -> bool:
+        return self.least is not None and self.greatest is not None and self.least <= value <= self.greatest
+
+    def __add__(self, other: Self) -> Self:
+        """Return the range of the numbers of both.
+
+        >>> Range() + Range(3.0, 3.0) + Range(-1.0, 2.0)
+        Range(least=-1.0, greatest=3.0)
+        """
+        if self.least is None or self.greatest is None:
+            return other
+        if other.least is None or other.greatest is None:
+            return self
+        return type(self)(min(self.least, other.least), max(self.greatest, other.greatest))
 
 
 @dataclass
@@ -18,6 +44,7 @@ class Counts:
         rejected: rejected records by reason.
         labels: scored records by predicted label; with several labels, a record counts for each of them.
         rows_without_label: scored records that could have several labels and have none.
+        rows_uncertain: scored records that are uncertain, by --max-error or --uncertain.
         tokens: tokens given to the model, special tokens included.
         rows_early: scored records that the wide part alone decided.
         tokens_early: tokens of those records.
@@ -25,8 +52,13 @@ class Counts:
         duplicates: scored records that repeat the text of an earlier one; see `scorer.rows.duplicates`.
         scores: histogram of scores.
         score_sum: sum of scores.
+        score_range: least and greatest score.
         lengths: histogram of the scored records' lengths in tokens.
         unknown: histogram of the scored records' shares of tokens outside the vocabulary.
+        confidences: histogram of the probabilities p of the labels that records got, if there is one label and it is not
+            uncertain.
+        confidence_sum: sum of these p.
+        confidence_variance: sum of p (1 - p).
     """
 
     rows_in: int = 0
@@ -34,6 +66,7 @@ class Counts:
     rejected: Counter[str] = field(default_factory=Counter)
     labels: Counter[str] = field(default_factory=Counter)
     rows_without_label: int = 0
+    rows_uncertain: int = 0
     tokens: int = 0
     rows_early: int = 0
     tokens_early: int = 0
@@ -41,8 +74,12 @@ class Counts:
     duplicates: int = 0
     scores: Histogram = field(default_factory=lambda: Histogram.empty(SCORE_EDGES))
     score_sum: float = 0.0
+    score_range: Range = field(default_factory=Range)
     lengths: Histogram = field(default_factory=lambda: Histogram.empty(TOKEN_EDGES))
     unknown: Histogram = field(default_factory=lambda: Histogram.empty(UNKNOWN_EDGES))
+    confidences: Histogram = field(default_factory=lambda: Histogram.empty(CONFIDENCES))
+    confidence_sum: float = 0.0
+    confidence_variance: float = 0.0
 
     @classmethod
     def empty(cls, score_edges: tuple[float, ...]) -> Self:
@@ -62,6 +99,14 @@ class Counts:
         """Count a score."""
         self.scores.add(score)
         self.score_sum += score
+        if score not in self.score_range:
+            self.score_range += Range(score, score)
+
+    def add_confidence(self, probability: float) -> None:
+        """Count the probability of the label that a record got."""
+        self.confidences.add(probability)
+        self.confidence_sum += probability
+        self.confidence_variance += probability * (1 - probability)
 
     def add_label(self, label: str | tuple[str, ...]) -> None:
         """Count a label, or all labels of a record; an empty text is no label."""
@@ -80,8 +125,9 @@ class Counts:
         return self + self.empty(self.scores.edges)
 
     def as_json(self) -> dict[str, Any]:
-        """Return every field's value by name; for a histogram, its edges and counts."""
-        return {name: asdict(value) if isinstance(value, Histogram) else value for name, value in vars(self).items()}
+        """Return every field's value by name; for a histogram or a range, its fields."""
+        objects = (Histogram, Range)
+        return {name: asdict(value) if isinstance(value, objects) else value for name, value in vars(self).items()}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
@@ -130,9 +176,28 @@ class Summary:
         return cls(Counts.from_json(values), examples, values["input_hash"])
 
 
-def by_label(counts: Counts) -> str:
-    """Format the scored records by label: ``3 negative, 4 positive``."""
-    return ", ".join(f"{count:,} {label}" for label, count in sorted(counts.labels.items()))
+def shown_results(counts: Counts, names: Sequence[str]) -> str:
+    """Format the results of the scored records; empty without any.
+
+    Args:
+        counts: counts of the records.
+        names: label names of the model, or names of the outputs of a regression.
+
+    >>> shown_results(Counts(rows_scored=7, labels=Counter(positive=4, negative=3)), ["negative", "positive"])
+    '3 negative, 4 positive'
+    >>> shown_results(Counts(rows_scored=4, labels=Counter(a=3, b=2), rows_without_label=1), ["a", "b"])
+    '3 a, 2 b, 1 without a label'
+    >>> shown_results(Counts(rows_scored=2, score_sum=7.5, score_range=Range(2.5, 5.0)), ["stars"])
+    'values from 2.5 to 5, mean 3.75'
+    """
+    none = [f"{counts.rows_without_label:,} without a label"] if counts.rows_without_label else []
+    labels = [*(f"{count:,} {label}" for label, count in sorted(counts.labels.items())), *none]
+    least, greatest = counts.score_range.least, counts.score_range.greatest
+    if labels or least is None or greatest is None:
+        return ", ".join(labels)
+    mean = shown_number(counts.score_sum / counts.rows_scored)
+    of = f" of {names[0]}" if len(names) > 1 else ""
+    return f"values{of} from {shown_number(least)} to {shown_number(greatest)}, mean {mean}"
 
 
 def reasons(counts: Counts) -> str:
@@ -144,4 +209,6 @@ def _restored(empty: Any, value: Any) -> Any:
     """Restore a field's value from JSON, with the type of its empty value."""
     if isinstance(empty, Histogram):
         return Histogram(tuple(value["edges"]), value["counts"])
+    if isinstance(empty, Range):
+        return Range(**value)
     return Counter(value) if isinstance(empty, Counter) else value

@@ -6,6 +6,7 @@ Run with `pytest -m browser`; needs Chromium (Debian: apt install chromium) and 
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from factories import reviews
@@ -100,10 +101,10 @@ def shown(request, chromium):
     assert problems == []
 
 
-def check_readable(page, width):
+def check_readable(page, width, drawn=30):
     texts = page.evaluate(_TEXTS)
     assert len(texts) > 60
-    assert sum(one["drawn"] is not None for one in texts) > 30
+    assert sum(one["drawn"] is not None for one in texts) > drawn
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     for one in texts:
         assert one["size"] >= 11.5, one
@@ -144,6 +145,16 @@ def test_the_page_of_a_run_is_readable_and_quiet(run_page, shown, request):
     check_readable(page, width)
     assert page.evaluate("window.harmed") is None
     assert page.locator("figure svg").count() == 6
+
+
+@pytest.mark.parametrize(("model", "figures"), [("multi_label_bundle", 6), ("regression_bundle", 5)])
+def test_the_page_of_another_task_is_readable_and_quiet(run_page, shown, request, model, figures):
+    page = shown(run_page("--model", request.getfixturevalue(model).path))
+    width = page.viewport_size["width"]
+    check_readable(page, width)
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    check_readable(page, width)
+    assert page.locator("figure svg").count() == figures
 
 
 def test_a_chart_says_what_is_under_the_pointer(run_page, shown):
@@ -194,6 +205,46 @@ def test_the_page_of_two_outputs_is_readable_and_quiet(score, tmp_path, shown):
     page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     check_readable(page, width)
     assert page.locator("figure svg").count() == 4
+
+
+def test_the_page_of_two_outputs_with_several_labels_is_readable_and_quiet(score, multi_label_bundle, tmp_path, shown):
+    files = two_outputs(score, multi_label_bundle, tmp_path)
+    rows = [line.split(",") for line in Path(files[1]).read_text().splitlines()]
+    for row in rows[1::7]:
+        row[1] = "" if row[1] else "bad"
+    Path(files[1]).write_text("".join(f"{','.join(row)}\n" for row in rows))
+    check_comparison(files, tmp_path, shown, 5)
+
+
+def test_the_page_of_two_outputs_with_values_is_readable_and_quiet(score, regression_bundle, tmp_path, shown):
+    files = two_outputs(score, regression_bundle, tmp_path)
+    check_comparison(files, tmp_path, shown, 3)
+    rows = [line.rsplit(",", 1) for line in Path(files[1]).read_text().splitlines()]
+    rows[1:] = [[before, f"{float(value) * -31_000:.6f}"] for before, value in rows[1:]]
+    Path(files[1]).write_text("".join(f"{','.join(row)}\n" for row in rows))
+    check_comparison(files, tmp_path, shown, 3)
+
+
+def two_outputs(score, bundle, folder):
+    """Score in two ways, as near as fp32 is to a second model."""
+    texts = [*reviews(200, 2, 3).texts, *HOSTILE]
+    (folder / "in.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    (folder / "other.jsonl").write_text("".join(json.dumps({"text": f"{text} bad"}) + "\n" for text in texts))
+    files = [str(folder / "a.csv"), str(folder / "b.csv")]
+    for name, path in zip(("in", "other"), files, strict=True):
+        assert score(folder / f"{name}.jsonl", "-o", path, "--model", bundle.path).code == 0
+    return files
+
+
+def check_comparison(files, folder, shown, figures):
+    found = compare(*files)
+    (folder / "compared.html").write_text(comparison_page(found, *files))
+    page = shown(folder / "compared.html")
+    width = page.viewport_size["width"]
+    check_readable(page, width, 25)
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    check_readable(page, width, 25)
+    assert page.locator("figure svg").count() == figures
 
 
 def test_without_scripts_the_numbers_are_there(run_page, chromium):

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_run_page import Page
 
-from scorer.report.compare import MOVE_EDGES, compare
+from scorer.report.compare import compare
+from scorer.report.comparison import MOVE_EDGES
 
 
 @pytest.fixture
@@ -127,7 +128,8 @@ def test_whatever_rows_there_are_each_is_in_both_or_in_one(tmp_path_factory, one
 @pytest.mark.parametrize(
     ("rows", "columns", "arguments", "code", "words"),
     [
-        (["1,a,yes,0.5"], "row,id,name,score", [], 2, "bad.csv is not an output of score: it must be"),
+        (["1,a,yes,0.5"], "row,id,name,points", [], 2, "bad.csv is not an output of score: it must be"),
+        (["1,a,yes,0.5"], "row,id,name,score", [], 2, "bad.csv has values (column score or score_<output>, no labels)"),
         (["1,a,yes,0.5"], "row,id,label,points", [], 2, "has no column 'score'"),
         (["a,yes,0.5"], "id,label,score", [], 2, "has no column 'row'"),
         (["1,a,yes,0.5"], "row,id,label,score", ["--text", "words"], 2, "has no column 'words'"),

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
-from factories import reviews
+from factories import as_several_values, reviews, with_fields
 
 from scorer.report.throughput import Throughput
 
@@ -153,9 +153,7 @@ def test_the_page_says_how_much_was_decided_early_where_there_is_a_cascade(repor
 
 def example_rows(page):
     """Return row numbers by the heading of their card."""
-    cards = re.split(
-        r"(?=Nearest to another label|Most certain)", page.text.split("Rows to look at")[1].split("Speed")[0]
-    )
+    cards = re.split(r"(?=Nearest to a|Most certain)", page.text.split("Rows to look at")[1].split("Speed")[0])
     return {card.split(" row ")[0]: [int(row) for row in re.findall(r"row (\d+) of", card)] for card in cards[1:]}
 
 
@@ -194,6 +192,95 @@ def test_of_three_labels_the_rows_with_hardly_a_likeliest_one_are_shown(report, 
     assert sorted(shown) == sorted(row + 1 for row in closest)
     assert page.charts["score"]["rules"] == []
     assert "Probability of the predicted label" in page.text
+
+
+def rows_of(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_of_several_labels_the_rows_nearest_to_a_threshold_and_the_surest_of_each_are_shown(
+    report, score, tmp_path, multi_label_bundle
+):
+    texts = list(dict.fromkeys(reviews(90, 3, 3).texts))
+    options = ("--model", str(multi_label_bundle.path))
+    _, page = report(records(texts), *options)
+    score(tmp_path / "in.jsonl", "-o", tmp_path / "out.jsonl", *options)
+    rows = rows_of(tmp_path / "out.jsonl")
+    thresholds = {"bad": 0.5, "good": 0.25, "mixed": 0.75}
+    found = example_rows(page)
+    distance = [min(abs(row[f"score_{label}"] - least) for label, least in thresholds.items()) for row in rows]
+    nearest = sorted(range(len(rows)), key=distance.__getitem__)[:6]
+    heading = "Nearest to a threshold The label that the text barely has, or barely lacks"
+    assert sorted(found.pop(heading)) == sorted(row + 1 for row in nearest)
+    first = rows[nearest[0]]
+    label = min(thresholds, key=lambda one: abs(first[f"score_{one}"] - thresholds[one]))
+    assert f"· {label} · {first[f'score_{label}']:.3f} , threshold {thresholds[label]:.3f}" in page.text
+    given = {label for row in rows for label in row["labels"]}
+    assert found.keys() == {f"Most certain: {label} Errors here are confident errors" for label in given}
+    for label in given:
+        order = sorted((row for row in rows if label in row["labels"]), key=lambda row: -row[f"score_{label}"])
+        shown = found[f"Most certain: {label} Errors here are confident errors"]
+        assert [rows[row - 1][f"score_{label}"] for row in shown] == [row[f"score_{label}"] for row in order[:3]]
+
+
+def test_the_page_of_several_labels_has_a_bar_for_rows_without_any(report, tmp_path, multi_label_bundle):
+    texts = reviews(90, 3, 3).texts
+    strict = with_fields(multi_label_bundle, tmp_path / "strict", thresholds=(0.6, 0.5, 0.9))
+    options = ("--model", str(strict.path), "--summary", tmp_path / "run.json")
+    _, page = report(records(texts), *options)
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert page.charts["labels"]["total"] == 90 < sum(record["labels"].values()) + record["rows_without_label"]
+    bars = {bar["name"]: bar["rows"] for bar in page.charts["labels"]["bars"]}
+    without = record["rows_without_label"]
+    assert [*bars] == ["bad", "good", "mixed", "(no label)"]
+    assert bars == {"bad": 0, "good": 0, "mixed": 0, **record["labels"], "(no label)": without}
+    assert page.charts["score"]["rules"] == []
+    assert "Highest probability of any label in each text" in page.text
+    assert f"rows without a label {without} " in page.text
+    assert without > 0
+    assert f"good {record['labels']['good']} 0.500" in page.text
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_the_page_of_values_shows_them_in_their_unit_and_both_ends(report, tmp_path, regression_bundle):
+    texts = list(dict.fromkeys(reviews(80, 2, 3).texts))
+    options = ("--model", str(regression_bundle.path), "--summary", tmp_path / "run.json")
+    _, page = report(records([*texts, *texts]), *options)
+    record = json.loads((tmp_path / "run.json").read_text())
+    values = [float(line.split(",")[1]) for line in (tmp_path / "out.csv").read_text().splitlines()[1:]]
+    chart = page.charts["score"]
+    assert (chart["edges"], chart["counts"], chart["unit"]) == (
+        [*range(-7, 14)],
+        record["score_histogram"]["counts"],
+        "value",
+    )
+    assert (chart["rules"], sum(chart["expected"])) == ([], pytest.approx(len(values)))
+    assert "labels" not in page.charts
+    figures = {attributes["data-chart"] for tag, attributes in page.elements if tag == "figure"}
+    assert figures == page.charts.keys()
+    assert "Value of each text; the outer bins hold all values beyond the edges" in page.text
+    order = sorted(range(len(texts)), key=values.__getitem__)
+    shown = page.text.split("Rows to look at")[1].split("Speed")[0]
+    assert "Nearest to another label" not in shown
+    lowest, highest = shown.split("Highest values")
+    found = [[values[int(row) - 1] for row in re.findall(r"row (\d+) of", part)] for part in (lowest, highest)]
+    assert found == [[values[row] for row in order[:6]], [values[row] for row in order[:-7:-1]]]
+    assert f"· {values[order[0]]:.4g} " in lowest
+
+
+def test_the_page_of_several_values_names_the_one_that_it_shows(report, tmp_path, bundle_of_three):
+    model = as_several_values(bundle_of_three, tmp_path / "values").path
+    result, page = report(records(reviews(60, 3, 3).texts), "--model", model)
+    prices = [float(line.split(",")[1]) for line in (tmp_path / "out.csv").read_text().splitlines()[1:]]
+    assert (tmp_path / "out.csv").read_text().startswith("row,score_price,score_stars,score_weight\n")
+    assert "Value of price for each text; the outer bins hold all values beyond the edges" in page.text
+    assert (page.charts["score"]["edges"][0], page.charts["score"]["expected"]) == (-1e6, None)
+    lowest, highest = page.text.split("Highest values")
+    assert f"· {min(prices):.4g} " in lowest.split("Lowest values")[1]
+    assert f"· {max(prices):.4g} " in highest
+    mean = sum(prices) / len(prices)
+    assert f": values of price from {min(prices):.4g} to {max(prices):.4g}, mean {mean:.4g}.\n" in result.err
 
 
 @pytest.mark.usefixtures("small_chunks")

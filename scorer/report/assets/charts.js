@@ -7,6 +7,7 @@
 
   const UNITS = {
     number: (edge) => String(edge),
+    value: (edge) => String(+edge.toPrecision(4)).replace("-", "−"),
     count: (edge) => number.format(edge),
     signed: (edge) => (edge > 0 ? `+${edge}` : String(edge).replace("-", "−")),
     share: (edge) => (edge === 0 ? "0" : edge < 1e-6 ? "> 0" : `${+(100 * edge).toFixed(1)}%`),
@@ -25,23 +26,24 @@
   ];
 
   // Rows by bin, beside the rows expected from the model's test data.
-  function histogram({ edges, counts, expected, unit, rules = [], type = "linear" }, width) {
+  function histogram({ edges, counts, expected, unit, rules = [], type = "linear", of = "rows" }, width) {
     const used = counts.map((count, i) => count > 0 || (expected && expected[i] > 0));
     const bins = unit === "count" || unit === "share" ? Math.max(3, used.lastIndexOf(true) + 1) : counts.length;
     const name = UNITS[unit];
     const rows = counts.slice(0, bins).map((count, i) => ({
       from: i + 0.04, to: i + 0.96, count, expected: expected ? expected[i] : null,
-      title: `${name(edges[i])} to ${name(edges[i + 1])}\n${number.format(count)} rows` +
+      title: `${name(edges[i])} to ${name(edges[i + 1])}\n${number.format(count)} ${of}` +
         (expected ? `\n${number.format(expected[i])} expected` : ""),
     }));
-    const every = Math.ceil((bins * 44) / (width - 50));
+    const label = Math.max(44, 8 * d3.max(edges.slice(0, bins + 1), (edge) => name(edge).length));
+    const every = Math.ceil((bins * label) / (width - 50));
     const step = unit === "number" && every <= 4 ? 4 : every;
     return Plot.plot({
       width, height: 220, marginLeft: 42, marginRight: 14, marginTop: 22, marginBottom: 30,
       x: { domain: [0, bins], label: null },
       y: { type, domain: [0, Math.max(1, ...counts, ...(expected ?? []))], nice: true },
       marks: [
-        ...yAxis("rows"),
+        ...yAxis(of),
         Plot.rectY(rows, { x1: "from", x2: "to", y: "count", fill: OURS }),
         expected ? Plot.ruleY(rows, { x1: "from", x2: "to", y: "expected", stroke: THEIRS, strokeWidth: 2.5 }) : null,
         Plot.ruleX(rules.map((rule) => place(edges, rule)), { stroke: INK, strokeDasharray: "4 3" }),
@@ -51,9 +53,8 @@
     });
   }
 
-  // Rows by name.
-  function bars({ bars }, width) {
-    const total = d3.sum(bars, (bar) => bar.rows);
+  // Rows by name; shares are of the total, which is that of all bars unless a row can have several.
+  function bars({ bars, total = d3.sum(bars, (bar) => bar.rows) }, width) {
     const rows = bars.slice(0, 20).map((bar, i) => ({ ...bar, place: i, words: bar.name.length > 34 ? `${bar.name.slice(0, 33)}…` : bar.name }));
     return Plot.plot({
       width, height: 12 + 46 * rows.length, marginLeft: 0, marginRight: 0, marginTop: 6, marginBottom: 6,
@@ -64,7 +65,7 @@
         Plot.text(rows, { x: 0, y: "place", dy: -10, text: "words", textAnchor: "start", fill: INK, fontSize: 13 }),
         Plot.text(rows, {
           x: 0, y: "place", dy: -10, dx: width, textAnchor: "end", fill: INK, fontSize: 13,
-          text: (row) => `${number.format(row.rows)}  (${number.format((100 * row.rows) / total)}%)`,
+          text: (row) => `${number.format(row.rows)}  (${number.format((100 * row.rows) / Math.max(1, total))}%)`,
         }),
       ],
     });
@@ -92,25 +93,29 @@
     });
   }
 
-  // Rows by two scores: a stronger colour means more rows, on a logarithmic scale, because most rows are in two corners.
-  function grid({ edges, cells, xName, yName }, width) {
+  // Rows by two scores or values: a stronger colour means more rows, on a logarithmic scale, because most rows are in two corners.
+  function grid({ edges, cells, xName, yName, of, what }, width) {
     const size = Math.min(width, 460);
     const most = Math.max(2, d3.max(cells, (cell) => cell.rows));
+    const name = UNITS.value;
+    const ends = [edges[0], edges[edges.length - 1]];
     const rows = cells.map((cell) => ({
       x1: edges[cell.x], x2: edges[cell.x + 1], y1: edges[cell.y], y2: edges[cell.y + 1],
       strength: 0.35 + (0.65 * Math.log(cell.rows)) / Math.log(most),
-      title: `${edges[cell.x]} to ${edges[cell.x + 1]} in ${xName}\n${edges[cell.y]} to ${edges[cell.y + 1]} in ${yName}\n${number.format(cell.rows)} rows`,
+      title: `${name(edges[cell.x])} to ${name(edges[cell.x + 1])} in ${xName}\n` +
+        `${name(edges[cell.y])} to ${name(edges[cell.y + 1])} in ${yName}\n${number.format(cell.rows)} ${of}`,
     }));
-    const axis = { ticks: 5, tickSize: 4, labelArrow: "none", tickFormat: (d) => String(d) };
+    const axis = { ticks: 5, tickSize: 4, labelArrow: "none", tickFormat: name };
+    const margin = Math.max(42, 14 + 8 * d3.max(d3.ticks(...ends, 5), (tick) => name(tick).length));
     return Plot.plot({
-      width: size, height: size, marginLeft: 42, marginRight: 14, marginTop: 26, marginBottom: 40,
-      x: { domain: [0, 1] }, y: { domain: [0, 1] }, opacity: { type: "identity" },
+      width: size, height: size, marginLeft: margin, marginRight: 14, marginTop: 26, marginBottom: 40,
+      x: { domain: ends }, y: { domain: ends }, opacity: { type: "identity" },
       marks: [
         Plot.gridX({ stroke: LINE, strokeOpacity: 1, ticks: 5 }), Plot.gridY({ stroke: LINE, strokeOpacity: 1, ticks: 5 }),
         Plot.rect(rows, { x1: "x1", x2: "x2", y1: "y1", y2: "y2", fill: OURS, fillOpacity: "strength", inset: 0.5 }),
-        Plot.line([[0, 0], [1, 1]], { stroke: INK, strokeDasharray: "4 3" }),
-        Plot.axisX({ ...axis, label: `score in ${xName}`, labelAnchor: "right" }),
-        Plot.axisY({ ...axis, label: `score in ${yName}`, labelAnchor: "top" }),
+        Plot.line(ends.map((end) => [end, end]), { stroke: INK, strokeDasharray: "4 3" }),
+        Plot.axisX({ ...axis, label: `${what} in ${xName}`, labelAnchor: "right" }),
+        Plot.axisY({ ...axis, label: `${what} in ${yName}`, labelAnchor: "top" }),
         Plot.tip(rows, Plot.pointer({ x1: "x1", x2: "x2", y1: "y1", y2: "y2", title: "title" })),
       ],
     });

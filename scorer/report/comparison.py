@@ -1,0 +1,177 @@
+"""Parts of a comparison of two outputs that every task has."""
+
+import heapq
+from abc import ABC, abstractmethod
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from scorer.model.reference import Histogram
+from scorer.report.scored_file import Scored
+
+MOVE_EDGES = (-1, -0.5, -0.2, -0.1, -0.05, -0.02, -0.01, -0.001, 0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
+"""Bin edges for differences of probabilities; the middle bin is for rows that moved by at most a thousandth."""
+
+_MISSING_SHOWN = 5
+
+
+Spelling = Callable[[float, str], str]
+"""Function that writes a number, given the sign of positive ones: ``+`` or nothing."""
+
+
+def four_decimals(value: float, sign: str = "") -> str:
+    """Write a probability.
+
+    >>> four_decimals(0.25), four_decimals(0.25, "+")
+    ('0.2500', '+0.2500')
+    """
+    return f"{value:{sign}.4f}"
+
+
+class Moved(NamedTuple):
+    """Row that is in both outputs.
+
+    Attributes:
+        before, after: the row in each of them.
+        difference: second value minus the first, of the value that the row is ranked by.
+        at: position of this value in `Scored.values` of each output.
+    """
+
+    before: Scored
+    after: Scored
+    difference: float
+    at: tuple[int, int] = (0, 0)
+
+    @property
+    def values(self) -> tuple[float, float]:
+        """The first value and the second."""
+        return self.before.values[self.at[0]], self.after.values[self.at[1]]
+
+    @property
+    def text(self) -> str | None:
+        return self.after.text or self.before.text
+
+
+class Farthest:
+    """Rows that moved most.
+
+    Args:
+        most: largest number of rows to keep.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._heap: list[tuple[float, int, Moved]] = []
+        self._order = count()
+
+    def add(self, moved: Moved) -> None:
+        # Among rows that moved equally far, the first one wins.
+        heapq.heappush(self._heap, (abs(moved.difference), -next(self._order), moved))
+        if len(self._heap) > self._most:
+            heapq.heappop(self._heap)
+
+    @property
+    def rows(self) -> list[Moved]:
+        """Rows, the largest moves first."""
+        return [moved for _, _, moved in sorted(self._heap, reverse=True)]
+
+
+@dataclass
+class Missing:
+    """Rows that are in one output only: their number, and the keys of the first few."""
+
+    rows: int = 0
+    first: list[str] = field(default_factory=list)
+
+    def add(self, key: str) -> None:
+        self.rows += 1
+        if len(self.first) < _MISSING_SHOWN:
+            self.first.append(key)
+
+
+class Distances(NamedTuple):
+    """Differences of values: the mean, then the mean, three quantiles and the maximum of their absolute values."""
+
+    mean: float
+    size: float
+    median: float
+    percentile_95: float
+    percentile_99: float
+    biggest: float
+
+    @classmethod
+    def of(cls, differences: "array[float]") -> Self:
+        """Summarize differences, at least one."""
+        moves = np.array(differences)
+        sizes = np.abs(moves)
+        half, most, nearly_all = np.quantile(sizes, (0.5, 0.95, 0.99))
+        return cls(
+            float(moves.mean()), float(sizes.mean()), float(half), float(most), float(nearly_all), float(sizes.max())
+        )
+
+    def words(self, spell: "Spelling") -> str:
+        """Return a sentence about the differences, with numbers as ``spell`` writes them."""
+        return (
+            f"moved by {spell(self.size, '')} on average (signed mean {spell(self.mean, '+')}); 50% of the rows by at most "
+            f"{spell(self.median, '')}, 95% by {spell(self.percentile_95, '')}, 99% by {spell(self.percentile_99, '')}, "
+            f"all by {spell(self.biggest, '')}"
+        )
+
+
+class Comparison(ABC):
+    """Result of a comparison of two outputs of the same task.
+
+    Args:
+        by: key that joins their rows, ``id`` or ``row``.
+
+    Attributes:
+        by: that key.
+        only_before, only_after: rows that are only in the first output, and only in the second.
+        rows: number of rows in both outputs.
+        flips_are: words that follow the share of `flipped`.
+    """
+
+    flips_are = ""
+
+    def __init__(self, by: str) -> None:
+        self.by = by
+        self.only_before = Missing()
+        self.only_after = Missing()
+        self.rows = 0
+
+    @abstractmethod
+    def add(self, before: Scored, after: Scored) -> None:
+        """Count a row that is in both outputs."""
+
+    @property
+    @abstractmethod
+    def flipped(self) -> int | None:
+        """Number of rows whose labels differ; None if the outputs have no labels."""
+
+    @abstractmethod
+    def lines(self) -> Iterator[str]:
+        """Yield the lines that describe the differences, of at least one row."""
+
+
+def sides(together: Counter[tuple[int, int]], edges: tuple[float, ...]) -> tuple[Histogram, Histogram]:
+    """Return the histograms of both outputs.
+
+    Args:
+        together: number of values by the bin of the first and the bin of the second.
+        edges: edges of these bins.
+    """
+    before, after = Histogram.empty(edges), Histogram.empty(edges)
+    for (row, column), rows in together.items():
+        before.counts[row] += rows
+        after.counts[column] += rows
+    return before, after
+
+
+def shown_text(moved: Moved) -> str:
+    """Return the beginning of a row's text as the end of a line; empty if neither output has it."""
+    return f"  {moved.text[:60]}" if moved.text else ""
