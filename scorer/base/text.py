@@ -78,6 +78,20 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def shown_number(value: float, sign: str = "") -> str:
+    """Write a number of unknown size for people, with about four digits.
+
+    Args:
+        value: finite number.
+        sign: ``+`` to write the sign of positive numbers as well.
+
+    >>> shown_number(0.00012345), shown_number(3.14159, "+"), shown_number(1234567.8), shown_number(-0.0)
+    ('0.0001234', '+3.142', '1,234,568', '0')
+    """
+    value += 0.0  # no minus before a zero
+    return f"{value:{sign},.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:{sign}.4g}"
+
+
 def refuse_constant(constant: str) -> NoReturn:
     """Raise `ValueError` for NaN and Infinity, which Python's JSON parser accepts by default."""
     raise ValueError(f"{constant} is not JSON")

@@ -279,6 +279,12 @@ LABELS = together(
         metavar="LOW,HIGH",
         help="Give the label `uncertain` if the probability of the positive label is at least LOW and below HIGH (two labels only).",
     ),
+    score_option(
+        "--max-error",
+        type=SHARE,
+        metavar="R",
+        help="Give the label `uncertain` below the confidence at which at most a share R of the model's held-out texts got a wrong label (0.05 for 5%).",
+    ),
 )
 
 LIMITS = together(

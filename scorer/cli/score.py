@@ -70,7 +70,7 @@ Exit codes:
   0    every record was scored
   1    the machine failed: disk full, no permission, out of memory
   2    an option is invalid, or an input file is missing
-  3    published with warnings: rejected records, or drift
+  3    published with warnings: rejected records, drift, --max-error
   4    nothing was published: too many rejects, or an unreadable input
   5    the bundle or the provider was refused
   130  interrupted (143: terminated)
@@ -130,6 +130,12 @@ score.toml. The command line overrides the environment, which overrides the file
         show_default="<output>.rejects.jsonl; stderr if the output is stdout",
         metavar="FILE",
         help="File for records that cannot be scored.",
+    ),
+    score_option(
+        "--uncertain-rows",
+        shell_complete=files,
+        metavar="FILE",
+        help="File for the texts whose label is `uncertain` (--max-error, --uncertain), for people to label (.csv, .tsv or .jsonl).",
     ),
     LIMITS,
 )
@@ -200,8 +206,8 @@ def command(**options: object) -> int:
     from_file = note(context)
     if from_file and not wanted.quiet and not showing:
         print_message(from_file)
-    if wanted.uncertain is not None and (showing or wanted.check):
-        _ = wanted.decision  # refuses an invalid band, even if nothing is scored
+    if (wanted.uncertain, wanted.max_error) != (None, None) and (showing or wanted.check):
+        _ = wanted.decision  # refuses an invalid band or error, even if nothing is scored
     if showing:
         return _print(show(context))
     if wanted.check:

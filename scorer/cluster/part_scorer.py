@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-from scorer.base.errors import Busy, ExitCode, ScorerError
+from scorer.base.errors import Busy, ExitCode, ScorerError, UsageError
 from scorer.base.shortage import known
 from scorer.cluster.parts import NOTES, REJECTS, Part, make_folders
 from scorer.model.bundle import Bundle, load_bundle
@@ -37,6 +37,7 @@ class PartResult:
         finished_before: whether an earlier run had scored the same input with the same options.
         summary: summary of its rows, in the form of `scorer.report.summary.Summary.as_json`.
         seconds: duration in seconds.
+        precision: precision that it was scored in; empty if no model was loaded.
     """
 
     source: str
@@ -46,6 +47,7 @@ class PartResult:
     finished_before: bool
     summary: dict[str, Any]
     seconds: float
+    precision: str = ""
 
     @property
     def published(self) -> bool:
@@ -76,6 +78,8 @@ class PartScorer:
     ) -> None:
         self._folder = folder
         wanted = wanted or ScoreOptions(**{"output_format": "parquet", **options})
+        if wanted.uncertain_rows is not None:  # all parts would write the same file
+            raise UsageError("--uncertain-rows is for `score`; filter the parts by the label `uncertain` instead.")
         # Rows are numbered within each file, so its name has to be in the output.
         self._options = replace(wanted, source=True, quiet=True)
         self._scorer = open_scorer(self._options, wanted.decision, bundle or load_bundle(wanted.model))
@@ -95,7 +99,8 @@ class PartScorer:
         except Exception as problem:
             code, error = failure(known(problem))
         seconds = time.monotonic() - start
-        return PartResult(part.source, options.output, int(code), error, before, counted.as_json(), seconds)
+        precision = self._scorer.choice.precision
+        return PartResult(part.source, options.output, int(code), error, before, counted.as_json(), seconds, precision)
 
     def _scored(self, part: Part, options: ScoreOptions, plan: Plan) -> tuple[ExitCode, Summary, bool]:
         """Return the exit code, the summary, and whether an earlier run had finished the part."""

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,13 @@ from scorer.cluster.parts import (
 from scorer.cluster.ray_backend import Cluster, score_parts
 from scorer.model.bundle import Bundle, load_bundle
 from scorer.model.interpretation import interpretation_of
-from scorer.report.drift import as_json, check_comparable, drift_of, passed
-from scorer.report.summary import Counts, by_label, reasons
+from scorer.report.doubt import Doubt, doubt_of
+from scorer.report.drift import Drift, as_json, check_comparable, drift_of, passed
+from scorer.report.summary import Counts, reasons, shown_results
 from scorer.rows.columns import ALL
 from scorer.rows.formats import format_of
 from scorer.rows.reader import check_kept, columns_of
-from scorer.run.console import report_cascade, report_drift, warn_of_ignored
+from scorer.run.console import report_cascade, report_doubt, report_drift, warn_of_ignored
 from scorer.run.limits import Limits
 from scorer.run.options import ScoreOptions
 from scorer.storage.address import check_writable, is_address
@@ -59,13 +60,15 @@ def run(options: ScoreOptions, cluster: Cluster) -> ExitCode:
     """Score all unfinished parts, and write ``_SUCCESS`` once all are finished.
 
     Returns:
-        `ExitCode.DONE`, or `ExitCode.WARNINGS` if records were rejected or the drift exceeds its limit.
+        `ExitCode.DONE`, or `ExitCode.WARNINGS` if records were rejected, the drift exceeds its limit, or --max-error does
+        not hold.
 
     Raises:
         ScorerError: a part failed, or too many records were rejected; finished parts are kept, without ``_SUCCESS``.
     """
     folder, bundle = options.output, load_bundle(options.model)
     interpretation = interpretation_of(bundle.manifest, options.decision)
+    _check_promise(options, bundle)
     check_comparable(bundle.manifest, options.max_drift)
     parts = _parts(options)
     with _locked(folder):
@@ -77,14 +80,17 @@ def run(options: ScoreOptions, cluster: Cluster) -> ExitCode:
         beyond = passed(drift or {}, options.max_drift)
         forget_others(folder, parts, options.work_dir)
         cascade = None if bundle.manifest.cascade is None else not options.no_cascade
-        mark_complete(folder, _content(parts, total, bundle, cascade, drift and as_json(drift)), options.work_dir)
+        doubt = _doubt(options, bundle, {result.precision for result in results.values()}, total, drift)
+        content = _content(parts, total, bundle, cascade, drift and as_json(drift), doubt)
+        mark_complete(folder, content, options.work_dir)
     if not options.quiet:
-        _print_result(folder, results.values(), total)
+        _print_result(folder, results.values(), total, bundle.manifest.labels)
         if cascade:
             report_cascade(total)
         if options.max_drift is not None:
             report_drift(drift or {}, options.max_drift)
-    return exit_code_of(warnings=bool(total.rows_rejected or beyond))
+        report_doubt(doubt, total)
+    return exit_code_of(warnings=bool(total.rows_rejected or beyond or doubt.is_broken))
 
 
 def _parts(options: ScoreOptions) -> list[Part]:
@@ -146,6 +152,30 @@ def _score(parts: Sequence[Part], options: ScoreOptions, bundle: Bundle, cluster
     return results
 
 
+def _check_promise(options: ScoreOptions, bundle: Bundle) -> None:
+    """Refuse --max-error as far as that is possible without knowing what provider the workers will choose."""
+    manifest = bundle.manifest
+    precision = manifest.providers.get(options.provider) if options.precision == "auto" else options.precision
+    if not manifest.confidence or precision in manifest.precisions:
+        options.decision.resolved(manifest, str(precision))
+
+
+def _doubt(
+    options: ScoreOptions, bundle: Bundle, precisions: Set[str], total: Counts, drift: Mapping[str, Drift] | None
+) -> Doubt:
+    """Return the doubt about the labels of all parts, which workers may have scored in different precisions."""
+    rules = [options.decision.resolved(bundle.manifest, precision) for precision in sorted(precisions)]
+    return doubt_of(
+        bundle.manifest,
+        " and ".join(sorted(precisions)),
+        max(rules, key=lambda rule: rule.confidence or 0, default=options.decision),
+        total,
+        drift,
+        cascade=not options.no_cascade,
+        max_drift=options.max_drift,
+    )
+
+
 def _check_usable(result: PartResult) -> None:
     """Raise an error that every other part would meet as well: the model or the provider cannot be used."""
     for kind in (BundleError, ProviderError):
@@ -178,7 +208,12 @@ def _line(result: PartResult) -> str:
 
 
 def _content(
-    parts: Sequence[Part], total: Counts, bundle: Bundle, cascade: bool | None, drift: dict[str, Any] | None
+    parts: Sequence[Part],
+    total: Counts,
+    bundle: Bundle,
+    cascade: bool | None,
+    drift: dict[str, Any] | None,
+    doubt: Doubt,
 ) -> str:
     found = {
         "parts": len(parts),
@@ -188,6 +223,8 @@ def _content(
         "rows_rejected_by_reason": dict(total.rejected),
         "rows_truncated": total.rows_truncated,
         "labels": dict(total.labels),
+        "rows_uncertain": total.rows_uncertain,
+        **doubt.as_json(),
         "tokens": total.tokens,
         "cascade": cascade,
         "rows_decided_early": total.rows_early,
@@ -198,14 +235,14 @@ def _content(
     return json.dumps(found, indent=2) + "\n"
 
 
-def _print_result(folder: str, results: Iterable[PartResult], total: Counts) -> None:
+def _print_result(folder: str, results: Iterable[PartResult], total: Counts, names: Sequence[str]) -> None:
     results = list(results)
     before = sum(result.finished_before for result in results)
     earlier = f" ({before:,} of them earlier)" if before else ""
-    labels = by_label(total)
+    shown = shown_results(total, names)
     print_message(
         f"{total.rows_scored:,} of {total.rows_in:,} rows in {len(results):,} parts{earlier} scored, written to {folder}"
-        + (f": {labels}." if labels else "."),
+        + (f": {shown}." if shown else "."),
         fields={"event": "result", "rows_in": total.rows_in, "rows_scored": total.rows_scored},
     )
     if total.rows_rejected:

@@ -63,13 +63,9 @@ class Correctness:
             if not (low - _ROUNDING <= mean <= high + _ROUNDING if texts else mean == 0):
                 raise ValueError(f"confidence has a mean of {mean} in the bin from {low} to {high} of {texts} texts")
 
-    def to_json(self) -> dict[str, list[float]]:
-        """Return the form that `parse_correctness` reads."""
-        return {name: list(numbers) for name, numbers in vars(self).items()}
-
 
 def parse_correctness(fields: Mapping[str, Any]) -> Correctness:
-    """Parse the form of `Correctness.to_json`; raise `ValueError`, `TypeError` or `KeyError` if it is invalid."""
+    """Parse the fields of a `Correctness` from JSON; raise `ValueError`, `TypeError` or `KeyError` if it is invalid."""
     if set(fields) != {"texts", "right", "confidence"}:
         raise ValueError(f"confidence has the wrong fields: {sorted(fields)}")
     return Correctness(tuple(fields["texts"]), tuple(fields["right"]), tuple(fields["confidence"]))
@@ -153,6 +149,12 @@ def least_error(correctness: Correctness) -> float | None:
     return next((error for error in _ERRORS if least_confidence(correctness, error) is not None), None)
 
 
+def share_above(correctness: Correctness, confidence: float) -> float:
+    """Return the share of the held-out texts at or above an edge of `CONFIDENCES`."""
+    above = sum(texts for edge, texts in zip(CONFIDENCES, correctness.texts, strict=False) if edge >= confidence)
+    return above / max(1, sum(correctness.texts))
+
+
 def binomial_tail(count: int, share: float, most: int) -> float:
     """Return the probability of at most ``most`` hits among ``count``, each with a probability of ``share``.
 
@@ -205,7 +207,7 @@ def expected_accuracy(
     texts, right = np.array(correctness.texts), np.array(correctness.right)
     unknown = float(shares[texts == 0].sum())
     if unknown > _MOST_UNKNOWN:
-        return f"{unknown:.1%} of the rows have a confidence that none of the model's held-out texts had"
+        return f"{unknown:.1%} of the labelled rows have a confidence that none of the model's held-out texts had"
     known = np.maximum(texts, 1)
     gaps = np.where(texts > 0, right / known - np.array(correctness.confidence), 0.0)
     gap = float((shares * gaps).sum())

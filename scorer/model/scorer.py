@@ -135,11 +135,13 @@ class Scorer:
         self.labels = self.manifest.labels
         self.has_cascade = self.manifest.cascade is not None
         self.cascade: Cascade | None = self.manifest.cascade if cascade else None
-        self.interpretation: Interpretation = interpretation_of(self.manifest, decision)
+        decision.check(self.labels, self.manifest.task, cascade=cascade)
         if not are_devices(devices):
             raise UsageError(f"devices takes a list of the numbers of different GPUs, as in [0, 1], not {devices!r}.")
         gpu = Gpu(devices[0] if devices else device_id, gpu_mem_limit, arena_strategy)
         self.choice = choose(self.manifest, provider, precision, gpu)
+        decision = decision.resolved(self.manifest, self.choice.precision)
+        self.interpretation: Interpretation = interpretation_of(self.manifest, decision)
         self.batch_tokens = batch_tokens or self.manifest.batch_tokens or BATCH_TOKENS
         spec = self._spec(loaded, gpu, threads or usable_cores())
         check_gpu_limit(spec)

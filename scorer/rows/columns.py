@@ -18,6 +18,8 @@ TEXT_COLUMNS = ("text", "review", "content", "body", "comment")
 ID = "id"
 ALL = "*"
 STAGE = "stage"
+_TELLING = {"label", "labels", "score"}
+"""Names of columns that show the task of an output."""
 
 Type = Literal["integer", "number", "boolean", "text", "labels", "carried"]
 """Type of a column's cells: int, float with 6 decimals, bool, str, or a tuple of str; ``carried`` is the input's own type."""
@@ -165,12 +167,16 @@ def output_columns(selection: Selection, results: Results, wanted: Wanted) -> tu
     [('id', 'carried'), ('input_label', 'carried'), ('label', 'text')]
     >>> [column.name for column in output_columns(Selection("text", ("Score", "stars", "Stars")), two, Wanted())]
     ['row', 'input_Score', 'stars', 'input_Stars', 'label', 'score']
+    >>> [column.name for column in output_columns(Selection("text", ("label",)), Results("regression", ["score"]), Wanted())]
+    ['row', 'input_label', 'score']
     """
     before = [Column("row", "integer", lambda scored: scored.record.row)]
     if wanted.source:
         before.append(Column("source", "text", lambda scored: shown_source(scored.record.position.source)))
     after = _of_results(results, wanted.details)
     taken = {column.name.casefold() for column in (*before, *after)}
+    if results.task != SINGLE_LABEL:
+        taken |= _TELLING  # otherwise a kept column would make the output look like one of another task
     carried = []
     for at, name in enumerate(selection.carried):
         while name.casefold() in taken:

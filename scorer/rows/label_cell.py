@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable
 
 _SPECIAL = re.compile(r"[|\\]")
-_PIECE = re.compile(r"(?:[^|\\]|\\.)*", re.DOTALL)
 
 
 def join_labels(labels: Iterable[str]) -> str:
@@ -16,24 +15,25 @@ def join_labels(labels: Iterable[str]) -> str:
     return "|".join(_SPECIAL.sub(lambda found: f"\\{found[0]}", label) for label in labels)
 
 
-def split_labels(text: str) -> list[str]:
-    r"""Return the labels that `join_labels` joined.
+def split_labels(text: str, separator: str = "|") -> list[str]:
+    r"""Return the labels between separators, which a backslash escapes, as it does itself; any other one is literal.
 
-    Raises:
-        ValueError: the text ends within an escape.
-
-    >>> split_labels("late|wrong\\|damaged"), split_labels("")
-    (['late', 'wrong|damaged'], [])
+    >>> split_labels(r"late|wrong\|damaged"), split_labels(""), split_labels(r"a\;b;c\d", ";")
+    (['late', 'wrong|damaged'], [], ['a;b', 'c\\d'])
     """
     if not text:
         return []
-    found, start = [], 0
-    while True:
-        piece = _PIECE.match(text, start)
-        assert piece is not None, "the empty text matches"
-        found.append(re.sub(r"\\(.)", r"\1", piece[0], flags=re.DOTALL))
-        if piece.end() == len(text):
-            return found
-        if text[piece.end()] != "|":
-            raise ValueError(f"{text!r} ends within an escape")
-        start = piece.end() + 1
+    found, label, at = [], "", 0
+    while at < len(text):
+        here, following = text[at], text[at + 1 : at + 2]
+        if here == "\\" and following in ("\\", separator):
+            label += following
+            at += 2
+            continue
+        if here == separator:
+            found.append(label)
+            label = ""
+        else:
+            label += here
+        at += 1
+    return [*found, label]

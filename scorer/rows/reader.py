@@ -251,6 +251,38 @@ def columns_of(inputs: Inputs, path: str) -> tuple[str, ...] | None:
         return file.columns
 
 
+def first_columns(inputs: Inputs, path: str) -> tuple[str, ...]:
+    """Read the columns that a file states, or the keys of its first valid record; empty if it has none.
+
+    Raises:
+        InputError, ScorerError: the file cannot be read.
+    """
+    stated = columns_of(inputs, path)
+    if stated is not None:
+        return stated
+    valid = (parsed for parsed in records_of(inputs, path, _NOTHING, is_text=False) if parsed.problem is None)
+    return tuple(next((parsed.fields for parsed in valid), ()))
+
+
+def records_of(inputs: Inputs, path: str, selection: Selection, *, is_text: bool) -> Iterator[Parsed]:
+    """Yield the records of a single file as parsed, whatever they hold.
+
+    Args:
+        inputs: settings to read it.
+        path: name of the file.
+        selection: columns to read.
+        is_text: whether the selection's text column must hold text.
+
+    Raises:
+        UsageError: the text column cannot hold text.
+        InputError, ScorerError: the file cannot be read.
+    """
+    source = inputs.source(path, text_option=None, is_first=is_text, content=Content(), consumed=hashlib.sha256())
+    with INPUT_FORMATS[source.kind].opened(source) as file:
+        yield from file.unnamed()
+        yield from file.records(selection)
+
+
 def check_kept(keep: Sequence[str], inputs: Inputs, columns: Sequence[str], path: str) -> None:
     """Refuse a column of --keep that no file has, as far as the files state their columns.
 

@@ -1,17 +1,14 @@
 """Rejected records as lines of JSON, complete enough to be fixed and sent again."""
 
 import base64
-import io
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import orjson
 
-from scorer.base.errors import InputError
 from scorer.base.text import shown_source
 from scorer.rows.lines import RAW_LIMIT
 from scorer.rows.record import Reject
-from scorer.storage.compression import decompressed
-from scorer.storage.digest import Content, DigestingReader
+from scorer.storage.compression import first_line
 
 _BEGINNING = b'{"row":'
 
@@ -49,14 +46,7 @@ def is_rejects(stream: BinaryIO, compression: str | None) -> bool:
         stream: bytes of the file.
         compression: ``gz`` or ``zst``, or None.
     """
-    content = Content()
-    if compression is not None:
-        stored = cast(BinaryIO, io.BufferedReader(DigestingReader(stream, content)))
-        stream = decompressed(stored, compression, "the rejects", content)
-    try:
-        return stream.read(len(_BEGINNING)) == _BEGINNING
-    except InputError:  # not compressed after all
-        return False
+    return first_line(stream, compression, len(_BEGINNING)) == _BEGINNING
 
 
 def _decode(raw: bytes, truncated: bool) -> str:

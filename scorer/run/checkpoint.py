@@ -1,17 +1,21 @@
 """Checkpoints of a run: its files until they are published, with everything durable kept for a resumed run."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
-from scorer.base.errors import InputError, ScorerError
+from scorer.base.errors import InputError, ScorerError, UsageError
 from scorer.base.signals import Interrupted, defer, held
-from scorer.report.summary import Summary
-from scorer.run.fingerprint import REJECTS, differences
+from scorer.report.summary import Counts, Summary
+from scorer.run.fingerprint import differences
 from scorer.run.journal import Entry, Header, Journal, Part
-from scorer.storage.atomic import FileDestination
+from scorer.storage.atomic import FileDestination, LocalPlace
 from scorer.storage.output import Destination, destination
+
+# A run writes the last bytes of its files one after the other.
+_SECONDS_APART = 5.0
 
 
 class Input(Protocol):
@@ -27,8 +31,27 @@ class Input(Protocol):
     def peek(self) -> None: ...
 
 
+@dataclass(frozen=True)
+class Beside:
+    """File beside the output, which is published before it and is missing if it has no rows.
+
+    Attributes:
+        name: name of its place in the fingerprint.
+        what: its rows in messages, as a plural.
+        place: destination of its bytes.
+        rows: function that returns the number of its rows.
+        for_people: whether people may work on the file, so that a changed one is not replaced.
+    """
+
+    name: str
+    what: str
+    place: Destination
+    rows: Callable[[Counts], int]
+    for_people: bool = False
+
+
 class Work:
-    """Output, rejects, and the journal with which the same command resumes.
+    """Output, the files beside it, and the journal with which the same command resumes.
 
     A context manager. Entering it locks the files and reads what an earlier run left. It raises `ScorerError` if
     another run is writing the files, or if a folder is not writable. Leaving it without `publish` keeps everything
@@ -36,17 +59,17 @@ class Work:
 
     Args:
         output: destination of scored rows.
-        rejects: destination of rejects.
+        beside: files beside the output, in the order in which they are published.
         repeatable: whether the input can be read again; nothing is kept if not, as with stdin.
         work_dir: folder for unpublished objects of a store, as for `scorer.storage.output.destination`.
     """
 
     def __init__(
-        self, output: Destination, rejects: Destination, *, repeatable: bool, work_dir: str | None = None
+        self, output: Destination, beside: Sequence[Beside], *, repeatable: bool, work_dir: str | None = None
     ) -> None:
         self._work_dir = work_dir
         self.output = output
-        self.rejects = rejects
+        self.beside = {one.name: one for one in beside}
         self._repeatable = repeatable
         self._every = 1
         self._before = 0
@@ -82,7 +105,7 @@ class Work:
 
         Raises:
             InputError: the input's files look unchanged, but no longer begin with the records that are done.
-            UsageError: the input lacks a column that is needed.
+            UsageError: the input lacks a column that is needed, or a file for people has changed since the output was written.
             ScorerError: a file cannot be written.
         """
         self._every, self._before = every, before
@@ -101,11 +124,12 @@ class Work:
         reader.peek()  # a command that cannot work must not discard the earlier run
         if reason is not None:
             report(f"Not resuming the interrupted run: {reason}. Starting over.")
+        self._refuse_changed()
         self._start(header)
         return None
 
     def commit(self, summary: Summary, *, complete: bool = False) -> None:
-        """Make the output, the rejects and then a journal entry durable, once every `every` records."""
+        """Make the output, the files beside it and then a journal entry durable, once every `every` records."""
         if (
             self._journal is None
             or not self._repeatable
@@ -114,30 +138,40 @@ class Work:
             return
         last = self._journal.last
         self.output.sync()
-        if last is None or self.rejects.length != last.rejects.length:
-            self.rejects.sync()
+        for name, one in self.beside.items():
+            if last is None or one.place.length != last.beside[name].length:
+                one.place.sync()
         if not self._synced:
-            files = [place for place in (self.output, self.rejects) if isinstance(place, FileDestination)]
+            files = [place for place in self._places if isinstance(place, FileDestination)]
             for place in {file.place.work.parent: file for file in files}.values():
                 place.sync_name()
             self._synced = True
-        self._journal.append(Entry(summary.copy(), _part(self.output), _part(self.rejects), complete))
+        beside = {name: _part(one.place) for name, one in self.beside.items()}
+        self._journal.append(Entry(summary.copy(), _part(self.output), beside, complete))
 
     def publish(self, summary: Summary) -> None:
-        """Publish the rejects, then the output, which is the commit point; the journal goes when the context is left."""
+        """Publish the files beside the output, then the output, which is the commit point.
+
+        The journal goes when the context is left.
+        """
         defer()
         self.commit(summary, complete=True)
-        if summary.counts.rows_rejected:
-            self.rejects.publish()
-        else:
-            self.rejects.publish_nothing()
+        for one in self.beside.values():
+            if one.rows(summary.counts):
+                one.place.publish()
+            else:
+                one.place.publish_nothing()
         self.output.publish()
         self._published = True
 
-    def publish_rejects(self) -> None:
-        """Publish the rejects so far and nothing else; the run can be resumed with other limits or a fixed input."""
+    def publish_alone(self, name: str) -> None:
+        """Publish what a file beside the output has so far, and nothing else; the run can be resumed."""
         defer()
-        self.rejects.publish_copy()
+        self.beside[name].place.publish_copy()
+
+    @property
+    def _places(self) -> list[Destination]:
+        return [self.output, *(one.place for one in self.beside.values())]
 
     def _interrupted(self) -> Entry | None:
         """Return the last entry of an unfinished earlier run; one killed after its commit point is finished."""
@@ -158,10 +192,12 @@ class Work:
             return "the input is now a stream"
         if not self.output.resume(*entry.output):
             return "its output is missing or has changed"
-        if entry.complete:
-            self.rejects.undo_publish(*entry.rejects)
-        if not self.rejects.resume(*entry.rejects):
-            return "its rejects are missing or have changed"
+        for name, one in self.beside.items():
+            part = entry.beside[name]
+            if entry.complete:
+                one.place.undo_publish(*part)
+            if not one.place.resume(*part):
+                return f"its {one.what} are missing or have changed"
         if not reader.skip(entry.summary.counts.rows_in):
             return "it had done more rows than the input has now"
         if reader.input_hash == entry.summary.input_hash:
@@ -173,34 +209,47 @@ class Work:
             )
         return "the input has changed"
 
+    def _refuse_changed(self) -> None:
+        """Raise `UsageError` if a file for people was changed after the run that wrote it and the output."""
+        written = _modified(self.output)
+        for one in self.beside.values():
+            changed = _modified(one.place) if one.for_people else None
+            if written is not None and changed is not None and changed > written + _SECONDS_APART:
+                raise UsageError(
+                    f"the {one.what} of an earlier run in {_name(one.place)} have been changed since, perhaps by a person who "
+                    "labelled them. Move that file away, or name another one."
+                )
+
     def _start(self, header: Header) -> None:
         """Discard the earlier run and begin with empty files."""
         self._begun = True
         if self._journal is not None:
-            self._discard_rejects_elsewhere(self._journal, header)
+            self._discard_elsewhere(self._journal, header)
             self._journal.begin(header)
-        self.output.begin()
-        self.rejects.begin()
+        for place in self._places:
+            place.begin()
 
-    def _discard_rejects_elsewhere(self, journal: Journal, header: Header) -> None:
-        """Discard the rejects of an earlier run with another --rejects, unless another run has replaced them."""
+    def _discard_elsewhere(self, journal: Journal, header: Header) -> None:
+        """Discard files of an earlier run that were beside the output under other names, unless they are another run's."""
         if journal.header is None or journal.last is None:
             return
-        place = journal.header.fingerprint.get(REJECTS)
-        if place is None or place == header.fingerprint.get(REJECTS):
-            return
-        with contextlib.suppress(ScorerError):  # the file is another run's, or cannot be opened
-            left = destination(place, work_dir=self._work_dir)
-            left.reserve()
-            left.discard() if left.resume(*journal.last.rejects) else left.close()
+        now = [header.fingerprint.get(name) for name in self.beside]
+        for name, part in journal.last.beside.items():
+            place = journal.header.fingerprint.get(name)
+            if place is None or place in now:
+                continue
+            with contextlib.suppress(ScorerError):  # the file is another run's, or cannot be opened
+                left = destination(place, work_dir=self._work_dir)
+                left.reserve()
+                left.discard() if left.resume(*part) else left.close()
 
     def __enter__(self) -> Self:
         try:
             with held():
                 if isinstance(self.output, FileDestination):
                     self._journal = Journal(self.output.place)
-                self.output.reserve()
-                self.rejects.reserve()
+                for place in self._places:
+                    place.reserve()
                 self._reserved = True
         except BaseException as error:
             self.__exit__(type(error), error, error.__traceback__)
@@ -217,7 +266,7 @@ class Work:
             error.add_note(advice)
 
     def _let_go(self, *, keep: bool) -> None:
-        for place in (self.output, self.rejects):
+        for place in self._places:
             with contextlib.suppress(OSError):
                 place.close() if keep else place.discard()
         if self._journal is not None:
@@ -252,6 +301,20 @@ class Work:
         if not self._repeatable:
             return "Nothing was published. Input from a stream cannot be read again, so this run cannot be resumed."
         return "Nothing was published, and no row is done yet."
+
+
+def _modified(place: Destination) -> float | None:
+    """Return the time of the last change of a published file, in seconds since 1970; None without a local one."""
+    if not isinstance(place, FileDestination) or not isinstance(place.place, LocalPlace):
+        return None
+    with contextlib.suppress(OSError):
+        return place.place.work.stat().st_mtime
+    return None
+
+
+def _name(place: Destination) -> str:
+    assert isinstance(place, FileDestination), "it has a time of its last change"
+    return place.place.name
 
 
 def _part(place: Destination) -> Part:

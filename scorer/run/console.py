@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from scorer.base.messages import print_message
 from scorer.base.progress import Progress
 from scorer.base.text import did_you_mean, duration, shown_source
+from scorer.report.doubt import Doubt
 from scorer.report.drift import MEASURES, Drift, passed
-from scorer.report.summary import Counts, Summary, by_label, reasons
+from scorer.report.summary import Counts, Summary, reasons, shown_results
 from scorer.rows.columns import shown_names
 from scorer.rows.reader import Reader
 from scorer.run.resolve import STDERR, Plan
@@ -35,24 +36,25 @@ def show_progress(progress: Progress, done: int, summary: Summary, before: Count
     )
 
 
-def report_result(plan: Plan, summary: Summary, before: Counts) -> None:
-    """Print how many rows were scored, truncated and rejected.
+def report_result(plan: Plan, summary: Summary, before: Counts, names: Sequence[str]) -> None:
+    """Print how many rows were scored and truncated.
 
     Args:
         plan: plan of the run.
         summary: summary of all rows.
         before: counts of the rows that an earlier, interrupted run did.
+        names: label names of the model, or names of the outputs of a regression.
     """
     counts = summary.counts
     place = "stdout" if plan.output == STDOUT else plan.output
     seconds = duration(summary.seconds)
     rows = counts.rows_in - before.rows_in
     how = f"scored, the last {rows:,} in {seconds}" if before.rows_in else f"scored in {seconds}"
-    labels = by_label(counts)
+    results = shown_results(counts, names)
     found = {"event": "result", "rows_in": counts.rows_in, "rows_scored": counts.rows_scored}
     print_message(
         f"{counts.rows_scored:,} of {counts.rows_in:,} rows {how}, written to {place}"
-        + (f": {labels}." if labels else "."),
+        + (f": {results}." if results else "."),
         fields={**found, "rows_rejected": counts.rows_rejected},
     )
     if counts.rows_truncated:
@@ -61,6 +63,10 @@ def report_result(plan: Plan, summary: Summary, before: Counts) -> None:
             if counts.rows_truncated == 1
             else f"{counts.rows_truncated:,} texts were longer than the model reads; the rest of each was ignored."
         )
+
+
+def report_rejects(plan: Plan, counts: Counts) -> None:
+    """Warn of rejects, with their reasons and their file."""
     if counts.rows_rejected:
         where = "listed above" if plan.rejects == STDERR else f"see {plan.rejects}"
         print_message(f"{counts.rows_rejected:,} rejected ({reasons(counts)}): {where}.", "warning")
@@ -84,6 +90,39 @@ def report_drift(drift: Mapping[str, Drift], limit: float) -> None:
         print_message(
             f"Drift from the model's test data exceeds --max-drift {limit:g}: {', '.join(beyond)}.", "warning"
         )
+
+
+def report_doubt(doubt: Doubt, counts: Counts, place: str | None = None) -> None:
+    """Report the uncertain rows of --max-error, whether its promise holds, and the expected accuracy.
+
+    Args:
+        doubt: doubt about the labels.
+        counts: counts of all rows.
+        place: file of the uncertain rows, or None.
+    """
+    promise, uncertain = doubt.promise, counts.rows_uncertain
+    where = ""
+    if place is not None and uncertain:
+        where = f" {'It is' if uncertain == 1 else 'They are'} in {place}."
+    if promise is not None and counts.rows_scored:
+        share = f"({uncertain / counts.rows_scored:.1%})"
+        rows = (
+            f"1 row {share} is uncertain: its" if uncertain == 1 else f"{uncertain:,} rows {share} are uncertain: their"
+        )
+        print_message(
+            f"{rows if uncertain else 'No row is uncertain: no'} confidence is below {promise.confidence:g}, above which the "
+            f"model's held-out texts prove an error of at most {100 * promise.limit:g}%.{where}"
+        )
+        if not promise.holds:
+            words = "does not hold for this input" if promise.holds is False else "may not hold for this input"
+            print_message(f"--max-error {promise.limit:g} {words}: {promise.reason}.", "warning")
+    elif where:
+        print_message(f"{'1 row is' if uncertain == 1 else f'{uncertain:,} rows are'} uncertain.{where}")
+    if doubt.expected is not None:
+        value, low, high = (f"{share:.1%}" for share in (doubt.expected.value, doubt.expected.low, doubt.expected.high))
+        print_message(f"Expected accuracy {value} (95%: {low} to {high}).")
+    elif doubt.moved is not None:
+        print_message(f"Expected accuracy withheld: {doubt.moved}.")
 
 
 def report_notes(reader: Reader, remarks: Sequence[str]) -> None:

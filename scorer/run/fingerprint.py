@@ -16,6 +16,7 @@ from scorer.run.resolve import Plan
 from scorer.storage.output import same_place
 
 REJECTS = "the rejects file"
+UNCERTAIN_ROWS = "--uncertain-rows"
 
 
 def fingerprint(
@@ -48,6 +49,7 @@ def fingerprint(
         "the cascade": "on" if scorer.cascade is not None else "off",
         "the inputs": list(options.inputs),
         REJECTS: same_place(plan.rejects),
+        UNCERTAIN_ROWS: None if plan.uncertain is None else same_place(plan.uncertain.place),
         **shaping,
     }
 

@@ -47,13 +47,13 @@ class Entry:
     Attributes:
         summary: counts and examples of the records that are done.
         output: beginning of the unpublished output that holds their rows.
-        rejects: beginning of the unpublished rejects file that holds their rejects.
+        beside: beginnings of the unpublished files beside it, by their names in the fingerprint.
         complete: whether these are all the records, so that publishing may have begun.
     """
 
     summary: Summary
     output: "Part"
-    rejects: "Part"
+    beside: Mapping[str, "Part"]
     complete: bool
 
 
@@ -124,7 +124,8 @@ class Journal:
                 self._examples = _parse(examples)["examples"]
             content = _parse(last)
             summary = Summary.from_json(content["summary"], Examples.from_json(self._examples))
-            self.last = Entry(summary, Part(*content["output"]), Part(*content["rejects"]), content["complete"])
+            beside = {name: Part(*part) for name, part in content["beside"].items()}
+            self.last = Entry(summary, Part(*content["output"]), beside, content["complete"])
 
     def begin(self, header: Header) -> None:
         """Discard the earlier run's entries and write the header of this one."""
@@ -135,7 +136,7 @@ class Journal:
 
     def append(self, entry: Entry) -> None:
         """Append an entry and make it durable; the files that it describes must be durable already."""
-        parts = {"output": entry.output, "rejects": entry.rejects}
+        parts = {"output": entry.output, "beside": entry.beside}
         examples = entry.summary.examples.as_json()
         # Examples take some kilobytes, and in a long run they hardly ever change.
         changed = {} if examples == self._examples else {"examples": examples}

@@ -59,8 +59,8 @@ class Devices(tuple[int, ...]):
 
 # An option whose value, as given, shapes the output: an interrupted run with another value is not resumed.
 _SHAPING = {"shapes_output": True}
-# An option that does not, or whose resolved value is in `scorer.run.fingerprint` instead: inputs, rejects, model,
-# provider, precision, cascade, GPUs.
+# An option that does not, or whose resolved value is in `scorer.run.fingerprint` instead: inputs, rejects, uncertain rows,
+# model, provider, precision, cascade, GPUs.
 _OTHER = {"shapes_output": False}
 
 
@@ -81,6 +81,7 @@ class ScoreOptions:
     keep: tuple[str, ...] = field(default=(), metadata=_SHAPING)
     threshold: float | None = field(default=None, metadata=_SHAPING)
     uncertain: Band | None = field(default=None, metadata=_SHAPING)
+    max_error: float | None = field(default=None, metadata=_SHAPING)
     details: bool = field(default=False, metadata=_SHAPING)
     source: bool = field(default=False, metadata=_SHAPING)
     escape_formulas: bool = field(default=False, metadata=_SHAPING)
@@ -90,6 +91,7 @@ class ScoreOptions:
     no_header: bool = field(default=InputOptions.no_header, metadata=_SHAPING)
     encoding: str = field(default=InputOptions.encoding, metadata=_SHAPING)
     rejects: str | None = field(default=None, metadata=_OTHER)
+    uncertain_rows: str | None = field(default=None, metadata=_OTHER)
     max_rejects: int | None = field(default=None, metadata=_OTHER)
     max_reject_ratio: float | None = field(default=None, metadata=_OTHER)
     strict: bool = field(default=False, metadata=_OTHER)
@@ -139,14 +141,14 @@ class ScoreOptions:
         """Rule that turns probabilities into labels, checked as far as possible without a model.
 
         Raises:
-            UsageError: --threshold and --uncertain contradict each other, or the band is not a pair of numbers.
+            UsageError: --threshold, --uncertain, --max-error and --no-cascade contradict each other, or a value is invalid.
         """
         if isinstance(self.uncertain, str):  # from Python, but spelled as on the command line
             raise UsageError(f"uncertain takes two numbers, as in (0.4, 0.6), not {self.uncertain!r}.")
         from scorer.model.decision import Decision  # numpy is slow to import, and `score --help` does without
 
-        decision = Decision(self.threshold, self.uncertain)
-        decision.check(())
+        decision = Decision(self.threshold, self.uncertain, self.max_error)
+        decision.check((), cascade=not self.no_cascade)
         return decision
 
     @property
@@ -157,7 +159,7 @@ class ScoreOptions:
     @property
     def places(self) -> list[str | None]:
         """Values of the options that name files to write."""
-        return [self.output, self.rejects, self.summary, self.metrics, self.report]
+        return [self.output, self.rejects, self.uncertain_rows, self.summary, self.metrics, self.report]
 
     def as_json(self) -> dict[str, Any]:
         """Return every option's value in JSON form, by the name of its field."""

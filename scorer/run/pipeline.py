@@ -2,10 +2,17 @@
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import repeat
 from math import isnan
 from typing import Protocol
 
+import numpy as np
+
+from scorer.model.confidence import confidences, most_probable
+from scorer.model.decision import UNCERTAIN
 from scorer.model.interpretation import SingleLabel
 from scorer.model.scorer import StagedScores
 from scorer.model.tokenizer import Tokens, unknown_share
@@ -13,6 +20,7 @@ from scorer.report.summary import Summary
 from scorer.rows.columns import Formatter, Results, Selection, Wanted, output_columns, without_records
 from scorer.rows.record import Reject, ScoredRecord
 from scorer.rows.rejects import format_reject
+from scorer.rows.uncertain import uncertain_columns
 from scorer.rows.writer import TypedInput, carried_types, formatter
 from scorer.run import chunks
 from scorer.run.chunks import Chunk, Model, scored_ahead
@@ -31,11 +39,25 @@ class Sink(Protocol):
     def write(self, data: bytes) -> None: ...
 
 
+@dataclass(frozen=True)
+class UncertainRows:
+    """Sink for uncertain rows.
+
+    Attributes:
+        sink: sink of their bytes.
+        kind: format of them: ``csv``, ``tsv`` or ``jsonl``.
+    """
+
+    sink: Sink
+    kind: str
+
+
 def score_rows(
     reader: Reading,
     model: Model,
     output: Sink,
     rejects: Sink,
+    uncertain: UncertainRows | None = None,
     *,
     output_format: str,
     wanted: Wanted,
@@ -50,6 +72,7 @@ def score_rows(
         model: model that scores them.
         output: sink for scored rows.
         rejects: sink for rejected records.
+        uncertain: sink for uncertain rows as well, which the output has too; None without --uncertain-rows.
         output_format: format of the output: ``csv``, ``tsv``, ``jsonl``, or ``parquet``, written as an Arrow stream.
         wanted: columns of the output.
         limits: limits on rejects.
@@ -66,7 +89,11 @@ def score_rows(
     summary = done or Summary()
     counts = summary.counts
     start = time.monotonic()
-    formats: tuple[bytes, Formatter] | None = None
+    table = _Table(output, lambda: _format(output_format, reader, model, wanted))
+    doubtful = None
+    if uncertain is not None:
+        kind = uncertain.kind
+        doubtful = _Table(uncertain.sink, lambda: _format_uncertain(kind, reader, wanted))
     limits.check_so_far(counts)
     with contextlib.closing(scored_ahead(reader, model)) as ahead:
         for chunk in ahead:
@@ -84,18 +111,40 @@ def score_rows(
                 rejects.write(b"".join(map(format_reject, rejected)))
             limits.check_so_far(counts)
             with model.phases.timed("write"):
-                if rows:
-                    head, format_rows = formats = formats or _format(output_format, reader, model, wanted)
-                    # Rows that an earlier chunk or run wrote are below a header already.
-                    output.write((head if counts.rows_scored == len(rows) else b"") + format_rows(rows))
+                if doubtful is not None:
+                    doubtful.write(_uncertain(rows, model), counts.rows_uncertain)
+                table.write(rows, counts.rows_scored)
             summary.input_hash = chunk.input_hash
             summary.bytes_read = chunk.bytes_read
             summary.seconds = time.monotonic() - start
             on_chunk(summary)
     limits.check(counts)
     if not counts.rows_scored:
-        output.write(_format(output_format, reader, model, wanted)[0])
+        output.write(table.formats[0])
     return summary
+
+
+@dataclass
+class _Table:
+    """Rows below a header.
+
+    Attributes:
+        sink: sink of their bytes.
+        made: function that returns the header and the function that formats rows, called once there are rows.
+    """
+
+    sink: Sink
+    made: Callable[[], tuple[bytes, Formatter]]
+
+    @cached_property
+    def formats(self) -> tuple[bytes, Formatter]:
+        return self.made()
+
+    def write(self, rows: Sequence[ScoredRecord], total: int) -> None:
+        """Write the next rows, if there are any; ``total`` counts them and those that earlier chunks and runs wrote."""
+        if rows:
+            head, format_rows = self.formats
+            self.sink.write((head if total == len(rows) else b"") + format_rows(rows))
 
 
 def _scored(
@@ -107,8 +156,14 @@ def _scored(
     unknown_id = model.tokenizer.unknown_id
     rows: list[ScoredRecord] = []
     unscored: list[Reject] = []
-    of_texts = zip(*tokens, *found, model.interpretation.scores(found.values).tolist(), strict=True)
-    for record, (ids, truncated, empty, label, values, early, score) in zip(chunk.records, of_texts, strict=True):
+    sure: Iterable[float | None] = repeat(None, len(chunk.records))
+    doubt = False
+    if isinstance(model.interpretation, SingleLabel):
+        sure, doubt = confidences(found.values).tolist(), model.interpretation.decision.has_doubt
+    of_texts = zip(*tokens, *found, model.interpretation.scores(found.values).tolist(), sure, strict=True)
+    for record, (ids, truncated, empty, label, values, early, score, confidence) in zip(
+        chunk.records, of_texts, strict=True
+    ):
         if isnan(score):
             unscored.append(record.reject("empty_text" if empty else "out_of_memory"))
             continue
@@ -116,6 +171,10 @@ def _scored(
         counts.add_score(score)
         counts.duplicates += record.duplicate
         counts.add_label(label)
+        if doubt and label == UNCERTAIN:
+            counts.rows_uncertain += 1
+        elif confidence is not None:
+            counts.add_confidence(confidence)
         counts.tokens += len(ids)
         if early:
             counts.rows_early += 1
@@ -134,6 +193,21 @@ def _format(output_format: str, reader: Reading, model: Model, wanted: Wanted) -
     columns = output_columns(selection, results_of(model), wanted)
     types = carried_types(output_format, reader, selection.carried)
     return formatter(output_format, columns, types, escape_formulas=wanted.escape_formulas)
+
+
+def _format_uncertain(kind: str, reader: Reading, wanted: Wanted) -> tuple[bytes, Formatter]:
+    columns = uncertain_columns(reader.selection or without_records(wanted), wanted)
+    return formatter(kind, columns, escape_formulas=wanted.escape_formulas)
+
+
+def _uncertain(rows: Sequence[ScoredRecord], model: Model) -> list[ScoredRecord]:
+    """Return the uncertain rows, each with its most probable label instead."""
+    names = model.interpretation.labels
+    return [
+        replace(row, label=names[int(most_probable(np.array([row.values]))[0])])
+        for row in rows
+        if row.label == UNCERTAIN
+    ]
 
 
 def results_of(model: Model) -> Results:

@@ -5,7 +5,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import zip_longest
@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any
 from scorer.base.errors import ExitCode, ScorerError, exit_code_of
 from scorer.base.text import shown_source, visible
 from scorer.base.version import __version__
+from scorer.model.decision import Decision
+from scorer.model.interpretation import SingleLabel
 from scorer.model.reference import Histogram
+from scorer.report.doubt import NO_MODEL, Doubt, doubt_of
 from scorer.report.drift import Drift, as_json, drift_of, passed
 from scorer.report.prometheus import prometheus
 from scorer.report.summary import Counts, Summary
@@ -52,7 +55,7 @@ class RunRecord:
     Attributes:
         options: options of the command.
         plan: plan that they resolve to, once they are checked.
-        reader, scorer, output, rejects: objects of the run, once they exist.
+        reader, scorer, output, rejects, uncertain: objects of the run, once they exist.
         summary: summary of all rows that are done.
         before: counts of the rows that an earlier, interrupted run did.
         shard_rows: rows of the shard, once they are counted; None for a whole input.
@@ -68,6 +71,7 @@ class RunRecord:
     scorer: "Scorer | None"
     output: Destination | None
     rejects: Destination | None
+    uncertain: Destination | None
     summary: Summary
     before: Counts
     shard_rows: ShardRows | None
@@ -127,8 +131,11 @@ class RunRecord:
             "columns_not_found": sorted(self.reader.notes.unseen) if self.reader and self.reader.notes.columns else [],
             "names_left_out": len(plan.inputs.left_out) if plan is not None else 0,
             "resumed_from_row": self._resumed_from(),
+            "rows_without_label": counts.rows_without_label,
             "labels": dict(counts.labels),
-            "score_histogram": {**_histogram(counts.scores), "sum": counts.score_sum},
+            "rows_uncertain": counts.rows_uncertain,
+            **self.doubt.as_json(),
+            "score_histogram": {**_histogram(counts.scores), "sum": counts.score_sum, **asdict(counts.score_range)},
             "token_histogram": _histogram(counts.lengths),
             "unknown_histogram": _histogram(counts.unknown),
             "drift": self._drift(),
@@ -139,6 +146,7 @@ class RunRecord:
             "rows_per_second": _rate(rows, summary.seconds),
             "tokens_per_second": _rate(tokens, summary.seconds),
             "seconds_by_phase": self._seconds(),
+            "task": self.scorer.interpretation.task if self.scorer is not None else None,
             "provider": choice.provider if choice else None,
             "precision": choice.precision if choice else None,
             "bundle": self._bundle(),
@@ -146,6 +154,7 @@ class RunRecord:
             "inputs": self._inputs(),
             "output": _file(plan.output if plan else self.options.output, self.output),
             "rejects": _file(plan.rejects, self.rejects) if plan and counts.rows_rejected else None,
+            "uncertain_rows": self._uncertain_file(),
             "versions": _versions(),
             "host": {"name": platform.node(), "platform": platform.platform()},
             "arguments": {name.replace("_", "-"): _text(value) for name, value in self.options.as_json().items()},
@@ -172,6 +181,27 @@ class RunRecord:
     def beyond(self) -> list[str]:
         """Measures beyond --max-drift; empty without that option, so that nothing has to be simulated."""
         return [] if self.options.max_drift is None else passed(self.drift or {}, self.options.max_drift)
+
+    @property
+    def doubt(self) -> Doubt:
+        """Doubt about the labels of the rows that are done."""
+        scorer = self.scorer
+        if scorer is None:
+            return NO_MODEL
+        found = scorer.interpretation
+        return doubt_of(
+            scorer.manifest,
+            scorer.choice.precision,
+            found.decision if isinstance(found, SingleLabel) else Decision(),
+            self.summary.counts,
+            self.drift if scorer.manifest.confidence else None,  # whose simulation takes a fifth of a second
+            cascade=not self.options.no_cascade,
+            max_drift=self.options.max_drift,
+        )
+
+    def _uncertain_file(self) -> dict[str, Any] | None:
+        given = self.plan.uncertain if self.plan is not None else None
+        return _file(given.place, self.uncertain) if given is not None and self.summary.counts.rows_uncertain else None
 
     def _drift(self) -> dict[str, Any] | None:
         drift = self.drift

@@ -9,10 +9,11 @@ from scorer.model.bundle import refuse_file_in_bundle
 from scorer.model.decision import Decision
 from scorer.rows.columns import Wanted
 from scorer.rows.dialect import DELIMITERS
-from scorer.rows.formats import Format, compression_of, format_of
+from scorer.rows.formats import PARQUET, Format, compression_of, format_of
 from scorer.rows.input_options import check_decoded
 from scorer.rows.reader import Inputs
 from scorer.rows.rejects import is_rejects
+from scorer.rows.uncertain import is_uncertain_rows
 from scorer.run.limits import Limits
 from scorer.run.options import DEFAULTS, ScoreOptions
 from scorer.storage.address import is_address
@@ -27,6 +28,19 @@ _OF_CSV = ("delimiter", "quote_char", "escape_char", "no_header")
 
 
 @dataclass(frozen=True)
+class UncertainFile:
+    """File for uncertain rows.
+
+    Attributes:
+        place: file or address, as given.
+        format: format and compression.
+    """
+
+    place: str
+    format: Format
+
+
+@dataclass(frozen=True)
 class Plan:
     """Plan of a run, with every option resolved.
 
@@ -35,6 +49,7 @@ class Plan:
         output: output file or address, as given.
         output_format: format and compression of the output.
         rejects: rejects file or address, or `STDERR`.
+        uncertain: file for uncertain rows; None without --uncertain-rows.
         wanted: columns of the output.
         decision: rule that turns probabilities into labels.
         limits: limits on rejects.
@@ -44,6 +59,7 @@ class Plan:
     output: str
     output_format: Format
     rejects: str
+    uncertain: UncertainFile | None
     wanted: Wanted
     decision: Decision
     limits: Limits
@@ -73,8 +89,13 @@ def make_plan(options: ScoreOptions) -> Plan:
     if rejects != STDERR:
         _check_place(rejects, options, inputs.files, "--rejects")
         _check_stale(rejects)
-    check_apart({"--output": options.output, "--rejects": rejects})
-    if options.escape_formulas and output_format.kind not in DELIMITERS:
+    uncertain = _uncertain_file(options)
+    check_apart(_apart(options))
+    if uncertain is not None:
+        _check_place(uncertain.place, options, inputs.files, "--uncertain-rows")
+        _check_stale_uncertain(uncertain)
+    written = {output_format.kind} | ({uncertain.format.kind} if uncertain is not None else set())
+    if options.escape_formulas and not written & DELIMITERS.keys():
         raise UsageError("--escape-formulas needs CSV or TSV output: other formats have no formulas.")
     if options.shard is not None and not all(map(is_repeatable, inputs.files)):
         raise UsageError("--shard needs files: each shard counts all rows first, and a stream can be read only once.")
@@ -85,6 +106,7 @@ def make_plan(options: ScoreOptions) -> Plan:
         options.output,
         output_format,
         rejects,
+        uncertain,
         wanted,
         options.decision,
         Limits(options.most_rejects, options.max_reject_ratio, all=options.shard is not None),
@@ -108,7 +130,7 @@ def check_record_places(options: ScoreOptions) -> None:
         inputs = [path for path in options.inputs if is_address(path) or os.path.exists(path)]
     for option, place in given.items():
         _check_place(place, options, inputs, option)
-    check_apart({"--output": options.output, "--rejects": _rejects_place(options), **given})
+    check_apart({**_apart(options), **given})
 
 
 def _check_place(place: str, options: ScoreOptions, inputs: Sequence[str], option: str) -> None:
@@ -132,6 +154,43 @@ def _check_stale(rejects: str) -> None:
         check_replaceable(
             rejects, "--rejects", "rejects file", lambda stream: is_rejects(stream, compression), overwrite=None
         )
+
+
+def _check_stale_uncertain(file: UncertainFile) -> None:
+    """Refuse an existing file that has no uncertain rows: a run in which nothing is uncertain deletes it."""
+    if not is_address(file.place):
+        check_replaceable(
+            file.place,
+            "--uncertain-rows",
+            "list of uncertain rows",
+            lambda stream: is_uncertain_rows(stream, file.format),
+            overwrite=None,
+        )
+
+
+def _uncertain_file(options: ScoreOptions) -> UncertainFile | None:
+    place = options.uncertain_rows
+    if place is None:
+        return None
+    if not options.decision.has_doubt:
+        raise UsageError("--uncertain-rows needs --max-error or --uncertain, which decide the rows that are uncertain.")
+    if is_stream(place):
+        what = "folder" if os.path.isdir(place) else "stream"
+        raise UsageError(f"--uncertain-rows {place} is a {what}; name a file, such as uncertain.csv.")
+    advice = f"--uncertain-rows {place}: people edit text files; name a .csv, .tsv or .jsonl file (also .gz or .zst)."
+    try:
+        form = format_of(place, None, "--uncertain-rows")
+    except UsageError as error:
+        raise UsageError(advice) from error
+    if form.kind == PARQUET:
+        raise UsageError(advice)
+    return UncertainFile(place, form)
+
+
+def _apart(options: ScoreOptions) -> dict[str, str]:
+    """Return the files of the run's rows by option, which must all be different."""
+    places = {"--output": options.output, "--rejects": _rejects_place(options)}
+    return places if options.uncertain_rows is None else {**places, "--uncertain-rows": options.uncertain_rows}
 
 
 def _inputs(options: ScoreOptions) -> Inputs:

@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from operator import attrgetter
 
 from scorer.base import signals
 from scorer.base.errors import ExitCode, InputError, ScorerError, exit_code_of
@@ -19,21 +20,23 @@ from scorer.report.throughput import Throughput
 from scorer.rows.formats import PARQUET, Format, compression_of
 from scorer.rows.reader import Reader, rows_known
 from scorer.rows.writer import carried_types
-from scorer.run.checkpoint import Work
+from scorer.run.checkpoint import Beside, Work
 from scorer.run.console import (
     hints,
     report_cascade,
+    report_doubt,
     report_drift,
     report_notes,
+    report_rejects,
     report_result,
     show_progress,
     warn_of_unseen,
 )
-from scorer.run.fingerprint import fingerprint
+from scorer.run.fingerprint import REJECTS, UNCERTAIN_ROWS, fingerprint
 from scorer.run.journal import Header
 from scorer.run.limits import RejectLimitPassed
 from scorer.run.options import ScoreOptions
-from scorer.run.pipeline import score_rows
+from scorer.run.pipeline import UncertainRows, score_rows
 from scorer.run.record import RunRecord, ShardRows, failure
 from scorer.run.resolve import STDERR, Plan, check_record_places, make_plan
 from scorer.storage.atomic import Convert
@@ -49,7 +52,8 @@ def run(options: ScoreOptions) -> ExitCode:
     """Check everything possible without the model, then score and publish. The record is written whatever happens.
 
     Returns:
-        `ExitCode.DONE`, or `ExitCode.WARNINGS` if records were rejected or the drift exceeds its limit.
+        `ExitCode.DONE`, or `ExitCode.WARNINGS` if records were rejected, the drift exceeds its limit, or --max-error does
+        not hold.
 
     Raises:
         ScorerError: the run failed, with the exit code of the failure; at most its rejects were published.
@@ -94,6 +98,7 @@ class Run:
         self._reader: Reader | None = None
         self._output: Destination | None = None
         self._rejects: Destination | None = None
+        self._uncertain: Destination | None = None
         self._scorer: Scorer | None = None
         self._shard_rows: ShardRows | None = None
 
@@ -115,7 +120,9 @@ class Run:
             self.score(plan, reader, scorer, work, rows)
             self.publish(work)
             record = self.record()
-            code = exit_code_of(warnings=bool(self.summary.counts.rows_rejected or record.beyond))
+            code = exit_code_of(
+                warnings=bool(self.summary.counts.rows_rejected or record.beyond or record.doubt.is_broken)
+            )
             _write(record, code, plan.output)
         if not self.options.quiet:
             self._print_result(plan, reader, scorer, record)
@@ -129,8 +136,14 @@ class Run:
         self._reader = Reader(plan.inputs, plan.wanted, self.options.limit)
         self._output = destination(plan.output, _conversion(plan.output_format), work_dir=work_dir)
         self._rejects = _rejects_destination(plan.rejects, work_dir)
+        beside = [Beside(REJECTS, "rejects", self._rejects, attrgetter("rows_rejected"))]
+        if plan.uncertain is not None:
+            self._uncertain = destination(plan.uncertain.place, work_dir=work_dir)
+            beside.append(
+                Beside(UNCERTAIN_ROWS, "uncertain rows", self._uncertain, attrgetter("rows_uncertain"), for_people=True)
+            )
         repeatable = all(map(is_repeatable, plan.inputs.files))
-        return self._reader, Work(self._output, self._rejects, repeatable=repeatable, work_dir=work_dir)
+        return self._reader, Work(self._output, beside, repeatable=repeatable, work_dir=work_dir)
 
     def load(self, scorer_of: Callable[[], Scorer]) -> Scorer:
         """Load the model, and print the provider and precision that were chosen."""
@@ -201,12 +214,17 @@ class Run:
                 self._throughput.add(summary.seconds, counts.rows_in - before.rows_in, counts.tokens - before.tokens)
                 show_progress(progress, counts.rows_in if rows else summary.bytes_read, summary, before)
 
+            uncertain = None
+            if plan.uncertain is not None:
+                packed = Packed(work.beside[UNCERTAIN_ROWS].place, plan.uncertain.format.compression)
+                uncertain = UncertainRows(packed, plan.uncertain.format.kind)
             try:
                 score_rows(
                     reader,
                     scorer,
                     Packed(work.output, plan.output_format.compression),
-                    Packed(work.rejects, compression_of(plan.rejects)),
+                    Packed(work.beside[REJECTS].place, compression_of(plan.rejects)),
+                    uncertain,
                     output_format=plan.output_format.kind,
                     wanted=plan.wanted,
                     limits=plan.limits,
@@ -214,7 +232,7 @@ class Run:
                     on_chunk=on_chunk,
                 )
             except RejectLimitPassed as error:
-                work.publish_rejects()
+                work.publish_alone(REJECTS)
                 what = "The output stream is incomplete" if is_stream(plan.output) else "Nothing was published"
                 message = [str(error), f"{what}; the rejects are in {plan.rejects}.", *hints(reader)]
                 raise RejectLimitPassed("\n".join(message)) from error
@@ -224,7 +242,7 @@ class Run:
             raise InputError(f"the input is damaged: it states {rows:,} rows, but {read:,} were read.")
 
     def publish(self, work: Work) -> None:
-        """Publish the rejects and the output."""
+        """Publish the output, and before it the files beside it."""
         with self._phases.timed("publish"):
             work.publish(self.summary)
 
@@ -237,6 +255,7 @@ class Run:
             scorer=self._scorer,
             output=self._output,
             rejects=self._rejects,
+            uncertain=self._uncertain,
             summary=self.summary,
             before=self.before,
             shard_rows=self._shard_rows,
@@ -247,11 +266,13 @@ class Run:
         )
 
     def _print_result(self, plan: Plan, reader: Reader, scorer: Scorer, record: RunRecord) -> None:
-        report_result(plan, self.summary, self.before)
+        report_result(plan, self.summary, self.before, scorer.labels)
         if scorer.cascade is not None:
             report_cascade(self.summary.counts)
         if self.options.max_drift is not None:
             report_drift(record.drift or {}, self.options.max_drift)
+        report_doubt(record.doubt, self.summary.counts, plan.uncertain.place if plan.uncertain is not None else None)
+        report_rejects(plan, self.summary.counts)
         for line in scorer.remarks():
             print_message(line)
         report_notes(reader, plan.remarks(self.options))

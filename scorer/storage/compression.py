@@ -5,7 +5,7 @@ import io
 from typing import BinaryIO, cast
 
 from scorer.base.errors import InputError
-from scorer.storage.digest import Content
+from scorer.storage.digest import Content, DigestingReader
 
 _ARROW_NAMES = {"gz": "gzip", "zst": "zstd"}
 _NAMES = {"gz": "gzip", "zst": "Zstandard"}
@@ -30,6 +30,27 @@ def decompressed(stream: BinaryIO, compression: str, path: str, stored: Content)
         InputError: raised by reads, if the archive is truncated, damaged, of another format or a decompression bomb.
     """
     return cast(BinaryIO, io.BufferedReader(_Decompressed(stream, compression, path, stored), 1 << 16))
+
+
+def first_line(stream: BinaryIO, compression: str | None, most: int) -> bytes:
+    """Return the first line of a file, at most some bytes of it; nothing if the file is not compressed as stated.
+
+    Args:
+        stream: bytes of the file.
+        compression: ``gz`` or ``zst``, or None.
+        most: largest number of bytes to return.
+
+    >>> first_line(io.BytesIO(compress(b"a,b\\n1,2\\n", "gz")), "gz", 100), first_line(io.BytesIO(b"a,b\\n"), "gz", 100)
+    (b'a,b\\n', b'')
+    """
+    content = Content()
+    if compression is not None:
+        stored = cast(BinaryIO, io.BufferedReader(DigestingReader(stream, content)))
+        stream = decompressed(stored, compression, "the file", content)
+    try:
+        return stream.readline(most)
+    except InputError:
+        return b""
 
 
 def compress(data: bytes, compression: str | None) -> bytes:

@@ -26,7 +26,7 @@ GROUPS = {
     "score-ray": ["Input", "Output", "Model and labels", "Rejects and limits", "Cluster", "Speed", "GPU",
                   "Reports and messages", OTHER],
     "score-model": [OTHER],
-    "score-model train": ["Data", "Reading files", "Columns and labels", "Encoder", "Head", "Wide part", "Cascade",
+    "score-model train": ["Data", "Reading files", "Columns and labels", "Task", "Encoder", "Head", "Wide part", "Cascade",
                           "Fine-tuning", "Bundle", "Run", OTHER],
     "score-model import": ["Model", "Labels", "Texts", "Reading files", "Bundle", "Run", OTHER],
     "score-model cascade": ["Data of the training", "Reading files", "Columns and labels", "Cascade", "New bundle", "Run",

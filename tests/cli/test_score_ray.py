@@ -285,6 +285,6 @@ def test_it_has_the_options_of_score_with_their_help():
     assert {"text", "keep", "model", "provider", "max_drift"} <= {parameter.name for parameter in shared}
     # These belong to a single run: its files, its part of the rows, its GPU.
     assert set(of_score) - {parameter.name for parameter in command.params} == {
-        "rejects", "source", "limit", "shard", "restart", "device_id", "devices", "check", "show_config", "summary",
-        "metrics", "report",
+        "rejects", "uncertain_rows", "source", "limit", "shard", "restart", "device_id", "devices", "check", "show_config",
+        "summary", "metrics", "report",
     }  # fmt: skip

@@ -11,12 +11,14 @@ from types import SimpleNamespace
 import fsspec
 import pyarrow.parquet as pq
 import pytest
-from factories import reviews
+from factories import held_out, reviews, with_confidence, with_fields
 
 from scorer.base.errors import InputError, ScorerError, UsageError
 from scorer.base.signals import Interrupted
+from scorer.cluster import score_parts
 from scorer.cluster.part_scorer import PartScorer
 from scorer.cluster.parts import check_folder, find_parts
+from scorer.cluster.ray_backend import Cluster
 from scorer.model.decision import Decision
 from scorer.model.interpretation import interpretation_of
 from scorer.report.summary import Counts, Summary
@@ -296,3 +298,76 @@ def test_parts_of_every_task_have_the_bytes_of_score_and_add_up(score, request, 
     assert whole["score_histogram"]["edges"] == list(edges)
     assert whole["score_histogram"]["counts"] == total.scores.counts
     assert whole["labels"] == dict(total.labels)
+
+
+@pytest.fixture
+def whole_run(monkeypatch, lake, tmp_path):
+    """Run `score-ray` with one worker, which is this process."""
+
+    def scored_here(parts, options, bundle, cluster, begin):
+        begin()
+        yield from map(PartScorer(options.output, options, bundle), parts)
+
+    def run(bundle, **options):
+        monkeypatch.setattr(score_parts, "score_parts", scored_here)
+        wanted = {"model": str(bundle.path), "provider": "cpu", "precision": "fp32", "output_format": "csv", **options}
+        code = score_parts.run(ScoreOptions(inputs=(str(lake),), output=str(tmp_path / "out"), **wanted), Cluster(1))
+        return code, json.loads((tmp_path / "out" / "_SUCCESS").read_text())
+
+    return run
+
+
+def test_all_parts_together_have_uncertain_rows_a_promise_and_an_expected_accuracy(
+    whole_run, bundle, score, lake, tmp_path, capfd
+):
+    sure = with_confidence(bundle, tmp_path / "sure", fp32=held_out(0.8))
+    code, found = whole_run(sure, max_error=0.05, max_drift=0.25)
+    err = capfd.readouterr().err
+    assert code == 3
+    # `score` reads the same files as one input.
+    summary = tmp_path / "run.json"
+    options = (
+        "--model",
+        sure.path,
+        "--precision",
+        "fp32",
+        "--max-error",
+        "0.05",
+        "--max-drift",
+        "0.25",
+        "--summary",
+        summary,
+    )
+    alone = score(*sorted(lake.rglob("*-*.*")), "-o", tmp_path / "alone.csv", *options)
+    expected = json.loads(summary.read_text())
+    assert found["rows_uncertain"] == expected["rows_uncertain"] > 0
+    assert (
+        found["max_error"] == expected["max_error"] == {"limit": 0.05, "confidence": 0.8, "holds": True, "reason": None}
+    )
+    assert found["expected_accuracy"] == pytest.approx(expected["expected_accuracy"], abs=2e-6)
+    lines = [line for line in alone.err.splitlines() if "uncertain: their confidence" in line or "Expected" in line]
+    assert len(lines) == 2
+    assert set(lines) <= set(err.splitlines())
+    for part in ("day=1/part-0", "day=1/part-1", "day=2/part-0"):
+        assert ",uncertain," in (tmp_path / "out" / f"{part}.csv").read_text()
+    # Finished parts count as well.
+    assert whole_run(sure, max_error=0.05, max_drift=0.25) == (code, found)
+
+
+def test_a_promise_that_cannot_be_kept_is_refused_before_the_first_part(whole_run, bundle, tmp_path):
+    with pytest.raises(UsageError, match="--max-error needs held-out texts by confidence"):
+        whole_run(with_fields(bundle, tmp_path / "older", confidence=None), max_error=0.05)
+    sure = with_confidence(bundle, tmp_path / "sure", fp32=held_out(0.8))
+    for options, message in (
+        ({"precision": "fp16"}, "no held-out texts in fp16; choose --precision fp32."),
+        ({"precision": "auto"}, "no held-out texts in int8; choose --precision fp32."),
+        ({"max_error": 1e-5}, "They prove 0.0002 at best"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            whole_run(sure, **{"max_error": 0.05, **options})
+    assert not (tmp_path / "out").exists()
+
+
+def test_uncertain_rows_of_all_parts_have_no_file(part_scorer, tmp_path):
+    with pytest.raises(UsageError, match=r"--uncertain-rows is for `score`; filter the parts by the label `uncertain`"):
+        part_scorer(uncertain=(0.4, 0.6), uncertain_rows=str(tmp_path / "doubt.csv"))

@@ -32,6 +32,7 @@ from scorer.engine.cascade import Stages
 from scorer.engine.reuse import Reuse
 from scorer.engine.row_engine import RowEngine
 from scorer.model.choice import Choice
+from scorer.model.decision import Decision
 from scorer.model.interpretation import SingleLabel
 from scorer.model.scorer import Scorer
 from scorer.model.tokenizer import Tokens
@@ -51,10 +52,15 @@ class Injected(Scorer):
         time.sleep(self.load_seconds)
         self.bundle_id = self.bundle_path = "injected"
         self.manifest = SimpleNamespace(
-            name="injected", temperature=1.0, reference=None, reference_of=lambda cascade: None
+            name="injected",
+            temperature=1.0,
+            task="single_label",
+            confidence=None,
+            reference=None,
+            reference_of=lambda cascade: None,
         )
         self.labels = ("negative", "positive")
-        self.interpretation = SingleLabel(self.labels)
+        self.interpretation = SingleLabel(self.labels, decision=options.get("decision", Decision()))
         self.phases = Phases()
         self.choice = Choice("cpu", "fp32", "as requested")
         self.tokenizer, self.unknown_id = self, -1

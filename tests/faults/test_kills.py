@@ -109,36 +109,56 @@ def test_chains_of_five_kills(whole, tmp_path, tally):
     tally("five times kill -9, each a window further at least, then a run to the end: same bytes", len(held), sum(held))
 
 
+def uncertain_rows(output):
+    """Return options for a file of uncertain rows beside an output."""
+    return "--uncertain", "0.3,0.7", "--uncertain-rows", output.with_name(f"{output.name}.doubt.csv")
+
+
+def all_published(output):
+    """Read the output, the rejects and the uncertain rows, None if missing."""
+    doubt = output.with_name(f"{output.name}.doubt.csv")
+    return (*published(output), doubt.read_bytes() if doubt.exists() else None)
+
+
 @pytest.mark.parametrize(
-    ("name", "out", "rows"),
-    [(name, out, rows) for name, out in FORMATS for rows in (counted(60, 20 if (name, out) == FORMATS[0] else 10), 0)],
+    ("name", "out", "rows", "options"),
+    [
+        *(
+            (name, out, rows, lambda output: ())
+            for name, out in FORMATS
+            for rows in (counted(60, 20 if (name, out) == FORMATS[0] else 10), 0)
+        ),
+        (*FORMATS[0], counted(60, 20), uncertain_rows),
+    ],
 )
-def test_kill_before_and_after_every_call(tmp_path, tally, rows, name, out):
+def test_kill_before_and_after_every_call(tmp_path, tally, rows, name, out, options):
     source = write_input(tmp_path / name, rows)
     whole = tmp_path / out.replace("out", "whole")
     with runners(1) as (run,):
-        run(source, "-o", whole, engine=FAST)
-    expected = published(whole)
+        run(source, "-o", whole, *options(whole), engine=FAST)
+    expected = all_published(whole)
+    assert (expected[2] is not None) == (options is uncertain_rows)
 
     def all_calls(run, moment):
         held = []
         for nth in range(1, 5000):
             folder = tmp_path / f"{moment}{nth}"
             folder.mkdir()
-            command = (source, "-o", folder / out)
+            command = (source, "-o", folder / out, *options(folder / out))
             fault = {"under": str(folder), "call": "any", "nth": nth, "kill": moment}
             if run(*command, engine=FAST, fault=fault).code != -signal.SIGKILL:
                 return held
             done, complete = windows_done(folder / out), (folder / out).exists()
-            intact = not complete or published(folder / out) == expected
+            intact = not complete or all_published(folder / out) == expected
             again = run(*command, engine=FAST)
             # After the commit point the same command is a new run.
             reported = complete or not done or not rows or resumed_at(again) is not None
-            held.append(intact and reported and published(folder / out) == expected and not leftovers(folder))
+            held.append(intact and reported and all_published(folder / out) == expected and not leftovers(folder))
         return [False]
 
+    to = f"{out} with --uncertain-rows" if options is uncertain_rows else out
     for moment, held in zip(("before", "after"), in_parallel(all_calls, ("before", "after")), strict=True):
-        what = f"kill -9 right {moment} the Nth system call on a file of the run of {rows} rows from {source.name} to {out}, each N"
+        what = f"kill -9 right {moment} the Nth system call on a file of the run of {rows} rows from {source.name} to {to}, each N"
         tally(what, len(held), sum(held))
 
 

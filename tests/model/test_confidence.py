@@ -1,6 +1,8 @@
 """Held-out correctness by confidence: what is counted, what it proves, and how often the proof is wrong."""
 
+import json
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -68,7 +70,7 @@ def test_what_was_counted_survives_json():
     generator = np.random.default_rng(0)
     positive = generator.beta(0.3, 0.3, 5_000)
     found = correctness_of(np.stack([1 - positive, positive], axis=1), (generator.random(5_000) < positive) * 1)
-    assert parse_correctness(found.to_json()) == found
+    assert parse_correctness(json.loads(json.dumps(asdict(found)))) == found
 
 
 @pytest.mark.parametrize(
@@ -88,7 +90,7 @@ def test_what_was_counted_survives_json():
     ],
 )
 def test_numbers_that_contradict_each_other_are_refused(change, error):
-    fields = correctness({}).to_json() | change
+    fields = asdict(correctness({})) | change
     with pytest.raises((ValueError, TypeError), match=error):
         parse_correctness(fields)
 
@@ -217,7 +219,7 @@ def test_expected_accuracy_is_withheld_without_rows_and_for_confidences_without_
     assert expected_accuracy(held_out, rows, 0.0, 0.0, 0) == "no row got a label"
     rows[at(0.9)], rows[at(0.5)] = 97, 3
     assert expected_accuracy(held_out, rows, 90.0, 9.0, 100) == (
-        "3.0% of the rows have a confidence that none of the model's held-out texts had"
+        "3.0% of the labelled rows have a confidence that none of the model's held-out texts had"
     )
     rows[at(0.9)], rows[at(0.5)] = 995, 5
     assert isinstance(expected_accuracy(held_out, rows, 900.0, 90.0, 1_000), ExpectedAccuracy)

@@ -22,10 +22,10 @@ def changed(bundle, change, needs=None):
 @pytest.mark.parametrize(
     ("name", "needs"),
     [
-        ("bundle", ()),
+        ("bundle", ("confidence",)),
         ("multi_label_bundle", ("multi_label",)),
         ("regression_bundle", ("regression",)),
-        ("ordered_bundle", ("ordered",)),
+        ("ordered_bundle", ("ordered", "confidence")),
     ],
 )
 def test_a_manifest_is_read_as_it_was_written(request, name, needs):
@@ -39,10 +39,10 @@ def test_a_manifest_is_read_as_it_was_written(request, name, needs):
     assert (
         new & fields.keys()
         == {
-            (): set(),
+            ("confidence",): {"confidence"},
             ("multi_label",): {"task", "thresholds"},
             ("regression",): {"task", "unit"},
-            ("ordered",): {"ordered"},
+            ("ordered", "confidence"): {"ordered", "confidence"},
         }[needs]
     )
 

@@ -84,5 +84,20 @@ def test_the_columns_depend_on_the_task():
     several = Results("multi_label", ["late", "rude"])
     assert names(several, plain) == ["input_labels", "labels", "score_late", "score_rude"]
     assert names(several, detailed) == ["input_labels", "labels", "tokens", "truncated", "score_late", "score_rude"]
-    assert names(Results("regression", ["stars"]), plain) == ["labels", "score"]
-    assert names(Results("regression", ["x", "y"]), detailed) == ["labels", "tokens", "truncated", "score_x", "score_y"]
+    assert names(Results("regression", ["stars"]), plain) == ["input_labels", "score"]
+    values = Results("regression", ["x", "y"])
+    assert names(values, detailed) == ["input_labels", "tokens", "truncated", "score_x", "score_y"]
+
+
+@pytest.mark.parametrize(
+    ("results", "own"),
+    [
+        (Results("multi_label", ["late"]), ["labels", "score_late"]),
+        (Results("regression", ["stars"]), ["score"]),
+        (Results("regression", ["x", "y"]), ["score_x", "score_y"]),
+    ],
+)
+def test_a_kept_column_does_not_make_an_output_look_like_one_of_another_task(results, own):
+    kept = Selection("text", ("label", "Labels", "score"))
+    names = [column.name for column in output_columns(kept, results, Wanted())]
+    assert names == ["row", "input_label", "input_Labels", "input_score", *own]

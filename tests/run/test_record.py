@@ -12,7 +12,7 @@ import jsonschema
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from factories import ROOT, reviews, start
+from factories import ROOT, reviews, start, with_fields
 from prometheus_client.parser import text_string_to_metric_families
 
 import scorer
@@ -104,6 +104,65 @@ def test_the_record_of_a_run_counts_times_and_names_all_of_it(recorded, source, 
     assert record["arguments"]["output"] == str(tmp_path / "out.csv")
     options = {max(parameter.opts, key=len).lstrip("-") for parameter in command.params if parameter.expose_value}
     assert record["arguments"].keys() == options
+
+
+def test_the_record_of_several_labels_counts_each_and_the_rows_without_any(
+    recorded, source, tmp_path, multi_label_bundle
+):
+    strict = with_fields(multi_label_bundle, tmp_path / "strict", thresholds=(0.4, 0.6, 0.5))
+    result, record, samples = recorded(source, "-o", tmp_path / "out.jsonl", "--model", strict.path)
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    labels = [label for row in rows for label in row["labels"]]
+    without = sum(not row["labels"] for row in rows)
+    highest = [max(row["score_bad"], row["score_good"], row["score_mixed"]) for row in rows]
+    assert {min(len(row["labels"]), 2) for row in rows} == {0, 1, 2}
+    assert record["task"] == "multi_label"
+    assert record["labels"] == {label: labels.count(label) for label in set(labels)}
+    assert record["rows_without_label"] == without
+    histogram = record["score_histogram"]
+    assert sum(histogram["counts"]) == 36
+    assert histogram["sum"] == pytest.approx(sum(highest), abs=1e-4)
+    assert (histogram["least"], histogram["greatest"]) == pytest.approx((min(highest), max(highest)), abs=1e-6)
+    assert samples["rows_without_label",] == without
+    assert samples["rows_labelled", ("label", "bad")] == labels.count("bad")
+    info = next(dict(name[1:]) for name in samples if name[0] == "info")
+    assert info["task"] == "multi_label"
+    each = ", ".join(f"{labels.count(label)} {label}" for label in sorted(set(labels)))
+    assert f"written to {tmp_path}/out.jsonl: {each}, {without} without a label.\n" in result.err
+
+
+def test_the_record_of_values_has_their_own_histogram(recorded, source, tmp_path, regression_bundle):
+    result, record, samples = recorded(source, "-o", tmp_path / "out.csv", "--model", regression_bundle.path)
+    values = [float(line.split(",")[2]) for line in (tmp_path / "out.csv").read_text().splitlines()[1:]]
+    assert min(values) < 0  # so that there are negative edges, and sums that fall
+    assert (record["task"], record["labels"], record["rows_without_label"]) == ("regression", {}, 0)
+    edges = [float(edge) for edge in range(-7, 14)]
+    counts = [sum(low <= value < low + 1 for value in values) for low in edges[:-1]]
+    counts[0] += sum(value < -7 for value in values)
+    counts[-1] += sum(value >= 13 for value in values)
+    histogram = record["score_histogram"]
+    assert (histogram["edges"], histogram["counts"]) == (edges, counts)
+    assert histogram["sum"] == pytest.approx(sum(values), abs=1e-4)
+    assert (histogram["least"], histogram["greatest"]) == pytest.approx((min(values), max(values)), abs=1e-6)
+    assert samples["score_bucket", ("le", "-6.0")] == counts[0]
+    assert samples["score_bucket", ("le", "0.0")] == sum(value < 0 for value in values)
+    assert samples["score_bucket", ("le", "+Inf")] == samples["score_count",] == 36
+    assert samples["score_sum",] == pytest.approx(sum(values), abs=1e-4)
+    assert ("rows_without_label",) not in samples
+    least, greatest, mean = (f"{value:.4g}" for value in (min(values), max(values), sum(values) / 36))
+    assert f"written to {tmp_path}/out.csv: values from {least} to {greatest}, mean {mean}.\n" in result.err
+
+
+@pytest.mark.parametrize("model", ["multi_label_bundle", "regression_bundle"])
+def test_a_resumed_run_of_another_task_counts_all_rows(recorded, interrupted, source, tmp_path, request, model):
+    options = ("--model", request.getfixturevalue(model).path)
+    _, whole, _ = recorded(source, "-o", tmp_path / "whole.csv", *options)
+    command = (source, "-o", tmp_path / "out.csv", *options)
+    assert recorded(*command, of=lambda *arguments: interrupted(3, *arguments))[0].code == 143
+    _, record, _ = recorded(*command)
+    assert record["resumed_from_row"] == 25
+    for key in ("task", "labels", "rows_without_label", "score_histogram", "drift"):
+        assert record[key] == whole[key]
 
 
 @pytest.mark.parametrize("extension", ["csv.gz", "jsonl.zst", "parquet"])
@@ -294,11 +353,12 @@ def test_metrics_are_what_the_record_says(recorded, source, tmp_path):
 
 def test_labels_of_metrics_may_hold_anything():
     record = {
-        "ended": "2026-11-23T00:00:00.000Z", "bundle": {"name": 'a "b"\\\n', "id": ""}, "provider": None, "precision": None,
-        "versions": {"review-scorer": "0"}, "exit_code": 0, "published": True, "seconds": 1.0, "rows_in": 0, "rows_scored": 0,
+        "ended": "2026-11-23T00:00:00.000Z", "bundle": {"name": 'a "b"\\\n', "id": ""}, "task": None, "provider": None,
+        "precision": None, "versions": {"review-scorer": "0"}, "exit_code": 0, "published": True, "seconds": 1.0, "rows_in": 0, "rows_scored": 0,
         "rows_rejected": 0, "rows_rejected_by_reason": {}, "rows_truncated": 0, "duplicates": 0, "labels": {'so "so"\n': 1},
         "tokens": 0, "cascade": None, "rows_per_second": None, "tokens_per_second": None, "seconds_by_phase": {},
         "score_histogram": {"edges": [0.0, 0.5, 1.0], "counts": [0, 0], "sum": 0.0}, "drift": None,
+        "rows_uncertain": 0, "max_error": None, "expected_accuracy": None,
     }  # fmt: skip
     text = prometheus(record, "/x/night.prom")
     found = {family.name: family.samples for family in text_string_to_metric_families(text)}
@@ -307,8 +367,9 @@ def test_labels_of_metrics_may_hold_anything():
     assert "review_scorer_rows_per_second" not in found
 
 
-def test_every_key_and_metric_is_in_the_docs(recorded, source, tmp_path, staged_bundle):
-    recorded(source, "-o", tmp_path / "out.csv", "--model", staged_bundle.path)
+@pytest.mark.parametrize("model", ["staged_bundle", "multi_label_bundle", "regression_bundle"])
+def test_every_key_and_metric_is_in_the_docs(recorded, source, tmp_path, request, model):
+    recorded(source, "-o", tmp_path / "out.csv", "--model", request.getfixturevalue(model).path)
     text = (ROOT / "docs" / "RECORD.md").read_text()
     for key in SCHEMA["properties"]:
         assert f"`{key}`" in text, key
@@ -320,7 +381,7 @@ def test_messages_as_json_are_an_object_a_line_whatever_is_printed(score, source
     result = score(source, "-o", tmp_path / "out.csv", "--log-format", "json", "--keep", "nothing")
     lines = [json.loads(line) for line in result.err.splitlines()]
     assert [(line["level"], line.get("event")) for line in lines] == [
-        ("info", "result"), ("info", None), ("warning", None), ("warning", None),
+        ("info", "result"), ("info", None), ("info", None), ("warning", None), ("warning", None),
     ]  # fmt: skip
     assert (lines[0]["rows_in"], lines[0]["rows_scored"], lines[0]["rows_rejected"]) == (40, 36, 4)
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["time"]) for line in lines)
