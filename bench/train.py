@@ -20,6 +20,7 @@ from subject import Subject, load_subject
 from torch import nn
 
 from export.classifier.head import train_head
+from export.classifier.objective import OneOf
 from export.classifier.settings import HeadSettings
 from export.training.features import feature_engine
 from scorer.base.cores import usable_cores
@@ -108,7 +109,7 @@ def head_seconds(texts: int, hidden: int, epochs: int) -> float:
     train_head(
         (features[held_out:], labels[held_out:]),
         (features[:held_out], labels[:held_out]),
-        label_count=2,
+        objective=OneOf(2),
         settings=HeadSettings(solver="adam", epochs=epochs),
     )
     return time.perf_counter() - start

