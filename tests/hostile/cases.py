@@ -44,9 +44,9 @@ class Model(Scorer):
     """A model that costs nothing; its scores depend only on the text, and differ for nearly all texts."""
 
     class Manifest:
-        temperature = 1.0
         name = "none"
-        reference = None
+        task = "single_label"
+        reference = confidence = cascade = None
 
     def __init__(self, *arguments, **options):
         self.bundle_id, self.manifest, self.labels = "none", self.Manifest, ("negative", "positive")
