@@ -6,12 +6,13 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import count
 from typing import NamedTuple, Self
 
 import numpy as np
 
-from scorer.model.reference import Histogram
+from scorer.model.reference import SCORE_EDGES, Histogram
 from scorer.report.scored_file import Scored
 
 MOVE_EDGES = (-1, -0.5, -0.2, -0.1, -0.05, -0.02, -0.01, -0.001, 0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
@@ -156,6 +157,44 @@ class Comparison(ABC):
     @abstractmethod
     def lines(self) -> Iterator[str]:
         """Yield the lines that describe the differences, of at least one row."""
+
+
+class ProbabilityComparison(Comparison):
+    """Comparison of outputs whose values are probabilities.
+
+    Args:
+        by: key that joins their rows.
+        most: largest number of rows that moved most to keep.
+
+    Attributes:
+        differences: second probability minus the first, of the value that moved most, for each row in both outputs.
+        together: number of pairs of a row and a value, by the bins of both probabilities.
+    """
+
+    def __init__(self, by: str, most: int) -> None:
+        super().__init__(by)
+        self.differences: array[float] = array("d")
+        self.together: Counter[tuple[int, int]] = Counter()
+        self._farthest = Farthest(most)
+
+    @cached_property
+    def moved(self) -> list[Moved]:
+        """Rows of which a probability moved or whose labels changed, the largest moves first."""
+        return self._farthest.rows
+
+    @property
+    def scores(self) -> tuple[Histogram, Histogram]:
+        """Histograms of the values of rows in both outputs: the first output's and the second's."""
+        return sides(self.together, SCORE_EDGES)
+
+    @cached_property
+    def distances(self) -> Distances:
+        """Differences over the rows in both outputs, summarized."""
+        return Distances.of(self.differences)
+
+    def moves(self) -> Histogram:
+        """Return a histogram of the differences, by `MOVE_EDGES`."""
+        return Histogram(MOVE_EDGES, np.histogram(np.array(self.differences), MOVE_EDGES)[0].tolist())
 
 
 def sides(together: Counter[tuple[int, int]], edges: tuple[float, ...]) -> tuple[Histogram, Histogram]:

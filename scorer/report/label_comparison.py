@@ -1,24 +1,11 @@
 """Comparison of two outputs with one label a row: labels that flipped, scores that moved."""
 
-from array import array
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 
-import numpy as np
-
-from scorer.model.reference import SCORE_EDGES, Histogram, bin_of
-from scorer.report.comparison import (
-    MOVE_EDGES,
-    Comparison,
-    Distances,
-    Farthest,
-    Moved,
-    four_decimals,
-    shown_text,
-    sides,
-)
+from scorer.model.reference import SCORE_EDGES, bin_of
+from scorer.report.comparison import Moved, ProbabilityComparison, four_decimals, shown_text
 from scorer.report.scored_file import Scored
 from scorer.rows.record import STAGES
 
@@ -60,8 +47,8 @@ class Stages:
         return sum(rows for (before, after), rows in self.both.items() if before != after)
 
 
-class LabelComparison(Comparison):
-    """Comparison of outputs with one label a row.
+class LabelComparison(ProbabilityComparison):
+    """Comparison of outputs with one label a row, whose only value is its score.
 
     Args:
         by: key that joins their rows.
@@ -69,20 +56,15 @@ class LabelComparison(Comparison):
 
     Attributes:
         flips: number of rows by their two labels, for rows whose labels differ.
-        differences: second score minus the first, for each row in both outputs.
-        together: number of rows in both outputs by the bin of their first score and the bin of their second.
         stages: stages that decided the rows, where both outputs name them.
     """
 
     flips_are = "of the labels flipped"
 
     def __init__(self, by: str, most: int) -> None:
-        super().__init__(by)
+        super().__init__(by, most)
         self.flips: Counter[tuple[str, str]] = Counter()
-        self.differences: array[float] = array("d")
-        self.together: Counter[tuple[int, int]] = Counter()
         self.stages = Stages()
-        self._farthest = Farthest(most)
 
     def add(self, before: Scored, after: Scored) -> None:
         moved = Moved(before, after, after.score - before.score)
@@ -98,25 +80,6 @@ class LabelComparison(Comparison):
     @property
     def flipped(self) -> int:
         return self.flips.total()
-
-    @cached_property
-    def moved(self) -> list[Moved]:
-        """Rows whose scores moved or whose labels flipped, the largest moves first."""
-        return self._farthest.rows
-
-    @property
-    def scores(self) -> tuple[Histogram, Histogram]:
-        """Histograms of the scores of rows in both outputs: the first output's and the second's."""
-        return sides(self.together, SCORE_EDGES)
-
-    @cached_property
-    def distances(self) -> Distances:
-        """Differences of scores over the rows in both outputs, summarized."""
-        return Distances.of(self.differences)
-
-    def moves(self) -> Histogram:
-        """Return a histogram of the differences, by `MOVE_EDGES`."""
-        return Histogram(MOVE_EDGES, np.histogram(np.array(self.differences), MOVE_EDGES)[0].tolist())
 
     def lines(self) -> Iterator[str]:
         far, stages = self.distances, self.stages

@@ -1,25 +1,14 @@
 """Comparison of two outputs with any number of labels a row: labels gained and lost, scores that moved."""
 
-from array import array
 from collections import Counter
 from collections.abc import Iterator
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from scorer.base.errors import UsageError
-from scorer.model.reference import SCORE_EDGES, Histogram, bin_of
-from scorer.report.comparison import (
-    MOVE_EDGES,
-    Comparison,
-    Distances,
-    Farthest,
-    Moved,
-    four_decimals,
-    shown_text,
-    sides,
-)
+from scorer.model.reference import SCORE_EDGES, bin_of
+from scorer.report.comparison import Moved, ProbabilityComparison, four_decimals, shown_text
 from scorer.report.scored_file import Scored
 from scorer.rows.label_cell import join_labels
 
@@ -41,7 +30,7 @@ class LabelMoves(NamedTuple):
     size: float | None
 
 
-class SetComparison(Comparison):
+class SetComparison(ProbabilityComparison):
     """Comparison of outputs with any number of labels a row.
 
     Args:
@@ -54,8 +43,6 @@ class SetComparison(Comparison):
         only_labels: labels that only the first output has, and those that only the second has.
         changed: number of rows whose labels differ.
         gained, lost: number of rows that gained or lost each label.
-        differences: second probability minus the first, of the label that moved most, for each row in both outputs.
-        together: number of pairs of a row and a shared label, by the bins of both probabilities.
 
     Raises:
         UsageError: the outputs have no label in common.
@@ -64,7 +51,7 @@ class SetComparison(Comparison):
     flips_are = "of the rows changed their labels"
 
     def __init__(self, by: str, most: int, before: tuple[str, ...], after: tuple[str, ...]) -> None:
-        super().__init__(by)
+        super().__init__(by, most)
         self.shared = tuple(label for label in before if label in after)
         if not self.shared:
             raise UsageError(
@@ -78,11 +65,8 @@ class SetComparison(Comparison):
         self.changed = 0
         self.gained: Counter[str] = Counter()
         self.lost: Counter[str] = Counter()
-        self.differences: array[float] = array("d")
-        self.together: Counter[tuple[int, int]] = Counter()
         self._places = [(before.index(label), after.index(label)) for label in self.shared]
         self._sums = np.zeros((2, len(self.shared)))  # of differences, and of their absolute values
-        self._farthest = Farthest(most)
 
     def add(self, before: Scored, after: Scored) -> None:
         self.rows += 1
@@ -105,11 +89,6 @@ class SetComparison(Comparison):
     def flipped(self) -> int:
         return self.changed
 
-    @cached_property
-    def moved(self) -> list[Moved]:
-        """Rows of which a probability moved or whose labels changed, the largest moves first."""
-        return self._farthest.rows
-
     @property
     def labels(self) -> list[LabelMoves]:
         """Changes of each label: those of both outputs, then those of one."""
@@ -120,20 +99,6 @@ class SetComparison(Comparison):
         ]
         others = [label for only in self.only_labels for label in only]
         return moves + [LabelMoves(label, self.gained[label], self.lost[label], None, None) for label in others]
-
-    @property
-    def scores(self) -> tuple[Histogram, Histogram]:
-        """Histograms of the probabilities of all shared labels: the first output's and the second's."""
-        return sides(self.together, SCORE_EDGES)
-
-    @cached_property
-    def distances(self) -> Distances:
-        """Largest move of each row in both outputs, summarized."""
-        return Distances.of(self.differences)
-
-    def moves(self) -> Histogram:
-        """Return a histogram of the largest move of each row, by `MOVE_EDGES`."""
-        return Histogram(MOVE_EDGES, np.histogram(np.array(self.differences), MOVE_EDGES)[0].tolist())
 
     def name_of(self, moved: Moved) -> str:
         """Return the label whose probability moved most."""
