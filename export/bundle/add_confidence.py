@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from export.bundle.bundle import publish_files
 from export.bundle.place import UNLISTED
 from export.data import Split
 from export.errors import ExportError
@@ -11,11 +12,10 @@ from export.evaluation.confidence_card import with_section
 from export.evaluation.evaluate import score_split
 from export.evaluation.outputs import CARD
 from scorer.base.task import SINGLE_LABEL
-from scorer.model.bundle import MANIFEST, SUMS, Bundle, format_sums, load_bundle
+from scorer.model.bundle import MANIFEST, Bundle, load_bundle
 from scorer.model.confidence import Correctness, correctness_of, least_error
 from scorer.model.manifest import Manifest
 from scorer.model.scorer import Scorer
-from scorer.storage.atomic import cannot_be_written, publish_folder
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,5 @@ def _published(bundle: Bundle, manifest: Manifest, confidence: Mapping[str, Corr
     beside = {name: (bundle.path / name).read_bytes() for name in UNLISTED if (bundle.path / name).is_file()}
     if CARD in beside:
         beside[CARD] = with_section(beside[CARD], confidence)
-    try:
-        folder.resolve().parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_be_written(folder, error) from error
-    publish_folder(folder, {**listed, SUMS: format_sums(listed), **beside})
+    publish_files(folder, listed, beside)
     return load_bundle(folder)

@@ -56,6 +56,20 @@ def write_bundle(
         HEAD: safetensors.numpy.save(_tensors(classifier)),
         **graphs,
     }
+    publish_files(folder, listed, unlisted)
+
+
+def publish_files(folder: Path, listed: Mapping[str, bytes], unlisted: Mapping[str, bytes]) -> None:
+    """Publish the files of a bundle in a new folder; an existing bundle is replaced, and missing parents are made.
+
+    Args:
+        folder: folder of the bundle.
+        listed: files that SHA256SUMS lists, by name.
+        unlisted: model card and its pictures.
+
+    Raises:
+        ScorerError: as for `write_bundle`.
+    """
     check_free(folder, overwrite=True)  # the first check was hours ago
     try:
         folder.resolve().parent.mkdir(parents=True, exist_ok=True)
