@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib.metadata import version
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
@@ -172,7 +173,7 @@ class RunRecord:
         )
         return run_page(content, details)
 
-    @property
+    @cached_property
     def drift(self) -> dict[str, Drift] | None:
         """Drift from the model's test data, by measure; None if there is nothing to compare."""
         return drift_of(self.scorer.reference, self.summary.counts) if self.scorer is not None else None
@@ -182,7 +183,7 @@ class RunRecord:
         """Measures beyond --max-drift; empty without that option, so that nothing has to be simulated."""
         return [] if self.options.max_drift is None else passed(self.drift or {}, self.options.max_drift)
 
-    @property
+    @cached_property
     def doubt(self) -> Doubt:
         """Doubt about the labels of the rows that are done."""
         scorer = self.scorer
@@ -202,6 +203,12 @@ class RunRecord:
     def _uncertain_file(self) -> dict[str, Any] | None:
         given = self.plan.uncertain if self.plan is not None else None
         return _file(given.place, self.uncertain) if given is not None and self.summary.counts.rows_uncertain else None
+
+    @property
+    def has_warnings(self) -> bool:
+        """True if somebody has to look: records were rejected, the drift exceeds its limit, or --max-error does not hold."""
+        broken = self.options.max_error is not None and self.doubt.is_broken  # else nothing has to be simulated
+        return bool(self.summary.counts.rows_rejected or self.beyond or broken)
 
     def _drift(self) -> dict[str, Any] | None:
         drift = self.drift

@@ -120,9 +120,7 @@ class Run:
             self.score(plan, reader, scorer, work, rows)
             self.publish(work)
             record = self.record()
-            code = exit_code_of(
-                warnings=bool(self.summary.counts.rows_rejected or record.beyond or record.doubt.is_broken)
-            )
+            code = exit_code_of(warnings=record.has_warnings)
             _write(record, code, plan.output)
         if not self.options.quiet:
             self._print_result(plan, reader, scorer, record)
