@@ -5,7 +5,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from export.evaluation.metrics import calibration_error, predictions, reliability
+from export.evaluation.metrics import calibration_error, reliability
+from scorer.model.confidence import most_probable
 
 SHARES = (0.0, 0.3, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.9, 1.0)
 """Shares of texts that the wide part decides, as points of a curve."""
@@ -60,7 +61,7 @@ class StagedTexts:
         return Point(
             rows=float(early.mean()),
             tokens=float(self.tokens[early].sum() / self.tokens.sum()),
-            accuracy=float((predictions(found) == self.labels).mean()),
+            accuracy=float((most_probable(found) == self.labels).mean()),
             ece=calibration_error(reliability(found, self.labels)),
         )
 
@@ -71,7 +72,7 @@ class StagedTexts:
             early: the mask; None for the cascade's own.
         """
         found = self.staged if early is None else self.with_early(early)
-        return accuracy_loss(predictions(self.whole) == self.labels, predictions(found) == self.labels)
+        return accuracy_loss(most_probable(self.whole) == self.labels, most_probable(found) == self.labels)
 
     def curve(self, shares: Sequence[float] = SHARES) -> "list[Point]":
         """Compute the figures if the wide part decides the surest texts, one point for each share of them."""

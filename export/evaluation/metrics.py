@@ -7,6 +7,8 @@ import numpy as np
 import scipy.stats
 from sklearn.metrics import f1_score, roc_auc_score
 
+from scorer.model.confidence import confidences, most_probable
+
 BINS = 15
 """Number of confidence bins for the calibration error and the reliability diagram, as in Guo et al. 2017."""
 
@@ -60,7 +62,7 @@ def metrics(probabilities: np.ndarray, labels: np.ndarray) -> Metrics:
         probabilities: probabilities, float64 (texts, labels); rows sum to 1.
         labels: true label numbers, int64 (texts,).
     """
-    predicted = predictions(probabilities)
+    predicted = most_probable(probabilities)
     hits = int((predicted == labels).sum())
     two = probabilities.shape[1] == 2
     every = np.arange(probabilities.shape[1])
@@ -82,13 +84,6 @@ def interval_of(hits: int, count: int) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def predictions(probabilities: np.ndarray) -> np.ndarray:
-    """Return the predicted label numbers, int64 (texts,); the second of two equally probable labels wins, as in `score`."""
-    if probabilities.shape[1] == 2:
-        return (probabilities[:, 1] >= probabilities[:, 0]).astype(np.int64)
-    return probabilities.argmax(axis=1)
-
-
 def losses(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return -ln(probability of the true label) of each text, float64 (texts,)."""
     true = probabilities[np.arange(len(labels)), labels]
@@ -101,7 +96,7 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray) -> tuple[Bin, ...
     >>> reliability(np.array([[0.1, 0.9], [0.1, 0.9]]), np.array([1, 0]))[0].accuracy
     0.5
     """
-    return binned(probabilities.max(axis=1), predictions(probabilities) == labels)
+    return binned(confidences(probabilities), most_probable(probabilities) == labels)
 
 
 def binned(confidence: np.ndarray, right: np.ndarray) -> tuple[Bin, ...]:

@@ -4,7 +4,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from export.evaluation.metrics import Metrics, confusion, metrics, predictions
+from export.evaluation.metrics import Metrics, confusion, metrics
+from scorer.model.confidence import most_probable
 from scorer.model.interpretation import SingleLabel
 
 
@@ -33,7 +34,7 @@ def ordered_metrics(interpretation: SingleLabel, probabilities: np.ndarray, labe
         labels: true label numbers, int64 (texts,).
     """
     number_of = np.array([float(label) for label in interpretation.labels])
-    predicted, truth = predictions(probabilities), number_of[labels]
+    predicted, truth = most_probable(probabilities), number_of[labels]
     return OrderedMetrics(
         **asdict(metrics(probabilities, labels)),
         mae=float(np.abs(number_of[predicted] - truth).mean()),

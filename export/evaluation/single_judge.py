@@ -10,8 +10,9 @@ from export.evaluation import baseline
 from export.evaluation.baseline import Learner
 from export.evaluation.headline import Headline
 from export.evaluation.judge import Axes, Table
-from export.evaluation.metrics import Bin, Metrics, confusion, losses, metrics, predictions, reliability
+from export.evaluation.metrics import Bin, Metrics, confusion, losses, metrics, reliability
 from export.evaluation.order_metrics import ordered_metrics
+from scorer.model.confidence import most_probable
 from scorer.model.interpretation import SingleLabel
 
 ACCURACY = Headline("accuracy", "accuracy", "interval", ".2%")
@@ -57,7 +58,7 @@ class SingleJudge:
         return (*found, *distances, "" if kappa is None else f"{kappa:.4f}")
 
     def details(self, values: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
-        counts = confusion(truth, predictions(values), len(self.interpretation.labels))
+        counts = confusion(truth, most_probable(values), len(self.interpretation.labels))
         return {"confusion": counts.tolist()}
 
     def tables(self, details: Mapping[str, Any]) -> list[Table]:
@@ -77,14 +78,14 @@ class SingleJudge:
 
     def costs(self, values: np.ndarray, truth: np.ndarray) -> np.ndarray:
         cost = losses(values, truth)
-        cost[predictions(values) == truth] = -1
+        cost[most_probable(values) == truth] = -1
         return cost
 
     def error(self, values: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
         row, labels = values[np.newaxis], self.interpretation.labels
         return {
             "label": labels[truth],
-            "predicted": labels[predictions(row)[0]],
+            "predicted": labels[most_probable(row)[0]],
             "probability": round(float(values.max()), 6),
             "loss": round(float(losses(row, np.array([truth]))[0]), 4),
         }

@@ -8,8 +8,9 @@ import numpy as np
 
 from export.classifier.agreement import TOLERANCE, agreement_of_values
 from export.errors import ParityError
-from export.evaluation.metrics import interval_of, predictions
+from export.evaluation.metrics import interval_of
 from scorer.base.task import MULTI_LABEL
+from scorer.model.confidence import most_probable
 from scorer.model.decision import probabilities
 from scorer.model.interpretation import Interpretation, Regression, sigmoid
 
@@ -157,14 +158,14 @@ def certify(found: np.ndarray, expected: np.ndarray, piped: Piped | None) -> Cer
     """
     ours, theirs = probabilities(found), probabilities(expected)
     unclear = are_unclear(theirs)
-    same = (predictions(ours) == predictions(theirs)) | unclear
+    same = (most_probable(ours) == most_probable(theirs)) | unclear
     pipeline = None
     if piped is not None and len(piped.rows):
         assert piped.labels is not None, "the pipeline chooses one label"
         some = ours[piped.rows]
         pipeline = AgainstPipeline(
             _distance(_probability(some, piped.labels), _probability_of(piped.labels, piped.scores, ours.shape[1])),
-            _kept((predictions(some) == piped.labels) | unclear[piped.rows]),
+            _kept((most_probable(some) == piped.labels) | unclear[piped.rows]),
         )
     return Certificate(len(found), _distance(found, expected), _distance(ours, theirs), _kept(same), pipeline)
 
