@@ -13,6 +13,7 @@ from factories import (
     Result,
     as_multi_label,
     as_regression,
+    as_windows,
     in_process,
     make_bundle,
     tiny_model,
@@ -89,6 +90,18 @@ def ordered_bundle(tmp_path_factory: pytest.TempPathFactory, bundle_of_three: Bu
     """A bundle that chooses one of three numbers of stars, fp32."""
     folder = tmp_path_factory.mktemp("bundles") / "ordered"
     return with_fields(bundle_of_three, folder, labels=("1", "2.5", "5"), ordered=True)
+
+
+@pytest.fixture(scope="session")
+def windows_bundle(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Bundle:
+    """A bundle that reads texts of up to four windows, with fp32, fp16 and int8."""
+    return as_windows(bundle, tmp_path_factory.mktemp("bundles") / "windows")
+
+
+@pytest.fixture(scope="session")
+def staged_windows_bundle(tmp_path_factory: pytest.TempPathFactory, staged_bundle: Bundle) -> Bundle:
+    """A bundle that reads in windows what its wide part does not decide alone, with all precisions."""
+    return as_windows(staged_bundle, tmp_path_factory.mktemp("bundles") / "staged-windows")
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ import transformers
 from tokenizers import models, normalizers, pre_tokenizers, processors
 
 from export.bundle.bundle import load_classifier
-from export.classifier.settings import PRECISIONS, CascadeSettings, HeadSettings, WideSettings
+from export.classifier.settings import PRECISIONS, CascadeSettings, HeadSettings, WideSettings, tokens_in_windows
 from export.data import Dataset, Split
 from export.encoder.load import FrozenEncoder
 from export.training.cascade import with_margin
@@ -27,11 +27,17 @@ from export.training.settings import FitSettings, Settings
 from export.training.train import train
 from scorer.cli.program import run_command
 from scorer.engine.cascade import Cascade
-from scorer.model.bundle import MANIFEST, SUMS, Bundle, format_sums, load_bundle, parse_sums
+from scorer.engine.row_engine import RowEngine
+from scorer.engine.runtime import open_session
+from scorer.engine.stages import Whole
+from scorer.engine.windows import Combination
+from scorer.model.bundle import MANIFEST, SUMS, TOKENIZER, Bundle, format_sums, load_bundle, parse_sums
 from scorer.model.confidence import CONFIDENCES, Correctness
-from scorer.model.manifest import Unit
+from scorer.model.manifest import WIDE, Unit, WindowSettings
 from scorer.model.reference import SCORE_EDGES, Histogram
 from scorer.model.scorer import Scorer
+from scorer.model.tokenizer import Tokenizer
+from scorer.model.windows import windows_of
 
 ROOT = Path(__file__).parents[1]
 """The checkout."""
@@ -284,6 +290,31 @@ def held_out(least: float, texts: int = 1_000) -> Correctness:
 def with_confidence(bundle: Bundle, folder: Path, **by_precision: Correctness) -> Bundle:
     """Copy a bundle, with held-out texts by confidence for some precisions."""
     return with_fields(bundle, folder, confidence=by_precision)
+
+
+def as_windows(
+    bundle: Bundle, folder: Path, *, most: int = 4, stride: int = 16, combination: Combination = "mean"
+) -> Bundle:
+    """Copy a bundle whose graphs cut nothing, as one that reads longer texts in windows."""
+    settings = WindowSettings(stride, most, combination)
+    reach = tokens_in_windows(bundle.manifest.max_length, settings)
+    manifest = replace(bundle.manifest, truncation="windows", windows=settings, max_tokens=reach)
+    tokenizer = Tokenizer(bundle.files[TOKENIZER], reach)
+    ids, windows = tokenizer.encode([row.text for row in manifest.golden]).ids, windows_of(manifest, tokenizer)
+    logits, side = {}, np.float32(0)
+    if manifest.wide is not None:
+        wide = bundle.manifest.wide.file
+        side = RowEngine(open_session(bundle.files[wide], "cpu", external=bundle.beside(wide)), 1).logits(ids)
+        logits[WIDE] = load_classifier(bundle).wide.sums(ids)
+    for one in manifest.precisions:
+        session = open_session(bundle.graph(one), "cpu", external=bundle.external(one))
+        logits[one] = Whole(RowEngine(session, 1), windows=windows).logits(ids) + side
+    golden = [
+        replace(row, logits={one: tuple(found[number].tolist()) for one, found in logits.items()})
+        for number, row in enumerate(manifest.golden)
+    ]
+    fields = {"truncation": "windows", "windows": settings, "max_tokens": reach, "golden": tuple(golden)}
+    return with_fields(bundle, folder, **fields)
 
 
 def as_multi_label(bundle: Bundle, folder: Path) -> Bundle:

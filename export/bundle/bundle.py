@@ -11,7 +11,7 @@ import safetensors.numpy
 from export.bundle.place import check_free
 from export.classifier.classifier import Classifier
 from export.classifier.head import ACTIVATIONS, Dense, LinearHead
-from export.classifier.truncation import Cut
+from export.classifier.truncation import Cut, Reading
 from export.classifier.wide import Wide
 from export.errors import ExportError
 from scorer.engine.wide import TABLE, Keys
@@ -19,6 +19,7 @@ from scorer.model.bundle import HEAD, MANIFEST, SUMS, TOKENIZER, Bundle, format_
 from scorer.model.graph_check import UnfitGraph, initializer
 from scorer.model.manifest import Manifest
 from scorer.model.tokenizer import Tokenizer
+from scorer.model.windows import windows_of
 from scorer.storage.atomic import cannot_be_written, publish_folder
 
 _LIBRARIES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "onnxruntime-gpu", "numpy", "review-scorer")
@@ -111,11 +112,14 @@ def load_classifier(bundle: Bundle) -> Classifier:
     if HEAD not in bundle.files:
         raise ExportError(f"{bundle.path} has no {HEAD}, so PyTorch cannot compute its logits. Train the bundle again.")
     tensors = safetensors.numpy.load(bundle.files[HEAD])
-    cut = Cut(manifest.max_length, manifest.head["cut_head"]) if "cut_head" in manifest.head else None
-    wide = _load_wide(bundle) if "wide_pairs" in manifest.head else None
+    tokenizer = Tokenizer(bundle.files[TOKENIZER], manifest.tokens_kept)
+    reading: Reading = windows_of(manifest, tokenizer)
+    if "cut_head" in manifest.head:
+        reading = Cut(manifest.max_length, manifest.head["cut_head"])
+    wide = _load_wide(bundle, tokenizer.highest_id) if "wide_pairs" in manifest.head else None
     queries = {int(name.removeprefix(_QUERIES)): found for name, found in tensors.items() if name.startswith(_QUERIES)}
     head = LinearHead(tensors["weight"], tensors["bias"])
-    return Classifier(head, manifest.pooling, cut, wide, queries, manifest.cascade, dense=_dense(bundle, tensors))
+    return Classifier(head, manifest.pooling, reading, wide, queries, manifest.cascade, dense=_dense(bundle, tensors))
 
 
 def _dense(bundle: Bundle, tensors: Mapping[str, np.ndarray]) -> Dense | None:
@@ -136,8 +140,12 @@ def _dense(bundle: Bundle, tensors: Mapping[str, np.ndarray]) -> Dense | None:
     return Dense(tensors[_DENSE_WEIGHT], tensors[_DENSE_BIAS], activation)
 
 
-def _load_wide(bundle: Bundle) -> Wide:
+def _load_wide(bundle: Bundle, highest: int) -> Wide:
     """Return the wide part, from its own graph or from the first one that holds it.
+
+    Args:
+        bundle: bundle with a wide part.
+        highest: highest id that its tokenizer gives.
 
     Raises:
         ExportError: its weights are missing, do not fit the manifest, or lack a piece of the tokenizer.
@@ -162,7 +170,6 @@ def _load_wide(bundle: Bundle) -> Wide:
             f"pairs and {len(manifest.labels)} labels in {MANIFEST}. Train the bundle again."
         )
     keys = Keys(len(table) - 1 - pairs, pairs)
-    highest = Tokenizer(bundle.files[TOKENIZER], manifest.tokens_kept).highest_id
     if highest >= keys.pieces:
         raise ExportError(
             f"{bundle.path} has wide weights for {keys.pieces:,} pieces, but the tokenizer's highest id is {highest:,}. "

@@ -2,14 +2,28 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from export.classifier.head import Dense, LinearHead
-from export.classifier.truncation import Cut
+from export.classifier.truncation import Cut, Reading
 from export.classifier.wide import Wide
 from export.encoder.vectors import Queries
-from scorer.engine.cascade import Cascade, Staged
+from scorer.engine.cascade import Cascade
+from scorer.engine.windows import Split, Windows, split_of
+
+
+class StagedLogits(NamedTuple):
+    """Logits of texts, and the stage that decided each text.
+
+    Attributes:
+        logits: float32 (texts, logits).
+        early: bool (texts,), True if the wide part alone decided.
+    """
+
+    logits: np.ndarray
+    early: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -21,33 +35,53 @@ class Classifier:
     Attributes:
         head: linear head.
         pooling: names of the vectors that the head reads side by side, see `export.encoder.vectors.vectors`.
-        cut: selection of the tokens that the encoder reads of a long text; None if it never gets more than it reads.
+        reading: tokens that the encoder reads of a long text; None if it never gets more than it reads.
         wide: weights of the text's pieces and pairs, or None.
         queries: trained queries of the pooling.
-        cascade: limits beyond which the wide part alone decides, or None; with them it is a graph of its own.
+        cascade: limits beyond which the wide part alone decides, or None.
         dense: layer before the head, or None; an imported classifier may have one.
     """
 
     head: LinearHead
     pooling: str
-    cut: Cut | None = None
+    reading: Reading = None
     wide: Wide | None = None
     queries: Queries = field(default_factory=dict)
     cascade: Cascade | None = None
     dense: Dense | None = None
 
     @property
+    def cut(self) -> Cut | None:
+        """The cut of long texts in the graph, or None."""
+        return self.reading if isinstance(self.reading, Cut) else None
+
+    @property
+    def windows(self) -> Windows | None:
+        """The rule that cuts long texts into windows, each a row of the graph, or None."""
+        return self.reading if isinstance(self.reading, Windows) else None
+
+    @property
+    def is_wide_apart(self) -> bool:
+        """True if the wide part has a graph of its own: the cascade decides by it, and windows must not add it each."""
+        return self.cascade is not None or self.windows is not None
+
+    @property
     def encoders_part(self) -> "Classifier":
-        """The classifier that the graph of each precision computes, without a wide part that has its own graph."""
-        return self if self.cascade is None else replace(self, wide=None, cascade=None)
+        """The classifier that the graph of each precision computes of its rows, without a wide part that has its own graph."""
+        rows = replace(self, reading=self.cut)
+        return replace(rows, wide=None, cascade=None) if self.is_wide_apart else rows
 
     @property
     def wide_apart(self) -> Wide | None:
         """The wide part if it has its own graph, or None."""
-        return None if self.cascade is None else self.wide
+        return self.wide if self.is_wide_apart else None
+
+    def split(self, rows: Sequence[np.ndarray]) -> Split:
+        """Return the rows that the graph gets of texts, given their token ids, (sequence,) each."""
+        return split_of(self.windows, rows)
 
     def encoder_reads(self, ids: np.ndarray) -> np.ndarray:
-        """Return those of a text's token ids, (sequence,), that the encoder reads."""
+        """Return those of a row's token ids, (sequence,), that the encoder reads; the row is one of the graph's."""
         return ids if self.cut is None else self.cut.apply(ids)
 
     def head_logits(self, features: np.ndarray) -> np.ndarray:
@@ -58,16 +92,16 @@ class Classifier:
         """Compute logits with every text through the encoder.
 
         Args:
-            features: pooled vectors, float32 (texts, hidden).
+            features: pooled vectors of each row of `split`, float32 (rows, hidden).
             rows: all token ids of each text, (sequence,).
 
         Returns:
             float32 (texts, logits)
         """
-        logits = self.head_logits(features)
+        logits = self.split(rows).combined(self.head_logits(features))
         return logits if self.wide is None else logits + self.wide.logits(rows)
 
-    def staged(self, features: np.ndarray, rows: Sequence[np.ndarray]) -> Staged:
+    def staged(self, features: np.ndarray, rows: Sequence[np.ndarray]) -> StagedLogits:
         """Compute logits as the bundle does: the wide part's own where it decides.
 
         Args:
@@ -75,7 +109,8 @@ class Classifier:
         """
         logits = self.logits(features, rows)
         if self.wide is None or self.cascade is None:
-            return Staged(logits, np.zeros(len(rows), dtype=bool))
+            return StagedLogits(logits, np.zeros(len(rows), dtype=bool))
         sums = self.wide.sums(rows)
         early = self.cascade.decides(sums)
-        return Staged(np.where(early[:, np.newaxis], self.cascade.logits(sums).astype(np.float32), logits), early)
+        wide = self.cascade.logits(sums).astype(np.float32)
+        return StagedLogits(np.where(early[:, np.newaxis], wide, logits), early)

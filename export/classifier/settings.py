@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from scorer.base.errors import UsageError
 from scorer.base.task import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Task
+from scorer.engine.windows import Combination
+from scorer.model.manifest import LEAST_STRIDE, MAX_LENGTH, MOST_IN_WINDOWS, WindowSettings
 
 PRECISIONS = ("fp32", "fp16", "int8")
 """Precisions of graphs."""
@@ -50,6 +53,54 @@ FIGURES: Mapping[Task, Figure] = MappingProxyType(
     }
 )
 """Figure of each task; that of several labels is computed at a probability of one half."""
+
+
+@dataclass(frozen=True)
+class WindowOptions:
+    """Options for windows, for any length of a window.
+
+    Attributes:
+        stride: number of tokens from the begin of a window to that of the next one; None for three quarters of a window, so
+            that few sentences are in no window as a whole.
+        most: largest number of windows of a text.
+        combination: way in which the logits of windows become a text's, one of `scorer.engine.windows.COMBINATIONS`.
+    """
+
+    stride: int | None = None
+    most: int = 8
+    combination: Combination = "mean"
+
+    def settings(self, length: int) -> WindowSettings:
+        """Return the windows of a length in tokens, special tokens included.
+
+        Raises:
+            UsageError: the options do not fit the length.
+
+        >>> WindowOptions().settings(400)
+        WindowSettings(stride=298, most=8, combination='mean')
+        """
+        stride = max(1, (length - 2) * 3 // 4) if self.stride is None else self.stride
+        if not length <= LEAST_STRIDE * stride:
+            raise UsageError(
+                f"--window-stride must be at least {-(-length // LEAST_STRIDE)} with --max-length {length}, not {stride}."
+            )
+        settings = WindowSettings(stride, self.most, self.combination)
+        reach, most = tokens_in_windows(length, settings), MOST_IN_WINDOWS // length
+        if reach > MAX_LENGTH or self.most > most:
+            fitting = min(most, 1 + (MAX_LENGTH - length) // stride)
+            raise UsageError(
+                f"--max-windows {self.most} with --max-length {length} is too much for a text: give at most {fitting}."
+            )
+        return settings
+
+
+def tokens_in_windows(length: int, windows: WindowSettings) -> int:
+    """Return the number of tokens that windows cover, and so of tokens that are kept.
+
+    >>> tokens_in_windows(400, WindowSettings(298, 8))
+    2486
+    """
+    return length + (windows.most - 1) * windows.stride
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,14 @@
-"""Selection of the tokens that the encoder reads of a text that is too long for it."""
+"""The reading of a text that is too long for the encoder: some of its tokens, or all of them in windows."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from scorer.base.errors import UsageError
+from scorer.engine.windows import Windows
+from scorer.model.manifest import WINDOWS, WindowSettings
+from scorer.model.tokenizer import Tokenizer
+from scorer.model.windows import windows_around
 
 
 @dataclass(frozen=True)
@@ -46,19 +50,34 @@ def cut_of(truncation: str, length: int) -> Cut:
     return Cut(length, head)
 
 
-def checked_cut(truncation: str, length: int, *, kept: int, special_tokens: int, name: str) -> Cut | None:
-    """Return the cut of long texts; None if the tokenizer keeps no more tokens than the encoder reads.
+Reading = Cut | Windows | None
+"""Reading of longer texts: a cut, windows, or None if the tokenizer keeps no more tokens than the encoder reads."""
+
+
+def checked_reading(
+    truncation: str, length: int, windows: WindowSettings | None, *, tokenizer: Tokenizer, name: str
+) -> Reading:
+    """Return the reading of long texts.
 
     Args:
         truncation: one of `scorer.model.manifest.TRUNCATIONS`.
         length: largest number of tokens that the encoder reads.
-        kept: largest number of tokens that the tokenizer keeps of a text.
-        special_tokens: number of special tokens that it adds to a text.
+        windows: windows, for the truncation that reads in windows.
+        tokenizer: tokenizer that keeps as many tokens as will be read.
         name: name of the encoder, for messages.
 
     Raises:
-        UsageError: the tokenizer does not add one token before a text and one after it.
+        UsageError: the special tokens of the tokenizer do not allow it.
     """
+    if truncation == WINDOWS:
+        assert windows is not None, "the settings have been checked"
+        try:
+            return windows_around(tokenizer, length, windows.stride, windows.combination)
+        except ValueError as error:
+            raise UsageError(
+                f"--max-length and --window-stride do not fit the tokenizer of {name!r}: {error}."
+            ) from error
+    kept, special_tokens = tokenizer.max_length, tokenizer.special_tokens
     if kept == length:
         return None
     if special_tokens != 2:

@@ -14,11 +14,13 @@ from export.cli.options import (
     Condition,
     check_inputs,
     chosen_precisions,
+    condition_of_windows,
     fill,
     refuse_unused,
     require_libraries,
     split_names,
     use_threads,
+    windows_of,
 )
 from export.cli.sources import Options, named, read_notes
 from export.hub import check_reachable
@@ -85,6 +87,7 @@ def _checked(options: Options) -> tuple[CheckpointSettings, TextSettings | None,
         options,
         name=options["encoder"] or options["checkpoint"],
         label_names=split_names(options["label_names"]),
+        windows=windows_of(options),
     )
     texts = _texts(options)
     settings = _settings(options)
@@ -124,13 +127,14 @@ def _conditions(options: Options) -> tuple[Condition, ...]:
     reading = tuple(one.name for one in fields(InputOptions))
     of_texts = ("text_column", "label_column", "most_texts", "seed", *reading)
     has_labels = options["label_column"] is not None
-    cuts = options["truncation"] != "head"
+    cuts = options["truncation"] in ("tail", "head+tail")
     return (
         Condition(options["state_dict"] is not None, "with --state-dict", ("encoder",)),
         Condition(options["state_dict"] is None, "with CHECKPOINT", ("keep_label_names",)),
         Condition(options["texts"] is not None, "with --texts", of_texts),
         Condition(has_labels, "with --label-column", ("label_separator",)),
         Condition(cuts, "with --truncation tail or head+tail", ("max_tokens",)),
+        condition_of_windows(options),
     )
 
 

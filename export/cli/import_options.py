@@ -6,7 +6,16 @@ Their defaults are those of the settings dataclasses.
 import click
 
 from export.classifier.settings import DEFAULT_MAX_TOKENS
-from export.cli.options import FILE, LABEL_SEPARATOR, QUIET, READ_AS_SCORE, READING_FILES, TEXT_COLUMN, THREADS
+from export.cli.options import (
+    FILE,
+    LABEL_SEPARATOR,
+    QUIET,
+    READ_AS_SCORE,
+    READING_FILES,
+    TEXT_COLUMN,
+    THREADS,
+    WINDOWS,
+)
 from export.cli.train_options import CLEAN_HTML, NAME, NOTES, OUTPUT, OVERWRITE, POSITIVE_LABEL
 from export.importing.settings import LONGEST, CheckpointSettings, TextSettings
 from scorer.base.task import TASKS
@@ -42,8 +51,9 @@ CHECKPOINT = group(
         type=click.Choice(TRUNCATIONS),
         default=CheckpointSettings.truncation,
         show_default=True,
-        help="Tokens that the model reads of a text longer than --max-length: the first, the last of those kept, or some of both.",
+        help="Tokens that the model reads of a text longer than --max-length: the first, the last of those kept, some of both, or all in windows.",
     ),
+    WINDOWS,
     option(
         "--max-tokens",
         type=Whole(3, MAX_LENGTH),

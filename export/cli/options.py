@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from export.classifier.settings import PRECISIONS
+from export.classifier.settings import PRECISIONS, WindowOptions
 from export.data_source import Columns
 from export.errors import ExportError
 from scorer.base.errors import UsageError
@@ -18,6 +18,7 @@ from scorer.base.shortage import memory_left, out_of_memory
 from scorer.base.task import Task
 from scorer.cli.help import group, option, together
 from scorer.cli.options import ALL_CORES, NAMED_TEXT, READING, Whole
+from scorer.engine.windows import COMBINATIONS
 from scorer.rows.input_options import InputOptions
 from scorer.storage.address import refuse_credentials
 from scorer.storage.inputs import STDIN
@@ -72,6 +73,33 @@ LABEL_SEPARATOR = option(
     help="Character between the labels of a text that may have any number of them, as in 'late|damaged' (a list of JSONL or Parquet needs none).",
 )
 
+WINDOWS = together(
+    option(
+        "--window-stride",
+        type=Whole(1),
+        show_default="three quarters of --max-length",
+        metavar="N",
+        help="Number of tokens from the begin of a window to that of the next one, with --truncation windows.",
+    ),
+    option(
+        "--max-windows",
+        type=Whole(2),
+        default=WindowOptions.most,
+        show_default=True,
+        metavar="N",
+        help="Largest number of windows of a text, with --truncation windows; what is beyond is cut.",
+    ),
+    option(
+        "--combine-windows",
+        type=click.Choice(COMBINATIONS),
+        default=WindowOptions.combination,
+        show_default=True,
+        help="How the windows of a text give its labels: by the mean of their logits, or by the largest logit of each label, for texts that may have any number of labels.",
+    ),
+)
+
+_WINDOW_NAMES = {"stride": "window_stride", "most": "max_windows", "combination": "combine_windows"}
+
 READING_FILES = group("Reading files", READING)
 
 
@@ -92,6 +120,16 @@ def fill(
     by_field = {one.name: one.name for one in fields(kind) if one.name in options} | dict(names or {})
     found = {field: options[option] for field, option in by_field.items() if options[option] is not None}
     return kind(**(found | given))
+
+
+def windows_of(options: Mapping[str, Any]) -> WindowOptions:
+    """Return the options for windows."""
+    return fill(WindowOptions, options, _WINDOW_NAMES)
+
+
+def condition_of_windows(options: Mapping[str, Any]) -> "Condition":
+    """Return the condition of the options for windows."""
+    return Condition(options["truncation"] == "windows", "with --truncation windows", tuple(_WINDOW_NAMES.values()))
 
 
 def columns_of(options: Mapping[str, Any], task: Task | None = None) -> Columns:

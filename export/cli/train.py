@@ -10,7 +10,16 @@ import click
 from export.bundle.place import check_free, check_outside
 from export.classifier.settings import CascadeSettings, HeadSettings, WideSettings
 from export.cli import train_options
-from export.cli.options import Condition, chosen_precisions, fill, refuse_unused, require_libraries, use_threads
+from export.cli.options import (
+    Condition,
+    chosen_precisions,
+    condition_of_windows,
+    fill,
+    refuse_unused,
+    require_libraries,
+    use_threads,
+    windows_of,
+)
 from export.cli.sources import (
     Options,
     conditions_of_data,
@@ -87,6 +96,7 @@ def _checked(options: Options) -> tuple[Settings, DataSource, EncoderSettings]:
         options,
         name=options["name"] or options["output"].resolve().name,
         fit=_fit_settings(options),
+        windows=windows_of(options),
         precisions=chosen_precisions(options["precisions"]),
         probes=None,
         notes=read_notes(options["notes"]),
@@ -153,6 +163,10 @@ def _conditions(options: Options) -> tuple[Condition, ...]:
         Condition(
             options["wide"] and options["cascade"], "with --wide and --cascade", ("cascade_loss", "cascade_most")
         ),
+        condition_of_windows(options),
+        Condition(
+            options["truncation"] != "windows", "without --truncation windows, whose number decides it", ("max_tokens",)
+        ),
         *conditions_of_data(options),
     )
 
@@ -162,6 +176,7 @@ def _conditions_of_task(options: Options, task: Task) -> tuple[Condition, ...]:
     single = task == SINGLE_LABEL
     return (
         Condition(task == MULTI_LABEL, f"with --task {MULTI_LABEL}", ("label_separator", "min_precision")),
+        Condition(task == MULTI_LABEL, "where a text may have any number of labels", ("combine_windows",)),
         Condition(task == REGRESSION, f"with --task {REGRESSION}", ("loss",)),
         Condition(task != REGRESSION, "on labels, and these are numbers", ("label_names",)),
         Condition(single, "where each text has one label", ("ordered", "balance", "positive_label")),

@@ -8,7 +8,16 @@ from pathlib import Path
 import click
 
 from export.classifier.settings import DEFAULT_MAX_TOKENS, LOSSES, CascadeSettings, HeadSettings, WideSettings
-from export.cli.options import FILE, LABEL_SEPARATOR, LABELLED_COLUMNS, QUIET, READ_AS_SCORE, READING_FILES, THREADS
+from export.cli.options import (
+    FILE,
+    LABEL_SEPARATOR,
+    LABELLED_COLUMNS,
+    QUIET,
+    READ_AS_SCORE,
+    READING_FILES,
+    THREADS,
+    WINDOWS,
+)
 from export.data_source import DataSource
 from export.training.settings import EncoderSettings, FitSettings, Settings, TuneSettings
 from scorer.base.task import TASKS
@@ -202,8 +211,9 @@ ENCODER = group(
         type=click.Choice(TRUNCATIONS),
         default=Settings.truncation,
         show_default=True,
-        help="Tokens that the encoder reads of a text longer than --max-length: the first, the last of those kept, or some of both.",
+        help="Tokens that the encoder reads of a text longer than --max-length: the first, the last of those kept, some of both, or all in windows.",
     ),
+    WINDOWS,
     CLEAN_HTML,
 )
 

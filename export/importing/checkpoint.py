@@ -17,7 +17,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 
 from export.classifier.classifier import Classifier
 from export.classifier.head import Dense, LinearHead
-from export.classifier.truncation import checked_cut
+from export.classifier.truncation import checked_reading
 from export.encoder.families import family_of
 from export.encoder.fast_tokenizer import tokenizer_json_of
 from export.encoder.load import FrozenEncoder, freeze, positions_of, weights_sha256
@@ -231,10 +231,10 @@ def assembled(
         max_tokens=kept,
         clean_html=settings.clean_html,
     )
-    special = encoder.tokenizer.special_tokens
-    cut = checked_cut(settings.truncation, length, kept=kept, special_tokens=special, name=name)
+    windows = settings.window_settings(length)
+    reading = checked_reading(settings.truncation, length, windows, tokenizer=encoder.tokenizer, name=name)
     head = LinearHead(*(np.ascontiguousarray(labels.folded(one)) for one in (parts.head.weight, parts.head.bias)))
-    return encoder, Classifier(head, parts.pooling, cut, dense=parts.dense)
+    return encoder, Classifier(head, parts.pooling, reading, dense=parts.dense)
 
 
 def default_length(config: PretrainedConfig, tokenizer: Any) -> int:

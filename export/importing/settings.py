@@ -1,11 +1,12 @@
 """Settings of an import; no heavy import, so that `score-model --help` reads the defaults quickly."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from export.classifier.settings import DEFAULT_MAX_TOKENS
+from export.classifier.settings import DEFAULT_MAX_TOKENS, WindowOptions, tokens_in_windows
 from scorer.base.errors import UsageError
 from scorer.base.task import Task
+from scorer.model.manifest import WINDOWS, WindowSettings
 from scorer.rows.input_options import InputOptions
 
 LONGEST = 512
@@ -27,6 +28,7 @@ class CheckpointSettings:
         max_length: largest number of tokens that the model reads; None for `LONGEST`, or fewer if it has fewer positions.
         max_tokens: number of tokens kept of a text; None for the default of ``truncation``.
         truncation: tokens of a longer text that the model reads, one of `scorer.model.manifest.TRUNCATIONS`.
+        windows: options for the truncation that reads in windows.
         clean_html: make the tokenizer replace ``<br>`` tags with a space.
     """
 
@@ -40,7 +42,12 @@ class CheckpointSettings:
     max_length: int | None = None
     max_tokens: int | None = None
     truncation: str = "head"
+    windows: WindowOptions = field(default_factory=WindowOptions)
     clean_html: bool = False
+
+    def window_settings(self, max_length: int) -> WindowSettings | None:
+        """Return the windows of the bundle, or None; raise `UsageError` if they do not fit a length in tokens."""
+        return self.windows.settings(max_length) if self.truncation == WINDOWS else None
 
     def tokens_kept(self, max_length: int) -> int:
         """Return the number of tokens that the tokenizer keeps of a text.
@@ -56,6 +63,9 @@ class CheckpointSettings:
         """
         if self.truncation == "head":
             return max_length
+        windows = self.window_settings(max_length)
+        if windows is not None:
+            return tokens_in_windows(max_length, windows)
         kept = self.max_tokens or max(DEFAULT_MAX_TOKENS, max_length + 1)
         if kept <= max_length:
             raise UsageError(

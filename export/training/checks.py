@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from export.classifier.settings import CascadeSettings
-from export.classifier.truncation import Cut, checked_cut
+from export.classifier.truncation import Reading, checked_reading
 from export.encoder.families import FAMILIES, Family
 from export.encoder.vectors import check_names, is_trained, vectors
 from export.errors import ExportError
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 _LARGEST = 1e9  # largest loss or penalty; no training produces a larger one, which would overflow later
 
 
-def check(encoder: "FrozenEncoder", settings: Settings) -> Cut | None:
-    """Check the settings against the encoder and return the cut of long texts; see `cut_for`.
+def check(encoder: "FrozenEncoder", settings: Settings) -> Reading:
+    """Check the settings against the encoder and return the reading of long texts; see `reading_for`.
 
     Raises:
         UsageError: the settings contradict each other, or do not fit the encoder.
     """
-    cut = cut_for(encoder, settings)
+    reading = reading_for(encoder, settings)
     check_layers(encoder.name, encoder.layers, encoder.family, settings)
     if encoder.family is None and settings.fit.tune is not None:
         raise UsageError(
@@ -33,7 +33,7 @@ def check(encoder: "FrozenEncoder", settings: Settings) -> Cut | None:
             f"written here ({', '.join(one.name for one in FAMILIES)}), and a {encoder.config.model_type} model is exported by "
             "PyTorch. Omit them, or give another --encoder."
         )
-    return cut
+    return reading
 
 
 def check_options(settings: Settings, max_tokens: int) -> None:
@@ -193,19 +193,18 @@ def check_tuning(name: str, layers: int, family: Family | None, pooling: str, se
         )
 
 
-def cut_for(encoder: "FrozenEncoder", settings: Settings) -> Cut | None:
-    """Return the cut of long texts; None if the tokenizer keeps no more tokens than the encoder reads.
+def reading_for(encoder: "FrozenEncoder", settings: Settings) -> Reading:
+    """Return the reading of long texts; None if the tokenizer keeps no more tokens than the encoder reads.
 
     Raises:
-        UsageError: the settings contradict each other, or the tokenizer does not add one token before a text and one
-            after it.
+        UsageError: the settings contradict each other, or the special tokens of the tokenizer do not allow it.
     """
     tokenizer = encoder.tokenizer
     check_options(settings, tokenizer.max_length)
-    return checked_cut(
+    return checked_reading(
         settings.truncation,
         settings.max_length,
-        kept=tokenizer.max_length,
-        special_tokens=tokenizer.special_tokens,
+        settings.window_settings,
+        tokenizer=tokenizer,
         name=encoder.name,
     )

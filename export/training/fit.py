@@ -93,7 +93,7 @@ def fit(
     if dataset.task == REGRESSION:
         texts, unit = standardised(texts)
     objective = objective_of(dataset.task, dataset.labels, labels, loss=settings.loss, balance=settings.balance)
-    deep = _deep(encoder, texts.shortened(settings.cut), objective, settings, report)
+    deep = _deep(encoder, texts.shortened(settings.reading), objective, settings, report)
     wide = _wide(encoder, texts, objective, settings, report)
     held_out, truth = texts.validation
     logits = deep.training.head.logits(deep.held_out.pooled(settings.pooling))
@@ -107,7 +107,7 @@ def fit(
         wide = wide.on(texts.every)
     head, kept = stacked.parts(deep.training.head, wide)
     limits = None if cascade is None else cascade.cascade
-    classifier = Classifier(head, settings.pooling, settings.cut, kept, deep.tuned.queries, limits)
+    classifier = Classifier(head, settings.pooling, settings.reading, kept, deep.tuned.queries, limits)
     calibration = calibrate(dataset, stacked, unit, (whole, truth), objective, settings, report)
     return Fit(
         deep.tuned.encoder, classifier, stacked, deep.training, wide, figures, deep.poolings, calibration,
@@ -255,7 +255,7 @@ def _cascade(
     if task != SINGLE_LABEL:
         return report_choice("the wide part alone decides only where a text has one label", report)
     ids, truth = texts.validation
-    read = [len(one) for one in texts.shortened(settings.cut).validation[0]]
+    read = [len(one) for one in texts.shortened(settings.reading).validation[0]]
     held_out = HeldOut(whole, wide.wide(stacked.share).sums(ids), truth, np.array(read), float(stacked.temperature))
     return report_choice(choose_cascade(held_out, settings.cascade), report)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from export.classifier.truncation import Cut
+from export.classifier.truncation import Cut, Reading
 from export.classifier.wide import Texts
 from export.errors import ExportError
 from export.training.settings import FitSettings
@@ -43,9 +43,9 @@ class Divided:
     def validation(self) -> Texts:
         return self._some(self.validation_rows)
 
-    def shortened(self, cut: Cut | None) -> "Divided":
-        """Return the texts with only the tokens that a cut keeps; None keeps all."""
-        return self if cut is None else replace(self, ids=[cut.apply(ids) for ids in self.ids])
+    def shortened(self, reading: Reading) -> "Divided":
+        """Return the texts with only the tokens that a cut keeps; other readings keep all."""
+        return replace(self, ids=[reading.apply(ids) for ids in self.ids]) if isinstance(reading, Cut) else self
 
     def _some(self, rows: np.ndarray) -> Texts:
         return [self.ids[row] for row in rows], self.labels[rows]

@@ -37,7 +37,7 @@ def _manifest(run: Run, fitted: Fit, exported: Exported) -> Manifest:
         labels=dataset.labels,
         positive_label=dataset.labels[1] if dataset.task == SINGLE_LABEL and len(dataset.labels) == 2 else None,
         max_length=settings.max_length,
-        max_tokens=encoder.tokenizer.max_length if classifier.cut else None,
+        max_tokens=encoder.tokenizer.max_length if classifier.reading else None,
         truncation=settings.truncation,
         pooling=classifier.pooling,
         precisions={
@@ -58,6 +58,7 @@ def _manifest(run: Run, fitted: Fit, exported: Exported) -> Manifest:
         thresholds=tuple(one.threshold for one in fitted.calibration.thresholds) or None,
         unit=fitted.unit,
         ordered=dataset.ordered,
+        windows=settings.window_settings,
     )
 
 

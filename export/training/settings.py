@@ -5,11 +5,21 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export.classifier.settings import DEFAULT_MAX_TOKENS, MSE, PRECISIONS, CascadeSettings, HeadSettings, WideSettings
+from export.classifier.settings import (
+    DEFAULT_MAX_TOKENS,
+    MSE,
+    PRECISIONS,
+    CascadeSettings,
+    HeadSettings,
+    WideSettings,
+    WindowOptions,
+    tokens_in_windows,
+)
 from scorer.base.errors import UsageError
+from scorer.model.manifest import WINDOWS, WindowSettings
 
 if TYPE_CHECKING:
-    from export.classifier.truncation import Cut
+    from export.classifier.truncation import Reading
     from export.data import Split
 
 HEAD_ALONE = 3e-3
@@ -71,7 +81,7 @@ class FitSettings:
 
     Attributes:
         pooling: vectors that the head reads; see `export.encoder.vectors.vectors`.
-        cut: tokens of a long text that the encoder reads; None if its tokenizer keeps no more than it reads.
+        reading: tokens of a long text that the encoder reads; None if its tokenizer keeps no more than it reads.
         head: settings of a head on a frozen encoder.
         tune: settings of the encoder's last blocks and of attention poolings; None trains neither.
         wide: settings of the wide part; None for no wide part.
@@ -87,7 +97,7 @@ class FitSettings:
     """
 
     pooling: str = "cls"
-    cut: "Cut | None" = None
+    reading: "Reading" = None
     head: HeadSettings = HeadSettings()
     tune: TuneSettings | None = None
     wide: WideSettings | None = WideSettings()
@@ -111,6 +121,7 @@ class Settings:
         fit: settings of the classifier.
         max_length: largest number of tokens of a text that the encoder reads, including special tokens.
         truncation: tokens of a longer text that it reads, one of `scorer.model.manifest.TRUNCATIONS`.
+        windows: options for the truncation that reads in windows.
         precisions: precisions to export, of `PRECISIONS`.
         parity_rows: number of test texts that the parity gate compares.
         baseline: train a baseline to compare the bundle with.
@@ -125,6 +136,7 @@ class Settings:
     fit: FitSettings = field(default_factory=FitSettings)
     max_length: int = 400
     truncation: str = "head"
+    windows: WindowOptions = field(default_factory=WindowOptions)
     precisions: tuple[str, ...] = PRECISIONS
     parity_rows: int = 128
     baseline: bool = True
@@ -132,6 +144,11 @@ class Settings:
     notes: str = ""
     save_encoder: Path | None = None
     quiet: bool = False
+
+    @property
+    def window_settings(self) -> WindowSettings | None:
+        """The windows of the bundle, or None; raises `UsageError` if they do not fit its length."""
+        return self.windows.settings(self.max_length) if self.truncation == WINDOWS else None
 
 
 @dataclass(frozen=True)
@@ -181,6 +198,9 @@ class EncoderSettings:
         >>> EncoderSettings().tokens_kept(Settings(Path("imdb"), "imdb", FitSettings(wide=None)))
         400
         """
+        windows = settings.window_settings
+        if windows is not None:
+            return tokens_in_windows(settings.max_length, windows)
         if self.max_tokens is not None:
             return self.max_tokens
         if settings.fit.wide is None and settings.truncation == "head":

@@ -39,7 +39,7 @@ def train(dataset: Dataset, encoder: FrozenEncoder, settings: Settings, report: 
         ParityError: the graph differs too much from PyTorch; nothing is written.
         ExportError: another step failed; nothing is written.
     """
-    cut = check(encoder, settings)
+    reading = check(encoder, settings)
     report(
         f"{dataset.name}: {len(dataset.train):,} training and {len(dataset.test):,} test texts; {target_of(dataset)}"
     )
@@ -48,7 +48,7 @@ def train(dataset: Dataset, encoder: FrozenEncoder, settings: Settings, report: 
     refuse_empty(dataset.train, tokens["train"].empty)
     refuse_empty(dataset.test, tokens["test"].empty)
     run = Run(dataset, tokens, settings, report)
-    fitted = fit(dataset, encoder, tokens["train"].ids, replace(settings.fit, cut=cut), report)
+    fitted = fit(dataset, encoder, tokens["train"].ids, replace(settings.fit, reading=reading), report)
     if settings.save_encoder is not None:
         save(fitted.encoder, settings.save_encoder)
     exported = export_graphs(run, fitted)

@@ -1,18 +1,13 @@
-"""Cascade of two stages: rows that the wide part alone decides skip the encoder.
+"""Cascade of two stages: rows that the wide part alone decides skip the encoder, see `scorer.engine.stages`.
 
 The decision depends only on a text's tokens, by an exact comparison. So it is the same for any provider, batch and
 neighbouring row.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-
-from scorer.engine.pending import Pending, cancelled_on_error
-from scorer.engine.protocols import Computing, Engine
-from scorer.engine.wide import WidePart
 
 # Largest scale and bias: within it, the logits of every exact sum are finite in float32.
 _LARGEST = 1e6
@@ -77,82 +72,28 @@ class Cascade:
 
 
 class Staged(NamedTuple):
-    """Logits of rows, and the stage that decided each row.
+    """Logits of rows, and what decided each row.
 
     Attributes:
         logits: float32 (rows, logits).
         early: bool (rows,), True if the wide part alone decided.
+        windows: number of windows that the encoder read, int64 (rows,); 0 if the wide part alone decided.
+        decided_by: number of the window that decided, from 1, int64 (rows,); 0 if the wide part alone decided.
     """
 
     logits: np.ndarray
     early: np.ndarray
+    windows: np.ndarray
+    decided_by: np.ndarray
 
+    def replaced(self, rows: np.ndarray, found: "Staged") -> "Staged":
+        """Return a copy with other results for some rows.
 
-class Stages:
-    """Engine with the wide part beside it, and before it if the bundle has a cascade.
-
-    Args:
-        engine: engine of the whole classifier, or of the encoder's part if ``wide`` is given.
-        wide: wide part, if it is a graph of its own.
-        cascade: limits that keep rows from the engine; None to give it all rows.
-    """
-
-    def __init__(self, engine: Engine, wide: WidePart | None = None, cascade: Cascade | None = None) -> None:
-        self._engine = engine
-        self._wide = wide
-        self._cascade = cascade
-
-    def submit(self, rows: Sequence[np.ndarray]) -> Pending[Staged]:
-        """Start to compute token ids, as `scorer.engine.protocols.Engine.submit`; the cascade has decided on return."""
-        if self._cascade is None:
-            return self._whole(rows).map(lambda logits: Staged(logits, np.zeros(len(rows), dtype=bool)))
-        early = self.wide_alone(rows, self._cascade)
-        decided = early.early
-        if decided.all():
-            return Pending(lambda: early)
-
-        def together(logits: np.ndarray) -> Staged:
-            found = early.logits.copy()
-            found[~decided] = logits
-            return Staged(found, decided)
-
-        return self._whole([row for row, is_early in zip(rows, decided, strict=True) if not is_early]).map(together)
-
-    def wide_alone(self, rows: Sequence[np.ndarray], cascade: Cascade) -> Staged:
-        """Compute every row's logits by the wide part alone, and the rows that a cascade lets it decide."""
-        assert self._wide is not None, "a cascade has a wide part"
-        sums = self._wide.sums(rows)
-        return Staged(cascade.logits(sums).astype(np.float32), cascade.decides(sums))
-
-    def _whole(self, rows: Sequence[np.ndarray]) -> Pending[np.ndarray]:
-        deep = self._engine.submit(rows)
-        if self._wide is None:
-            return deep
-        with cancelled_on_error(deep):
-            return added(deep, self._wide.submit(rows))
-
-
-@dataclass(frozen=True)
-class Whole:
-    """`Computing` by both parts of a classifier, with every row through the encoder.
-
-    Attributes:
-        encoder: engine of the encoder's part.
-        wide: wide part.
-    """
-
-    encoder: Computing
-    wide: WidePart
-
-    def logits(self, rows: Sequence[np.ndarray]) -> np.ndarray:
-        return np.asarray(self.encoder.logits(rows) + self.wide.submit(rows).result())
-
-
-def added(deep: Pending[np.ndarray], side: Pending[np.ndarray]) -> Pending[np.ndarray]:
-    """Add two results in float32, as one graph would; cancelling the sum cancels both."""
-
-    def cancel() -> None:
-        deep.cancel()
-        side.cancel()
-
-    return Pending(lambda: np.asarray(deep.result() + side.result()), cancel)
+        Args:
+            rows: rows to replace, bool (rows,).
+            found: their results, in order.
+        """
+        copy = Staged(*(values.copy() for values in self))
+        for values, others in zip(copy, found, strict=True):
+            values[rows] = others
+        return copy

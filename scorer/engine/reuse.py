@@ -1,17 +1,24 @@
-"""Cache of the latest logits in front of the stages, so that equal token rows are computed once."""
+"""Cache of the latest results in front of stages or of an engine, so that equal token rows are computed once."""
 
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from hashlib import blake2b
+from typing import Protocol
 
 import numpy as np
 
-from scorer.engine.cascade import Staged, Stages
+from scorer.engine.cascade import Staged
 from scorer.engine.pending import Pending
 
 # Some 350 bytes each: a key of 16 bytes, a few logits, and Python's overhead.
 _REMEMBERED = 8_192
+
+
+class Stages(Protocol):
+    """The part of `scorer.engine.stages.Stages` that this module uses."""
+
+    def submit(self, rows: Sequence[np.ndarray]) -> Pending[Staged]: ...
 
 
 class Reuse:
@@ -29,7 +36,7 @@ class Reuse:
         self._lock = threading.Lock()
 
     def submit(self, rows: Sequence[np.ndarray]) -> Pending[Staged]:
-        """Start to compute at least one row, as `scorer.engine.cascade.Stages.submit`.
+        """Start to compute at least one row, as `scorer.engine.stages.Stages.submit`.
 
         The result waits for rows that are still being computed for another call.
         """
@@ -46,7 +53,7 @@ class Reuse:
                 elif key in self._known:
                     self._known.move_to_end(key)
                 slots.append(slot)
-            computing = self._stages.submit(new_rows)
+            computing = self._stages.submit(new_rows) if new_rows else None
             for slot in new.values():
                 slot.computing = computing
             self._known.update(new)
@@ -54,15 +61,17 @@ class Reuse:
                 self._known.popitem(last=False)
 
         def collect() -> Staged:
-            computing.result()
+            if computing is not None:
+                computing.result()
             found = [self._staged(row, slot) for row, slot in zip(rows, slots, strict=True)]
-            logits = np.stack([one.logits for one in found])
-            if np.isnan(logits).any():  # such a row may fit in memory another time
+            staged = Staged(*(np.stack(values) for values in zip(*found, strict=True)))
+            if np.isnan(staged.logits).any():  # such a row may fit in memory another time
                 self._forget(new)
-            return Staged(logits, np.array([one.early for one in found]))
+            return staged
 
         def cancel() -> None:
-            computing.cancel()
+            if computing is not None:
+                computing.cancel()
             self._forget(new)
 
         return Pending(collect, cancel)
@@ -92,7 +101,7 @@ class _Slot:
         self.computing: Pending[Staged] | None = None
 
     def staged(self) -> Staged:
-        """Wait for the row's logits, (logits,), and its stage; raise the error of the computation."""
+        """Wait for the row's logits, (logits,), and what decided it; raise the error of the computation."""
         computing = self.computing
         if self._staged is None and computing is not None:
             self._staged = _one(computing.result(), self._index)
@@ -102,4 +111,4 @@ class _Slot:
 
 
 def _one(staged: Staged, row: int) -> Staged:
-    return Staged(staged.logits[row].copy(), staged.early[row])
+    return Staged(*(values[row].copy() for values in staged))

@@ -56,6 +56,18 @@ class Interpretation(Protocol):
         """Return the distance of each text from another answer, float64 (texts,); NaN if it has none."""
         ...
 
+    def margins(self, logits: np.ndarray, whole: np.ndarray) -> np.ndarray:
+        """Return how clearly each window of a text gives the text's answer; below 0 if it gives another one.
+
+        Args:
+            logits: logits of the windows, (windows, logits).
+            whole: logits of the text that each window belongs to, (windows, logits).
+
+        Returns:
+            float64 (windows,), comparable within a text only
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class SingleLabel:
@@ -97,6 +109,22 @@ class SingleLabel:
 
     def doubt(self, values: np.ndarray) -> np.ndarray:
         return self.decision.doubt(values)
+
+    def margins(self, logits: np.ndarray, whole: np.ndarray) -> np.ndarray:
+        """Return the distance from the best other label, in logits.
+
+        >>> two, three = SingleLabel(("a", "b")), SingleLabel(("a", "b", "c"))
+        >>> two.margins(np.array([[-2.0], [1.0]]), np.array([[-1.0], [-1.0]])).tolist()
+        [2.0, -1.0]
+        >>> three.margins(np.array([[1.0, 2.0, 4.0]]), np.array([[1.0, 3.0, 2.0]])).tolist()
+        [-2.0]
+        """
+        if self.logit_count == 1:
+            return _towards(whole[:, 0]) * logits[:, 0]
+        rows, answers = np.arange(len(logits)), whole.argmax(axis=1)
+        others = logits.astype(np.float64)
+        others[rows, answers] = -np.inf
+        return np.asarray(logits[rows, answers] - others.max(axis=1))
 
     def expected(self, values: np.ndarray) -> np.ndarray:
         """Return the mean of ordered labels under their probabilities, float64 (texts,).
@@ -156,6 +184,11 @@ class MultiLabel:
         """Return the distance of each text's nearest probability from the threshold of its label."""
         return np.abs(values - np.array(self.thresholds)).min(axis=1)
 
+    def margins(self, logits: np.ndarray, whole: np.ndarray) -> np.ndarray:
+        """Return the distance of the text's most probable label from one half, in logits."""
+        label = (whole / np.array(self.temperatures)).argmax(axis=1)
+        return logits[np.arange(len(logits)), label].astype(np.float64)
+
 
 @dataclass(frozen=True)
 class Regression:
@@ -197,6 +230,15 @@ class Regression:
 
     def doubt(self, values: np.ndarray) -> np.ndarray:
         return np.full(len(values), np.nan)
+
+    def margins(self, logits: np.ndarray, whole: np.ndarray) -> np.ndarray:
+        """Return the distance of the first output from the middle of its unit, in the direction of the text's."""
+        return _towards(whole[:, 0]) * logits[:, 0]
+
+
+def _towards(logits: np.ndarray) -> np.ndarray:
+    """Return 1 for logits of at least 0 and -1 for others, float64."""
+    return np.where(logits >= 0, 1.0, -1.0)
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from scorer.base.task import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Task
 from scorer.base.text import refuse_constant
 from scorer.engine.cascade import Cascade
 from scorer.engine.gpu import BATCH_TOKENS
+from scorer.engine.windows import Combination
 from scorer.model.confidence import Correctness, parse_correctness
 from scorer.model.reference import SCORE_EDGES, Reference, parse_reference
 from scorer.model.typed import check_types, is_of
@@ -19,7 +20,7 @@ from scorer.model.typed import check_types, is_of
 FORMAT_VERSIONS = (1, 2)
 """Versions of the manifest: 1 for a bundle that every release can read, 2 for one with features in `Manifest.needs`."""
 
-FEATURES = ("cascade", "imported", MULTI_LABEL, REGRESSION, "ordered", "confidence")
+FEATURES = ("cascade", "imported", MULTI_LABEL, REGRESSION, "ordered", "confidence", "windows")
 """Features of bundles that this release knows."""
 
 WIDE = "wide"
@@ -32,8 +33,17 @@ MAX_LENGTH = 32_768
 _BATCH_TOKENS = 1 << 24  # of a batch, and as many ids: a buffer of 128 MiB
 _GOLDEN_ROWS = 100
 _GOLDEN_CHARACTERS = 10_000
-TRUNCATIONS = ("head", "tail", "head+tail")
+WINDOWS = "windows"
+"""Truncation of a model whose encoder reads all tokens kept of a longer text, in windows."""
+
+TRUNCATIONS = ("head", "tail", "head+tail", WINDOWS)
 """Ways to choose the tokens that the encoder reads of a longer text."""
+
+MOST_IN_WINDOWS = 1 << 17
+"""Largest number of tokens in all windows of a text, so that a text needs at most a megabyte."""
+
+LEAST_STRIDE = 8
+"""Largest number of times that windows read a token: with more, a chunk of texts could fill the memory."""
 
 _TEMPERATURE = 1000.0
 _AT_LEAST = {1: "one", 2: "two"}
@@ -45,6 +55,7 @@ _OMITTED = {
     "unit": None,
     "ordered": False,
     "confidence": None,
+    "windows": None,
 }
 
 
@@ -102,6 +113,21 @@ class Unit:
 
 
 @dataclass(frozen=True)
+class WindowSettings:
+    """Windows in which the encoder reads longer texts, see `scorer.engine.windows.Windows`.
+
+    Attributes:
+        stride: number of tokens from the begin of a window to that of the next one.
+        most: largest number of windows of a text.
+        combination: way in which the logits of windows become a text's, one of `scorer.engine.windows.COMBINATIONS`.
+    """
+
+    stride: int
+    most: int
+    combination: Combination = "mean"
+
+
+@dataclass(frozen=True)
 class Manifest:
     """A description of the bundle, and all that scoring needs beside the graph and the tokenizer.
 
@@ -111,17 +137,18 @@ class Manifest:
             positive one's. For a regression, the names of its outputs.
         positive_label: label of two whose probability is the score; None for more labels and other tasks.
         max_length: largest number of tokens that the encoder reads, special tokens included.
-        truncation: tokens that it reads of a longer text: the first (``head``), the last of those kept (``tail``) or some
-            of both (``head+tail``).
+        truncation: tokens that it reads of a longer text: the first (``head``), the last of those kept (``tail``), some of
+            both (``head+tail``), or all of those kept (``windows``).
         pooling: vectors of the encoder that the head reads, such as ``cls``, ``mean``, ``cls+mean5`` or ``attention5``.
         precisions: graphs by name (fp32, fp16, int8).
         providers: default precision of each execution provider.
         batch_tokens: padded tokens of a batch on CUDA; None for the scorer's own choice.
-        max_tokens: tokens kept of a text, from which the graph takes those that the encoder reads; None for max_length.
+        max_tokens: tokens kept of a text, from which the graph takes those that the encoder reads, or as many as the windows
+            cover; None for max_length.
         calibration: calibration of the probabilities; None for temperatures of 1, see `temperatures`.
         reference: histograms of the test data, to compare a run with; None if unknown.
         wide: the wide part's own graph; None if the other graphs include it.
-        cascade: rule by which the wide part alone decides; set if and only if ``wide`` is.
+        cascade: rule by which the wide part alone decides; it needs ``wide``, which without it needs ``windows``.
         source: origin of an imported model, with its certificate, for people and the model card; None for a model that was
             trained here.
         task: kind of the model's answers.
@@ -129,6 +156,7 @@ class Manifest:
         unit: unit of a regression's outputs; None for other tasks.
         ordered: whether the labels are numbers in an order, and one of them is chosen.
         confidence: correctness of held-out texts by precision, scored with the cascade; None if unknown, or for other tasks.
+        windows: windows in which the encoder reads longer texts; set if and only if ``truncation`` names them.
         golden: rows scored before the first real one, see `GoldenRow`.
         encoder, head, training, metrics, parity, versions: origin of the bundle, for people and the model card.
     """
@@ -160,6 +188,7 @@ class Manifest:
     unit: Unit | None = None
     ordered: bool = False
     confidence: Mapping[str, Correctness] | None = None
+    windows: WindowSettings | None = None
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -173,7 +202,9 @@ class Manifest:
             raise ValueError(f"max_length must be between 1 and {MAX_LENGTH}, not {self.max_length}")
         if not self.max_length <= self.tokens_kept <= MAX_LENGTH:
             raise ValueError(f"max_tokens must be between max_length and {MAX_LENGTH}, not {self.max_tokens}")
-        if (self.batch_tokens or BATCH_TOKENS) // self.max_length * self.tokens_kept > _BATCH_TOKENS:
+        self._check_windows()
+        cut = self.windows is None and (self.batch_tokens or BATCH_TOKENS) // self.max_length * self.tokens_kept
+        if cut > _BATCH_TOKENS:
             raise ValueError(f"max_tokens ({self.max_tokens}) is too large for a max_length of {self.max_length}")
         if self.truncation != "head" and self.tokens_kept == self.max_length:
             raise ValueError(f"truncation {self.truncation!r} needs max_tokens above max_length")
@@ -182,8 +213,10 @@ class Manifest:
             raise ValueError("a tolerance must be at least 0")
         if self.batch_tokens is not None and not 0 < self.batch_tokens <= _BATCH_TOKENS:
             raise ValueError(f"batch_tokens must be between 1 and {_BATCH_TOKENS}, not {self.batch_tokens}")
-        if (self.wide is None) != (self.cascade is None):
-            raise ValueError("wide and cascade belong together")
+        if self.wide is None and self.cascade is not None:
+            raise ValueError("a cascade needs a wide part with its own graph")
+        if self.wide is not None and self.cascade is None and self.windows is None:
+            raise ValueError("a wide part has its own graph only with a cascade or windows")
         if self.cascade is not None and len(self.cascade.bias) != self.logit_count:
             raise ValueError(f"the cascade has {len(self.cascade.bias)} biases for {len(self.labels)} labels")
         if self.reference is not None:
@@ -236,6 +269,22 @@ class Manifest:
         if score is not None and self.task != REGRESSION and score != SCORE_EDGES:
             raise ValueError("reference: the histogram score has the wrong bins")
 
+    def _check_windows(self) -> None:
+        """Raise `ValueError` if windows contradict themselves or the rest, as far as that shows without the tokenizer."""
+        windows = self.windows
+        if (windows is not None) != (self.truncation == WINDOWS):
+            raise ValueError(f"windows must be set for the truncation {WINDOWS!r}, and only for it")
+        if windows is None:
+            return
+        if windows.combination == "max" and self.task != MULTI_LABEL:
+            raise ValueError("the largest logit of windows needs a model that gives any number of labels")
+        if not 2 <= windows.most <= MOST_IN_WINDOWS // self.max_length:
+            raise ValueError(
+                f"a text may have 2 to {MOST_IN_WINDOWS // self.max_length} windows of {self.max_length} tokens, not {windows.most}"
+            )
+        if not self.max_length <= LEAST_STRIDE * windows.stride:
+            raise ValueError(f"stride of windows must be at least 1/{LEAST_STRIDE} of max_length, not {windows.stride}")
+
     def _check_temperatures(self) -> None:
         if self.calibration is not None and "temperature" not in self.calibration:
             raise ValueError("calibration has no temperature")
@@ -257,6 +306,7 @@ class Manifest:
             "imported": self.source is not None,
             "ordered": self.ordered,
             "confidence": self.confidence is not None,
+            "windows": self.windows is not None,
             self.task: True,
         }
         return tuple(name for name in FEATURES if has.get(name))
@@ -297,8 +347,9 @@ class Manifest:
         fields = asdict(self)
         if self.reference is not None and self.reference.score_without_cascade is None:
             del fields["reference"]["score_without_cascade"]
-        if self.cascade is None:  # keep the form that every release can read
-            del fields["wide"], fields["cascade"]
+        for name in ("wide", "cascade"):  # keep the form that every release can read
+            if getattr(self, name) is None:
+                del fields[name]
         # A field that has no effect is left out, so that bundles of earlier releases keep their bytes.
         for name, default in _OMITTED.items():
             if getattr(self, name) == default:
@@ -340,6 +391,8 @@ def parse_manifest(data: bytes, path: Path = Path("manifest.json")) -> Manifest:
         fields["reference"] = parse_reference(found) if found else None
         if fields.get("wide") is not None:
             fields["wide"] = WideGraph(**fields["wide"])
+        if fields.get("windows") is not None:
+            fields["windows"] = WindowSettings(**fields["windows"])
         if fields.get("unit") is not None:
             fields["unit"] = Unit(**{name: tuple(numbers) for name, numbers in fields["unit"].items()})
         if fields.get("confidence") is not None:

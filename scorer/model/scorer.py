@@ -12,13 +12,15 @@ from scorer.base.messages import silenced
 from scorer.base.task import MULTI_LABEL, REGRESSION
 from scorer.base.timing import Phases
 from scorer.engine.batches import Lengths
-from scorer.engine.cascade import Cascade, Staged, Stages, Whole
+from scorer.engine.cascade import Cascade, Staged
 from scorer.engine.gpu import ARENA_STRATEGY, BATCH_TOKENS, Gpu, are_devices
 from scorer.engine.multi_gpu import DeviceEngine
 from scorer.engine.pending import Pending
 from scorer.engine.protocols import Computing, Engine
 from scorer.engine.reuse import Reuse
 from scorer.engine.spec import EngineSpec
+from scorer.engine.stages import Stages, Whole
+from scorer.engine.windows import Windows
 from scorer.model.bundle import TOKENIZER, Bundle, load_bundle
 from scorer.model.checks import check_golden_rows, check_gpu_limit, check_largest_row, loading
 from scorer.model.choice import choose
@@ -28,6 +30,7 @@ from scorer.model.reference import Reference
 from scorer.model.texts import refuse_empty, texts_of
 from scorer.model.tokenizer import Tokenizer, Tokens
 from scorer.model.wide import check_wide, open_wide
+from scorer.model.windows import windows_of
 
 
 class Scores(NamedTuple):
@@ -65,17 +68,21 @@ class Values(NamedTuple):
 
 
 class StagedScores(NamedTuple):
-    """The result of any model, and the stage that decided each text.
+    """The result of any model, and what decided each text.
 
     Attributes:
         labels: answer to each text, see `scorer.model.interpretation.Answer`.
         values: probabilities or values, float64 (texts, labels).
         early: bool (texts,), true if the wide part alone decided.
+        windows: number of windows that the encoder read, int64 (texts,); 0 if the wide part alone decided.
+        decided_by: number of the window that decided, from 1, int64 (texts,); 0 if the wide part alone decided.
     """
 
     labels: Sequence[Answer]
     values: np.ndarray
     early: np.ndarray
+    windows: np.ndarray
+    decided_by: np.ndarray
 
 
 class Scorer:
@@ -104,6 +111,7 @@ class Scorer:
         interpretation: meaning of the bundle's logits, by its task.
         cascade: rule for skipping the encoder; None if every text goes through it.
         has_cascade: whether the bundle has a cascade, used or not.
+        windows: rule that cuts long texts into windows; None if the graph gets whole texts.
         engine: engine for the bundle's graph, which is the encoder's part alone if the wide part has its own graph.
         whole: engine for both parts of every text.
         phases: time spent in each phase, in seconds.
@@ -152,15 +160,16 @@ class Scorer:
             del loaded  # frees the files of other precisions while this one is loaded
             with silenced():
                 self.tokenizer = Tokenizer(tokenizer_json, self.manifest.tokens_kept)
+            self.windows: Windows | None = windows_of(self.manifest, self.tokenizer)
             if wide is not None:
                 check_wide(self.bundle_path, self.manifest, self.tokenizer, wide)
             self.engine: Engine = (
                 DeviceEngine(spec, devices, self.phases) if len(devices) > 1 else spec.open(self.phases)
             )
-            self.whole: Computing = self.engine if wide is None else Whole(self.engine, wide)
+            self.whole: Computing = Whole(self.engine, wide, self.windows)
             each: Sequence[Computing] = [self.whole]
             if isinstance(self.engine, DeviceEngine):
-                each = [worker if wide is None else Whole(worker, wide) for worker in self.engine.workers]
+                each = [Whole(worker, wide, self.windows) for worker in self.engine.workers]
             self.golden_difference = max(
                 check_golden_rows(self.bundle_path, self.manifest, self.choice, self.tokenizer, one) for one in each
             )
@@ -168,13 +177,15 @@ class Scorer:
                 check_largest_row(self.tokenizer, one)
             self.engine.warm_up(self.tokenizer.highest_id)
         self.phases.clear()
-        self._stages = Stages(self.engine, wide, self.cascade)
+        self._stages = Stages(self.engine, wide, self.cascade, self.windows, self.interpretation.margins)
         self._reuse = Reuse(self._stages)
         self.chunk_rows = self.engine.chunk_rows
         self.journal_rows = self.engine.journal_rows
 
     def _spec(self, bundle: Bundle, gpu: Gpu, cores: int) -> EngineSpec:
-        precision = self.choice.precision
+        manifest, precision = self.manifest, self.choice.precision
+        # Windows are rows of at most max_length, and other long texts are cut in the graph.
+        longest = manifest.tokens_kept if manifest.windows is None else manifest.max_length
         return EngineSpec(
             graph=bundle.graph(precision),
             external=bundle.external(precision),
@@ -182,8 +193,8 @@ class Scorer:
             gpu=gpu,
             cores=cores,
             batch_tokens=self.batch_tokens,
-            lengths=Lengths(self.manifest.tokens_kept, self.manifest.max_length),
-            width=self.manifest.logit_count,
+            lengths=Lengths(longest, manifest.max_length),
+            width=manifest.logit_count,
         )
 
     def score(self, texts: Iterable[str]) -> Scores | LabelSets | Values:
@@ -203,7 +214,7 @@ class Scorer:
         given = texts_of(texts)
         tokens = self.tokenizer.encode(given)
         refuse_empty(given, tokens.empty)
-        labels, values, _ = self.score_tokens(tokens)
+        labels, values, *_ = self.score_tokens(tokens)
         if self.interpretation.task == REGRESSION:
             return Values(values)
         if self.interpretation.task == MULTI_LABEL:
@@ -253,7 +264,8 @@ class Scorer:
             rows = len(tokens.ids)
             nothing = np.full((rows, len(self.labels)), np.nan)
             answers = self.interpretation.answers(nothing)
-            return Pending(lambda: StagedScores(answers, nothing, np.zeros(rows, dtype=bool)))
+            none = np.zeros(rows, dtype=np.int64)
+            return Pending(lambda: StagedScores(answers, nothing, none.astype(bool), none, none))
         return self._reuse.submit(ids).map(lambda staged: self._scores(staged, tokens.empty))
 
     def remarks(self) -> list[str]:
@@ -280,7 +292,8 @@ class Scorer:
         if staged.logits.shape[1] != self.interpretation.logit_count:
             raise BundleError(f"the graph gives {staged.logits.shape[1]} logits for {len(self.labels)} labels.")
         found = _with_gaps(self.interpretation.values(staged.logits), empty, np.nan)
-        return StagedScores(self.interpretation.answers(found), found, _with_gaps(staged.early, empty, False))
+        early, windows, decided_by = (_with_gaps(of_texts, empty, 0) for of_texts in staged[1:])
+        return StagedScores(self.interpretation.answers(found), found, early, windows, decided_by)
 
 
 def _with_gaps(values: np.ndarray, empty: Sequence[bool], gap: float | bool) -> np.ndarray:

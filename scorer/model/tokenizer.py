@@ -22,6 +22,8 @@ _CHARACTERS_A_TOKEN = 12
 _REPLACEMENTS = 8
 # Bytes that a table of a SentencePiece normaliser may insert for a character; NFKC has up to 33.
 _ENTRY = 64
+# Texts of which some tokenizers make no token, but hardly any makes none of all.
+_PROBES = ("a", "0", "A b", "\u4e00", "!")
 # Texts tokenized at a time: enough for many cores, while the tokenizers keep some 30 KB for each text.
 _CHUNK = 1024
 
@@ -107,6 +109,7 @@ class Tokenizer:
         highest_id: highest id that it gives, be it of the vocabulary or around a text.
         unknown_id: id of the unknown token; -1 if the vocabulary has none.
         special_tokens: number of special tokens around a text.
+        special_places: number of them before a text and after it.
 
     Raises:
         BundleError: the bytes are not a tokenizer, or ``max_length`` leaves no room for a token of text.
@@ -128,6 +131,7 @@ class Tokenizer:
             around = self._tokenizer.encode("").ids
         self.highest_id = max([*vocabulary.values(), self.unknown_id, *around], default=0)
         self.special_tokens = self._tokenizer.num_special_tokens_to_add(False)
+        self.special_places = self._special_places()
         if max_length <= self.special_tokens:
             raise BundleError(
                 f"max_length {max_length} leaves no room for text besides {self.special_tokens} special tokens"
@@ -140,6 +144,14 @@ class Tokenizer:
         if self._plain is not None:
             self._plain.tokenizer.enable_truncation(max_length)
         self.max_length = max_length
+
+    def _special_places(self) -> tuple[int, int]:
+        """Count the special tokens before and after a text by those of a text with any token of its own."""
+        for probe in _PROBES:
+            own = np.flatnonzero(np.array(self._tokenizer.encode(probe).special_tokens_mask) == 0)
+            if len(own):
+                return int(own[0]), self.special_tokens - int(own[0])
+        return self.special_tokens, 0
 
     def encode(self, texts: Sequence[str]) -> Tokens:
         """Tokenize ``texts`` on all cores, without offsets, with the GIL released.

@@ -139,6 +139,8 @@ class ScoredRecord:
         score: number that histograms go by: the probability of the positive label of two or of the predicted label of more,
             the highest probability of several labels, or the first number.
         early: whether the wide part alone decided.
+        windows: number of windows that the encoder read; 0 if the wide part alone decided.
+        decided_by: number of the window that decided, from 1; 0 if the wide part alone decided.
     """
 
     record: Record
@@ -148,6 +150,8 @@ class ScoredRecord:
     values: Sequence[float]
     score: float
     early: bool = False
+    windows: int = 1
+    decided_by: int = 1
 
     @property
     def stage(self) -> str:

@@ -161,13 +161,15 @@ def _scored(
     if isinstance(model.interpretation, SingleLabel):
         sure, doubt = confidences(found.values).tolist(), model.interpretation.decision.has_doubt
     of_texts = zip(*tokens, *found, model.interpretation.scores(found.values).tolist(), sure, strict=True)
-    for record, (ids, truncated, empty, label, values, early, score, confidence) in zip(
+    for record, (ids, truncated, empty, label, values, early, windows, decided_by, score, confidence) in zip(
         chunk.records, of_texts, strict=True
     ):
         if isnan(score):
             unscored.append(record.reject("empty_text" if empty else "out_of_memory"))
             continue
-        rows.append(ScoredRecord(record, len(ids), truncated, label, values, score, bool(early)))
+        rows.append(
+            ScoredRecord(record, len(ids), truncated, label, values, score, bool(early), int(windows), int(decided_by))
+        )
         counts.add_score(score)
         counts.duplicates += record.duplicate
         counts.add_label(label)

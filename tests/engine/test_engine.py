@@ -14,10 +14,10 @@ from scorer.base.timing import Phases
 from scorer.engine import runtime
 from scorer.engine.batch_engine import BatchEngine
 from scorer.engine.batches import LENGTH_STEP, Lengths, pad, padded_rows, token_budget
-from scorer.engine.cascade import Stages
 from scorer.engine.reuse import Reuse
 from scorer.engine.row_engine import RowEngine
 from scorer.engine.runtime import Lane, device_fault, open_session
+from scorer.engine.stages import Stages
 from scorer.model.decision import probabilities
 from scorer.model.scorer import Scorer
 

@@ -8,9 +8,9 @@ import pytest
 
 from scorer.engine.batch_engine import BatchEngine
 from scorer.engine.batches import Lengths
-from scorer.engine.cascade import Stages
 from scorer.engine.reuse import Reuse
 from scorer.engine.row_engine import RowEngine
+from scorer.engine.stages import Stages
 
 
 class Counting:

@@ -19,7 +19,7 @@ from export.graph.fp32 import to_float32
 from export.graph.wide import wide_graph
 from scorer.base.timing import Phases
 from scorer.engine.batches import Lengths
-from scorer.engine.cascade import Cascade, Stages, Whole
+from scorer.engine.cascade import Cascade
 from scorer.engine.gpu import Gpu
 from scorer.engine.multi_gpu import DeviceEngine
 from scorer.engine.pending import Pending
@@ -27,6 +27,7 @@ from scorer.engine.reuse import Reuse
 from scorer.engine.row_engine import RowEngine
 from scorer.engine.runtime import Session
 from scorer.engine.spec import EngineSpec
+from scorer.engine.stages import Stages, Whole
 from scorer.engine.wide import Keys, WidePart
 
 LENGTH, MOST = 12, 40

@@ -254,11 +254,11 @@ CASCADE = {"scale": 1.0, "bias": [0.0], "limits": [-1.0, 1.0]}
     [
         ({"needs": ["cascade", "telepathy"]}, "needs telepathy, which this release does not know; use a newer one"),
         (
-            {"needs": ["windows", "telepathy"], "format_version": 7},
-            "needs windows, telepathy, which this release does not",
+            {"needs": ["lookahead", "telepathy"], "format_version": 7},
+            "needs lookahead, telepathy, which this release does not",
         ),
-        ({"cascade": None}, "wide and cascade belong together"),
-        ({"wide": None}, "wide and cascade belong together"),
+        ({"cascade": None}, "a wide part has its own graph only with a cascade or windows"),
+        ({"wide": None}, "a cascade needs a wide part with its own graph"),
         ({"cascade": CASCADE | {"bias": [0.0, 0.0], "limits": [1.0]}}, "the cascade has 2 biases for 2 labels"),
         ({"cascade": CASCADE | {"limits": [1.0]}}, "a cascade must have two limits for one logit, and one for several"),
         ({"cascade": CASCADE | {"bias": []}}, "a cascade must have two limits for one logit, and one for several"),

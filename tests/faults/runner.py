@@ -28,9 +28,9 @@ from scorer.base.signals import install
 from scorer.base.timing import Phases
 from scorer.cli.program import run_command
 from scorer.cli.score import command, main
-from scorer.engine.cascade import Stages
 from scorer.engine.reuse import Reuse
 from scorer.engine.row_engine import RowEngine
+from scorer.engine.stages import Stages
 from scorer.model.choice import Choice
 from scorer.model.decision import Decision
 from scorer.model.interpretation import SingleLabel

@@ -12,9 +12,9 @@ import reference
 import scorer.run.score
 from scorer.base.errors import ScorerError
 from scorer.base.timing import Phases
-from scorer.engine.cascade import Stages
 from scorer.engine.reuse import Reuse
 from scorer.engine.row_engine import RowEngine
+from scorer.engine.stages import Stages
 from scorer.model.choice import Choice
 from scorer.model.interpretation import SingleLabel
 from scorer.model.scorer import Scorer

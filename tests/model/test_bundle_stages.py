@@ -68,11 +68,7 @@ def test_scores_are_the_same_whatever_the_threads_the_neighbours_and_the_order(r
 
 
 def _joined(parts):
-    return type(parts[0])(
-        [one.labels[0] for one in parts],
-        np.concatenate([one.values for one in parts]),
-        np.concatenate([one.early for one in parts]),
-    )
+    return type(parts[0])([one.labels[0] for one in parts], *map(np.concatenate, list(zip(*parts, strict=True))[1:]))
 
 
 def test_several_devices_decide_as_one_does(staged_bundle):
@@ -154,15 +150,15 @@ def rewrite_graph(folder, change):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda m: m.update(needs=["cascade", "windows", "\x1b[2J"]), "needs windows, "),
-        (lambda m: m.update(needs=["windows"]), "needs windows, which this release does not know; use a newer one"),
+        (lambda m: m.update(needs=["cascade", "lookahead", "\x1b[2J"]), "needs lookahead, "),
+        (lambda m: m.update(needs=["lookahead"]), "needs lookahead, which this release does not know; use a newer one"),
         (lambda m: m.update(needs=[]), "format version 2 and needs"),
         (lambda m: m.pop("needs"), "format version 2 and needs"),
         (lambda m: m.update(needs="cascade"), "does not know"),
         (lambda m: m.update(needs=7), "cannot be used"),
         (lambda m: m.update(format_version=1), "format version 1 and needs"),
-        (lambda m: m.update(cascade=None), "wide and cascade belong together"),
-        (lambda m: m.pop("wide"), "wide and cascade belong together"),
+        (lambda m: m.update(cascade=None), "a wide part has its own graph only with a cascade or windows"),
+        (lambda m: m.pop("wide"), "a cascade needs a wide part with its own graph"),
         (lambda m: m["cascade"].update(bias=[0.0, 0.0], limits=[1.0]), "2 biases for 2 labels"),
         (lambda m: m["cascade"].update(limits=[1.0]), "two limits for one logit"),
         (lambda m: m["cascade"].update(limits=[5.0, 6.0]), "both sides"),

@@ -78,7 +78,8 @@ class Words:
 
         def collect():
             self.log.append(f"result {number}")
-            return StagedScores(["yes"] * rows, np.full((rows, 2), 0.5), np.zeros(rows, dtype=bool))
+            none = np.zeros(rows, dtype=np.int64)
+            return StagedScores(["yes"] * rows, np.full((rows, 2), 0.5), none == 1, none + 1, none + 1)
 
         return Pending(collect, lambda: self.cancelled.append(number))
 
