@@ -108,8 +108,17 @@ class Whole:
 
     def logits(self, rows: Sequence[np.ndarray]) -> np.ndarray:
         split = split_of(self.windows, rows)
-        deep = split.combined(self.encoder.logits(split.rows))
+        deep = split.combined(self._of_rows(split.rows))
         return deep if self.wide is None else np.asarray(deep + self.wide.submit(rows).result())
+
+    def _of_rows(self, rows: Sequence[np.ndarray]) -> np.ndarray:
+        """Compute logits of the encoder's rows; those of equal windows, as in the longest row of one token, only once."""
+        if self.windows is None:
+            return self.encoder.logits(rows)
+        numbers: dict[bytes, int] = {}
+        which = [numbers.setdefault(row.tobytes(), len(numbers)) for row in rows]
+        first = [which.index(number) for number in range(len(numbers))]
+        return self.encoder.logits([rows[row] for row in first])[which]
 
 
 class _Once:

@@ -188,6 +188,13 @@ def test_whole_texts_have_the_same_logits_as_in_the_stages():
     assert Whole(engine, windows=RULE).logits(texts).tolist() == found.logits.tolist()
 
 
+def test_equal_windows_of_whole_texts_are_computed_once():
+    session = Counting()
+    long, short = np.full(40, 3), np.array([3, 4, 3, 3])
+    assert Whole(RowEngine(session, 1), windows=RULE).logits([long, short, long]).ravel().tolist() == [12, 13, 12]
+    assert sorted(session.rows) == [[3, 3, 3, 3], [3, 4, 3, 3]]
+
+
 def test_windows_of_a_call_are_cancelled_together():
     class Cancelling:
         cancelled = 0
