@@ -6,6 +6,8 @@ precision and batch combines them alike, and PyTorch as well.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
 from typing import Literal, get_args
 
 import numpy as np
@@ -85,17 +87,18 @@ class Windows:
         first, own, last = ids[: self.before], ids[self.before : end], ids[end:]
         return [np.concatenate([first, own[begin:stop], last]) for begin, stop in self.spans(len(own))]
 
-    def weights(self, tokens: int) -> list[int]:
-        """Return the weight of each window of a text: the number of its own tokens that no earlier window has.
+    def weights(self, tokens: int) -> tuple[float, ...]:
+        """Return the weight of each window of a text: its own tokens, of which several windows share those that all of them have.
+
+        So each token counts once, and the weights add up to the number of the text's own tokens.
 
         Args:
             tokens: number of the text's tokens, special tokens included.
 
-        >>> Windows(10, 1, 1, 6).weights(17)
-        [8, 6, 1]
+        >>> Windows(10, 1, 1, 6).weights(16), Windows(10, 1, 1, 8).weights(13)
+        ((7.0, 7.0), (5.5, 5.5))
         """
-        ends = [stop for _, stop in self.spans(tokens - self.before - self.after)]
-        return [stop - before for before, stop in zip([0, *ends], ends, strict=False)]
+        return _weights(self, tokens - self.before - self.after)
 
     def tokens(self, tokens: int) -> int:
         """Return the number of tokens in all windows of a text, special tokens included.
@@ -106,7 +109,7 @@ class Windows:
         >>> Windows(10, 1, 1, 6).tokens(10), Windows(10, 1, 1, 6).tokens(11)
         (10, 20)
         """
-        return tokens if tokens <= self.length else self.length * len(self.weights(tokens))
+        return tokens if tokens <= self.length else self.length * len(self.spans(tokens - self.before - self.after))
 
     def split(self, rows: Sequence[np.ndarray]) -> "Split":
         """Cut texts into windows.
@@ -118,7 +121,7 @@ class Windows:
         return Split(
             [row for windows in cut for row in windows],
             np.array([len(windows) for windows in cut], dtype=np.int64),
-            np.array([weight for ids in rows for weight in self.weights(len(ids))], dtype=np.int64),
+            np.array([weight for ids in rows for weight in self.weights(len(ids))]),
             self.combination,
         )
 
@@ -130,7 +133,7 @@ class Split:
     Attributes:
         rows: token ids of each window, int64 (sequence,).
         counts: number of windows of each text, int64 (texts,), at least 1.
-        weights: weight of each window in a mean, int64 (windows,).
+        weights: weight of each window in a mean, float64 (windows,).
         combination: way in which the logits of windows become a text's.
     """
 
@@ -147,7 +150,7 @@ class Split:
     def combined(self, logits: np.ndarray) -> np.ndarray:
         """Combine logits of windows, float32 (windows, logits): float32 (texts, logits). NaN stays NaN.
 
-        >>> Split([], np.array([2]), np.array([3, 1])).combined(np.array([[1.0], [5.0]], dtype=np.float32)).tolist()
+        >>> Split([], np.array([2]), np.array([3.0, 1.0])).combined(np.array([[1.0], [5.0]], dtype=np.float32)).tolist()
         [[2.0]]
         """
         if len(self.weights) == len(self.counts):  # one window each
@@ -180,9 +183,8 @@ class Split:
         return self._mean(values)
 
     def _mean(self, values: np.ndarray) -> np.ndarray:
-        weights = self.weights.reshape(-1, *[1] * (values.ndim - 1)).astype(np.float64)
-        total = np.add.reduceat(self.weights, self.begins).reshape(-1, *[1] * (values.ndim - 1))
-        return np.asarray(self._folded(values * weights, np.add) / total, dtype=np.float32)
+        weights = self.weights.reshape(-1, *[1] * (values.ndim - 1))
+        return np.asarray(self._folded(values * weights, np.add) / self._folded(weights, np.add), dtype=np.float32)
 
     def _folded(self, values: np.ndarray, function: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
         """Fold the values of each text's windows in order, one window of all texts after the other."""
@@ -206,5 +208,16 @@ def split_of(windows: Windows | None, rows: Sequence[np.ndarray]) -> Split:
     """
     if windows is not None:
         return windows.split(rows)
-    one = np.ones(len(rows), dtype=np.int64)
-    return Split(rows, one, one)
+    return Split(rows, np.ones(len(rows), dtype=np.int64), np.ones(len(rows)))
+
+
+@lru_cache(maxsize=1 << 14)
+def _weights(windows: Windows, own: int) -> tuple[float, ...]:
+    """Return `Windows.weights` of a text, given the number of its own tokens."""
+    spans = windows.spans(own)
+    weights = [0.0] * len(spans)
+    for begin, end in pairwise(sorted({edge for span in spans for edge in span})):
+        sharing = [number for number, (first, stop) in enumerate(spans) if first <= begin and end <= stop]
+        for number in sharing:
+            weights[number] += (end - begin) / len(sharing)
+    return tuple(weights)
