@@ -19,7 +19,14 @@ import transformers
 from tokenizers import models, normalizers, pre_tokenizers, processors
 
 from export.bundle.bundle import load_classifier
-from export.classifier.settings import PRECISIONS, CascadeSettings, HeadSettings, WideSettings, tokens_in_windows
+from export.classifier.settings import (
+    PRECISIONS,
+    CascadeSettings,
+    HeadSettings,
+    WideSettings,
+    WindowOptions,
+    tokens_in_windows,
+)
 from export.data import Dataset, Split
 from export.encoder.load import FrozenEncoder
 from export.training.cascade import with_margin
@@ -174,6 +181,19 @@ def reviews(count: int, labels: int, seed: int) -> Split:
     return Split(texts, np.array(numbers))
 
 
+def lengthened(split: Split, most: int, seed: int) -> Split:
+    """Return the texts with at most ``most`` more words that tell nothing, at random places."""
+    random_words = random.Random(seed)
+    texts = []
+    for text in split.texts:
+        words = text.split() + random_words.choices(
+            ["the", "film", "was", "a", "scene"], k=random_words.randint(0, most)
+        )
+        random_words.shuffle(words)
+        texts.append(" ".join(words))
+    return replace(split, texts=texts)
+
+
 TAGS = ("bad", "café", "good")
 """Labels of `tagged_reviews`, in their order."""
 
@@ -210,6 +230,8 @@ def rated_reviews(count: int, seed: int) -> Split:
 # The penalty keeps a head's weights on random vectors small, so that int8's error flips few labels.
 _TINY_FIT = {"pooling": "cls+mean1", "wide": None, "head": HeadSettings(l2=(0.1,))}
 
+_TINY_WINDOWS = WindowOptions(stride=16, most=4)
+
 
 def make_bundle(
     encoder: FrozenEncoder,
@@ -219,6 +241,7 @@ def make_bundle(
     precisions: Sequence[str] = PRECISIONS,
     max_length: int | None = None,
     truncation: str = "head",
+    windows: WindowOptions = _TINY_WINDOWS,
     save_encoder: Path | None = None,
     dataset: Dataset | None = None,
     **fit: object,
@@ -233,6 +256,7 @@ def make_bundle(
         fit=of_fit,
         max_length=max_length or encoder.tokenizer.max_length,
         truncation=truncation,
+        windows=windows,
         precisions=tuple(precisions),
         parity_rows=40,
         baseline=False,
@@ -390,10 +414,10 @@ main()
 """
 
 
-def peak_memory(bundle: Bundle, source: Path, output: Path) -> float:
+def peak_memory(bundle: Bundle, source: Path, output: Path, *more: str) -> float:
     """Measure the peak memory of a run of `score` on CPU in a process of its own, in MB; on Linux only."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1", "SCORE_PROVIDER": "cpu"}
-    arguments = [sys.executable, "-c", _MEASURED, source, "-o", output, "--model", bundle.path, "-q"]
+    arguments = [sys.executable, "-c", _MEASURED, source, "-o", output, "--model", bundle.path, "-q", *more]
     run = subprocess.run(arguments, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode in (0, 3), run.stderr
     return int(run.stderr.split()[-1]) / 1024

@@ -1,4 +1,4 @@
-"""Conversion of a bundle that has one graph per precision: its wide part becomes a graph of its own."""
+"""Conversion of a bundle without a cascade to one with it: a wide part within the graphs becomes a graph of its own."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,7 @@ def with_wide_apart(bundle: Bundle, wide: Wide, cascade: Cascade, path: Path) ->
     Its reference is dropped, because the test texts have other scores now.
 
     Args:
-        bundle: bundle of graphs that hold the wide part.
+        bundle: bundle whose graphs hold the wide part, or that has a graph for it.
         wide: its wide part.
         cascade: its cascade.
         path: folder that it will be written to.
@@ -32,6 +32,9 @@ def with_wide_apart(bundle: Bundle, wide: Wide, cascade: Cascade, path: Path) ->
     """
     before = bundle.manifest
     files = dict(bundle.files)
+    if before.wide is not None:  # as in every bundle that reads in windows
+        manifest = replace(before, cascade=cascade, reference=None)
+        return Bundle(path, "not published yet", manifest, files, check_graphs(path, manifest, files))
     graphs = {one.file: onnx.load_from_string(files[one.file]) for one in before.precisions.values()}
     apart = wide_graph(wide)
     files |= {name: without_wide(graph).SerializeToString() for name, graph in graphs.items()}

@@ -87,6 +87,7 @@ def parity_fields(parity: Parity, half: HalfParity | None) -> dict[str, Any]:
         "tolerance": parity.tolerance,
         "rows": parity.rows,
         "batches": len(parity.shapes),
+        **({"texts": asdict(parity.texts)} if parity.texts else {}),
         **({"fp16": _half_fields(half)} if half else {}),
     }
 

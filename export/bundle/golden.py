@@ -41,10 +41,11 @@ def golden_rows(
     If the wide part is a graph of its own, its exact sums are part of each row.
     """
     texts = [*TEXTS]
-    if classifier.cut is not None:
-        texts.append(_longer_than(classifier.cut.length, tokenizer))
+    if classifier.reading is not None:
+        texts.append(_longer_than(classifier.reading.length, tokenizer))
     ids = tokenizer.encode(texts).ids
-    logits = {precision: graph_logits(graph, ids) for precision, graph in graphs.items()}
+    split = classifier.split(ids)
+    logits = {precision: split.combined(graph_logits(graph, split.rows)) for precision, graph in graphs.items()}
     if classifier.wide_apart is not None:
         side = graph_logits(wide_graph(classifier.wide_apart), ids)
         logits = {precision: deep + side for precision, deep in logits.items()}
@@ -56,7 +57,7 @@ def golden_rows(
 
 
 def _longer_than(length: int, tokenizer: Tokenizer) -> str:
-    """Repeat the golden texts until the graph has something to cut, within `_LONGEST` characters."""
+    """Repeat the golden texts until they are longer than the encoder reads at once, within `_LONGEST` characters."""
     text = " ".join(TEXTS)
     while len(text) < _LONGEST and len(tokenizer.encode([text]).ids[0]) <= length:
         text += " " + text

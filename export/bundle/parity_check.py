@@ -15,10 +15,11 @@ from export.classifier.agreement import (
 )
 from export.encoder.load import FrozenEncoder
 from export.errors import ExportError, ParityError
-from export.graph.parity import Parity, compare, compare_wide, torch_logits
+from export.graph.parity import Parity, compare, compare_wide, edge_rows, longest_row, torch_logits
 from scorer.engine.batches import pad
 from scorer.engine.row_engine import RowEngine
 from scorer.engine.runtime import open_session
+from scorer.engine.stages import Whole
 from scorer.model.bundle import TOKENIZER, Bundle
 from scorer.model.interpretation import interpretation_of
 from scorer.model.manifest import Manifest
@@ -49,6 +50,8 @@ def check_bundle(
 ) -> tuple[Parity | None, list[Agreement]]:
     """Compare every precision with PyTorch, one row at a time; fp32 in padded batches as well.
 
+    If the bundle reads in windows, these are the rows of the batches, and texts at their boundaries are compared too.
+
     Raises:
         ParityError: fp32 differs by more than its tolerance, or a precision agrees too rarely, see `is_too_low`.
         ExportError: the encoder is not the bundle's.
@@ -60,26 +63,35 @@ def check_bundle(
             f"Give the right one with --encoder{where if bundle.manifest.encoder.get('unfrozen') else ''}."
         )
     classifier, manifest = load_classifier(bundle), bundle.manifest
-    rows = Tokenizer(bundle.files[TOKENIZER], manifest.tokens_kept).encode(texts).ids
+    tokenizer = Tokenizer(bundle.files[TOKENIZER], manifest.tokens_kept)
+    rows = tokenizer.encode(texts).ids
     sessions = {
         name: open_session(bundle.graph(name), "cpu", external=bundle.external(name))
         for name in sorted(bundle.manifest.precisions)
     }
     parity, tolerance = None, _tolerance(manifest)
-    longest = encoder.positions if classifier.cut is None else manifest.tokens_kept
+    windows, longest = classifier.windows, longest_row(encoder, classifier, tokenizer.max_length)
     if "fp32" in sessions:
+        edges = [] if windows is None else edge_rows(windows, tokenizer, texts)
         parity = compare(
-            sessions["fp32"], encoder, classifier.encoders_part, rows, longest=longest, tolerance=tolerance
+            sessions["fp32"],
+            encoder,
+            classifier,
+            rows,
+            longest=longest,
+            tolerance=tolerance,
+            edges=edges,
+            threads=threads,
         )
     side: np.ndarray | np.float32 = np.float32(0)
     if manifest.wide is not None and classifier.wide_apart is not None:
         graph = open_session(bundle.files[manifest.wide.file], "cpu", external=bundle.beside(manifest.wide.file))
-        compare_wide(graph, classifier.wide_apart, rows, longest=longest)
+        compare_wide(graph, classifier.wide_apart, rows, longest=max(longest, tokenizer.max_length))
         side = RowEngine(graph, threads).logits(rows)
     expected = np.concatenate([torch_logits(encoder, classifier, *pad([row])) for row in rows])
     interpretation, found = interpretation_of(manifest), []
     for precision, session in sessions.items():
-        logits = RowEngine(session, threads).logits(rows) + side
+        logits = Whole(RowEngine(session, threads), windows=windows).logits(rows) + side
         distance = np.abs(logits - expected)
         same = agreement(interpretation, logits, expected)
         found.append(Agreement(precision, float(distance.max()), float(distance.mean()), same))

@@ -1,6 +1,6 @@
 """The classifier on top of an encoder: everything that is chosen and trained for it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -83,6 +83,22 @@ class Classifier:
     def encoder_reads(self, ids: np.ndarray) -> np.ndarray:
         """Return those of a row's token ids, (sequence,), that the encoder reads; the row is one of the graph's."""
         return ids if self.cut is None else self.cut.apply(ids)
+
+    def of_graph(
+        self, logits_of: Callable[[Sequence[np.ndarray]], np.ndarray], rows: Sequence[np.ndarray]
+    ) -> np.ndarray:
+        """Compute logits with every text through the encoder, given those of the rows of the encoder's graph.
+
+        Args:
+            logits_of: function from token ids of rows, (sequence,) each, to logits, float32 (rows, logits).
+            rows: all token ids of each text, (sequence,).
+
+        Returns:
+            float32 (texts, logits)
+        """
+        split, apart = self.split(rows), self.wide_apart
+        logits = split.combined(logits_of(split.rows))
+        return logits if apart is None else logits + apart.logits(rows)
 
     def head_logits(self, features: np.ndarray) -> np.ndarray:
         """Compute the encoder's part of the logits: float32 (texts, hidden) -> float32 (texts, logits)"""

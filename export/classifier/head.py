@@ -12,9 +12,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from export.classifier.combining import combined, some_of
+from export.classifier.maximum import optima_of_largest
 from export.classifier.objective import Objective
 from export.classifier.optimum import optima
 from export.classifier.settings import HeadSettings
+from scorer.engine.windows import Split
 
 ACTIVATIONS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = MappingProxyType(
     {"relu": functional.relu, "tanh": torch.tanh, "gelu": functional.gelu}
@@ -98,10 +101,17 @@ class Training:
 
 
 Part = tuple[np.ndarray, np.ndarray]
-"""Features float32 (texts, hidden) and targets, see `export.classifier.objective`."""
+"""Features float32 (texts, hidden), or (windows, hidden), and targets, see `export.classifier.objective`."""
 
 
-def train_head(train: Part, validation: Part, *, objective: Objective, settings: HeadSettings) -> Training:
+def train_head(
+    train: Part,
+    validation: Part,
+    *,
+    objective: Objective,
+    settings: HeadSettings,
+    splits: tuple[Split, Split] | None = None,
+) -> Training:
     """Train a head on features; the validation loss chooses among those that are tried.
 
     Features are standardised by the mean and deviation of the training features. So one learning rate and one penalty
@@ -112,6 +122,8 @@ def train_head(train: Part, validation: Part, *, objective: Objective, settings:
         validation: features and targets of other texts.
         objective: objective to minimise.
         settings: settings of the optimisation.
+        splits: windows of the texts to train on and of the others, if features are of windows and the largest logit counts.
+            The head is linear, so a mean of logits needs none: mean features give the same head.
     """
     mean, deviation = train[0].mean(axis=0), train[0].std(axis=0)
     deviation[deviation < 1e-8] = 1.0  # a constant feature carries no information, and must not be divided by 0
@@ -119,8 +131,9 @@ def train_head(train: Part, validation: Part, *, objective: Objective, settings:
     heads = {"newton": _newton_heads, "adam": _adam_heads}[settings.solver]
     steps: list[Step] = []
     best: tuple[Step, LinearHead] | None = None
-    for number, train_loss, head in heads((standard, train[1]), objective, settings):
-        step = step_of(number, train_loss, head.logits(held_out), validation[1], objective)
+    own, others = splits or (None, None)
+    for number, train_loss, head in heads((standard, train[1]), own, objective, settings):
+        step = step_of(number, train_loss, _logits(head, held_out, others), validation[1], objective)
         steps.append(step)
         if best is None or step.validation_loss < best[0].validation_loss:
             best = step, head
@@ -146,16 +159,29 @@ def loss_of(objective: Objective, logits: np.ndarray, targets: np.ndarray) -> fl
     return float(objective.loss(torch.from_numpy(logits), torch.from_numpy(targets)).item())
 
 
+def _logits(head: LinearHead, features: np.ndarray, split: Split | None) -> np.ndarray:
+    """Compute the logits of texts, float32 (texts, logits)."""
+    logits = head.logits(features)
+    return logits if split is None else split.combined(logits)
+
+
 def _newton_heads(
-    train: Part, objective: Objective, settings: HeadSettings
+    train: Part, split: Split | None, objective: Objective, settings: HeadSettings
 ) -> Iterator[tuple[float, float, LinearHead]]:
     """Yield each strength of the penalty with its training loss (without the penalty) and its optimal head."""
-    for l2, (weight, bias) in optima(train[0].astype(np.float64), train[1], objective, settings.l2):
+    features, targets = train[0].astype(np.float64), train[1]
+    if split is None:
+        found = optima(features, targets, objective, settings.l2)
+    else:
+        found = optima_of_largest(features, targets, split, settings.l2)
+    for l2, (weight, bias) in found:
         head = LinearHead(weight.astype(np.float32), bias.astype(np.float32))
-        yield l2, loss_of(objective, head.logits(train[0]), train[1]), head
+        yield l2, loss_of(objective, _logits(head, train[0], split), targets), head
 
 
-def _adam_heads(train: Part, objective: Objective, settings: HeadSettings) -> Iterator[tuple[float, float, LinearHead]]:
+def _adam_heads(
+    train: Part, split: Split | None, objective: Objective, settings: HeadSettings
+) -> Iterator[tuple[float, float, LinearHead]]:
     """Yield the number of each epoch of Adam (Kingma and Ba 2015) with its mean loss and the head after it."""
     features, targets = torch.from_numpy(train[0]), torch.from_numpy(train[1])
     random = torch.Generator().manual_seed(settings.seed)
@@ -163,14 +189,21 @@ def _adam_heads(train: Part, objective: Objective, settings: HeadSettings) -> It
     with torch.no_grad():
         linear.weight.normal_(std=0.01, generator=random)
         linear.bias.zero_()
+
+    def logits_of(texts: torch.Tensor) -> torch.Tensor:
+        if split is None:
+            return linear(features[texts])
+        windows, alone = some_of(split, texts.numpy())
+        return combined(linear(features[torch.from_numpy(windows)]), alone)
+
     optimizer = torch.optim.Adam(linear.parameters(), lr=settings.learning_rate)
     for number in range(1, settings.epochs + 1):
         total = 0.0
-        for rows in torch.split(torch.randperm(len(targets), generator=random), settings.batch_size):
-            batch_loss = objective.loss(linear(features[rows]), targets[rows])
+        for texts in torch.split(torch.randperm(len(targets), generator=random), settings.batch_size):
+            batch_loss = objective.loss(logits_of(texts), targets[texts])
             optimizer.zero_grad()
             batch_loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-            total += batch_loss.item() * len(rows)
+            total += batch_loss.item() * len(texts)
         weight, bias = linear.weight.detach().numpy().copy(), linear.bias.detach().numpy().copy()
         yield number, total / len(targets), LinearHead(weight, bias)

@@ -39,7 +39,7 @@ def optima(
     """
     if isinstance(objective, AnyOf):
         # Each label has an optimum of its own. They are sought together, because a product of matrices is quicker.
-        yield from _by_descent(features, targets, strengths, _cross_entropy)
+        yield from _by_descent(features, targets, strengths, cross_entropy)
     elif not isinstance(objective, Value):
         yield from _logistic(features, targets, objective, strengths)
     elif math.isfinite(objective.delta):
@@ -70,7 +70,7 @@ def _by_descent(
 ) -> Iterator[tuple[float, Linear]]:
     start = None
     for l2 in strengths:
-        start = _descended(features, targets, l2, pointwise, start)
+        start = descended(features, targets, l2, pointwise, start)
         yield l2, (start[:-1].T, start[-1])
 
 
@@ -88,12 +88,19 @@ def huber(features: Matrix, values: np.ndarray, l2: float, delta: float) -> tupl
     >>> weight.round(1).tolist(), round(bias, 1)
     ([2.0], 0.0)
     """
-    found = _descended(features, values[:, np.newaxis], _SHARE * l2, partial(_huber, delta=delta), None)
+    found = descended(features, values[:, np.newaxis], _SHARE * l2, partial(_huber, delta=delta), None)
     return found[:-1, 0], float(found[-1, 0])
 
 
-def _descended(
-    features: Matrix, targets: np.ndarray, l2: float, pointwise: Pointwise, start: np.ndarray | None
+def descended(
+    features: Matrix,
+    targets: np.ndarray,
+    l2: float,
+    pointwise: Pointwise,
+    start: np.ndarray | None,
+    *,
+    most: int = 2000,
+    least_gain: float = 1e-11,
 ) -> np.ndarray:
     """Minimise the losses, summed over logits and averaged over texts, and the penalty by L-BFGS.
 
@@ -103,6 +110,8 @@ def _descended(
         l2: strength of the penalty.
         pointwise: loss of each logit.
         start: weights and biases to start from; None for zeros.
+        most: largest number of steps.
+        least_gain: gain of a step, relative to the loss, below which the descent ends.
 
     Returns:
         weights, and the biases as the last row, float64 (features + 1, logits).
@@ -121,12 +130,12 @@ def _descended(
         (np.zeros(shape) if start is None else start).ravel(),
         jac=True,
         method="L-BFGS-B",
-        options={"maxiter": 2000, "maxfun": 4000, "ftol": 1e-11, "gtol": 1e-5},
+        options={"maxiter": most, "maxfun": 2 * most, "ftol": least_gain, "gtol": 1e-5},
     )
     return np.asarray(found.x).reshape(shape)
 
 
-def _cross_entropy(logits: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def cross_entropy(logits: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the binary cross entropy, without overflow, and its derivative."""
     return np.logaddexp(0, logits) - targets * logits, sigmoid(logits) - targets
 

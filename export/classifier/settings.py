@@ -55,13 +55,17 @@ FIGURES: Mapping[Task, Figure] = MappingProxyType(
 """Figure of each task; that of several labels is computed at a probability of one half."""
 
 
+# Tokens of a window that are left for special tokens, of which most tokenizers have two.
+_SPECIAL = 4
+
+
 @dataclass(frozen=True)
 class WindowOptions:
     """Options for windows, for any length of a window.
 
     Attributes:
-        stride: number of tokens from the begin of a window to that of the next one; None for three quarters of a window, so
-            that few sentences are in no window as a whole.
+        stride: number of tokens from the begin of a window to that of the next one; None for windows that hardly overlap,
+            whatever special tokens there are. A larger overlap costs more, and was no better (docs/PERFORMANCE.md).
         most: largest number of windows of a text.
         combination: way in which the logits of windows become a text's, one of `scorer.engine.windows.COMBINATIONS`.
     """
@@ -70,6 +74,22 @@ class WindowOptions:
     most: int = 8
     combination: Combination = "mean"
 
+    def check_task(self, task: Task, name: str) -> None:
+        """Check that windows can be combined in this way for a task.
+
+        Args:
+            task: task of the model.
+            name: name of the model or of its texts, for messages.
+
+        Raises:
+            UsageError: the largest logit of each label would be taken of a model that chooses one, or gives numbers.
+        """
+        if self.combination == "max" and task != MULTI_LABEL:
+            raise UsageError(
+                f"--combine-windows max is for a model that gives a text any number of labels; the task of {name} is {task}. "
+                "Give --combine-windows mean."
+            )
+
     def settings(self, length: int) -> WindowSettings:
         """Return the windows of a length in tokens, special tokens included.
 
@@ -77,9 +97,9 @@ class WindowOptions:
             UsageError: the options do not fit the length.
 
         >>> WindowOptions().settings(400)
-        WindowSettings(stride=298, most=8, combination='mean')
+        WindowSettings(stride=396, most=8, combination='mean')
         """
-        stride = max(1, (length - 2) * 3 // 4) if self.stride is None else self.stride
+        stride = max(1, length - _SPECIAL) if self.stride is None else self.stride
         if not length <= LEAST_STRIDE * stride:
             raise UsageError(
                 f"--window-stride must be at least {-(-length // LEAST_STRIDE)} with --max-length {length}, not {stride}."
@@ -97,8 +117,8 @@ class WindowOptions:
 def tokens_in_windows(length: int, windows: WindowSettings) -> int:
     """Return the number of tokens that windows cover, and so of tokens that are kept.
 
-    >>> tokens_in_windows(400, WindowSettings(298, 8))
-    2486
+    >>> tokens_in_windows(400, WindowSettings(396, 8))
+    3172
     """
     return length + (windows.most - 1) * windows.stride
 

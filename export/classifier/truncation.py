@@ -77,12 +77,13 @@ def checked_reading(
             raise UsageError(
                 f"--max-length and --window-stride do not fit the tokenizer of {name!r}: {error}."
             ) from error
-    kept, special_tokens = tokenizer.max_length, tokenizer.special_tokens
-    if kept == length:
+    if tokenizer.max_length == length:
         return None
-    if special_tokens != 2:
+    before, after = tokenizer.special_places
+    if (before, after) != (1, 1):
+        without = f"--max-tokens {length}, the same as --max-length" if truncation == "head" else "--truncation head"
         raise UsageError(
-            f"the tokenizer of {name!r} adds {special_tokens} special tokens to a text, not one before and one after it, "
-            f"so texts cannot be cut: give --max-tokens {length}, the same as --max-length."
+            f"the tokenizer of {name!r} adds {before} special tokens before a text and {after} after it, not one each, so texts "
+            f"cannot be cut: give --truncation {WINDOWS}, or {without}."
         )
     return cut_of(truncation, length)

@@ -14,7 +14,7 @@ from export.cli.options import (
     Condition,
     check_inputs,
     chosen_precisions,
-    condition_of_windows,
+    conditions_of_windows,
     fill,
     refuse_unused,
     require_libraries,
@@ -27,6 +27,7 @@ from export.hub import check_reachable
 from export.importing.settings import CheckpointSettings, ImportSettings, TextSettings
 from scorer.base.errors import UsageError
 from scorer.base.messages import print_result
+from scorer.base.task import SINGLE_LABEL
 from scorer.cli.program import Command
 from scorer.rows.input_options import InputOptions
 
@@ -120,6 +121,8 @@ def _check_lengths(checkpoint: CheckpointSettings) -> None:
     """Raise `UsageError` if the options for the length of a text contradict each other, whatever the model."""
     if checkpoint.max_length is not None:
         checkpoint.tokens_kept(checkpoint.max_length)
+    if checkpoint.state_dict is not None:  # the settings of a checkpoint state its task
+        checkpoint.check_task(checkpoint.task or SINGLE_LABEL)
 
 
 def _conditions(options: Options) -> tuple[Condition, ...]:
@@ -133,8 +136,8 @@ def _conditions(options: Options) -> tuple[Condition, ...]:
         Condition(options["state_dict"] is None, "with CHECKPOINT", ("keep_label_names",)),
         Condition(options["texts"] is not None, "with --texts", of_texts),
         Condition(has_labels, "with --label-column", ("label_separator",)),
+        *conditions_of_windows(options),
         Condition(cuts, "with --truncation tail or head+tail", ("max_tokens",)),
-        condition_of_windows(options),
     )
 
 

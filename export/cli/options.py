@@ -77,9 +77,9 @@ WINDOWS = together(
     option(
         "--window-stride",
         type=Whole(1),
-        show_default="three quarters of --max-length",
+        show_default="--max-length less 4, so that windows hardly overlap",
         metavar="N",
-        help="Number of tokens from the begin of a window to that of the next one, with --truncation windows.",
+        help="Number of tokens from the begin of a window to that of the next one, with --truncation windows: at most --max-length less the special tokens.",
     ),
     option(
         "--max-windows",
@@ -127,9 +127,16 @@ def windows_of(options: Mapping[str, Any]) -> WindowOptions:
     return fill(WindowOptions, options, _WINDOW_NAMES)
 
 
-def condition_of_windows(options: Mapping[str, Any]) -> "Condition":
-    """Return the condition of the options for windows."""
-    return Condition(options["truncation"] == "windows", "with --truncation windows", tuple(_WINDOW_NAMES.values()))
+def conditions_of_windows(options: Mapping[str, Any]) -> "tuple[Condition, ...]":
+    """Return the conditions of the options for windows, and of the one that they replace."""
+    has_windows = options["truncation"] == "windows"
+    instead = (
+        "without --truncation windows, where --max-length, --max-windows and --window-stride decide how much is kept"
+    )
+    return (
+        Condition(has_windows, "with --truncation windows", tuple(_WINDOW_NAMES.values())),
+        Condition(not has_windows, instead, ("max_tokens",)),
+    )
 
 
 def columns_of(options: Mapping[str, Any], task: Task | None = None) -> Columns:

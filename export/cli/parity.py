@@ -125,9 +125,15 @@ def parity(
         print_result(
             f"fp32, padded batches ({shapes}, ...): largest logit difference {compared.difference:.1e} over {compared.rows} rows"
         )
+        if compared.texts is not None:
+            print_result(
+                f"fp32, {compared.texts.described}: largest logit difference {compared.texts.difference:.1e}"
+                f"{'' if loaded.manifest.wide is None else ', without the wide part'}"
+            )
+    row = "row" if loaded.manifest.windows is None else "window"
     for one in agreements:
         print_result(
-            f"{one.precision}, one row per run: largest logit difference {one.difference:.1e}, mean {one.mean:.1e}, "
+            f"{one.precision}, one {row} per run: largest logit difference {one.difference:.1e}, mean {one.mean:.1e}, "
             f"{_AGREEMENT[loaded.manifest.task].format(share=f'{one.labels:.2%}', texts=f'{len(texts)} texts')}"
         )
 

@@ -13,7 +13,7 @@ from export.cli import train_options
 from export.cli.options import (
     Condition,
     chosen_precisions,
-    condition_of_windows,
+    conditions_of_windows,
     fill,
     refuse_unused,
     require_libraries,
@@ -38,6 +38,7 @@ from scorer.base.messages import print_message, print_result
 from scorer.base.task import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Task
 from scorer.cli.program import Command
 from scorer.model.bundle import refuse_bundle
+from scorer.model.manifest import WINDOWS
 
 if TYPE_CHECKING:
     from export.encoder.load import FrozenEncoder
@@ -65,7 +66,7 @@ def train(**options: Any) -> None:
     from export.data import load
 
     dataset = load(source)
-    refuse_unused(_conditions_of_task(options, dataset.task))
+    _check_task(options, dataset.task)
     settings = replace(settings, probes=read_probes(options, dataset.labels, dataset.task))
     use_threads(options["threads"])
     from export.training.train import train as run
@@ -85,7 +86,7 @@ def _checked(options: Options) -> tuple[Settings, DataSource, EncoderSettings]:
     refuse_unused(_conditions(options))
     source = source_of(options)
     if source.columns.is_task_known:
-        refuse_unused(_conditions_of_task(options, source.columns.task_of(first_is_list=False)))
+        _check_task(options, source.columns.task_of(first_is_list=False))
     require_libraries()
     from export.training.cache import check_cache
     from export.training.checks import check_layers, check_options
@@ -163,12 +164,16 @@ def _conditions(options: Options) -> tuple[Condition, ...]:
         Condition(
             options["wide"] and options["cascade"], "with --wide and --cascade", ("cascade_loss", "cascade_most")
         ),
-        condition_of_windows(options),
-        Condition(
-            options["truncation"] != "windows", "without --truncation windows, whose number decides it", ("max_tokens",)
-        ),
+        *conditions_of_windows(options),
         *conditions_of_data(options),
     )
+
+
+def _check_task(options: Options, task: Task) -> None:
+    """Refuse options that have no effect on labels of a kind, or do not fit them."""
+    refuse_unused(_conditions_of_task(options, task))
+    if options["truncation"] == WINDOWS:
+        windows_of(options).check_task(task, "the training texts")
 
 
 def _conditions_of_task(options: Options, task: Task) -> tuple[Condition, ...]:
@@ -176,7 +181,6 @@ def _conditions_of_task(options: Options, task: Task) -> tuple[Condition, ...]:
     single = task == SINGLE_LABEL
     return (
         Condition(task == MULTI_LABEL, f"with --task {MULTI_LABEL}", ("label_separator", "min_precision")),
-        Condition(task == MULTI_LABEL, "where a text may have any number of labels", ("combine_windows",)),
         Condition(task == REGRESSION, f"with --task {REGRESSION}", ("loss",)),
         Condition(task != REGRESSION, "on labels, and these are numbers", ("label_names",)),
         Condition(single, "where each text has one label", ("ordered", "balance", "positive_label")),

@@ -202,7 +202,7 @@ ENCODER = group(
     option(
         "--max-tokens",
         type=Whole(3, MAX_LENGTH),
-        show_default=f"{DEFAULT_MAX_TOKENS}, or --max-length with --no-wide",
+        show_default=f"{DEFAULT_MAX_TOKENS}, --max-length with --no-wide, or what windows cover",
         metavar="N",
         help="Number of tokens to keep of a text (the encoder reads --max-length of them, the wide part all).",
     ),

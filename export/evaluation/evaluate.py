@@ -19,11 +19,12 @@ from scorer.model.interpretation import Interpretation
 from scorer.model.reference import TOKEN_EDGES, UNKNOWN_EDGES, Histogram, Reference
 from scorer.model.scorer import Scorer
 from scorer.model.tokenizer import unknown_share
+from scorer.model.windows import tokens_read
 
 _WINDOW = 1024
 
 # Upper bounds of the groups by length, in tokens; the length that the encoder reads is another.
-_LENGTHS = (64, 128, 256, 512, 1024)
+_LENGTHS = (64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def score_split(scorer: Scorer, split: Split, *, quiet: bool = False) -> Scored:
     found = np.concatenate(whole)
     stages = None
     if wide:
-        read = np.minimum(lengths, scorer.manifest.max_length)
+        read = np.array([tokens_read(scorer.manifest, scorer.windows, length) for length in lengths])
         stages = StagedTexts(split.labels, found, np.concatenate(wide), np.concatenate(early), read)
         found = stages.staged
     of_texts = np.array(lengths), np.array(truncated, dtype=bool), np.array(unknown)
@@ -125,7 +126,7 @@ def by_length(scored: Scored, max_length: int) -> list[Group]:
 
     Args:
         scored: scored texts.
-        max_length: number of tokens that the encoder reads; longer texts start a new group.
+        max_length: number of tokens that the encoder reads at once; longer texts start a new group.
     """
     most = int(scored.lengths.max(initial=0))
     edges = sorted({*(edge for edge in _LENGTHS if edge < most), min(max_length, most), most})

@@ -5,7 +5,15 @@ from typing import Any
 
 from export.evaluation.confidence_card import confidence_parts
 from export.evaluation.judges import judge_of
-from export.evaluation.model_card import OUTCOME_TITLES, purpose, revision_of, table
+from export.evaluation.model_card import (
+    OUTCOME_TITLES,
+    in_windows,
+    purpose,
+    revision_of,
+    table,
+    whole_texts_compared,
+    windows_read,
+)
 from export.evaluation.outputs import OUTCOME_FIGURES, RELIABILITY_FIGURE
 from scorer.base.task import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 from scorer.model.interpretation import interpretation_of
@@ -46,6 +54,7 @@ def _introduction(manifest: Manifest) -> Iterator[str]:
         yield f"The score is the probability of {manifest.positive_label}."
     if manifest.task == MULTI_LABEL:
         yield "A text gets a label if its probability, the sigmoid of its logit, is at least one half."
+    yield _in_windows(manifest)
     for remark in source["remarks"]:
         yield f"{remark[0].upper()}{remark[1:]}."
 
@@ -66,14 +75,17 @@ def _certificate(manifest: Manifest) -> Iterator[str]:
             "The import had no texts (`--texts`), so a few short ones of this project were compared with the whole model in "
             "PyTorch. There is no int8 and no reference for drift."
         )
+    if manifest.windows is not None:
+        yield "PyTorch computed every window alone, and its logits were combined in the same way."
     certificates = source["certificate"]
     yield _compared(certificates, manifest, "PyTorch", ("logit",))
     piped = {precision: one["pipeline"] for precision, one in certificates.items() if one["pipeline"]}
     if piped:
         every = "" if manifest.task == SINGLE_LABEL else " and `top_k=None`"
+        same = "reads the same tokens" if manifest.windows is None else "reads the same tokens, none of several windows"
         yield (
             f'The same against `transformers.pipeline("text-classification")` with truncation{every}, on the texts of which it '
-            "reads the same tokens:"
+            f"{same}:"
         )
         yield _compared(piped, manifest, "the pipeline", ())
     parity = manifest.parity
@@ -81,6 +93,8 @@ def _certificate(manifest: Manifest) -> Iterator[str]:
         f"The fp32 graph was also compared in {parity['batches']} batches of different shapes, most of them padded. Its logits "
         f"differ by at most {parity['difference']:.1e} ({parity['tolerance']:.1e} is allowed)."
     )
+    if "texts" in parity:
+        yield whole_texts_compared(parity["texts"])
     if "fp16" in certificates:
         yield "fp16, for CUDA, was emulated on a CPU."
     for precision, why in source["left_out"].items():
@@ -142,7 +156,7 @@ def _calibration(manifest: Manifest) -> Iterator[str]:
         return
     if set(manifest.temperatures) == {1.0}:
         none = "no temperatures" if several else "no temperature"
-        yield f"The calibrating texts are too few, or lack a label, so there is {none}: the scores are the pipeline's."
+        yield f"The calibrating texts are too few, or lack a label, so there is {none}: the scores are the model's own."
         return
     how = (
         "The logits of each label are divided by its temperature"
@@ -158,18 +172,35 @@ def _calibration(manifest: Manifest) -> Iterator[str]:
 
 def _settings(manifest: Manifest) -> Iterator[str]:
     source = _source(manifest)
-    kept = manifest.tokens_kept
-    beyond = "" if kept == manifest.max_length else f" of up to {kept:,}"
     yield table(
         ("setting", "value"),
         [
             ("checkpoint", f"{source['checkpoint']}, {source['model']}, {revision_of(source['revision'])}"),
             ("sha256 of its weights", f"`{source['sha256']}`"),
-            ("tokens that the model reads", f"{manifest.max_length}{beyond} (truncation: {manifest.truncation})"),
+            ("tokens that the model reads", f"{_read(manifest)} (truncation: {manifest.truncation})"),
             *_unit(manifest),
             ("libraries", ", ".join(f"{name} {version}" for name, version in manifest.versions.items())),
         ],
     )
+
+
+def _in_windows(manifest: Manifest) -> str:
+    """Return how long texts are read in windows, and how many of the texts are; empty for a model that does not."""
+    metrics = manifest.metrics
+    if manifest.windows is None or not metrics["texts"]:
+        return in_windows(manifest)
+    return (
+        f"{in_windows(manifest)} Of the texts below, {metrics['several_windows']:.1%} have several windows, and "
+        f"{metrics['truncated']:.1%} more tokens than are read."
+    )
+
+
+def _read(manifest: Manifest) -> str:
+    """Return the number of tokens that the model reads, in words."""
+    kept = manifest.tokens_kept
+    if manifest.windows is not None:
+        return windows_read(manifest)
+    return f"{manifest.max_length}" if kept == manifest.max_length else f"{manifest.max_length} of up to {kept:,}"
 
 
 def _unit(manifest: Manifest) -> list[tuple[str, str]]:

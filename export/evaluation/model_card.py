@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 from export.classifier.agreement import agreement_words
 from export.classifier.settings import FIGURES
@@ -64,9 +65,25 @@ def _introduction(manifest: Manifest) -> str:
     )
     return (
         f"{purpose(manifest)} A linear head reads {_pooling(manifest)} of the {encoder['name']} "
-        f"encoder ({encoder['layers']} layers of hidden size {encoder['hidden']}, {state}).{wide} "
+        f"encoder ({encoder['layers']} layers of hidden size {encoder['hidden']}, {state}).{_in_windows(manifest)}{wide} "
         f"The model was trained on {manifest.training['dataset']}."
     )
+
+
+def _in_windows(manifest: Manifest) -> str:
+    sentence = in_windows(manifest)
+    return f" {sentence}" if sentence else ""
+
+
+def in_windows(manifest: Manifest) -> str:
+    """Return how a bundle reads long texts in windows, in a sentence; empty for one that does not."""
+    if manifest.windows is None:
+        return ""
+    how = {
+        "mean": "its logits are the mean of the windows', weighted by their tokens; windows share those that they have in common",
+        "max": "the logit of a label is the largest of any window",
+    }[manifest.windows.combination]
+    return f"The encoder reads a text of more than {manifest.max_length:,} tokens in windows, and {how}."
 
 
 def purpose(manifest: Manifest) -> str:
@@ -218,11 +235,14 @@ def _making(manifest: Manifest, judge: Judge) -> Iterator[str]:
 
 def _checks(manifest: Manifest) -> Iterator[str]:
     parity = manifest.parity
+    rows = "texts" if manifest.windows is None else "windows of texts"
     yield (
-        f"The exported fp32 graph, run by onnxruntime, was compared with PyTorch on {parity['rows']:,} texts, in "
+        f"The exported fp32 graph, run by onnxruntime, was compared with PyTorch on {parity['rows']:,} {rows}, in "
         f"{parity['batches']} batches of different shapes. Its logits differ by at most {parity['difference']:.1e} "
         f"({parity['tolerance']:.0e} is allowed)."
     )
+    if "texts" in parity:
+        yield whole_texts_compared(parity["texts"])
     if "fp16" in manifest.precisions:
         half = parity["fp16"]
         yield (
@@ -230,12 +250,28 @@ def _checks(manifest: Manifest) -> Iterator[str]:
             f"{half['rows']:,} texts. {_HALF_UNITS[manifest.task].format(half['difference'])}, and by "
             f"{half['mean']:.1e} on average."
         )
-    if manifest.cascade is not None:
-        yield (
-            "The encoder reads every text in these checks. The wide part has its own graph, whose logits differ from the "
-            f"exact sums by at most {parity['wide']:.1e}. The cascade compares exact sums, so it makes the same decisions on "
-            "every machine."
+    if manifest.wide is not None:
+        has_cascade = manifest.cascade is not None
+        every = "The encoder reads every text in these checks. " if has_cascade else ""
+        same = (
+            " The cascade compares exact sums, so it makes the same decisions on every machine." if has_cascade else ""
         )
+        yield (
+            f"{every}The wide part has its own graph, whose logits differ from the exact sums by at most "
+            f"{parity['wide']:.1e}.{same}"
+        )
+
+
+def whole_texts_compared(parity: Mapping[str, Any]) -> str:
+    """Return the comparison of whole texts in a sentence.
+
+    Args:
+        parity: fields of an `export.graph.parity.TextParity`.
+    """
+    return (
+        f"The logits of {parity['texts']:,} whole texts differ by at most {parity['difference']:.1e}. They have up to "
+        f"{parity['windows'][-1]} windows, and some are as long as a number of windows allows, or one token longer."
+    )
 
 
 def _length(manifest: Manifest) -> str:
@@ -243,6 +279,11 @@ def _length(manifest: Manifest) -> str:
     beyond = manifest.max_tokens or manifest.max_length
     if beyond == manifest.max_length:
         return f"the first {manifest.max_length} tokens ({metrics['test_truncated']:.1%} of the test texts have more)"
+    if manifest.windows is not None:
+        return (
+            f"{windows_read(manifest)} ({metrics['test_cut']:.1%} of the test texts have several windows, "
+            f"{metrics['test_truncated']:.1%} more than {beyond:,} tokens)"
+        )
     cut = manifest.head["cut_head"]
     what = {
         "head": f"the first {manifest.max_length} tokens",
@@ -253,6 +294,16 @@ def _length(manifest: Manifest) -> str:
     return (
         f"{what} of up to {beyond:,} ({metrics['test_cut']:.1%} of the test texts have more than {manifest.max_length}, "
         f"{metrics['test_truncated']:.1%} more than {beyond:,}){wide}"
+    )
+
+
+def windows_read(manifest: Manifest) -> str:
+    """Return the tokens that a bundle with windows reads of a text, as a cell of a table."""
+    windows = manifest.windows
+    assert windows is not None, "the bundle reads in windows"
+    return (
+        f"up to {manifest.tokens_kept:,}, in at most {windows.most} windows of {manifest.max_length:,} tokens that begin "
+        f"every {windows.stride:,}"
     )
 
 

@@ -28,6 +28,20 @@ from export.graph.writer import GraphWriter
 CALIBRATION_ROWS = 64
 
 
+def calibration_rows(classifier: Classifier, texts: Sequence[np.ndarray], seed: int) -> list[np.ndarray]:
+    """Return as many rows of a classifier's graph as texts: the texts, or windows at random if some are read in several.
+
+    Args:
+        classifier: classifier of the graph.
+        texts: token ids of each text, (sequence,).
+        seed: seed of the choice among windows.
+    """
+    rows = classifier.split(texts).rows
+    if len(rows) == len(texts):
+        return list(rows)
+    return [rows[row] for row in np.random.default_rng(seed).permutation(len(rows))[: len(texts)]]
+
+
 def to_int8(
     weights: EncoderWeights,
     classifier: Classifier,

@@ -25,7 +25,7 @@ def temperature_of(logits: np.ndarray, truth: np.ndarray, labels: Sequence[str])
         return float(stack(logits, None, truth).temperature)
     why = f"lack the label {', '.join(missing)}" if missing else f"are fewer than {_LEAST_CALIBRATING}"
     print_message(
-        f"The {len(truth):,} calibrating texts {why}, so the scores are not calibrated: they stay the pipeline's. Give more "
+        f"The {len(truth):,} calibrating texts {why}, so the scores are not calibrated: they stay the model's own. Give more "
         "texts with --texts and --most-texts.",
         "warning",
     )

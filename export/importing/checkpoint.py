@@ -4,9 +4,10 @@ import contextlib
 import copy
 import os
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -32,13 +33,17 @@ from scorer.base.shortage import shortage
 from scorer.base.task import MULTI_LABEL, REGRESSION
 from scorer.base.text import first_line
 from scorer.model.interpretation import Interpretation, MultiLabel, Regression, SingleLabel
-from scorer.model.manifest import Unit
+from scorer.model.manifest import WINDOWS, Unit, WindowSettings
 
-LEFT = (
-    "transformers would cut the beginning of a long text, as the checkpoint's tokenizer states, while the first tokens are "
-    "read here; --truncation tail reads the last ones"
+_LEFT = "transformers would cut the beginning of a long text, as the checkpoint's tokenizer states, while "
+
+LEFT: Mapping[str, str] = MappingProxyType(
+    {
+        "head": f"{_LEFT}the first tokens are read here; --truncation tail reads the last ones",
+        WINDOWS: f"{_LEFT}windows begin with it here, and the end of a text with more windows is cut",
+    }
 )
-"""Remark for the log and the card on a tokenizer whose ``truncation_side`` is left."""
+"""Remark for the log and the card on a tokenizer whose ``truncation_side`` is left, by truncation."""
 
 Reference = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """PyTorch's whole model: input_ids and attention_mask (batch, sequence) -> float32 (batch, logits) of the bundle."""
@@ -73,6 +78,21 @@ class Checkpoint:
     truncation: str
     remarks: tuple[str, ...] = ()
     unit: Unit | None = None
+
+    @property
+    def max_length(self) -> int:
+        """Largest number of tokens that the model reads at once, special tokens included."""
+        reading = self.classifier.reading
+        return self.encoder.tokenizer.max_length if reading is None else reading.length
+
+    @property
+    def windows(self) -> WindowSettings | None:
+        """Windows in which it reads longer texts; None if it does not."""
+        windows = self.classifier.windows
+        if windows is None:
+            return None
+        most = 1 + (self.encoder.tokenizer.max_length - windows.length) // windows.stride
+        return WindowSettings(windows.stride, most, windows.combination)
 
     @property
     def interpretation(self) -> Interpretation:
@@ -173,8 +193,8 @@ def _remarks(config: PretrainedConfig, tokenizer: Any, labels: Labels, settings:
     if settings.task is not None:
         remark = contradiction(getattr(config, "problem_type", None), len(labels.by_id), settings.task)
         found += [] if remark is None else [remark]
-    if tokenizer.truncation_side == "left" and settings.truncation == "head":
-        found.append(LEFT)
+    if tokenizer.truncation_side == "left" and settings.truncation in LEFT:
+        found.append(LEFT[settings.truncation])
     if config.dtype in (torch.float16, torch.bfloat16):
         stored = str(config.dtype).removeprefix("torch.")
         found.append(
@@ -283,6 +303,7 @@ def _labels(config: PretrainedConfig, settings: CheckpointSettings) -> Labels:
     refuse_other_class(config.architectures, name)
     id2label = id2label_of({"id2label": config.id2label}, name)
     task = task_of(getattr(config, "problem_type", None), len(id2label), settings.task, name)
+    settings.check_task(task)
     keep, positive = settings.keep_label_names, settings.positive_label
     return labels_of(id2label, settings.label_names, keep=keep, positive=positive, name=name, task=task)
 

@@ -63,13 +63,15 @@ def _check_classifier(config: dict[str, Any], settings: CheckpointSettings) -> N
         if config.get("model_type") not in CONFIG_MAPPING:
             raise needs_remote_code(name)
     id2label = id2label_of(config, name)
+    task = task_of(config.get("problem_type"), len(id2label), settings.task, name)
+    settings.check_task(task)
     labels_of(
         id2label,
         settings.label_names,
         keep=settings.keep_label_names,
         positive=settings.positive_label,
         name=name,
-        task=task_of(config.get("problem_type"), len(id2label), settings.task, name),
+        task=task,
     )
 
 

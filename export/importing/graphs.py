@@ -1,7 +1,8 @@
 """Graphs of an imported classifier in every precision that passes its gate, with a certificate for each."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import onnx
@@ -12,7 +13,7 @@ from export.graph.classifier import graph_logits
 from export.graph.fp16 import Half
 from export.graph.fp16_emulator import half_logits
 from export.graph.int8 import CALIBRATION_ROWS
-from export.graph.parity import HalfParity, Parity, compare_whole, half_parity
+from export.graph.parity import HalfParity, Parity, compare_texts, compare_whole, edge_rows, half_parity
 from export.graph.source import GraphSource, graph_source
 from export.graph.writer import graph_bytes
 from export.importing.certificate import Certificate, Piped, certificate_of, check_fp32, logit_tolerance
@@ -23,14 +24,17 @@ from export.importing.texts import Texts
 from scorer.base.cores import usable_cores
 from scorer.base.progress import Progress
 from scorer.base.task import SINGLE_LABEL, Task
+from scorer.engine.batches import pad
 from scorer.engine.protocols import Session
 from scorer.engine.row_engine import RowEngine
 from scorer.engine.runtime import open_session
+from scorer.engine.stages import Whole
 
-_MOST_COMPARED = 128  # texts in the gate's padded batches
+_MOST_COMPARED = 128  # rows in the gate's padded batches
 _LEAST_JUDGING = 30  # texts; with fewer, an int8 that loses one label in ten could pass
-_MOST_EMULATED = 32  # texts on which float16 is judged, and half as many that calibrate it; the emulator is slow
-_WINDOW = 32
+_MOST_EMULATED = 32  # texts on which float16 is judged, and half as many rows that calibrate it; the emulator is slow
+_MOST_EMULATED_WINDOWS = 96  # of those texts
+_AT_A_TIME = 32  # texts between two lines of the progress
 
 
 @dataclass
@@ -77,8 +81,9 @@ class GraphMaker:
     ) -> None:
         self._checkpoint, self._texts, self._settings, self._report = checkpoint, texts, settings, report
         self._classifier, self._rows = checkpoint.classifier, texts.judging_ids
-        self._expected, self._piped = expected.logits, expected.piped
+        self._expected, self._each, self._piped = expected.logits, expected.each, expected.piped
         self._interpretation = checkpoint.interpretation
+        self._threads = settings.threads or usable_cores()
 
     def make(self) -> Graphs:
         """Make and judge every precision that is wanted.
@@ -104,24 +109,44 @@ class GraphMaker:
 
     def _judge_fp32(self, graph: onnx.ModelProto, kind: str) -> Graphs:
         session = open_session(graph_bytes(graph), "cpu")
-        tolerance = logit_tolerance(self._expected, self._interpretation)
         logits = self._logits(session, "fp32")
         certificate = self._certificate(logits)
         self._report(_line("fp32", certificate))
-        check_fp32(certificate, tolerance)
-        parity = compare_whole(
-            session,
-            self._checkpoint.reference,
-            self._classifier,
-            self._rows[:_MOST_COMPARED],
-            longest=self._checkpoint.encoder.tokenizer.max_length,
-            tolerance=tolerance,
-        )
+        check_fp32(certificate, logit_tolerance(self._expected, self._interpretation))
+        parity = self._parity(session)
+        what = "texts" if parity.texts is None else "windows"
         self._report(
-            f"fp32, padded batches: logits differ from PyTorch by at most {parity.difference:.1e} over {parity.rows} texts "
+            f"fp32, padded batches: logits differ from PyTorch by at most {parity.difference:.1e} over {parity.rows} {what} "
             f"({parity.tolerance:.1e} is allowed)"
         )
+        if parity.texts is not None:
+            self._report(
+                f"fp32, {parity.texts.described}: logits differ from PyTorch by at most {parity.texts.difference:.1e}"
+            )
         return Graphs(kind, parity, {"fp32": graph}, {"fp32": certificate}, {"fp32": logits})
+
+    def _parity(self, session: Session) -> Parity:
+        """Compare the fp32 graph in padded batches; texts at the boundaries of windows as well, if it reads in windows."""
+        tokenizer, windows = self._checkpoint.encoder.tokenizer, self._classifier.windows
+        reference, tolerance = self._checkpoint.reference, logit_tolerance(self._each, self._interpretation)
+        parity = compare_whole(
+            session,
+            reference,
+            self._classifier,
+            _spread(self._classifier.split(self._rows[:_MOST_COMPARED]).rows, _MOST_COMPARED),
+            longest=tokenizer.max_length if windows is None else windows.length,
+            tolerance=tolerance,
+        )
+        if windows is None:
+            return parity
+
+        def one_by_one(rows: Sequence[np.ndarray]) -> np.ndarray:
+            return np.concatenate([reference(*pad([row])) for row in rows])
+
+        edges = edge_rows(windows, tokenizer, self._texts.judging_texts[:_MOST_COMPARED])
+        expected = partial(self._classifier.of_graph, one_by_one)
+        engine = RowEngine(session, self._threads)
+        return replace(parity, texts=compare_texts(engine, expected, windows, edges, tolerance=tolerance))
 
     def _int8(self, source: GraphSource, float32: onnx.ModelProto, found: Graphs) -> onnx.ModelProto | None:
         if len(self._rows) < _LEAST_JUDGING:
@@ -129,7 +154,8 @@ class GraphMaker:
             self._leave_out(found, "int8", f"{few}; give more with --texts and --most-texts")
             return None
         calibration = self._calibration(CALIBRATION_ROWS)
-        self._report(f"int8: rounding the weights, with {len(calibration)} texts for calibration")
+        what = "texts" if self._classifier.windows is None else "windows of texts"
+        self._report(f"int8: rounding the weights, with {len(calibration)} {what} for calibration")
         graph = source.int8(self._classifier, calibration, float32)
         session = open_session(graph_bytes(graph), "cpu")
         logits = self._logits(session, "int8")
@@ -161,46 +187,56 @@ class GraphMaker:
         found.by_precision["fp16"], found.half = half.graph, parity
 
     def _judge_half(self, half: Half) -> tuple[Certificate, HalfParity]:
-        rows, expected = self._rows[:_MOST_EMULATED], self._expected[:_MOST_EMULATED]
-        logits = half_logits(half.graph, rows)
-        certificate = certificate_of(self._interpretation, logits, expected, _first(self._piped, len(rows)))
-        return certificate, half_parity(logits, graph_logits(half.exact, rows), self._interpretation)
+        ends = np.cumsum(self._classifier.split(self._rows[:_MOST_EMULATED]).counts)
+        count = max(1, int(np.count_nonzero(ends <= _MOST_EMULATED_WINDOWS)))
+        rows, expected = self._rows[:count], self._expected[:count]
+        logits = self._classifier.of_graph(partial(half_logits, half.graph), rows)
+        exact = self._classifier.of_graph(partial(graph_logits, half.exact), rows)
+        certificate = certificate_of(self._interpretation, logits, expected, _first(self._piped, count))
+        return certificate, half_parity(logits, exact, self._interpretation)
 
     def _certificate(self, logits: np.ndarray) -> Certificate:
         return certificate_of(self._interpretation, logits, self._expected, self._piped)
 
     def _calibration(self, most: int) -> list[np.ndarray]:
-        """Return the token ids of at most so many of the calibrating texts, spread over them."""
-        rows = self._texts.calibrating
-        chosen = rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]
-        return [self._texts.ids[row] for row in chosen]
+        """Return at most so many rows of the calibrating texts, as the graph gets them, spread over them."""
+        return _spread(self._classifier.split([self._texts.ids[row] for row in self._texts.calibrating]).rows, most)
 
     def _logits(self, session: Session, precision: str) -> np.ndarray:
-        engine = RowEngine(session, self._settings.threads or usable_cores())
-        return windowed(engine.logits, self._rows, f"comparing {precision}", quiet=self._settings.quiet)
+        whole = Whole(RowEngine(session, self._threads), windows=self._classifier.windows)
+        return with_progress(whole.logits, self._rows, f"comparing {precision}", quiet=self._settings.quiet)
 
     def _leave_out(self, found: Graphs, precision: str, why: str) -> None:
         found.left_out[precision] = why
         self._report(f"{precision} is left out: {why}.")
 
 
-def windowed(
+def with_progress(
     logits_of: Callable[[Sequence[np.ndarray]], np.ndarray], rows: Sequence[np.ndarray], what: str, *, quiet: bool
 ) -> np.ndarray:
-    """Compute logits of token rows a few at a time, with progress: float32 (rows, logits).
+    """Compute logits of texts a few at a time, with progress: float32 (texts, logits).
 
     Args:
-        logits_of: logits of some rows.
-        rows: token ids of each row, (sequence,).
+        logits_of: logits of some texts.
+        rows: token ids of each text, (sequence,).
         what: name of the work.
         quiet: show no progress.
     """
     found = []
     with Progress(what, len(rows), quiet=quiet) as progress:
-        for start in range(0, len(rows), _WINDOW):
+        for start in range(0, len(rows), _AT_A_TIME):
             progress.show(start, f"{start:,} texts")
-            found.append(logits_of(rows[start : start + _WINDOW]))
+            found.append(logits_of(rows[start : start + _AT_A_TIME]))
     return np.concatenate(found)
+
+
+def _spread(rows: Sequence[np.ndarray], most: int) -> list[np.ndarray]:
+    """Return at most so many rows, at equal distances.
+
+    >>> _spread([np.array([id]) for id in range(9)], 3)
+    [array([0]), array([4]), array([8])]
+    """
+    return [rows[at] for at in np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]
 
 
 def _first(piped: Piped | None, count: int) -> Piped | None:

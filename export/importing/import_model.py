@@ -15,7 +15,7 @@ from export.importing.manifest import manifest_of
 from export.importing.reference import expected_of
 from export.importing.settings import ImportSettings
 from export.importing.texts import Sample, golden_texts, prepared
-from export.importing.unit import logits_in_unit, unit_of
+from export.importing.unit import unit_of
 from scorer.base.messages import print_message
 from scorer.base.task import MULTI_LABEL, REGRESSION
 from scorer.model.bundle import Bundle
@@ -60,7 +60,7 @@ def import_model(
     if labels.task == REGRESSION:
         unit = unit_of(expected.logits)
         checkpoint = checkpoint.in_unit(unit)
-        expected = replace(expected, logits=logits_in_unit(expected.logits, unit))
+        expected = expected.in_unit(unit)
     graphs = GraphMaker(checkpoint, texts, expected, settings, report).make()
     manifest = manifest_of(checkpoint, texts, graphs, settings)
     bundle = unpublished(settings.output, manifest, checkpoint.encoder.tokenizer_json, graphs.by_precision)
@@ -80,6 +80,12 @@ def _introduce(checkpoint: Checkpoint, report: Callable[[str], None]) -> None:
         print_message(
             f"The score is the probability of {labels.names[1]}, the last label; --positive-label {labels.names[0]} would "
             "make it that of the other."
+        )
+    windows = checkpoint.windows
+    if windows is not None:
+        report(
+            f"longer texts are read in at most {windows.most} windows of {checkpoint.max_length} tokens that begin every "
+            f"{windows.stride}"
         )
     for remark in checkpoint.remarks:
         report(remark)

@@ -13,7 +13,7 @@ from export.evaluation.judge import Judge
 from export.evaluation.judges import judge_of
 from export.evaluation.outputs import OUTCOME_FIGURES, RELIABILITY_FIGURE
 from export.importing.calibration import temperature_of, temperatures_of
-from export.importing.graphs import windowed
+from export.importing.graphs import with_progress
 from export.importing.settings import ImportSettings
 from export.importing.texts import Texts
 from scorer.base.task import MULTI_LABEL, REGRESSION, SINGLE_LABEL
@@ -57,7 +57,7 @@ def judged(
     """
     scorer, manifest = scorer_on_cpu(bundle, settings.threads), bundle.manifest
     precision = scorer.choice.precision
-    logits = windowed(scorer.whole.logits, texts.ids, f"scoring with {precision}", quiet=settings.quiet)
+    logits = with_progress(scorer.whole.logits, texts.ids, f"scoring with {precision}", quiet=settings.quiet)
     fields, pictures = dict[str, Any](), dict[str, bytes]()
     if texts.labels is not None:
         manifest = replace(manifest, calibration=_calibration(logits, texts, manifest))

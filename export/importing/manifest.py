@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from export.bundle.assemble import encoder_fields, graph_file, parity_fields, providers
 from export.bundle.bundle import head_fields, library_versions
 from export.bundle.golden import golden_rows, tolerances_of
@@ -20,13 +22,12 @@ def manifest_of(checkpoint: Checkpoint, texts: Texts, graphs: Graphs, settings: 
     encoder, classifier, labels = checkpoint.encoder, checkpoint.classifier, checkpoint.labels
     golden = golden_rows(graphs.by_precision, encoder.tokenizer, classifier)
     tolerances = tolerances_of(golden, encoder.tokenizer, classifier)
-    cut = classifier.cut
     return Manifest(
         name=settings.name,
         labels=labels.names,
         positive_label=None if labels.positive is None else labels.names[1],
-        max_length=encoder.tokenizer.max_length if cut is None else cut.length,
-        max_tokens=None if cut is None else encoder.tokenizer.max_length,
+        max_length=checkpoint.max_length,
+        max_tokens=None if classifier.reading is None else encoder.tokenizer.max_length,
         truncation=checkpoint.truncation,
         pooling=classifier.pooling,
         precisions={one: Precision(graph_file(one), tolerances[one]) for one in graphs.by_precision},
@@ -34,12 +35,13 @@ def manifest_of(checkpoint: Checkpoint, texts: Texts, graphs: Graphs, settings: 
         golden=golden,
         encoder=encoder_fields(encoder, unfrozen=0),
         head=head_fields(classifier),
-        metrics=_texts(texts),
+        metrics={**_texts(texts), **_windows(checkpoint, texts)},
         parity=parity_fields(graphs.parity, graphs.half),
         versions=library_versions(),
         source=_source(checkpoint, graphs),
         task=labels.task,
         unit=checkpoint.unit,
+        windows=checkpoint.windows,
     )
 
 
@@ -67,4 +69,15 @@ def _texts(texts: Texts) -> dict[str, Any]:
         "calibrating_texts": len(texts.calibrating) if texts.of else 0,
         "judging_texts": len(texts.judging) if texts.of else 0,
         "labelled": texts.labels is not None,
+    }
+
+
+def _windows(checkpoint: Checkpoint, texts: Texts) -> dict[str, float]:
+    """Return the shares of texts that have several windows, and more tokens than windows cover; empty without windows."""
+    windows = checkpoint.classifier.windows
+    if windows is None or not texts.of:
+        return {}
+    return {
+        "several_windows": float(np.mean([len(ids) > windows.length for ids in texts.ids])),
+        "truncated": float(texts.truncated.mean()),
     }

@@ -1,7 +1,7 @@
 """Results of PyTorch on the texts: the logits of the whole model, and those of transformers' own pipeline."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,11 @@ import transformers
 from export.importing.certificate import Piped
 from export.importing.checkpoint import Checkpoint
 from export.importing.task import FUNCTIONS, piped_function
+from export.importing.unit import logits_in_unit
 from scorer.base.progress import Progress
 from scorer.base.task import SINGLE_LABEL
+from scorer.engine.batches import pad
+from scorer.model.manifest import Unit
 
 
 @dataclass(frozen=True)
@@ -20,50 +23,62 @@ class Expected:
 
     Attributes:
         logits: logits of the whole model in the bundle's order, float32 (texts, logits).
+        each: logits of every window of the texts, float32 (windows, logits); the same as ``logits`` without windows.
         piped: results of transformers' own pipeline; None for a plain module.
     """
 
     logits: np.ndarray
+    each: np.ndarray
     piped: Piped | None
+
+    def in_unit(self, unit: Unit) -> "Expected":
+        """Return the results of a regression as logits in a unit, see `export.importing.unit`."""
+        return replace(self, logits=logits_in_unit(self.logits, unit), each=logits_in_unit(self.each, unit))
 
 
 def expected_of(checkpoint: Checkpoint, texts: Sequence[str], rows: Sequence[np.ndarray], *, quiet: bool) -> Expected:
-    """Compute what a bundle has to give, one text at a time.
+    """Compute what a bundle has to give, one text at a time, and of a long text one window at a time.
 
-    The model runs once for each text: where the pipeline runs it, its logits are taken from there.
+    The model runs once for each window: where the pipeline runs it, its logits are taken from there.
 
     Args:
         checkpoint: model to compute.
         texts: texts.
         rows: all token ids of each text, (sequence,); the model gets those that the encoder reads. The pipeline does not
-            score a text whose ids differ from transformers' own: one that is cut, or cleaned, as transformers would not.
+            score a text whose ids differ from transformers' own: one of several windows, or one that is cut, or cleaned, as
+            transformers would not.
         quiet: show no progress.
     """
-    first = checkpoint.classifier.encoder_reads(rows[0])[np.newaxis]
-    checkpoint.reference(first, np.ones_like(first))  # refuses a model that tokens alone do not suffice for
+    classifier = checkpoint.classifier
+    first = classifier.encoder_reads(classifier.split(rows[:1]).rows[0])
+    checkpoint.reference(*pad([first]))  # refuses a model that tokens alone do not suffice for
     pipeline = None if checkpoint.model is None else _Pipeline(checkpoint)
     logits: list[np.ndarray] = []
+    each: list[np.ndarray] = []
     piped: list[_Score] = []
     numbers: list[int] = []
     with Progress("PyTorch", sum(map(len, rows)), quiet=quiet) as progress:
         done = 0
         for number, (text, row) in enumerate(zip(texts, rows, strict=True)):
             progress.show(done, f"{number:,} texts")
-            ids = checkpoint.classifier.encoder_reads(row)
-            if pipeline is not None and pipeline.reads(text) == ids.tolist():
+            split = classifier.split([row])
+            read = list(map(classifier.encoder_reads, split.rows))
+            if pipeline is not None and len(read) == 1 and pipeline.reads(text) == read[0].tolist():
                 score = pipeline.score(text)
                 piped.append(score)
                 numbers.append(number)
-                logits.append(score.logits)
+                each.append(score.logits)
             else:
-                logits.append(checkpoint.reference(ids[np.newaxis], np.ones_like(ids)[np.newaxis]))
+                each.append(np.concatenate([checkpoint.reference(*pad([ids])) for ids in read]))
+            logits.append(split.combined(each[-1]))
             done += len(row)
     if pipeline is None:
-        return Expected(np.concatenate(logits), None)
+        return Expected(np.concatenate(logits), np.concatenate(each), None)
     labels = [one.label for one in piped if one.label is not None]
     single = checkpoint.labels.task == SINGLE_LABEL
     return Expected(
         np.concatenate(logits),
+        np.concatenate(each),
         Piped(
             np.array(numbers, dtype=np.int64),
             np.array(labels, dtype=np.int64) if single else None,
@@ -95,9 +110,7 @@ class _Pipeline:
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        cut = checkpoint.classifier.cut
-        length = checkpoint.encoder.tokenizer.max_length if cut is None else cut.length
-        self._cut: dict[str, Any] = {"truncation": True, "max_length": length}
+        self._cut: dict[str, Any] = {"truncation": True, "max_length": checkpoint.max_length}
         self._options = dict(self._cut)
         self._labels, self._tokenizer = checkpoint.labels, checkpoint.tokenizer
         self._model = model = checkpoint.model

@@ -49,6 +49,11 @@ class CheckpointSettings:
         """Return the windows of the bundle, or None; raise `UsageError` if they do not fit a length in tokens."""
         return self.windows.settings(max_length) if self.truncation == WINDOWS else None
 
+    def check_task(self, task: Task) -> None:
+        """Raise `UsageError` if the windows cannot be combined in the way that was asked, for the task of the model."""
+        if self.truncation == WINDOWS:
+            self.windows.check_task(task, str(self.state_dict or self.name))
+
     def tokens_kept(self, max_length: int) -> int:
         """Return the number of tokens that the tokenizer keeps of a text.
 

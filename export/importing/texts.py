@@ -47,6 +47,7 @@ class Texts:
     Attributes:
         texts: texts, each of which has a token.
         ids: token ids of each, (sequence,).
+        truncated: whether each had tokens beyond those that are kept, bool (texts,).
         labels: label numbers int64 (texts,), 0 and 1 int64 (texts, labels) or values float64 (texts, outputs), by task; None
             without labels.
         of: number of texts in their file; 0 for the golden texts.
@@ -55,6 +56,7 @@ class Texts:
 
     texts: list[str]
     ids: list[np.ndarray]
+    truncated: np.ndarray
     labels: np.ndarray | None
     of: int
     calibrating: np.ndarray
@@ -153,6 +155,7 @@ def prepared(sample: Sample, tokenizer: Tokenizer, labels: Labels, seed: int) ->
     return Texts(
         texts=[sample.texts[row] for row in kept],
         ids=[tokens.ids[row] for row in kept],
+        truncated=np.array(tokens.truncated)[kept],
         labels=None if numbers is None else numbers[kept],
         of=sample.of,
         calibrating=np.sort(order[:half]),
@@ -162,5 +165,5 @@ def prepared(sample: Sample, tokenizer: Tokenizer, labels: Labels, seed: int) ->
 
 def golden_texts(tokenizer: Tokenizer) -> Texts:
     """Return the golden texts, for an import without texts."""
-    every = np.arange(len(TEXTS))
-    return Texts([*TEXTS], tokenizer.encode(TEXTS).ids, None, 0, every, every)
+    every, tokens = np.arange(len(TEXTS)), tokenizer.encode(TEXTS)
+    return Texts([*TEXTS], tokens.ids, np.array(tokens.truncated), None, 0, every, every)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from export.classifier.settings import CascadeSettings
+from export.classifier.settings import CascadeSettings, tokens_in_windows
 from export.classifier.truncation import Reading, checked_reading
 from export.encoder.families import FAMILIES, Family
 from export.encoder.vectors import check_names, is_trained, vectors
@@ -11,7 +11,7 @@ from export.errors import ExportError
 from export.training.settings import Settings, TuneSettings
 from scorer.base.errors import UsageError
 from scorer.model.bundle import HEAD, MANIFEST, Bundle
-from scorer.model.manifest import TRUNCATIONS, Manifest
+from scorer.model.manifest import TRUNCATIONS, Manifest, WindowSettings
 
 if TYPE_CHECKING:
     from export.encoder.load import FrozenEncoder
@@ -51,6 +51,10 @@ def check_options(settings: Settings, max_tokens: int) -> None:
     check_names(settings.fit.pooling)
     if settings.truncation not in TRUNCATIONS:
         raise UsageError(f"--truncation must be one of {', '.join(TRUNCATIONS)}, not {settings.truncation!r}.")
+    windows = settings.window_settings
+    if windows is not None:
+        _check_windows(windows, settings.max_length, max_tokens)
+        return
     if max_tokens < settings.max_length:
         raise UsageError(f"--max-tokens {max_tokens} is less than --max-length {settings.max_length}.")
     if max_tokens == settings.max_length and settings.truncation != "head":
@@ -61,6 +65,17 @@ def check_options(settings: Settings, max_tokens: int) -> None:
     if max_tokens > settings.max_length and settings.fit.wide is None and settings.truncation == "head":
         raise UsageError(
             "with --no-wide, nothing reads the tokens beyond --max-length: omit --max-tokens, or choose another --truncation."
+        )
+
+
+def _check_windows(windows: WindowSettings, length: int, max_tokens: int) -> None:
+    if windows.most < 2:
+        raise UsageError(f"--max-windows must be at least 2, not {windows.most}.")
+    reach = tokens_in_windows(length, windows)
+    if max_tokens != reach:
+        raise UsageError(
+            f"{windows.most} windows of {length} tokens cover {reach} tokens, but the tokenizer keeps {max_tokens}: load the "
+            f"encoder with max_tokens={reach}."
         )
 
 

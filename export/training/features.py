@@ -7,11 +7,12 @@ exact way known (docs/PERFORMANCE.md), and it trains the head on the very vector
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from export.classifier.combining import some_of
 from export.encoder.load import FrozenEncoder
 from export.encoder.vectors import NO_QUERIES, Queries, Vector, every_vector, vectors
 from export.encoder.weights import encoder_weights
@@ -24,29 +25,37 @@ from scorer.base.progress import Progress
 from scorer.engine.batches import by_length
 from scorer.engine.row_engine import RowEngine
 from scorer.engine.runtime import open_session
+from scorer.engine.windows import Split, Windows, split_of
 
-# Number of texts between two saves; a power cut loses at most the work on this many.
+# Number of texts or windows between two saves; a power cut loses at most the work on this many.
 _TEXTS_PER_SAVE = 256
 
 
 @dataclass(frozen=True)
 class Features:
-    """Pooled vectors of texts.
+    """Pooled vectors of texts, or of their windows.
 
     Attributes:
-        vectors: pooled vectors, float32 (texts, vectors, hidden).
+        vectors: pooled vectors, float32 (windows, vectors, hidden).
         places: positions of each vector along the second axis.
-        computed: number of texts computed now; the others came from the cache.
+        split: windows of the texts; one for each text that is read at once.
+        computed: number of windows computed now; the others came from the cache.
         seconds: duration of the computation, in seconds.
     """
 
     vectors: np.ndarray
     places: Mapping[Vector, slice]
+    split: Split
     computed: int
     seconds: float
 
+    def some(self, texts: np.ndarray) -> "Features":
+        """Return the features of some texts, by number."""
+        windows, split = some_of(self.split, texts)
+        return replace(self, vectors=self.vectors[windows], split=split)
+
     def pooled(self, pooling: str) -> np.ndarray:
-        """Return the input of a head with a pooling, float32 (texts, vectors of the pooling * hidden)."""
+        """Return the input of a head with a pooling, float32 (windows, vectors of the pooling * hidden)."""
         layers = max(vector.layer for vector in self.places)
         found = [self.vectors[:, self.places[vector]] for vector in vectors(pooling, layers)]
         return np.concatenate(found, axis=1).reshape(len(self.vectors), -1)
@@ -54,20 +63,20 @@ class Features:
 
 @dataclass(frozen=True)
 class HiddenStates:
-    """Output of a layer for every token of texts.
+    """Output of a layer for every token of rows, which are texts or windows of them.
 
     Attributes:
-        array: hidden states of all texts, end to end, float16 (tokens, hidden).
-        ends: end of each text along the first axis, int64 (texts,).
+        array: hidden states of all rows, end to end, float16 (tokens, hidden).
+        ends: end of each row along the first axis, int64 (rows,).
     """
 
     array: np.ndarray
     ends: np.ndarray
 
-    def rows(self, texts: Sequence[int] | np.ndarray) -> list[np.ndarray]:
-        """Return the hidden states of some texts, float32 (sequence, hidden) each."""
+    def rows(self, numbers: Sequence[int] | np.ndarray) -> list[np.ndarray]:
+        """Return the hidden states of some rows, float32 (sequence, hidden) each."""
         begins = self.ends - np.diff(self.ends, prepend=0)
-        return [self.array[begins[text] : self.ends[text]].astype(np.float32) for text in texts]
+        return [self.array[begins[row] : self.ends[row]].astype(np.float32) for row in numbers]
 
 
 def extract(
@@ -76,6 +85,7 @@ def extract(
     folder: Path,
     *,
     queries: Queries = NO_QUERIES,
+    windows: Windows | None = None,
     name: str,
     quiet: bool = False,
 ) -> Features:
@@ -83,36 +93,47 @@ def extract(
 
     Args:
         encoder: encoder of the texts.
-        rows: token ids that the encoder reads, (sequence,) each.
+        rows: token ids of the texts, (sequence,) each: those that the encoder reads, or all of them with windows.
         folder: folder of the cache.
         queries: queries of trained poolings, whose vectors are computed as well.
+        windows: rule that cuts long texts; None if the encoder reads each text at once.
         name: name of the texts in the progress bar.
         quiet: show no progress.
     """
+    split = split_of(windows, rows)
+    rows = split.rows
     places = _places(encoder.layers, queries)
     shape = (len(rows), max(place.stop for place in places.values()), encoder.hidden_size)
     cached = CachedArray(folder, features_key(encoder, rows, queries), shape, np.float32)
 
-    def store(texts: list[int], computed: np.ndarray) -> None:
-        cached.array[texts] = computed
+    def store(numbers: list[int], computed: np.ndarray) -> None:
+        cached.array[numbers] = computed
 
     start = time.monotonic()
     engine = lambda: feature_engine(encoder, usable_cores(), queries)  # noqa: E731
-    count = _fill(cached, rows, engine, store, f"features of {name}", quiet)
-    return Features(np.asarray(cached.array), places, count, time.monotonic() - start)
+    count = _fill(cached, rows, engine, store, f"features of {name}", unit_of(windows), quiet)
+    return Features(np.asarray(cached.array), places, split, count, time.monotonic() - start)
 
 
 def hidden_states(
-    encoder: FrozenEncoder, rows: Sequence[np.ndarray], layer: int, folder: Path, *, name: str, quiet: bool = False
+    encoder: FrozenEncoder,
+    rows: Sequence[np.ndarray],
+    layer: int,
+    folder: Path,
+    *,
+    name: str,
+    unit: str = "texts",
+    quiet: bool = False,
 ) -> HiddenStates:
     """Compute the output of a layer for every token, in float16, which is half the size and exact enough to train on.
 
     Args:
         encoder: encoder of the texts.
-        rows: token ids that the encoder reads, (sequence,) each.
+        rows: token ids that the encoder reads at once, (sequence,) each.
         layer: number of the layer, counted from 1; 0 for the embeddings.
         folder: folder of the cache.
         name: name of the texts in the progress bar.
+        unit: word for a row.
         quiet: show no progress.
     """
     ends = np.cumsum([len(ids) for ids in rows])
@@ -120,16 +141,16 @@ def hidden_states(
     key = cache_key(rows, "hidden states", 1, encoder.sha256, layer, _TEXTS_PER_SAVE)
     cached = CachedArray(folder, key, (int(ends[-1]), encoder.hidden_size), np.float16)
 
-    def store(texts: list[int], computed: np.ndarray) -> None:
+    def store(numbers: list[int], computed: np.ndarray) -> None:
         begin = 0
-        for text in texts:
-            length = ends[text] - begins[text]
-            cached.array[begins[text] : ends[text]] = computed[begin : begin + length]
+        for row in numbers:
+            length = ends[row] - begins[row]
+            cached.array[begins[row] : ends[row]] = computed[begin : begin + length]
             begin += length
 
     graph = graph_bytes(hidden_graph(encoder_weights(encoder), layer))
     engine = lambda: RowEngine(open_session(graph, "cpu"), usable_cores(), output="hidden")  # noqa: E731
-    _fill(cached, rows, engine, store, f"layer {layer} of {name}", quiet)
+    _fill(cached, rows, engine, store, f"layer {layer} of {name}", unit, quiet)
     return HiddenStates(cached.array, ends)
 
 
@@ -159,25 +180,31 @@ def _fill(
     open_engine: Callable[[], RowEngine],
     store: Callable[[list[int], np.ndarray], None],
     what: str,
+    unit: str,
     quiet: bool,
 ) -> int:
-    """Compute the missing texts, longest first; return their number."""
+    """Compute the missing rows, longest first; return their number."""
     lengths = [len(ids) for ids in rows]
     order = by_length(lengths)
     parts = [order[start : start + _TEXTS_PER_SAVE] for start in range(0, len(order), _TEXTS_PER_SAVE)]
     if cached.done == len(parts):
         return 0
-    # Progress counts tokens. If it counted texts, the long ones at the start would make the time left look too long.
-    work = [sum(lengths[text] for text in part) for part in parts]
-    texts = before = sum(map(len, parts[: cached.done]))
+    # Progress counts tokens. If it counted rows, the long ones at the start would make the time left look too long.
+    work = [sum(lengths[row] for row in part) for part in parts]
+    count = before = sum(map(len, parts[: cached.done]))
     worked = sum(work[: cached.done])
     engine = open_engine()
     with Progress(what, sum(work), quiet=quiet) as progress:
-        progress.show(worked, f"{texts:,} texts")
+        progress.show(worked, f"{count:,} {unit}")
         for number in range(cached.done, len(parts)):
-            store(parts[number], engine.logits([rows[text] for text in parts[number]]))
-            texts += len(parts[number])
+            store(parts[number], engine.logits([rows[row] for row in parts[number]]))
+            count += len(parts[number])
             worked += work[number]
-            progress.show(worked, f"{texts:,} texts")
+            progress.show(worked, f"{count:,} {unit}")
             cached.save(number + 1)
-    return texts - before
+    return count - before
+
+
+def unit_of(windows: Windows | None) -> str:
+    """Return the word for the rows that the encoder reads at once, for messages."""
+    return "texts" if windows is None else "windows"

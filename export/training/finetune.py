@@ -1,7 +1,8 @@
 """Training of an encoder's last blocks (`--unfreeze`) or attention poolings, together with a head.
 
 The input of the first trained block or pooling is computed once, kept on disk, and read in every epoch. The texts of a
-batch lie end to end instead of being padded. The last block computes only what the head reads, as in the exported graph.
+batch lie end to end instead of being padded. So do the windows of a text, and the loss is that of their combined logits.
+The last block computes only what the head reads, as in the exported graph.
 An interrupted run resumes from its last checkpoint, to the same weights.
 """
 
@@ -9,13 +10,12 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from export.classifier.head import Step, Training, step_of
+from export.classifier.head import Training, step_of
 from export.classifier.objective import Objective
 from export.classifier.wide import Texts
 from export.encoder.load import FrozenEncoder, weights_sha256
@@ -23,17 +23,18 @@ from export.encoder.vectors import Queries
 from export.encoder.weights import encoder_weights
 from export.training.cache import cache_key
 from export.training.checks import check_tuning
-from export.training.features import hidden_states
+from export.training.features import hidden_states, unit_of
 from export.training.network import Network
 from export.training.settings import TuneSettings
-from export.training.tuning_run import TuningRun
+from export.training.tuning_run import Inputs, TuningRun
 from scorer.base.progress import Progress
 from scorer.engine.batches import by_length
+from scorer.engine.windows import Split, Windows, split_of
 
 # Number of batches between two checkpoints; a power cut loses at most the work on this many.
 _BATCHES_PER_SAVE = 50
-# Number of texts whose hidden states give the mean and deviation for attention poolings.
-_TEXTS_MEASURED = 64
+# Number of windows whose hidden states give the mean and deviation for attention poolings.
+_WINDOWS_MEASURED = 64
 # Number of batches whose texts are sorted by length together, so that the texts of a batch have similar lengths.
 _BATCHES_SORTED = 64
 
@@ -47,14 +48,6 @@ class Tuned:
     queries: Queries = field(default_factory=dict)
 
 
-class Inputs(Protocol):
-    """Inputs of the first trained block or pooling."""
-
-    def rows(self, texts: Sequence[int] | np.ndarray) -> list[np.ndarray]:
-        """Return the hidden states of some texts, float32 (sequence, hidden) each."""
-        ...
-
-
 def tune(
     encoder: FrozenEncoder,
     train: Texts,
@@ -64,6 +57,7 @@ def tune(
     objective: Objective,
     settings: TuneSettings,
     folder: Path,
+    windows: Windows | None = None,
     quiet: bool = False,
 ) -> Tuned:
     """Train the last blocks, attention poolings and a head, on a copy of the encoder.
@@ -76,6 +70,7 @@ def tune(
         objective: objective to minimise.
         settings: settings of the training.
         folder: folder of checkpoints and hidden states.
+        windows: rule that cuts long texts; None if the encoder reads each text at once.
         quiet: show no progress.
 
     Raises:
@@ -86,23 +81,25 @@ def tune(
     network = Network(
         encoder, pooling, objective.logit_count, blocks=settings.blocks, dropout=settings.dropout, seed=settings.seed
     )
+    splits = [split_of(windows, texts[0]) for texts in (train, validation)]
     inputs = [
-        _inputs(encoder, rows, network.first, folder, name, quiet)
-        for rows, name in ((train[0], "train"), (validation[0], "validation"))
+        _inputs(encoder, split.rows, network.first, folder, name, unit_of(windows), quiet)
+        for split, name in zip(splits, ("train", "validation"), strict=True)
     ]
     if network.attentions:
-        some = np.random.default_rng(settings.seed).permutation(len(train[0]))[:_TEXTS_MEASURED]
+        some = np.random.default_rng(settings.seed).permutation(len(splits[0].rows))[:_WINDOWS_MEASURED]
         network.measure(inputs[0].rows(some))
-    order = _Order([len(row) for row in train[0]], settings)
+    order = _Order(splits[0], settings)
     key = cache_key(
         [*train[0], *validation[0]], "tuned", 4, encoder.sha256, pooling, asdict(settings), objective,
-        train[1].tolist(), validation[1].tolist(),
+        train[1].tolist(), validation[1].tolist(), *([] if windows is None else [windows]),
     )  # fmt: skip
     run = TuningRun(network, objective, settings, settings.epochs * order.count, folder / f"{key}.pt")
     with Progress("training", settings.epochs * order.tokens, quiet=quiet) as progress:
         for epoch in range(run.epoch, settings.epochs):
             _train_epoch(run, epoch, order, inputs[0], train[1], progress)
-            run.steps.append(_evaluated(network, objective, inputs[1], validation, epoch + 1, run.mean_loss))
+            logits = _logits(network, inputs[1], splits[1])
+            run.steps.append(step_of(epoch + 1, run.mean_loss, logits, validation[1], objective))
             run.save(epoch + 1, 0)
     training = Training(network.linear_head(), tuple(run.steps), run.steps[-1], "epoch")
     tuned = replace(encoder, model=network.model, sha256=weights_sha256(network.model)) if settings.blocks else encoder
@@ -113,12 +110,12 @@ def _train_epoch(
     run: TuningRun, epoch: int, order: "_Order", inputs: Inputs, labels: np.ndarray, progress: Progress
 ) -> None:
     """Train on the remaining batches of an epoch."""
-    batches = order.batches(epoch)
+    batches, targets = order.batches(epoch), torch.from_numpy(labels)
     worked = epoch * order.tokens + sum(map(order.tokens_of, batches[: run.batch]))
     progress.show(worked, f"epoch {epoch + 1}")
     for number in range(run.batch, len(batches)):
         batch = batches[number]
-        run.step(inputs.rows(batch), torch.from_numpy(labels[batch]))
+        run.step(inputs, order.split, targets, batch)
         worked += order.tokens_of(batch)
         progress.show(worked, f"epoch {epoch + 1}, loss {run.mean_loss:.4f}")
         if (number + 1) % _BATCHES_PER_SAVE == 0:
@@ -126,13 +123,20 @@ def _train_epoch(
 
 
 class _Order:
-    """Random batches of texts of similar length."""
+    """Random batches of texts of similar length.
 
-    def __init__(self, lengths: Sequence[int], settings: TuneSettings) -> None:
-        self._lengths = lengths
+    Attributes:
+        split: windows of the texts.
+        tokens: number of tokens in all windows.
+        count: number of batches.
+    """
+
+    def __init__(self, split: Split, settings: TuneSettings) -> None:
+        self.split = split
+        self._lengths = np.add.reduceat([len(row) for row in split.rows], split.begins).tolist()
         self._settings = settings
-        self.tokens = sum(lengths)
-        self.count = math.ceil(len(lengths) / settings.batch_size)
+        self.tokens = sum(self._lengths)
+        self.count = math.ceil(len(self._lengths) / settings.batch_size)
 
     def batches(self, epoch: int) -> list[np.ndarray]:
         """Return the batches of an epoch, as text numbers."""
@@ -157,8 +161,8 @@ class _Embedded:
         self._weights = encoder_weights(encoder)
         self._rows = rows
 
-    def rows(self, texts: Sequence[int] | np.ndarray) -> list[np.ndarray]:
-        return [self._row(self._rows[text]) for text in texts]
+    def rows(self, numbers: Sequence[int] | np.ndarray) -> list[np.ndarray]:
+        return [self._row(self._rows[row]) for row in numbers]
 
     def _row(self, ids: np.ndarray) -> np.ndarray:
         weights, norm = self._weights, self._weights.embedding_norm
@@ -171,22 +175,27 @@ class _Embedded:
 
 
 def _inputs(
-    encoder: FrozenEncoder, rows: Sequence[np.ndarray], layer: int, folder: Path, name: str, quiet: bool
+    encoder: FrozenEncoder,
+    rows: Sequence[np.ndarray],
+    layer: int,
+    folder: Path,
+    name: str,
+    unit: str,
+    quiet: bool,
 ) -> Inputs:
-    return hidden_states(encoder, rows, layer, folder, name=name, quiet=quiet) if layer else _Embedded(encoder, rows)
+    if layer == 0:
+        return _Embedded(encoder, rows)
+    return hidden_states(encoder, rows, layer, folder, name=name, unit=unit, quiet=quiet)
 
 
-def _evaluated(
-    network: Network, objective: Objective, inputs: Inputs, texts: Texts, epoch: int, train_loss: float
-) -> Step:
-    rows, targets = texts
+def _logits(network: Network, inputs: Inputs, split: Split) -> np.ndarray:
+    """Compute the logits of texts without dropout, float32 (texts, logits)."""
     network.eval()
-    order = by_length([len(ids) for ids in rows])
-    logits = np.empty((len(rows), network.head.out_features), dtype=np.float32)
+    logits = np.empty((len(split.rows), network.head.out_features), dtype=np.float32)
     with torch.no_grad():
-        for batch in _chunks(order, 32):
-            logits[batch] = network(inputs.rows(batch)).numpy()
-    return step_of(epoch, train_loss, logits, targets, objective)
+        for windows in _chunks(by_length([len(row) for row in split.rows]), 32):
+            logits[windows] = network(inputs.rows(windows)).numpy()
+    return split.combined(logits)
 
 
 def _chunks(order: Sequence[int], size: int) -> Iterator[Sequence[int]]:

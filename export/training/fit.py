@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from export.classifier.classifier import Classifier
+from export.classifier.combining import some_of
 from export.classifier.head import Part, Training, train_head
 from export.classifier.objective import Objective, figure_of, objective_of
 from export.classifier.settings import HeadSettings
@@ -16,7 +17,7 @@ from export.encoder.load import FrozenEncoder
 from export.encoder.vectors import NO_QUERIES, Queries, is_trained, vectors
 from export.training.calibration import Calibration, calibrate
 from export.training.cascade import CascadeChoice, HeldOut, choose_cascade, report_choice
-from export.training.features import Features, extract
+from export.training.features import Features, extract, unit_of
 from export.training.finetune import Tuned, tune
 from export.training.holdout import Divided, divide
 from export.training.settings import FitSettings, TuneSettings
@@ -24,6 +25,7 @@ from export.training.target import standardised
 from scorer.base.errors import UsageError
 from scorer.base.task import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Task
 from scorer.base.text import duration
+from scorer.engine.windows import Windows
 from scorer.model.interpretation import Interpretation
 from scorer.model.manifest import Unit
 
@@ -96,7 +98,7 @@ def fit(
     deep = _deep(encoder, texts.shortened(settings.reading), objective, settings, report)
     wide = _wide(encoder, texts, objective, settings, report)
     held_out, truth = texts.validation
-    logits = deep.training.head.logits(deep.held_out.pooled(settings.pooling))
+    logits = deep.logits(settings.pooling)
     side = None if wide is None else wide.logits(held_out)
     stacked = stack(logits, side, truth, objective)
     whole = stacked.logits(logits, side)
@@ -139,6 +141,10 @@ class _Deep:
     def training(self) -> Training:
         return self.tuned.training
 
+    def logits(self, pooling: str) -> np.ndarray:
+        """Compute the logits of the validation texts by the head and its pooling, float32 (texts, logits)."""
+        return self.held_out.split.combined(self.training.head.logits(self.held_out.pooled(pooling)))
+
 
 def _deep(encoder: FrozenEncoder, texts: Divided, objective: Objective, settings: FitSettings, report: Report) -> _Deep:
     if settings.tune is None:
@@ -163,10 +169,14 @@ def _with_blocks(
         objective=objective,
         settings=how,
         folder=settings.cache,
+        windows=settings.windows,
         quiet=settings.quiet,
     )
     _report_steps(tuned.training, objective, report)
-    features = features_of(tuned.encoder, texts.validation[0], "validation", settings, report, tuned.queries)
+    held_out = texts.validation[0]
+    features = features_of(
+        tuned.encoder, held_out, "validation", settings, report, tuned.queries, windows=settings.windows
+    )
     return _Deep(tuned, features, {})
 
 
@@ -174,29 +184,36 @@ def _on_frozen(
     encoder: FrozenEncoder, texts: Divided, objective: Objective, settings: FitSettings, report: Report
 ) -> _Deep:
     """Train a head on the frozen encoder, and one with each other pooling for comparison."""
-    features = features_of(encoder, texts.ids, "train", settings, report)
-    held_out = replace(features, vectors=features.vectors[texts.validation_rows])
+    features = features_of(encoder, texts.ids, "train", settings, report, windows=settings.windows)
+    both = (texts.train_rows, texts.validation_rows)
+    own, held_out = (some_of(features.split, rows) for rows in both)
+    has_windows, by_mean = len(features.split.rows) > len(texts.ids), features.split.combination == "mean"
+    splits = (own[1], held_out[1]) if has_windows and not by_mean else None
 
     def trained(pooling: str, head: HeadSettings) -> Training:
         vectors = features.pooled(pooling)
-        parts: list[Part] = [(vectors[rows], texts.labels[rows]) for rows in (texts.train_rows, texts.validation_rows)]
-        return train_head(*parts, objective=objective, settings=head)
+        parts: list[Part] = []
+        for (windows, split), rows in zip((own, held_out), both, strict=True):
+            part = vectors[windows]
+            parts.append((split.mean_of(part) if has_windows and by_mean else part, texts.labels[rows]))
+        return train_head(*parts, objective=objective, settings=head, splits=splits)
 
     training = trained(settings.pooling, settings.head)
     _report_steps(training, objective, report)
-    others = [pooling for pooling in _comparable(encoder.layers) if pooling != settings.pooling]
+    # With the largest logit of windows, each comparison would take as long as the head.
+    others = [] if splits else [pooling for pooling in _comparable(encoder.layers) if pooling != settings.pooling]
     head = settings.head
     if objective.task == MULTI_LABEL and head.solver == "newton":
         # Every penalty for every label of every pooling would take many times as long as the head itself.
         head = replace(head, l2=(training.best.number,))
     poolings = {pooling: trained(pooling, head).best.figure for pooling in others}
-    better = max(poolings, key=lambda pooling: poolings[pooling])
-    if poolings[better] > training.best.figure:
+    better = max(poolings, key=lambda pooling: poolings[pooling], default=settings.pooling)
+    if poolings.get(better, 0.0) > training.best.figure:
         figure = figure_of(objective)
         report(
             f"--pooling {better} is better on this encoder: validation {figure.name} {figure.shown(poolings[better])}"
         )
-    return _Deep(Tuned(encoder, training), held_out, poolings)
+    return _Deep(Tuned(encoder, training), features.some(texts.validation_rows), poolings)
 
 
 def _comparable(layers: int) -> list[str]:
@@ -212,14 +229,15 @@ def features_of(
     settings: FitSettings,
     report: Report,
     queries: Queries = NO_QUERIES,
+    windows: Windows | None = None,
 ) -> Features:
     """Call `export.training.features.extract` and report the time it takes."""
-    features = extract(encoder, rows, settings.cache, queries=queries, name=name, quiet=settings.quiet)
+    features = extract(encoder, rows, settings.cache, queries=queries, windows=windows, name=name, quiet=settings.quiet)
     if features.computed:
-        rate = features.computed / features.seconds
-        report(f"features of {name}: {features.computed:,} texts in {duration(features.seconds)}, {rate:.1f} a second")
+        rate, unit = features.computed / features.seconds, unit_of(windows)
+        report(f"features of {name}: {features.computed:,} {unit} in {duration(features.seconds)}, {rate:.1f} a second")
     else:
-        report(f"features of {name}: all {len(rows):,} from the cache")
+        report(f"features of {name}: all {len(features.vectors):,} from the cache")
     return features
 
 
@@ -255,8 +273,8 @@ def _cascade(
     if task != SINGLE_LABEL:
         return report_choice("the wide part alone decides only where a text has one label", report)
     ids, truth = texts.validation
-    read = [len(one) for one in texts.shortened(settings.reading).validation[0]]
-    held_out = HeldOut(whole, wide.wide(stacked.share).sums(ids), truth, np.array(read), float(stacked.temperature))
+    read = texts.tokens_read(settings.reading)[texts.validation_rows]
+    held_out = HeldOut(whole, wide.wide(stacked.share).sums(ids), truth, read, float(stacked.temperature))
     return report_choice(choose_cascade(held_out, settings.cascade), report)
 
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
+from export.classifier.classifier import Classifier
 from export.classifier.wide import Wide
 from export.errors import ExportError
 from export.graph.fp16 import Half
-from export.graph.int8 import CALIBRATION_ROWS
-from export.graph.parity import HalfParity, Parity, compare, compare_half, compare_wide
+from export.graph.int8 import CALIBRATION_ROWS, calibration_rows
+from export.graph.parity import HalfParity, Parity, compare, compare_half, compare_wide, edge_rows, longest_row
 from export.graph.source import graph_source
 from export.graph.wide import wide_graph
 from export.graph.writer import graph_bytes
@@ -22,6 +23,7 @@ from scorer.engine.protocols import Session
 from scorer.engine.row_engine import RowEngine
 from scorer.engine.runtime import open_session
 
+_EDGE_TEXTS = 100  # test texts whose tokens make texts at the boundaries of windows
 _MOST_HALF = 2_000  # test texts that show how often fp16 is right if no other precision has its weights
 
 
@@ -54,27 +56,28 @@ def export_graphs(run: Run, fitted: Fit) -> Exported:
         ParityError: the logits of fp32 differ too much from PyTorch's.
         ExportError: no precision is left.
     """
-    settings, classifier = run.settings, fitted.classifier.encoders_part
+    settings, classifier = run.settings, fitted.classifier
     source, seed, precisions = graph_source(fitted.encoder), settings.fit.seed, settings.precisions
     test, train = run.tokens["test"].ids, run.tokens["train"].ids
-    compared = _at_random(test, np.arange(len(test)), settings.parity_rows, seed)
-    calibration = _at_random(train, fitted.train_rows, CALIBRATION_ROWS, seed)
-    graphs = {"fp32": source.float32(classifier)}
-    parity = _compare_fp32(graphs["fp32"], fitted, compared, run.report)
+    compared = _few_rows(classifier, _at_random(test, np.arange(len(test)), settings.parity_rows, seed))
+    calibration = calibration_rows(classifier, _at_random(train, fitted.train_rows, CALIBRATION_ROWS, seed), seed)
+    graphs = {"fp32": source.float32(classifier.encoders_part)}
+    parity = _compare_fp32(graphs["fp32"], fitted, compared, run)
     if "int8" in precisions:
-        run.report(f"int8: rounding the weights, with {len(calibration)} training texts for calibration")
-        graphs["int8"] = source.int8(classifier, calibration, graphs["fp32"])
-    apart = fitted.classifier.wide_apart
+        rows = "training texts" if classifier.windows is None else "windows of training texts"
+        run.report(f"int8: rounding the weights, with {len(calibration)} {rows} for calibration")
+        graphs["int8"] = source.int8(classifier.encoders_part, calibration, graphs["fp32"])
+    apart = classifier.wide_apart
     half, half_parity, exact = None, None, None
     if "fp16" in precisions:
         # fp16 reads the weights of fp32, or those of int8 in a bundle without fp32.
         shared = None if "fp32" in precisions else graphs.get("int8")
-        half = source.half(classifier, calibration, shared)
+        half = source.half(classifier.encoders_part, calibration, shared)
         half_parity = _compare_fp16(half, compared, fitted, run)
     if half is not None and half_parity is not None:
         graphs["fp16"] = half.graph
         if shared is not None and run.dataset.task == SINGLE_LABEL:
-            exact = _whole(half.exact, [test[row] for row in half_rows(len(test))], apart)
+            exact = _whole(half.exact, [test[row] for row in half_rows(len(test))], classifier)
     chosen = {precision: graphs[precision] for precision in precisions if precision in graphs}
     if not chosen:
         raise ExportError("no precision is left. No bundle was written; add fp32 or int8 to --precisions.")
@@ -82,7 +85,8 @@ def export_graphs(run: Run, fitted: Fit) -> Exported:
         return Exported(chosen, parity, half_parity, half_logits=exact)
     wide = wide_graph(apart)
     session = open_session(graph_bytes(wide), "cpu")
-    wide_parity = compare_apart(session, apart, compared, _longest(fitted), run.report)
+    longest = max(fitted.encoder.tokenizer.max_length, _longest(fitted))  # the wide part reads whole texts
+    wide_parity = compare_apart(session, apart, compared, longest, run.report)
     return Exported(chosen, parity, half_parity, wide, wide_parity, exact)
 
 
@@ -95,11 +99,10 @@ def half_rows(count: int) -> np.ndarray:
     return np.sort(np.random.default_rng(0).permutation(count)[:_MOST_HALF])
 
 
-def _whole(graph: onnx.ModelProto, rows: Sequence[np.ndarray], wide: Wide | None) -> np.ndarray:
-    """Compute logits of both parts of the classifier, float32 (rows, logits)."""
+def _whole(graph: onnx.ModelProto, rows: Sequence[np.ndarray], classifier: Classifier) -> np.ndarray:
+    """Compute logits of both parts of the classifier, float32 (texts, logits)."""
     session = open_session(graph_bytes(graph), "cpu")
-    logits = RowEngine(session, usable_cores()).logits(rows)
-    return logits if wide is None else logits + wide.logits(rows)
+    return classifier.of_graph(RowEngine(session, usable_cores()).logits, rows)
 
 
 def compare_apart(
@@ -119,21 +122,31 @@ def _at_random(ids: Sequence[np.ndarray], rows: np.ndarray, most: int, seed: int
     return [ids[row] for row in np.random.default_rng(seed).permutation(rows)[:most]]
 
 
-def _compare_fp32(
-    graph: onnx.ModelProto, fitted: Fit, compared: Sequence[np.ndarray], report: Callable[[str], None]
-) -> Parity:
-    session = open_session(graph_bytes(graph), "cpu")
-    parity = compare(session, fitted.encoder, fitted.classifier.encoders_part, compared, longest=_longest(fitted))
-    report(
-        f"parity: logits differ from PyTorch by at most {parity.difference:.1e} over {parity.rows} texts ({parity.tolerance:.0e} is allowed)"
+def _few_rows(classifier: Classifier, texts: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Return the first of the texts, at least one, whose rows of the graph are no more than all the texts."""
+    ends = np.cumsum(classifier.split(texts).counts)
+    return list(texts[: max(1, int(np.searchsorted(ends, len(texts), side="right")))])
+
+
+def _compare_fp32(graph: onnx.ModelProto, fitted: Fit, compared: Sequence[np.ndarray], run: Run) -> Parity:
+    session, encoder, classifier = open_session(graph_bytes(graph), "cpu"), fitted.encoder, fitted.classifier
+    windows, edges, rows = classifier.windows, list[np.ndarray](), "texts"
+    if windows is not None:
+        edges, rows = edge_rows(windows, encoder.tokenizer, run.dataset.test.texts[:_EDGE_TEXTS]), "windows"
+    parity = compare(
+        session, encoder, classifier, compared, longest=_longest(fitted), edges=edges, threads=usable_cores()
     )
+    run.report(
+        f"parity: logits differ from PyTorch by at most {parity.difference:.1e} over {parity.rows} {rows} ({parity.tolerance:.0e} is allowed)"
+    )
+    if parity.texts is not None:
+        run.report(f"parity of {parity.texts.described}: logits differ by at most {parity.texts.difference:.1e}")
     return parity
 
 
 def _longest(fitted: Fit) -> int:
-    """Return the length of the longest sequence that the graphs accept."""
-    encoder = fitted.encoder
-    return encoder.positions if fitted.classifier.cut is None else encoder.tokenizer.max_length
+    """Return the length of the longest row that the graphs are compared on."""
+    return longest_row(fitted.encoder, fitted.classifier, fitted.encoder.tokenizer.max_length)
 
 
 def _compare_fp16(half: Half | None, compared: Sequence[np.ndarray], fitted: Fit, run: Run) -> HalfParity | None:
@@ -142,7 +155,7 @@ def _compare_fp16(half: Half | None, compared: Sequence[np.ndarray], fitted: Fit
         run.report("fp16 is left out: no float16 graph is written for an encoder that PyTorch exports.")
         return None
     interpretation = fitted.calibration.before or fitted.interpretation
-    parity = compare_half(half, compared, interpretation, fitted.classifier.wide_apart)
+    parity = compare_half(half, compared, interpretation, fitted.classifier)
     run.report(
         f"fp16: {parity.what} differ from float32 with the same weights by at most {parity.difference:.1e}{parity.unit}, "
         f"and by {parity.mean:.1e} on average, over {parity.rows} texts (emulated)"

@@ -9,6 +9,7 @@ from export.classifier.truncation import Cut, Reading
 from export.classifier.wide import Texts
 from export.errors import ExportError
 from export.training.settings import FitSettings
+from scorer.engine.windows import Windows
 
 # Number of held-out runs of neighbours, enough to cover every region of a file. There are fewer runs if each would have
 # less than _RUN_LENGTH texts.
@@ -46,6 +47,12 @@ class Divided:
     def shortened(self, reading: Reading) -> "Divided":
         """Return the texts with only the tokens that a cut keeps; other readings keep all."""
         return replace(self, ids=[reading.apply(ids) for ids in self.ids]) if isinstance(reading, Cut) else self
+
+    def tokens_read(self, reading: Reading) -> np.ndarray:
+        """Return the number of tokens that the encoder reads of each text, in all its windows, int64 (texts,)."""
+        if isinstance(reading, Windows):
+            return np.array([reading.tokens(len(ids)) for ids in self.ids])
+        return np.array([len(ids) for ids in self.shortened(reading).ids])
 
     def _some(self, rows: np.ndarray) -> Texts:
         return [self.ids[row] for row in rows], self.labels[rows]

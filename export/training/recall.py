@@ -18,9 +18,12 @@ from scorer.base.cores import usable_cores
 from scorer.base.task import SINGLE_LABEL
 from scorer.engine.row_engine import RowEngine
 from scorer.engine.runtime import open_session
+from scorer.engine.stages import Whole
+from scorer.engine.windows import Windows
 from scorer.model.bundle import TOKENIZER, Bundle
 from scorer.model.reference import TOKEN_EDGES
 from scorer.model.tokenizer import Tokenizer, Tokens
+from scorer.model.windows import tokens_read, windows_of
 
 # Relative difference between losses of the same texts on two machines. Losses of other texts differ by more.
 _TOLERANCE = 0.01
@@ -33,7 +36,7 @@ def recall(bundle: Bundle, wide: Wide, dataset: Dataset, threads: int | None = N
     figures alone. The encoder's logits come from the bundle.
 
     Args:
-        bundle: bundle whose graphs include the wide part.
+        bundle: bundle without a cascade.
         wide: wide part of the bundle.
         dataset: texts that the bundle was trained on and tested with, in their order.
         threads: number of rows that the encoder reads at a time; None for one per usable core.
@@ -48,7 +51,9 @@ def recall(bundle: Bundle, wide: Wide, dataset: Dataset, threads: int | None = N
             f"{bundle.path} has the labels {', '.join(manifest.labels)}, but these texts have {', '.join(dataset.labels)}. "
             "Give the same files and options as for its training, including --label-names and --positive-label."
         )
-    encoded = _encoded(bundle, dataset)
+    tokenizer = Tokenizer(bundle.files[TOKENIZER], manifest.tokens_kept)
+    windows = windows_of(manifest, tokenizer)
+    encoded = _encoded(bundle, dataset, tokenizer)
     training = manifest.training
     settings = FitSettings(validation_share=training["validation_share"], seed=training["seed"])
     labels, balance = dataset.train.labels, training.get("balance", False)
@@ -56,15 +61,15 @@ def recall(bundle: Bundle, wide: Wide, dataset: Dataset, threads: int | None = N
     objective = objective_of(SINGLE_LABEL, dataset.labels, labels, loss=MSE, balance=balance)
     again = _trained_again(bundle, wide, texts, objective)
     held_out, truth = texts.validation
-    deep = _encoders_logits(bundle, wide, held_out, threads or usable_cores())
+    deep = _encoders_logits(bundle, wide, windows, held_out, threads or usable_cores())
     side = again.logits(held_out)
     stacked = stack(deep, side, truth)
-    read = np.minimum([len(ids) for ids in held_out], manifest.max_length)
+    read = np.array([tokens_read(manifest, windows, len(ids)) for ids in held_out])
     sums = again.wide(stacked.share).sums(held_out)
     return HeldOut(stacked.logits(deep, side), sums, truth, read, manifest.temperature)
 
 
-def _encoded(bundle: Bundle, dataset: Dataset) -> Tokens:
+def _encoded(bundle: Bundle, dataset: Dataset, tokenizer: Tokenizer) -> Tokens:
     """Compare the numbers of texts and the lengths of the test texts with the bundle's; return the training texts' tokens.
 
     Raises:
@@ -79,7 +84,6 @@ def _encoded(bundle: Bundle, dataset: Dataset) -> Tokens:
             f"it was trained on {expected[0]:,} texts, of which {known['validation_texts']:,} were held out, and tested on "
             f"{expected[1]:,}, but these are {found[0]:,} and {found[1]:,}",
         )
-    tokenizer = Tokenizer(bundle.files[TOKENIZER], manifest.tokens_kept)
     test = _tokens(tokenizer, dataset.test)
     lengths = np.histogram([len(ids) for ids in test.ids], TOKEN_EDGES)[0].tolist()
     if manifest.reference is not None and manifest.reference.tokens.counts != lengths:
@@ -112,11 +116,14 @@ def _trained_again(bundle: Bundle, wide: Wide, texts: Divided, objective: Object
     return again
 
 
-def _encoders_logits(bundle: Bundle, wide: Wide, held_out: Sequence[np.ndarray], threads: int) -> np.ndarray:
-    """Compute the logits of the encoder and its head, float32 (texts, logits), as the graph's minus the wide part's."""
+def _encoders_logits(
+    bundle: Bundle, wide: Wide, windows: Windows | None, held_out: Sequence[np.ndarray], threads: int
+) -> np.ndarray:
+    """Compute the logits of the encoder and its head, float32 (texts, logits), without those of the wide part."""
     precision = bundle.manifest.providers.get("cpu", "fp16")
     session = open_session(bundle.graph(precision), "cpu", external=bundle.external(precision))
-    return RowEngine(session, threads).logits(held_out) - wide.logits(held_out)
+    logits = Whole(RowEngine(session, threads), windows=windows).logits(held_out)
+    return logits if bundle.manifest.wide is not None else logits - wide.logits(held_out)
 
 
 def check_test_loss(bundle: Bundle, precision: str, loss: float) -> None:

@@ -25,7 +25,9 @@ def torch_logits(run: Run, fitted: Fit) -> np.ndarray:
     """Compute the logits of the test texts in PyTorch, float32 (texts, logits); see `export.graph.parity`."""
     classifier, rows = fitted.classifier, run.tokens["test"].ids
     read = [classifier.encoder_reads(ids) for ids in rows]
-    features = features_of(fitted.encoder, read, "test", run.settings.fit, run.report, classifier.queries)
+    features = features_of(
+        fitted.encoder, read, "test", run.settings.fit, run.report, classifier.queries, classifier.windows
+    )
     return classifier.logits(features.pooled(classifier.pooling), rows)
 
 

@@ -16,6 +16,7 @@ from export.classifier.settings import (
     tokens_in_windows,
 )
 from scorer.base.errors import UsageError
+from scorer.engine.windows import Windows
 from scorer.model.manifest import WINDOWS, WindowSettings
 
 if TYPE_CHECKING:
@@ -109,6 +110,11 @@ class FitSettings:
     seed: int = 0
     cache: Path = field(default_factory=cache_folder)
     quiet: bool = False
+
+    @property
+    def windows(self) -> Windows | None:
+        """The rule that cuts long texts into windows; None if the encoder reads each text at once."""
+        return self.reading if isinstance(self.reading, Windows) else None
 
 
 @dataclass(frozen=True)

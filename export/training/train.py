@@ -40,6 +40,8 @@ def train(dataset: Dataset, encoder: FrozenEncoder, settings: Settings, report: 
         ExportError: another step failed; nothing is written.
     """
     reading = check(encoder, settings)
+    if settings.window_settings is not None:
+        settings.windows.check_task(dataset.task, dataset.name)
     report(
         f"{dataset.name}: {len(dataset.train):,} training and {len(dataset.test):,} test texts; {target_of(dataset)}"
     )

@@ -1,23 +1,34 @@
 """AdamW steps over blocks, attention poolings and a head, with checkpoints that resume to the same weights."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
+from export.classifier.combining import combined, some_of
 from export.classifier.head import Step
 from export.classifier.objective import Objective
 from export.errors import ExportError
 from export.training.cache import replaced
 from export.training.network import Network
 from export.training.settings import TuneSettings
+from scorer.engine.windows import Split
 
 _CLIP = 1.0  # largest norm of the gradient
+
+
+class Inputs(Protocol):
+    """Inputs of the first trained block or pooling, for each window."""
+
+    def rows(self, numbers: Sequence[int] | np.ndarray) -> list[np.ndarray]:
+        """Return the hidden states of some windows, float32 (sequence, hidden) each."""
+        ...
 
 
 class TuningRun:
@@ -26,6 +37,10 @@ class TuningRun:
     Attributes:
         epoch, batch: numbers of the epoch and the batch to start with.
         steps: figures of the finished epochs.
+
+    A batch of texts is computed in pieces of whole texts with at most as many windows as a batch has texts. Their gradients
+    add up to those of the batch, since the loss is a mean over texts. A text that has more windows is computed in parts,
+    and again on the way back. So memory is bounded.
 
     Args:
         network: network to train.
@@ -38,6 +53,7 @@ class TuningRun:
     def __init__(self, network: Network, objective: Objective, settings: TuneSettings, steps: int, file: Path) -> None:
         self._network = network
         self._objective = objective
+        self._most = settings.batch_size
         self._file = file
         self._optimizer = torch.optim.AdamW(_parameter_groups(network, settings), betas=(0.9, 0.98), eps=1e-6)
         warm_up = max(1, round(settings.warm_up * steps))
@@ -55,25 +71,44 @@ class TuningRun:
         """Mean loss per text of this epoch so far."""
         return float(np.mean(self._losses))
 
-    def step(self, rows: Sequence[np.ndarray], targets: Tensor) -> None:
+    def step(self, inputs: Inputs, split: Split, targets: Tensor, texts: np.ndarray) -> None:
         """Train on one batch.
+
+        Args:
+            inputs: inputs of the windows of all texts.
+            split: windows of all texts.
+            targets: targets of all texts.
+            texts: numbers of the batch's texts.
 
         Raises:
             ExportError: the loss is not finite.
         """
         self._network.train()
-        found = self._objective.loss(self._network(rows), targets)
-        if not math.isfinite(found.item()):
+        self._optimizer.zero_grad()
+        loss = 0.0
+        for piece in _pieces(texts, split.counts, self._most):
+            windows, alone = some_of(split, piece)
+            logits = combined(self._logits(inputs.rows(windows)), alone)
+            share = self._objective.loss(logits, targets[piece]) * (len(piece) / len(texts))
+            share.backward()  # type: ignore[no-untyped-call]
+            loss += share.item()
+        if not math.isfinite(loss):
             advice = "a lower --tune-learning-rate" if len(self._network.trained_blocks) else "another --pooling"
             raise ExportError(
                 f"training diverged: the loss is not a finite number. No bundle was written; try {advice}."
             )
-        self._optimizer.zero_grad()
-        found.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self._network.parameters(), _CLIP)
         self._optimizer.step()
         self._schedule.step()
-        self._losses += [found.item()] * len(rows)
+        self._losses += [loss] * len(texts)
+
+    def _logits(self, rows: Sequence[np.ndarray]) -> Tensor:
+        """Compute logits of windows, (windows, logits)."""
+        if len(rows) <= self._most:
+            found: Tensor = self._network(rows)
+            return found
+        parts = [rows[begin : begin + self._most] for begin in range(0, len(rows), self._most)]
+        return torch.cat([checkpoint(self._network, part, use_reentrant=False) for part in parts])
 
     def save(self, epoch: int, batch: int) -> None:
         """Write a checkpoint that resumes training at this batch of this epoch."""
@@ -112,6 +147,21 @@ class TuningRun:
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["schedule"])
         torch.set_rng_state(state["random"])
+
+
+def _pieces(texts: np.ndarray, counts: np.ndarray, most: int) -> Iterator[np.ndarray]:
+    """Cut a batch into pieces of at least one text, with at most ``most`` windows if it has several.
+
+    >>> [piece.tolist() for piece in _pieces(np.array([3, 0, 1, 2]), np.array([1, 2, 9, 1]), 3)]
+    [[3, 0], [1], [2]]
+    """
+    begin = windows = 0
+    for number, text in enumerate(texts):
+        if number > begin and windows + counts[text] > most:
+            yield texts[begin:number]
+            begin, windows = number, 0
+        windows += counts[text]
+    yield texts[begin:]
 
 
 def _parameter_groups(network: Network, settings: TuneSettings) -> list[dict[str, Any]]:

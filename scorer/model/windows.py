@@ -43,3 +43,14 @@ def windows_around(tokenizer: Tokenizer, length: int, stride: int, combination: 
     """
     before, after = tokenizer.special_places
     return Windows(length, before, after, stride, "max" if combination == "max" else "mean")
+
+
+def tokens_read(manifest: Manifest, windows: Windows | None, tokens: int) -> int:
+    """Return the number of tokens that the encoder reads of a text, in all windows, special tokens included.
+
+    Args:
+        manifest: manifest of the bundle.
+        windows: its windows, as `windows_of` returns them.
+        tokens: number of tokens kept of the text, special tokens included.
+    """
+    return min(tokens, manifest.max_length) if windows is None else windows.tokens(tokens)

@@ -147,7 +147,7 @@ def test_a_graph_without_its_wide_part_is_the_one_that_training_writes(
 ):
     whole = load_classifier(old)
     if truncation == "head":
-        whole = replace(whole, cut=None)
+        whole = replace(whole, reading=None)
     apart = replace(whole, cascade=Cascade(1.0, (0.0,), (-1.0, 1.0)))
     weights, ids = encoder_weights(long_encoder), long_encoder.tokenizer.encode(TEXTS[:20]).ids
     graphs = []

@@ -53,7 +53,7 @@ def test_the_layer_is_the_one_of_pytorch(activation):
 @pytest.mark.parametrize("cut", [None, Cut(6, 2)], ids=["whole", "cut"])
 def test_every_precision_writes_it(encoder, activation, cut):
     frozen = encoder("bert")
-    classifier = dataclasses.replace(classifier_of(activation), cut=cut)
+    classifier = dataclasses.replace(classifier_of(activation), reading=cut)
     weights, rows = encoder_weights(frozen), frozen.tokenizer.encode(reviews(40, 2, 3).texts).ids
     graph = to_float32(weights, classifier)
     longest = frozen.positions if cut is None else frozen.tokenizer.max_length

@@ -165,10 +165,10 @@ def test_too_few_labels_calibrate_nothing_and_the_scores_stay_the_pipelines(
     rows = [(row["text"], row["label"] if count == 10 else "bad") for row in written(texts)[:count]]
     few.write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in rows))
     result = imported(score_model, checkpoint(), "-o", tmp_path / "b", "--texts", few, "--label-column", "label")
-    assert f"The {why}, so the scores are not calibrated: they stay the pipeline's." in result.err
+    assert f"The {why}, so the scores are not calibrated: they stay the model's own." in result.err
     manifest, card = load_bundle(tmp_path / "b").manifest, (tmp_path / "b" / "README.md").read_text()
     assert manifest.temperature == 1
-    assert "there is no temperature: the scores are the pipeline's" in card
+    assert "there is no temperature: the scores are the model's own" in card
     assert ("int8" in manifest.precisions) == (count == 120)
     if count == 10:
         why = manifest.source["left_out"]["int8"]

@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 import pytest
 
-from export.classifier.settings import CascadeSettings, HeadSettings, WideSettings
+from export.classifier.settings import CascadeSettings, HeadSettings, WideSettings, WindowOptions
 from export.cli.cascade import cascade
-from export.cli.options import fill, refuse_unused
+from export.cli.options import fill, refuse_unused, windows_of
 from export.cli.sources import source_of
 from export.cli.train import _conditions, _conditions_of_task, _encoder_settings, _fit_settings, train
 from export.data_source import Columns, DataSource, LabelNames
@@ -97,12 +97,18 @@ def test_epochs_and_rates_of_tuning_are_not_those_of_the_head():
 @pytest.mark.parametrize(
     ("given", "kept"),
     [((), 1024), (("--max-length", "2000"), 2000), (("--no-wide",), 400), (("--no-wide", "--truncation", "tail"), 1024),
-     (("--max-tokens", "500"), 500)],
+     (("--max-tokens", "500"), 500), (("--truncation", "windows"), 400 + 7 * 396),
+     (("--truncation", "windows", "--window-stride", "300", "--max-windows", "3", "--no-wide"), 1000)],
 )  # fmt: skip
 def test_tokens_are_kept_for_what_reads_them(given, kept):
     found = options(*given)
     settings = Settings(
-        Path("b"), "b", _fit_settings(found), max_length=found["max_length"], truncation=found["truncation"]
+        Path("b"),
+        "b",
+        _fit_settings(found),
+        max_length=found["max_length"],
+        truncation=found["truncation"],
+        windows=windows_of(found),
     )
     assert _encoder_settings(found).tokens_kept(settings) == kept
 
@@ -120,6 +126,8 @@ def test_every_option_with_a_default_takes_it_from_the_settings():
         "label_column": Columns.label,
         "max_length": Settings.max_length,
         "truncation": Settings.truncation,
+        "max_windows": WindowOptions.most,
+        "combine_windows": WindowOptions.combination,
         "pooling": FitSettings.pooling,
         "wide": True,
         "wide_pairs": WideSettings.pairs,

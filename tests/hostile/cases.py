@@ -53,7 +53,7 @@ class Model(Scorer):
         self.choice, self.tokenizer = Choice("cpu", "fp32", "as requested"), self
         self.engine, self.interpretation = _SHARED, SingleLabel(self.labels)
         self.phases, self.unknown_id = Phases(), -1
-        self.cascade, self.has_cascade = None, False
+        self.cascade, self.has_cascade, self.windows = None, False, None
         self._reuse = Reuse(Stages(self.engine))
         self.chunk_rows = self.journal_rows = 8
 

@@ -164,6 +164,57 @@ def test_a_malicious_manifest_is_refused(copy, refused, change, says):
     assert says in refused()
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda m: m.update(windows=None), "windows must be set for the truncation 'windows', and only for it"),
+        (lambda m: m.pop("windows"), "windows must be set for the truncation 'windows', and only for it"),
+        (lambda m: m.update(truncation="head"), "windows must be set for the truncation 'windows', and only for it"),
+        (lambda m: m.update(needs=[one for one in m["needs"] if one != "windows"]), "do not match its contents"),
+        (lambda m: m.update(windows=[]), "manifest.json cannot be used"),
+        (lambda m: m.update(windows=3), "manifest.json cannot be used"),
+        (lambda m: m["windows"].update(width=20), "manifest.json cannot be used"),
+        (lambda m: m["windows"].pop("stride"), "manifest.json cannot be used"),
+        (lambda m: m["windows"].update(stride="16"), "stride has an invalid value"),
+        (lambda m: m["windows"].update(stride=16.0), "stride has an invalid value"),
+        (lambda m: m["windows"].update(stride=0), "stride of windows must be at least 1/8 of max_length, not 0"),
+        (lambda m: m["windows"].update(stride=-16), "stride of windows must be at least 1/8 of max_length, not -16"),
+        (lambda m: m["windows"].update(stride=23), "a window's stride must be between 1 and 22 tokens, not 23"),
+        (lambda m: m["windows"].update(stride=10**30), "a window's stride must be between 1 and 22 tokens"),
+        (lambda m: m["windows"].update(stride=19), "4 windows of manifest.json cover 81 tokens, but max_tokens is 72"),
+        (lambda m: m["windows"].update(most=5), "5 windows of manifest.json cover 88 tokens, but max_tokens is 72"),
+        (lambda m: m.update(max_tokens=71), "4 windows of manifest.json cover 72 tokens, but max_tokens is 71"),
+        (lambda m: m.update(max_tokens=None), "needs max_tokens above max_length"),
+        (lambda m: m["windows"].update(most=1), "a text may have 2 to 5461 windows of 24 tokens, not 1"),
+        (lambda m: m["windows"].update(most=10**9), "a text may have 2 to 5461 windows of 24 tokens, not 1000000000"),
+        (lambda m: m["windows"].update(most=True), "most has an invalid value"),
+        (lambda m: m["windows"].update(combination="sum"), "combination has an invalid value: 'sum'"),
+        (lambda m: m["windows"].update(combination="max"), "needs a model that gives any number of labels"),
+        (lambda m: m.update(max_length=2), "has no room besides 2 special ones"),
+        (lambda m: m.update(max_length=80, max_tokens=128, golden=m["golden"][-1:]), "the graph cannot compute 128 tokens with id"),
+    ],
+)  # fmt: skip
+def test_windows_that_do_not_fit_are_refused(windows_bundle, copy, refused, change, says):
+    shutil.copytree(windows_bundle.path, copy, dirs_exist_ok=True)
+    rewrite_manifest(copy, change)
+    assert says in refused()
+
+
+def test_other_windows_than_those_of_the_golden_rows_are_refused(windows_bundle, copy, refused):
+    shutil.copytree(windows_bundle.path, copy, dirs_exist_ok=True)
+    text = " ".join(["good", "bad", "film", "awful", "plot"] * 12)
+    scorer = Scorer(windows_bundle, provider="cpu", precision="fp32")
+    logits = scorer.whole.logits(scorer.tokenizer.encode([text]).ids)[0].tolist()
+
+    def with_long_row(fields):
+        fields["golden"].append({"text": text, "logits": {"fp32": logits}})
+
+    rewrite_manifest(copy, with_long_row)
+    assert Scorer(copy, provider="cpu", precision="fp32").golden_difference < 1e-3
+    rewrite_manifest(copy, lambda fields: (fields.update(max_tokens=60), fields["windows"].update(stride=12)))
+    assert "cannot be trusted here" in refused()
+
+
 def test_a_manifest_without_precisions_offers_no_precision(copy):
     rewrite_manifest(copy, lambda fields: fields.update(providers={}, precisions={}, golden=[]))
     with pytest.raises(UsageError, match="has no precision 'fp32'"):
