@@ -7,7 +7,8 @@ import sys
 
 import pyarrow
 import pyarrow.parquet
-from factories import ROOT, reviews
+import transformers
+from factories import ROOT, randomize, reviews, tiny_tokenizer
 
 
 def test_the_benchmark_for_gpus_runs_from_end_to_end(tmp_path):
@@ -51,3 +52,41 @@ def test_the_benchmark_of_families_compares_both_kinds_of_graphs(tmp_path):
     found = json.loads(done.stdout.splitlines()[-1])["families"]["distilbert"]["contenders"]
     assert {"written, fp32", "exported, fp32", "plain, fp32, a row a run"} < found.keys()
     assert all(one["difference_from_pytorch"] < 1e-5 for one in found.values())
+
+
+def test_the_benchmark_of_windows_compares_the_ways_to_read_long_texts(tmp_path):
+    encoder = tmp_path / "encoder"
+    tokenizer = tiny_tokenizer("bert")
+    tokenizer.save_pretrained(encoder)
+    settings = {"hidden_size": 16, "num_hidden_layers": 6, "num_attention_heads": 2, "intermediate_size": 32}
+    vocabulary = max(tokenizer.get_vocab().values()) + 1
+    model = transformers.BertModel(transformers.BertConfig(vocab_size=vocabulary, **settings))
+    randomize(model)
+    model.save_pretrained(encoder)
+    given = reviews(24, 2, 1)
+    texts = [" ".join([text] * (1, 100, 300)[number % 3]) for number, text in enumerate(given.texts)]
+    table = pyarrow.table({"id": [f"t{number}" for number in range(24)], "text": texts, "label": given.labels})
+    pyarrow.parquet.write_table(table, tmp_path / "texts.parquet")
+    files = [
+        tmp_path / "texts.parquet",
+        tmp_path / "texts.parquet",
+        "--encoder",
+        encoder,
+        "--cache",
+        tmp_path / "cache",
+        "--whole-every",
+        "1",
+    ]
+    command = [sys.executable, ROOT / "bench" / "windows.py", *files, "--model", ROOT / "models" / "default"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout.splitlines()[-1])
+    long = report["default"]["every long text through the encoder"]
+    assert long["head+tail"]["more than 400"]["cost"] == 1
+    assert long["windows"]["more than 400"]["cost"] > 2
+    assert long["windows, stride 3/4"]["more than 1024"]["tokens"] >= long["windows"]["more than 1024"]["tokens"]
+    assert report["probe"]["windows"]["more than 400"]["texts"] == 16
+    again = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert "rows computed" not in again.stderr
+    assert again.stdout == done.stdout

@@ -51,6 +51,7 @@ ENDS = {
 SHORTER = {
     "FAULTS=full python -m pytest -m faults": "python -m pytest --collect-only -q -m faults",
     "--seconds 600": "--seconds 1",
+    "python examples/long_texts.py": "python examples/long_texts.py --train 60 --test 30 --words 300",
 }
 
 # Tools of the machine. Of these, `python3` makes an environment that holds `INSTALLED`.

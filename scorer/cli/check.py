@@ -63,7 +63,7 @@ def report(model: str | None, devices: Sequence[int], threads: int | None) -> It
     yield f"  {_answers(manifest)}; precisions {', '.join(sorted(manifest.precisions))}"
     yield (
         f"  encoder {manifest.encoder.get('name', 'unknown')}, pooling {manifest.pooling}, "
-        f"reads {manifest.max_length} of up to {manifest.tokens_kept} tokens (truncation: {manifest.truncation})"
+        f"reads {_reading(manifest)} (truncation: {manifest.truncation})"
     )
     if manifest.cascade is not None:
         yield "  cascade: the wide part alone decides if it is sure, otherwise the encoder (with --no-cascade, always the encoder)"
@@ -100,6 +100,17 @@ def _answers(manifest: Manifest) -> str:
     if manifest.task == REGRESSION:
         return f"numbers: {names}"
     return f"ordered labels {names}" if manifest.ordered else f"labels {names}"
+
+
+def _reading(manifest: Manifest) -> str:
+    """Describe the tokens that a bundle's encoder reads of a text."""
+    windows = manifest.windows
+    if windows is None:
+        return f"{manifest.max_length} of up to {manifest.tokens_kept} tokens"
+    return (
+        f"up to {manifest.tokens_kept} tokens in at most {windows.most} windows of {manifest.max_length}, "
+        f"begun every {windows.stride} tokens, whose logits' {windows.combination} counts"
+    )
 
 
 def _promises(confidence: Mapping[str, Correctness]) -> str:

@@ -241,7 +241,7 @@ COLUMNS = together(
     score_option(
         "--details",
         is_flag=True,
-        help="Add the columns tokens, truncated, stage (with a cascade), and score_<label> for each label.",
+        help="Add the columns tokens, truncated, stage (with a cascade), those of windows (if long texts are read in them), and score_<label> for each label.",
     ),
     score_option(
         "--escape-formulas",

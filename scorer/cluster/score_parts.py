@@ -31,7 +31,7 @@ from scorer.report.summary import Counts, reasons, shown_results
 from scorer.rows.columns import ALL
 from scorer.rows.formats import format_of
 from scorer.rows.reader import check_kept, columns_of
-from scorer.run.console import report_cascade, report_doubt, report_drift, warn_of_ignored
+from scorer.run.console import report_cascade, report_doubt, report_drift, report_windows, warn_of_ignored
 from scorer.run.limits import Limits
 from scorer.run.options import ScoreOptions
 from scorer.storage.address import check_writable, is_address
@@ -85,6 +85,7 @@ def run(options: ScoreOptions, cluster: Cluster) -> ExitCode:
         mark_complete(folder, content, options.work_dir)
     if not options.quiet:
         _print_result(folder, results.values(), total, bundle.manifest.labels)
+        report_windows(total)
         if cascade:
             report_cascade(total)
         if options.max_drift is not None:
@@ -226,6 +227,8 @@ def _content(
         "rows_uncertain": total.rows_uncertain,
         **doubt.as_json(),
         "tokens": total.tokens,
+        "windows": None if bundle.manifest.windows is None else total.windows,
+        "rows_in_windows": None if bundle.manifest.windows is None else total.rows_in_windows,
         "cascade": cascade,
         "rows_decided_early": total.rows_early,
         "tokens_decided_early": total.tokens_early,

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -110,6 +111,7 @@ class Tokenizer:
         unknown_id: id of the unknown token; -1 if the vocabulary has none.
         special_tokens: number of special tokens around a text.
         special_places: number of them before a text and after it.
+        longest_added: number of characters of the longest added token; those are found in a text before all others.
 
     Raises:
         BundleError: the bytes are not a tokenizer, or ``max_length`` leaves no room for a token of text.
@@ -130,6 +132,7 @@ class Tokenizer:
             self._tokenizer.no_padding()
             around = self._tokenizer.encode("").ids
         self.highest_id = max([*vocabulary.values(), self.unknown_id, *around], default=0)
+        self.longest_added = max((len(token["content"]) for token in settings.get("added_tokens") or []), default=0)
         self.special_tokens = self._tokenizer.num_special_tokens_to_add(False)
         self.special_places = self._special_places()
         if max_length <= self.special_tokens:
@@ -174,6 +177,19 @@ class Tokenizer:
                 tokens.truncated.extend(more.truncated)
                 tokens.empty.extend(more.empty)
         return tokens
+
+    def with_offsets(self, texts: Sequence[str]) -> list[tokenizers.Encoding]:
+        """Tokenize short texts with the characters of each token, and without special tokens.
+
+        The result's ``ids`` and ``offsets`` have at most ``max_length`` tokens; ``overflowing`` has the others.
+        """
+        with _blamed_on_the_file():
+            return self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+
+    @property
+    def runs(self) -> re.Pattern[str] | None:
+        """Pattern of runs that may be replaced by their group without any change of tokens; None if unknown."""
+        return self._cutting.runs
 
     def _tokens(self, encodings: Sequence[tokenizers.Encoding]) -> Tokens:
         ids = [np.array(encoding.ids, dtype=np.int64) for encoding in encodings]

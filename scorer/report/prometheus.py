@@ -64,6 +64,8 @@ def _counts(record: Mapping[str, Any]) -> Iterator[_Gauge]:
     yield "rows_uncertain", "Rows scored that are uncertain.", [({}, record["rows_uncertain"])]
     yield from _doubt(record)
     yield "tokens", "Tokens given to the model, special tokens included.", [({}, record["tokens"])]
+    yield "windows", "Windows of the texts that the encoder read.", [({}, record["windows"])]
+    yield "rows_in_windows", "Rows whose texts it read in several windows.", [({}, record["rows_in_windows"])]
     if record["cascade"] is not None:
         yield "rows_decided_early", "Rows that the wide part alone decided.", [({}, record["rows_decided_early"])]
         yield "tokens_decided_early", "Tokens of these rows.", [({}, record["tokens_decided_early"])]

@@ -46,6 +46,8 @@ class Counts:
         rows_without_label: scored records that could have several labels and have none.
         rows_uncertain: scored records that are uncertain, by --max-error or --uncertain.
         tokens: tokens given to the model, special tokens included.
+        windows: windows of the texts that the encoder read; a text that fits is one.
+        rows_in_windows: scored records whose texts it read in several windows.
         rows_early: scored records that the wide part alone decided.
         tokens_early: tokens of those records.
         rows_truncated: scored records whose text was longer than the model reads.
@@ -68,6 +70,8 @@ class Counts:
     rows_without_label: int = 0
     rows_uncertain: int = 0
     tokens: int = 0
+    windows: int = 0
+    rows_in_windows: int = 0
     rows_early: int = 0
     tokens_early: int = 0
     rows_truncated: int = 0

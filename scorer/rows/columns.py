@@ -21,8 +21,9 @@ STAGE = "stage"
 _TELLING = {"label", "labels", "score"}
 """Names of columns that show the task of an output."""
 
-Type = Literal["integer", "number", "boolean", "text", "labels", "carried"]
-"""Type of a column's cells: int, float with 6 decimals, bool, str, or a tuple of str; ``carried`` is the input's own type."""
+Type = Literal["integer", "optional", "number", "boolean", "text", "labels", "carried"]
+"""Type of a column's cells: int, int or None, float with 6 decimals, bool, str, or a tuple of str; ``carried`` is the
+input's own type."""
 
 SPELLINGS: Mapping[Type, Callable[[Any], str]] = {
     "integer": str,
@@ -57,7 +58,7 @@ class Wanted:
     Attributes:
         text: text column (--text); None to look for one of `TEXT_COLUMNS`.
         keep: columns to pass through (--keep), in order; ``*`` is all columns of the first record, including the text.
-        details: whether to write tokens, truncated, the stage and each label's probability.
+        details: whether to write tokens, truncated, the stage, the windows and each label's probability.
         option: option that names the text column, for messages; None if its name is fixed.
         source: whether to write each row's input file.
         escape_formulas: whether to escape passed-through cells that a spreadsheet would take for a formula.
@@ -85,12 +86,14 @@ class Results:
         task: kind of its answers.
         labels: label names in logit order, or names of the outputs of a regression.
         staged: whether the model has a cascade, so that details include the stage.
+        windowed: whether the model reads long texts in windows, so that details include the one that decided.
         ordered: whether the labels are numbers, so that details include their mean under the probabilities.
     """
 
     task: Task
     labels: Sequence[str]
     staged: bool = False
+    windowed: bool = False
     ordered: bool = False
 
 
@@ -200,6 +203,13 @@ def _of_results(results: Results, wants_details: bool) -> list[Column]:
     ]
     if results.staged:
         details.append(Column(STAGE, "text", attrgetter("stage")))
+    if results.windowed:
+        details += [
+            Column("windows", "integer", attrgetter("windows")),
+            Column("decided_by", "optional", lambda scored: scored.decided_by or None),
+            Column("decided_start", "optional", _character(0)),
+            Column("decided_end", "optional", _character(1)),
+        ]
     if results.ordered:
         details.append(Column("expected", "number", _mean(list(map(float, results.labels)))))
     if results.task == SINGLE_LABEL:
@@ -212,6 +222,11 @@ def _of_results(results: Results, wants_details: bool) -> list[Column]:
 
 def _value(at: int) -> Callable[[ScoredRecord], Cell]:
     return lambda scored: float(scored.values[at])
+
+
+def _character(at: int) -> Callable[[ScoredRecord], Cell]:
+    """Return the function that finds the begin (0) or the end (1) of a row's deciding window."""
+    return lambda scored: None if scored.characters is None else scored.characters[at]
 
 
 def _mean(numbers: Sequence[float]) -> Callable[[ScoredRecord], Cell]:

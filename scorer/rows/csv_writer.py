@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from scorer.rows.columns import SPELLINGS, Column, Formatter
+from scorer.rows.columns import SPELLINGS, Column, Formatter, Type
 from scorer.rows.label_cell import join_labels
 from scorer.rows.record import ScoredRecord, plain
 
@@ -23,10 +23,7 @@ def formatter(columns: Sequence[Column], delimiter: str, *, escape_formulas: boo
     '=1+1,1.000000
     """
     texts = [_text(delimiter, defuse=escape_formulas and column.type == "carried") for column in columns]
-    cells = [
-        (column.value, _labels(text) if column.type == "labels" else SPELLINGS.get(column.type, text))
-        for column, text in zip(columns, texts, strict=True)
-    ]
+    cells = [(column.value, _spelling(column.type, text)) for column, text in zip(columns, texts, strict=True)]
     head = delimiter.join(text(column.name) for column, text in zip(columns, texts, strict=True))
 
     def line(scored: ScoredRecord) -> bytes:
@@ -35,9 +32,13 @@ def formatter(columns: Sequence[Column], delimiter: str, *, escape_formulas: boo
     return f"{head}\n".encode(), lambda rows: b"".join(map(line, rows))
 
 
-def _labels(text: Callable[[Any], str]) -> Callable[[Any], str]:
-    """Return the function that writes several labels, given the one that writes text."""
-    return lambda labels: text(join_labels(labels))
+def _spelling(kind: Type, text: Callable[[Any], str]) -> Callable[[Any], str]:
+    """Return the function that writes cells of a type, given the one that writes text."""
+    if kind == "labels":
+        return lambda labels: text(join_labels(labels))
+    if kind == "optional":
+        return lambda number: "" if number is None else str(number)
+    return SPELLINGS.get(kind, text)
 
 
 def _text(delimiter: str, *, defuse: bool) -> Callable[[Any], str]:

@@ -1,11 +1,11 @@
 """Scored rows to JSON Lines: UTF-8, one object per line, passed-through JSON values exactly as written."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
-from scorer.rows.columns import SPELLINGS, Column, Formatter
+from scorer.rows.columns import SPELLINGS, Column, Formatter, Type
 from scorer.rows.record import ScoredRecord
 
 
@@ -20,7 +20,7 @@ def formatter(columns: Sequence[Column]) -> tuple[bytes, Formatter]:
         (
             orjson.dumps(column.name).decode() + ":",
             column.value,
-            _labels if column.type == "labels" else SPELLINGS.get(column.type, _text),
+            _OWN_SPELLINGS.get(column.type) or SPELLINGS.get(column.type, _text),
         )
         for column in columns
     ]
@@ -40,5 +40,8 @@ def _text(cell: Any) -> str:
     return str(cell.source).replace("\r", " ")
 
 
-def _labels(cell: Any) -> str:
+def _json(cell: Any) -> str:
     return orjson.dumps(cell).decode()
+
+
+_OWN_SPELLINGS: Mapping[Type, Callable[[Any], str]] = {"labels": _json, "optional": _json}

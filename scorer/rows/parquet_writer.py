@@ -19,6 +19,7 @@ _GROUP_BYTES = 32 << 20
 _PIECE = 1 << 20
 _TYPES = {
     "integer": pa.int64(),
+    "optional": pa.int64(),
     "number": pa.float64(),
     "boolean": pa.bool_(),
     "text": pa.string(),

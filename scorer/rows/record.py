@@ -141,6 +141,7 @@ class ScoredRecord:
         early: whether the wide part alone decided.
         windows: number of windows that the encoder read; 0 if the wide part alone decided.
         decided_by: number of the window that decided, from 1; 0 if the wide part alone decided.
+        characters: begin and end of that window in the text, in characters; None if they are unknown, or not asked for.
     """
 
     record: Record
@@ -152,6 +153,7 @@ class ScoredRecord:
     early: bool = False
     windows: int = 1
     decided_by: int = 1
+    characters: tuple[int, int] | None = None
 
     @property
     def stage(self) -> str:

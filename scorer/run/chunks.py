@@ -11,6 +11,7 @@ from typing import Protocol
 from scorer.base.errors import InputError
 from scorer.base.timing import Phases
 from scorer.engine.pending import Pending
+from scorer.engine.windows import Windows
 from scorer.model.interpretation import Interpretation
 from scorer.model.scorer import StagedScores
 from scorer.model.tokenizer import Tokenizer, Tokens
@@ -27,6 +28,7 @@ class Model(Protocol):
     """The part of `scorer.model.scorer.Scorer` that this module uses."""
 
     has_cascade: bool
+    windows: Windows | None
     interpretation: Interpretation
     tokenizer: Tokenizer
     chunk_rows: int

@@ -72,6 +72,14 @@ def report_rejects(plan: Plan, counts: Counts) -> None:
         print_message(f"{counts.rows_rejected:,} rejected ({reasons(counts)}): {where}.", "warning")
 
 
+def report_windows(counts: Counts) -> None:
+    """Report the texts that were read in several windows, if there are any."""
+    if not counts.rows_in_windows:
+        return
+    texts = "1 text was" if counts.rows_in_windows == 1 else f"{counts.rows_in_windows:,} texts were"
+    print_message(f"{texts} read in several windows; there were {counts.windows:,} in all.")
+
+
 def report_cascade(counts: Counts) -> None:
     """Report the rows that the wide part of a cascade decided alone, if there are any."""
     if not counts.rows_early:

@@ -14,6 +14,7 @@ import numpy as np
 from scorer.model.confidence import confidences, most_probable
 from scorer.model.decision import UNCERTAIN
 from scorer.model.interpretation import SingleLabel
+from scorer.model.offsets import deciding_characters
 from scorer.model.scorer import StagedScores
 from scorer.model.tokenizer import Tokens, unknown_share
 from scorer.report.summary import Summary
@@ -105,7 +106,8 @@ def score_rows(
             rejected = chunk.rejects
             rows: list[ScoredRecord] = []
             if found is not None:
-                rows, unscored = _scored(chunk, found, model, summary)
+                passages = _passages(chunk, found, model, details=wanted.details)
+                rows, unscored = _scored(chunk, found, passages, model, summary)
                 rejected = sorted([*rejected, *unscored], key=lambda reject: reject.row) if unscored else rejected
             if rejected:
                 rejects.write(b"".join(map(format_reject, rejected)))
@@ -148,7 +150,11 @@ class _Table:
 
 
 def _scored(
-    chunk: Chunk, result: tuple[Tokens, StagedScores], model: Model, summary: Summary
+    chunk: Chunk,
+    result: tuple[Tokens, StagedScores],
+    passages: Iterable[tuple[int, int] | None],
+    model: Model,
+    summary: Summary,
 ) -> tuple[list[ScoredRecord], list[Reject]]:
     """Return the scored rows of a chunk and its records that could not be scored, and count both."""
     tokens, found = result
@@ -161,15 +167,13 @@ def _scored(
     if isinstance(model.interpretation, SingleLabel):
         sure, doubt = confidences(found.values).tolist(), model.interpretation.decision.has_doubt
     of_texts = zip(*tokens, *found, model.interpretation.scores(found.values).tolist(), sure, strict=True)
-    for record, (ids, truncated, empty, label, values, early, windows, decided_by, score, confidence) in zip(
-        chunk.records, of_texts, strict=True
-    ):
+    for record, characters, of_text in zip(chunk.records, passages, of_texts, strict=True):
+        ids, truncated, empty, label, values, early, windows, decided_by, score, confidence = of_text
         if isnan(score):
             unscored.append(record.reject("empty_text" if empty else "out_of_memory"))
             continue
-        rows.append(
-            ScoredRecord(record, len(ids), truncated, label, values, score, bool(early), int(windows), int(decided_by))
-        )
+        decided = (bool(early), int(windows), int(decided_by), characters)
+        rows.append(ScoredRecord(record, len(ids), truncated, label, values, score, *decided))
         counts.add_score(score)
         counts.duplicates += record.duplicate
         counts.add_label(label)
@@ -178,6 +182,8 @@ def _scored(
         elif confidence is not None:
             counts.add_confidence(confidence)
         counts.tokens += len(ids)
+        counts.windows += int(windows)
+        counts.rows_in_windows += int(windows > 1)
         if early:
             counts.rows_early += 1
             counts.tokens_early += len(ids)
@@ -188,6 +194,18 @@ def _scored(
     counts.rows_scored += len(rows)
     counts.rejected.update(reject.reason for reject in unscored)
     return rows, unscored
+
+
+def _passages(
+    chunk: Chunk, result: tuple[Tokens, StagedScores], model: Model, *, details: bool
+) -> Iterable[tuple[int, int] | None]:
+    """Return the characters of the window that decided each record, with details of a model that has windows."""
+    if model.windows is None or not details:
+        return repeat(None, len(chunk.records))
+    tokens, found = result
+    texts = [record.text for record in chunk.records]
+    with model.phases.timed("tokenize"):
+        return deciding_characters(model.tokenizer, model.windows, texts, tokens, found.decided_by.tolist())
 
 
 def _format(output_format: str, reader: Reading, model: Model, wanted: Wanted) -> tuple[bytes, Formatter]:
@@ -216,4 +234,5 @@ def results_of(model: Model) -> Results:
     """Return the results of a model, from which the output's columns follow."""
     found = model.interpretation
     ordered = isinstance(found, SingleLabel) and found.ordered
-    return Results(found.task, found.labels, staged=model.has_cascade, ordered=ordered)
+    windowed = model.windows is not None
+    return Results(found.task, found.labels, staged=model.has_cascade, windowed=windowed, ordered=ordered)

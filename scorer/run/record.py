@@ -141,6 +141,8 @@ class RunRecord:
             "unknown_histogram": _histogram(counts.unknown),
             "drift": self._drift(),
             "tokens": counts.tokens,
+            "windows": self._windows(counts.windows),
+            "rows_in_windows": self._windows(counts.rows_in_windows),
             "cascade": self._cascade(),
             "rows_decided_early": counts.rows_early,
             "tokens_decided_early": counts.tokens_early,
@@ -221,6 +223,10 @@ class RunRecord:
     def _cascade(self) -> bool | None:
         """Return True if the cascade was in effect; None if the bundle has none, or was not loaded."""
         return self.scorer.cascade is not None if self.scorer is not None and self.scorer.has_cascade else None
+
+    def _windows(self, count: int) -> int | None:
+        """Return a count of windows; None if the bundle reads whole texts, or was not loaded."""
+        return count if self.scorer is not None and self.scorer.windows is not None else None
 
     def _seconds(self) -> dict[str, float]:
         of_pipeline = self.scorer.phases.seconds if self.scorer is not None else {}

@@ -29,6 +29,7 @@ from scorer.run.console import (
     report_notes,
     report_rejects,
     report_result,
+    report_windows,
     show_progress,
     warn_of_unseen,
 )
@@ -265,6 +266,7 @@ class Run:
 
     def _print_result(self, plan: Plan, reader: Reader, scorer: Scorer, record: RunRecord) -> None:
         report_result(plan, self.summary, self.before, scorer.labels)
+        report_windows(self.summary.counts)
         if scorer.cascade is not None:
             report_cascade(self.summary.counts)
         if self.options.max_drift is not None:

@@ -93,6 +93,7 @@ def test_success_says_how_much_was_decided_early_and_drift_is_that_of_the_cascad
 
     found, early, success = run()
     assert (found.code, "Drift" in found.err, len(early) > 10) == (0, False, True)
+    assert [success[key] for key in ("windows", "rows_in_windows")] == [None, None]
     said = [success[key] for key in ("cascade", "rows_decided_early", "tokens_decided_early")]
     assert said == [True, len(early), sum(early)]
     share = sum(early) / success["tokens"]
@@ -102,6 +103,20 @@ def test_success_says_how_much_was_decided_early_and_drift_is_that_of_the_cascad
     assert (found.code, "test data exceeds --max-drift 0.1: " in found.err, early) == (3, True, [])
     assert [success[key] for key in ("cascade", "rows_decided_early", "tokens_decided_early")] == [False, 0, 0]
     assert "wide part" not in found.err
+
+
+def test_success_says_how_much_was_read_in_windows(score_ray, without_a_cluster, lake, tmp_path, windows_bundle):
+    (lake / "c.jsonl").write_text(json.dumps({"text": "good film " * 30}) + "\n" + json.dumps({"text": "good"}) + "\n")
+    found = score_ray(
+        lake, "-o", tmp_path / "out", "--model", windows_bundle.path, "--details", "--output-format", "jsonl"
+    )
+    rows = [json.loads(line) for path in (tmp_path / "out").glob("*.jsonl") for line in path.read_text().splitlines()]
+    windows = [row["windows"] for row in rows]
+    assert {"c"} < {*without_a_cluster}
+    success = json.loads((tmp_path / "out" / "_SUCCESS").read_text())
+    several = [one for one in windows if one > 1]
+    assert [success[key] for key in ("windows", "rows_in_windows")] == [sum(windows), len(several)] == [sum(windows), 1]
+    assert f"\n1 text was read in several windows; there were {sum(windows)} in all.\n" in found.err
 
 
 @pytest.mark.parametrize(

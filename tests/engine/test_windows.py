@@ -7,9 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scorer.engine.batch_engine import BatchEngine
+from scorer.engine.batches import Lengths
 from scorer.engine.cascade import Cascade
 from scorer.engine.pending import Pending
 from scorer.engine.row_engine import RowEngine
+from scorer.engine.runtime import device_fault
 from scorer.engine.stages import Stages, Whole
 from scorer.engine.windows import Split, Windows, split_of
 
@@ -224,3 +227,42 @@ def test_texts_that_the_wide_part_decides_have_no_window():
     assert found.decided_by[0] == 0
     assert found.logits.ravel()[0] == 9.0
     assert found.logits.ravel()[1] == np.float32((0 + 1 + 2 + 4 + 0 + 2 + 3 + 4) / 2) + np.float32(0.5)
+
+
+class Small(Counting):
+    """Session of a GPU whose memory holds a limited number of padded tokens."""
+
+    def __init__(self, tokens):
+        super().__init__()
+        self.tokens, self.shapes = tokens, []
+
+    def run(self, names, feed):
+        ids, mask = feed["input_ids"], feed["attention_mask"]
+        if ids.size > self.tokens:
+            raise device_fault(RuntimeError("Failed to allocate memory for requested buffer"), "cuda device 0")
+        self.shapes.append(ids.shape)
+        return [(ids * mask).sum(axis=1, keepdims=True).astype(np.float32)]
+
+
+def test_windows_of_all_texts_fill_the_batches_of_a_gpu_and_give_the_logits_of_a_cpu():
+    session = Small(1000)
+    texts = [np.arange(100 * at, 100 * at + length) for at, length in enumerate([3, 9, 4, 20, 5, 4, 3, 7])]
+    found = Stages(BatchEngine(lambda: [session], 16, Lengths(4)), windows=RULE, margins=by_sign).submit(texts).result()
+    windows = RULE.split(texts).rows
+    assert [length for _, length in session.shapes] == sorted((length for _, length in session.shapes), reverse=True)
+    assert sum(rows for rows, _ in session.shapes) == len(windows)
+    assert all(rows == 4 for rows, length in session.shapes[:-2])  # as many as 16 tokens hold
+    assert not [length for _, length in session.shapes if length > 4]
+    alone = Stages(RowEngine(Counting(), 1), windows=RULE, margins=by_sign).submit(texts).result()
+    for values, others in zip(found, alone, strict=True):
+        assert values.tolist() == others.tolist()
+
+
+def test_a_window_for_which_a_gpu_lacks_memory_leaves_only_its_texts_without_a_result():
+    rule, engine = Windows(32, 1, 1, 16), BatchEngine(lambda: [Small(16)], 64, Lengths(32))
+    texts = [np.arange(8), np.arange(40), np.arange(100, 116)]
+    assert engine.logits(texts[:1]).tolist() == [[28]]  # like the golden rows, which run first
+    found = Stages(engine, windows=rule, margins=by_sign).submit(texts).result()
+    assert np.isnan(found.logits).ravel().tolist() == [False, True, False]
+    assert found.logits[[0, 2]].ravel().tolist() == [28, sum(range(100, 116))]
+    assert found.windows.tolist() == [1, 2, 1]

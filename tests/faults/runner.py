@@ -65,7 +65,7 @@ class Injected(Scorer):
         self.choice = Choice("cpu", "fp32", "as requested")
         self.tokenizer, self.unknown_id = self, -1
         self.engine = RowEngine(self, 2)
-        self.cascade, self.has_cascade = None, False
+        self.cascade, self.has_cascade, self.windows = None, False, None
         self._reuse = Reuse(Stages(self.engine))
         self.chunk_rows = self.journal_rows = self.window
 

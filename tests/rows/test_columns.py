@@ -59,7 +59,7 @@ def test_only_a_column_called_id_is_the_id_unless_another_is_named():
 def test_every_column_that_the_scorer_adds_is_in_the_docs():
     docs = "".join(path.read_text() for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")))
     wanted = Wanted(details=True, source=True)
-    results = [Results(task, ["1"], staged=True, ordered=task == "single_label") for task in TASKS]
+    results = [Results(task, ["1"], staged=True, windowed=True, ordered=task == "single_label") for task in TASKS]
     names = {column.name for one in results for column in output_columns(Selection("text", ()), one, wanted)}
     assert [name for name in names if f"`{name.replace('score_1', 'score_<label>')}`" not in docs] == []
 

@@ -60,6 +60,7 @@ class Words:
     """Tokenizer and model in one, which logs the chunks that were tokenized and those that were cancelled."""
 
     has_cascade = False
+    windows = None
     chunk_rows = 2
 
     def __init__(self, log):

@@ -1,0 +1,192 @@
+"""Characters of the window that decided a text, so that a person finds the passage.
+
+Offsets are slow and large, so only the beginning of a text that holds the window is tokenized with them. They are those of
+the whole text if three things hold:
+
+- The beginning's tokens are those that were scored, up to the window's end. Tokens follow one another without gaps, and a
+  known token has its characters.
+- Another token follows. An unknown token ends at the same place unless the cut tears its piece, and then it is the last.
+- More characters follow than an added token has. A torn one may become part of the unknown token before it.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tokenizers
+
+from scorer.engine.windows import Windows
+from scorer.model.tokenizer import Tokenizer, Tokens
+
+# English has 4 to 5 characters a token, so most texts need one try.
+_CHARACTERS_A_TOKEN = 6
+_LONGER = 4
+# A normaliser may shorten a text before added tokens are found in it.
+_NORMALIZED = 4
+# Texts tokenized at a time, so that their offsets take little memory.
+_CHUNK = 64
+
+
+class Characters(NamedTuple):
+    """Range of a text's characters, as Python counts them: ``text[begin:end]``."""
+
+    begin: int
+    end: int
+
+
+class Passage(NamedTuple):
+    """Range of a text's own tokens.
+
+    Attributes:
+        text: text, as it was tokenized.
+        own: ids of its own tokens as far as they are known, without special ones, int64 (sequence,).
+        begin, end: numbers of the range's first token and of the first one after it.
+    """
+
+    text: str
+    own: np.ndarray
+    begin: int
+    end: int
+
+
+def deciding_characters(
+    tokenizer: Tokenizer,
+    windows: Windows,
+    texts: Sequence[str],
+    tokens: Tokens,
+    decided_by: Sequence[int],
+) -> list[Characters | None]:
+    """Find the characters of each text's deciding window; a text that fits in one window has all of its characters.
+
+    Args:
+        tokenizer: tokenizer of the texts.
+        windows: rule that cut them into windows.
+        texts: texts that were scored.
+        tokens: their tokens.
+        decided_by: number of each text's deciding window, from 1; 0 if no window decided, which gives None.
+
+    Returns:
+        The characters of each text; also None for a text whose tokens could not be found again.
+    """
+    found: list[Characters | None] = [None] * len(texts)
+    passages: dict[int, Passage] = {}
+    for at, (text, ids, truncated, number) in enumerate(
+        zip(texts, tokens.ids, tokens.truncated, decided_by, strict=True)
+    ):
+        own = ids[windows.before : len(ids) - windows.after]
+        spans = windows.spans(len(own))
+        if number and len(spans) == 1 and not truncated:
+            found[at] = Characters(0, len(text))
+        elif number:
+            passages[at] = Passage(text, own, *spans[number - 1])
+    for at, characters in zip(passages, characters_of(tokenizer, list(passages.values())), strict=True):
+        found[at] = characters
+    return found
+
+
+def characters_of(tokenizer: Tokenizer, passages: Sequence[Passage]) -> list[Characters | None]:
+    """Find the characters of passages; None for one whose tokens are not those of its text.
+
+    Args:
+        tokenizer: tokenizer of the texts.
+        passages: passages of any texts.
+    """
+    found: list[Characters | None] = []
+    for start in range(0, len(passages), _CHUNK):
+        found += _characters_of(tokenizer, passages[start : start + _CHUNK])
+    return found
+
+
+def _characters_of(tokenizer: Tokenizer, passages: Sequence[Passage]) -> list[Characters | None]:
+    found: list[Characters | None] = [None] * len(passages)
+    tries = {at: _beginnings(passage, tokenizer) for at, passage in enumerate(passages)}
+    while tries:
+        # A text that has no further beginning stays without characters.
+        tried = {at: one for at, more in tries.items() if (one := next(more, None)) is not None}
+        encodings = tokenizer.with_offsets([beginning.text for beginning in tried.values()])
+        for (at, beginning), encoding in zip(tried.items(), encodings, strict=True):
+            found[at] = beginning.characters(passages[at], encoding)
+        tries = {at: more for at, more in tries.items() if at in tried and found[at] is None}
+    return found
+
+
+class _Beginning(NamedTuple):
+    """Beginning of a text.
+
+    Attributes:
+        text: beginning, or that of the text without the removed characters.
+        is_whole: whether nothing follows.
+        margin: number of characters at its end whose tokens may be others than in the whole text.
+        removed: places in ``text`` before which characters were removed, and their number so far, int64 (places, 2).
+    """
+
+    text: str
+    is_whole: bool
+    margin: int
+    removed: np.ndarray
+
+    def characters(self, passage: Passage, encoding: tokenizers.Encoding) -> Characters | None:
+        """Return the characters of a passage in the text; None if the beginning may have other tokens.
+
+        Args:
+            passage: passage of the same text.
+            encoding: tokens of the beginning, without special ones.
+        """
+        begin, end = passage.begin, passage.end
+        if encoding.ids[:end] != passage.own[:end].tolist():
+            return None
+        first, last = _range(encoding.offsets[begin:end])
+        follows = len(encoding.ids) > end or encoding.overflowing
+        if not self.is_whole and (not follows or last + self.margin > len(self.text)):
+            return None
+        start = self._original(first)
+        return Characters(start, self._original(last - 1) + 1 if first < last else start)
+
+    def _original(self, at: int) -> int:
+        """Return the place in the whole text of a character."""
+        number = int(np.searchsorted(self.removed[:, 0], at, side="right"))
+        return at + (int(self.removed[number - 1, 1]) if number else 0)
+
+
+def _range(offsets: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Return the range that several tokens have together.
+
+    Blanks and tokens that the tokenizer inserts, as some do before the first word, may have none.
+
+    >>> _range([(0, 0), (2, 6), (7, 9), (9, 9)])
+    (2, 9)
+    >>> _range([(4, 4), (5, 5)])
+    (4, 4)
+    """
+    some = [(first, last) for first, last in offsets if first < last] or offsets[:1]
+    return min(first for first, _ in some), max(last for _, last in some)
+
+
+def _beginnings(passage: Passage, tokenizer: Tokenizer) -> Iterator[_Beginning]:
+    """Yield ever longer beginnings of a text, then of the text with its long runs of blanks shortened."""
+    margin = _NORMALIZED * tokenizer.longest_added
+    text, length = passage.text, _CHARACTERS_A_TOKEN * passage.end + margin
+    removed = np.zeros((0, 2), dtype=np.int64)
+    if length < len(text):
+        yield _Beginning(text[:length], False, margin, removed)
+        length *= _LONGER
+        text, removed = _shortened(text, tokenizer)
+    while length < len(text):
+        yield _Beginning(text[:length], False, margin, removed)
+        length *= _LONGER
+    yield _Beginning(text, True, margin, removed)
+
+
+def _shortened(text: str, tokenizer: Tokenizer) -> tuple[str, np.ndarray]:
+    """Return a text with its runs shortened, as `scorer.model.prefixes` does, and what was removed where."""
+    runs = tokenizer.runs
+    kept, removed, at = [], [], 0
+    total = length = 0
+    for run in runs.finditer(text) if runs is not None else ():
+        first, last = run.span(run.lastindex or 0)
+        kept += [text[at : run.start()], text[first:last]]
+        length += run.start() - at + last - first
+        total += run.end() - last
+        removed.append((length - 1, total))  # the last character kept of a run stands for the run's last one
+        at = run.end()
+    return "".join([*kept, text[at:]]), np.array(removed, dtype=np.int64).reshape(-1, 2)
