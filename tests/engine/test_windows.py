@@ -105,6 +105,19 @@ def test_a_mean_is_that_of_the_windows_weighted_by_their_tokens_in_order_and_flo
         begin += len(weights)
 
 
+@given(rules(), st.lists(st.floats(0, 1), min_size=301, max_size=301), st.integers(1, 300))
+def test_one_token_more_changes_a_text_no_more_than_three_tokens_change_a_window(windows, values, own):
+    """A window's logit is the mean of its tokens' values here, so that one token changes it by at most 1 / width."""
+
+    def logit(count):
+        each = [np.mean(values[begin:end]) for begin, end in windows.spans(count)]
+        split = windows.split([text(windows, count)])
+        return float(split.combined(np.array(each, dtype=np.float32)[:, np.newaxis])[0, 0])
+
+    # The last window moves by a token, a token is new, and one may be in another window.
+    assert abs(logit(own + 1) - logit(own)) <= 3 / min(own, windows.width) + 1e-5
+
+
 @given(rules("max"), st.lists(st.integers(1, 200), min_size=1, max_size=6), st.integers(0, 9))
 def test_a_maximum_is_the_largest_logit_of_each_label(windows, texts, seed):
     split = windows.split([text(windows, own) for own in texts])
