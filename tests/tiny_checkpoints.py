@@ -1,6 +1,6 @@
 """Tiny fine-tuned classifiers of every family, saved as transformers saves them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -137,3 +137,22 @@ class Notebook(nn.Module):
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Compute logits: (batch, sequence), twice -> (batch, outputs)"""
         return self.classifier(self.encoder(input_ids, attention_mask=attention_mask).last_hidden_state[:, 0])
+
+
+def saved_once(make_folder: Callable[[str], Path]) -> Callable[..., Path]:
+    """Return a function that saves a tiny checkpoint and returns its folder; the same one for the same arguments.
+
+    Args:
+        make_folder: function from a name to a new folder of that name.
+    """
+    folders: dict[tuple[object, ...], Path] = {}
+
+    def folder(
+        kind: str, labels: Sequence[str] | int = ("bad", "good"), problem: str | None = None, **more: float
+    ) -> Path:
+        key = (kind, labels, problem, *more.items())
+        if key not in folders:
+            folders[key] = save_checkpoint(kind, make_folder("checkpoints") / f"tiny-{kind}", labels, problem, **more)
+        return folders[key]
+
+    return folder

@@ -115,10 +115,9 @@ class Whole:
         """Compute logits of the encoder's rows; those of equal windows, as in the longest row of one token, only once."""
         if self.windows is None:
             return self.encoder.logits(rows)
-        numbers: dict[bytes, int] = {}
-        which = [numbers.setdefault(row.tobytes(), len(numbers)) for row in rows]
-        first = [which.index(number) for number in range(len(numbers))]
-        return self.encoder.logits([rows[row] for row in first])[which]
+        distinct = {row.tobytes(): row for row in rows}
+        numbers = {key: number for number, key in enumerate(distinct)}
+        return self.encoder.logits(list(distinct.values()))[[numbers[row.tobytes()] for row in rows]]
 
 
 class _Once:

@@ -155,7 +155,7 @@ class Split:
         """
         if len(self.weights) == len(self.counts):  # one window each
             return logits
-        return self._mean(logits) if self.combination == "mean" else self._folded(logits, np.maximum)
+        return self.mean_of(logits) if self.combination == "mean" else self._folded(logits, np.maximum)
 
     def spread(self, of_texts: np.ndarray) -> np.ndarray:
         """Repeat values of texts, (texts, ...), for each window: (windows, ...)."""
@@ -180,9 +180,6 @@ class Split:
 
     def mean_of(self, values: np.ndarray) -> np.ndarray:
         """Compute the weighted mean of any values of windows, float32 (windows, ...): float32 (texts, ...)."""
-        return self._mean(values)
-
-    def _mean(self, values: np.ndarray) -> np.ndarray:
         weights = self.weights.reshape(-1, *[1] * (values.ndim - 1))
         return np.asarray(self._folded(values * weights, np.add) / self._folded(weights, np.add), dtype=np.float32)
 

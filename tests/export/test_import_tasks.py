@@ -9,7 +9,7 @@ import pytest
 import torch
 import transformers
 from factories import reviews
-from tiny_checkpoints import Notebook, save_checkpoint
+from tiny_checkpoints import Notebook, save_checkpoint, saved_once
 from tiny_tokenizers import tiny_tokenizer
 
 from export.graph import source
@@ -25,16 +25,7 @@ TEXTS = 160
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     """Folder of a tiny checkpoint with some labels and a problem_type."""
-    folders = {}
-
-    def folder(kind, labels, problem, **more):
-        key = (kind, labels, problem, *more.items())
-        if key not in folders:
-            place = tmp_path_factory.mktemp("checkpoints") / f"tiny-{kind}"
-            folders[key] = save_checkpoint(kind, place, labels, problem, **more)
-        return folders[key]
-
-    return folder
+    return saved_once(tmp_path_factory.mktemp)
 
 
 @pytest.fixture(scope="module")

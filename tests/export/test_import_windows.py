@@ -10,7 +10,7 @@ import tokenizers
 import torch
 import transformers
 from factories import BAD, FILLER, GOOD
-from tiny_checkpoints import Notebook, save_checkpoint, tiny_classifier
+from tiny_checkpoints import Notebook, saved_once, tiny_classifier
 from tiny_tokenizers import byte_level_bpe, tiny_tokenizer
 from tokenizers import models, pre_tokenizers, processors
 
@@ -32,16 +32,7 @@ TEXTS = 120
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     """Folder of a tiny checkpoint of a family, with some labels and a problem_type."""
-    folders = {}
-
-    def folder(kind, labels=("bad", "good"), problem=None, **more):
-        key = (kind, labels, problem, *more.items())
-        if key not in folders:
-            place = tmp_path_factory.mktemp("checkpoints") / f"tiny-{kind}"
-            folders[key] = save_checkpoint(kind, place, labels, problem, **more)
-        return folders[key]
-
-    return folder
+    return saved_once(tmp_path_factory.mktemp)
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from factories import as_windows, reviews, with_fields
 
 from scorer.base.errors import BundleError
 from scorer.model.bundle import TOKENIZER, load_bundle
@@ -12,7 +13,6 @@ from scorer.model.manifest import WindowSettings, parse_manifest
 from scorer.model.scorer import Scorer
 from scorer.model.tokenizer import Tokenizer
 from scorer.model.windows import windows_of
-from tests.factories import as_windows, reviews, with_fields
 
 
 def long_texts(scorer, lengths):
