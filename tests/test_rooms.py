@@ -12,7 +12,7 @@ SCORER = {
     "storage": ("base",),
     "engine": ("base",),
     "rows": ("storage",),
-    "model": ("engine",),
+    "model": ("engine", "storage"),
     "report": ("rows", "model"),
     "run": ("report",),
     "cluster": ("run",),

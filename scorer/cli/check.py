@@ -2,33 +2,18 @@
 
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 from scorer.base.cores import usable_cores
 from scorer.base.errors import BundleError
 from scorer.base.task import MULTI_LABEL, REGRESSION
 from scorer.base.version import __version__
 from scorer.engine import runtime, wheel
+from scorer.engine.cpu_features import cpu_features
 from scorer.engine.gpu import Gpu
 from scorer.model.bundle import load_bundle
 from scorer.model.confidence import Correctness, least_error
 from scorer.model.manifest import WIDE, Manifest
 from scorer.model.scorer import Scorer
-
-# onnxruntime chooses its matrix kernels by these.
-_CPU_FEATURES = (
-    "avx2",
-    "avx512f",
-    "avx512bw",
-    "avx_vnni",
-    "avx512_vnni",
-    "avx512_bf16",
-    "amx_int8",
-    "amx_bf16",
-    "asimd",
-    "asimddp",
-    "i8mm",
-)
 
 
 def report(model: str | None, devices: Sequence[int], threads: int | None) -> Iterator[str]:
@@ -121,13 +106,3 @@ def _promises(confidence: Mapping[str, Correctness]) -> str:
         promise = "prove no error" if least is None else f"prove an error of {least:g}"
         found.append(f"{sum(one.texts):,} in {precision} {promise}")
     return ", ".join(found)
-
-
-def cpu_features(cpuinfo: Path = Path("/proc/cpuinfo")) -> list[str]:
-    """Return the instruction sets of this CPU that decide which kernels run; empty if the system does not list them."""
-    try:
-        lines = cpuinfo.read_text().splitlines()
-    except OSError:
-        return []
-    flags = {flag for line in lines if line.startswith(("flags", "Features")) for flag in line.split(":", 1)[1].split()}
-    return [feature for feature in _CPU_FEATURES if feature in flags]

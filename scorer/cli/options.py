@@ -258,6 +258,22 @@ WORK_DIR = score_option(
     help="Folder for unfinished work if the output goes to a store (s3://, gs://).",
 )
 
+CACHE = together(
+    score_option(
+        "--cache",
+        shell_complete=files,
+        metavar="FILE",
+        help="Take what equal texts got in earlier runs from this file, and add new texts to it (SQLite; holds no text).",
+    ),
+    score_option(
+        "--cache-max-rows",
+        type=Whole(1),
+        metavar="N",
+        help="Remove the least recently used texts from the cache beyond N.",
+    ),
+    score_option("--cache-read-only", is_flag=True, help="Leave the cache as it is."),
+)
+
 LABELS = together(
     score_option(
         "--model",

@@ -14,6 +14,7 @@ from scorer.cli.config import load, note, show
 from scorer.cli.help import HELP_OPTION, OTHER, group, option, version
 from scorer.cli.options import (
     ALL_CORES,
+    CACHE,
     COLUMNS,
     COMPUTING,
     DIALECT,
@@ -142,6 +143,7 @@ score.toml. The command line overrides the environment, which overrides the file
 @group(
     SPEED,
     COMPUTING,
+    CACHE,
     score_option("--threads", type=Whole(1), show_default=ALL_CORES, metavar="N", help="Number of CPU threads."),
 )
 @group(

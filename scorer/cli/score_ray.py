@@ -1,5 +1,6 @@
 """The command `score-ray`: it scores a folder of part files to a folder of part files, on a Ray cluster."""
 
+import os
 from functools import partial
 from typing import Any, NoReturn
 
@@ -11,6 +12,7 @@ from scorer.base.version import __version__
 from scorer.cli.config import load, note
 from scorer.cli.help import HELP_OPTION, OTHER, group, option, version
 from scorer.cli.options import (
+    CACHE,
     COLUMNS,
     COMPUTING,
     DIALECT,
@@ -128,7 +130,7 @@ command line overrides the environment, which overrides the file.
         help="Address of a running Ray cluster.",
     ),
 )
-@group(SPEED, COMPUTING)
+@group(SPEED, COMPUTING, CACHE)
 @group(GPU, GPU_MEMORY)
 @group(MESSAGES, LOGGING)
 @group(
@@ -143,6 +145,8 @@ def command(workers: int, gpus_per_worker: float, address: str | None, **options
     options["output"] = options["output"].rstrip("/")
     if not options["output"]:
         raise UsageError("--output must name a folder other than the root.")
+    if options["cache"] is not None:  # a worker has a current folder of its own
+        options["cache"] = os.path.abspath(options["cache"])
     wanted = ScoreOptions(**options)
     refuse_credentials([*wanted.inputs, *wanted.places])
     from_file = note(click.get_current_context())

@@ -230,6 +230,7 @@ def _content(
         "windows": None if bundle.manifest.windows is None else total.windows,
         "rows_in_windows": None if bundle.manifest.windows is None else total.rows_in_windows,
         "cascade": cascade,
+        "rows_from_cache": total.rows_from_cache,
         "rows_decided_early": total.rows_early,
         "tokens_decided_early": total.tokens_early,
         "drift": drift,

@@ -16,7 +16,8 @@ import numpy as np
 import tokenizers
 
 from scorer.engine.windows import Windows
-from scorer.model.tokenizer import Tokenizer, Tokens
+from scorer.model.outcomes import Outcomes
+from scorer.model.tokenizer import Tokenizer
 
 # English has 4 to 5 characters a token, so most texts need one try.
 _CHARACTERS_A_TOKEN = 6
@@ -53,8 +54,7 @@ def deciding_characters(
     tokenizer: Tokenizer,
     windows: Windows,
     texts: Sequence[str],
-    tokens: Tokens,
-    decided_by: Sequence[int],
+    outcomes: Outcomes,
 ) -> list[Characters | None]:
     """Find the characters of each text's deciding window; a text that fits in one window has all of its characters.
 
@@ -62,23 +62,21 @@ def deciding_characters(
         tokenizer: tokenizer of the texts.
         windows: rule that cut them into windows.
         texts: texts that were scored.
-        tokens: their tokens.
-        decided_by: number of each text's deciding window, from 1; 0 if no window decided, which gives None.
+        outcomes: their outcomes; a text that no window decided gets None.
 
     Returns:
         The characters of each text; also None for a text whose tokens could not be found again.
     """
     found: list[Characters | None] = [None] * len(texts)
+    is_whole = (outcomes.windows == 1) & ~outcomes.truncated
+    for at in np.flatnonzero(is_whole).tolist():
+        found[at] = Characters(0, len(texts[at]))
+    # Tokenized again: a text of the cache has no tokens, and few texts have several windows.
+    cut = np.flatnonzero(~is_whole & (outcomes.decided_by > 0)).tolist()
     passages: dict[int, Passage] = {}
-    for at, (text, ids, truncated, number) in enumerate(
-        zip(texts, tokens.ids, tokens.truncated, decided_by, strict=True)
-    ):
+    for at, ids in zip(cut, tokenizer.encode([texts[at] for at in cut]).ids, strict=True):
         own = ids[windows.before : len(ids) - windows.after]
-        spans = windows.spans(len(own))
-        if number and len(spans) == 1 and not truncated:
-            found[at] = Characters(0, len(text))
-        elif number:
-            passages[at] = Passage(text, own, *spans[number - 1])
+        passages[at] = Passage(texts[at], own, *windows.spans(len(own))[int(outcomes.decided_by[at]) - 1])
     for at, characters in zip(passages, characters_of(tokenizer, list(passages.values())), strict=True):
         found[at] = characters
     return found

@@ -1,23 +1,29 @@
 """Scorers: bundles that are ready to score."""
 
 import os
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+import platform
+from collections.abc import Callable, Iterable, Sequence
+from types import TracebackType
+from typing import NamedTuple, Self
 
 import numpy as np
+import tokenizers
 
 from scorer.base.cores import usable_cores
 from scorer.base.errors import BundleError, OutOfMemory, UsageError
 from scorer.base.messages import silenced
 from scorer.base.task import MULTI_LABEL, REGRESSION
 from scorer.base.timing import Phases
+from scorer.base.version import __version__
 from scorer.engine.batches import Lengths
 from scorer.engine.cascade import Cascade, Staged
+from scorer.engine.cpu_features import cpu_features
 from scorer.engine.gpu import ARENA_STRATEGY, BATCH_TOKENS, Gpu, are_devices
 from scorer.engine.multi_gpu import DeviceEngine
 from scorer.engine.pending import Pending
 from scorer.engine.protocols import Computing, Engine
 from scorer.engine.reuse import Reuse
+from scorer.engine.runtime import onnxruntime_version
 from scorer.engine.spec import EngineSpec
 from scorer.engine.stages import Stages, Whole
 from scorer.engine.windows import Windows
@@ -26,11 +32,15 @@ from scorer.model.checks import check_golden_rows, check_gpu_limit, check_larges
 from scorer.model.choice import choose
 from scorer.model.decision import Decision
 from scorer.model.interpretation import Answer, Interpretation, interpretation_of
+from scorer.model.outcomes import Outcomes, outcomes_of
 from scorer.model.reference import Reference
+from scorer.model.score_cache import ScoreCache
 from scorer.model.texts import refuse_empty, texts_of
 from scorer.model.tokenizer import Tokenizer, Tokens
 from scorer.model.wide import check_wide, open_wide
 from scorer.model.windows import windows_of
+from scorer.storage.cache_file import warn
+from scorer.storage.cache_settings import CacheSettings
 
 
 class Scores(NamedTuple):
@@ -103,6 +113,8 @@ class Scorer:
         arena_strategy: way in which memory on the GPU grows, see `scorer.engine.gpu.Gpu`.
         decision: rule that chooses the labels.
         cascade: whether to skip the encoder for texts that the bundle's wide part alone can decide.
+        cache: file in which outcomes are kept for later runs, or settings of it; None for no cache. `close` closes it.
+        report: function that reports a problem with the cache, which is never an error; the default warns.
 
     Attributes:
         bundle_id: SHA-256 of the bundle's SHA256SUMS, hexadecimal.
@@ -114,13 +126,17 @@ class Scorer:
         windows: rule that cuts long texts into windows; None if the graph gets whole texts.
         engine: engine for the bundle's graph, which is the encoder's part alone if the wide part has its own graph.
         whole: engine for both parts of every text.
+        cache: cache of outcomes; None without one.
         phases: time spent in each phase, in seconds.
 
     Raises:
         BundleError: the bundle is missing, damaged, or gives different scores here.
         ProviderError: the provider cannot be used here.
-        UsageError: the bundle has no such precision, or the decision does not fit its labels.
+        UsageError: the bundle has no such precision, the decision does not fit its labels, or the cache's file is something
+            else.
     """
+
+    cache: ScoreCache | None = None
 
     def __init__(
         self,
@@ -136,7 +152,12 @@ class Scorer:
         arena_strategy: str = ARENA_STRATEGY,
         decision: Decision = Decision(),
         cascade: bool = True,
+        cache: str | os.PathLike[str] | CacheSettings | None = None,
+        report: Callable[[str], None] = warn,
     ) -> None:
+        settings = CacheSettings(os.fspath(cache)) if isinstance(cache, str | os.PathLike) else cache
+        if settings is not None:
+            settings.check()
         loaded = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
         self.bundle_id, self.bundle_path = loaded.id, loaded.path
         self.manifest = loaded.manifest
@@ -181,6 +202,8 @@ class Scorer:
         self._reuse = Reuse(self._stages)
         self.chunk_rows = self.engine.chunk_rows
         self.journal_rows = self.engine.journal_rows
+        if settings is not None:
+            self.cache = ScoreCache(settings, self._context(), self.interpretation.logit_count, report)
 
     def _spec(self, bundle: Bundle, gpu: Gpu, cores: int) -> EngineSpec:
         manifest, precision = self.manifest, self.choice.precision
@@ -211,10 +234,10 @@ class Scorer:
             ValueError: a text is blank or has no token; the command `score` would reject it.
             OutOfMemory: the device has too little memory for one of the texts.
         """
-        given = texts_of(texts)
-        tokens = self.tokenizer.encode(given)
-        refuse_empty(given, tokens.empty)
-        labels, values, *_ = self.score_tokens(tokens)
+        outcomes = self.submit_texts(texts_of(texts), empty_allowed=False).result()
+        _refuse_unscored(outcomes.logits)
+        values = self.interpretation.values(outcomes.logits)
+        labels = self.interpretation.answers(values)
         if self.interpretation.task == REGRESSION:
             return Values(values)
         if self.interpretation.task == MULTI_LABEL:
@@ -231,8 +254,7 @@ class Scorer:
             OutOfMemory: the device has too little memory for one of the texts.
         """
         found = self.submit(tokens).result()
-        if np.isnan(found.values).any():
-            raise OutOfMemory("the device does not have enough memory for one of the texts, even on its own.")
+        _refuse_unscored(found.values)
         return found
 
     def wide_alone(self, tokens: Tokens) -> StagedScores:
@@ -247,7 +269,7 @@ class Scorer:
         cascade = self.manifest.cascade
         if cascade is None:
             raise UsageError(f"the bundle {self.manifest.name} has no cascade.")
-        return self._scores(self._stages.wide_alone(tokens.ids, cascade), [False] * len(tokens.ids))
+        return self._scores(self._stages.wide_alone(tokens.ids, cascade))
 
     @property
     def reference(self) -> Reference | None:
@@ -255,18 +277,92 @@ class Scorer:
         return self.manifest.reference_of(cascade=self.cascade is not None)
 
     def submit(self, tokens: Tokens) -> Pending[StagedScores]:
-        """Begin to score token ids, in the order of the calls; the caller can read and tokenize the next ones meanwhile.
+        """Begin to score token ids, in the order of the calls, without the cache; the caller can tokenize meanwhile.
 
         Texts without a token get NaN and no label, and so do those for which the device has too little memory.
         """
+        return self._submit(tokens).map(self._scores)
+
+    def submit_texts(self, texts: Sequence[str], *, empty_allowed: bool = True) -> Pending[Outcomes]:
+        """Look texts up in the cache, and begin to compute the others, in the order of the calls.
+
+        Collecting the result begins to write the others to the cache.
+
+        Args:
+            texts: texts as they are.
+            empty_allowed: whether texts may have no token.
+
+        Raises:
+            ValueError: a text has no token, and must not.
+        """
+        if self.cache is None:
+            missing = np.ones(len(texts), dtype=bool)
+            return self._compute(texts, missing, empty_allowed=empty_allowed)
+        cache = self.cache
+        with self.phases.timed("cache"):
+            found = cache.look_up(texts)
+
+        def collect(outcomes: Outcomes) -> Outcomes:
+            cache.add(found, outcomes)
+            return found.outcomes.replaced(found.missing, outcomes)
+
+        return self._compute(texts, found.missing, empty_allowed=empty_allowed).map(collect)
+
+    def _compute(self, texts: Sequence[str], missing: np.ndarray, *, empty_allowed: bool) -> Pending[Outcomes]:
+        """Begin to compute those texts that are missing, bool (texts,)."""
+        with self.phases.timed("tokenize"):
+            tokens = self.tokenizer.encode([text for text, one in zip(texts, missing, strict=True) if one])
+        if not empty_allowed:
+            refuse_empty(texts, _with_gaps(np.array(tokens.empty, dtype=bool), ~missing, False).tolist())
+        return self._submit(tokens).map(lambda staged: outcomes_of(tokens, staged, self.tokenizer.unknown_id))
+
+    def _submit(self, tokens: Tokens) -> Pending[Staged]:
+        """Begin to compute token ids; logits are NaN for texts without a token."""
         ids = [one for one, empty in zip(tokens.ids, tokens.empty, strict=True) if not empty]
         if not ids:
             rows = len(tokens.ids)
-            nothing = np.full((rows, len(self.labels)), np.nan)
-            answers = self.interpretation.answers(nothing)
             none = np.zeros(rows, dtype=np.int64)
-            return Pending(lambda: StagedScores(answers, nothing, none.astype(bool), none, none))
-        return self._reuse.submit(ids).map(lambda staged: self._scores(staged, tokens.empty))
+            nothing = np.full((rows, self.interpretation.logit_count), np.nan, dtype=np.float32)
+            return Pending(lambda: Staged(nothing, none.astype(bool), none, none))
+        return self._reuse.submit(ids).map(lambda staged: self._whole(staged, np.array(tokens.empty)))
+
+    def _whole(self, staged: Staged, empty: np.ndarray) -> Staged:
+        """Return the logits of all texts from those that are not empty, with NaN for the others."""
+        if staged.logits.shape[1] != self.interpretation.logit_count:
+            raise BundleError(f"the graph gives {staged.logits.shape[1]} logits for {len(self.labels)} labels.")
+        logits = _with_gaps(staged.logits, empty, np.nan)
+        return Staged(logits, *(_with_gaps(of_texts, empty, 0) for of_texts in staged[1:]))
+
+    def close(self) -> None:
+        """Write what is left to the cache, and close it; the scorer can still be used without it."""
+        cache, self.cache = self.cache, None
+        if cache is not None:
+            cache.file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _context(self) -> dict[str, object]:
+        """Return everything but the text that an outcome depends on."""
+        choice = self.choice
+        return {
+            "bundle": self.bundle_id,
+            "name": self.manifest.name,
+            "provider": choice.provider,
+            "precision": choice.precision,
+            "cascade": self.cascade is not None,
+            "batch_tokens": self.batch_tokens if choice.provider != "cpu" else None,
+            "review-scorer": __version__,
+            "onnxruntime": onnxruntime_version(),
+            "tokenizers": tokenizers.__version__,
+            "machine": platform.machine(),
+            "cpu": cpu_features(),
+        }
 
     def remarks(self) -> list[str]:
         """Return remarks on the computation: on CUDA the share of padding, and whether the GPU ran out of memory."""
@@ -282,24 +378,26 @@ class Scorer:
             )
         return lines
 
-    def _scores(self, staged: Staged, empty: Sequence[bool]) -> StagedScores:
-        """Return the scores for logits; NaN, for a text that was not computed, stays NaN and gives no label.
-
-        Args:
-            staged: logits of the texts that are not empty.
-            empty: whether each text is empty.
-        """
-        if staged.logits.shape[1] != self.interpretation.logit_count:
-            raise BundleError(f"the graph gives {staged.logits.shape[1]} logits for {len(self.labels)} labels.")
-        found = _with_gaps(self.interpretation.values(staged.logits), empty, np.nan)
-        early, windows, decided_by = (_with_gaps(of_texts, empty, 0) for of_texts in staged[1:])
-        return StagedScores(self.interpretation.answers(found), found, early, windows, decided_by)
+    def _scores(self, staged: Staged) -> StagedScores:
+        values = self.interpretation.values(staged.logits)
+        return StagedScores(self.interpretation.answers(values), values, *staged[1:])
 
 
-def _with_gaps(values: np.ndarray, empty: Sequence[bool], gap: float | bool) -> np.ndarray:
-    """Return the values of non-empty texts, in order, as (texts, ...) with a gap for each empty text."""
-    if not any(empty):
+def _refuse_unscored(values: np.ndarray) -> None:
+    if np.isnan(values).any():
+        raise OutOfMemory("the device does not have enough memory for one of the texts, even on its own.")
+
+
+def _with_gaps(values: np.ndarray, gaps: np.ndarray, gap: float | bool) -> np.ndarray:
+    """Return values, in order, with others between them.
+
+    Args:
+        values: values, (values, ...).
+        gaps: whether each place is a gap, bool (places,).
+        gap: value of the gaps.
+    """
+    if not gaps.any():
         return values
-    found = np.full((len(empty), *values.shape[1:]), gap, values.dtype)
-    found[~np.array(empty)] = values
+    found = np.full((len(gaps), *values.shape[1:]), gap, values.dtype)
+    found[~gaps] = values
     return found

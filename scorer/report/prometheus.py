@@ -69,6 +69,8 @@ def _counts(record: Mapping[str, Any]) -> Iterator[_Gauge]:
     if record["cascade"] is not None:
         yield "rows_decided_early", "Rows that the wide part alone decided.", [({}, record["rows_decided_early"])]
         yield "tokens_decided_early", "Tokens of these rows.", [({}, record["tokens_decided_early"])]
+    if record["cache"] is not None:
+        yield "rows_from_cache", "Rows whose result an earlier run computed.", [({}, record["rows_from_cache"])]
     yield "rows_per_second", "Rows per second.", [({}, record["rows_per_second"])]
     yield "tokens_per_second", "Tokens per second.", [({}, record["tokens_per_second"])]
     yield "phase_seconds", "Seconds by phase, summed over all threads.", _each("phase", record["seconds_by_phase"])

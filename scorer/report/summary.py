@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from scorer.base.text import shown_number
 from scorer.model.confidence import CONFIDENCES
+from scorer.model.outcomes import Outcome
 from scorer.model.reference import SCORE_EDGES, TOKEN_EDGES, UNKNOWN_EDGES, Histogram
 from scorer.report.examples import Examples
 
@@ -51,6 +52,7 @@ class Counts:
         rows_early: scored records that the wide part alone decided.
         tokens_early: tokens of those records.
         rows_truncated: scored records whose text was longer than the model reads.
+        rows_from_cache: scored records whose outcome an earlier run computed; see `scorer.model.score_cache`.
         duplicates: scored records that repeat the text of an earlier one; see `scorer.rows.duplicates`.
         scores: histogram of scores.
         score_sum: sum of scores.
@@ -75,6 +77,7 @@ class Counts:
     rows_early: int = 0
     tokens_early: int = 0
     rows_truncated: int = 0
+    rows_from_cache: int = 0
     duplicates: int = 0
     scores: Histogram = field(default_factory=lambda: Histogram.empty(SCORE_EDGES))
     score_sum: float = 0.0
@@ -111,6 +114,19 @@ class Counts:
         self.confidences.add(probability)
         self.confidence_sum += probability
         self.confidence_variance += probability * (1 - probability)
+
+    def add_outcome(self, outcome: Outcome) -> None:
+        """Count what the model read of a text, and what decided it."""
+        self.tokens += outcome.tokens
+        self.windows += outcome.windows
+        self.rows_in_windows += outcome.windows > 1
+        if outcome.early:
+            self.rows_early += 1
+            self.tokens_early += outcome.tokens
+        self.lengths.add(outcome.tokens)
+        self.unknown.add(outcome.unknown / outcome.tokens)
+        self.rows_truncated += outcome.truncated
+        self.rows_from_cache += outcome.cached
 
     def add_label(self, label: str | tuple[str, ...]) -> None:
         """Count a label, or all labels of a record; an empty text is no label."""

@@ -13,8 +13,8 @@ from scorer.base.timing import Phases
 from scorer.engine.pending import Pending
 from scorer.engine.windows import Windows
 from scorer.model.interpretation import Interpretation
-from scorer.model.scorer import StagedScores
-from scorer.model.tokenizer import Tokenizer, Tokens
+from scorer.model.outcomes import Outcomes
+from scorer.model.tokenizer import Tokenizer
 from scorer.rows.record import Record, Reject
 
 CHUNK_BYTES = 16 << 20
@@ -34,7 +34,7 @@ class Model(Protocol):
     chunk_rows: int
     phases: Phases
 
-    def submit(self, tokens: Tokens) -> Pending[StagedScores]: ...
+    def submit_texts(self, texts: Sequence[str]) -> Pending[Outcomes]: ...
 
 
 class Reading(Protocol):
@@ -58,14 +58,14 @@ class Chunk:
         rejects: records that cannot be scored.
         input_hash: sha256 of the raw input up to the chunk's last record, in hexadecimal.
         bytes_read: bytes of the input read so far, as stored.
-        scored: pending tokens and scores of the records.
+        scored: pending outcomes of the records.
     """
 
     records: Sequence[Record]
     rejects: Sequence[Reject]
     input_hash: str
     bytes_read: int
-    scored: Pending[tuple[Tokens, StagedScores]]
+    scored: Pending[Outcomes]
 
 
 def scored_ahead(reader: Reading, model: Model) -> Generator[Chunk, None, None]:
@@ -137,10 +137,8 @@ def chunk_rows(row: int, most: int) -> int:
 
 
 def _begun(reader: Reading, model: Model, tokenizing: ThreadPoolExecutor) -> Generator[Chunk, None, None]:
-    def begin(records: Sequence[Record]) -> Pending[tuple[Tokens, StagedScores]]:
-        with model.phases.timed("tokenize"):
-            tokens = model.tokenizer.encode([record.text for record in records])
-        return model.submit(tokens).map(lambda scores: (tokens, scores))
+    def begin(records: Sequence[Record]) -> Pending[Outcomes]:
+        return model.submit_texts([record.text for record in records])
 
     start = time.perf_counter()
     for chunk in chunks(reader, model.chunk_rows):
@@ -152,8 +150,8 @@ def _begun(reader: Reading, model: Model, tokenizing: ThreadPoolExecutor) -> Gen
         start = time.perf_counter()
 
 
-def _scored(task: "Future[Pending[tuple[Tokens, StagedScores]]]") -> Pending[tuple[Tokens, StagedScores]]:
-    """Return the pending scores of a task; cancelling drops the task, or its scores once it is done."""
+def _scored(task: "Future[Pending[Outcomes]]") -> Pending[Outcomes]:
+    """Return the pending scores of a task; cancelling drops the task, or its outcomes once it is done."""
 
     def cancel() -> None:
         if not task.cancel():
@@ -162,6 +160,6 @@ def _scored(task: "Future[Pending[tuple[Tokens, StagedScores]]]") -> Pending[tup
     return Pending(lambda: task.result().result(), cancel)
 
 
-def _cancel_scores(task: "Future[Pending[tuple[Tokens, StagedScores]]]") -> None:
+def _cancel_scores(task: "Future[Pending[Outcomes]]") -> None:
     if not task.cancelled() and task.exception() is None:
         task.result().cancel()

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from scorer.base.messages import print_message
 from scorer.base.progress import Progress
 from scorer.base.text import did_you_mean, duration, shown_source
+from scorer.model.score_cache import ScoreCache
 from scorer.report.doubt import Doubt
 from scorer.report.drift import MEASURES, Drift, passed
 from scorer.report.summary import Counts, Summary, reasons, shown_results
@@ -86,6 +87,16 @@ def report_cascade(counts: Counts) -> None:
         return
     share = counts.tokens_early / counts.tokens
     print_message(f"The wide part alone decided {counts.rows_early:,} rows, with {share:.1%} of the tokens.")
+
+
+def report_cache(counts: Counts, cache: ScoreCache) -> None:
+    """Report the share of rows from the cache, and entries that were damaged."""
+    if counts.rows_scored:
+        share = counts.rows_from_cache / counts.rows_scored
+        print_message(f"{counts.rows_from_cache:,} rows ({share:.1%}) came from the cache {cache.file.settings.path}.")
+    if cache.damaged:
+        entries = "1 entry of the cache was" if cache.damaged == 1 else f"{cache.damaged:,} entries of the cache were"
+        print_message(f"Warning: {entries} damaged and computed again.", "warning")
 
 
 def report_drift(drift: Mapping[str, Drift], limit: float) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from scorer.base.errors import UsageError
 from scorer.engine.gpu import ARENA_STRATEGY
 from scorer.rows.input_options import InputOptions
+from scorer.storage.cache_settings import CacheSettings
 
 if TYPE_CHECKING:
     from scorer.model.decision import Decision
@@ -110,6 +111,9 @@ class ScoreOptions:
     batch_tokens: int | None = field(default=None, metadata=_OTHER)
     gpu_mem_limit: int | None = field(default=None, metadata=_OTHER)
     arena_strategy: str = field(default=ARENA_STRATEGY, metadata=_OTHER)
+    cache: str | None = field(default=None, metadata=_OTHER)
+    cache_max_rows: int | None = field(default=None, metadata=_OTHER)
+    cache_read_only: bool = field(default=False, metadata=_OTHER)
     check: bool = field(default=False, metadata=_OTHER)
     summary: str | None = field(default=None, metadata=_OTHER)
     metrics: str | None = field(default=None, metadata=_OTHER)
@@ -150,6 +154,20 @@ class ScoreOptions:
         decision = Decision(self.threshold, self.uncertain, self.max_error)
         decision.check((), cascade=not self.no_cascade)
         return decision
+
+    @property
+    def cache_settings(self) -> CacheSettings | None:
+        """Cache file, and its use; None without --cache.
+
+        Raises:
+            UsageError: an option of the cache is given without --cache.
+        """
+        if self.cache is not None:
+            return CacheSettings(self.cache, self.cache_max_rows, self.cache_read_only)
+        if self.cache_max_rows is not None or self.cache_read_only:
+            option = "--cache-read-only" if self.cache_read_only else "--cache-max-rows"
+            raise UsageError(f"{option} needs --cache, which names the file.")
+        return None
 
     @property
     def most_rejects(self) -> int | None:

@@ -15,8 +15,7 @@ from scorer.model.confidence import confidences, most_probable
 from scorer.model.decision import UNCERTAIN
 from scorer.model.interpretation import SingleLabel
 from scorer.model.offsets import deciding_characters
-from scorer.model.scorer import StagedScores
-from scorer.model.tokenizer import Tokens, unknown_share
+from scorer.model.outcomes import Outcomes
 from scorer.report.summary import Summary
 from scorer.rows.columns import Formatter, Results, Selection, Wanted, output_columns, without_records
 from scorer.rows.record import Reject, ScoredRecord
@@ -151,29 +150,29 @@ class _Table:
 
 def _scored(
     chunk: Chunk,
-    result: tuple[Tokens, StagedScores],
+    outcomes: Outcomes,
     passages: Iterable[tuple[int, int] | None],
     model: Model,
     summary: Summary,
 ) -> tuple[list[ScoredRecord], list[Reject]]:
     """Return the scored rows of a chunk and its records that could not be scored, and count both."""
-    tokens, found = result
-    counts = summary.counts
-    unknown_id = model.tokenizer.unknown_id
+    counts, interpretation = summary.counts, model.interpretation
     rows: list[ScoredRecord] = []
     unscored: list[Reject] = []
+    values = interpretation.values(outcomes.logits)
+    labels = interpretation.answers(values)
     sure: Iterable[float | None] = repeat(None, len(chunk.records))
     doubt = False
-    if isinstance(model.interpretation, SingleLabel):
-        sure, doubt = confidences(found.values).tolist(), model.interpretation.decision.has_doubt
-    of_texts = zip(*tokens, *found, model.interpretation.scores(found.values).tolist(), sure, strict=True)
-    for record, characters, of_text in zip(chunk.records, passages, of_texts, strict=True):
-        ids, truncated, empty, label, values, early, windows, decided_by, score, confidence = of_text
+    if isinstance(interpretation, SingleLabel):
+        sure, doubt = confidences(values).tolist(), interpretation.decision.has_doubt
+    scores = interpretation.scores(values).tolist()
+    each = zip(chunk.records, outcomes.each(), labels, values, scores, sure, passages, strict=True)
+    for record, found, label, value, score, confidence, characters in each:
         if isnan(score):
-            unscored.append(record.reject("empty_text" if empty else "out_of_memory"))
+            unscored.append(record.reject("empty_text" if found.empty else "out_of_memory"))
             continue
-        decided = (bool(early), int(windows), int(decided_by), characters)
-        rows.append(ScoredRecord(record, len(ids), truncated, label, values, score, *decided))
+        decided = (found.early, found.windows, found.decided_by, characters)
+        rows.append(ScoredRecord(record, found.tokens, found.truncated, label, value, score, *decided))
         counts.add_score(score)
         counts.duplicates += record.duplicate
         counts.add_label(label)
@@ -181,31 +180,19 @@ def _scored(
             counts.rows_uncertain += 1
         elif confidence is not None:
             counts.add_confidence(confidence)
-        counts.tokens += len(ids)
-        counts.windows += int(windows)
-        counts.rows_in_windows += int(windows > 1)
-        if early:
-            counts.rows_early += 1
-            counts.tokens_early += len(ids)
-        counts.lengths.add(len(ids))
-        counts.unknown.add(unknown_share(ids, unknown_id))
-        counts.rows_truncated += truncated
-    summary.examples.add(chunk.records, found.labels, found.values, model.interpretation)
+        counts.add_outcome(found)
+    summary.examples.add(chunk.records, labels, values, interpretation)
     counts.rows_scored += len(rows)
     counts.rejected.update(reject.reason for reject in unscored)
     return rows, unscored
 
 
-def _passages(
-    chunk: Chunk, result: tuple[Tokens, StagedScores], model: Model, *, details: bool
-) -> Iterable[tuple[int, int] | None]:
+def _passages(chunk: Chunk, outcomes: Outcomes, model: Model, *, details: bool) -> Iterable[tuple[int, int] | None]:
     """Return the characters of the window that decided each record, with details of a model that has windows."""
     if model.windows is None or not details:
         return repeat(None, len(chunk.records))
-    tokens, found = result
-    texts = [record.text for record in chunk.records]
     with model.phases.timed("tokenize"):
-        return deciding_characters(model.tokenizer, model.windows, texts, tokens, found.decided_by.tolist())
+        return deciding_characters(model.tokenizer, model.windows, [record.text for record in chunk.records], outcomes)
 
 
 def _format(output_format: str, reader: Reading, model: Model, wanted: Wanted) -> tuple[bytes, Formatter]:

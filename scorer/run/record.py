@@ -146,6 +146,8 @@ class RunRecord:
             "cascade": self._cascade(),
             "rows_decided_early": counts.rows_early,
             "tokens_decided_early": counts.tokens_early,
+            "rows_from_cache": counts.rows_from_cache,
+            "cache": self._cache(),
             "rows_per_second": _rate(rows, summary.seconds),
             "tokens_per_second": _rate(tokens, summary.seconds),
             "seconds_by_phase": self._seconds(),
@@ -223,6 +225,20 @@ class RunRecord:
     def _cascade(self) -> bool | None:
         """Return True if the cascade was in effect; None if the bundle has none, or was not loaded."""
         return self.scorer.cascade is not None if self.scorer is not None and self.scorer.has_cascade else None
+
+    def _cache(self) -> dict[str, Any] | None:
+        """Describe the cache; None without one, or if no model was loaded."""
+        cache = self.scorer.cache if self.scorer is not None else None
+        if cache is None:
+            return None
+        return {
+            "path": _text(cache.file.settings.path),
+            "read_only": cache.file.settings.read_only,
+            "rows_added": cache.file.added,
+            "rows_removed": cache.file.removed,
+            "rows_damaged": cache.damaged,
+            "problem": cache.file.problem,
+        }
 
     def _windows(self, count: int) -> int | None:
         """Return a count of windows; None if the bundle reads whole texts, or was not loaded."""

@@ -18,7 +18,7 @@ from scorer.run.limits import Limits
 from scorer.run.options import DEFAULTS, ScoreOptions
 from scorer.storage.address import is_address
 from scorer.storage.inputs import expand, is_repeatable
-from scorer.storage.output import STDOUT, check_place, is_stream, lies_in
+from scorer.storage.output import STDOUT, check_place, is_stream, lies_in, same_place
 from scorer.storage.places import check_apart, check_replaceable
 
 STDERR = "<stderr>"
@@ -94,6 +94,7 @@ def make_plan(options: ScoreOptions) -> Plan:
     if uncertain is not None:
         _check_place(uncertain.place, options, inputs.files, "--uncertain-rows")
         _check_stale_uncertain(uncertain)
+    _check_cache(options, inputs.files)
     written = {output_format.kind} | ({uncertain.format.kind} if uncertain is not None else set())
     if options.escape_formulas and not written & DELIMITERS.keys():
         raise UsageError("--escape-formulas needs CSV or TSV output: other formats have no formulas.")
@@ -144,6 +145,24 @@ def _check_place(place: str, options: ScoreOptions, inputs: Sequence[str], optio
         if (is_address(folder) or os.path.isdir(folder)) and lies_in(place, folder):
             raise UsageError(
                 f"{option} {place} is in the input folder {folder}, so the next run would read it; write elsewhere."
+            )
+
+
+def _check_cache(options: ScoreOptions, inputs: Sequence[str]) -> None:
+    """Refuse a cache that is something else, or that the run or the next one would take for one of its files."""
+    settings = options.cache_settings
+    if settings is None:
+        return
+    settings.check()
+    refuse_file_in_bundle(settings.path, "--cache")
+    place = same_place(settings.path)
+    for option, other in (*_apart(options).items(), *(("the input", path) for path in inputs)):
+        if not is_stream(other) and same_place(other) == place:
+            raise UsageError(f"--cache {settings.path} and {option} are the same file; name another for the cache.")
+    for folder in options.inputs:
+        if os.path.isdir(folder) and lies_in(settings.path, folder):
+            raise UsageError(
+                f"--cache {settings.path} is in the input folder {folder}, so the next run would read it; put it elsewhere."
             )
 
 

@@ -23,6 +23,7 @@ from scorer.rows.writer import carried_types
 from scorer.run.checkpoint import Beside, Work
 from scorer.run.console import (
     hints,
+    report_cache,
     report_cascade,
     report_doubt,
     report_drift,
@@ -72,6 +73,8 @@ def run(options: ScoreOptions) -> ExitCode:
             if not isinstance(error, RecordMissing):
                 error.add_note(f"The record of the run is incomplete: {also}")
         raise
+    finally:
+        this.close()
 
 
 class Run:
@@ -208,6 +211,8 @@ class Run:
             def on_chunk(summary: Summary) -> None:
                 signals.check()
                 reader.check_unchanged()
+                if scorer.cache is not None:  # rows that the journal calls done are in the cache
+                    scorer.cache.file.wait()
                 work.commit(summary)
                 counts, before = summary.counts, self.before
                 self._throughput.add(summary.seconds, counts.rows_in - before.rows_in, counts.tokens - before.tokens)
@@ -245,6 +250,11 @@ class Run:
         with self._phases.timed("publish"):
             work.publish(self.summary)
 
+    def close(self) -> None:
+        """Close the model's cache."""
+        if self._scorer is not None:
+            self._scorer.close()
+
     def record(self) -> RunRecord:
         """Return the record of the run as far as it is known now."""
         return RunRecord(
@@ -267,6 +277,8 @@ class Run:
     def _print_result(self, plan: Plan, reader: Reader, scorer: Scorer, record: RunRecord) -> None:
         report_result(plan, self.summary, self.before, scorer.labels)
         report_windows(self.summary.counts)
+        if scorer.cache is not None:
+            report_cache(self.summary.counts, scorer.cache)
         if scorer.cascade is not None:
             report_cascade(self.summary.counts)
         if self.options.max_drift is not None:
@@ -314,6 +326,8 @@ def open_scorer(options: ScoreOptions, decision: Decision, bundle: Bundle | None
         arena_strategy=options.arena_strategy,
         decision=decision,
         cascade=not options.no_cascade,
+        cache=options.cache_settings,
+        report=lambda message: print_message(f"Warning: {message}", "warning"),
     )
 
 

@@ -10,8 +10,8 @@ from factories import ROOT
 from scorer.base.cores import usable_cores
 from scorer.base.extras import install_advice
 from scorer.base.progress import Progress
-from scorer.cli.check import cpu_features
 from scorer.engine import gpu, runtime
+from scorer.engine.cpu_features import cpu_features
 
 # All packages of the extras, and the package that uses them.
 EXTRAS = (

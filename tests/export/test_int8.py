@@ -24,8 +24,8 @@ from export.graph.classifier import graph_logits
 from export.graph.fp32 import to_float32
 from export.graph.int8 import to_int8
 from export.graph.rounding import choose_span, round_weights
-from scorer.cli.check import cpu_features
 from scorer.engine import runtime
+from scorer.engine.cpu_features import cpu_features
 from scorer.engine.row_engine import RowEngine
 from scorer.engine.runtime import open_session
 

@@ -9,8 +9,10 @@ from hypothesis import example, given, settings
 from test_tokenizer_kinds import HOSTILE, TEXTS, VARIANTS, file_of
 from tiny_tokenizers import KINDS, tiny_tokenizer
 
+from scorer.engine.cascade import Staged
 from scorer.engine.windows import Windows
 from scorer.model.offsets import Characters, Passage, characters_of, deciding_characters
+from scorer.model.outcomes import outcomes_of
 from scorer.model.tokenizer import Tokenizer
 
 LENGTH = 30
@@ -117,7 +119,11 @@ WINDOWS = Windows(8, 1, 1, 4)
 def of_windows(texts, decided_by, tokenizer=None):
     """Return the characters that decided some texts, read in windows of six words, one every four."""
     tokenizer = tokenizer or Tokenizer(file_of(tiny_tokenizer("wordpiece")), WINDOWS.reach(4))
-    found = deciding_characters(tokenizer, WINDOWS, texts, tokenizer.encode(texts), decided_by)
+    tokens = tokenizer.encode(texts)
+    number = np.array(decided_by)
+    counts = np.array([len(WINDOWS.spans(len(ids) - 2)) for ids in tokens.ids]) * (number > 0)
+    staged = Staged(np.zeros((len(texts), 1), dtype=np.float32), number == 0, counts, number)
+    found = deciding_characters(tokenizer, WINDOWS, texts, outcomes_of(tokens, staged, tokenizer.unknown_id))
     return [one and text[one.begin : one.end] for text, one in zip(texts, found, strict=True)]
 
 

@@ -12,8 +12,7 @@ from scorer.base.timing import Phases
 from scorer.engine.pending import Pending
 from scorer.engine.row_engine import RowEngine
 from scorer.model.interpretation import SingleLabel
-from scorer.model.scorer import StagedScores
-from scorer.model.tokenizer import Tokens
+from scorer.model.outcomes import Outcomes
 from scorer.rows.columns import Wanted
 from scorer.rows.record import Position, Record, Reject
 from scorer.run.chunks import chunks
@@ -70,17 +69,14 @@ class Words:
         self.phases = Phases()
         self.tokenized, self.cancelled = [], []
 
-    def encode(self, texts):
+    def submit_texts(self, texts):
         self.tokenized.append(" ".join(texts))
-        return Tokens([np.array([len(text)]) for text in texts], [False] * len(texts), [False] * len(texts))
-
-    def submit(self, tokens):
-        rows, number = len(tokens.ids), len(self.tokenized)
+        rows, number = len(texts), len(self.tokenized)
 
         def collect():
             self.log.append(f"result {number}")
-            none = np.zeros(rows, dtype=np.int64)
-            return StagedScores(["yes"] * rows, np.full((rows, 2), 0.5), none == 1, none + 1, none + 1)
+            one, never = np.ones(rows, dtype=np.int64), np.zeros(rows, dtype=bool)
+            return Outcomes(np.zeros((rows, 1)), never, one, one, one, one, never, never, never)
 
         return Pending(collect, lambda: self.cancelled.append(number))
 
@@ -139,7 +135,7 @@ def test_three_chunks_are_on_their_way_while_the_next_is_read():
     assert model.tokenized == ["t1 t2", "t3 t4", "t5 t6", "t7 t8", "t9 t10", "t11 t12"]
     assert summary.counts.rows_in == summary.counts.rows_scored == 12
     assert [int(line.split(b",")[0]) for line in output.splitlines()[1:]] == list(range(1, 13))
-    assert model.phases.seconds.keys() == {"read", "tokenize", "write"}
+    assert model.phases.seconds.keys() == {"read", "write"}
 
 
 def test_the_next_chunk_is_read_and_the_last_one_is_written_while_one_is_tokenized():
@@ -165,12 +161,12 @@ def test_the_next_chunk_is_read_and_the_last_one_is_written_while_one_is_tokeniz
 def test_an_error_of_the_tokenizer_reaches_the_caller_behind_the_rows_before_it():
     output, model = Memory(), Words([])
 
-    def encode(texts):
+    def submit_texts(texts):
         if "t5" in texts:
             raise BundleError("the tokenizer cannot be used.")
-        return Words.encode(model, texts)
+        return Words.submit_texts(model, texts)
 
-    model.encode = encode
+    model.submit_texts = submit_texts
     rows = [record(row) for row in range(1, 9)]
     with pytest.raises(BundleError, match="cannot be used"):
         score_rows(Reading(rows), model, output, Memory(), output_format="csv", wanted=Wanted())

@@ -356,7 +356,7 @@ def test_labels_of_metrics_may_hold_anything():
         "ended": "2026-11-23T00:00:00.000Z", "bundle": {"name": 'a "b"\\\n', "id": ""}, "task": None, "provider": None,
         "precision": None, "versions": {"review-scorer": "0"}, "exit_code": 0, "published": True, "seconds": 1.0, "rows_in": 0, "rows_scored": 0,
         "rows_rejected": 0, "rows_rejected_by_reason": {}, "rows_truncated": 0, "duplicates": 0, "labels": {'so "so"\n': 1},
-        "tokens": 0, "windows": None, "rows_in_windows": None, "cascade": None, "rows_per_second": None, "tokens_per_second": None, "seconds_by_phase": {},
+        "tokens": 0, "windows": None, "rows_in_windows": None, "cascade": None, "cache": None, "rows_per_second": None, "tokens_per_second": None, "seconds_by_phase": {},
         "score_histogram": {"edges": [0.0, 0.5, 1.0], "counts": [0, 0], "sum": 0.0}, "drift": None,
         "rows_uncertain": 0, "max_error": None, "expected_accuracy": None,
     }  # fmt: skip
