@@ -4,13 +4,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scorer.model.scorer import LabelSets, Scorer, Scores, Values
+    from scorer.storage.cache_settings import CacheSettings
 
 from scorer.base.version import __version__
 
-__all__ = ["LabelSets", "Scorer", "Scores", "Values", "__version__"]
+__all__ = ["CacheSettings", "LabelSets", "Scorer", "Scores", "Values", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "CacheSettings":
+        from scorer.storage.cache_settings import CacheSettings
+
+        return CacheSettings
     # onnxruntime takes a second to import: `score --help` and `score-model` should start without it.
     if name in ("LabelSets", "Scorer", "Scores", "Values"):
         from scorer.base.shortage import shortage

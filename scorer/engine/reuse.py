@@ -12,7 +12,7 @@ from scorer.engine.cascade import Staged
 from scorer.engine.pending import Pending
 
 # Some 350 bytes each: a key of 16 bytes, a few logits, and Python's overhead.
-_REMEMBERED = 8_192
+REMEMBERED = 8_192
 
 
 class Stages(Protocol):
@@ -29,7 +29,7 @@ class Reuse:
         remembered: largest number of rows to remember; the least recently used one is forgotten.
     """
 
-    def __init__(self, stages: Stages, remembered: int = _REMEMBERED) -> None:
+    def __init__(self, stages: Stages, remembered: int = REMEMBERED) -> None:
         self._stages = stages
         self._remembered = remembered
         self._known: OrderedDict[bytes, _Slot] = OrderedDict()

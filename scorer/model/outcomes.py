@@ -1,25 +1,11 @@
 """Outcomes of texts: their logits, what decided them, and what the model read of them."""
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from scorer.engine.cascade import Staged
 from scorer.model.tokenizer import Tokens
-
-
-class Outcome(NamedTuple):
-    """Outcome of one text, without its logits; see `Outcomes`."""
-
-    early: bool
-    windows: int
-    decided_by: int
-    tokens: int
-    unknown: int
-    truncated: bool
-    empty: bool
-    cached: bool
 
 
 class Outcomes(NamedTuple):
@@ -52,18 +38,18 @@ class Outcomes(NamedTuple):
         """Texts that have logits, bool (texts,)."""
         return ~np.isnan(self.logits).any(axis=1)
 
-    def each(self) -> Iterator[Outcome]:
-        """Yield the outcome of each text."""
-        return map(Outcome._make, zip(*(values.tolist() for values in self[1:]), strict=True))
+    def of(self, texts: np.ndarray) -> Self:
+        """Return the outcomes of some texts, bool (texts,)."""
+        return type(self)(*(values[texts] for values in self))
 
-    def replaced(self, texts: np.ndarray, found: "Outcomes") -> "Outcomes":
+    def replaced(self, texts: np.ndarray, found: Self) -> Self:
         """Return a copy with other outcomes for some texts.
 
         Args:
             texts: texts to replace, bool (texts,).
             found: their outcomes, in order.
         """
-        copy = Outcomes(*(values.copy() for values in self))
+        copy = type(self)(*(values.copy() for values in self))
         for values, others in zip(copy, found, strict=True):
             values[texts] = others
         return copy

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Self
 
+import numpy as np
+
 SCORE_EDGES = tuple(number / 20 for number in range(21))
 """Edges for scores that are probabilities; see `scorer.model.interpretation`."""
 
@@ -83,14 +85,17 @@ class Histogram:
     def total(self) -> int:
         return sum(self.counts)
 
-    def add(self, value: float) -> None:
-        """Count a value.
+    def add(self, values: np.ndarray) -> None:
+        """Count values, none of them NaN; see `bin_of`.
 
         >>> found = Histogram.empty((0, 1, 2))
-        >>> [found.add(value) for value in (0, 1, 2)] and found.counts
-        [1, 2]
+        >>> found.add(np.array([-5, 0, 1, 2, 9]))
+        >>> found.counts
+        [2, 3]
         """
-        self.counts[bin_of(self.edges, value)] += 1
+        bins = np.searchsorted(self.edges, values, side="right").clip(1, len(self.counts)) - 1
+        for at, count in enumerate(np.bincount(bins, minlength=len(self.counts)).tolist()):
+            self.counts[at] += count
 
     def __add__(self, other: Self) -> Self:
         """Add the counts of a histogram with the same bins.

@@ -155,7 +155,7 @@ class Scorer:
         cache: str | os.PathLike[str] | CacheSettings | None = None,
         report: Callable[[str], None] = warn,
     ) -> None:
-        settings = CacheSettings(os.fspath(cache)) if isinstance(cache, str | os.PathLike) else cache
+        settings = None if cache is None else CacheSettings.of(cache)
         if settings is not None:
             settings.check()
         loaded = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
@@ -295,10 +295,10 @@ class Scorer:
         Raises:
             ValueError: a text has no token, and must not.
         """
-        if self.cache is None:
+        cache = self.cache  # another thread may close it meanwhile
+        if cache is None:
             missing = np.ones(len(texts), dtype=bool)
             return self._compute(texts, missing, empty_allowed=empty_allowed)
-        cache = self.cache
         with self.phases.timed("cache"):
             found = cache.look_up(texts)
 

@@ -336,6 +336,31 @@ def _exchange(partial: Path, place: Path) -> None:
     os.rename(aside, partial)
 
 
+def publish_copy_of(descriptor: int, path: Path) -> None:
+    """Copy an open file, with its mode, under another name; a file of that name is replaced.
+
+    No other descriptor of the file is opened or closed, which would release the process's locks on it.
+
+    Raises:
+        OSError: the file cannot be read, or the copy cannot be written.
+    """
+    copy, partial = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+    try:
+        found = os.fstat(descriptor)
+        for at in range(0, found.st_size, _PIECE):
+            write_all(copy, os.pread(descriptor, _PIECE, at))
+        _set_mode(copy, stat.S_IMODE(found.st_mode), path.parent)
+        os.fsync(copy)
+        os.replace(partial, path)
+        sync_folder(path.parent)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(partial)
+        raise
+    finally:
+        os.close(copy)
+
+
 def write_all(descriptor: int, data: bytes) -> None:
     """Write all bytes; the system may take only some of them at a time."""
     rest = memoryview(data)

@@ -85,7 +85,13 @@ def runners(count: int = 2) -> Iterator[list[Runner]]:
 
 def in_parallel(work: Callable[[Runner, Any], Any], items: Iterable[Any], count: int = 2) -> list[Any]:
     """Call ``work(runner, item)`` for each item; each runner does one at a time."""
-    with runners(count) as started, ThreadPoolExecutor(count) as pool:
+    with runners(count) as started:
+        return by(started, work, items)
+
+
+def by(started: list[Runner], work: Callable[[Runner, Any], Any], items: Iterable[Any]) -> list[Any]:
+    """Call ``work(runner, item)`` for each item, with runners that do one at a time."""
+    with ThreadPoolExecutor(len(started)) as pool:
         idle: SimpleQueue[Runner] = SimpleQueue()
         for runner in started:
             idle.put(runner)

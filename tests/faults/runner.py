@@ -1,7 +1,8 @@
 """Program that runs `score` with an injected engine, in processes that can be killed, fill the disk or fail in a call.
 
 It reads requests from stdin, a JSON object a line, forks a process for each, and answers with a JSON object. So the
-libraries are loaded once, and thousands of runs take minutes. ``--once ARGUMENTS`` is a single run.
+libraries are loaded once, and thousands of runs take minutes. ``--once ARGUMENTS`` is a single run, in the main thread alone
+if ONE_THREAD is in the environment.
 """
 
 import errno
@@ -16,6 +17,7 @@ import struct
 import sys
 import tempfile
 import time
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,7 +25,10 @@ import numpy as np
 
 import scorer.rows.parquet_reader
 import scorer.rows.parquet_writer
+import scorer.run.chunks
 import scorer.run.score
+import scorer.storage.cache_database
+import scorer.storage.cache_file
 from scorer.base.signals import install
 from scorer.base.timing import Phases
 from scorer.cli.program import run_command
@@ -34,8 +39,10 @@ from scorer.engine.stages import Stages
 from scorer.model.choice import Choice
 from scorer.model.decision import Decision
 from scorer.model.interpretation import SingleLabel
+from scorer.model.score_cache import ScoreCache
 from scorer.model.scorer import Scorer
 from scorer.model.tokenizer import Tokens
+from scorer.storage.cache_file import CacheFile
 
 # Calls that can fail on request: those that read, write, sync, publish and delete.
 CALLS = ("read", "write", "fsync", "replace", "open", "ftruncate", "fchmod", "unlink")
@@ -49,6 +56,9 @@ class Injected(Scorer):
     window = 8
 
     def __init__(self, *arguments, **options):
+        settings = options["cache"]
+        if settings is not None:
+            settings.check()
         time.sleep(self.load_seconds)
         self.bundle_id = self.bundle_path = "injected"
         self.manifest = SimpleNamespace(
@@ -68,6 +78,8 @@ class Injected(Scorer):
         self.cascade, self.has_cascade, self.windows = None, False, None
         self._reuse = Reuse(Stages(self.engine))
         self.chunk_rows = self.journal_rows = self.window
+        if settings is not None:
+            self.cache = ScoreCache(settings, self._context(), self.interpretation.logit_count, options["report"])
 
     def encode(self, texts):
         return Tokens(
@@ -79,6 +91,21 @@ class Injected(Scorer):
     def run(self, names, feed):
         time.sleep(self.row_seconds)
         return [np.array([[int(feed["input_ids"].sum()) % 97 / 12 - 4]], dtype=np.float32)]
+
+
+class Immediate(Executor):
+    """Executor that does its work in the thread that submits it, so that calls can be counted."""
+
+    def __init__(self, *arguments, **options):
+        pass
+
+    def submit(self, function, *arguments):
+        done = Future()
+        try:
+            done.set_result(function(*arguments))
+        except Exception as error:
+            done.set_exception(error)
+        return done
 
 
 class Calls:
@@ -143,11 +170,21 @@ class Calls:
         return io.BufferedReader(Raw(target, "r", **options))
 
 
+def set_cache(busy_seconds=None, write_seconds=0):
+    """Set how long a cache waits for another process, None for the program's time, and how long it takes to write."""
+    if busy_seconds is not None:
+        scorer.storage.cache_database._BUSY_SECONDS = float(busy_seconds)
+    if write_seconds:
+        write = CacheFile._write
+        CacheFile._write = lambda *arguments: (time.sleep(write_seconds), write(*arguments))
+
+
 def child(request, counter):
     """Run a request in the forked process; never return."""
     try:
         for name, seconds in request.get("engine", {}).items():
             setattr(Injected, name, seconds)
+        set_cache(**request.get("cache", {}))
         os.dup2(os.open(request["err"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
         if "limit" in request:
             resource.setrlimit(resource.RLIMIT_FSIZE, (request["limit"], request["limit"]))
@@ -184,6 +221,9 @@ if __name__ == "__main__":
     scorer.run.score.Scorer = Injected
     if sys.argv[1:2] == ["--once"]:
         Injected.row_seconds = float(os.environ.get("ROW_SECONDS", "0"))
+        set_cache(os.environ.get("BUSY_SECONDS"))
+        if "ONE_THREAD" in os.environ:
+            scorer.run.chunks.ThreadPoolExecutor = scorer.storage.cache_file.ThreadPoolExecutor = Immediate
         del sys.argv[1]
         main()
     serve()
