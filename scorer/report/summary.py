@@ -1,13 +1,16 @@
 """Summary of a run in numbers and examples."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self
 
+import numpy as np
+
 from scorer.base.text import shown_number
 from scorer.model.confidence import CONFIDENCES
-from scorer.model.outcomes import Outcome
+from scorer.model.interpretation import Answer
+from scorer.model.outcomes import Outcomes
 from scorer.model.reference import SCORE_EDGES, TOKEN_EDGES, UNKNOWN_EDGES, Histogram
 from scorer.report.examples import Examples
 
@@ -18,9 +21,6 @@ class Range:
 
     least: float | None = None
     greatest: float | None = None
-
-    def __contains__(self, value: float) -> bool:
-        return self.least is not None and self.greatest is not None and self.least <= value <= self.greatest
 
     def __add__(self, other: Self) -> Self:
         """Return the range of the numbers of both.
@@ -102,40 +102,39 @@ class Counts:
         """Histograms that `scorer.report.drift` compares."""
         return {"score": self.scores, "tokens": self.lengths, "unknown": self.unknown}
 
-    def add_score(self, score: float) -> None:
-        """Count a score."""
-        self.scores.add(score)
-        self.score_sum += score
-        if score not in self.score_range:
-            self.score_range += Range(score, score)
+    def add_scores(self, scores: np.ndarray) -> None:
+        """Count scores, float64 (texts,)."""
+        self.scores.add(scores)
+        self.score_sum = _added(self.score_sum, scores)
+        if len(scores):
+            self.score_range += Range(min(scores.tolist()), max(scores.tolist()))
 
-    def add_confidence(self, probability: float) -> None:
-        """Count the probability of the label that a record got."""
-        self.confidences.add(probability)
-        self.confidence_sum += probability
-        self.confidence_variance += probability * (1 - probability)
+    def add_confidences(self, probabilities: np.ndarray) -> None:
+        """Count the probabilities of the labels that records got, float64 (texts,)."""
+        self.confidences.add(probabilities)
+        self.confidence_sum = _added(self.confidence_sum, probabilities)
+        self.confidence_variance = _added(self.confidence_variance, probabilities * (1 - probabilities))
 
-    def add_outcome(self, outcome: Outcome) -> None:
-        """Count what the model read of a text, and what decided it."""
-        self.tokens += outcome.tokens
-        self.windows += outcome.windows
-        self.rows_in_windows += outcome.windows > 1
-        if outcome.early:
-            self.rows_early += 1
-            self.tokens_early += outcome.tokens
-        self.lengths.add(outcome.tokens)
-        self.unknown.add(outcome.unknown / outcome.tokens)
-        self.rows_truncated += outcome.truncated
-        self.rows_from_cache += outcome.cached
+    def add_outcomes(self, outcomes: Outcomes) -> None:
+        """Count what the model read of texts, and what decided them."""
+        early, tokens = outcomes.early, outcomes.tokens
+        self.tokens += int(tokens.sum())
+        self.windows += int(outcomes.windows.sum())
+        self.rows_in_windows += int((outcomes.windows > 1).sum())
+        self.rows_early += int(early.sum())
+        self.tokens_early += int(tokens[early].sum())
+        self.lengths.add(tokens)
+        self.unknown.add(outcomes.unknown / tokens)
+        self.rows_truncated += int(outcomes.truncated.sum())
+        self.rows_from_cache += int(outcomes.cached.sum())
 
-    def add_label(self, label: str | tuple[str, ...]) -> None:
-        """Count a label, or all labels of a record; an empty text is no label."""
-        if isinstance(label, str):
-            if label:
-                self.labels[label] += 1
-            return
-        self.labels.update(label)
-        self.rows_without_label += not label
+    def add_labels(self, answers: Iterable[Answer]) -> None:
+        """Count the label of each record, or all labels of it; an empty text is no label."""
+        for answer, records in Counter(answers).items():
+            for label in (answer,) if isinstance(answer, str) else answer:
+                if label:
+                    self.labels[label] += records
+            self.rows_without_label += records if answer == () else 0
 
     def __add__(self, other: Self) -> Self:
         """Return the sum of both, sharing no object with either."""
@@ -223,6 +222,17 @@ def shown_results(counts: Counts, names: Sequence[str]) -> str:
 def reasons(counts: Counts) -> str:
     """Format the rejects by reason, most frequent first: ``2 empty_text, 1 invalid_json``."""
     return ", ".join(f"{count} {reason}" for reason, count in counts.rejected.most_common())
+
+
+def _added(total: float, numbers: np.ndarray) -> float:
+    """Add numbers one by one, so that the sum does not depend on how they are divided.
+
+    >>> _added(_added(0.1, np.array([0.2])), np.array([0.3])) == 0.1 + 0.2 + 0.3
+    True
+    """
+    for number in numbers.tolist():
+        total += number
+    return total
 
 
 def _restored(empty: Any, value: Any) -> Any:

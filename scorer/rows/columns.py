@@ -250,7 +250,7 @@ def take(selection: Selection, parsed: Parsed) -> "tuple[str, tuple[Value | None
         if not text.is_text:
             return "not_text"
         text = str(text.value)
-    if not text.strip():
+    if not text or text.isspace():
         return "empty_text"
     return text, tuple(map(parsed.fields.get, selection.carried))
 

@@ -25,11 +25,14 @@ class InputFormat:
         opened: function that opens a file.
         rows: function that returns the number of records that a file states; None if only reading it can count them.
         columns: function that returns the columns that a file states and reads no more of it; None to open the file.
+        groups: function that returns the numbers of records in parts of a file that can be read alone, in order; None if a
+            file has to be read from its beginning.
     """
 
     opened: Callable[[Source], AbstractContextManager[InputFile]]
     rows: Callable[[str], int] | None = None
     columns: Callable[[str], tuple[str, ...]] | None = None
+    groups: Callable[[str], list[int]] | None = None
 
 
 def _opened_parquet(source: Source) -> AbstractContextManager[InputFile]:
@@ -50,11 +53,17 @@ def _parquet_columns(path: str) -> tuple[str, ...]:
     return parquet_reader.columns_of(path)
 
 
+def _parquet_groups(path: str) -> list[int]:
+    from scorer.rows import parquet_reader
+
+    return parquet_reader.groups_of(path)
+
+
 INPUT_FORMATS = {
     "csv": InputFormat(csv_reader.opened),
     "tsv": InputFormat(csv_reader.opened),
     "jsonl": InputFormat(jsonl.opened),
-    PARQUET: InputFormat(_opened_parquet, _parquet_rows, _parquet_columns),
+    PARQUET: InputFormat(_opened_parquet, _parquet_rows, _parquet_columns, _parquet_groups),
 }
 
 

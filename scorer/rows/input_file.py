@@ -1,7 +1,7 @@
 """The interface of every input format: an open file has columns, then yields its records."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -73,6 +73,17 @@ class InputFile(ABC):
             UsageError: the text column of the first file cannot hold text.
             ScorerError: the file cannot be read.
         """
+
+    def drawn(self, selection: Selection, rows: Sequence[int]) -> Iterator[Parsed]:
+        """Yield some records of a file whose format has `scorer.rows.formats.InputFormat.groups`, without its digests.
+
+        The positions of records are unknown. Raises what `records` does.
+
+        Args:
+            selection: needed columns.
+            rows: numbers of the records in the file, from 0, in order.
+        """
+        raise NotImplementedError
 
 
 @contextmanager

@@ -15,9 +15,8 @@ from scorer.rows.record import JsonValue, Parsed, Position, Reason
 # Numbers keep their spelling: a float would turn 1.10 into 1.1, and 1E400 into infinity.
 _DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=refuse_constant)
 _SPACE = re.compile(r"[ \t\n\r]*")
-# Most keys have no escapes; this includes the colon and the space around it. The other matches the end of a value.
+# Most keys have no escapes; this includes the colon and the space around it.
 _KEY = re.compile(r'[ \t\n\r]*"([^"\\\x00-\x1f]*+)"[ \t\n\r]*:[ \t\n\r]*')
-_COMMA_OR_END = re.compile(r"[ \t\n\r]*([,}])")
 _BRACKET_OR_STRING = re.compile(r'[][{}]|"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 # Python's own limit depends on its release and on the call stack; the same record must have the same result everywhere.
 _DEPTH = 500
@@ -99,7 +98,6 @@ def parse_object(text: str) -> tuple[dict[str, JsonValue], frozenset[str]]:
     >>> parse_object('{"price": 1.10}')[0]["price"].source
     '1.10'
     """
-    _check_depth(text)
     fields, duplicates = _parse_object(text)
     if _SURROGATE_ESCAPE.search(text) and not _WHOLE_PAIRS.fullmatch(text):
         raise ValueError("half of a surrogate pair")
@@ -118,32 +116,41 @@ def _check_depth(text: str) -> None:
 
 
 def _parse_object(text: str) -> tuple[dict[str, JsonValue], frozenset[str]]:
-    at = _skip_space(text, 0)
+    at = 0 if text.startswith("{") else _skip_space(text, 0)
     if not text.startswith("{", at):
+        _check_depth(text)
         _, end = _DECODER.raw_decode(text, at)
         _expect_end(text, end)
         raise NotAnObject
     fields: dict[str, JsonValue] = {}
     duplicates = set()
-    at = _skip_space(text, at + 1)
-    if text.startswith("}", at):
-        _expect_end(text, at + 1)
-        return fields, frozenset()
+    is_nested = False
+    at += 1
     while True:
         match = _KEY.match(text, at)
-        key, start = (match[1], match.end()) if match else _parse_key(text, at)
+        if match is not None:
+            key, start = match[1], match.end()
+        elif not fields and text.startswith("}", end := _skip_space(text, at)):
+            _expect_end(text, end + 1)
+            return fields, frozenset()
+        else:
+            key, start = _parse_key(text, at)
         if text.startswith('"', start):
             value, at = scanstring(text, start + 1)
         else:
+            if not is_nested and text.startswith(("[", "{"), start):
+                is_nested = True
+                _check_depth(text)
             value, at = _DECODER.raw_decode(text, start)
         if key in fields:
             duplicates.add(key)
         fields[key] = JsonValue(text[start:at], value)
-        after = _COMMA_OR_END.match(text, at)
-        if after is None:
-            raise json.JSONDecodeError("Expecting ',' delimiter", text, _skip_space(text, at))
-        at = after.end()
-        if after[1] == "}":
+        if not text.startswith((",", "}"), at):
+            at = _skip_space(text, at)
+            if not text.startswith((",", "}"), at):
+                raise json.JSONDecodeError("Expecting ',' delimiter", text, at)
+        at += 1
+        if text[at - 1] == "}":
             _expect_end(text, at)
             return fields, frozenset(duplicates)
 
@@ -167,5 +174,6 @@ def _skip_space(text: str, at: int) -> int:
 
 
 def _expect_end(text: str, end: int) -> None:
-    if _skip_space(text, end) != len(text):
+    # Nearly every line ends here.
+    if text[end:] not in ("\n", "") and _skip_space(text, end) != len(text):
         raise json.JSONDecodeError("Extra data", text, end)

@@ -57,6 +57,10 @@ def lines(stream: Stream, limit: int, *, carriage_returns: bool = False) -> Iter
     for piece in _cut_at_returns(stream) if carriage_returns else iter(lambda: stream.readline(_PIECE), b""):
         if not (offset or length) and piece.startswith(codecs.BOM_UTF8):
             piece, offset = piece[len(codecs.BOM_UTF8) :], len(codecs.BOM_UTF8)
+        if not length and len(piece) <= limit and piece.endswith(ends):
+            yield Line(number, offset, piece, len(piece), False)
+            number, offset = number + 1, offset + len(piece)
+            continue
         length += len(piece)
         if len(kept) <= limit:
             kept += piece

@@ -56,8 +56,11 @@ class InputNotes:
         """Note the fields of a record that have no column in the output."""
         if len(self.dropped) >= _MOST_DROPPED:
             return
-        dropped = parsed.fields.keys() - {selection.text, *selection.carried}
-        self.dropped |= set(sorted(dropped if ALL in self.wanted.keep else dropped & {ID})[:_MOST_DROPPED])
+        if ALL in self.wanted.keep:
+            dropped = parsed.fields.keys() - {selection.text, *selection.carried}
+            self.dropped |= set(sorted(dropped)[:_MOST_DROPPED])
+        elif ID in parsed.fields and selection.text != ID and ID not in selection.carried:
+            self.dropped.add(ID)
 
     def add_reject(self, reject: Reject) -> None:
         """Note advice on a rejected record if it is the first for its reason."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import BinaryIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -22,7 +23,9 @@ from scorer.storage.inputs import opened_file, opened_seekable
 # Bytes and rows that are decoded at a time. The limit on rows is for dictionaries: the length of their values is known
 # only once they are decoded, and one value may fill many rows.
 _BATCH_BYTES = 8 << 20
-_BATCH_ROWS = 64
+BATCH_ROWS = 64
+"""Largest number of rows that are decoded at a time; a record of one of them keeps all of them in memory."""
+
 _PIECE = 1 << 20
 _MOST_BYTES = 1 << 40
 
@@ -67,6 +70,28 @@ class ParquetFile(InputFile):
                 yield from _parsed(self._path, before, batch, selection.text, self._limit)
                 before += batch.num_rows
 
+    def drawn(self, selection: Selection, rows: Sequence[int]) -> Iterator[Parsed]:
+        names = self._schema.names
+        if self._is_first:
+            check_text(self._path, self._schema, selection.text, self._text_option)
+        columns = [name for name in names if name in {selection.text, *selection.carried}]
+        check_times(self._path, self._file, set(columns))
+        before, wanted = 0, np.asarray(rows, dtype=np.int64)
+        for number in range(self._file.metadata.num_row_groups):
+            group = self._file.metadata.row_group(number)
+            last = np.searchsorted(wanted, before + group.num_rows)
+            at = before
+            for batch in _batches(self._path, self._file, number, _batch_rows(group), columns) if last else ():
+                count = int(np.searchsorted(wanted, at + batch.num_rows))
+                some, wanted = wanted[:count] - at, wanted[count:]
+                # A copy of the rows, so that one that is kept does not keep its batch.
+                yield from _parsed(self._path, at, batch.take(pa.array(some)), selection.text, self._limit)
+                at += batch.num_rows
+                last -= count
+                if not last:
+                    break
+            before += group.num_rows
+
     def _digest(self) -> None:
         """Read and hash the whole file. Doing so by row group would need their ends, see `TypedFile.metadata`."""
         before = self._stream.tell()
@@ -99,6 +124,18 @@ def rows_of(path: str) -> int:
     """
     with opened_file(path) as stream, reading(path):
         return int(open_parquet(stream).metadata.num_rows)
+
+
+def groups_of(path: str) -> list[int]:
+    """Read the number of rows in each row group of a Parquet file.
+
+    Raises:
+        InputError: the file is not a Parquet file, or it is damaged.
+        ScorerError: the file cannot be read.
+    """
+    with opened_file(path) as stream, reading(path):
+        found = open_parquet(stream).metadata
+        return [found.row_group(number).num_rows for number in range(found.num_row_groups)]
 
 
 def columns_of(path: str) -> tuple[str, ...]:
@@ -188,7 +225,7 @@ def _name_another(option: str | None) -> str:
 def _batch_rows(group: pq.RowGroupMetaData) -> int:
     """Return the number of rows to decode at a time; it depends only on the file, so that every run cuts it alike."""
     row_bytes = group.total_byte_size // max(1, group.num_rows)
-    return max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(1, row_bytes)))
+    return max(1, min(BATCH_ROWS, _BATCH_BYTES // max(1, row_bytes)))
 
 
 def _batches(source: str, file: TypedFile, group: int, rows: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:

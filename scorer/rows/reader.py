@@ -132,6 +132,37 @@ class Reader:
         """Read ``rows`` records and drop them; return False if there are fewer."""
         return sum(1 for _ in islice(self._records, rows)) == rows
 
+    def drawn(self, path: str, rows: Sequence[int]) -> Iterator[Record | Reject]:
+        """Yield some records of one file, whose format has `scorer.rows.formats.InputFormat.groups`.
+
+        Their numbers, positions and duplicates are unknown. The records that `__iter__` yields are not affected.
+
+        Args:
+            path: one of the files.
+            rows: numbers of the records in the file, from 0, in order.
+
+        Raises:
+            InputError, UsageError, ScorerError: the file cannot be read.
+        """
+        source = self.inputs.source(
+            path,
+            text_option=self._wanted.option,
+            is_first=path == self.inputs.files[0],
+            content=Content(),
+            consumed=hashlib.sha256(),
+        )
+        with INPUT_FORMATS[source.kind].opened(source) as file:
+            if file.schema is not None:
+                self.schemas[path] = file.schema
+            self._take_columns(file.columns or (), path)
+            selection = self.selection or _NOTHING
+            for parsed in file.drawn(selection, rows):
+                taken = take(selection, parsed)
+                if isinstance(taken, str):
+                    yield reject(1, parsed.position, taken, parsed.raw, parsed.length)
+                else:
+                    yield Record(1, *taken, parsed.position, parsed.raw, parsed.length)
+
     @property
     def input_hash(self) -> str:
         """The SHA-256 of the raw input up to the last record read, hexadecimal.
@@ -264,7 +295,9 @@ def first_columns(inputs: Inputs, path: str) -> tuple[str, ...]:
     return tuple(next((parsed.fields for parsed in valid), ()))
 
 
-def records_of(inputs: Inputs, path: str, selection: Selection, *, is_text: bool) -> Iterator[Parsed]:
+def records_of(
+    inputs: Inputs, path: str, selection: Selection, *, is_text: bool, consumed: Digest | None = None
+) -> Iterator[Parsed]:
     """Yield the records of a single file as parsed, whatever they hold.
 
     Args:
@@ -272,12 +305,14 @@ def records_of(inputs: Inputs, path: str, selection: Selection, *, is_text: bool
         path: name of the file.
         selection: columns to read.
         is_text: whether the selection's text column must hold text.
+        consumed: digest of the bytes that became records, as for `Source`; None for no digest.
 
     Raises:
         UsageError: the text column cannot hold text.
         InputError, ScorerError: the file cannot be read.
     """
-    source = inputs.source(path, text_option=None, is_first=is_text, content=Content(), consumed=hashlib.sha256())
+    consumed = hashlib.sha256() if consumed is None else consumed
+    source = inputs.source(path, text_option=None, is_first=is_text, content=Content(), consumed=consumed)
     with INPUT_FORMATS[source.kind].opened(source) as file:
         yield from file.unnamed()
         yield from file.records(selection)

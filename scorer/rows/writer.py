@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 class TypedInput(Protocol):
     """The part of `scorer.rows.reader.Reader` that knows the types of its columns."""
 
-    inputs: "Inputs"
-    schemas: "dict[str, pyarrow.Schema]"
+    @property
+    def inputs(self) -> "Inputs": ...
+
+    @property
+    def schemas(self) -> "dict[str, pyarrow.Schema]": ...
 
 
 def carried_types(kind: str, reader: TypedInput, names: Sequence[str]) -> "Sequence[pyarrow.Field]":

@@ -6,17 +6,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import repeat
-from math import isnan
 from typing import Protocol
 
 import numpy as np
 
 from scorer.model.confidence import confidences, most_probable
 from scorer.model.decision import UNCERTAIN
-from scorer.model.interpretation import SingleLabel
+from scorer.model.interpretation import Interpretation, SingleLabel
 from scorer.model.offsets import deciding_characters
 from scorer.model.outcomes import Outcomes
-from scorer.report.summary import Summary
+from scorer.report.summary import Counts, Summary
 from scorer.rows.columns import Formatter, Results, Selection, Wanted, output_columns, without_records
 from scorer.rows.record import Reject, ScoredRecord
 from scorer.rows.rejects import format_reject
@@ -30,7 +29,8 @@ from scorer.run.limits import Limits
 class Reading(chunks.Reading, TypedInput, Protocol):
     """The part of `scorer.rows.reader.Reader` that the pipeline uses."""
 
-    selection: Selection | None
+    @property
+    def selection(self) -> Selection | None: ...
 
 
 class Sink(Protocol):
@@ -156,35 +156,59 @@ def _scored(
     summary: Summary,
 ) -> tuple[list[ScoredRecord], list[Reject]]:
     """Return the scored rows of a chunk and its records that could not be scored, and count both."""
-    counts, interpretation = summary.counts, model.interpretation
-    rows: list[ScoredRecord] = []
-    unscored: list[Reject] = []
+    interpretation = model.interpretation
     values = interpretation.values(outcomes.logits)
     labels = interpretation.answers(values)
-    sure: Iterable[float | None] = repeat(None, len(chunk.records))
-    doubt = False
-    if isinstance(interpretation, SingleLabel):
-        sure, doubt = confidences(values).tolist(), interpretation.decision.has_doubt
-    scores = interpretation.scores(values).tolist()
-    each = zip(chunk.records, outcomes.each(), labels, values, scores, sure, passages, strict=True)
-    for record, found, label, value, score, confidence, characters in each:
-        if isnan(score):
-            unscored.append(record.reject("empty_text" if found.empty else "out_of_memory"))
-            continue
-        decided = (found.early, found.windows, found.decided_by, characters)
-        rows.append(ScoredRecord(record, found.tokens, found.truncated, label, value, score, *decided))
-        counts.add_score(score)
-        counts.duplicates += record.duplicate
-        counts.add_label(label)
-        if doubt and label == UNCERTAIN:
-            counts.rows_uncertain += 1
-        elif confidence is not None:
-            counts.add_confidence(confidence)
-        counts.add_outcome(found)
+    scores = interpretation.scores(values)
+    found = zip(
+        chunk.records,
+        outcomes.tokens.tolist(),
+        outcomes.truncated.tolist(),
+        labels,
+        values,
+        scores.tolist(),
+        outcomes.early.tolist(),
+        outcomes.windows.tolist(),
+        outcomes.decided_by.tolist(),
+        passages,
+        strict=True,
+    )
+    rows = [ScoredRecord(*one) for one in found]
     summary.examples.add(chunk.records, labels, values, interpretation)
-    counts.rows_scored += len(rows)
-    counts.rejected.update(reject.reason for reject in unscored)
+    scored = ~np.isnan(scores)
+    unscored: list[Reject] = []
+    if not scored.all():
+        each = list(zip(rows, outcomes.empty.tolist(), scored.tolist(), strict=True))
+        unscored = [
+            row.record.reject("empty_text" if empty else "out_of_memory") for row, empty, one in each if not one
+        ]
+        rows = [row for row, _, one in each if one]
+        outcomes, values, scores = outcomes.of(scored), values[scored], scores[scored]
+    _count(rows, outcomes, values, scores, interpretation, summary.counts)
+    summary.counts.rejected.update(reject.reason for reject in unscored)
     return rows, unscored
+
+
+def _count(
+    rows: Sequence[ScoredRecord],
+    outcomes: Outcomes,
+    values: np.ndarray,
+    scores: np.ndarray,
+    interpretation: Interpretation,
+    counts: Counts,
+) -> None:
+    """Count scored rows."""
+    counts.rows_scored += len(rows)
+    counts.duplicates += sum(row.record.duplicate for row in rows)
+    counts.add_labels(row.label for row in rows)
+    counts.add_scores(scores)
+    counts.add_outcomes(outcomes)
+    if isinstance(interpretation, SingleLabel):
+        certain = np.ones(len(rows), dtype=bool)
+        if interpretation.decision.has_doubt:
+            certain = np.array([row.label != UNCERTAIN for row in rows], dtype=bool)
+            counts.rows_uncertain += int((~certain).sum())
+        counts.add_confidences(confidences(values)[certain])
 
 
 def _passages(chunk: Chunk, outcomes: Outcomes, model: Model, *, details: bool) -> Iterable[tuple[int, int] | None]:
