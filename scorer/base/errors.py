@@ -24,7 +24,8 @@ class ExitCode(IntEnum):
     ENVIRONMENT = 1
     USAGE = 2
     WARNINGS = 3
-    """Published with warnings: records were rejected, the data drifted, or labels flipped."""
+    """Done with warnings: records were rejected, the data drifted, labels flipped, an output is not its run's, or a planned run
+    would take too long or publish nothing."""
     NOT_PUBLISHED = 4
     REFUSED = 5
     """A bundle or a provider was refused."""

@@ -1,4 +1,4 @@
-"""Text for people: control characters, misspelt names, file names with odd bytes, durations."""
+"""Text for people: control characters, misspelt names, file names with odd bytes, durations, shares, sizes."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -28,6 +28,15 @@ def alternatives(names: Sequence[str]) -> str:
     '--data, --errors or --output'
     """
     return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def counted(count: int, noun: str) -> str:
+    """Write a number of things.
+
+    >>> counted(1, "row"), counted(2000, "row")
+    ('1 row', '2,000 rows')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def did_you_mean(given: str, names: Iterable[str], otherwise: str) -> str:
@@ -64,13 +73,21 @@ def first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float, *, tenths: bool = False) -> str:
     """Write seconds for people.
+
+    Args:
+        seconds: seconds to write.
+        tenths: whether to write tenths of a second below 10 s, so that two durations can be compared.
 
     >>> duration(7.4), duration(754), duration(9000)
     ('7 s', '12 min 34 s', '2 h 30 min')
+    >>> duration(7.44, tenths=True), duration(9.96, tenths=True), duration(61, tenths=True)
+    ('7.4 s', '10 s', '1 min 1 s')
     """
     whole = round(seconds)
+    if tenths and round(seconds, 1) < 10:
+        return f"{seconds:.1f} s"
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
@@ -90,6 +107,36 @@ def shown_number(value: float, sign: str = "") -> str:
     """
     value += 0.0  # no minus before a zero
     return f"{value:{sign},.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:{sign}.4g}"
+
+
+def share(part: float, whole: float = 1) -> str:
+    """Format a part of a whole as a percentage.
+
+    >>> share(1, 3), share(1, 100_000), share(0, 5), share(5, 5), share(0, 0)
+    ('33.3%', '< 0.1%', '0%', '100%', '0%')
+    """
+    if not part or not whole:
+        return "0%"
+    if part == whole:
+        return "100%"
+    found = 100 * part / whole
+    return "< 0.1%" if found < 0.05 else f"{min(found, 99.9):.1f}%"
+
+
+def size(count: int | None) -> str:
+    """Format a number of bytes for reading.
+
+    >>> size(None), size(999), size(12_345_678)
+    ('', '999 B', '12.3 MB')
+    """
+    if count is None:
+        return ""
+    number = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.0f} B" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} TB"
 
 
 def refuse_constant(constant: str) -> NoReturn:

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from scorer.base.text import shown_number, shown_source
+from scorer.base.text import share, shown_number, shown_source
 from scorer.model.reference import SCORE_EDGES, Histogram
 from scorer.report.comparison import Comparison, Distances, Spelling, four_decimals
 from scorer.report.label_comparison import LabelComparison
-from scorer.report.page import is_page, render, share
+from scorer.report.page import is_page, render
 from scorer.report.set_comparison import SetComparison, shown_change
 from scorer.report.value_comparison import ValueComparison
 

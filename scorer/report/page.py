@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import jinja2
 from markupsafe import Markup
 
-from scorer.base.text import duration, shown_number, visible
+from scorer.base.text import duration, share, shown_number, size, visible
 
 _ASSETS = Path(__file__).parent / "assets"
 _HEAD = 1024  # bytes from the start of a page that hold its generator
@@ -74,44 +74,14 @@ def _environment() -> jinja2.Environment:
         "moment": _moment,
         "number": shown_number,
         "share": share,
-        "size": _size,
+        "size": size,
         "visible": visible,
     }
     return environment
 
 
-def share(part: float, whole: float = 1) -> str:
-    """Format a part of a whole as a percentage.
-
-    >>> share(1, 3), share(1, 100_000), share(0, 5), share(5, 5), share(0, 0)
-    ('33.3%', '< 0.1%', '0%', '100%', '0%')
-    """
-    if not part or not whole:
-        return "0%"
-    if part == whole:
-        return "100%"
-    found = 100 * part / whole
-    return "< 0.1%" if found < 0.05 else f"{min(found, 99.9):.1f}%"
-
-
 def _moment(stamp: str) -> str:
     return datetime.fromisoformat(stamp).strftime("%-d %B %Y, %H:%M UTC")
-
-
-def _size(count: int | None) -> str:
-    """Format a number of bytes for reading.
-
-    >>> _size(None), _size(999), _size(12_345_678)
-    ('', '999 B', '12.3 MB')
-    """
-    if count is None:
-        return ""
-    size = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
 
 
 @cache

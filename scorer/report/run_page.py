@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from scorer.base.errors import ExitCode
+from scorer.base.text import share
 from scorer.model.interpretation import Interpretation, MultiLabel, Regression, SingleLabel
 from scorer.model.reference import Reference
 from scorer.report.drift import MEASURES
 from scorer.report.examples import Examples
-from scorer.report.page import render, share
+from scorer.report.page import render
 from scorer.report.throughput import Throughput
 
 # Conventional limits of the population stability index between small, moderate and large.
@@ -120,6 +121,7 @@ def _view(record: Mapping[str, Any], details: Details) -> dict[str, Any]:
         "thresholds_by_label": _thresholds_by_label(details),
         "rejected_share": share(record["rows_rejected"], record["rows_in"]),
         "early_share": share(record["tokens_decided_early"], record["tokens"]),
+        "cached_share": share(record["rows_from_cache"], record["rows_scored"]),
     }
 
 
