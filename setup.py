@@ -52,7 +52,7 @@ REMOTE = ["s3fs>=2025.10", "gcsfs>=2025.10", "aiohttp>=3.12"]
 BENCH = [*EXPORT, "openvino>=2026.4", "nncf>=3.4", "ctranslate2>=4.8"]
 
 # The rooms in the order of docs/DEVELOPING.md: each may import those before it.
-SCORER_ROOMS = ["base", "storage", "engine", "rows", "model", "report", "run", "cluster", "cli"]
+SCORER_ROOMS = ["base", "storage", "engine", "rows", "model", "report", "run", "forecast", "verify", "cluster", "cli"]
 EXPORT_ROOMS = ["encoder", "classifier", "graph", "evaluation", "bundle", "training", "importing", "cli"]
 
 setup(
@@ -76,7 +76,7 @@ setup(
     package_data={
         "scorer.default": ["*"],
         "scorer": ["py.typed"],
-        "scorer.report": ["summary.schema.json", "assets/*", "assets/vendor/*"],
+        "scorer.report": ["summary.schema.json", "plan.schema.json", "assets/*", "assets/vendor/*"],
     },
     install_requires=SCORING,
     extras_require={

@@ -15,6 +15,7 @@ from scorer.base.version import __version__
 from scorer.cli.compare import compare
 from scorer.cli.help import HELP_OPTION, OTHER, group, version
 from scorer.cli.program import Group, run_as_program
+from scorer.cli.verify import verify
 
 HELP = """\
 Train or import a classifier, export it to ONNX, and check the bundle that `score` runs.
@@ -25,6 +26,7 @@ Examples:
   score-model import owner/name -o models/name      # fine-tuned elsewhere
   score-model evaluate models/imdb --data test.csv  # accuracy and more
   score-model compare last-night.csv tonight.csv    # flipped labels
+  score-model verify out.csv --summary run.json     # scored again
 
 `score-model COMMAND --help` lists the options of a command.
 """
@@ -36,7 +38,7 @@ def command() -> None:
     """Do nothing before a subcommand."""
 
 
-for subcommand in (train, import_model, cascade, confidence, evaluate, parity, compare):
+for subcommand in (train, import_model, cascade, confidence, evaluate, parity, compare, verify):
     command.add_command(subcommand)
 
 

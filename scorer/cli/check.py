@@ -1,11 +1,15 @@
 """Report of `score --check`: the machine, and whether the bundle gives the same scores here as where it was made."""
 
+import json
 import platform
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 
 from scorer.base.cores import usable_cores
 from scorer.base.errors import BundleError
 from scorer.base.task import MULTI_LABEL, REGRESSION
+from scorer.base.text import shown_source, size
 from scorer.base.version import __version__
 from scorer.engine import runtime, wheel
 from scorer.engine.cpu_features import cpu_features
@@ -14,19 +18,27 @@ from scorer.model.bundle import load_bundle
 from scorer.model.confidence import Correctness, least_error
 from scorer.model.manifest import WIDE, Manifest
 from scorer.model.scorer import Scorer
+from scorer.storage.cache_settings import CacheSettings
+from scorer.storage.cache_statistics import Unreadable, statistics
 
 
-def report(model: str | None, devices: Sequence[int], threads: int | None) -> Iterator[str]:
+def report(
+    model: str | None, devices: Sequence[int], threads: int | None, cache: CacheSettings | None = None
+) -> Iterator[str]:
     """Yield the lines of the report, each as soon as it is known.
 
     Args:
         model: folder of the bundle; None for the bundle of the package.
         devices: numbers of the GPUs to check.
         threads: number of CPU threads, as for `Scorer`.
+        cache: cache to describe; None for no cache.
 
     Raises:
+        UsageError: the cache's file is something else. It is raised first.
         BundleError: the bundle cannot be loaded, or a precision that runs here fails its golden rows. It is raised last.
     """
+    if cache is not None:
+        cache.check()
     wheels = wheel.installed_wheels()
     yield f"review-scorer {__version__}, Python {platform.python_version()}, {platform.platform()}"
     yield f"onnxruntime {runtime.onnxruntime_version()} ({', '.join(wheels) or 'no wheel recorded'})"
@@ -41,6 +53,8 @@ def report(model: str | None, devices: Sequence[int], threads: int | None) -> It
             usable += [] if problem else [(provider, device, name)]
             remark = None if problem else runtime.provider_remark(provider)
             yield f"provider {name}: {f'not usable: {problem}' if problem else '; '.join(filter(None, ('usable', remark)))}"
+    if cache is not None:
+        yield from _cache(Path(cache.path))
     bundle = load_bundle(model)
     manifest = bundle.manifest
     yield f"bundle {manifest.name}: {bundle.path}"
@@ -75,6 +89,60 @@ def report(model: str | None, devices: Sequence[int], threads: int | None) -> It
         yield f"  golden rows, wide part on cpu: {staged} checked, sums identical"
     if refused:
         raise BundleError("\n".join(refused))
+
+
+def _cache(path: Path) -> Iterator[str]:
+    """Yield the lines on a cache: its size, its entries, and what computed them."""
+    name = f"cache {shown_source(str(path))}"
+    try:
+        found = statistics(path)
+    except Unreadable as error:
+        if error.is_missing:
+            yield f"{name}: missing; a run creates it"
+            return
+        problem = f"damaged ({error}); a run begins a new one" if error.is_damaged else f"cannot be read: {error}"
+        yield f"{name}: {problem}"
+        return
+    yield f"{name}: {_entries(found.all.entries)}, {size(found.size)}"
+    if found.stated != found.all.entries:
+        yield (
+            f"  the file's own count is {found.stated:,}, so --cache-max-rows removes too many or too few; "
+            "delete the file to begin a new one"
+        )
+    if found.all.entries:
+        yield f"  last used: the oldest entry on {_day(found.all.oldest)}, the newest on {_day(found.all.newest)}"
+    for description, uses in found.contexts:
+        yield f"  {_entries(uses.entries)}, last used on {_day(uses.newest)}, {_context(description)}"
+
+
+def _entries(number: int) -> str:
+    return "1 entry" if number == 1 else f"{number:,} entries"
+
+
+def _day(seconds: int | None) -> str:
+    """Write a moment for people.
+
+    >>> _day(1795971600), _day(None), _day(1 << 60)
+    ('2026-11-29 17:00 UTC', 'an unknown day', 'an unknown day')
+    """
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC" if seconds is not None else "an unknown day"
+    except (ValueError, OverflowError, OSError):  # a damaged number
+        return "an unknown day"
+
+
+def _context(description: str) -> str:
+    """Write what computed some entries, as the scorer described it."""
+    try:
+        found = json.loads(description)
+        cascade = "with its cascade" if found["cascade"] else "without a cascade"
+        versions = ", ".join(f"{name} {found[name]}" for name in ("review-scorer", "onnxruntime", "tokenizers"))
+        return (
+            f"by {found['name']} (id {found['bundle'][:12]}), {found['precision']} on {found['provider']}, {cascade}; "
+            f"{versions}; {found['machine']} with {' '.join(found['cpu']) or 'unknown features'}"
+        )
+    except (ValueError, KeyError, TypeError):  # a damaged one
+        return "by something unknown"
 
 
 def _answers(manifest: Manifest) -> str:

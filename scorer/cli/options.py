@@ -2,16 +2,14 @@
 
 import math
 import os
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from scorer.base.errors import UsageError
 from scorer.cli.help import OTHER, Decorator, Option, group, option, together
 from scorer.cli.program import note_debug, note_log_format
-from scorer.engine.gpu import BATCH_TOKENS, are_devices
+from scorer.engine.gpu import BATCH_TOKENS
 from scorer.run.options import DEFAULTS, Band, Devices, Shard
 
 if TYPE_CHECKING:
@@ -53,70 +51,22 @@ class Number(click.FloatRange):
 SHARE = Number(0, 1)
 
 
-class BandType(click.ParamType):  # type: ignore[type-arg]
-    """A `Band`, given as ``LOW,HIGH``.
+class Parsed(click.ParamType):  # type: ignore[type-arg]
+    """An option of a kind that knows its own spelling.
 
-    >>> BandType().convert("0.4,0.6", None, None)
-    Band(low=0.4, high=0.6)
-    """
+    Args:
+        kind: class with a method ``parse``.
 
-    name = "band"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Band:
-        if isinstance(value, Band):
-            return value
-        try:
-            low, high = map(float, value.split(","))
-        except ValueError as error:
-            raise UsageError(f"--uncertain takes LOW,HIGH, as in 0.4,0.6, not {value!r}.") from error
-        return Band(low, high)
-
-
-class ShardType(click.ParamType):  # type: ignore[type-arg]
-    """A `Shard`, given as ``I/N``.
-
-    >>> ShardType().convert("2/8", None, None)
+    >>> Parsed(Shard).convert("2/8", None, None)
     Shard(index=2, count=8)
     """
 
-    name = "shard"
+    def __init__(self, kind: type[Band] | type[Shard] | type[Devices]) -> None:
+        self.name = kind.__name__.lower()
+        self._kind = kind
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Shard:
-        if isinstance(value, Shard):
-            return value
-        match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", value)
-        if match is None:
-            raise UsageError(f"--shard takes I/N, as in 1/8 for the first of eight, not {value!r}.")
-        shard = Shard(int(match[1]), int(match[2]))
-        if not 1 <= shard.index <= shard.count:
-            raise UsageError(
-                f"--shard {value}: I must be from 1 to N. If the scheduler counts from 0, add 1: "
-                "--shard $((SLURM_ARRAY_TASK_ID + 1))/$SLURM_ARRAY_TASK_COUNT"
-            )
-        return shard
-
-
-class DevicesType(click.ParamType):  # type: ignore[type-arg]
-    """`Devices`, given as in ``0,2``.
-
-    >>> DevicesType().convert("0, 2", None, None)
-    (0, 2)
-    """
-
-    name = "devices"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Devices:
-        if isinstance(value, Devices):
-            return value
-        try:
-            found = Devices(int(number) for number in value.split(","))
-        except ValueError:
-            found = Devices()
-        if not found or not are_devices(found):
-            raise UsageError(
-                f"--devices takes the numbers of different GPUs, as in 0,1 for the first two, not {value!r}."
-            )
-        return found
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Band | Shard | Devices:
+        return value if isinstance(value, self._kind) else self._kind.parse(value)
 
 
 # Completion (`_SCORE_COMPLETE=bash_source score` prints the script for bash). Click completes the names of options and
@@ -169,6 +119,13 @@ def score_option(*declarations: str, **settings: Any) -> Decorator[Any]:
     return option(*declarations, **{**known, **settings})
 
 
+def with_cache_off(options: dict[str, Any]) -> dict[str, Any]:
+    """Return a command's options; an empty --cache turns off the cache that score.toml or the environment names."""
+    if options["cache"] != "":
+        return options
+    return {**options, "cache": None, "cache_max_rows": None, "cache_read_only": False}
+
+
 # Titles of the groups of `score`, in the order of its help; `score-ray` has them as well.
 INPUT = "Input"
 OUTPUT = "Output"
@@ -177,6 +134,7 @@ REJECTS = "Rejects and limits"
 SPEED = "Speed"
 GPU = "GPU"
 MESSAGES = "Reports and messages"
+FORECAST = "Forecast"
 
 NAMED_TEXT = "the one named text, review, content, body or comment"
 """Default of the options that name the column of the texts."""
@@ -261,9 +219,10 @@ WORK_DIR = score_option(
 CACHE = together(
     score_option(
         "--cache",
+        cls=MayBeEmpty,
         shell_complete=files,
         metavar="FILE",
-        help="Take what equal texts got in earlier runs from this file, and add new texts to it (SQLite; holds no text).",
+        help="Take what equal texts got in earlier runs from this file, and add new texts to it (SQLite; holds no text; '' for none).",
     ),
     score_option(
         "--cache-max-rows",
@@ -271,7 +230,9 @@ CACHE = together(
         metavar="N",
         help="Remove the least recently used texts from the cache beyond N.",
     ),
-    score_option("--cache-read-only", is_flag=True, help="Leave the cache as it is."),
+    score_option(
+        "--cache-read-only", is_flag=True, help="Leave the cache as it is; --cache-max-rows then has no effect."
+    ),
 )
 
 LABELS = together(
@@ -291,7 +252,7 @@ LABELS = together(
     ),
     score_option(
         "--uncertain",
-        type=BandType(),
+        type=Parsed(Band),
         metavar="LOW,HIGH",
         help="Give the label `uncertain` if the probability of the positive label is at least LOW and below HIGH (two labels only).",
     ),
@@ -384,7 +345,7 @@ LOGGING = together(
         "-q",
         "--quiet",
         is_flag=True,
-        help="Print no progress and no results on stderr, only errors and --keep columns that no record has (the exit code shows rejects and drift).",
+        help="Print no progress and no results on stderr, only errors, problems with the cache and --keep columns that no record has (the exit code shows rejects and drift).",
     ),
     DEBUG,
 )

@@ -1,11 +1,12 @@
 """The command `score`: it parses and checks its arguments, and leaves the work to plain functions."""
 
 from collections.abc import Iterable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 from click.core import ParameterSource
 
+from scorer.base.errors import UsageError
 from scorer.base.messages import print_message
 
 # Heavy imports wait until they are needed, so that `score --help` is quick.
@@ -18,6 +19,7 @@ from scorer.cli.options import (
     COLUMNS,
     COMPUTING,
     DIALECT,
+    FORECAST,
     GPU,
     GPU_MEMORY,
     INPUT,
@@ -32,16 +34,17 @@ from scorer.cli.options import (
     SPEED,
     TEXT,
     WORK_DIR,
-    DevicesType,
+    Number,
     OneRun,
-    ShardType,
+    Parsed,
     Whole,
     config_option,
     files,
     score_option,
+    with_cache_off,
 )
 from scorer.cli.program import Command, ShortUsage, at_terminal, run_as_program
-from scorer.run.options import ScoreOptions
+from scorer.run.options import Devices, ScoreOptions, Shard
 from scorer.storage.address import refuse_credentials
 
 HELP = """\
@@ -71,14 +74,15 @@ Exit codes:
   0    every record was scored
   1    the machine failed: disk full, no permission, out of memory
   2    an option is invalid, or an input file is missing
-  3    published with warnings: rejected records, drift, --max-error
+  3    published with warnings: rejected records, drift, --max-error;
+       with --plan: expected to exceed --max-seconds, or too many rejects
   4    nothing was published: too many rejects, or an unreadable input
   5    the bundle or the provider was refused
   130  interrupted (143: terminated)
   141  the reader of stdout closed it
 
-Options can be set in the environment (SCORE_MODEL, SCORE_PROVIDER, ...) and, except for --shard, --restart and --check, in
-score.toml. The command line overrides the environment, which overrides the file.
+Options can be set in the environment (SCORE_MODEL, SCORE_PROVIDER, ...) and, except for --shard, --restart, --plan,
+--max-seconds and --check, in score.toml. The command line overrides the environment, which overrides the file.
 """
 
 
@@ -94,7 +98,7 @@ score.toml. The command line overrides the environment, which overrides the file
     score_option(
         "--shard",
         cls=OneRun,
-        type=ShardType(),
+        type=Parsed(Shard),
         metavar="I/N",
         help="Score only the I-th of N ranges of records, for job arrays (1/N to N/N together score all).",
     ),
@@ -151,7 +155,7 @@ score.toml. The command line overrides the environment, which overrides the file
     score_option("--device-id", type=Whole(0), show_default=True, metavar="N", help="Index of the GPU to use."),
     score_option(
         "--devices",
-        type=DevicesType(),
+        type=Parsed(Devices),
         metavar="LIST",
         help="Indexes of several GPUs to use at once, as in 0,1,2 (a process for each; the order of rows is kept).",
     ),
@@ -180,6 +184,34 @@ score.toml. The command line overrides the environment, which overrides the file
     LOGGING,
 )
 @group(
+    FORECAST,
+    score_option(
+        "--plan",
+        cls=OneRun,
+        is_flag=True,
+        help="Forecast rows, tokens and time of the same command without this option, and publish nothing but --summary.",
+    ),
+    score_option(
+        "--max-seconds",
+        cls=OneRun,
+        type=Number(0, min_open=True),
+        metavar="S",
+        help="With --plan, end with exit code 3 if the expected time exceeds S seconds; the upper end of its range does not count.",
+    ),
+    score_option(
+        "--price-per-hour",
+        type=Number(0),
+        metavar="P",
+        help="Price of this machine for an hour, in any currency; --plan then forecasts the cost.",
+    ),
+    score_option(
+        "--forecast",
+        shell_complete=files,
+        metavar="FILE",
+        help="Summary of --plan to compare this run with; with --plan, the summary of the last run that had one.",
+    ),
+)
+@group(
     OTHER,
     score_option(
         "--check",
@@ -197,9 +229,9 @@ score.toml. The command line overrides the environment, which overrides the file
     version("score", __version__),
     HELP_OPTION,
 )
-def command(**options: object) -> int:
+def command(**options: Any) -> int:
     """Score as the options ask, and return the exit code."""
-    wanted = ScoreOptions(**options)  # type: ignore[arg-type]
+    wanted = ScoreOptions(**with_cache_off(options))
     refuse_credentials([*wanted.inputs, *wanted.places])
     context = click.get_current_context()
     showing = context.get_parameter_source("show_config") is ParameterSource.COMMANDLINE
@@ -208,14 +240,22 @@ def command(**options: object) -> int:
     from_file = note(context)
     if from_file and not wanted.quiet and not showing:
         print_message(from_file)
-    if (wanted.uncertain, wanted.max_error) != (None, None) and (showing or wanted.check):
-        _ = wanted.decision  # refuses an invalid band or error, even if nothing is scored
+    if wanted.plan and wanted.check:
+        raise UsageError("--plan forecasts a run, and --check tests this machine; give one, and then the other.")
+    if showing or wanted.check:  # what a run would refuse is refused, even if nothing is scored
+        _ = wanted.cache_settings
+        if (wanted.uncertain, wanted.max_error) != (None, None):
+            _ = wanted.decision
     if showing:
         return _print(show(context))
     if wanted.check:
         from scorer.cli.check import report
 
-        return _print(report(wanted.model, wanted.gpus, wanted.threads))
+        return _print(report(wanted.model, wanted.gpus, wanted.threads, wanted.cache_settings))
+    if wanted.plan:
+        from scorer.forecast.forecast import forecast
+
+        return forecast(wanted)
     from scorer.run.score import run
 
     return run(wanted)

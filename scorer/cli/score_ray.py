@@ -35,11 +35,12 @@ from scorer.cli.options import (
     Whole,
     config_option,
     files,
+    with_cache_off,
 )
 from scorer.cli.program import Command, run_as_program
 from scorer.cli.score import command as score
 from scorer.run.options import ScoreOptions
-from scorer.storage.address import refuse_credentials
+from scorer.storage.address import is_address, refuse_credentials
 
 HELP = """\
 Score the INPUT files on a Ray cluster, each to a part of its own in a folder.
@@ -145,7 +146,8 @@ def command(workers: int, gpus_per_worker: float, address: str | None, **options
     options["output"] = options["output"].rstrip("/")
     if not options["output"]:
         raise UsageError("--output must name a folder other than the root.")
-    if options["cache"] is not None:  # a worker has a current folder of its own
+    options = with_cache_off(options)
+    if options["cache"] is not None and not is_address(options["cache"]):  # a worker has a current folder of its own
         options["cache"] = os.path.abspath(options["cache"])
     wanted = ScoreOptions(**options)
     refuse_credentials([*wanted.inputs, *wanted.places])

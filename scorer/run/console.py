@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from scorer.base.messages import print_message
 from scorer.base.progress import Progress
-from scorer.base.text import did_you_mean, duration, shown_source
-from scorer.model.score_cache import ScoreCache
+from scorer.base.text import did_you_mean, duration, share, shown_source
 from scorer.report.doubt import Doubt
 from scorer.report.drift import MEASURES, Drift, passed
+from scorer.report.forecast_history import Forecast
 from scorer.report.summary import Counts, Summary, reasons, shown_results
 from scorer.rows.columns import shown_names
 from scorer.rows.reader import Reader
@@ -89,14 +89,34 @@ def report_cascade(counts: Counts) -> None:
     print_message(f"The wide part alone decided {counts.rows_early:,} rows, with {share:.1%} of the tokens.")
 
 
-def report_cache(counts: Counts, cache: ScoreCache) -> None:
-    """Report the share of rows from the cache, and entries that were damaged."""
-    if counts.rows_scored:
-        share = counts.rows_from_cache / counts.rows_scored
-        print_message(f"{counts.rows_from_cache:,} rows ({share:.1%}) came from the cache {cache.file.settings.path}.")
-    if cache.damaged:
-        entries = "1 entry of the cache was" if cache.damaged == 1 else f"{cache.damaged:,} entries of the cache were"
-        print_message(f"Warning: {entries} damaged and computed again.", "warning")
+def report_cache(counts: Counts, path: str, damaged: int = 0) -> None:
+    """Report the share of rows from a cache, and warn of its damaged entries.
+
+    Args:
+        counts: counts of all rows.
+        path: file of the cache.
+        damaged: number of entries that were damaged.
+    """
+    rows, file = counts.rows_from_cache, shown_source(path)
+    if rows:
+        came = "1 row" if rows == 1 else f"{rows:,} rows"
+        print_message(f"{came} ({share(rows, counts.rows_scored)}) came from the cache {file}.")
+    elif counts.rows_scored:
+        print_message(f"No row came from the cache {file}.")
+    if damaged:
+        entries = "1 entry of the cache was" if damaged == 1 else f"{damaged:,} entries of the cache were"
+        print_message(f"Warning: {entries} damaged, and computed again.", "warning")
+
+
+def report_forecast(forecast: Forecast, seconds: float | None) -> None:
+    """Compare the forecast with the time that a run took; ``seconds`` is None if it resumed another one."""
+    expected = f"The forecast was {duration(forecast.seconds.value, tenths=True)}"
+    if seconds is None:
+        print_message(f"{expected}, for a run that resumes none.")
+        return
+    error = forecast.as_json(seconds)["error"]
+    missed = "" if error is None else f", {abs(error):.0%} too {'long' if error > 0 else 'short'}"
+    print_message(f"{expected}{missed}: the run took {duration(seconds, tenths=True)}.")
 
 
 def report_drift(drift: Mapping[str, Drift], limit: float) -> None:

@@ -1,10 +1,13 @@
 """Options of `score`: each with its default, and whether it shapes the output."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, get_type_hints
 
 from scorer.base.errors import UsageError
-from scorer.engine.gpu import ARENA_STRATEGY
+from scorer.engine.gpu import ARENA_STRATEGY, are_devices
+from scorer.model.typed import check_types
 from scorer.rows.input_options import InputOptions
 from scorer.storage.cache_settings import CacheSettings
 
@@ -24,6 +27,19 @@ class Band(NamedTuple):
 
     def __str__(self) -> str:
         return ",".join(repr(edge).removesuffix(".0") for edge in self)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse ``LOW,HIGH``; raise `UsageError` if the text has another form.
+
+        >>> Band.parse("0.4,0.6")
+        Band(low=0.4, high=0.6)
+        """
+        try:
+            low, high = map(float, text.split(","))
+        except ValueError as error:
+            raise UsageError(f"--uncertain takes LOW,HIGH, as in 0.4,0.6, not {text!r}.") from error
+        return cls(low, high)
 
 
 @dataclass(frozen=True)
@@ -46,6 +62,24 @@ class Shard:
     def __str__(self) -> str:
         return f"{self.index}/{self.count}"
 
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse ``I/N``; raise `UsageError` if the text has another form, or names no shard.
+
+        >>> Shard.parse("2/8")
+        Shard(index=2, count=8)
+        """
+        match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
+        if match is None:
+            raise UsageError(f"--shard takes I/N, as in 1/8 for the first of eight, not {text!r}.")
+        shard = cls(int(match[1]), int(match[2]))
+        if not 1 <= shard.index <= shard.count:
+            raise UsageError(
+                f"--shard {text}: I must be from 1 to N. If the scheduler counts from 0, add 1: "
+                "--shard $((SLURM_ARRAY_TASK_ID + 1))/$SLURM_ARRAY_TASK_COUNT"
+            )
+        return shard
+
 
 class Devices(tuple[int, ...]):
     """Numbers of GPUs.
@@ -56,6 +90,23 @@ class Devices(tuple[int, ...]):
 
     def __str__(self) -> str:
         return ",".join(map(str, self))
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse numbers with commas between them; raise `UsageError` if they are not those of different GPUs.
+
+        >>> Devices.parse("0, 2")
+        (0, 2)
+        """
+        try:
+            found = cls(int(number) for number in text.split(","))
+        except ValueError:
+            found = cls()
+        if not found or not are_devices(found):
+            raise UsageError(
+                f"--devices takes the numbers of different GPUs, as in 0,1 for the first two, not {text!r}."
+            )
+        return found
 
 
 # An option whose value, as given, shapes the output: an interrupted run with another value is not resumed.
@@ -115,6 +166,10 @@ class ScoreOptions:
     cache_max_rows: int | None = field(default=None, metadata=_OTHER)
     cache_read_only: bool = field(default=False, metadata=_OTHER)
     check: bool = field(default=False, metadata=_OTHER)
+    plan: bool = field(default=False, metadata=_OTHER)
+    max_seconds: float | None = field(default=None, metadata=_OTHER)
+    price_per_hour: float | None = field(default=None, metadata=_OTHER)
+    forecast: str | None = field(default=None, metadata=_OTHER)
     summary: str | None = field(default=None, metadata=_OTHER)
     metrics: str | None = field(default=None, metadata=_OTHER)
     report: str | None = field(default=None, metadata=_OTHER)
@@ -177,11 +232,32 @@ class ScoreOptions:
     @property
     def places(self) -> list[str | None]:
         """Values of the options that name files to write."""
-        return [self.output, self.rejects, self.uncertain_rows, self.summary, self.metrics, self.report]
+        return [self.output, self.rejects, self.uncertain_rows, self.summary, self.metrics, self.report, self.cache]
 
     def as_json(self) -> dict[str, Any]:
         """Return every option's value in JSON form, by the name of its field."""
         return {one.name: spelled(getattr(self, one.name)) for one in fields(self)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Return the options whose `as_json` has these values; those that are missing have their defaults.
+
+        Raises:
+            UsageError: an option is unknown, or a value is not one of it.
+
+        >>> ScoreOptions.from_json({"inputs": ["a.csv"], "shard": "1/2"}).shard
+        Shard(index=1, count=2)
+        """
+        hints = get_type_hints(cls)
+        for name in values:
+            if name not in hints:
+                raise UsageError(f"this version has no option {name!r}.")
+        options = cls(**{name: _parsed(value, hints[name]) for name, value in values.items()})
+        try:
+            check_types(options)
+        except TypeError as error:
+            raise UsageError(f"the option {error}.") from error
+        return options
 
     def shaping(self) -> dict[str, Any]:
         """Return the options whose values, as given, shape the output: ``--name`` to value."""
@@ -200,6 +276,16 @@ def spelled(value: object) -> object:
     if type(value) is tuple:
         return list(value)
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def _parsed(value: Any, hint: object) -> Any:
+    """Return an option's value from its JSON form, see `spelled`."""
+    if isinstance(value, list):
+        return tuple(value)
+    for kind in (Band, Shard, Devices):
+        if isinstance(value, str) and hint == kind | None:
+            return kind.parse(value)
+    return value
 
 
 DEFAULTS = ScoreOptions()

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 from scorer.base.errors import ExitCode, ScorerError, exit_code_of
 from scorer.base.text import shown_source, visible
 from scorer.base.version import __version__
+from scorer.engine.cpu_features import cpu_features
 from scorer.model.decision import Decision
 from scorer.model.interpretation import SingleLabel
 from scorer.model.reference import Histogram
 from scorer.report.doubt import NO_MODEL, Doubt, doubt_of
 from scorer.report.drift import Drift, as_json, drift_of, passed
+from scorer.report.forecast_history import Forecast
 from scorer.report.prometheus import prometheus
 from scorer.report.summary import Counts, Summary
 from scorer.report.throughput import Throughput
@@ -60,6 +62,7 @@ class RunRecord:
         summary: summary of all rows that are done.
         before: counts of the rows that an earlier, interrupted run did.
         shard_rows: rows of the shard, once they are counted; None for a whole input.
+        forecast: forecast to compare the run with; None without --forecast.
         seconds_by_phase: seconds of the phases outside the pipeline: load, count, skip, publish.
         throughput: speed of the pipeline over time.
         started: start of the run, in seconds since 1970.
@@ -76,6 +79,7 @@ class RunRecord:
     summary: Summary
     before: Counts
     shard_rows: ShardRows | None
+    forecast: Forecast | None
     seconds_by_phase: Mapping[str, float]
     throughput: Throughput
     started: float
@@ -151,6 +155,7 @@ class RunRecord:
             "rows_per_second": _rate(rows, summary.seconds),
             "tokens_per_second": _rate(tokens, summary.seconds),
             "seconds_by_phase": self._seconds(),
+            "forecast": self.forecast.as_json(self.seconds_taken) if self.forecast is not None else None,
             "task": self.scorer.interpretation.task if self.scorer is not None else None,
             "provider": choice.provider if choice else None,
             "precision": choice.precision if choice else None,
@@ -160,8 +165,8 @@ class RunRecord:
             "output": _file(plan.output if plan else self.options.output, self.output),
             "rejects": _file(plan.rejects, self.rejects) if plan and counts.rows_rejected else None,
             "uncertain_rows": self._uncertain_file(),
-            "versions": _versions(),
-            "host": {"name": platform.node(), "platform": platform.platform()},
+            "versions": versions(),
+            "host": {"name": platform.node(), "platform": platform.platform(), "cpu_features": cpu_features()},
             "arguments": {name.replace("_", "-"): _text(value) for name, value in self.options.as_json().items()},
         }
 
@@ -213,6 +218,12 @@ class RunRecord:
         """True if somebody has to look: records were rejected, the drift exceeds its limit, or --max-error does not hold."""
         broken = self.options.max_error is not None and self.doubt.is_broken  # else nothing has to be simulated
         return bool(self.summary.counts.rows_rejected or self.beyond or broken)
+
+    @property
+    def seconds_taken(self) -> float | None:
+        """Seconds to compare a forecast with; None if the output is not published, or the run resumed another one."""
+        is_whole = self.output is not None and self.output.published is not None and not self.before.rows_in
+        return round(self.seconds, 3) if is_whole else None
 
     def _drift(self) -> dict[str, Any] | None:
         drift = self.drift
@@ -302,7 +313,8 @@ def _utc(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Return the versions of this program, of Python and of the libraries loaded so far, by name."""
     found = {"review-scorer": __version__, "python": platform.python_version()}
     for name in _LIBRARIES:
         if name.split("-")[0] in sys.modules:

@@ -80,10 +80,12 @@ def make_plan(options: ScoreOptions) -> Plan:
         UsageError: an option asks for something impossible.
         ScorerError: a file of the run cannot be written.
     """
+    if options.max_seconds is not None and not options.plan:
+        raise UsageError("--max-seconds is a limit for the forecast of --plan; give both, or neither.")
     check_decoded({"--text": options.text})
     for column in options.keep:
         check_decoded({"--keep": column})
-    inputs, output_format = _inputs(options), _output_format(options)
+    inputs, output_format = _inputs(options), output_format_of(options)
     rejects = _rejects_place(options)
     _check_place(options.output, options, inputs.files, "--output")
     if rejects != STDERR:
@@ -98,17 +100,17 @@ def make_plan(options: ScoreOptions) -> Plan:
     written = {output_format.kind} | ({uncertain.format.kind} if uncertain is not None else set())
     if options.escape_formulas and not written & DELIMITERS.keys():
         raise UsageError("--escape-formulas needs CSV or TSV output: other formats have no formulas.")
+    if options.plan and not all(map(is_repeatable, inputs.files)):
+        raise UsageError("--plan needs files: it reads the input before the run, and a stream can be read only once.")
     if options.shard is not None and not all(map(is_repeatable, inputs.files)):
         raise UsageError("--shard needs files: each shard counts all rows first, and a stream can be read only once.")
-    # A field of `Wanted` with the name of an option takes its value.
-    wanted = Wanted(**{one.name: getattr(options, one.name) for one in fields(Wanted) if hasattr(options, one.name)})
     return Plan(
         inputs,
         options.output,
         output_format,
         rejects,
         uncertain,
-        wanted,
+        wanted_of(options),
         options.decision,
         Limits(options.most_rejects, options.max_reject_ratio, all=options.shard is not None),
     )
@@ -121,8 +123,7 @@ def check_record_places(options: ScoreOptions) -> None:
         UsageError: a file would replace an input or another file of the run.
         ScorerError: a file cannot be written.
     """
-    places = {"--summary": options.summary, "--metrics": options.metrics, "--report": options.report}
-    given = {option: place for option, place in places.items() if place is not None}
+    given = _of_record(options)
     if not given:
         return
     try:
@@ -132,6 +133,7 @@ def check_record_places(options: ScoreOptions) -> None:
     for option, place in given.items():
         _check_place(place, options, inputs, option)
     check_apart({**_apart(options), **given})
+    _check_cache_apart(options)
 
 
 def _check_place(place: str, options: ScoreOptions, inputs: Sequence[str], option: str) -> None:
@@ -149,20 +151,50 @@ def _check_place(place: str, options: ScoreOptions, inputs: Sequence[str], optio
 
 
 def _check_cache(options: ScoreOptions, inputs: Sequence[str]) -> None:
-    """Refuse a cache that is something else, or that the run or the next one would take for one of its files."""
+    """Refuse a cache that is something else, or that the run or the next one would take for one of its files.
+
+    Args:
+        options: options of the command.
+        inputs: names of the input files.
+
+    Raises:
+        UsageError: the cache cannot be used with these options.
+    """
     settings = options.cache_settings
     if settings is None:
         return
     settings.check()
     refuse_file_in_bundle(settings.path, "--cache")
-    place = same_place(settings.path)
-    for option, other in (*_apart(options).items(), *(("the input", path) for path in inputs)):
-        if not is_stream(other) and same_place(other) == place:
+    _check_cache_apart(options, inputs)
+    refuse_cache_in_inputs(settings.path, options.inputs)
+
+
+def _check_cache_apart(options: ScoreOptions, inputs: Sequence[str] = ()) -> None:
+    """Raise `UsageError` if the cache, or a file that SQLite keeps beside it, is another file of the run."""
+    settings = options.cache_settings
+    if settings is None:
+        return
+    places = {same_place(f"{settings.path}{suffix}"): suffix for suffix in ("", "-wal", "-shm", "-journal")}
+    others = {**_apart(options), **_of_record(options)}
+    for option, other in (*others.items(), *(("the input", path) for path in inputs)):
+        suffix = None if is_stream(other) else places.get(same_place(other))
+        if suffix:
+            raise UsageError(f"{option} {other} is a file that --cache {settings.path} needs; name another.")
+        if suffix is not None:
             raise UsageError(f"--cache {settings.path} and {option} are the same file; name another for the cache.")
-    for folder in options.inputs:
-        if os.path.isdir(folder) and lies_in(settings.path, folder):
+
+
+def refuse_cache_in_inputs(path: str, inputs: Sequence[str]) -> None:
+    """Raise `UsageError` if a cache lies in an input folder.
+
+    Args:
+        path: file of the cache.
+        inputs: inputs as they were given.
+    """
+    for folder in inputs:
+        if os.path.isdir(folder) and lies_in(path, folder):
             raise UsageError(
-                f"--cache {settings.path} is in the input folder {folder}, so the next run would read it; put it elsewhere."
+                f"--cache {path} is in the input folder {folder}, so the next run would read it; put it elsewhere."
             )
 
 
@@ -206,6 +238,12 @@ def _uncertain_file(options: ScoreOptions) -> UncertainFile | None:
     return UncertainFile(place, form)
 
 
+def _of_record(options: ScoreOptions) -> dict[str, str]:
+    """Return the files of the run's record by option."""
+    places = {"--summary": options.summary, "--metrics": options.metrics, "--report": options.report}
+    return {option: place for option, place in places.items() if place is not None}
+
+
 def _apart(options: ScoreOptions) -> dict[str, str]:
     """Return the files of the run's rows by option, which must all be different."""
     places = {"--output": options.output, "--rejects": _rejects_place(options)}
@@ -218,7 +256,18 @@ def _inputs(options: ScoreOptions) -> Inputs:
     return options.reading.inputs(options.inputs)
 
 
-def _output_format(options: ScoreOptions) -> Format:
+def wanted_of(options: ScoreOptions) -> Wanted:
+    """Return the columns that the options ask for."""
+    # A field of `Wanted` with the name of an option takes its value.
+    return Wanted(**{one.name: getattr(options, one.name) for one in fields(Wanted) if hasattr(options, one.name)})
+
+
+def output_format_of(options: ScoreOptions) -> Format:
+    """Return the format and compression of the output.
+
+    Raises:
+        UsageError: neither --output-format nor the name of the output names a format.
+    """
     if options.output == STDOUT and options.output_format is None:
         return Format("csv")
     return format_of(options.output, options.output_format, "--output-format")

@@ -15,6 +15,7 @@ from scorer.model.bundle import Bundle
 from scorer.model.decision import Decision
 from scorer.model.scorer import Scorer
 from scorer.report.drift import check_comparable
+from scorer.report.forecast_history import Forecast, forecast_in
 from scorer.report.summary import Counts, Summary
 from scorer.report.throughput import Throughput
 from scorer.rows.formats import PARQUET, Format, compression_of
@@ -27,6 +28,7 @@ from scorer.run.console import (
     report_cascade,
     report_doubt,
     report_drift,
+    report_forecast,
     report_notes,
     report_rejects,
     report_result,
@@ -64,7 +66,9 @@ def run(options: ScoreOptions) -> ExitCode:
     check_record_places(options)
     this = Run(options)
     try:
+        this.forecast = None if options.forecast is None else forecast_in(options.forecast)
         plan = this.plan = make_plan(options)
+        this.check_forecast(plan)
         return this.carry_out(plan, lambda: open_scorer(options, plan.decision))
     except BaseException as error:
         try:
@@ -89,6 +93,7 @@ class Run:
         plan: plan that the options resolve to; None until they are checked.
         summary: summary of all rows that are done.
         before: counts of the rows that an earlier, interrupted run did.
+        forecast: forecast to compare the run with; None without --forecast.
     """
 
     def __init__(self, options: ScoreOptions) -> None:
@@ -96,6 +101,7 @@ class Run:
         self.plan: Plan | None = None
         self.summary = Summary()
         self.before = Counts()
+        self.forecast: Forecast | None = None
         self._started, self._clock = time.time(), time.monotonic()
         self._phases = Phases()
         self._throughput = Throughput()
@@ -105,6 +111,15 @@ class Run:
         self._uncertain: Destination | None = None
         self._scorer: Scorer | None = None
         self._shard_rows: ShardRows | None = None
+
+    def check_forecast(self, plan: Plan) -> None:
+        """Drop a forecast of other inputs, with a note: its error would mislead later plans."""
+        if self.forecast is not None and not self.forecast.is_of(plan.inputs.files):
+            self._say(
+                f"Note: --forecast {self.forecast.path} is a forecast of other inputs ({self.forecast.shown_inputs}), and is not "
+                "compared with this run. Plan the inputs of this run."
+            )
+            self.forecast = None
 
     def carry_out(self, plan: Plan, scorer_of: Callable[[], Scorer]) -> ExitCode:
         """Score and publish.
@@ -132,10 +147,15 @@ class Run:
             warn_of_unseen(reader)
         return code
 
+    def read(self, plan: Plan) -> Reader:
+        """Open the input."""
+        self._reader = Reader(plan.inputs, plan.wanted, self.options.limit)
+        return self._reader
+
     def open(self, plan: Plan) -> tuple[Reader, Work]:
         """Open the input and the destinations of the output, without reading, locking or changing anything yet."""
         work_dir = self.options.work_dir
-        self._reader = Reader(plan.inputs, plan.wanted, self.options.limit)
+        reader = self.read(plan)
         self._output = destination(plan.output, _conversion(plan.output_format), work_dir=work_dir)
         self._rejects = _rejects_destination(plan.rejects, work_dir)
         beside = [Beside(REJECTS, "rejects", self._rejects, attrgetter("rows_rejected"))]
@@ -145,7 +165,7 @@ class Run:
                 Beside(UNCERTAIN_ROWS, "uncertain rows", self._uncertain, attrgetter("rows_uncertain"), for_people=True)
             )
         repeatable = all(map(is_repeatable, plan.inputs.files))
-        return self._reader, Work(self._output, beside, repeatable=repeatable, work_dir=work_dir)
+        return reader, Work(self._output, beside, repeatable=repeatable, work_dir=work_dir)
 
     def load(self, scorer_of: Callable[[], Scorer]) -> Scorer:
         """Load the model, and print the provider and precision that were chosen."""
@@ -157,6 +177,10 @@ class Run:
             self._say(f"Using {scorer.choice.precision} on {scorer.choice.provider}: {scorer.choice.reason}.")
         if scorer.choice.remark:
             self._say(f"Note: {scorer.choice.remark}.")
+        if scorer.cache is not None and scorer.cache.file.has_only_others:
+            self._say(
+                "Note: the cache has entries of another bundle, precision, version or CPU only, so every text is computed."
+            )
         return scorer
 
     def count(self, plan: Plan, reader: Reader) -> int | None:
@@ -249,6 +273,8 @@ class Run:
         """Publish the output, and before it the files beside it."""
         with self._phases.timed("publish"):
             work.publish(self.summary)
+        if self._scorer is not None and self._scorer.cache is not None:  # the record has what the run did to the cache
+            self._scorer.cache.file.finish()
 
     def close(self) -> None:
         """Close the model's cache."""
@@ -268,6 +294,7 @@ class Run:
             summary=self.summary,
             before=self.before,
             shard_rows=self._shard_rows,
+            forecast=self.forecast,
             seconds_by_phase=self._phases.seconds,
             throughput=self._throughput,
             started=self._started,
@@ -278,9 +305,11 @@ class Run:
         report_result(plan, self.summary, self.before, scorer.labels)
         report_windows(self.summary.counts)
         if scorer.cache is not None:
-            report_cache(self.summary.counts, scorer.cache)
+            report_cache(self.summary.counts, scorer.cache.file.settings.path, scorer.cache.damaged)
         if scorer.cascade is not None:
             report_cascade(self.summary.counts)
+        if record.forecast is not None:
+            report_forecast(record.forecast, record.seconds_taken)
         if self.options.max_drift is not None:
             report_drift(record.drift or {}, self.options.max_drift)
         report_doubt(record.doubt, self.summary.counts, plan.uncertain.place if plan.uncertain is not None else None)
@@ -301,13 +330,21 @@ def _write(record: RunRecord, code: ExitCode, output: str) -> None:
         raise RecordMissing(f"{output} is published and complete, but the record of the run is not: {error}") from error
 
 
-def open_scorer(options: ScoreOptions, decision: Decision, bundle: Bundle | None = None) -> Scorer:
+def warn(message: str) -> None:
+    """Print a problem that does not end the run."""
+    print_message(f"Warning: {message}", "warning")
+
+
+def open_scorer(
+    options: ScoreOptions, decision: Decision, bundle: Bundle | None = None, report: Callable[[str], None] = warn
+) -> Scorer:
     """Load the model, as the options ask.
 
     Args:
         options: options of the command.
         decision: rule that turns probabilities into labels.
         bundle: bundle that is loaded already; None for the one that the options name.
+        report: function that reports a problem with the cache.
 
     Raises:
         BundleError, ProviderError, UsageError: as for `Scorer`.
@@ -327,7 +364,7 @@ def open_scorer(options: ScoreOptions, decision: Decision, bundle: Bundle | None
         decision=decision,
         cascade=not options.no_cascade,
         cache=options.cache_settings,
-        report=lambda message: print_message(f"Warning: {message}", "warning"),
+        report=report,
     )
 
 

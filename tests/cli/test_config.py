@@ -92,7 +92,7 @@ def test_another_file_is_named_by_config_or_the_environment_and_dev_null_switche
     assert options("--config", "third.toml")["limit"] == 3
 
 
-NOT_IN_A_FILE = {"config", "show_config", "check", "version", "help", "restart", "shard"}
+NOT_IN_A_FILE = {"config", "show_config", "check", "version", "help", "restart", "shard", "plan", "max_seconds"}
 EXAMPLES = {"boolean": "true", "whole number": "1", "number": "1.0", "text": '"x"'}
 
 
@@ -137,7 +137,7 @@ def test_every_option_that_a_file_may_set_can_be_set_in_one(folder):
         ('provider = "gpu"', "provider: 'gpu' is not one of 'auto', 'cpu', 'cuda'."),
         *(
             (f"{name} = true", f"'{name}' is for the command line only; remove it from the file.")
-            for name in ("config", "check", "version", "help", "restart", "shard")
+            for name in ("config", "check", "version", "help", "restart", "shard", "plan", "max-seconds")
         ),
     ],
 )  # fmt: skip
@@ -249,6 +249,39 @@ def test_show_config_refuses_what_a_run_would_refuse(folder, score):
     (folder / "score.toml").write_text("max_rejects = 10\n")
     assert score("--show-config").code == 2
     assert score("--show-config", "--config", "/dev/null", "--threshold", "7").code == 2
+
+
+def test_a_cache_comes_from_the_file_or_the_environment(folder, score, monkeypatch):
+    (folder / "score.toml").write_text('cache = "scores.sqlite"\ncache-max-rows = 1\n')
+    assert "No row came from the cache scores.sqlite." in score("in.jsonl", "-o", "out.csv").err
+    result = score("in.jsonl", "-o", "out.csv")
+    assert "Options from score.toml: cache, cache-max-rows." in result.err
+    assert "1 row (" in result.err
+    monkeypatch.setenv("SCORE_CACHE", "other.sqlite")
+    monkeypatch.setenv("SCORE_CACHE_MAX_ROWS", "5")
+    assert "No row came from the cache other.sqlite." in score("in.jsonl", "-o", "out.csv").err
+    lines = score("--show-config").out.splitlines()
+    assert 'cache = "other.sqlite"  # environment SCORE_CACHE' in lines
+    assert "cache-max-rows = 5  # environment SCORE_CACHE_MAX_ROWS" in lines
+    assert "cache-read-only = false  # default" in lines
+    assert {path.name for path in folder.iterdir()} >= {"scores.sqlite", "other.sqlite"}
+
+
+@pytest.mark.parametrize("line", ["cache-max-rows = 5", "cache-read-only = true"])
+def test_a_limit_of_no_cache_is_refused_wherever_it_comes_from(folder, score, line, monkeypatch):
+    option = line.partition(" ")[0]
+    message = f"Error: --{option} needs --cache, which names the file.\n"
+    (folder / "score.toml").write_text(f"{line}\n")
+    for arguments in (["in.jsonl", "-o", "out.csv"], ["--show-config"], ["--check"]):
+        result = score(*arguments)
+        assert (result.code, result.out) == (2, "")
+        assert result.err.endswith(message)
+    assert score("in.jsonl", "-o", "out.csv", "--cache", "scores.sqlite", "--config", "/dev/null").code == 0
+    assert score("in.jsonl", "-o", "out.csv", "--cache", "scores.sqlite").code == 0
+    (folder / "score.toml").unlink()
+    monkeypatch.setenv(f"SCORE_{option.upper().replace('-', '_')}", "1")
+    assert message in score("in.jsonl", "-o", "other.csv").err
+    assert not (folder / "other.csv").exists()
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,8 @@ COMMANDS = PROGRAMS | {f"score-model {name}": one for name, one in score_model.c
 OPTIONS = [(name, one) for name, command in COMMANDS.items() for one in command.params if isinstance(one, click.Option)]
 
 GROUPS = {
-    "score": ["Input", "Output", "Model and labels", "Rejects and limits", "Speed", "GPU", "Reports and messages", OTHER],
+    "score": ["Input", "Output", "Model and labels", "Rejects and limits", "Speed", "GPU", "Reports and messages", "Forecast",
+              OTHER],
     "score-ray": ["Input", "Output", "Model and labels", "Rejects and limits", "Cluster", "Speed", "GPU",
                   "Reports and messages", OTHER],
     "score-model": [OTHER],
@@ -35,6 +36,7 @@ GROUPS = {
     "score-model evaluate": ["Data", "Reading files", "Columns and labels", "Baseline", "Output", "Speed", OTHER],
     "score-model parity": ["Data", "Reading files", "Encoder", "Run", OTHER],
     "score-model compare": ["Comparison", "Rows that moved most", "Output", OTHER],
+    "score-model verify": ["Run", "Sample", "Speed", OTHER],
 }  # fmt: skip
 
 

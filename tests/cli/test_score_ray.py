@@ -11,6 +11,7 @@ from scorer.base.errors import ScorerError
 from scorer.base.extras import install_advice
 from scorer.base.signals import Interrupted
 from scorer.cli.score_ray import command
+from scorer.cluster import part_scorer
 from scorer.cluster import score_parts as distributed
 from scorer.cluster.part_scorer import PartScorer
 from scorer.storage.lock import hold, release
@@ -272,6 +273,73 @@ def test_score_toml_sets_what_both_commands_have(score_ray, without_a_cluster, l
     assert "'workers' is for the command line only" in score_ray("lake", "-o", "out").err
     (tmp_path / "score.toml").write_text("detials = true\n")
     assert "there is no option 'detials'; did you mean 'details'?" in score_ray("lake", "-o", "out").err
+
+
+def test_a_cache_is_used_by_all_parts_and_success_counts_its_rows(
+    score_ray, without_a_cluster, lake, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert score_ray(lake, "-o", "alone", "--output-format", "csv").code == 3
+    assert json.loads((tmp_path / "alone" / "_SUCCESS").read_text())["rows_from_cache"] == 0
+    for out, rows in (("first", 0), ("second", 60)):
+        found = score_ray(lake, "-o", out, "--output-format", "csv", "--cache", "scores.sqlite")
+        assert found.code == 3
+        success = json.loads((tmp_path / out / "_SUCCESS").read_text())
+        assert success["rows_from_cache"] == rows
+        for name in ("a.csv", "b.csv", "_rejects/b.jsonl"):
+            assert (tmp_path / out / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+    assert f"\n60 rows (100%) came from the cache {tmp_path}/scores.sqlite.\n" in found.err
+    found = score_ray(lake, "-o", "second", "--output-format", "csv")
+    assert "2 parts (2 of them earlier) scored" in found.err
+    assert "cache" not in found.err
+
+
+def test_a_problem_of_a_workers_cache_is_printed_once(score_ray, without_a_cluster, lake, tmp_path, monkeypatch):
+    monkeypatch.setattr(part_scorer, "warn", lambda message: None)  # what a worker prints, nobody sees
+    for quiet in ([], ["--quiet"]):
+        found = score_ray(
+            lake, "-o", tmp_path / "out", "--cache", tmp_path / "c", "--cache-read-only", "--strict", *quiet
+        )
+        assert (found.code, found.err.count(f"Warning: The cache {tmp_path}/c cannot be used (")) == (4, 1)
+    assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--cache-max-rows", "5"], "--cache-max-rows needs --cache, which names the file."),
+        (["--cache", "s3://bucket/c"], "--cache s3://bucket/c is an address; name a file on a local disk."),
+        (["--cache", "s3://key:hush@bucket/c"], "carries a credential"),
+        (["--cache", "text"], "text exists and is no cache of this program; name another file."),
+        (["--cache", "lake/c"], "lake/c is in the input folder "),
+        (["--cache", "out/c"], "out/c is in the output folder out, so its readers would read it; put it elsewhere."),
+    ],
+)
+def test_what_cannot_be_a_cache_is_said_before_there_is_a_cluster(
+    score_ray, lake, tmp_path, monkeypatch, options, message
+):
+    monkeypatch.setattr(distributed, "score_parts", None)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text").write_text("Dear diary, " * 20)
+    found = score_ray("lake", "-o", "out", *options)
+    assert found.code == 2
+    assert message in found.err
+    assert "hush" not in found.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lake", "text"]
+
+
+def test_a_folder_that_only_the_workers_have_is_left_to_them(score_ray, without_a_cluster, lake, tmp_path):
+    cache = tmp_path / "scratch" / "scores.sqlite"
+    worker = PartScorer.__init__
+
+    def on_its_node(*arguments, **options):
+        cache.parent.mkdir()
+        worker(*arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(PartScorer, "__init__", on_its_node)
+        assert score_ray(lake, "-o", tmp_path / "out", "--cache", cache).code == 3
+    assert cache.exists()
 
 
 def test_without_ray_it_is_said_how_to_get_it(score_ray, lake, tmp_path, monkeypatch):
