@@ -15,13 +15,13 @@ import csv
 import gzip
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import pyarrow.parquet
+from launch import launch_score
 
 from scorer import Scorer
 
@@ -105,27 +105,11 @@ def engine_rate(scorer: Scorer, texts: list[str]) -> float:
     return len(rows) / (time.perf_counter() - start)
 
 
-# A process inherits the peak memory of the one that started it, so a small one starts the command.
-_LAUNCHER = """
-import json, resource, subprocess, sys, time
-start = time.perf_counter()
-code = subprocess.run(sys.argv[1:]).returncode
-seconds = time.perf_counter() - start
-print(json.dumps([code, seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss]))
-"""
-
-
 def score(source: Path, output: Path, model: str | None, way: str) -> dict[str, float]:
     """Run the command; return wall seconds from start to exit, start-up included, and peak resident memory in MB."""
-    command = [sys.executable, "-m", "scorer", str(source), "-o", str(output), "--provider", "cpu", "-q"]
-    command += ["--model", model] if model else []
-    command += [way] if way == "--no-cascade" else []
-    launched = subprocess.run([sys.executable, "-c", _LAUNCHER, *command], capture_output=True, text=True, check=True)
-    code, seconds, peak = json.loads(launched.stdout)
-    if code != 0:
-        raise SystemExit(f"score ended with exit code {code}: {launched.stderr}")
-    scale = 1e6 if sys.platform == "darwin" else 1e3  # bytes there, kilobytes elsewhere
-    return {"seconds": round(seconds, 2), "peak_mb": round(peak / scale, 1)}
+    options = [*(["--model", model] if model else []), *([way] if way == "--no-cascade" else [])]
+    found = launch_score([source, "-o", output, *options])
+    return {"seconds": round(found.seconds, 2), "peak_mb": round(found.peak_mb, 1)}
 
 
 def check(outputs: list[bytes], rows: int) -> None:

@@ -29,6 +29,43 @@ def test_the_benchmark_for_gpus_runs_from_end_to_end(tmp_path):
     assert {"median", "least", "most"} == report["tiny model"]["this project, fp16"].keys()
 
 
+def test_the_benchmark_of_the_cache_compares_nights(bundle, tmp_path):
+    texts = tmp_path / "texts.parquet"
+    sentences = [f"{text} {number}" for number, text in enumerate(reviews(40, 2, 1).texts)]
+    pairs = [f"{one}. {other}" for one in sentences for other in sentences]
+    pyarrow.parquet.write_table(pyarrow.table({"text": pairs}), texts)
+    sizes = ["--rows", "600", "--full-rows", "200", "--new-rows", "50", "--rounds", "2"]
+    command = [sys.executable, ROOT / "bench" / "cache.py", texts, *sizes, "--folder", tmp_path]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "SCORE_MODEL": str(bundle.path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout.splitlines()[-1])
+    assert (report["changed"]["rows"], report["changed"]["changed"], report["changed"]["bytes"]) == (600, 6, "equal")
+    assert report["changed"]["unchanged"]["median"] > 0
+    assert report["new"].keys() >= {"with", "without", "cost"}
+
+
+def test_the_benchmark_of_a_large_cache_measures_each_step(tmp_path):
+    command = [
+        sys.executable,
+        ROOT / "bench" / "cache_size.py",
+        "--entries",
+        "3000",
+        "--sample",
+        "500",
+        "--batch",
+        "256",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [*command, "--folder", tmp_path], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    steps = json.loads(done.stdout.splitlines()[-1])["steps"]
+    assert (steps["fill"]["added"], steps["add"]["added"], steps["add beyond the limit"]["removed"]) == (2500, 500, 500)
+    assert steps["look up in order"]["rate"] > 0
+
+
 def test_the_benchmark_of_bundles_compares_them(bundle, tmp_path):
     texts = tmp_path / "texts.parquet"
     pyarrow.parquet.write_table(pyarrow.table({"text": reviews(20, 2, 1).texts}), texts)
@@ -39,6 +76,22 @@ def test_the_benchmark_of_bundles_compares_them(bundle, tmp_path):
     assert done.stdout.splitlines()[2].endswith(" | 1.000 |")
     report = json.loads(done.stdout.splitlines()[-1])
     assert report["bundles"][str(bundle.path)]["reviews_per_s"]["median"] > 0
+
+
+def test_the_benchmark_of_forecasts_compares_them_with_runs(bundle, tmp_path):
+    texts = tmp_path / "texts.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"text": reviews(40, 2, 1).texts}), texts)
+    kinds = ["--only", "half cached,gz,Parquet,rejects,other precision", "--size", "0.01", "--precision", "fp32"]
+    command = [sys.executable, ROOT / "bench" / "forecast.py", texts, "--model", bundle.path, *kinds]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])["kinds"]
+    assert len(found) == 5
+    for one in found.values():
+        assert one["seconds"] > 0
+        assert one["counts"] == 0  # the samples hold all texts
+        assert set(one["outside"]) <= {"seconds"}
 
 
 def test_the_benchmark_of_families_compares_both_kinds_of_graphs(tmp_path):

@@ -16,7 +16,9 @@ SCORER = {
     "report": ("rows", "model"),
     "run": ("report",),
     "cluster": ("run",),
-    "cli": ("cluster",),
+    "forecast": ("run",),
+    "verify": ("run",),
+    "cli": ("cluster", "forecast", "verify"),
     "front": ("cli",),
 }
 # `errors`, `data`, `data_source`, `raw_label` and `hub` are in no room either: the rooms import them, and they import no room.

@@ -31,6 +31,7 @@ NO_CODE = {
     "ftruncate .out.csv": "calls that strace saw; tests/faults/test_order.py",
     "review_scorer_published{": "alerts for Prometheus",
     "PATH=/opt/scorer/bin": "a crontab; test_recipes.py",
+    "tonight's file: ": "a diagram",
     "$ score reviews.jsonl -o out.csv\n^C": "an interrupted run of minutes; tests/faults",
     "1,234 rows (12.3%) are uncertain": "a message; tests/run/test_doubt.py",
     "Expected accuracy 93.1%": "a message; tests/run/test_doubt.py",
@@ -44,6 +45,7 @@ CI = ("python3 -m venv .venv && .venv/bin/pip install .", ".venv/bin/pip install
 ENDS = {
     "--provider cuda": (5, "Error: --provider cuda cannot be used here: "),
     "score-model cascade models/tickets": (1, "2,000"),
+    "score-model verify changed.csv": (3, ""),
     "--max-drift 0.1": (3, "exceeds --max-drift 0.1: "),  # the examples are shorter than film reviews
 }
 

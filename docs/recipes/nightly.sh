@@ -12,7 +12,8 @@ report() { printf '%s: %s\n' "$output" "$1" >&2; }
 
 for ((try = 1; ; try++)); do
   if [ -e "$input" ]; then
-    score "$input" -o "$output" --quiet --max-drift 0.1 --summary "$output.run.json" --report "$output.run.html"
+    score "$input" -o "$output" --quiet --max-drift 0.1 --summary "$output.run.json" --report "$output.run.html" \
+      --cache "$output.cache.sqlite" --cache-max-rows 10000000
     code=$?
   else
     report "the input $input does not exist"

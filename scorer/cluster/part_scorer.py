@@ -3,6 +3,7 @@
 import functools
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from scorer.run.limits import Limits
 from scorer.run.options import ScoreOptions
 from scorer.run.record import failure
 from scorer.run.resolve import Plan, make_plan
-from scorer.run.score import Run, open_scorer
+from scorer.run.score import Run, open_scorer, warn
 from scorer.storage.inputs import opened_file, stamp, stored_size
 from scorer.storage.output import publish_text
 
@@ -38,6 +39,7 @@ class PartResult:
         summary: summary of its rows, in the form of `scorer.report.summary.Summary.as_json`.
         seconds: duration in seconds.
         precision: precision that it was scored in; empty if no model was loaded.
+        problems: messages about problems with the cache, with which the part was scored all the same.
     """
 
     source: str
@@ -48,6 +50,7 @@ class PartResult:
     summary: dict[str, Any]
     seconds: float
     precision: str = ""
+    problems: Sequence[str] = ()
 
     @property
     def published(self) -> bool:
@@ -82,7 +85,9 @@ class PartScorer:
             raise UsageError("--uncertain-rows is for `score`; filter the parts by the label `uncertain` instead.")
         # Rows are numbered within each file, so its name has to be in the output.
         self._options = replace(wanted, source=True, quiet=True)
-        self._scorer = open_scorer(self._options, wanted.decision, bundle or load_bundle(wanted.model))
+        self._problems: list[str] = []
+        loaded = bundle or load_bundle(wanted.model)
+        self._scorer = open_scorer(self._options, wanted.decision, loaded, self._report)
 
     def __call__(self, part: Part) -> PartResult:
         """Score and publish a part unless it is finished; an error becomes part of the result."""
@@ -100,7 +105,15 @@ class PartScorer:
             code, error = failure(known(problem))
         seconds = time.monotonic() - start
         precision = self._scorer.choice.precision
-        return PartResult(part.source, options.output, int(code), error, before, counted.as_json(), seconds, precision)
+        problems, self._problems = self._problems, []
+        return PartResult(
+            part.source, options.output, int(code), error, before, counted.as_json(), seconds, precision, problems
+        )
+
+    def _report(self, problem: str) -> None:
+        """Report a problem here, and once more in the next result: nobody sees the messages of a cluster's workers."""
+        warn(problem)
+        self._problems.append(problem)
 
     def _scored(self, part: Part, options: ScoreOptions, plan: Plan) -> tuple[ExitCode, Summary, bool]:
         """Return the exit code, the summary, and whether an earlier run had finished the part."""

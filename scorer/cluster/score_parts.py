@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
@@ -23,7 +24,7 @@ from scorer.cluster.parts import (
     parts_and_left_out,
 )
 from scorer.cluster.ray_backend import Cluster, score_parts
-from scorer.model.bundle import Bundle, load_bundle
+from scorer.model.bundle import Bundle, load_bundle, refuse_file_in_bundle
 from scorer.model.interpretation import interpretation_of
 from scorer.report.doubt import Doubt, doubt_of
 from scorer.report.drift import Drift, as_json, check_comparable, drift_of, passed
@@ -31,13 +32,22 @@ from scorer.report.summary import Counts, reasons, shown_results
 from scorer.rows.columns import ALL
 from scorer.rows.formats import format_of
 from scorer.rows.reader import check_kept, columns_of
-from scorer.run.console import report_cascade, report_doubt, report_drift, report_windows, warn_of_ignored
+from scorer.run.console import (
+    report_cache,
+    report_cascade,
+    report_doubt,
+    report_drift,
+    report_windows,
+    warn_of_ignored,
+)
 from scorer.run.limits import Limits
 from scorer.run.options import ScoreOptions
+from scorer.run.resolve import refuse_cache_in_inputs
+from scorer.run.score import warn
 from scorer.storage.address import check_writable, is_address
 from scorer.storage.inputs import stored_size
 from scorer.storage.lock import hold, release
-from scorer.storage.output import check_place
+from scorer.storage.output import check_place, lies_in
 
 _LOCK = ".score-ray.lock"
 _MOST_NAMED = 5
@@ -68,6 +78,7 @@ def run(options: ScoreOptions, cluster: Cluster) -> ExitCode:
     """
     folder, bundle = options.output, load_bundle(options.model)
     interpretation = interpretation_of(bundle.manifest, options.decision)
+    _check_cache(options)
     _check_promise(options, bundle)
     check_comparable(bundle.manifest, options.max_drift)
     parts = _parts(options)
@@ -86,6 +97,8 @@ def run(options: ScoreOptions, cluster: Cluster) -> ExitCode:
     if not options.quiet:
         _print_result(folder, results.values(), total, bundle.manifest.labels)
         report_windows(total)
+        if options.cache is not None:
+            report_cache(total, options.cache)
         if cascade:
             report_cascade(total)
         if options.max_drift is not None:
@@ -127,6 +140,7 @@ def _check_kept(parts: Sequence[Part], options: ScoreOptions) -> None:
 def _score(parts: Sequence[Part], options: ScoreOptions, bundle: Bundle, cluster: Cluster) -> dict[str, PartResult]:
     """Score the parts and return their results by source."""
     results: dict[str, PartResult] = {}
+    problems: set[str] = set()  # many workers may have the same one
     rows = 0
     begun = []
 
@@ -143,6 +157,10 @@ def _score(parts: Sequence[Part], options: ScoreOptions, bundle: Bundle, cluster
             for result in scored:
                 _check_usable(result)
                 results[result.source] = result
+                for problem in result.problems:
+                    if problem not in problems:
+                        warn(problem)
+                problems.update(result.problems)
                 rows += result.summary.get("rows_in", 0)
                 progress.show(len(results), f"{len(results):,} of {len(parts):,} parts, {rows:,} rows")
     except BaseException as error:
@@ -151,6 +169,28 @@ def _score(parts: Sequence[Part], options: ScoreOptions, bundle: Bundle, cluster
             error.add_note(f"{done:,} of {len(parts):,} parts are done and kept. The same command scores the others.")
         raise
     return results
+
+
+def _check_cache(options: ScoreOptions) -> None:
+    """Refuse a cache that no worker could use, or that readers of a folder would find.
+
+    Raises:
+        UsageError: the cache cannot be used with these options.
+    """
+    settings = options.cache_settings
+    if settings is None:
+        return
+    if os.path.isdir(os.path.dirname(settings.path)):
+        settings.check()
+    else:  # each worker opens a file of its own node, where this folder may exist
+        settings.check_alone()
+    refuse_file_in_bundle(settings.path, "--cache")
+    refuse_cache_in_inputs(settings.path, options.inputs)
+    if not is_address(options.output) and lies_in(settings.path, options.output):
+        raise UsageError(
+            f"--cache {settings.path} is in the output folder {options.output}, so its readers would read it; "
+            "put it elsewhere."
+        )
 
 
 def _check_promise(options: ScoreOptions, bundle: Bundle) -> None:

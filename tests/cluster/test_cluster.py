@@ -145,6 +145,21 @@ def test_two_workers_one_killed_on_the_way(lake, tmp_path):
     print(f"killed {killed}; {err}")
 
 
+def test_two_workers_fill_one_cache_and_what_a_killed_one_added_is_used(lake, tmp_path):
+    cache = tmp_path / "scores.sqlite"
+    run = Cluster(lake, tmp_path / "first", "--workers", 2, "--cache", cache)
+    os.kill(run.worker(), signal.SIGKILL)
+    code, err = run.end()
+    assert code == 3, err
+    check(tmp_path / "first", lake)
+    code, err = Cluster(lake, tmp_path / "second", "--workers", 2, "--cache", cache, "--cache-read-only").end()
+    assert code == 3, err
+    assert f"\n{ROWS - REJECTED:,} rows (100%) came from the cache {cache}.\n" in err
+    assert "Warning" not in err
+    assert json.loads((tmp_path / "second" / "_SUCCESS").read_text())["rows_from_cache"] == ROWS - REJECTED
+    check(tmp_path / "second", lake)
+
+
 @pytest.mark.parametrize(("number", "word"), [(signal.SIGINT, "Interrupted"), (signal.SIGTERM, "Terminated")])
 def test_an_interrupted_run_ends_soon_and_says_what_is_done(lake, tmp_path, number, word):
     run = Cluster(lake, tmp_path / "out", "--workers", 2)

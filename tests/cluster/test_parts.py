@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -11,7 +13,7 @@ from types import SimpleNamespace
 import fsspec
 import pyarrow.parquet as pq
 import pytest
-from factories import held_out, reviews, with_confidence, with_fields
+from factories import ROOT, held_out, reviews, with_confidence, with_fields
 
 from scorer.base.errors import InputError, ScorerError, UsageError
 from scorer.base.signals import Interrupted
@@ -164,8 +166,8 @@ def test_a_part_whose_worker_died_is_resumed(part_scorer, lake, monkeypatch, sma
             part_scorer()(part)
     computed = []
     again = part_scorer()
-    submit = again._scorer.submit
-    monkeypatch.setattr(again._scorer, "submit", lambda tokens: computed.extend(tokens.ids) or submit(tokens))
+    submit = again._scorer.submit_texts
+    monkeypatch.setattr(again._scorer, "submit_texts", lambda texts: computed.extend(texts) or submit(texts))
     result = again(part)
     assert len(computed) == 14
     assert Path(result.output).read_bytes() == Path(whole.output).read_bytes()
@@ -371,3 +373,53 @@ def test_a_promise_that_cannot_be_kept_is_refused_before_the_first_part(whole_ru
 def test_uncertain_rows_of_all_parts_have_no_file(part_scorer, tmp_path):
     with pytest.raises(UsageError, match=r"--uncertain-rows is for `score`; filter the parts by the label `uncertain`"):
         part_scorer(uncertain=(0.4, 0.6), uncertain_rows=str(tmp_path / "doubt.csv"))
+
+
+def test_a_cache_serves_all_parts_and_their_bytes_stay(part_scorer, lake, tmp_path):
+    parts = find_parts([str(lake)])
+    expected = {part.name: Path(part_scorer(output_format="csv")(part).output).read_bytes() for part in parts}
+    for folder, rows in (("one", 0), ("two", 90)):
+        scorer = part_scorer(tmp_path / folder, output_format="csv", cache=str(tmp_path / "scores.sqlite"))
+        results = [scorer(part) for part in parts]
+        assert {
+            part.name: Path(result.output).read_bytes() for part, result in zip(parts, results, strict=True)
+        } == expected
+        assert sum(result.counts.rows_scored for result in results) == 90
+        assert sum(result.counts.rows_from_cache for result in results) == rows
+        assert [list(result.problems) for result in results] == [[]] * 3
+        again = scorer(parts[0])
+        assert (again.finished_before, again.counts) == (True, results[0].counts)
+
+
+def test_two_workers_share_a_cache(part_scorer, lake, tmp_path):
+    one, two = (part_scorer(tmp_path / folder, cache=str(tmp_path / "scores.sqlite")) for folder in ("one", "two"))
+    for part in find_parts([str(lake)]):
+        first, second = one(part), two(part)
+        assert second.counts.rows_from_cache == second.counts.rows_scored > 0
+        assert first.counts.rows_from_cache == 0
+
+
+def test_what_a_worker_did_is_in_the_cache_without_an_end(bundle, lake, tmp_path):
+    """A cluster kills its workers once the parts are done."""
+    code = (
+        "import os, signal, sys; from scorer.cluster import PartScorer, find_parts\n"
+        "scorer = PartScorer(sys.argv[2], model=sys.argv[3], provider='cpu', cache=sys.argv[4])\n"
+        "assert all(scorer(part).published for part in find_parts([sys.argv[1]]))\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    for out, rows in (("one", 0), ("two", 90)):
+        arguments = [lake, tmp_path / out, bundle.path, tmp_path / "scores.sqlite"]
+        done = subprocess.run([sys.executable, "-c", code, *map(str, arguments)], cwd=ROOT, check=False)
+        assert done.returncode == -signal.SIGKILL
+        notes = [json.loads(path.read_text()) for path in (tmp_path / out / "_parts").rglob("*.json")]
+        assert sum(note["summary"]["rows_from_cache"] for note in notes) == rows
+
+
+def test_a_part_says_what_its_cache_could_not_do(part_scorer, lake, tmp_path):
+    scorer = part_scorer(cache=str(tmp_path / "none.sqlite"), cache_read_only=True)
+    first, second = (scorer(part) for part in find_parts([str(lake)])[:2])
+    assert first.published
+    assert [problem.partition(" (")[0] for problem in first.problems] == [
+        f"The cache {tmp_path}/none.sqlite cannot be used"
+    ]
+    assert list(second.problems) == []

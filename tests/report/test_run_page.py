@@ -91,6 +91,7 @@ def test_the_page_says_what_the_record_says(report, tmp_path):
         assert f"{record['drift'][measure]['psi']:.3f}" in page.text
     for place in (record["output"], record["rejects"], *record["inputs"]):
         assert place["sha256"] in page.text
+    assert f"cpu features {' '.join(record['host']['cpu_features'])}".rstrip() in page.text
     figures = {attributes["data-chart"] for tag, attributes in page.elements if tag == "figure"}
     assert figures == page.charts.keys() == {"score", "tokens", "unknown", "labels", "rejects", "pace"}
 

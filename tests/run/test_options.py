@@ -1,14 +1,20 @@
 """The options of a run: each is defined once, with its default and whether it shapes the output."""
 
+import json
 from dataclasses import fields, replace
 
 import pytest
 
+from scorer.base.errors import UsageError
 from scorer.cli.score import command
 from scorer.cli.score_ray import command as score_ray
 from scorer.run.options import DEFAULTS, Band, Devices, ScoreOptions, Shard
 
-OTHER_VALUES = {"uncertain": Band(0.4, 0.6), "shard": Shard(1, 2), "devices": Devices((0, 1)), "keep": ("stars",)}
+OTHER_VALUES = {
+    "uncertain": Band(0.4, 0.6), "shard": Shard(1, 2), "devices": Devices((0, 1)), "keep": ("stars",), "inputs": ("a", "b"),
+    "threshold": 0.25, "max_error": 0.05, "max_reject_ratio": 0.5, "max_drift": 1, "max_rejects": 3, "limit": 4, "threads": 5,
+    "batch_tokens": 6, "gpu_mem_limit": 7, "cache_max_rows": 8, "max_seconds": 2.5, "price_per_hour": 0.4,
+}  # fmt: skip
 
 
 def another(option):
@@ -45,3 +51,29 @@ def test_options_that_are_more_than_text_are_recorded_as_the_command_line_has_th
     assert (options.uncertain, options.shard, options.gpus) == ((0.4, 0.6), Shard(1, 8), (0, 2))
     found = options.as_json()
     assert [found[name] for name in ("uncertain", "shard", "devices", "keep")] == ["0.4,0.6", "1/8", "0,2", ["a"]]
+
+
+@pytest.mark.parametrize("option", fields(ScoreOptions), ids=lambda option: option.name)
+def test_an_option_is_read_again_from_the_record_of_a_run(option):
+    options = replace(DEFAULTS, **{option.name: another(option)})
+    assert ScoreOptions.from_json(json.loads(json.dumps(options.as_json()))) == options
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"plans": True}, "this version has no option 'plans'."),
+        ({"limit": "7"}, "the option limit has an invalid value: '7'."),
+        ({"limit": True}, "the option limit has an invalid value: 'True'."),
+        ({"keep": [1]}, "the option keep has an invalid value: '(1,)'."),
+        ({"model": ["a"]}, "the option model has an invalid value: \"('a',)\"."),
+        ({"shard": "3/2"}, "--shard 3/2: I must be from 1 to N."),
+        ({"shard": 3}, "the option shard has an invalid value: '3'."),
+        ({"uncertain": "0.4"}, "--uncertain takes LOW,HIGH, as in 0.4,0.6, not '0.4'."),
+        ({"devices": "0,0"}, "--devices takes the numbers of different GPUs, as in 0,1 for the first two, not '0,0'."),
+    ],
+)
+def test_what_is_no_option_of_a_record_is_named(values, message):
+    with pytest.raises(UsageError) as caught:
+        ScoreOptions.from_json(values)
+    assert str(caught.value).startswith(message)

@@ -19,6 +19,7 @@ import scorer
 from scorer.base.errors import ScorerError
 from scorer.base.progress import Progress
 from scorer.cli.score import command
+from scorer.engine.cpu_features import cpu_features
 from scorer.report.prometheus import prometheus
 from scorer.rows.duplicates import Duplicates
 from scorer.storage.output import publish_text
@@ -101,6 +102,7 @@ def test_the_record_of_a_run_counts_times_and_names_all_of_it(recorded, source, 
         assert record[key] == {"path": str(path), "bytes": path.stat().st_size, "sha256": sha256(path)}
     assert record["versions"]["review-scorer"] == scorer.__version__
     assert {"python", "tokenizers", "numpy"} < record["versions"].keys()
+    assert record["host"]["cpu_features"] == cpu_features()
     assert record["arguments"]["output"] == str(tmp_path / "out.csv")
     options = {max(parameter.opts, key=len).lstrip("-") for parameter in command.params if parameter.expose_value}
     assert record["arguments"].keys() == options

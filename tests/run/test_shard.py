@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scorer.base.errors import UsageError
-from scorer.cli.options import ShardType
 from scorer.run.options import Shard
 
 pytestmark = pytest.mark.usefixtures("small_chunks")
@@ -147,4 +146,4 @@ def test_stdin_and_what_is_no_shard_are_refused(score, bundle, folder):
         result = take(wrong)
         assert (result.code, "--shard" in result.err) == (2, True)
     with pytest.raises(UsageError):
-        ShardType().convert("1 /2", None, None)
+        Shard.parse("1 /2")
