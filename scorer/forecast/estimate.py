@@ -93,7 +93,7 @@ def rows_of(found: CountedInput, computed: ReadTexts, repeated: ReadTexts, *, wi
 
 
 def with_unread_cache(rows: Rows, texts: Figure) -> Rows:
-    """Return counts without what only the cache could tell: the run may find every text there, or none.
+    """Return counts without what only the cache could show: the run may find every text there, or none.
 
     Args:
         rows: counts, with the texts that the cache did not return as those to compute.
