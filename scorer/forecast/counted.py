@@ -3,11 +3,11 @@
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
 
 import numpy as np
 
 from scorer.base import signals
+from scorer.base.text import text_digest
 from scorer.base.timing import Stopwatch
 from scorer.engine.reuse import REMEMBERED
 from scorer.forecast.sample import Sample
@@ -141,7 +141,7 @@ class _Latest:
 
     def add(self, text: str) -> bool:
         """Remember a text, and return whether it was unknown."""
-        key = blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
+        key = text_digest(text, 16)
         is_new = key not in self._keys
         self._keys[key] = None
         self._keys.move_to_end(key)

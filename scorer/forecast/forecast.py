@@ -141,7 +141,7 @@ class Forecasting:
         python = found.read_seconds + found.cache_seconds
         python += row_seconds(plan, reader, scorer, found.records) * found.texts.value
         if _is_added_to(self.options):
-            adding, using = cache_seconds()
+            adding, using = cache_seconds(limited=self.options.cache_max_rows is not None)
             python += adding * found.computed.rows + using * found.counts.rows_from_cache
         # Repeated texts are tokenized again, unless they are in the cache by then.
         again = 0 if _is_added_to(self.options) else found.repeated.rows

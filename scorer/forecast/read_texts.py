@@ -9,6 +9,7 @@ from scorer.base import signals
 from scorer.base.timing import Stopwatch
 from scorer.model.scorer import Scorer
 from scorer.model.tokenizer import Tokens
+from scorer.model.windows import tokens_read
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ def read_texts(texts: Sequence[str], scorer: Scorer) -> ReadTexts:
         empty.astype(bool),
         decided.astype(bool),
         np.array([_windows(length, scorer) for length in lengths.tolist()], dtype=np.int64) * computed,
-        np.array([_work(length, scorer) for length in lengths.tolist()], dtype=np.int64) * computed,
+        np.array([tokens_read(scorer.manifest, scorer.windows, length) for length in lengths.tolist()], dtype=np.int64)
+        * computed,
         watch.busy,
         watch.cores,
     )
@@ -81,7 +83,3 @@ def _early(tokens: Tokens, scorer: Scorer) -> list[bool]:
 def _windows(length: int, scorer: Scorer) -> int:
     rule = scorer.windows
     return 1 if rule is None or length <= rule.length else rule.tokens(length) // rule.length
-
-
-def _work(length: int, scorer: Scorer) -> int:
-    return min(length, scorer.manifest.max_length) if scorer.windows is None else scorer.windows.tokens(length)

@@ -161,16 +161,19 @@ def durable_seconds(place: str) -> float:
     return statistics.median(seconds) if seconds else 0.0
 
 
-def cache_seconds() -> tuple[float, float]:
+def cache_seconds(*, limited: bool) -> tuple[float, float]:
     """Return the seconds to add an entry to a cache, and to note the use of one, without waiting for the disk.
 
     They are measured on a small cache in the temporary folder.
+
+    Args:
+        limited: whether the run has --cache-max-rows; without a limit, it notes hardly any use.
     """
     adding, using = Stopwatch(), Stopwatch()
     keys = [number.to_bytes(16, "little") for number in range(_ENTRIES)]
     parts = [keys[start : start + _TOGETHER] for start in range(0, _ENTRIES, _TOGETHER)]
     with contextlib.suppress(OSError), tempfile.TemporaryDirectory() as folder:
-        settings = CacheSettings(os.path.join(folder, "scratch"))
+        settings = CacheSettings(os.path.join(folder, "scratch"), max_rows=2 * _ENTRIES if limited else None)
         for watch in (adding, using):
             file = CacheFile(settings, b"", "", lambda message: None)
             for part in parts:

@@ -11,6 +11,7 @@ from hashlib import blake2b, sha256
 
 import numpy as np
 
+from scorer.base.text import text_digest
 from scorer.model.outcomes import Outcomes
 from scorer.storage.cache_file import CacheFile, Stored, warn
 from scorer.storage.cache_settings import CacheSettings
@@ -92,7 +93,7 @@ class ScoreCache:
         self.file.write()
 
     def _key(self, text: str) -> bytes:
-        return blake2b(text.encode(errors="surrogatepass"), key=self._digest, digest_size=KEY_BYTES).digest()
+        return text_digest(text, KEY_BYTES, self._digest)
 
     def _check(self, key: bytes, content: bytes) -> bytes:
         return blake2b(key + content, key=self._digest, digest_size=_CHECK_BYTES).digest()

@@ -1,7 +1,8 @@
 """Duplicate texts, found in memory of a fixed size."""
 
 from array import array
-from hashlib import blake2b
+
+from scorer.base.text import text_digest
 
 _SLOTS = 1 << 20
 _PROBES = 64
@@ -24,7 +25,7 @@ class Duplicates:
 
     def add(self, text: str) -> bool:
         """Remember a text, and return whether it was seen before."""
-        key = int.from_bytes(blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "little") or 1
+        key = int.from_bytes(text_digest(text, 8), "little") or 1
         first = key % self._slots
         for at in range(first, first + _PROBES):
             found = self._hashes[at % self._slots]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from scorer.base.messages import print_message
 from scorer.base.progress import Progress
-from scorer.base.text import did_you_mean, duration, share, shown_source
+from scorer.base.text import counted, did_you_mean, duration, share, shown_source
 from scorer.report.doubt import Doubt
 from scorer.report.drift import MEASURES, Drift, passed
 from scorer.report.forecast_history import Forecast
@@ -99,8 +99,7 @@ def report_cache(counts: Counts, path: str, damaged: int = 0) -> None:
     """
     rows, file = counts.rows_from_cache, shown_source(path)
     if rows:
-        came = "1 row" if rows == 1 else f"{rows:,} rows"
-        print_message(f"{came} ({share(rows, counts.rows_scored)}) came from the cache {file}.")
+        print_message(f"{counted(rows, 'row')} ({share(rows, counts.rows_scored)}) came from the cache {file}.")
     elif counts.rows_scored:
         print_message(f"No row came from the cache {file}.")
     if damaged:

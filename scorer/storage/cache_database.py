@@ -109,7 +109,7 @@ def opened(path: Path) -> Connection:
     check_locks(path, os.O_RDWR | os.O_CREAT)
     _check_header(path)
     connection = connected(path)
-    try:
+    with _closed_on_error(connection):
         with transaction(connection) as write:
             if not _tables(write):
                 _create(write)
@@ -118,9 +118,6 @@ def opened(path: Path) -> Connection:
         # Each commit is durable, as each entry of a run's journal is.
         connection.execute("PRAGMA synchronous = FULL")
         _bound_memory(connection)
-    except BaseException:
-        connection.close()
-        raise
     return connection
 
 
@@ -173,14 +170,11 @@ def connected(path: Path, mode: str = "?mode=rw") -> Connection:
         check_same_thread=False,
         factory=Connection,
     )
-    try:
+    with _closed_on_error(connection):
         connection.identity = note(path)
         connection.text_factory = bytes  # damaged text need not be UTF-8
         for setting in ("trusted_schema = OFF", "cell_size_check = ON"):
             connection.execute(f"PRAGMA {setting}")
-    except BaseException:
-        connection.close()
-        raise
     return connection
 
 
@@ -321,14 +315,20 @@ def _when_free(action: Callable[[], _T], closing: threading.Event | None = None)
 
 def _opened_to_read(path: Path, mode: str) -> Connection:
     connection = connected(path, mode)
-    try:
+    with _closed_on_error(connection):
         with contextlib.closing(connection.cursor()) as cursor:
             _when_free(lambda: _check_tables(cursor))
         _bound_memory(connection)
+    return connection
+
+
+@contextlib.contextmanager
+def _closed_on_error(connection: Connection) -> Iterator[None]:
+    try:
+        yield
     except BaseException:
         connection.close()
         raise
-    return connection
 
 
 def _bound_memory(connection: Connection) -> None:

@@ -3,8 +3,8 @@
 A cache never fails a run. A file that is no cache, or a cache of a newer version, is refused before anything is done. Any
 other problem is reported once, and the run continues without the cache.
 
-One thread writes, a transaction at a time; values are durable once `CacheFile.wait` returns. Each write and each use gives
-an entry the next id, so the lowest ids are those of the least recently used entries.
+One thread writes, a transaction at a time; values are durable once `CacheFile.wait` returns. Each write and each use that is
+noted gives an entry the next id. So the lowest ids are those of the least recently used entries.
 """
 
 import os
