@@ -82,6 +82,7 @@ def test_each_option_reaches_its_setting():
         "--encoder", "e", "--encoder-revision", "r", "--encoder-name", "n", "--max-tokens", "9", "--clean-html"
     )
     assert _encoder_settings(encoder) == EncoderSettings("e", "r", "n", 9, True)
+    assert _encoder_settings(options("--clean-text", "--emoji")) == EncoderSettings(clean_text=True, emoji=True)
 
 
 def test_epochs_and_rates_of_tuning_are_not_those_of_the_head():

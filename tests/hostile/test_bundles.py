@@ -17,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from scorer.base.errors import BundleError, UsageError
 from scorer.model.bundle import SUMS, parse_sums
+from scorer.model.cleaning import CLEANING
 from scorer.model.graph_check import UnfitGraph, check_onnx
 from scorer.model.scorer import Scorer
 
@@ -272,6 +273,9 @@ def doubling(number):
         {"type": "Sequence", "normalizers": [{"type": "Sequence", "normalizers": doubling(5)}] * 3},
         {"type": "Replace", "pattern": {"String": "e"}, "content": "e" * 1_000_000},
         {"type": "Replace", "pattern": {"Regex": "("}, "content": ""},
+        {"type": "Sequence", "normalizers": [{**step.normalizer, "content": "ee"} for step in CLEANING]},
+        {"type": "Sequence", "normalizers": [{**CLEANING[0].normalizer, "pattern": {"Regex": "e|"}}] * 9},
+        {"type": "Replace", "pattern": {"Regex": "e"}, "content": "..."},
         {"type": "Precompiled", "precompiled_charsmap": "AAAAAAAAAAAA"},
     ],
 )
