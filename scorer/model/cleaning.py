@@ -2,8 +2,8 @@ r"""Steps of a tokenizer's normaliser that clean texts of web pages, ahead of it
 
 Each is a Replace normaliser, so that a bundle's ``tokenizer.json`` alone states them. They are known by their exact form:
 to the guard against growing texts, to the cutting of long texts, and to the quick way for plain texts. So a release that
-changes a pattern has to keep the old one known. A pattern means the same to the tokenizers library (Onigmo) as to `re`,
-unless a text has letters that equal ASCII letters but for case, such as the long s.
+changes a pattern has to keep the old one known. A pattern means the same to the tokenizers library (Onigmo) as to `re`.
+Only letters that equal ASCII letters but for case, such as the long s, may differ.
 
 The blanks of a tag may be any number, and its words are shorter than those that `scorer.model.cutting` shortens. The zeros
 of an entity are few. So a text has the same tags and entities after its long runs are shortened.
