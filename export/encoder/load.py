@@ -43,6 +43,7 @@ class FrozenEncoder:
         tokenizer_json: file of the fast tokenizer, with its padding and truncation switched off.
         tokenizer: tokenizer built from exactly that file.
         sha256: digest of the weights' names, types, shapes and bytes, whatever file format they came from.
+        emoji_ids: ids of the pieces for emoji that were added to the vocabulary.
     """
 
     name: str
@@ -52,6 +53,7 @@ class FrozenEncoder:
     tokenizer_json: bytes
     tokenizer: Tokenizer
     sha256: str
+    emoji_ids: tuple[int, ...] = ()
 
     @property
     def config(self) -> PretrainedConfig:

@@ -22,6 +22,7 @@ from export.errors import ExportError
 from export.graph.parity import torch_logits
 from export.training import finetune
 from export.training.checks import check_tuning
+from export.training.curriculum import plain
 from export.training.features import extract
 from export.training.finetune import tune
 from export.training.settings import HEAD_ALONE, TuneSettings
@@ -39,8 +40,16 @@ def parts(encoder):
 
 
 def tuned(encoder, folder, settings=SETTINGS, pooling="cls"):
+    train, held_out = parts(encoder)
     return tune(
-        encoder, *parts(encoder), pooling=pooling, objective=OneOf(2), settings=settings, folder=folder, quiet=True
+        encoder,
+        plain(train, settings.epochs),
+        held_out,
+        pooling=pooling,
+        objective=OneOf(2),
+        settings=settings,
+        folder=folder,
+        quiet=True,
     )
 
 
@@ -118,7 +127,7 @@ def test_attention_learns_which_word_tells(encoder, tmp_path):
     rows = frozen.tokenizer.encode([" ".join(words) for words in texts]).ids
     settings = TuneSettings(0, 10, head_learning_rate=HEAD_ALONE, batch_size=8)
     found = tune(
-        frozen, (rows[:300], labels[:300]), (rows[300:], labels[300:]), pooling="attention1", objective=OneOf(2),
+        frozen, plain((rows[:300], labels[:300]), 10), (rows[300:], labels[300:]), pooling="attention1", objective=OneOf(2),
         settings=settings, folder=tmp_path, quiet=True,
     )  # fmt: skip
     assert found.encoder is frozen
@@ -187,7 +196,14 @@ def test_a_checkpoint_is_for_the_same_validation_texts(encoder, tmp_path):
     def accuracy(labels):
         held_out = (validation[0], labels)
         found = tune(
-            frozen, train, held_out, pooling="cls", objective=OneOf(2), settings=settings, folder=tmp_path, quiet=True
+            frozen,
+            plain(train, 1),
+            held_out,
+            pooling="cls",
+            objective=OneOf(2),
+            settings=settings,
+            folder=tmp_path,
+            quiet=True,
         )
         return found.training.best.figure
 

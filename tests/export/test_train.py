@@ -289,8 +289,8 @@ def test_labels_that_do_not_fit_are_an_error(train_rows, test_rows, names, messa
 def test_every_format_gives_the_same_dataset(files):
     found = [
         load_files(
-            str(files / f"train.{kind}"),
-            str(files / f"test.{kind}"),
+            [str(files / f"train.{kind}")],
+            [str(files / f"test.{kind}")],
             columns=Columns(),
             label_names=LabelNames(),
         )
@@ -306,10 +306,10 @@ def test_every_format_gives_the_same_dataset(files):
 def test_a_training_record_that_cannot_be_used_is_named_and_never_left_out(tmp_path):
     (tmp_path / "a.csv").write_text("text,label\ngood,1\n,0\n")
     with pytest.raises(DatasetError, match=r"a\.csv, line 3: empty_text"):
-        load_files(str(tmp_path / "a.csv"), str(tmp_path / "a.csv"), columns=Columns(), label_names=LabelNames())
+        load_files([str(tmp_path / "a.csv")], [str(tmp_path / "a.csv")], columns=Columns(), label_names=LabelNames())
     (tmp_path / "b.csv").write_text("text,label\ngood,\n")
     with pytest.raises(DatasetError, match=r"b\.csv, line 2: the column 'label' has no value"):
-        load_files(str(tmp_path / "b.csv"), str(tmp_path / "b.csv"), columns=Columns(), label_names=LabelNames())
+        load_files([str(tmp_path / "b.csv")], [str(tmp_path / "b.csv")], columns=Columns(), label_names=LabelNames())
 
 
 @pytest.mark.parametrize("label", [None, "", float("nan")])

@@ -74,8 +74,8 @@ def test_each_option_reaches_its_setting():
         options("--train-file", "a", "--test-file", "b", *given, "--encoding", "utf-16", "--max-record-bytes", "9")
     )
     assert read == DataSource(
-        train_file="a",
-        test_file="b",
+        train_files=("a",),
+        test_files=("b",),
         reading=InputOptions("csv", ";", "", "x", no_header=True, encoding="utf-16", max_record_bytes=9),
     )
     encoder = options(
@@ -155,7 +155,7 @@ def test_cascade_takes_the_options_of_train_that_it_shares():
     assert own == {"bundle"}
     given = ["b", "-o", "c", "--train-file", "a", "--test-file", "t", "--label-names", "x,y", "--positive-label", "x"]
     source = source_of(cascade.make_context("cascade", given).params)
-    assert source == DataSource(train_file="a", test_file="t", label_names=LabelNames(("x", "y"), "x"))
+    assert source == DataSource(train_files=("a",), test_files=("t",), label_names=LabelNames(("x", "y"), "x"))
 
 
 @pytest.mark.parametrize(
