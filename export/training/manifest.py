@@ -89,6 +89,8 @@ def _training(dataset: Dataset, settings: FitSettings, has_cascade: bool) -> dic
         **({"cascade": asdict(settings.cascade)} if settings.cascade and has_cascade else {}),
         **({"task": dataset.task} if dataset.task != SINGLE_LABEL else {}),
         **({"loss": settings.loss} if dataset.task == REGRESSION and settings.loss != MSE else {}),
+        **({"domains": asdict(settings.domains)} if is_weighed(dataset) else {}),
+        **({"augment": list(settings.augment)} if tune is not None and settings.augment else {}),
         **({"balance": True} if dataset.task == SINGLE_LABEL and settings.balance else {}),
         **(
             {"min_precision": settings.min_precision}
@@ -96,6 +98,11 @@ def _training(dataset: Dataset, settings: FitSettings, has_cascade: bool) -> dic
             else {}
         ),
     }
+
+
+def is_weighed(dataset: Dataset) -> bool:
+    """Return whether training weighs texts by their domains."""
+    return bool(dataset.train.domains) and dataset.task == SINGLE_LABEL
 
 
 def _metrics(fitted: Fit, dataset: Dataset) -> dict[str, Any]:

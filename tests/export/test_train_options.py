@@ -11,7 +11,14 @@ from export.cli.options import fill, refuse_unused, windows_of
 from export.cli.sources import source_of
 from export.cli.train import _conditions, _conditions_of_task, _encoder_settings, _fit_settings, train
 from export.data_source import Columns, DataSource, LabelNames
-from export.training.settings import HEAD_ALONE, EncoderSettings, FitSettings, Settings, TuneSettings
+from export.training.settings import (
+    HEAD_ALONE,
+    DomainSettings,
+    EncoderSettings,
+    FitSettings,
+    Settings,
+    TuneSettings,
+)
 from scorer.base.errors import UsageError
 from scorer.rows.input_options import InputOptions
 
@@ -133,6 +140,9 @@ def test_every_option_with_a_default_takes_it_from_the_settings():
         "wide_pairs": WideSettings.pairs,
         "cascade": True,
         "cascade_loss": CascadeSettings.loss,
+        "domain_power": DomainSettings.power,
+        "tune_precision": TuneSettings.number_format,
+        "short_epochs": TuneSettings.short_epochs,
         "cascade_most": CascadeSettings.most,
         "unfreeze": 0,
         "tune_epochs": TuneSettings.epochs,
