@@ -271,5 +271,6 @@ def _load_encoder(encoder: EncoderSettings, settings: Settings) -> "FrozenEncode
         max_tokens=encoder.tokens_kept(settings),
         revision=encoder.revision,
         called=encoder.called,
-        clean_html=encoder.clean_html,
+        clean_text=encoder.clean_text,
+        emoji=encoder.emoji,
     )

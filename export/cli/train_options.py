@@ -51,7 +51,13 @@ OVERWRITE = option(
 
 NAME = option("--name", show_default="the name of the folder", metavar="NAME", help="Name of the bundle.")
 
-CLEAN_HTML = option("--clean-html", is_flag=True, help="Make the tokenizer replace <br> tags by a space.")
+CLEAN_TEXT = option(
+    "--clean-text",
+    "--clean-html",
+    "clean_text",
+    is_flag=True,
+    help="Make the tokenizer decode HTML entities, drop tags, and read invisible separators and full-width letters.",
+)
 
 POSITIVE_LABEL = option(
     "--positive-label",
@@ -273,7 +279,12 @@ ENCODER = group(
         help="Tokens that the encoder reads of a text longer than --max-length: the first, the last of those kept, some of both, or all in windows.",
     ),
     WINDOWS,
-    CLEAN_HTML,
+    CLEAN_TEXT,
+    option(
+        "--emoji",
+        is_flag=True,
+        help="Give the most frequent emoji pieces of their own in free places of a WordPiece vocabulary; --unfreeze trains them.",
+    ),
 )
 
 HEAD = group(

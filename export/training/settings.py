@@ -218,14 +218,16 @@ class EncoderSettings:
         revision: branch, tag or commit on the hub; None for the default.
         called: name in the manifest and the model card; None for `name`, or its last part for a folder.
         max_tokens: number of tokens that the tokenizer keeps of a text; None for the number that is read.
-        clean_html: make the tokenizer replace ``<br>`` tags with a space.
+        clean_text: make the tokenizer clean texts of markup and invisible characters.
+        emoji: give frequent emoji pieces of their own.
     """
 
     name: str = "distilbert-base-uncased"
     revision: str | None = None
     called: str | None = None
     max_tokens: int | None = None
-    clean_html: bool = False
+    clean_text: bool = False
+    emoji: bool = False
 
     def tokens_kept(self, settings: Settings) -> int:
         """Return the number of tokens that the tokenizer keeps of a text.

@@ -38,8 +38,8 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-BR_TAG = r"(?i)<br\s*/?>"
-"""The pattern of a Replace normaliser that removes tags; other patterns are compared with those known below."""
+from scorer.model.cleaning import BR_TAG
+
 
 # WordPiece makes one unknown token from a word longer than max_input_chars_per_word, however long it is, and none from
 # blanks, however many there are.

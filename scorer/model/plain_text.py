@@ -11,7 +11,7 @@ from typing import Any
 
 import tokenizers
 
-from scorer.model.cutting import BR_TAG
+from scorer.model.cleaning import BR_TAG
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 

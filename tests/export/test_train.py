@@ -173,7 +173,7 @@ def test_an_encoder_that_is_not_there_is_an_error_that_says_what_to_give(tmp_pat
 def test_break_tags_are_cleaned_by_the_tokenizer_if_asked(encoder_folder):
     folder = str(encoder_folder("bert"))
     plain = load_encoder(folder, max_length=MAX_LENGTH).tokenizer
-    clean = load_encoder(folder, max_length=MAX_LENGTH, clean_html=True).tokenizer
+    clean = load_encoder(folder, max_length=MAX_LENGTH, clean_text=True).tokenizer
     dirty, tidy = "good<br /><br/>film<BR>", "good  film "
     assert (
         clean.encode([dirty]).ids[0].tolist()
