@@ -170,7 +170,7 @@ def freeze(
 
 def _embed(model: nn.Module, pieces: EmojiPieces, tokenizer: Tokenizer) -> None:
     """Make the embedding of each new emoji the mean of those of the pieces of its words."""
-    rows = model.get_input_embeddings().weight.data if pieces.words else None  # type: ignore[operator,union-attr]
+    rows = model.get_input_embeddings().weight.data if pieces.words else None  # type: ignore[operator]
     for number, encoding in zip(pieces.words, tokenizer.with_offsets([*pieces.words.values()]), strict=True):
         rows[number] = rows[encoding.ids].mean(dim=0)  # type: ignore[index]
 

@@ -60,12 +60,13 @@ class _Block(nn.Module):
 
     def _attention(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Compute softmax(Q K^T / sqrt(head size) + bias) V of one text for its first tokens, (queries, hidden)."""
-        # PyTorch has one kernel for all of it, but only with a batch axis; training takes two thirds of the time with it.
-        by_head = (x.view(1, len(x), self._heads, -1).transpose(1, 2) for x in (query, key, value))
-        query, key, value = by_head  # (1, heads, sequence, head size)
-        bias = self._relative_bias(query.shape[2], key.shape[2])
-        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
-        return attended[0].transpose(0, 1).flatten(1)
+        by_head = (x.view(len(x), self._heads, -1).transpose(0, 1) for x in (query, key, value))
+        query, key, value = by_head  # (heads, sequence, head size)
+        # Quicker than PyTorch's own function for it: on a CPU, half the time of 250 tokens in bf16.
+        scores = torch.bmm(query * query.shape[2] ** -0.5, key.transpose(1, 2))
+        bias = self._relative_bias(query.shape[1], key.shape[1])
+        shares = (scores if bias is None else scores + bias).softmax(dim=-1)
+        return torch.bmm(shares.to(value.dtype), value).transpose(0, 1).flatten(1)
 
     def _relative_bias(self, queries: int, keys: int) -> Tensor | None:
         """Return what is added to the scores of a text's first tokens, (heads, queries, keys)."""
