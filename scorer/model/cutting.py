@@ -40,7 +40,6 @@ from typing import Any, NamedTuple
 
 from scorer.model.cleaning import BR_TAG
 
-
 # WordPiece makes one unknown token from a word longer than max_input_chars_per_word, however long it is, and none from
 # blanks, however many there are.
 LONG_WORD = 256

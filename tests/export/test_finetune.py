@@ -104,6 +104,20 @@ def test_only_the_last_blocks_are_trained_and_pytorch_computes_what_was_validate
     assert_computed_as_validated(found, pooling, rows, labels)
 
 
+@pytest.mark.parametrize("family", ["bert", "electra"])
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_embeddings_of_emoji_are_trained_with_the_first_block(encoder, tmp_path, family, blocks):
+    plain_encoder = encoder(family)
+    words = [plain_encoder.tokenizer.encode([word]).ids[0][1] for word in (BAD[0], GOOD[0])]
+    frozen = replace(plain_encoder, emoji_ids=tuple(map(int, words)))
+    found = tuned(frozen, tmp_path, TuneSettings(blocks, epochs=2, learning_rate=1e-3, batch_size=8))
+    before, after = (one.model.get_input_embeddings().weight for one in (frozen, found.encoder))
+    changed = torch.nonzero((before != after).any(dim=1))[:, 0].tolist()
+    assert changed == (sorted(words) if blocks == 2 else [])
+    rows, labels = parts(frozen)[1]
+    assert_computed_as_validated(found, "cls", rows, labels)
+
+
 def test_training_blocks_beats_the_frozen_encoder(encoder, tmp_path):
     frozen = encoder("bert")
     (rows, labels), (held_out, held_out_labels) = parts(frozen)
