@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from export.errors import UnsupportedEncoder
-from scorer.model.cleaning import EMOJI_VARIANTS
+from scorer.model.cleaning import EMOJI_VARIANTS, steps_of
 
 # Those that people use most in texts with an opinion, faces first. Frequencies up to 2015 are those of the Emoji Sentiment
 # Ranking 1.0 (Kralj Novak et al. 2015, "Sentiment of Emojis", PLoS ONE 10(12)); of later emoji, those of the Unicode
@@ -78,9 +78,9 @@ def add_emoji(tokenizer_json: str, name: str) -> EmojiPieces:
     # Added tokens are found before the text is split, so that "great😡" has a piece for both.
     added += [_added(emoji, ids[emoji]) for emoji in EMOJI if emoji not in already]
     added.sort(key=lambda token: int(token["id"]))
-    own = [step for step in (settings["normalizer"],) if step]
-    if EMOJI_VARIANTS.normalizer not in (own[0].get("normalizers", []) if own else []):
-        settings["normalizer"] = {"type": "Sequence", "normalizers": [EMOJI_VARIANTS.normalizer, *own]}
+    steps = steps_of(settings["normalizer"])
+    if EMOJI_VARIANTS.normalizer not in steps:
+        settings["normalizer"] = {"type": "Sequence", "normalizers": [EMOJI_VARIANTS.normalizer, *steps]}
     return EmojiPieces(
         json.dumps(settings, ensure_ascii=False), tuple(ids.values()), {ids[emoji]: words(emoji) for emoji in lacking}
     )

@@ -20,7 +20,7 @@ from export.errors import UnsupportedEncoder
 from scorer.base.errors import ScorerError
 from scorer.base.shortage import shortage
 from scorer.base.text import first_line
-from scorer.model.cleaning import CLEANING, FULL_WIDTH
+from scorer.model.cleaning import CLEANING_NORMALIZERS, steps_of
 from scorer.model.tokenizer import Tokenizer
 from scorer.storage.atomic import cannot_be_written
 from scorer.storage.output import publish_bytes
@@ -29,7 +29,6 @@ from scorer.storage.output import publish_bytes
 # the end of a run from each of its blanks. The second tries it from the first one only, and matches the same.
 _TRIMMING = r"\A +| +\z"
 _TRIMMING_ONCE = r"\A +|(?<! ) +\z"
-_CLEANING = [*(step.normalizer for step in CLEANING), FULL_WIDTH]
 
 
 @dataclass(frozen=True)
@@ -199,15 +198,14 @@ def plain_tokenizer(tokenizer_json: str, *, clean_text: bool) -> bytes:
     """Return the tokenizer's file without padding and truncation; ``clean_text`` adds first steps to its normaliser."""
     settings = json.loads(tokenizer_json)
     settings["padding"] = settings["truncation"] = None
-    steps = (settings["normalizer"] or {}).get("normalizers", [settings["normalizer"]])
-    for step in filter(None, steps):
+    steps = steps_of(settings["normalizer"])
+    for step in steps:
         if step.get("pattern") == {"Regex": _TRIMMING}:
             step["pattern"] = {"Regex": _TRIMMING_ONCE}
     if "dropout" in settings["model"]:  # of BPE, to train with other tokens each time
         settings["model"]["dropout"] = None
-    steps = [step for step in steps if step]
-    if clean_text and steps[: len(_CLEANING)] != _CLEANING:
-        settings["normalizer"] = {"type": "Sequence", "normalizers": [*_CLEANING, *steps]}
+    if clean_text and steps[: len(CLEANING_NORMALIZERS)] != CLEANING_NORMALIZERS:
+        settings["normalizer"] = {"type": "Sequence", "normalizers": [*CLEANING_NORMALIZERS, *steps]}
     return json.dumps(settings, ensure_ascii=False, separators=(",", ":")).encode()
 
 

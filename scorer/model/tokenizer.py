@@ -22,7 +22,7 @@ from scorer.model.prefixes import Beginning, beginnings
 # A text longer than this times the token limit is first tried by its beginning. English has 4 to 5 characters per token.
 _CHARACTERS_A_TOKEN = 12
 _REPLACEMENTS = 8
-_CLEANING = tuple(step.normalizer for step in CLEANING)
+_CLEANING = [step.normalizer for step in CLEANING]
 # Bytes that a table of a SentencePiece normaliser may insert for a character; NFKC has up to 33.
 _ENTRY = 64
 # Texts of which some tokenizers make no token, but hardly any makes none of all.
@@ -189,6 +189,10 @@ class Tokenizer:
         """
         with _blamed_on_the_file():
             return self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+
+    def untorn(self, text: str, cut: int) -> int:
+        """Return the last place up to a cut that surely tears no tag or entity which the tokenizer would clean."""
+        return self._cutting.untorn(text, cut)
 
     @property
     def runs(self) -> re.Pattern[str] | None:
