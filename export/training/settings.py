@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from export.classifier.settings import (
     DEFAULT_MAX_TOKENS,
     MSE,
+    PLAIN,
     PRECISIONS,
     CascadeSettings,
     HeadSettings,
@@ -89,6 +90,7 @@ class FitSettings:
         cascade: settings of the cascade, which needs a wide part; None for no cascade.
         loss: loss of a regression, one of `export.classifier.settings.LOSSES`.
         balance: weigh the texts of each label by its inverse frequency (one label a text only).
+        calibrate: calibration of one label a text, one of `export.classifier.settings.CALIBRATIONS`.
         min_precision: precision on held-out texts that each label's threshold must have, if a text may have any number of
             labels; None for the thresholds with the largest F1.
         validation_share: share of the training split that is held out for choices and calibration.
@@ -105,6 +107,7 @@ class FitSettings:
     cascade: CascadeSettings | None = CascadeSettings()
     loss: str = MSE
     balance: bool = False
+    calibrate: str = PLAIN
     min_precision: float | None = None
     validation_share: float = 0.1
     seed: int = 0
