@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -108,9 +109,7 @@ def test_two_knots_have_enough_texts_between_them(weighted):
     knots = knots_of(lengths, weights)
     assert 3 <= len(knots) <= MOST_KNOTS
     assert (np.diff(knots) > 0).all()
-    between = [
-        np.count_nonzero((lengths > low) & (lengths <= high)) for low, high in zip(knots, knots[1:], strict=False)
-    ]
+    between = [np.count_nonzero((lengths > low) & (lengths <= high)) for low, high in pairwise(knots)]
     assert min(between) >= TEXTS_BETWEEN
     assert (knots[-1] > 100) == weighted or len(knots) > 3
 
