@@ -201,8 +201,11 @@ def _conditions_of_task(options: Options, task: Task) -> tuple[Condition, ...]:
         Condition(task == MULTI_LABEL, f"with --task {MULTI_LABEL}", ("label_separator", "min_precision")),
         Condition(task == REGRESSION, f"with --task {REGRESSION}", ("loss",)),
         Condition(task != REGRESSION, "on labels, and these are numbers", ("label_names",)),
-        Condition(single, "where each text has one label", ("ordered", "balance", "positive_label")),
-        Condition(single, "where each text has one label", ("domain_power", "domain_weight")),
+        Condition(
+            single,
+            "where each text has one label",
+            ("ordered", "balance", "calibrate", "positive_label", "domain_power", "domain_weight"),
+        ),
         Condition(
             single or not options["cascade"],
             "where each text has one label",

@@ -9,7 +9,14 @@ from typing import Any
 
 import click
 
-from export.classifier.settings import DEFAULT_MAX_TOKENS, LOSSES, CascadeSettings, HeadSettings, WideSettings
+from export.classifier.settings import (
+    CALIBRATIONS,
+    DEFAULT_MAX_TOKENS,
+    LOSSES,
+    CascadeSettings,
+    HeadSettings,
+    WideSettings,
+)
 from export.cli.options import (
     FILE,
     LABEL_SEPARATOR,
@@ -216,6 +223,13 @@ TASK = group(
         "--balance",
         is_flag=True,
         help="Weigh the texts of each label by its inverse frequency, so that rare labels count as much; probabilities stay those of the texts as they are.",
+    ),
+    option(
+        "--calibrate",
+        type=click.Choice(CALIBRATIONS),
+        default=FitSettings.calibrate,
+        show_default=True,
+        help="Calibration of one label a text: a temperature, or before it a scale and biases by the text's length, for texts of very different lengths.",
     ),
 )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from export.classifier.classifier import Classifier
+from export.classifier.classifier import Classifier, lengths_of
 from export.classifier.combining import some_of
 from export.classifier.head import Part, Training, train_head
 from export.classifier.objective import Objective, figure_of, objective_of
@@ -15,7 +15,7 @@ from export.classifier.wide import WideTraining, train_wide
 from export.data import Dataset
 from export.encoder.load import FrozenEncoder
 from export.encoder.vectors import NO_QUERIES, Queries, is_trained, vectors
-from export.training.calibration import Calibration, calibrate
+from export.training.calibration import Calibration, HeldOutLogits, calibrate
 from export.training.cascade import CascadeChoice, HeldOut, choose_cascade, report_choice
 from export.training.curriculum import Curriculum, curriculum_of
 from export.training.features import Features, extract, unit_of
@@ -70,7 +70,7 @@ class Fit:
         return self.calibration.after
 
     def calibrated(self, logits: np.ndarray) -> np.ndarray:
-        """Return calibrated probabilities or values, float64 (texts, labels), of logits (texts, logits)."""
+        """Return probabilities or values, float64 (texts, labels), of logits calibrated by length, (texts, logits)."""
         return self.interpretation.values(logits)
 
 
@@ -104,14 +104,18 @@ def fit(
     stacked = stack(logits, side, truth, objective, texts.training_weights[1])
     whole = stacked.logits(logits, side)
     figures = _figures(logits, side, whole, truth, objective, report)
+    known = HeldOutLogits(whole, truth, lengths_of(held_out))
+    calibration = calibrate(dataset, stacked, unit, known, objective, settings, report)
+    whole = calibration.logits(known)
     cascade = None if wide is None else _cascade(wide, stacked, whole, texts, dataset.task, settings, report)
     if wide is not None:
         # All choices are made, so the wide part can also learn the rare words and pairs of the validation texts.
         wide = wide.on(texts.every, texts.weights)
     head, kept = stacked.parts(deep.training.head, wide)
     limits = None if cascade is None else cascade.cascade
-    classifier = Classifier(head, settings.pooling, settings.reading, kept, deep.tuned.queries, limits)
-    calibration = calibrate(dataset, stacked, unit, (whole, truth), objective, settings, report)
+    classifier = Classifier(
+        head, settings.pooling, settings.reading, kept, deep.tuned.queries, limits, by_length=calibration.by_length
+    )
     return Fit(
         deep.tuned.encoder, classifier, stacked, deep.training, wide, figures, deep.poolings, calibration,
         texts.train_rows, texts.validation_rows, unit, cascade,

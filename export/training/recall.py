@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from export.classifier.classifier import lengths_of
 from export.classifier.objective import Objective, objective_of
 from export.classifier.settings import MSE, WideSettings
 from export.classifier.stacking import stack
@@ -70,7 +71,10 @@ def recall(bundle: Bundle, wide: Wide, dataset: Dataset, threads: int | None = N
     stacked = stack(deep, side, truth, weights=texts.training_weights[1])
     read = np.array([tokens_read(manifest, windows, len(ids)) for ids in held_out])
     sums = again.wide(stacked.share).sums(held_out)
-    return HeldOut(stacked.logits(deep, side), sums, truth, read, manifest.temperature)
+    logits, by_length = stacked.logits(deep, side), manifest.calibration_by_length
+    if by_length is not None:
+        logits = by_length.apply(logits, lengths_of(held_out))
+    return HeldOut(logits, sums, truth, read, manifest.temperature)
 
 
 def _encoded(bundle: Bundle, dataset: Dataset, tokenizer: Tokenizer) -> Tokens:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from export.classifier.settings import (
     DEFAULT_MAX_TOKENS,
     MSE,
+    PLAIN,
     PRECISIONS,
     CascadeSettings,
     HeadSettings,
@@ -116,6 +117,7 @@ class FitSettings:
         cascade: settings of the cascade, which needs a wide part; None for no cascade.
         loss: loss of a regression, one of `export.classifier.settings.LOSSES`.
         balance: weigh the texts of each label by its inverse frequency (one label a text only).
+        calibrate: calibration of one label a text, one of `export.classifier.settings.CALIBRATIONS`.
         min_precision: precision on held-out texts that each label's threshold must have, if a text may have any number of
             labels; None for the thresholds with the largest F1.
         domains: weights of the domains of the training texts, if they are of several (one label a text only).
@@ -134,6 +136,7 @@ class FitSettings:
     cascade: CascadeSettings | None = CascadeSettings()
     loss: str = MSE
     balance: bool = False
+    calibrate: str = PLAIN
     min_precision: float | None = None
     domains: DomainSettings = DomainSettings()
     augment: tuple[str, ...] = ()

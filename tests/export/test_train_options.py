@@ -52,6 +52,7 @@ def test_each_option_reaches_its_setting():
             *("--solver", "adam", "--epochs", "3", "--learning-rate", "0.5", "--batch-size", "7", "--seed", "9"),
             *("--pooling", "mean", "--wide-pairs", "64", "--validation-share", "0.2", "--cache-dir", "c", "-q"),
             *("--cascade-loss", "0.5", "--loss", "huber", "--balance", "--min-precision", "0.9"),
+            *("--calibrate", "length"),
         )
     )
     assert found == FitSettings(
@@ -61,6 +62,7 @@ def test_each_option_reaches_its_setting():
         cascade=CascadeSettings(loss=0.5),
         loss="huber",
         balance=True,
+        calibrate="length",
         min_precision=0.9,
         validation_share=0.2,
         seed=9,
@@ -156,6 +158,7 @@ def test_every_option_with_a_default_takes_it_from_the_settings():
         "precisions": ",".join(Settings.precisions),
         "task": "auto",
         "loss": FitSettings.loss,
+        "calibrate": FitSettings.calibrate,
     }
 
 
