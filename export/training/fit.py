@@ -104,7 +104,7 @@ def fit(
     stacked = stack(logits, side, truth, objective, texts.training_weights[1])
     whole = stacked.logits(logits, side)
     figures = _figures(logits, side, whole, truth, objective, report)
-    known = HeldOutLogits(whole, truth, lengths_of(held_out))
+    known = HeldOutLogits(whole, truth, lengths_of(held_out), texts.training_weights[1])
     calibration = calibrate(dataset, stacked, unit, known, objective, settings, report)
     whole = calibration.logits(known)
     cascade = None if wide is None else _cascade(wide, stacked, whole, texts, dataset.task, settings, report)
