@@ -20,6 +20,7 @@ class Columns:
         text: column of the texts; None for the one called text, review, content, body or comment.
         label: column of the raw labels.
         group: column that figures are grouped by, such as stars; None for `export.data.RATING` if it exists.
+        domain: column with the domain of a text, such as hotels; a file that lacks it is a domain of its own.
         fixed: whether no option can name the columns, so that messages must not advise one.
         task: kind of the labels; None to take any number of labels a text if the first record has a list or there is a
             separator, and one label otherwise.
@@ -33,6 +34,7 @@ class Columns:
     text: str | None = None
     label: str = "label"
     group: str | None = None
+    domain: str | None = None
     fixed: bool = False
     task: Task | None = None
     separator: str | None = None
