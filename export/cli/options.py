@@ -1,6 +1,5 @@
 """Options that several commands share, and settings dataclasses filled from options by field name."""
 
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from importlib.util import find_spec
@@ -66,6 +65,12 @@ LABELLED_COLUMNS = together(
         metavar="COLUMN",
         help="Column whose values divide the texts into groups, for figures by group.",
     ),
+)
+
+DOMAIN_COLUMN = option(
+    "--domain-column",
+    metavar="COLUMN",
+    help="Column with the domain of each text, such as hotels; a file without it is a domain of its own.",
 )
 
 LABEL_SEPARATOR = option(
@@ -144,7 +149,7 @@ _MORE_COLUMNS = {"separator": "label_separator", "domain": "domain_column"}
 
 
 def columns_of(options: Mapping[str, Any], task: Task | None = None) -> Columns:
-    """Return the columns that --text-column, --label-column and --group-column name.
+    """Return the columns that --text-column, --label-column, --group-column and --domain-column name.
 
     Args:
         options: values by option; --label-separator and --domain-column may be among them.
@@ -190,11 +195,13 @@ def check_inputs(given: Mapping[str, str | Sequence[str] | None], reading: Input
     Raises:
         UsageError: a file is missing or of unknown format, or stdin is named twice.
     """
-    named = {option: [name] if isinstance(name, str) else list(name) for option, name in given.items() if name}
-    refuse_credentials(itertools.chain(*named.values()))
+    names = {
+        option: [one] if isinstance(one, str) else [*one] for option, one in given.items() if one not in (None, ())
+    }
+    refuse_credentials([name for several in names.values() for name in several])
     from scorer.run.console import warn_of_ignored  # it imports numpy, for which --help need not wait
 
-    inputs = {option: reading.inputs(names) for option, names in named.items()}
+    inputs = {option: reading.inputs(several) for option, several in names.items()}
     for one in inputs.values():
         warn_of_ignored(one.left_out)
     found = {option: one.files for option, one in inputs.items()}

@@ -140,8 +140,18 @@ def by_length(scored: Scored, max_length: int, edges: Sequence[int] = LENGTHS) -
 
 def by_group(scored: Scored) -> list[Group]:
     """Compute metrics by the value of the group column; return none without such a column."""
-    groups = np.array(scored.split.groups)
-    return [one for name in sort_labels(set(scored.split.groups)) for one in _group(name, scored, groups == name)]
+    return _by_value(scored, scored.split.groups)
+
+
+def by_domain(scored: Scored) -> list[Group]:
+    """Compute metrics by domain; return none if all texts are of one."""
+    return _by_value(scored, scored.split.domains)
+
+
+def _by_value(scored: Scored, values: Sequence[str]) -> list[Group]:
+    """Compute metrics by the value of each text; return none without values."""
+    found = np.array(values)
+    return [one for name in sort_labels(set(values)) for one in _group(name, scored, found == name)]
 
 
 def costliest(scored: Scored, most: int) -> list[int]:

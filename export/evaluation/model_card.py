@@ -9,6 +9,7 @@ from export.classifier.settings import FIGURES
 from export.encoder.vectors import is_trained
 from export.evaluation.calibration_card import calibration_parts
 from export.evaluation.cascade_card import cascade_parts
+from export.evaluation.domains import domain_table
 from export.evaluation.evaluate import Scored
 from export.evaluation.judge import Judge
 from export.evaluation.judges import judge_of
@@ -180,9 +181,13 @@ def _threshold_rule(manifest: Manifest) -> str:
 
 
 def _groups(manifest: Manifest, judge: Judge) -> Iterator[str]:
+    how = ", with the cascade" if manifest.cascade else ""
+    if "by_domain" in manifest.metrics:
+        yield f"By domain{how}; in the means, every domain counts the same:"
+        yield table(*domain_table(judge, {manifest.name: manifest.metrics}))
     for title, groups in (("length", manifest.metrics["by_length"]), ("group", manifest.metrics["by_group"])):
         if groups:
-            yield f"By {title}{', with the cascade' if manifest.cascade else ''}:"
+            yield f"By {title}{how}:"
             yield table(
                 (title, "texts", *judge.grouped.head),
                 [(one["name"], f"{one['texts']:,}", *judge.grouped.cells(one)) for one in groups],

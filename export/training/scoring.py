@@ -11,6 +11,7 @@ from export.classifier.agreement import LEAST_AGREEMENT, agreement_of_values, ag
 from export.errors import ExportError
 from export.evaluation.calibration_card import calibration_figures
 from export.evaluation.cascade_figures import cascade_figures
+from export.evaluation.domains import domain_figures
 from export.evaluation.evaluate import Group, Scored, by_group, by_length, costliest, score_split
 from export.evaluation.judge import Judge, Metrics, compare, is_no_better
 from export.evaluation.judges import judge_of
@@ -140,6 +141,7 @@ def figures_as_scored(
     found: dict[str, Any] = {
         "by_length": _groups(by_length(scored, bundle.manifest.max_length)),
         "by_group": _groups(by_group(scored)),
+        **domain_figures(scored),
         "costliest": [ids[row] for row in costliest(scored, _COSTLIEST)] if ids else [],
     }
     stages = scored.stages
