@@ -222,28 +222,6 @@ def domain_of_file(name: str) -> str:
     return os.path.basename(folder) or stem if stem in ("train", "test") else stem
 
 
-def read_files(files: Sequence[str], columns: Columns, reading: InputOptions = READING) -> list[Row]:
-    """Read the labelled texts of several files, one after the other; see `each_row`."""
-    rows: list[Row] = []
-    for file in files:
-        rows += read_rows(file, columns, reading)
-        columns = replace(columns, task=task_of(rows))
-    return rows
-
-
-def domain_of_file(name: str) -> str:
-    """Return the domain of texts that name none: the file's name, or that of its folder for a file called train or test.
-
-    >>> domain_of_file("data/hotels.csv.gz"), domain_of_file("imdb/train.parquet"), domain_of_file("-")
-    ('hotels', 'imdb', 'stdin')
-    """
-    if name == STDIN:
-        return "stdin"
-    folder, base = os.path.split(name.rstrip("/"))
-    stem = base.split(".")[0] or base
-    return os.path.basename(folder) or stem if stem in ("train", "test") else stem
-
-
 def task_of(rows: Sequence[Row]) -> Task:
     """Return the kind of rows' labels, which is the same for all rows of a file.
 
