@@ -1314,8 +1314,9 @@ def _unseen(form: str, label: str, words: Words, style: Style, seen: set[str], c
     """Return a text that was not seen before, or None after many tries; add it to those seen."""
     for _ in range(_TRIES):
         text = styled(*filled(form, words, chance), label, style, chance)
-        if text not in seen:
-            seen.add(text)
+        key = re.sub(r"[.,!' ]", "", text).lower()
+        if key not in seen:
+            seen.add(key)
             return text
     return None
 
