@@ -66,7 +66,7 @@ def cascade_parts(manifest: Manifest) -> Iterator[str | Table]:
     )
     yield f"![Accuracy by the share of the encoder's tokens saved]({CASCADE_FIGURE})"
     if figures["by_group"]:
-        yield f"The cascade on test texts by {'group' if manifest.metrics['by_group'] else 'domain'}:"
+        yield f"The cascade by {'group' if manifest.metrics['by_group'] else 'domain'}:"
         yield STAGED_HEAD, [staged_row(one["name"], one) for one in figures["by_group"]]
 
 
