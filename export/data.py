@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -96,9 +97,16 @@ def load(source: DataSource) -> Dataset:
     Raises:
         DatasetError, InputError, ScorerError: as for `load_hub` and `read_rows`.
     """
-    train, test, columns, label_names = source.train_file, source.test_file, source.columns, source.label_names
-    if train is not None and test is not None:
-        dataset = load_files(train, test, columns=columns, label_names=label_names, reading=source.reading)
+    columns, label_names = source.columns, source.label_names
+    if source.train_files:
+        dataset = load_files(
+            source.train_files,
+            source.test_files,
+            columns=columns,
+            label_names=label_names,
+            reading=source.reading,
+            exclude_ids=source.exclude_ids,
+        )
     else:
         dataset = load_hub(source.dataset, columns=columns, label_names=label_names, revision=source.revision)
     if source.ordered:
@@ -156,12 +164,19 @@ def load_hub(name: str, *, columns: Columns, label_names: LabelNames, revision: 
 
 
 def load_files(
-    train: str, test: str, *, columns: Columns, label_names: LabelNames, reading: InputOptions = READING
+    train: Sequence[str],
+    test: Sequence[str],
+    *,
+    columns: Columns,
+    label_names: LabelNames,
+    reading: InputOptions = READING,
+    exclude_ids: Path | None = None,
 ) -> Dataset:
-    """Load a training file and a test file; see `read_rows`."""
-    rows = read_rows(train, columns, reading)
-    others = read_rows(test, replace(columns, task=task_of(rows)), reading)
-    return make_dataset(f"{_base(train)} (tested on {_base(test)})", rows, others, label_names)
+    """Load training files and test files; see `read_rows` and `DataSource`."""
+    rows = _without(read_files(train, columns, reading), exclude_ids)
+    others = read_files(test, replace(columns, task=task_of(rows)), reading)
+    name = f"{', '.join(map(_base, train))} (tested on {', '.join(map(_base, test))})"
+    return make_dataset(name, rows, others, label_names)
 
 
 def read_files(files: Sequence[str], columns: Columns, reading: InputOptions = READING) -> list[Row]:
@@ -171,6 +186,27 @@ def read_files(files: Sequence[str], columns: Columns, reading: InputOptions = R
         rows += read_rows(file, columns, reading)
         columns = replace(columns, task=task_of(rows))
     return rows
+
+
+def _without(rows: list[Row], exclude_ids: Path | None) -> list[Row]:
+    """Return the rows whose ids are not in a file; a warning counts the ids that no row has.
+
+    Raises:
+        DatasetError: the file cannot be read as UTF-8.
+    """
+    if exclude_ids is None:
+        return rows
+    try:
+        excluded = {line.strip() for line in exclude_ids.read_text(encoding="utf-8").splitlines() if line.strip()}
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"--exclude-ids {exclude_ids} is not UTF-8: {error}. Save it as UTF-8.") from error
+    missing = excluded - {row.id for row in rows}
+    if missing:
+        print_message(
+            f"--exclude-ids: {len(missing):,} of {len(excluded):,} ids are not among the training texts, such as {min(missing)}.",
+            "warning",
+        )
+    return [row for row in rows if row.id not in excluded]
 
 
 def domain_of_file(name: str) -> str:

@@ -145,16 +145,18 @@ def conditions_of_windows(options: Mapping[str, Any]) -> "tuple[Condition, ...]"
     )
 
 
+_MORE_COLUMNS = {"separator": "label_separator", "domain": "domain_column"}
+
+
 def columns_of(options: Mapping[str, Any], task: Task | None = None) -> Columns:
     """Return the columns that --text-column, --label-column, --group-column and --domain-column name.
 
     Args:
-        options: values by option; --domain-column and --label-separator may be among them.
+        options: values by option; --label-separator and --domain-column may be among them.
         task: kind of the labels; None to judge by the first record.
     """
     names = {"text": "text_column", "label": "label_column", "group": "group_column"}
-    further = {"domain": "domain_column", "separator": "label_separator"}
-    names |= {field: option for field, option in further.items() if option in options}
+    names |= {field: option for field, option in _MORE_COLUMNS.items() if option in options}
     return fill(Columns, options, names, task=task)
 
 
@@ -184,7 +186,7 @@ def check_inputs(given: Mapping[str, str | Sequence[str] | None], reading: Input
     """Find input files before anything heavy is imported.
 
     Args:
-        given: input by option, as `score` takes it, or several; None or nothing for a missing option.
+        given: input or inputs by option, as `score` takes them; None or nothing for a missing option.
         reading: options for reading them.
 
     Returns:
