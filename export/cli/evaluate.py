@@ -205,15 +205,15 @@ def _texts(files: Sequence[str], columns: Columns, reading: InputOptions) -> "li
     """Read the labelled texts to evaluate.
 
     Raises:
-        UsageError: the domain column has one value for all texts.
+        UsageError: no text has another domain than that of its file, so that the column's name is probably wrong.
     """
-    from export.data import read_files
+    from export.data import domain_of_file, read_files
 
-    rows = read_files(files, columns, reading)
-    if columns.domain is not None and len({row.domain for row in rows}) == 1:
+    rows, of_files = read_files(files, columns, reading), sorted(map(domain_of_file, files))
+    if columns.domain is not None and {row.domain for row in rows} <= set(of_files):
         raise UsageError(
-            f"--domain-column {columns.domain}: every text is of the domain {rows[0].domain!r}. Name a column with several "
-            "domains, or omit the option."
+            f"--domain-column {columns.domain}: no text has another domain than that of its file ({', '.join(of_files)}). "
+            "Name another column, or omit the option."
         )
     return rows
 
