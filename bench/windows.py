@@ -336,7 +336,7 @@ def check_equal(scorer: Scorer, texts: Texts, staged: np.ndarray) -> None:
 
 def measure_probe(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure a linear head on mean vectors of a frozen encoder, trained for each way."""
-    encoder = load_encoder(arguments.encoder, max_length=LENGTH, max_tokens=REACH, clean_html=True)
+    encoder = load_encoder(arguments.encoder, max_length=LENGTH, max_tokens=REACH, clean_text=True)
     leave_out = set(arguments.leave_out.read_text().split()) if arguments.leave_out else set()
     random = np.random.default_rng(0)
     every = load_texts(arguments.train, encoder.tokenizer, leave_out)

@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -34,12 +35,14 @@ class Split:
             has and 0 for others, int64 (texts, labels); or numbers, float64 (texts, outputs).
         ids: id of each text; the number of its record, from 1, if it has no other.
         groups: value of each text that figures are grouped by, see `Columns`; empty without such a column.
+        domains: name of each text's domain; empty if all texts are of one.
     """
 
     texts: list[str]
     labels: np.ndarray
     ids: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -79,12 +82,13 @@ _MOST_NAMED = 5
 
 
 class Row(NamedTuple):
-    """A text with its raw label (or labels, or number), its id, and the value that figures are grouped by."""
+    """A text with its raw label (or labels, or number), its id, the value that figures are grouped by, and its domain."""
 
     text: str
     label: Label
     id: str = ""
     group: str = ""
+    domain: str = ""
 
 
 def load(source: DataSource) -> Dataset:
@@ -93,9 +97,16 @@ def load(source: DataSource) -> Dataset:
     Raises:
         DatasetError, InputError, ScorerError: as for `load_hub` and `read_rows`.
     """
-    train, test, columns, label_names = source.train_file, source.test_file, source.columns, source.label_names
-    if train is not None and test is not None:
-        dataset = load_files(train, test, columns=columns, label_names=label_names, reading=source.reading)
+    columns, label_names = source.columns, source.label_names
+    if source.train_files:
+        dataset = load_files(
+            source.train_files,
+            source.test_files,
+            columns=columns,
+            label_names=label_names,
+            reading=source.reading,
+            exclude_ids=source.exclude_ids,
+        )
     else:
         dataset = load_hub(source.dataset, columns=columns, label_names=label_names, revision=source.revision)
     if source.ordered:
@@ -153,12 +164,62 @@ def load_hub(name: str, *, columns: Columns, label_names: LabelNames, revision: 
 
 
 def load_files(
-    train: str, test: str, *, columns: Columns, label_names: LabelNames, reading: InputOptions = READING
+    train: Sequence[str],
+    test: Sequence[str],
+    *,
+    columns: Columns,
+    label_names: LabelNames,
+    reading: InputOptions = READING,
+    exclude_ids: Path | None = None,
 ) -> Dataset:
-    """Load a training file and a test file; see `read_rows`."""
-    rows = read_rows(train, columns, reading)
-    others = read_rows(test, replace(columns, task=task_of(rows)), reading)
-    return make_dataset(f"{_base(train)} (tested on {_base(test)})", rows, others, label_names)
+    """Load training files and test files; see `read_rows` and `DataSource`."""
+    rows = _without(read_files(train, columns, reading), exclude_ids)
+    others = read_files(test, replace(columns, task=task_of(rows)), reading)
+    name = f"{', '.join(map(_base, train))} (tested on {', '.join(map(_base, test))})"
+    return make_dataset(name, rows, others, label_names)
+
+
+def read_files(files: Sequence[str], columns: Columns, reading: InputOptions = READING) -> list[Row]:
+    """Read the labelled texts of several files, one after the other; see `each_row`."""
+    rows: list[Row] = []
+    for file in files:
+        rows += read_rows(file, columns, reading)
+        columns = replace(columns, task=task_of(rows))
+    return rows
+
+
+def _without(rows: list[Row], exclude_ids: Path | None) -> list[Row]:
+    """Return the rows whose ids are not in a file; a warning counts the ids that no row has.
+
+    Raises:
+        DatasetError: the file cannot be read as UTF-8.
+    """
+    if exclude_ids is None:
+        return rows
+    try:
+        excluded = {line.strip() for line in exclude_ids.read_text(encoding="utf-8").splitlines() if line.strip()}
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"--exclude-ids {exclude_ids} is not UTF-8: {error}. Save it as UTF-8.") from error
+    missing = excluded - {row.id for row in rows}
+    if missing:
+        print_message(
+            f"--exclude-ids: {len(missing):,} of {len(excluded):,} ids are not among the training texts, such as {min(missing)}.",
+            "warning",
+        )
+    return [row for row in rows if row.id not in excluded]
+
+
+def domain_of_file(name: str) -> str:
+    """Return the domain of texts that name none: the file's name, or that of its folder for a file called train or test.
+
+    >>> domain_of_file("data/hotels.csv.gz"), domain_of_file("imdb/train.parquet"), domain_of_file("-")
+    ('hotels', 'imdb', 'stdin')
+    """
+    if name == STDIN:
+        return "stdin"
+    folder, base = os.path.split(name.rstrip("/"))
+    stem = base.split(".")[0] or base
+    return os.path.basename(folder) or stem if stem in ("train", "test") else stem
 
 
 def task_of(rows: Sequence[Row]) -> Task:
@@ -287,7 +348,7 @@ def each_row(file: str, columns: Columns, reading: InputOptions = READING) -> It
         InputError, ScorerError: the file is damaged or cannot be read.
     """
     reader = Reader(reading.inputs([file]), _wanted(columns))
-    empty = True
+    empty, domain = True, domain_of_file(file)
     for item in reader:
         if isinstance(item, Reject):
             raise _unusable(item, reader.notes.hints[item.reason])
@@ -295,7 +356,8 @@ def each_row(file: str, columns: Columns, reading: InputOptions = READING) -> It
         carried = dict(zip(reader.selection.carried, item.carried, strict=True))
         if columns.task is None:
             columns = _with_task(columns, carried[columns.label])
-        yield _row(_place(item.position), item.row, item.text, carried, columns)
+        row = _row(_place(item.position), item.row, item.text, carried, columns)
+        yield row if row.domain else row._replace(domain=domain)
         empty = False
     reader.check_unchanged(all_files=True)
     if empty:
@@ -350,7 +412,7 @@ def _wanted(columns: Columns) -> Wanted:
     needed = {columns.label: None if fixed else LABEL_OPTION}
     if columns.group is not None:
         needed[columns.group] = None if fixed else GROUP_OPTION
-    optional = [ID] + [name for name in [_group_column(columns)] if name is not None]
+    optional = [ID] + [name for name in (_group_column(columns), columns.domain) if name is not None]
     return Wanted(text=columns.text, option=None if fixed else TEXT_OPTION, needed=needed, optional=tuple(optional))
 
 
@@ -360,7 +422,7 @@ def _with_task(columns: Columns, first: "Value | None") -> Columns:
 
 
 def _group_column(columns: Columns) -> str | None:
-    return columns.group or (None if columns.label == RATING else RATING)
+    return columns.group or (None if columns.label == RATING or columns.domain is not None else RATING)
 
 
 def _hub_rows(loaded: "datasets.DatasetDict", name: str, split: str, columns: Columns) -> list[Row]:
@@ -433,7 +495,8 @@ def _row(place: str, number: int, text: str, carried: "Mapping[str, Value | None
     label = label_of(carried[columns.label], place, columns)
     column = _group_column(columns)
     group = None if column is None else text_of(carried[column], place, column)
-    return Row(text, label, single(carried[ID]) or str(number), group or "")
+    domain = None if columns.domain is None else text_of(carried[columns.domain], place, columns.domain)
+    return Row(text, label, single(carried[ID]) or str(number), group or "", domain or "")
 
 
 def refuse_empty(split: Split, empty: Sequence[bool]) -> None:
@@ -485,6 +548,7 @@ def make_split(rows: Sequence[Row], number: Mapping[str, int], label_count: int)
         _targets([row.label for row in rows], number, label_count),
         tuple(row.id or str(place) for place, row in enumerate(rows, start=1)),
         tuple(row.group for row in rows) if any(row.group for row in rows) else (),
+        tuple(row.domain for row in rows) if len({row.domain for row in rows}) > 1 else (),
     )
 
 

@@ -22,6 +22,12 @@ LOSSES = (MSE, HUBER)
 """Losses of a regression: squared error, or Huber's, which outliers move less."""
 
 
+PLAIN, BY_LENGTH = "plain", "length"
+
+CALIBRATIONS = (PLAIN, BY_LENGTH)
+"""Calibrations of a model that chooses one label: a temperature alone, or scale and biases by length before it."""
+
+
 @dataclass(frozen=True)
 class Figure:
     """The figure of validation texts that training reports.

@@ -16,7 +16,7 @@ from export.cli.options import (
     THREADS,
     WINDOWS,
 )
-from export.cli.train_options import CLEAN_HTML, NAME, NOTES, OUTPUT, OVERWRITE, POSITIVE_LABEL
+from export.cli.train_options import CLEAN_TEXT, NAME, NOTES, OUTPUT, OVERWRITE, POSITIVE_LABEL
 from export.importing.settings import LONGEST, CheckpointSettings, TextSettings
 from scorer.base.task import TASKS
 from scorer.cli.help import HELP_OPTION, OTHER, group, option, together
@@ -61,7 +61,7 @@ CHECKPOINT = group(
         metavar="N",
         help="Number of tokens to keep of a text with --truncation tail or head+tail.",
     ),
-    CLEAN_HTML,
+    CLEAN_TEXT,
 )
 
 LABELS = group(

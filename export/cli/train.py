@@ -17,6 +17,7 @@ from export.cli.options import (
     fill,
     refuse_unused,
     require_libraries,
+    split_names,
     use_threads,
     windows_of,
 )
@@ -33,7 +34,16 @@ from export.data_source import DataSource
 from export.encoder.folder import check_encoder_folder
 from export.encoder.saved import check_saved
 from export.hub import check_reachable
-from export.training.settings import HEAD_ALONE, EncoderSettings, FitSettings, Settings, TuneSettings
+from export.training.settings import (
+    AUGMENTATIONS,
+    HEAD_ALONE,
+    DomainSettings,
+    EncoderSettings,
+    FitSettings,
+    Settings,
+    TuneSettings,
+)
+from scorer.base.errors import UsageError
 from scorer.base.messages import print_message, print_result
 from scorer.base.task import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Task
 from scorer.cli.program import Command
@@ -42,6 +52,13 @@ from scorer.model.manifest import WINDOWS
 
 if TYPE_CHECKING:
     from export.encoder.load import FrozenEncoder
+
+_TUNE_NAMES = {
+    "blocks": "unfreeze",
+    "epochs": "tune_epochs",
+    "learning_rate": "tune_learning_rate",
+    "number_format": "tune_precision",
+}
 
 HELP = """\
 Train a classifier on labelled texts, and write its bundle.
@@ -109,7 +126,7 @@ def _checked(options: Options) -> tuple[Settings, DataSource, EncoderSettings]:
         check_layers(found.name, found.layers, found.family, settings)
     check_cache(settings.fit.cache)
     check_reachable(
-        encoder=encoder.name if found is None else None, dataset=source.dataset if source.train_file is None else None
+        encoder=encoder.name if found is None else None, dataset=None if source.train_files else source.dataset
     )
     return settings, source, encoder
 
@@ -159,6 +176,7 @@ def _conditions(options: Options) -> tuple[Condition, ...]:
         Condition(adam or tuned, "with --solver adam, --unfreeze or --pooling attention", ("batch_size",)),
         Condition(tuned, "with --unfreeze or --pooling attention", ("tune_epochs",)),
         Condition(options["unfreeze"] > 0, "with --unfreeze", ("tune_learning_rate", "save_encoder")),
+        Condition(tuned, "with --unfreeze or --pooling attention", ("tune_precision", "augment", "short_epochs")),
         Condition(options["wide"], "with --wide", ("wide_pairs",)),
         Condition(options["wide"] or not options["cascade"], "with --wide", ("cascade",)),
         Condition(
@@ -183,7 +201,11 @@ def _conditions_of_task(options: Options, task: Task) -> tuple[Condition, ...]:
         Condition(task == MULTI_LABEL, f"with --task {MULTI_LABEL}", ("label_separator", "min_precision")),
         Condition(task == REGRESSION, f"with --task {REGRESSION}", ("loss",)),
         Condition(task != REGRESSION, "on labels, and these are numbers", ("label_names",)),
-        Condition(single, "where each text has one label", ("ordered", "balance", "positive_label")),
+        Condition(
+            single,
+            "where each text has one label",
+            ("ordered", "balance", "calibrate", "positive_label", "domain_power", "domain_weight"),
+        ),
         Condition(
             single or not options["cascade"],
             "where each text has one label",
@@ -204,6 +226,8 @@ def _fit_settings(options: Options) -> FitSettings:
         FitSettings,
         options,
         {"cache": "cache_dir"},
+        domains=DomainSettings(options["domain_power"], dict(options["domain_weight"])),
+        augment=_augment(options["augment"]),
         head=fill(HeadSettings, options),
         tune=_tune_settings(options) if _is_tuned(options) else None,
         wide=fill(WideSettings, options, {"pairs": "wide_pairs"}) if options["wide"] else None,
@@ -211,11 +235,27 @@ def _fit_settings(options: Options) -> FitSettings:
     )
 
 
+def _augment(given: str | None) -> tuple[str, ...]:
+    """Return the kinds that --augment names.
+
+    Raises:
+        UsageError: one of them is unknown.
+    """
+    kinds = split_names(given) or ()
+    if not set(kinds) <= set(AUGMENTATIONS):
+        raise UsageError(f"--augment takes {' and '.join(AUGMENTATIONS)}, separated by commas, not {given!r}.")
+    return kinds
+
+
 def _tune_settings(options: Options) -> TuneSettings:
+    if options["short_epochs"] > options["tune_epochs"]:
+        raise UsageError(
+            f"--short-epochs {options['short_epochs']} is more than --tune-epochs {options['tune_epochs']}."
+        )
     return fill(
         TuneSettings,
         options,
-        {"blocks": "unfreeze", "epochs": "tune_epochs", "learning_rate": "tune_learning_rate"},
+        _TUNE_NAMES,
         head_learning_rate=TuneSettings.head_learning_rate if options["unfreeze"] else HEAD_ALONE,
     )
 
@@ -234,5 +274,6 @@ def _load_encoder(encoder: EncoderSettings, settings: Settings) -> "FrozenEncode
         max_tokens=encoder.tokens_kept(settings),
         revision=encoder.revision,
         called=encoder.called,
-        clean_html=encoder.clean_html,
+        clean_text=encoder.clean_text,
+        emoji=encoder.emoji,
     )

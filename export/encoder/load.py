@@ -11,6 +11,7 @@ import transformers
 from torch import nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig
 
+from export.encoder.emoji import EmojiPieces, add_emoji
 from export.encoder.families import Family, check_positions, family_of
 from export.encoder.fast_tokenizer import load_tokenizer
 from export.encoder.folder import cannot_be_loaded
@@ -19,7 +20,7 @@ from export.errors import UnsupportedEncoder
 from scorer.base.errors import ScorerError
 from scorer.base.shortage import shortage
 from scorer.base.text import first_line
-from scorer.model.cutting import BR_TAG
+from scorer.model.cleaning import CLEANING_NORMALIZERS, steps_of
 from scorer.model.tokenizer import Tokenizer
 from scorer.storage.atomic import cannot_be_written
 from scorer.storage.output import publish_bytes
@@ -28,7 +29,6 @@ from scorer.storage.output import publish_bytes
 # the end of a run from each of its blanks. The second tries it from the first one only, and matches the same.
 _TRIMMING = r"\A +| +\z"
 _TRIMMING_ONCE = r"\A +|(?<! ) +\z"
-_BR_TAG = {"type": "Replace", "pattern": {"Regex": BR_TAG}, "content": " "}
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class FrozenEncoder:
         tokenizer_json: file of the fast tokenizer, with its padding and truncation switched off.
         tokenizer: tokenizer built from exactly that file.
         sha256: digest of the weights' names, types, shapes and bytes, whatever file format they came from.
+        emoji_ids: ids of the pieces of emoji whose embeddings are to be trained; none without --emoji.
     """
 
     name: str
@@ -52,6 +53,7 @@ class FrozenEncoder:
     tokenizer_json: bytes
     tokenizer: Tokenizer
     sha256: str
+    emoji_ids: tuple[int, ...] = ()
 
     @property
     def config(self) -> PretrainedConfig:
@@ -89,7 +91,8 @@ def load_encoder(
     max_tokens: int | None = None,
     revision: str | None = None,
     called: str | None = None,
-    clean_html: bool = False,
+    clean_text: bool = False,
+    emoji: bool = False,
 ) -> FrozenEncoder:
     """Load an encoder by its hub name or from a local folder.
 
@@ -99,10 +102,12 @@ def load_encoder(
         max_tokens: largest number of tokens of a text that its tokenizer keeps; None for ``max_length``.
         revision: branch, tag or commit on the hub.
         called: name of the encoder in the bundle; None for its own.
-        clean_html: whether the tokenizer replaces ``<br>`` tags with a space, in the bundle as well.
+        clean_text: whether the tokenizer cleans texts (`scorer.model.cleaning`), in the bundle as well.
+        emoji: whether frequent emoji get pieces of their own.
 
     Raises:
-        UnsupportedEncoder: the encoder has no fast tokenizer, or has fewer positions than ``max_length``.
+        UnsupportedEncoder: the encoder has no fast tokenizer, or has fewer positions than ``max_length``, or no
+            places for emoji.
         ExportError: the encoder cannot be found or read.
     """
     # Its report of weights that we leave out on purpose, and its bar for a second's work, would bury our own messages.
@@ -127,7 +132,8 @@ def load_encoder(
         revision=getattr(config, "_commit_hash", None),
         max_length=max_length,
         max_tokens=max_tokens,
-        clean_html=clean_html,
+        clean_text=clean_text,
+        emoji=emoji,
     )
 
 
@@ -139,16 +145,18 @@ def freeze(
     max_length: int,
     max_tokens: int | None = None,
     revision: str | None = None,
-    clean_html: bool = False,
+    clean_text: bool = False,
+    emoji: bool = False,
 ) -> FrozenEncoder:
     """Freeze an encoder: no gradients, no dropout, and a tokenizer without padding and truncation of its own."""
     family = family_of(model.config)  # type: ignore[arg-type]
     model.eval()
     model.requires_grad_(False)
-    file = plain_tokenizer(tokenizer_json, clean_html=clean_html)
-    encoder = FrozenEncoder(
-        name, revision, family, model, file, Tokenizer(file, max_tokens or max_length), weights_sha256(model)
-    )
+    pieces = add_emoji(tokenizer_json, name) if emoji else EmojiPieces(tokenizer_json, (), {})
+    file = plain_tokenizer(pieces.tokenizer_json, clean_text=clean_text)
+    tokenizer = Tokenizer(file, max_tokens or max_length)
+    _embed(model, pieces, tokenizer)
+    encoder = FrozenEncoder(name, revision, family, model, file, tokenizer, weights_sha256(model), pieces.ids)
     check_positions(name, encoder.positions, max_length)
     vocabulary = int(model.config.vocab_size)  # type: ignore[union-attr,arg-type]
     if encoder.tokenizer.highest_id >= vocabulary:
@@ -159,10 +167,17 @@ def freeze(
     return encoder
 
 
+def _embed(model: nn.Module, pieces: EmojiPieces, tokenizer: Tokenizer) -> None:
+    """Make the embedding of each new emoji the mean of those of the pieces of its words."""
+    rows = model.get_input_embeddings().weight.data if pieces.words else None  # type: ignore[operator]
+    for number, encoding in zip(pieces.words, tokenizer.with_offsets([*pieces.words.values()]), strict=True):
+        rows[number] = rows[encoding.ids].mean(dim=0)  # type: ignore[index]
+
+
 def save(encoder: FrozenEncoder, folder: Path) -> None:
     """Publish an encoder file by file, in the form that `load_encoder` reads; make its folder if it is missing.
 
-    The tokenizer that is written cleans HTML if this one does.
+    The tokenizer that is written cleans texts and knows emoji if this one does.
 
     Raises:
         ScorerError: a file cannot be written.
@@ -179,19 +194,18 @@ def save(encoder: FrozenEncoder, folder: Path) -> None:
         raise cannot_be_written(folder, error) from error
 
 
-def plain_tokenizer(tokenizer_json: str, *, clean_html: bool) -> bytes:
-    """Return the tokenizer's file without padding and truncation; ``clean_html`` adds a first step to its normaliser."""
+def plain_tokenizer(tokenizer_json: str, *, clean_text: bool) -> bytes:
+    """Return the tokenizer's file without padding and truncation; ``clean_text`` adds first steps to its normaliser."""
     settings = json.loads(tokenizer_json)
     settings["padding"] = settings["truncation"] = None
-    steps = (settings["normalizer"] or {}).get("normalizers", [settings["normalizer"]])
-    for step in filter(None, steps):
+    steps = steps_of(settings["normalizer"])
+    for step in steps:
         if step.get("pattern") == {"Regex": _TRIMMING}:
             step["pattern"] = {"Regex": _TRIMMING_ONCE}
     if "dropout" in settings["model"]:  # of BPE, to train with other tokens each time
         settings["model"]["dropout"] = None
-    if clean_html:
-        steps = [_BR_TAG] + ([settings["normalizer"]] if settings["normalizer"] else [])
-        settings["normalizer"] = {"type": "Sequence", "normalizers": steps}
+    if clean_text and steps[: len(CLEANING_NORMALIZERS)] != CLEANING_NORMALIZERS:
+        settings["normalizer"] = {"type": "Sequence", "normalizers": [*CLEANING_NORMALIZERS, *steps]}
     return json.dumps(settings, ensure_ascii=False, separators=(",", ":")).encode()
 
 

@@ -88,4 +88,5 @@ def shortened(split: Split, tokenizer: Tokenizer) -> Split:
     rows = np.sort(np.random.default_rng(0).permutation(len(split))[:_MOST_SHORT])
     texts = [" ".join(split.texts[row].split()[:SHORT_WORDS]) for row in rows]
     kept = np.flatnonzero(~np.array(tokenizer.encode(texts).empty))
-    return replace(split, texts=[texts[number] for number in kept], labels=split.labels[rows[kept]], ids=(), groups=())
+    found = [texts[number] for number in kept]
+    return replace(split, texts=found, labels=split.labels[rows[kept]], ids=(), groups=(), domains=())

@@ -249,7 +249,7 @@ def assembled(
         revision=getattr(config, "_commit_hash", None),
         max_length=length,
         max_tokens=kept,
-        clean_html=settings.clean_html,
+        clean_text=settings.clean_text,
     )
     windows = settings.window_settings(length)
     reading = checked_reading(settings.truncation, length, windows, tokenizer=encoder.tokenizer, name=name)

@@ -29,7 +29,7 @@ class CheckpointSettings:
         max_tokens: number of tokens kept of a text; None for the default of ``truncation``.
         truncation: tokens of a longer text that the model reads, one of `scorer.model.manifest.TRUNCATIONS`.
         windows: options for the truncation that reads in windows.
-        clean_html: make the tokenizer replace ``<br>`` tags with a space.
+        clean_text: make the tokenizer clean texts of markup and invisible characters.
     """
 
     name: str
@@ -43,7 +43,7 @@ class CheckpointSettings:
     max_tokens: int | None = None
     truncation: str = "head"
     windows: WindowOptions = field(default_factory=WindowOptions)
-    clean_html: bool = False
+    clean_text: bool = False
 
     def window_settings(self, max_length: int) -> WindowSettings | None:
         """Return the windows of the bundle, or None; raise `UsageError` if they do not fit a length in tokens."""

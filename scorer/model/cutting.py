@@ -8,7 +8,10 @@ independently. These parts of a tokenizer do:
 - Strip and Prepend change only the two ends. A text that is cut before a blank does not end in one.
 - Replace changes only what it matches. A pattern without a blank cannot match across the cut. The known patterns of runs
   of blanks match only behind the cut, because the character before it is not a blank. Those of the two ends do what Strip
-  and Prepend do. A ``<br />`` can only be torn right after ``<br``, and no text is cut there.
+  and Prepend do.
+- The steps of `scorer.model.cleaning` match tags and entities, and no text is cut inside of one. They may remove what is
+  next to the cut, or make blanks of it. So the character before the blank must not end a tag or an entity, nor be a mark
+  that becomes a blank; before Precompiled, the one behind it must not begin one.
 - Precompiled replaces grapheme clusters by a table. It may be any table, so two things are needed. The blank must be a
   cluster of its own: the character before it must not be one that joins the next (Prepend), and the one behind it must
   not be a mark. And the tokenizer's own normaliser, tried on each blank, must give something that separates pieces.
@@ -38,8 +41,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-BR_TAG = r"(?i)<br\s*/?>"
-"""The pattern of a Replace normaliser that removes tags; other patterns are compared with those known below."""
+from scorer.model.cleaning import BR_TAG, EMOJI_VARIANTS, first_steps, opened_before, steps_of
 
 # WordPiece makes one unknown token from a word longer than max_input_chars_per_word, however long it is, and none from
 # blanks, however many there are.
@@ -66,7 +68,10 @@ _LATER = [
 
 _BLANKS = " \t\n\r"
 _SPACE = "\u2581"  # the blank of SentencePiece
-_NOT_IN_A_TAG = r"(?<!<[bB][rR])"
+_AFTER_ANY = r"(?<=\S)"
+_AFTER_ASCII = r"(?<=[A-Za-z])"
+# Not the end of a tag or an entity, and no mark that becomes a blank.
+_KEPT = r"(?<=[^\s>;\u0007\u0080-\u009f\u200b])"
 # Letters, digits, punctuation and symbols. Marks, controls and emoji modifiers are left out, which join the character
 # before them, and so are letters that join the one behind them (Prepend) or before them (SpacingMark, Extend).
 _PLAIN = (
@@ -86,17 +91,18 @@ _LONG_RUN_OR_WORD = re.compile(
     rf"(?<![A-Za-z0-9])([A-Za-z0-9]{{{LONG_WORD}}})[A-Za-z0-9]+"
     rf"|(?<![ \t\n\r])([ \t\n\r])[ \t\n\r]{{{LONG_WORD},}}"
 )
-_LONG_RUN = re.compile(rf"(?<![ \t\n\r])(?P<kept>[ \t\n\r])[ \t\n\r]{{{LONG_WORD},}}+(?={_PLAIN}|\Z)")
+_LONG_RUN = re.compile(rf"(?<![ \t\n\r])(?P<kept>[ \t\n\r])[ \t\n\r]{{{LONG_WORD},}}+(?=(?![<&]){_PLAIN}|\Z)")
 
 
 class Cutting(NamedTuple):
     """The cuts that a tokenizer allows.
 
     Attributes:
-        places: pattern whose matches begin where a text may be cut; None if it must stay whole.
+        places: pattern whose matches begin where a text may be cut, unless it tears a tag; None if it must stay whole.
         runs: pattern of very long words and runs of blanks that may be replaced by their groups.
         anywhere: whether a text may be cut anywhere, if many tokens follow (WordPiece).
         window: number of neighbouring cuts that must agree for a cut anywhere (Unigram); 0 for other models.
+        markup: whether the tokenizer cleans a text of tags or entities.
         normalize: the tokenizer's normaliser.
     """
 
@@ -104,14 +110,27 @@ class Cutting(NamedTuple):
     runs: re.Pattern[str] | None = None
     anywhere: bool = False
     window: int = 0
+    markup: bool = False
     normalize: Callable[[str], str] = str
+
+    def place(self, text: str, start: int, end: int) -> int | None:
+        """Return the first place between two positions where a text may be cut; None if there is no such place."""
+        found = self.places.finditer(text, start, end) if self.places else ()
+        return next((match.start() for match in found if self.untorn(text, match.start()) == match.start()), None)
+
+    def untorn(self, text: str, cut: int) -> int:
+        """Return the last place up to a cut that surely tears no tag or entity which the tokenizer would clean."""
+        opened = opened_before(text, cut) if self.markup else None
+        return cut if opened is None else opened
 
     def neighbours(self, text: str, start: int, end: int) -> range | None:
         """Return ``window`` neighbouring cuts between two positions, one of which no token crosses; None if unknown."""
         around = len(self.normalize("aa"))
         for match in re.finditer(f"{_STEADY}{{{self.window + 1}}}", text[start:end]) if self.window else ():
-            if all(len(self.normalize(f"a{character}a")) == around + 1 for character in set(match[0])):
-                return range(start + match.start() + 1, start + match.end())
+            cuts = range(start + match.start() + 1, start + match.end())
+            whole = all(self.untorn(text, cut) == cut for cut in cuts)
+            if whole and all(len(self.normalize(f"a{character}a")) == around + 1 for character in set(match[0])):
+                return cuts
         return None
 
 
@@ -127,25 +146,33 @@ def cutting(settings: Mapping[str, Any], normalize: Callable[[str], str] = str) 
         normalize: its normaliser, applied to a text.
     """
     model, added = settings.get("model") or {}, settings.get("added_tokens") or []
-    steps, pieces = _flat(settings.get("normalizer")), _flat(settings.get("pre_tokenizer"))
+    steps, pieces = steps_of(settings.get("normalizer")), steps_of(settings.get("pre_tokenizer"))
+    first = first_steps(steps)
+    markup, steps = first > 0, steps[first:]
     if model.get("type") not in _MODELS or any(_crosses_a_blank(token["content"], normalize) for token in added):
         return NOWHERE
     if pieces and pieces[-1].get("type") == "ByteLevel":
-        return _byte_level(model, steps, pieces, added)
+        return _byte_level(model, steps, pieces, added, markup=markup)
     separators = _separators(model, pieces)
-    if not separators or not all(_is_local(step, first=number == 0) for number, step in enumerate(steps)):
+    if not separators or not all(map(_is_local, steps)):
         return NOWHERE
     return Cutting(
-        _before_blanks(steps, separators, normalize),
+        _before_blanks(steps, separators, normalize, markup=markup),
         _runs(model, steps, pieces, added, normalize),
         anywhere=_is_wordpiece_of_words(model, steps, pieces, added),
         window=_window(model, steps, added, normalize),
+        markup=markup,
         normalize=normalize,
     )
 
 
 def _byte_level(
-    model: Mapping[str, Any], steps: list[dict[str, Any]], pieces: list[dict[str, Any]], added: list[dict[str, Any]]
+    model: Mapping[str, Any],
+    steps: list[dict[str, Any]],
+    pieces: list[dict[str, Any]],
+    added: list[dict[str, Any]],
+    *,
+    markup: bool,
 ) -> Cutting:
     *splits, last = pieces
     if not splits and last.get("use_regex", True):
@@ -154,14 +181,13 @@ def _byte_level(
         blanks = _BLANKS if splits[0]["pattern"]["Regex"] == _GPT2 else " "
     else:
         return NOWHERE
-    if model["type"] != "BPE" or not all(_is_tag(step) or step.get("type") in _KEEPING for step in steps):
+    if model["type"] != "BPE" or not all(step.get("type") in _KEEPING for step in steps):
         return NOWHERE
-    if any(map(_is_tag, steps[1:])):
-        return NOWHERE
-    places = rf"{_NOT_IN_A_TAG}(?<=\S)[{blanks}]"
+    places = rf"{_KEPT if markup else _AFTER_ANY}[{blanks}]"
     if not any(re.search(_BEFORE_PUNCTUATION, token["content"]) for token in added):
-        places += f"|{_BEFORE_PUNCTUATION}"
-    return Cutting(re.compile(places))
+        # Letters of other scripts may be cleaned to something with punctuation at its end.
+        places += f"|{_AFTER_ASCII if markup else ''}{_BEFORE_PUNCTUATION}"
+    return Cutting(re.compile(places), markup=markup)
 
 
 def _known_split(split: dict[str, Any]) -> bool:
@@ -200,20 +226,20 @@ def _vocabulary(model: Mapping[str, Any]) -> set[str]:
     return {entry if isinstance(entry, str) else entry[0] for entry in vocabulary}
 
 
-def _is_local(step: dict[str, Any], *, first: bool) -> bool:
+def _is_local(step: dict[str, Any]) -> bool:
     """Return whether a step of a normaliser treats the two sides of a cut before a blank independently."""
-    if step.get("type") != "Replace":
-        return step.get("type") in _LOCAL
+    if step.get("type") != "Replace" or step == EMOJI_VARIANTS.normalizer:
+        return step == EMOJI_VARIANTS.normalizer or step.get("type") in _LOCAL
     pattern, content = step["pattern"], step["content"]
     if "Regex" in pattern:
         runs = pattern["Regex"] in _RUNS_OF_BLANKS and content in (" ", _SPACE)
-        return runs or (pattern["Regex"], content) in _AT_THE_ENDS or (first and _is_tag(step))
+        return runs or (pattern["Regex"], content) in _AT_THE_ENDS
     string = pattern["String"]
     return (string == " " and content == _SPACE) or not (string == "" or re.search(rf"[\s{_SPACE}]", string))
 
 
 def _before_blanks(
-    steps: list[dict[str, Any]], separators: str, normalize: Callable[[str], str]
+    steps: list[dict[str, Any]], separators: str, normalize: Callable[[str], str], *, markup: bool
 ) -> re.Pattern[str] | None:
     tables = any(step.get("type") == "Precompiled" for step in steps)
     # A table may have an entry for the line end of Windows as a whole.
@@ -221,8 +247,9 @@ def _before_blanks(
     if not blanks:
         return None
     if tables:
-        return re.compile(rf"{_NOT_IN_A_TAG}(?<={_PLAIN})[{''.join(blanks)}](?={_PLAIN}|[ \t\n])")
-    return re.compile(rf"{_NOT_IN_A_TAG}(?<=\S)[{''.join(blanks)}]")
+        before, behind = (f"(?<={_PLAIN}){_KEPT}", f"(?![<&]){_PLAIN}") if markup else (f"(?<={_PLAIN})", _PLAIN)
+        return re.compile(rf"{before}[{''.join(blanks)}](?={behind}|[ \t\n])")
+    return re.compile(rf"{_KEPT if markup else _AFTER_ANY}[{''.join(blanks)}]")
 
 
 def _runs(
@@ -249,7 +276,7 @@ def _is_wordpiece_of_words(
     return (
         model.get("type") == "WordPiece"
         and model.get("max_input_chars_per_word", LONG_WORD) < LONG_WORD
-        and all(step.get("type") in _PER_CHARACTER or _is_tag(step) for step in steps)
+        and all(step.get("type") in _PER_CHARACTER or step == EMOJI_VARIANTS.normalizer for step in steps)
         and all(step.get("type") in _SPLITTING for step in pieces)
         and not any(token.get("normalized", True) or token["content"][0].isalnum() for token in added)
         and not any(re.search(r"\s", unicodedata.normalize("NFKC", token["content"])) for token in added)
@@ -274,19 +301,6 @@ def _window(
     tokens = {*_vocabulary(model), *(form for token in added for form in _forms(token["content"], normalize))}
     longest = max(map(len, tokens), default=0)
     return longest if longest <= _LONGEST_WINDOW else 0
-
-
-def _flat(step: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """Return the steps of a normaliser or pre-tokenizer, which may be sequences of sequences."""
-    if step is None:
-        return []
-    if step.get("type") == "Sequence":
-        return [one for inner in step.get("normalizers", step.get("pretokenizers", [])) for one in _flat(inner)]
-    return [step]
-
-
-def _is_tag(step: dict[str, Any]) -> bool:
-    return step.get("type") == "Replace" and step["pattern"] == {"Regex": BR_TAG}
 
 
 def _forms(content: str, normalize: Callable[[str], str]) -> tuple[str, ...]:

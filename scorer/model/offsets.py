@@ -1,10 +1,11 @@
 """Characters of the window that decided a text, so that a person finds the passage.
 
 Offsets are slow and large, so only the beginning of a text that holds the window is tokenized with them. They are those of
-the whole text if three things hold:
+the whole text if four things hold:
 
 - The beginning's tokens are those that were scored, up to the window's end. Tokens follow one another without gaps, and a
   known token has its characters.
+- The cut tears no tag or entity that the tokenizer cleans.
 - Another token follows. An unknown token ends at the same place unless the cut tears its piece, and then it is the last.
 - More characters follow than an added token has. A torn one may become part of the unknown token before it.
 """
@@ -166,11 +167,11 @@ def _beginnings(passage: Passage, tokenizer: Tokenizer) -> Iterator[_Beginning]:
     text, length = passage.text, _CHARACTERS_A_TOKEN * passage.end + margin
     removed = np.zeros((0, 2), dtype=np.int64)
     if length < len(text):
-        yield _Beginning(text[:length], False, margin, removed)
+        yield _Beginning(text[: tokenizer.untorn(text, length)], False, margin, removed)
         length *= _LONGER
         text, removed = _shortened(text, tokenizer)
     while length < len(text):
-        yield _Beginning(text[:length], False, margin, removed)
+        yield _Beginning(text[: tokenizer.untorn(text, length)], False, margin, removed)
         length *= _LONGER
     yield _Beginning(text, True, margin, removed)
 

@@ -33,20 +33,20 @@ def beginnings(text: str, length: int, cutting: Cutting) -> Iterator[Beginning]:
     >>> list(beginnings("a film of some length", 5, Cutting(re.compile(" "))))
     [Beginning(texts=('a film',), margin=8), Beginning(texts=('a film of some length',), margin=0)]
     """
-    places, runs = cutting.places, cutting.runs
-    if places and len(text) > length and (cut := places.search(text, length, 2 * length)):
-        yield Beginning((text[: cut.start()],), _MARGIN)
-        length = 8 * cut.start()
+    runs = cutting.runs
+    if len(text) > length and (cut := cutting.place(text, length, 2 * length)):
+        yield Beginning((text[:cut],), _MARGIN)
+        length = 8 * cut
     if runs and len(text) > length:
         text = runs.sub(lambda run: "".join(group for group in run.groups() if group), text)
     near = cutting.anywhere or cutting.window > 0
     while 2 * length < len(text):
-        cut = places.search(text, length, 2 * length if near else len(text)) if places else None
+        cut = cutting.place(text, length, 2 * length if near else len(text))
         if cut:
-            yield Beginning((text[: cut.start()],), _MARGIN)
+            yield Beginning((text[:cut],), _MARGIN)
         elif cutting.anywhere:
-            yield Beginning((text[: 2 * length],), _WIDE_MARGIN)
+            yield Beginning((text[: cutting.untorn(text, 2 * length)],), _WIDE_MARGIN)
         elif cuts := cutting.neighbours(text, length, 2 * length):
             yield Beginning(tuple(text[:end] for end in cuts), 1)
-        length = 8 * (cut.start() if cut else length)
+        length = 8 * (cut or length)
     yield Beginning((text,), 0)

@@ -14,6 +14,7 @@ import tokenizers
 from scorer.base.errors import BundleError
 from scorer.base.shortage import shortage
 from scorer.model.bundle import TOKENIZER
+from scorer.model.cleaning import CLEANING
 from scorer.model.cutting import NOWHERE, cutting
 from scorer.model.plain_text import plain_tokenizer
 from scorer.model.prefixes import Beginning, beginnings
@@ -21,6 +22,7 @@ from scorer.model.prefixes import Beginning, beginnings
 # A text longer than this times the token limit is first tried by its beginning. English has 4 to 5 characters per token.
 _CHARACTERS_A_TOKEN = 12
 _REPLACEMENTS = 8
+_CLEANING = [step.normalizer for step in CLEANING]
 # Bytes that a table of a SentencePiece normaliser may insert for a character; NFKC has up to 33.
 _ENTRY = 64
 # Texts of which some tokenizers make no token, but hardly any makes none of all.
@@ -72,7 +74,7 @@ def _check_growth(normalizer: dict[str, Any] | None) -> None:
     while steps:
         step = steps.pop() or {}
         steps += step.get("normalizers", [])
-        if step.get("type") == "Replace" and not _is_short(step):
+        if step.get("type") == "Replace" and not _never_grows(step):
             replaced.append(step["content"])
         elif step.get("type") == "Prepend":
             prepended.append(step["prepend"])
@@ -84,9 +86,11 @@ def _check_growth(normalizer: dict[str, Any] | None) -> None:
         raise ValueError(f"a Precompiled normalizer that inserts {entry} bytes for a character, more than {_ENTRY}")
 
 
-def _is_short(step: dict[str, Any]) -> bool:
+def _never_grows(step: dict[str, Any]) -> bool:
     """Return whether a Replace normalizer adds at most a few characters to a text: it matches once, or never grows it."""
     pattern, content = step["pattern"], step["content"]
+    if content == "" or step in _CLEANING:
+        return True
     if pattern == {"Regex": "\\A\u2581"}:  # a blank of SentencePiece, at the beginning only
         return len(content) <= 2
     return "String" in pattern and len(content) <= len(pattern["String"]) > 0
@@ -185,6 +189,10 @@ class Tokenizer:
         """
         with _blamed_on_the_file():
             return self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+
+    def untorn(self, text: str, cut: int) -> int:
+        """Return the last place up to a cut that surely tears no tag or entity which the tokenizer would clean."""
+        return self._cutting.untorn(text, cut)
 
     @property
     def runs(self) -> re.Pattern[str] | None:

@@ -38,7 +38,7 @@ def checkpoint(tmp_path):
 
 
 def ids(tokenizer_json):
-    return Tokenizer(plain_tokenizer(tokenizer_json, clean_html=False), 64).encode([TEXT]).ids[0].tolist()
+    return Tokenizer(plain_tokenizer(tokenizer_json, clean_text=False), 64).encode([TEXT]).ids[0].tolist()
 
 
 @pytest.mark.parametrize("kind", MODEL_TYPES)
@@ -113,7 +113,7 @@ def test_a_file_that_is_no_vocabulary_is_an_error(checkpoint):
 def test_the_same_text_always_has_the_same_tokens():
     settings = json.loads(tiny_tokenizer("bpe").backend_tokenizer.to_str())
     settings["model"]["dropout"] = 0.5
-    tokenizer = Tokenizer(plain_tokenizer(json.dumps(settings), clean_html=False), 64)
+    tokenizer = Tokenizer(plain_tokenizer(json.dumps(settings), clean_text=False), 64)
     expected = tiny_tokenizer("bpe")(TEXT)["input_ids"]
     assert [one.tolist() for one in tokenizer.encode([TEXT] * 20).ids] == [expected] * 20
 

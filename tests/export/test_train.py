@@ -173,7 +173,7 @@ def test_an_encoder_that_is_not_there_is_an_error_that_says_what_to_give(tmp_pat
 def test_break_tags_are_cleaned_by_the_tokenizer_if_asked(encoder_folder):
     folder = str(encoder_folder("bert"))
     plain = load_encoder(folder, max_length=MAX_LENGTH).tokenizer
-    clean = load_encoder(folder, max_length=MAX_LENGTH, clean_html=True).tokenizer
+    clean = load_encoder(folder, max_length=MAX_LENGTH, clean_text=True).tokenizer
     dirty, tidy = "good<br /><br/>film<BR>", "good  film "
     assert (
         clean.encode([dirty]).ids[0].tolist()
@@ -289,8 +289,8 @@ def test_labels_that_do_not_fit_are_an_error(train_rows, test_rows, names, messa
 def test_every_format_gives_the_same_dataset(files):
     found = [
         load_files(
-            str(files / f"train.{kind}"),
-            str(files / f"test.{kind}"),
+            [str(files / f"train.{kind}")],
+            [str(files / f"test.{kind}")],
             columns=Columns(),
             label_names=LabelNames(),
         )
@@ -306,10 +306,10 @@ def test_every_format_gives_the_same_dataset(files):
 def test_a_training_record_that_cannot_be_used_is_named_and_never_left_out(tmp_path):
     (tmp_path / "a.csv").write_text("text,label\ngood,1\n,0\n")
     with pytest.raises(DatasetError, match=r"a\.csv, line 3: empty_text"):
-        load_files(str(tmp_path / "a.csv"), str(tmp_path / "a.csv"), columns=Columns(), label_names=LabelNames())
+        load_files([str(tmp_path / "a.csv")], [str(tmp_path / "a.csv")], columns=Columns(), label_names=LabelNames())
     (tmp_path / "b.csv").write_text("text,label\ngood,\n")
     with pytest.raises(DatasetError, match=r"b\.csv, line 2: the column 'label' has no value"):
-        load_files(str(tmp_path / "b.csv"), str(tmp_path / "b.csv"), columns=Columns(), label_names=LabelNames())
+        load_files([str(tmp_path / "b.csv")], [str(tmp_path / "b.csv")], columns=Columns(), label_names=LabelNames())
 
 
 @pytest.mark.parametrize("label", [None, "", float("nan")])

@@ -21,6 +21,7 @@ from export.classifier.wide import train_wide
 from export.data import OUTPUTS, Dataset
 from export.errors import ExportError
 from export.evaluation.metrics import losses
+from export.training.curriculum import plain
 from export.training.finetune import tune
 from export.training.fit import fit
 from export.training.holdout import Divided
@@ -451,7 +452,7 @@ def test_weights_by_label_change_a_block_training_and_its_checkpoint(encoder, tm
     how = TuneSettings(1, epochs=1, batch_size=8)
     heads = [
         tune(
-            frozen, texts, texts, pooling="cls", objective=one, settings=how, folder=tmp_path, quiet=True
+            frozen, plain(texts, 1), texts, pooling="cls", objective=one, settings=how, folder=tmp_path, quiet=True
         ).training.head
         for one in (OneOf(2), OneOf(2, (0.2, 1.8)), OneOf(2))
     ]

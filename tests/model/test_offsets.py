@@ -26,7 +26,7 @@ def pair(request):
         VARIANTS[request.param].change(file)
         data = json.dumps(file).encode()
     else:
-        data = file_of(tiny_tokenizer(request.param), clean_html=True)
+        data = file_of(tiny_tokenizer(request.param), clean_text=True)
     whole = tokenizers.Tokenizer.from_buffer(data)
     whole.no_truncation()
     whole.no_padding()

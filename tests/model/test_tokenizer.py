@@ -18,8 +18,8 @@ from scorer.model.tokenizer import Tokenizer
 LENGTH = 12
 
 
-def wordpiece(clean_html: bool = True) -> bytes:
-    return plain_tokenizer(tiny_tokenizer("bert").backend_tokenizer.to_str(), clean_html=clean_html)
+def wordpiece(clean_text: bool = True) -> bytes:
+    return plain_tokenizer(tiny_tokenizer("bert").backend_tokenizer.to_str(), clean_text=clean_text)
 
 
 def byte_level() -> bytes:
@@ -76,12 +76,12 @@ ASCII = st.sampled_from(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("clean_html", [True, False])
+@pytest.mark.parametrize("clean_text", [True, False])
 @settings(max_examples=300)
 @given(st.lists(st.lists(ASCII, min_size=1, max_size=40).map("".join), min_size=1, max_size=6))
 @example(["good [SEP] film", "GOOD FILM", "good \x00film", "caf\u00e9", "Good<BR/>Film"])
-def test_plain_texts_have_the_tokens_of_the_whole_normaliser_among_others(clean_html, texts):
-    data = wordpiece(clean_html)
+def test_plain_texts_have_the_tokens_of_the_whole_normaliser_among_others(clean_text, texts):
+    data = wordpiece(clean_text)
     ours, whole = Tokenizer(data, 64), tokenizers.Tokenizer.from_buffer(data)
     whole.no_padding()
     whole.enable_truncation(64)
@@ -173,8 +173,8 @@ def test_a_tokenizer_of_another_kind_has_no_faster_way(change):
 
 def test_a_text_that_cleaning_empties_is_empty():
     texts = ["<br />", "\u200b", "good", "<br /> \u200d<br />", ""]
-    assert Tokenizer(wordpiece(clean_html=True), LENGTH).encode(texts).empty == [True, True, False, True, True]
-    assert Tokenizer(wordpiece(clean_html=False), LENGTH).encode(texts).empty == [False, True, False, False, True]
+    assert Tokenizer(wordpiece(clean_text=True), LENGTH).encode(texts).empty == [True, True, False, True, True]
+    assert Tokenizer(wordpiece(clean_text=False), LENGTH).encode(texts).empty == [False, True, False, False, True]
     assert Tokenizer(byte_level(), LENGTH).encode(texts).empty == [False, False, False, False, True]
 
 

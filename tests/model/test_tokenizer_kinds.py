@@ -23,9 +23,9 @@ LENGTH = 12
 SPACE = "\u2581"
 
 
-def file_of(tokenizer: Any, clean_html: bool = False) -> bytes:
+def file_of(tokenizer: Any, clean_text: bool = False) -> bytes:
     """The tokenizer's file as a bundle has it."""
-    return plain_tokenizer(tokenizer.backend_tokenizer.to_str(), clean_html=clean_html)
+    return plain_tokenizer(tokenizer.backend_tokenizer.to_str(), clean_text=clean_text)
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -211,7 +211,7 @@ def variant(request):
         VARIANTS[request.param].change(file)
         data = json.dumps(file).encode()
     else:
-        data = file_of(tiny_tokenizer(request.param.removesuffix(", cleaned")), clean_html=True)
+        data = file_of(tiny_tokenizer(request.param.removesuffix(", cleaned")), clean_text=True)
     whole = tokenizers.Tokenizer.from_buffer(data)
     whole.enable_truncation(LENGTH)
     return Tokenizer(data, LENGTH), whole
