@@ -136,7 +136,7 @@ def first_steps(steps: Sequence[dict[str, Any]]) -> int:
 
 
 # Parts of a tag or an entity that begin it: as many words, and words as long, as the patterns above allow.
-_OPEN_TAG = re.compile(r"<[^ \t\n\r<>]{0,16}(?:[ \t\n\r]+[^ \t\n\r<>]{1,241}){0,21}[ \t\n\r]*|<[bB][rR]\s*/?")
+_OPEN_TAG = re.compile(r"<(?:[^ \t\n\r<>]{1,16}(?:[ \t\n\r]+[^ \t\n\r<>]{1,241}){0,21}[ \t\n\r]*)?|<[bB][rR]\s*/?")
 _OPEN_ENTITY = re.compile(r"&[^&\s]{0,60}[ \t\n\r]*/?")
 _OPEN_ESCAPED_TAG = re.compile(r"&[^&\s]{0,60}[ \t\n\r]*/?&[^&\s]{0,60}")
 

@@ -8,10 +8,13 @@ import tokenizers
 from factories import tiny_tokenizer
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from test_tokenizer_kinds import MARKUP
 from tokenizers import models, pre_tokenizers, processors
 
+from export.encoder.emoji import EMOJI, add_emoji
 from export.encoder.load import plain_tokenizer
 from scorer.base.errors import BundleError
+from scorer.model.cleaning import BR_TAG
 from scorer.model.cutting import cutting
 from scorer.model.tokenizer import Tokenizer
 
@@ -20,6 +23,22 @@ LENGTH = 12
 
 def wordpiece(clean_text: bool = True) -> bytes:
     return plain_tokenizer(tiny_tokenizer("bert").backend_tokenizer.to_str(), clean_text=clean_text)
+
+
+def earlier(content: str = " ") -> bytes:
+    """A tokenizer of the releases that only replaced <br> tags."""
+    file = json.loads(wordpiece(clean_text=False))
+    step = {"type": "Replace", "pattern": {"Regex": BR_TAG}, "content": content}
+    file["normalizer"] = {"type": "Sequence", "normalizers": [step, file["normalizer"]]}
+    return json.dumps(file).encode()
+
+
+def with_emoji() -> bytes:
+    """A tokenizer that cleans texts and has pieces for emoji."""
+    file = json.loads(wordpiece(clean_text=False))
+    free = {f"[unused{number}]": len(file["model"]["vocab"]) + number for number in range(len(EMOJI))}
+    file["model"]["vocab"] |= free
+    return plain_tokenizer(add_emoji(json.dumps(file), "tiny").tokenizer_json, clean_text=True)
 
 
 def byte_level() -> bytes:
@@ -32,10 +51,13 @@ def byte_level() -> bytes:
     return tokenizer.to_str().encode()
 
 
-@pytest.fixture(scope="module", params=["wordpiece", "byte level"])
+KINDS = {"cleaned": wordpiece, "emoji": with_emoji, "earlier": earlier, "byte level": byte_level}
+
+
+@pytest.fixture(scope="module", params=KINDS)
 def pair(request):
     """The tokenizer under test, and the library's own for whole texts."""
-    data = wordpiece() if request.param == "wordpiece" else byte_level()
+    data = KINDS[request.param]()
     whole = tokenizers.Tokenizer.from_buffer(data)
     whole.no_padding()
     whole.enable_truncation(LENGTH)
@@ -44,7 +66,8 @@ def pair(request):
 
 PIECES = st.sampled_from(
     ["good", "film", " ", " ", " ", "\n", "\t", "\u00a0", "\u3000", "<br />", "<br", "br", "/>", ">", "<", "!", ",", "é",
-     "e\u0301", "\u0301", "電", "影", "x" * 40, "a" * 300, " " * 300, "🎬", "\u200b", "\x00", "[SEP]", "'s", "\u1680", "ß"]
+     "e\u0301", "\u0301", "電", "影", "x" * 40, "a" * 300, " " * 300, "🎬", "\u200b", "\x00", "[SEP]", "'s", "\u1680", "ß",
+     *MARKUP, "😡", "👍🏽", "❤\ufe0f", "\u200d♀", "\uff27\uff4f\uff4f\uff44", "\ufdfa"]
 )  # fmt: skip
 
 
@@ -62,6 +85,13 @@ PIECES = st.sampled_from(
 @example("!" * 290 + "<br" + " " * 600 + "/>" + "!" * 3000)
 @example(("x" * 99 + "!") * 200)
 @example("!" * 287 + "\u0301" * 3000 + "!" * 3000)
+@example("good " * 30 + "<p a='" + "x " * 18 + "'>" + " film" * 60)
+@example("good " * 30 + "<b<i></i>" + " " * 400 + ">" + " film" * 60)
+@example("good " * 30 + "&lt;br" + " " * 400 + "/&gt;" + " film" * 60)
+@example("!" * 280 + "<p a=" + "'!' " * 20 + ">" + "!" * 3000)
+@example("!" * 283 + "&amp;amp;amp;quot;" * 20 + "!" * 3000)
+@example("<i a=b " * 2000)
+@example("good&nbsp;" * 2000)
 def test_the_tokens_are_those_of_the_whole_text(pair, text):
     ours, whole = pair
     expected = whole.encode(text)
@@ -76,12 +106,33 @@ ASCII = st.sampled_from(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("clean_text", [True, False])
+ALONE = st.characters(codec="utf-8", max_codepoint=0x2FFF)  # among them those that are plain, and those that are not
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "as it is", "drops tags"])
 @settings(max_examples=300)
-@given(st.lists(st.lists(ASCII, min_size=1, max_size=40).map("".join), min_size=1, max_size=6))
+@given(
+    st.lists(
+        st.lists(st.one_of(ASCII, st.sampled_from(MARKUP), ALONE), min_size=1, max_size=40).map("".join),
+        min_size=1,
+        max_size=6,
+    )
+)
 @example(["good [SEP] film", "GOOD FILM", "good \x00film", "caf\u00e9", "Good<BR/>Film"])
-def test_plain_texts_have_the_tokens_of_the_whole_normaliser_among_others(clean_text, texts):
-    data = wordpiece(clean_text)
+@example(
+    [
+        "<b<br/> >x",
+        "&qu<b></b>ot;",
+        "good<br\u00a0/>film",
+        "good<br\x0b/>film",
+        "<p\x0ba=b>",
+        "\u0130<I>x",
+        "&\u017fbquo;",
+    ]
+)
+def test_plain_texts_have_the_tokens_of_the_whole_normaliser_among_others(kind, texts):
+    others = {"as it is": lambda: wordpiece(clean_text=False), "drops tags": lambda: earlier("")}
+    data = (KINDS | others)[kind]()
     ours, whole = Tokenizer(data, 64), tokenizers.Tokenizer.from_buffer(data)
     whole.no_padding()
     whole.enable_truncation(64)
@@ -90,10 +141,13 @@ def test_plain_texts_have_the_tokens_of_the_whole_normaliser_among_others(clean_
     assert found.truncated == [bool(one.overflowing) for one in expected]
 
 
-def test_most_english_is_plain_unless_an_added_token_could_begin_in_it():
+def test_most_english_is_plain_unless_an_added_token_is_in_it():
     plain = Tokenizer(wordpiece(), LENGTH)._plain
-    assert plain.plain("A Film,\n<br />good!") == "a film,\n<br />good!"
-    assert [plain.plain(text) for text in ("caf\u00e9", "a\x00b", "a [b", "\x7f")] == [None] * 4
+    assert plain.plain("A Film,\n<br />good!") == "a film,\n good!"
+    assert plain.plain("Caf\u00e9 [b] isn\u2019t \u201cgood\u201d\x7f\u2026") == 'caf\u00e9 [b] isn\'t "good"...'
+    assert [plain.plain(text) for text in ("a [SEP] b", "e\u0301", "\u96fb", "\U0001f3ac", "\u0130", "\ufeff")] == [
+        None
+    ] * 6
 
 
 def _cased(settings):
@@ -144,9 +198,7 @@ def test_an_added_token_that_is_cleaned_itself_is_found_in_plain_texts(content):
 
 @pytest.mark.parametrize("content", ["A", "\u00c9", "\u4e2d", "\x00", ".", " ", ""])
 def test_the_replacement_of_a_tag_is_cleaned_as_well(content):
-    changed = json.loads(wordpiece())
-    changed["normalizer"]["normalizers"][0]["content"] = content
-    data = json.dumps(changed).encode()
+    data = earlier(content)
     ours, whole = Tokenizer(data, LENGTH), tokenizers.Tokenizer.from_buffer(data)
     for text in ("good<br>film", "Good<BR />Film a"):
         assert ours.encode([text]).ids[0].tolist() == whole.encode(text).ids[:LENGTH]
@@ -155,7 +207,8 @@ def test_the_replacement_of_a_tag_is_cleaned_as_well(content):
 @pytest.mark.parametrize(
     "change",
     [
-        _added("\u00c9cole"),
+        _added("two words"),
+        _added("\u00ad"),
         lambda settings: settings["normalizer"]["normalizers"][0].update(content="A"),
         lambda settings: settings.update(pre_tokenizer={"type": "Whitespace"}),
         lambda settings: settings.update(normalizer={"type": "Lowercase"}),

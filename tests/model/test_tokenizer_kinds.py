@@ -16,6 +16,7 @@ from tokenizers import models
 
 from export.encoder.load import plain_tokenizer
 from scorer.base.errors import BundleError
+from scorer.model.cleaning import BR_TAG
 from scorer.model.cutting import NOWHERE, Cutting, cutting
 from scorer.model.tokenizer import Tokenizer
 
@@ -104,8 +105,14 @@ EMOJI = [
     "\u0130",
     "\u00df",
 ]
+# Parts of tags and entities, and what separates or joins them.
+MARKUP = [
+    "<p", "<p>", "</b", "<b>", "</b>", "<b<i></i>", "<i<br/>", "</", "<i a=b", " class='x y'", "=", ' href="', '"', "&lt;", "&lt;br",
+    "&#60;b", "/&gt;", "&gt;", "&gt", "&quot;", "&quot", "&amp;", "&amp", "&", ";", "&#39;", "#", "39;", "&nbsp;", "&#x27;", "&hellip;",
+    "quot;", "lt;", "\x07", "\x0b", "\x0c", "\x1c", "\x85", "\x93", "\u2019", "\u2014",
+]  # fmt: skip
 TAGS = ["<br />", "<br", "br", "/>", "<", ">", "\uff1cbr \uff1e"]
-PIECES = st.sampled_from([*SPECIAL, *MARKS, *INVISIBLE, *BLANKS, *WORDS, *SCRIPTS, *EMOJI, *TAGS])
+PIECES = st.sampled_from([*SPECIAL, *MARKS, *INVISIBLE, *BLANKS, *WORDS, *SCRIPTS, *EMOJI, *TAGS, *MARKUP])
 TEXTS = st.one_of(
     st.lists(PIECES, min_size=1, max_size=60).map("".join),
     # Few different pieces, again and again, as in texts that defeat a cut.
@@ -267,7 +274,8 @@ def allowed(kind: str, change: Callable[[dict[str, Any]], Any] = lambda file: No
 
 def places(found: Cutting, text: str) -> list[int]:
     assert found.places is not None
-    return [match.start() for match in found.places.finditer(text)]
+    cuts = [match.start() for match in found.places.finditer(text)]
+    return [cut for cut in cuts if found.untorn(text, cut) == cut]
 
 
 @pytest.mark.parametrize(
@@ -294,11 +302,32 @@ def test_each_kind_allows_the_cuts_that_are_safe_for_it(kind, blanks, runs, anyw
 
 
 def test_no_text_is_cut_inside_of_what_a_tokenizer_takes_as_one():
-    assert places(allowed("unigram"), "a <br /> b <BR /> \u0600 c \u0301 d\ud7cb e \u0e33 f g") == [1, 8, 10, 32]
-    assert places(allowed("deberta"), "a <br /> b") == [1, 8]
+    marks = "a \u0600 c \u0301 d\ud7cb e \u0e33 f g"
+    assert places(allowed("unigram"), marks) == [len(marks) - 2]
+    # Not within a tag or an entity, and not behind one: it may become one with the blank.
+    for kind in ("wordpiece", "deberta", "llama", "bpe", "neox"):
+        found = allowed(kind, cleaned)
+        assert places(found, "a b <br /> c <BR /> d") == [1, 3, 12]
+        assert places(found, "a <b c='d' e> f g") == [1, 15]
+        assert places(found, "a &lt;br /&gt; b c") == [1, 16]
+        assert places(found, "a b&nbsp; c d") == [1, 11]
+        assert places(found, "a < b > c") == [1, 5]
+    assert places(allowed("wordpiece", removing_br), "a <br /> b c") == [1, 10]
+    # Precompiled may join a blank with what follows a tag.
+    assert places(allowed("unigram", cleaned), "a b <br />\u0301c d") == [1, 12]
+    assert places(allowed("bpe", cleaned), "b.b &quot;\u2488, d") == [1, 3]
     assert places(allowed("neox", lambda file: file.update(pre_tokenizer=split(LATER_PIECES))), "a!\n b\nc d") == [1, 7]
     assert places(allowed("bpe"), "d,d 1,1 'd") == [1, 3, 7]
     assert places(allowed("bpe", with_an_added_token("d,d")), "d,d 1,1") == [3]
+
+
+def cleaned(file: dict[str, Any]) -> None:
+    file.update(json.loads(plain_tokenizer(json.dumps(file), clean_text=True)))
+
+
+def removing_br(file: dict[str, Any]) -> None:
+    """Change a tokenizer to one of the releases that only replaced <br> tags."""
+    file["normalizer"] = sequence("normalizers", replace(BR_TAG, " ", True), file["normalizer"])
 
 
 def joining_words(file: dict[str, Any]) -> None:
