@@ -74,8 +74,7 @@ def load_trained(
         folder: folder of the encoder, as --save-encoder wrote it.
         model: folder of the bundle that was trained with it.
         data: files of labelled texts.
-        calibration: files of other labelled texts to calibrate on; if there are none, some of those in ``data`` are kept
-            for that.
+        calibration: files of other labelled texts to calibrate on; empty to keep some of those in ``data`` for that.
         texts: number of labelled texts to draw.
         timed: number of them to time.
         threads: number of cores to use.

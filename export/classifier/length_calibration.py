@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from scorer.model.length_calibration import LengthCalibration
 
-MOST_KNOTS = 12
+MOST_KNOTS = 6
 """Largest number of lengths at which scale and biases are fitted."""
 
 TEXTS_BETWEEN = 200
@@ -14,7 +14,7 @@ TEXTS_BETWEEN = 200
 
 # Deviation of a normal prior on each difference between two knots, where one length is e times the other; log scale and
 # biases have the same. A thousand texts outweigh it.
-_STEP = 0.5
+_STEP = 0.2
 _PRIOR = 1.0  # deviation of a normal prior on the log scale and the biases of the shortest texts
 
 

@@ -30,6 +30,7 @@ from export.cli.sources import (
     read_probes,
     source_of,
 )
+from export.cli.train_options import CASCADE_NAMES
 from export.data_source import DataSource
 from export.encoder.folder import check_encoder_folder
 from export.encoder.saved import check_saved
@@ -179,9 +180,7 @@ def _conditions(options: Options) -> tuple[Condition, ...]:
         Condition(tuned, "with --unfreeze or --pooling attention", ("tune_precision", "augment", "short_epochs")),
         Condition(options["wide"], "with --wide", ("wide_pairs",)),
         Condition(options["wide"] or not options["cascade"], "with --wide", ("cascade",)),
-        Condition(
-            options["wide"] and options["cascade"], "with --wide and --cascade", ("cascade_loss", "cascade_most")
-        ),
+        Condition(options["wide"] and options["cascade"], "with --wide and --cascade", tuple(CASCADE_NAMES.values())),
         *conditions_of_windows(options),
         *conditions_of_data(options),
     )
@@ -209,7 +208,7 @@ def _conditions_of_task(options: Options, task: Task) -> tuple[Condition, ...]:
         Condition(
             single or not options["cascade"],
             "where each text has one label",
-            ("cascade", "cascade_loss", "cascade_most"),
+            ("cascade", *CASCADE_NAMES.values()),
         ),
     )
 
@@ -231,7 +230,7 @@ def _fit_settings(options: Options) -> FitSettings:
         head=fill(HeadSettings, options),
         tune=_tune_settings(options) if _is_tuned(options) else None,
         wide=fill(WideSettings, options, {"pairs": "wide_pairs"}) if options["wide"] else None,
-        cascade=fill(CascadeSettings, options, train_options.CASCADE_NAMES) if options["cascade"] else None,
+        cascade=fill(CascadeSettings, options, CASCADE_NAMES) if options["cascade"] else None,
     )
 
 

@@ -360,7 +360,7 @@ WIDE = group(
     ),
 )
 
-CASCADE_NAMES = {"loss": "cascade_loss", "most": "cascade_most"}
+CASCADE_NAMES = {"loss": "cascade_loss", "domain_loss": "cascade_domain_loss", "most": "cascade_most"}
 """Options of `LIMITS` by field of `CascadeSettings`, as `fill` takes them."""
 
 LIMITS = together(
@@ -371,6 +371,14 @@ LIMITS = together(
         show_default=True,
         metavar="X",
         help="Accuracy on held-out texts that the cascade may cost, in percentage points.",
+    ),
+    option(
+        "--cascade-domain-loss",
+        type=Number(0, 100),
+        default=CascadeSettings.domain_loss,
+        show_default=True,
+        metavar="X",
+        help="Accuracy on held-out texts of each domain that the cascade may cost, in percentage points, if there are several domains (see --domain-column).",
     ),
     option(
         "--cascade-most",

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from export.data import Split
-from export.evaluation.cascade import StagedTexts
+from export.evaluation.cascade import StagedTexts, staged_group
 from export.evaluation.cascade_card import STAGED_HEAD, staged_row
-from export.evaluation.cascade_figures import curve_figures, staged_group, staged_groups
+from export.evaluation.cascade_figures import curve_figures, staged_groups
 from export.evaluation.domains import domain_figures, domain_table
 from export.evaluation.evaluate import Group, Scored, by_domain, by_group, by_length, costliest, score_split
 from export.evaluation.figures import cascade_curve, group_bars, outcome_picture, reliability_diagram

@@ -5,7 +5,7 @@ score.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -97,6 +97,6 @@ def _with_choice(bundle: Bundle, choice: CascadeChoice, settings: CascadeSetting
     """
     manifest = bundle.manifest
     metrics = {name: found for name, found in manifest.metrics.items() if name not in DOMAIN_FIELDS}
-    training = {**manifest.training, "cascade": asdict(settings)}
+    training = {**manifest.training, "cascade": settings.as_used(of_domains=bool(choice.domains))}
     changed = replace(bundle, manifest=replace(manifest, training=training, metrics=metrics))
     return with_metrics(changed, {"cascade": {"held_out": held_out_figures(choice)}})

@@ -291,7 +291,8 @@ def _cascade(
         return report_choice("the wide part alone decides only where a text has one label", report)
     ids, truth = texts.validation
     read = texts.tokens_read(settings.reading)[texts.validation_rows]
-    held_out = HeldOut(whole, wide.wide(stacked.share).sums(ids), truth, read, float(stacked.temperature))
+    sums, weights = wide.wide(stacked.share).sums(ids), texts.training_weights[1]
+    held_out = HeldOut(whole, sums, truth, read, float(stacked.temperature), texts.validation_domains, weights)
     return report_choice(choose_cascade(held_out, settings.cascade), report)
 
 

@@ -54,6 +54,11 @@ class Divided:
         return self._some(self.validation_rows)
 
     @property
+    def validation_domains(self) -> np.ndarray | None:
+        """Domain of each held-out text, str (texts,); None if all texts are of one."""
+        return None if self.domains is None else self.domains[self.validation_rows]
+
+    @property
     def training_weights(self) -> Weights:
         """Weights of the texts to train on, and of the held-out ones, by which choices are made."""
         return _of(self.weights, self.train_rows), _of(self.calibration_weights, self.validation_rows)

@@ -87,7 +87,11 @@ def _training(dataset: Dataset, settings: FitSettings, fitted: Fit) -> dict[str,
         "validation_share": settings.validation_share,
         **trained,
         **({"wide": asdict(settings.wide)} if settings.wide else {}),
-        **({"cascade": asdict(settings.cascade)} if settings.cascade and fitted.cascade else {}),
+        **(
+            {"cascade": settings.cascade.as_used(of_domains=bool(dataset.train.domains))}
+            if settings.cascade and fitted.cascade
+            else {}
+        ),
         **({"task": dataset.task} if dataset.task != SINGLE_LABEL else {}),
         **({"loss": settings.loss} if dataset.task == REGRESSION and settings.loss != MSE else {}),
         **({"domains": asdict(settings.domains)} if is_weighed(dataset) else {}),
@@ -135,6 +139,7 @@ def held_out_figures(choice: CascadeChoice) -> dict[str, Any]:
         "without": asdict(choice.without),
         "chosen": asdict(choice.chosen),
         "loss": asdict(choice.loss),
+        **({"domains": [asdict(domain) for domain in choice.domains]} if choice.domains else {}),
     }
 
 

@@ -74,7 +74,8 @@ def recall(bundle: Bundle, wide: Wide, dataset: Dataset, threads: int | None = N
     logits, by_length = stacked.logits(deep, side), manifest.calibration_by_length
     if by_length is not None:
         logits = by_length.apply(logits, lengths_of(held_out))
-    return HeldOut(logits, sums, truth, read, manifest.temperature)
+    domains, weights = texts.validation_domains, texts.training_weights[1]
+    return HeldOut(logits, sums, truth, read, manifest.temperature, domains, weights)
 
 
 def _encoded(bundle: Bundle, dataset: Dataset, tokenizer: Tokenizer) -> Tokens:

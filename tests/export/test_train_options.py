@@ -142,6 +142,7 @@ def test_every_option_with_a_default_takes_it_from_the_settings():
         "wide_pairs": WideSettings.pairs,
         "cascade": True,
         "cascade_loss": CascadeSettings.loss,
+        "cascade_domain_loss": CascadeSettings.domain_loss,
         "domain_power": DomainSettings.power,
         "tune_precision": TuneSettings.number_format,
         "short_epochs": TuneSettings.short_epochs,
