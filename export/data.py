@@ -180,10 +180,14 @@ def load_files(
 
 
 def read_files(files: Sequence[str], columns: Columns, reading: InputOptions = READING) -> list[Row]:
-    """Read the labelled texts of several files, one after the other; see `each_row`."""
+    """Read the labelled texts of several files, one after the other; see `each_row`.
+
+    A text without a value in the domain column has the domain of its file.
+    """
     rows: list[Row] = []
     for file in files:
-        rows += read_rows(file, columns, reading)
+        domain = domain_of_file(file)
+        rows += [row if row.domain else row._replace(domain=domain) for row in each_row(file, columns, reading)]
         columns = replace(columns, task=task_of(rows))
     return rows
 
@@ -348,7 +352,7 @@ def each_row(file: str, columns: Columns, reading: InputOptions = READING) -> It
         InputError, ScorerError: the file is damaged or cannot be read.
     """
     reader = Reader(reading.inputs([file]), _wanted(columns))
-    empty, domain = True, domain_of_file(file)
+    empty = True
     for item in reader:
         if isinstance(item, Reject):
             raise _unusable(item, reader.notes.hints[item.reason])
@@ -356,8 +360,7 @@ def each_row(file: str, columns: Columns, reading: InputOptions = READING) -> It
         carried = dict(zip(reader.selection.carried, item.carried, strict=True))
         if columns.task is None:
             columns = _with_task(columns, carried[columns.label])
-        row = _row(_place(item.position), item.row, item.text, carried, columns)
-        yield row if row.domain else row._replace(domain=domain)
+        yield _row(_place(item.position), item.row, item.text, carried, columns)
         empty = False
     reader.check_unchanged(all_files=True)
     if empty:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from export.evaluation.evaluate import LENGTHS, Group, Scored, by_group, by_length
+from export.evaluation.evaluate import LENGTHS, Group, Scored, by_domain, by_group, by_length
 from scorer.model.manifest import Manifest
 
 Part = str | tuple[Sequence[str], Sequence[Sequence[str]]]
@@ -22,7 +22,7 @@ _EDGES = (8, 16, 32, *LENGTHS)
 
 
 def calibration_figures(scored: Scored, before: np.ndarray, after: np.ndarray) -> dict[str, list[dict[str, Any]]]:
-    """Compute the calibration error of test texts by length and by group, with a temperature alone and by length as well.
+    """Compute the calibration error of test texts by length, domain and group, with a temperature alone and by length as well.
 
     Args:
         scored: test texts, scored by the bundle.
@@ -31,8 +31,13 @@ def calibration_figures(scored: Scored, before: np.ndarray, after: np.ndarray) -
     """
     plain, calibrated = (replace(scored, values=values, stages=None) for values in (before, after))
     longest = int(scored.lengths.max())
+    kinds = {
+        "by_length": lambda one: by_length(one, longest, _EDGES),
+        "by_domain": by_domain,
+        "by_group": by_group,
+    }
     found = {}
-    for title, groups_of in (("by_length", lambda one: by_length(one, longest, _EDGES)), ("by_group", by_group)):
+    for title, groups_of in kinds.items():
         drawn = [groups_of(one) for one in _with_drawn_labels(calibrated)]
         groups = zip(groups_of(plain), groups_of(calibrated), *drawn, strict=True)
         found[title] = [_compared(*one) for one in groups]

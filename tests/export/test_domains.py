@@ -12,6 +12,8 @@ from sklearn.metrics import f1_score, mean_absolute_error
 
 from export.classifier.settings import CascadeSettings, WideSettings
 from export.data import Dataset
+from export.evaluation.calibration_card import calibration_figures
+from export.evaluation.evaluate import score_split
 from export.evaluation.metrics import calibration_error, reliability
 from export.evaluation.outputs import is_errors, is_evaluation, picture_names
 from export.training.add_cascade import add_cascade
@@ -243,6 +245,15 @@ def test_a_manifest_and_its_card_have_the_figures_by_domain(trained):
 def test_a_bundle_tested_on_one_domain_has_no_figures_by_domain(bundle):
     assert not {"by_domain", "macro_mean"} & bundle.manifest.metrics.keys()
     assert "domain" not in (bundle.path / "README.md").read_text()
+
+
+def test_the_table_of_a_calibration_by_length_has_domains_too(trained):
+    scored = score_split(Scorer(trained, provider="cpu"), MIXED, quiet=True)
+    found = calibration_figures(scored, scored.values, np.full_like(scored.values, 0.5))
+    assert [(one["name"], one["texts"]) for one in found["by_domain"]] == [("apps", 40), ("books", 80)]
+    assert found["by_domain"][0]["before"]["accuracy"] == trained.manifest.metrics["by_domain"][0]["accuracy"]
+    assert found["by_domain"][0]["after"]["accuracy"] == 0.5
+    assert found["by_group"] == []
 
 
 LENIENT = CascadeSettings(loss=5.0, ece=1.0, least_texts=20)
