@@ -17,7 +17,8 @@ import numpy as np
 from report import machine, print_message
 from variants import VARIANTS, variant
 
-from export.data import labels_in, read_files
+from export.data import labels_in
+from export.data_files import read_files
 from export.data_source import Columns
 from export.evaluation.cascade import accuracy_loss
 from export.evaluation.evaluate import number_labels

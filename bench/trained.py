@@ -12,7 +12,7 @@ from report import print_message
 from subject import Subject
 
 from export.bundle.bundle import load_classifier
-from export.data import read_rows
+from export.data_files import read_rows
 from export.data_source import Columns
 from export.encoder.load import FrozenEncoder, load_encoder
 from export.encoder.vectors import is_trained

@@ -20,7 +20,7 @@ class Columns:
     Attributes:
         text: column of the texts; None for the one called text, review, content, body or comment.
         label: column of the raw labels.
-        group: column that figures are grouped by, such as stars; None for `export.data.RATING` if it exists.
+        group: column that figures are grouped by, such as stars; None for `export.data_files.RATING` if it exists.
         domain: column with the domain of a text, such as hotels; a file that lacks it is a domain of its own.
         fixed: whether no option can name the columns, so that messages must not advise one.
         task: kind of the labels; None to take any number of labels a text if the first record has a list or there is a

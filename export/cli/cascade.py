@@ -58,7 +58,7 @@ of `score --no-cascade`.
 def cascade(**options: Any) -> None:
     """Add a cascade as the options ask."""
     loaded, settings, source = _checked(options)
-    from export.data import load
+    from export.data_files import load
 
     dataset = load(source)
     settings = replace(settings, probes=read_probes(options, loaded.manifest.labels))

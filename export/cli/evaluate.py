@@ -185,7 +185,7 @@ def _read(
     scorers: "Sequence[Scorer]", options: Mapping[str, Any], reading: InputOptions
 ) -> "tuple[list[Split], Split | None]":
     """Read the texts of --data for each bundle, and those of --train-file for the first, or None."""
-    from export.data import read_rows
+    from export.data_files import read_rows
     from export.evaluation.evaluate import number_labels
 
     task, names = scorers[0].manifest.task, split_names(options["label_names"])
@@ -207,7 +207,7 @@ def _texts(files: Sequence[str], columns: Columns, reading: InputOptions) -> "li
     Raises:
         UsageError: no text has another domain than that of its file, so that the column's name is probably wrong.
     """
-    from export.data import domain_of_file, read_files
+    from export.data_files import domain_of_file, read_files
 
     rows, of_files = read_files(files, columns, reading), sorted(map(domain_of_file, files))
     if columns.domain is not None and {row.domain for row in rows} <= set(of_files):

@@ -94,7 +94,7 @@ def read_probes(options: Options, labels: tuple[str, ...], task: Task = SINGLE_L
         labels: label names of the model.
         task: kind of its labels.
     """
-    from export.data import read_rows
+    from export.data_files import read_rows
     from export.evaluation.evaluate import number_labels
 
     if options["probes"] is None:

@@ -81,7 +81,7 @@ word pieces of a text and for pairs of them; --no-wide omits it.
 def train(**options: Any) -> None:
     """Train and write a bundle as the options ask."""
     settings, source, encoder = _checked(options)
-    from export.data import load
+    from export.data_files import load
 
     dataset = load(source)
     _check_task(options, dataset.task)

@@ -11,7 +11,8 @@ import pyarrow.parquet
 import pytest
 from factories import TAGS, rated_reviews, tagged_reviews
 
-from export.data import Row, load, load_files, load_hub, make_dataset, read_rows
+from export.data import Row, make_dataset
+from export.data_files import load, load_files, load_hub, read_rows
 from export.data_source import Columns, DataSource, LabelNames
 from export.errors import DatasetError
 from export.evaluation.evaluate import number_labels

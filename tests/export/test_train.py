@@ -26,7 +26,8 @@ from export.bundle.place import check_free
 from export.classifier.head import train_head
 from export.classifier.objective import OneOf, predict
 from export.classifier.settings import HeadSettings
-from export.data import Dataset, Row, load_files, load_hub, make_dataset, read_rows, read_texts, sort_labels
+from export.data import Dataset, Row, make_dataset, sort_labels
+from export.data_files import load_files, load_hub, read_rows, read_texts
 from export.data_source import Columns, LabelNames
 from export.encoder.load import load_encoder, save
 from export.encoder.pooling import pool

@@ -12,7 +12,8 @@ from export.classifier.objective import OneOf
 from export.classifier.settings import HeadSettings, WideSettings
 from export.classifier.stacking import stack
 from export.classifier.wide import train_wide
-from export.data import Dataset, load_files
+from export.data import Dataset
+from export.data_files import load_files
 from export.data_source import Columns, LabelNames
 from export.training.holdout import divide, split_rows
 from export.training.recall import recall
