@@ -69,7 +69,7 @@ def _cells(judge: Judge) -> dict[str, Callable[[Mapping[str, Any]], str]]:
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    """Return the mean of a figure over the domains for which it is defined; None if there are none.
+    """Return the mean of a figure over the domains for which it is defined, or None.
 
     >>> _mean([0.5, None, 1.0]), _mean([None])
     (0.75, None)
