@@ -47,20 +47,20 @@ def contenders(subject: Subject, folder: Path, keys: str) -> Iterator[Contender]
         for key, section in _SECTIONS.items():
             if key in keys:
                 for one in section(subject, folder):
-                    # This project's engine reads long texts and adds the wide part by itself.
+                    # This project's engine does the rest by itself.
                     yield one if key == "g" else replace(one, score=whole(subject, one.score))
 
 
 def whole(subject: Subject, score: Score) -> Score:
     """Return a function that scores whole texts, given one for the encoder's part of the classifier.
 
-    The wide part is the same code for all peers, a look-up in NumPy.
+    The wide part is the same code for all peers, a look-up in NumPy, and so is the calibration by length.
     """
-    wide = subject.classifier.wide
+    classifier, wide = subject.classifier, subject.classifier.wide
 
     def score_whole(rows: Rows) -> np.ndarray:
         logits = score(subject.read(rows))
-        return logits if wide is None else logits + wide.logits(rows)
+        return classifier.calibrated(logits if wide is None else logits + wide.logits(rows), rows)
 
     return score_whole
 
@@ -141,7 +141,8 @@ _SECTIONS: dict[str, Callable[[Subject, Path], Iterator[Contender]]] = {
 
 
 def _staged(subject: Subject, engine: RowEngine, cascade: Cascade | None = None) -> Score:
-    stages = Stages(engine, subject.wide, cascade)
+    by_length = subject.classifier.by_length
+    stages = Stages(engine, subject.wide, cascade, calibrate=None if by_length is None else by_length.apply)
     return lambda rows: stages.submit(rows).result().logits
 
 

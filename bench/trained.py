@@ -12,7 +12,7 @@ from report import print_message
 from subject import Subject
 
 from export.bundle.bundle import load_classifier
-from export.data_files import read_rows
+from export.data_files import read_files
 from export.data_source import Columns
 from export.encoder.load import FrozenEncoder, load_encoder
 from export.encoder.vectors import is_trained
@@ -121,7 +121,7 @@ def _encoder(folder: Path, bundle: Bundle) -> FrozenEncoder:
 
 def _drawn(files: Sequence[str], bundle: Bundle) -> Labelled:
     """Read the texts of all files in random order, but always the same one."""
-    rows = [row for file in files for row in read_rows(file, Columns(task=SINGLE_LABEL))]
+    rows = read_files(files, Columns(task=SINGLE_LABEL))
     labels = bundle.manifest.labels
     split = number_labels(rows, labels, None, by_id=labels)  # labels by name or by number
     every = Labelled(split.texts, split.labels)
