@@ -2,11 +2,16 @@
 
     pip install '.[bench]'
     python bench/cpu.py ../shared/imdb/test.parquet
+    python bench/cpu.py --trained ENCODER --model BUNDLE --data ../shared/imdb/test.parquet --calibration TRAIN.parquet
 
 Prints a table and, as its last line, one JSON object with every figure. Rates are reviews per second from token ids to
 logits; tokenization is timed separately. "of peak" is the rate of the whole plain model's floating point
 operations, relative to a large float32 matrix product in the same round. A contender that skips work or
 computes in 8 bits may exceed 100%.
+
+With --trained the model is a bundle's classifier on the encoder that `score-model train --save-encoder` wrote. All
+contenders that quantize calibrate on the same texts, each with its own tool. Each rate stands beside the accuracy on the
+texts of --data. The table leads with the contenders that are as accurate as PyTorch; --picture draws it.
 """
 
 import argparse
@@ -20,32 +25,77 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from contenders import Contender, contenders
+from contenders import contenders
+from plain import Contender
 from report import machine, print_message, spread
 from subject import Subject, full_flops, load_subject
+from trained import Trained, accuracies, is_equal, load_trained, print_trained
 
 from scorer.base.cores import usable_cores
+from scorer.model.bundle import default_bundle
+
+ALL = "abcdefg"
+"""Letters of all contenders."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("texts", type=Path, help="a Parquet file with a column text")
-    parser.add_argument("--encoder", default="distilbert", help="distilbert, minilm (random weights), or a folder")
-    parser.add_argument("--reviews", type=int, default=128)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=usable_cores())
-    parser.add_argument("--only", default="abcdefg", help="letters of the contenders to run; a is always run")
-    arguments = parser.parse_args()
-    subject = load_subject(arguments.encoder, arguments.texts, arguments.reviews, arguments.threads)
+    arguments = parse_arguments()
+    trained = load_from(arguments) if arguments.trained else None
+    if trained is None:
+        subject = load_subject(arguments.encoder, arguments.texts, arguments.reviews, arguments.threads)
+    else:
+        subject = trained.subject
     with tempfile.TemporaryDirectory() as folder:
-        chosen = [one for one in contenders(subject, Path(folder)) if one.key in "a" + arguments.only]
-        report = measure(chosen, subject, arguments.rounds)
-    report = {"encoder": arguments.encoder, **machine(), "threads": arguments.threads, **report}
-    print_table(report)
+        chosen = list(contenders(subject, Path(folder), "a" + arguments.only))
+        report = measure(chosen, subject, arguments.rounds, trained)
+    report = {"encoder": arguments.trained or arguments.encoder, **machine(), "threads": arguments.threads, **report}
+    if trained is None:
+        print_table(report)
+    else:
+        print_trained(report)
+    print_lead(report["lead"])
+    if arguments.picture is not None:
+        from picture import draw
+
+        arguments.picture.write_bytes(draw(report))
     print(json.dumps(report))
 
 
-def measure(chosen: list[Contender], subject: Subject, rounds: int) -> dict:
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("texts", type=Path, nargs="?", help="a Parquet file with a column text, without --trained")
+    parser.add_argument("--encoder", default="distilbert", help="distilbert, minilm (random weights), or a folder")
+    parser.add_argument("--trained", metavar="FOLDER", help="encoder of --model, as --save-encoder wrote it")
+    parser.add_argument("--model", type=Path, default=default_bundle(), help="bundle of the encoder of --trained")
+    parser.add_argument("--data", action="append", default=[], help="file of labelled texts; repeatable")
+    parser.add_argument("--calibration", action="append", default=[], help="file of training texts; repeatable")
+    parser.add_argument("--labelled", type=int, default=5000, help="most texts of --data to label")
+    parser.add_argument("--picture", type=Path, help="PNG to write, with --trained")
+    parser.add_argument("--reviews", type=int, default=128, help="number of texts to time")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=usable_cores())
+    parser.add_argument("--only", default=ALL, help="letters of the contenders to run; a is always run")
+    arguments = parser.parse_args()
+    if (arguments.texts is None) != bool(arguments.trained) or bool(arguments.data) != bool(arguments.trained):
+        parser.error("give a file of texts, or --trained with --data")
+    if arguments.picture is not None and not arguments.trained:
+        parser.error("--picture needs --trained")
+    return arguments
+
+
+def load_from(arguments: argparse.Namespace) -> Trained:
+    return load_trained(
+        Path(arguments.trained),
+        arguments.model,
+        arguments.data,
+        arguments.calibration,
+        texts=arguments.labelled,
+        timed=arguments.reviews,
+        threads=arguments.threads,
+    )
+
+
+def measure(chosen: list[Contender], subject: Subject, rounds: int, trained: Trained | None) -> dict:
     """Time every contender once per round, in alternating order; the first call of each is not counted."""
     logits = {}
     for one in chosen:
@@ -64,14 +114,16 @@ def measure(chosen: list[Contender], subject: Subject, rounds: int) -> dict:
             rate = len(subject.rows) / spent
             print_message(f"round {number + 1} of {rounds}: {one.name}, {one.precision}: {rate:.1f} reviews/s")
     base, exact = chosen[0], logits[chosen[0]]
-    flops = full_flops(subject.encoder, subject.rows)
+    flops = full_flops(subject.encoder, subject.read(subject.rows))
+    judged = [{} for _ in chosen] if trained is None else accuracies(trained, chosen, seconds)
     results = []
-    for one in chosen:
+    for one, accuracy in zip(chosen, judged, strict=True):
         rates = [len(subject.rows) / spent for spent in seconds[one]]
         error = np.abs(logits[one] - exact)
         results.append(
             {
                 "key": one.key,
+                "engine": one.engine,
                 "name": one.name,
                 "precision": one.precision,
                 "reviews_per_s": spread(rates),
@@ -80,29 +132,51 @@ def measure(chosen: list[Contender], subject: Subject, rounds: int) -> dict:
                     [flops / spent / 1e9 / peak for spent, peak in zip(seconds[one], peaks, strict=True)]
                 ),
                 "mean_error": float(error.mean() / exact.std()),
+                **accuracy,
             }
         )
+    equal = [one for one, accuracy in zip(chosen, judged, strict=True) if not accuracy or is_equal(accuracy)]
     return {
         "reviews": len(subject.rows),
         "mean_tokens": float(np.mean([len(row) for row in subject.rows])),
         "rounds": rounds,
         "peak_gflops": spread(peaks),
         "tokenizing_reviews_per_s": spread([len(subject.texts) / spent for spent in tokenizing]),
+        **({} if trained is None else {"labelled": len(trained.rows), "calibration": len(subject.calibration)}),
         "contenders": results,
-        "lead": lead(chosen, seconds),
+        "lead": lead(equal, seconds, ANY_PRECISION if trained else SAME_PRECISION),
     }
 
 
-def lead(chosen: list[Contender], seconds: dict[Contender, list[float]]) -> dict:
-    """Compare this project with the fastest peer of the same arithmetic; for int8, peers in bf16 count as well."""
-    found = {}
-    for precision, rivals in (("fp32", {"fp32"}), ("int8", {"int8", "bf16"})):
-        ours = [one for one in chosen if one.key == "g" and one.precision == precision]
-        peers = [one for one in chosen if one.key != "g" and one.precision in rivals]
-        if ours and peers:
+SAME_PRECISION = {"fp32": {"fp32"}, "int8": {"int8", "bf16"}}
+"""Precisions of peers that this project is compared with, by its own; without accuracies, bf16 counts as int8's equal."""
+
+ANY_PRECISION = {precision: {"fp32", "bf16", "int8"} for precision in SAME_PRECISION}
+"""The same if all contenders are about as accurate as PyTorch."""
+
+
+def lead(chosen: list[Contender], seconds: dict[Contender, list[float]], rivals: dict[str, set[str]]) -> list[dict]:
+    """Compare each of this project's contenders with the fastest peer.
+
+    Args:
+        chosen: contenders to compare.
+        seconds: seconds of each contender, by round.
+        rivals: precisions of peers to compare with, by this project's.
+    """
+    found = []
+    for own in (one for one in chosen if one.key == "g"):
+        peers = [one for one in chosen if one.key != "g" and one.precision in rivals[own.precision]]
+        if peers:
             fastest = min(peers, key=lambda one: statistics.median(seconds[one]))
-            ratios = [a / b for a, b in zip(seconds[fastest], seconds[ours[0]], strict=True)]
-            found[precision] = {"fastest_peer": fastest.name, "ratio": spread(ratios)}
+            ratios = [a / b for a, b in zip(seconds[fastest], seconds[own], strict=True)]
+            found.append(
+                {
+                    "name": own.name,
+                    "precision": own.precision,
+                    "fastest_peer": f"{fastest.name}, {fastest.precision}",
+                    "ratio": spread(ratios),
+                }
+            )
     return found
 
 
@@ -138,10 +212,13 @@ def print_table(report: dict) -> None:
             f"| {one['key']} | {one['name']} | {one['precision']} | {rate['median']:.1f} ({rate['least']:.1f} to "
             f"{rate['most']:.1f}) | {times['median']:.2f} | {share['median']:.0%} | {one['mean_error']:.1e} |"
         )
-    for precision, found in report["lead"].items():
-        ratio = found["ratio"]
+
+
+def print_lead(found: list[dict]) -> None:
+    for one in found:
+        ratio = one["ratio"]
         print(
-            f"\n{precision}: {ratio['median']:.2f} times the fastest peer, {found['fastest_peer']} "
+            f"\n{one['name']}, {one['precision']}: {ratio['median']:.2f} times the fastest peer, {one['fastest_peer']} "
             f"({ratio['least']:.2f} to {ratio['most']:.2f})"
         )
     print()

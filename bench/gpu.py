@@ -195,7 +195,7 @@ def measure_shape(sections: Sections, shape: str, texts: list[str], folder: Path
 
     def prepared() -> tuple[Subject, onnx.ModelProto, BatchEngine]:
         subject = make_subject(shape, texts[: scale.reviews], texts[-64:], usable_cores())
-        model = to_float16(encoder_weights(subject.encoder), subject.classifier())
+        model = to_float16(encoder_weights(subject.encoder), subject.classifier)
         return subject, model, make_engine(model.SerializeToString(), subject, scale)
 
     ready = sections.run(f"{shape} subject", 60, prepared, keep=False)
@@ -402,7 +402,7 @@ def variants(graph: bytes, subject: Subject, scale: Scale) -> dict[str, Any]:
 def int8_on_device(subject: Subject, scale: Scale) -> dict[str, Any]:
     """Measure the int8 graph on the device, as far as onnxruntime has kernels for it there."""
     rows = subject.rows[:512]
-    graph = to_int8(encoder_weights(subject.encoder), subject.classifier(), subject.calibration[:8]).SerializeToString()
+    graph = to_int8(encoder_weights(subject.encoder), subject.classifier, subject.calibration[:8]).SerializeToString()
     engine = make_engine(graph, subject, scale, batch_tokens=8192)
     engine.logits(rows)
     begin = time.perf_counter()

@@ -14,7 +14,7 @@ from scorer.model.manifest import Manifest, Precision
 def write_gpu_bundle(subject: Subject, model: onnx.ModelProto, folder: Path) -> None:
     """Write a bundle with the precision fp16 alone, whose graph is ``model``."""
     models = {"fp16": model}
-    tokenizer, classifier = subject.encoder.tokenizer, subject.classifier()
+    tokenizer, classifier = subject.encoder.tokenizer, subject.classifier
     golden = golden_rows(models, tokenizer, classifier)
     graphs, weights = with_weights_files(models)
     manifest = Manifest(

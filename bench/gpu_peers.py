@@ -38,7 +38,7 @@ def peers(subject: Subject, folder: Path, device: str, *, compiled: bool) -> Ite
     "sorted" means sorted by length and cut into batches by this project's budget of padded tokens.
     """
     kind = torch.float16 if device == "cuda" else torch.float32
-    model = copy.deepcopy(TorchClassifier(subject.encoder.model, subject.head)).to(device, kind)
+    model = copy.deepcopy(TorchClassifier(subject)).to(device, kind)
 
     def run(module: torch.nn.Module) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
         def logits(input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:

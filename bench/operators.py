@@ -10,6 +10,7 @@ import argparse
 import json
 import tempfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +33,11 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=250)
     arguments = parser.parse_args()
     subject = load_subject(arguments.encoder, arguments.texts, 1, 1)
-    weights = encoder_weights(subject.encoder)
+    weights, classifier = encoder_weights(subject.encoder), replace(subject.classifier, pooling=arguments.pooling)
     if arguments.precision == "fp32":
-        model = to_float32(weights, subject.classifier(arguments.pooling))
+        model = to_float32(weights, classifier)
     else:
-        model = to_int8(weights, subject.classifier(arguments.pooling), subject.calibration)
+        model = to_int8(weights, classifier, subject.calibration)
     ids = np.random.default_rng(0).integers(1000, 20_000, size=(1, arguments.tokens))
     milliseconds, nodes = profile(model.SerializeToString(), {"input_ids": ids, "attention_mask": np.ones_like(ids)})
     total = sum(milliseconds.values())

@@ -1,32 +1,71 @@
 """Code that peers share: the classifier as one would write it in PyTorch, its export, and its batches."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from subject import Subject
 
-from export.classifier.head import LinearHead
+from export.encoder.vectors import vectors
+from export.graph.exported import PooledModel
 from scorer.engine.batches import pad, token_budget
 
 Rows = Sequence[np.ndarray]
 Score = Callable[[Rows], np.ndarray]
 
 UNSORTED_BATCH = 64
+SORTED_TOKENS = 2048
+"""Padded tokens of a sorted batch on CPU: about nine reviews of mean length. All contenders share it, tuned for none."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A way to score token rows on CPU.
+
+    Attributes:
+        key: letter of its section of the table.
+        engine: name of the engine.
+        way: way in which it gets the rows, and its settings.
+        precision: precision that it computes in.
+        score: function from token rows to logits.
+        shared: name of a computation that several contenders share, so that their logits differ by rounding only; empty
+            if no other has it.
+    """
+
+    key: str
+    engine: str
+    way: str
+    precision: str
+    score: Score
+    shared: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name in a table."""
+        return f"{self.engine}, {self.way}" if self.way else self.engine
+
+    @property
+    def computation(self) -> str:
+        """Name of what decides its logits."""
+        return self.shared or f"{self.name}, {self.precision}"
 
 
 class TorchClassifier(torch.nn.Module):
-    """An encoder with a linear layer on its first token's vector."""
+    """An encoder with a linear layer on its pooled vectors: the classifier of a subject without its wide part."""
 
-    def __init__(self, model: torch.nn.Module, head: LinearHead) -> None:
+    def __init__(self, subject: Subject) -> None:
         super().__init__()
-        self.encoder = model
+        encoder, classifier = subject.encoder, subject.classifier
+        head = classifier.head
+        self.encoder = PooledModel(encoder.model, encoder.layers, vectors(classifier.pooling, encoder.layers))
         self.head = torch.nn.Linear(head.weight.shape[1], head.weight.shape[0])
         self.head.load_state_dict({"weight": torch.from_numpy(head.weight), "bias": torch.from_numpy(head.bias)})
         self.eval().requires_grad_(False)
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        return self.head(self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state[:, 0])
+        return self.head(self.encoder(input_ids, attention_mask))
 
 
 def unsorted(rows: Rows) -> list[list[int]]:

@@ -1,5 +1,6 @@
-"""Subject of the benchmarks: an encoder of a known shape or a real one, a head on [CLS], and texts."""
+"""Subject of the benchmarks: an encoder of a known shape or a real one, a classifier on it, and texts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import transformers
 from export.classifier.classifier import Classifier
 from export.classifier.head import LinearHead
 from export.encoder.load import FrozenEncoder, freeze, load_encoder
+from scorer.engine.wide import WidePart
 
 MAX_LENGTH = 400
 _TOKENIZER = Path(__file__).parents[1] / "models" / "default" / "tokenizer.json"
@@ -24,22 +26,25 @@ class Subject:
 
     Attributes:
         encoder: frozen encoder.
-        head: head of one logit, on [CLS].
+        classifier: classifier of one logit.
         texts: texts to score.
         rows: token ids of the texts.
         calibration: token ids of other texts, for calibration.
         threads: number of cores to use.
+        wide: wide part ready to compute, if the classifier has one beside its graph.
     """
 
     encoder: FrozenEncoder
-    head: LinearHead
+    classifier: Classifier
     texts: list[str]
     rows: list[np.ndarray]
     calibration: list[np.ndarray]
     threads: int
+    wide: WidePart | None = None
 
-    def classifier(self, pooling: str = "cls") -> Classifier:
-        return Classifier(self.head, pooling)
+    def read(self, rows: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Return those token ids of each text that the encoder reads."""
+        return [self.classifier.encoder_reads(row) for row in rows]
 
 
 def load_subject(name: str, source: Path, reviews: int, threads: int) -> Subject:
@@ -70,8 +75,8 @@ def make_subject(name: str, chosen: list[str], others: list[str], threads: int) 
     encoder = load_encoder(name, max_length=MAX_LENGTH) if Path(name).is_dir() else _random(name)
     weight = np.random.default_rng(0).normal(size=(1, encoder.hidden_size)).astype(np.float32)
     rows = encoder.tokenizer.encode(chosen).ids
-    head = LinearHead(weight, np.zeros(1, dtype=np.float32))
-    return Subject(encoder, head, chosen, rows, encoder.tokenizer.encode(others).ids, threads)
+    classifier = Classifier(LinearHead(weight, np.zeros(1, dtype=np.float32)), "cls")
+    return Subject(encoder, classifier, chosen, rows, encoder.tokenizer.encode(others).ids, threads)
 
 
 def full_flops(encoder: FrozenEncoder, rows: list[np.ndarray]) -> float:

@@ -1,6 +1,7 @@
 """Names of labelled data to load; no heavy import, so that `score-model --help` reads the defaults quickly."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from scorer.base.errors import UsageError
 from scorer.base.task import MULTI_LABEL, SINGLE_LABEL, Task
@@ -19,7 +20,8 @@ class Columns:
     Attributes:
         text: column of the texts; None for the one called text, review, content, body or comment.
         label: column of the raw labels.
-        group: column that figures are grouped by, such as stars; None for `export.data.RATING` if it exists.
+        group: column that figures are grouped by, such as stars; None for `export.data_files.RATING` if it exists.
+        domain: column with the domain of a text, such as hotels; a file that lacks it is a domain of its own.
         fixed: whether no option can name the columns, so that messages must not advise one.
         task: kind of the labels; None to take any number of labels a text if the first record has a list or there is a
             separator, and one label otherwise.
@@ -33,6 +35,7 @@ class Columns:
     text: str | None = None
     label: str = "label"
     group: str | None = None
+    domain: str | None = None
     fixed: bool = False
     task: Task | None = None
     separator: str | None = None
@@ -69,12 +72,13 @@ class LabelNames:
 
 @dataclass(frozen=True)
 class DataSource:
-    """A dataset on the hub, or a training file and a test file.
+    """A dataset on the hub, or training files and test files.
 
     Attributes:
         dataset: hub name of a dataset with the splits train and test.
         revision: branch, tag or commit on the hub.
-        train_file, test_file: labelled files to use instead of the dataset, named as inputs of `score`; both or neither.
+        train_files, test_files: labelled files to use instead of the dataset, named as inputs of `score`; both or neither.
+        exclude_ids: file with the ids of training texts to leave out, one a line; None for none.
         name: name in the manifest and the model card; None for the dataset's or the files' names.
         columns: names of the columns.
         label_names: names for the raw labels.
@@ -82,13 +86,14 @@ class DataSource:
         reading: options for reading the files.
 
     Raises:
-        UsageError: only one of the two files is named.
+        UsageError: only one of the two kinds of files is named.
     """
 
     dataset: str = "stanfordnlp/imdb"
     revision: str | None = None
-    train_file: str | None = None
-    test_file: str | None = None
+    train_files: tuple[str, ...] = ()
+    test_files: tuple[str, ...] = ()
+    exclude_ids: Path | None = None
     name: str | None = None
     columns: Columns = Columns()
     label_names: LabelNames = LabelNames()
@@ -96,5 +101,5 @@ class DataSource:
     reading: InputOptions = InputOptions()
 
     def __post_init__(self) -> None:
-        if (self.train_file is None) != (self.test_file is None):
+        if (not self.train_files) != (not self.test_files):
             raise UsageError("give both --train-file and --test-file, or neither.")

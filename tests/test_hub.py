@@ -9,7 +9,8 @@ import pytest
 from factories import Result
 
 from export.cli.score_model import command as score_model
-from export.data import Dataset, load_hub
+from export.data import Dataset
+from export.data_files import load_hub
 from export.data_source import Columns, LabelNames
 from export.encoder.load import load_encoder
 from export.training.settings import FitSettings, Settings

@@ -119,7 +119,8 @@ def load_classifier(bundle: Bundle) -> Classifier:
     wide = _load_wide(bundle, tokenizer.highest_id) if "wide_pairs" in manifest.head else None
     queries = {int(name.removeprefix(_QUERIES)): found for name, found in tensors.items() if name.startswith(_QUERIES)}
     head = LinearHead(tensors["weight"], tensors["bias"])
-    return Classifier(head, manifest.pooling, reading, wide, queries, manifest.cascade, dense=_dense(bundle, tensors))
+    dense, by_length = _dense(bundle, tensors), manifest.calibration_by_length
+    return Classifier(head, manifest.pooling, reading, wide, queries, manifest.cascade, dense, by_length)
 
 
 def _dense(bundle: Bundle, tensors: Mapping[str, np.ndarray]) -> Dense | None:

@@ -93,7 +93,7 @@ def check_bundle(
     for precision, session in sessions.items():
         logits = Whole(RowEngine(session, threads), windows=windows).logits(rows) + side
         distance = np.abs(logits - expected)
-        same = agreement(interpretation, logits, expected)
+        same = agreement(interpretation, *(classifier.calibrated(each, rows) for each in (logits, expected)))
         found.append(Agreement(precision, float(distance.max()), float(distance.mean()), same))
         if precision == "fp32" and not distance.max() <= tolerance:
             raise ParityError(

@@ -12,6 +12,7 @@ from export.classifier.wide import Wide
 from export.encoder.vectors import Queries
 from scorer.engine.cascade import Cascade
 from scorer.engine.windows import Split, Windows, split_of
+from scorer.model.length_calibration import LengthCalibration
 
 
 class StagedLogits(NamedTuple):
@@ -40,6 +41,7 @@ class Classifier:
         queries: trained queries of the pooling.
         cascade: limits beyond which the wide part alone decides, or None.
         dense: layer before the head, or None; an imported classifier may have one.
+        by_length: calibration of the logits by length, or None.
     """
 
     head: LinearHead
@@ -49,6 +51,7 @@ class Classifier:
     queries: Queries = field(default_factory=dict)
     cascade: Cascade | None = None
     dense: Dense | None = None
+    by_length: LengthCalibration | None = None
 
     @property
     def cut(self) -> Cut | None:
@@ -117,16 +120,30 @@ class Classifier:
         logits = self.split(rows).combined(self.head_logits(features))
         return logits if self.wide is None else logits + self.wide.logits(rows)
 
+    def calibrated(self, logits: np.ndarray, rows: Sequence[np.ndarray]) -> np.ndarray:
+        """Calibrate logits by length, as a bundle scores; return them as they are without such a calibration.
+
+        Args:
+            logits: logits with every text through the encoder, float32 (texts, logits).
+            rows: all token ids of each text, (sequence,).
+        """
+        return logits if self.by_length is None else self.by_length.apply(logits, lengths_of(rows))
+
     def staged(self, features: np.ndarray, rows: Sequence[np.ndarray]) -> StagedLogits:
         """Compute logits as the bundle does: the wide part's own where it decides.
 
         Args:
             features, rows: as for `logits`.
         """
-        logits = self.logits(features, rows)
+        logits = self.calibrated(self.logits(features, rows), rows)
         if self.wide is None or self.cascade is None:
             return StagedLogits(logits, np.zeros(len(rows), dtype=bool))
         sums = self.wide.sums(rows)
         early = self.cascade.decides(sums)
         wide = self.cascade.logits(sums).astype(np.float32)
         return StagedLogits(np.where(early[:, np.newaxis], wide, logits), early)
+
+
+def lengths_of(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the number of token ids of each text, int64 (texts,)."""
+    return np.array([len(row) for row in rows], dtype=np.int64)

@@ -104,6 +104,12 @@ Part = tuple[np.ndarray, np.ndarray]
 """Features float32 (texts, hidden), or (windows, hidden), and targets, see `export.classifier.objective`."""
 
 
+Weights = tuple[np.ndarray | None, np.ndarray | None]
+"""Weights of the texts to train on and of the others, float64 (texts,) each; None for equal ones."""
+
+NO_WEIGHTS: Weights = (None, None)
+
+
 def train_head(
     train: Part,
     validation: Part,
@@ -111,6 +117,7 @@ def train_head(
     objective: Objective,
     settings: HeadSettings,
     splits: tuple[Split, Split] | None = None,
+    weights: Weights = NO_WEIGHTS,
 ) -> Training:
     """Train a head on features; the validation loss chooses among those that are tried.
 
@@ -124,6 +131,7 @@ def train_head(
         settings: settings of the optimisation.
         splits: windows of the texts to train on and of the others, if features are of windows and the largest logit counts.
             The head is linear, so a mean of logits needs none: mean features give the same head.
+        weights: weights of the texts.
     """
     mean, deviation = train[0].mean(axis=0), train[0].std(axis=0)
     deviation[deviation < 1e-8] = 1.0  # a constant feature carries no information, and must not be divided by 0
@@ -132,8 +140,8 @@ def train_head(
     steps: list[Step] = []
     best: tuple[Step, LinearHead] | None = None
     own, others = splits or (None, None)
-    for number, train_loss, head in heads((standard, train[1]), own, objective, settings):
-        step = step_of(number, train_loss, _logits(head, held_out, others), validation[1], objective)
+    for number, train_loss, head in heads((standard, train[1]), own, objective, settings, weights[0]):
+        step = step_of(number, train_loss, _logits(head, held_out, others), validation[1], objective, weights[1])
         steps.append(step)
         if best is None or step.validation_loss < best[0].validation_loss:
             best = step, head
@@ -142,7 +150,14 @@ def train_head(
     return Training(best[1].unscaled(mean, deviation), tuple(steps), best[0], by)
 
 
-def step_of(number: float, train_loss: float, logits: np.ndarray, targets: np.ndarray, objective: Objective) -> Step:
+def step_of(
+    number: float,
+    train_loss: float,
+    logits: np.ndarray,
+    targets: np.ndarray,
+    objective: Objective,
+    weights: np.ndarray | None = None,
+) -> Step:
     """Return a step with the loss and the figure of validation texts.
 
     Args:
@@ -150,13 +165,15 @@ def step_of(number: float, train_loss: float, logits: np.ndarray, targets: np.nd
         logits: logits of the validation texts, (texts, logits).
         targets: targets of these texts.
         objective: objective that was minimised.
+        weights: weights of the texts in the loss; None for equal ones.
     """
-    return Step(number, train_loss, loss_of(objective, logits, targets), objective.figure(logits, targets))
+    return Step(number, train_loss, loss_of(objective, logits, targets, weights), objective.figure(logits, targets))
 
 
-def loss_of(objective: Objective, logits: np.ndarray, targets: np.ndarray) -> float:
-    """Compute the mean loss of logits, (texts, logits)."""
-    return float(objective.loss(torch.from_numpy(logits), torch.from_numpy(targets)).item())
+def loss_of(objective: Objective, logits: np.ndarray, targets: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """Compute the mean loss of logits, (texts, logits), with weights (texts,) or equal ones."""
+    of_texts = None if weights is None else torch.from_numpy(weights.astype(logits.dtype))
+    return float(objective.loss(torch.from_numpy(logits), torch.from_numpy(targets), of_texts).item())
 
 
 def _logits(head: LinearHead, features: np.ndarray, split: Split | None) -> np.ndarray:
@@ -166,24 +183,25 @@ def _logits(head: LinearHead, features: np.ndarray, split: Split | None) -> np.n
 
 
 def _newton_heads(
-    train: Part, split: Split | None, objective: Objective, settings: HeadSettings
+    train: Part, split: Split | None, objective: Objective, settings: HeadSettings, weights: np.ndarray | None
 ) -> Iterator[tuple[float, float, LinearHead]]:
     """Yield each strength of the penalty with its training loss (without the penalty) and its optimal head."""
     features, targets = train[0].astype(np.float64), train[1]
     if split is None:
-        found = optima(features, targets, objective, settings.l2)
+        found = optima(features, targets, objective, settings.l2, weights)
     else:
         found = optima_of_largest(features, targets, split, settings.l2)
     for l2, (weight, bias) in found:
         head = LinearHead(weight.astype(np.float32), bias.astype(np.float32))
-        yield l2, loss_of(objective, _logits(head, train[0], split), targets), head
+        yield l2, loss_of(objective, _logits(head, train[0], split), targets, weights), head
 
 
 def _adam_heads(
-    train: Part, split: Split | None, objective: Objective, settings: HeadSettings
+    train: Part, split: Split | None, objective: Objective, settings: HeadSettings, weights: np.ndarray | None
 ) -> Iterator[tuple[float, float, LinearHead]]:
     """Yield the number of each epoch of Adam (Kingma and Ba 2015) with its mean loss and the head after it."""
     features, targets = torch.from_numpy(train[0]), torch.from_numpy(train[1])
+    of_texts = None if weights is None else torch.from_numpy(weights.astype(np.float32))
     random = torch.Generator().manual_seed(settings.seed)
     linear = nn.Linear(features.shape[1], objective.logit_count)
     with torch.no_grad():
@@ -200,7 +218,8 @@ def _adam_heads(
     for number in range(1, settings.epochs + 1):
         total = 0.0
         for texts in torch.split(torch.randperm(len(targets), generator=random), settings.batch_size):
-            batch_loss = objective.loss(logits_of(texts), targets[texts])
+            some = None if of_texts is None else of_texts[texts]
+            batch_loss = objective.loss(logits_of(texts), targets[texts], some)
             optimizer.zero_grad()
             batch_loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()

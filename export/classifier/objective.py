@@ -41,12 +41,12 @@ class Objective(Protocol):
         """Logits to add to those of a weighted training, float64 (logits,), so that they fit texts as they are."""
         ...
 
-    def text_weights(self, targets: np.ndarray) -> np.ndarray | None:
-        """Return the weight of each text, float64 (texts,), 1 on average; None if all are equal."""
+    def text_weights(self, targets: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray | None:
+        """Return the weight of each text by its label times its own, float64 (texts,); None if all are equal."""
         ...
 
-    def loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Average the loss over texts and labels."""
+    def loss(self, logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
+        """Average the loss over texts and labels; ``weights`` (texts,), 1 on average, multiply those of the texts."""
         ...
 
     def figure(self, logits: np.ndarray, targets: np.ndarray) -> float:
@@ -88,12 +88,17 @@ class OneOf:
         logs = np.log(1 / np.array(self.weights or (1.0,) * self.label_count))
         return logs[1:] - logs[0] if self.label_count == 2 else logs
 
-    def text_weights(self, targets: np.ndarray) -> np.ndarray | None:
-        return None if self.weights is None else np.array(self.weights)[targets]
+    def text_weights(self, targets: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray | None:
+        if self.weights is None:
+            return weights
+        by_label = np.array(self.weights)[targets]
+        return by_label if weights is None else by_label * weights
 
-    def loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    def loss(self, logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
         """Average the cross entropy over texts: binary for (texts, 1) logits, categorical for (texts, labels) logits."""
-        weights = None if self.weights is None else torch.tensor(self.weights, dtype=logits.dtype)[targets]
+        if self.weights is not None:
+            by_label = torch.tensor(self.weights, dtype=logits.dtype)[targets]
+            weights = by_label if weights is None else by_label * weights
         if logits.shape[1] == 1:
             return functional.binary_cross_entropy_with_logits(logits[:, 0], targets.to(logits.dtype), weights)
         if weights is None:
@@ -127,11 +132,12 @@ class AnyOf:
     def shift(self) -> np.ndarray:
         return np.zeros(self.label_count)
 
-    def text_weights(self, targets: np.ndarray) -> np.ndarray | None:
-        return None
+    def text_weights(self, targets: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray | None:
+        return weights
 
-    def loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        return functional.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype))
+    def loss(self, logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
+        of_texts = None if weights is None else weights[:, None]
+        return functional.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype), of_texts)
 
     def figure(self, logits: np.ndarray, targets: np.ndarray) -> float:
         """Compute the F1 over all pairs of a text and a label; 0 if no label is given and none is right.
@@ -166,14 +172,17 @@ class Value:
     def shift(self) -> np.ndarray:
         return np.zeros(1)
 
-    def text_weights(self, targets: np.ndarray) -> np.ndarray | None:
-        return None
+    def text_weights(self, targets: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray | None:
+        return weights
 
-    def loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    def loss(self, logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
         """Average the squared error, or Huber's loss (which is half of it for small residuals), over texts."""
+        targets, reduction = targets.to(logits.dtype), "mean" if weights is None else "none"
         if math.isinf(self.delta):
-            return functional.mse_loss(logits, targets.to(logits.dtype))
-        return functional.huber_loss(logits, targets.to(logits.dtype), delta=self.delta)
+            losses = functional.mse_loss(logits, targets, reduction=reduction)
+        else:
+            losses = functional.huber_loss(logits, targets, delta=self.delta, reduction=reduction)
+        return losses if weights is None else (weights[:, None] * losses).mean()
 
     def figure(self, logits: np.ndarray, targets: np.ndarray) -> float:
         """Compute the share of the targets' variance that is explained; 0 if they are all equal.

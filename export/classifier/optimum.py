@@ -27,7 +27,11 @@ _SHARE = 4
 
 
 def optima(
-    features: np.ndarray, targets: np.ndarray, objective: Objective, strengths: Sequence[float]
+    features: np.ndarray,
+    targets: np.ndarray,
+    objective: Objective,
+    strengths: Sequence[float],
+    weights: np.ndarray | None = None,
 ) -> Iterator[tuple[float, Linear]]:
     """Yield each strength of the penalty ``l2 / 2 * |weights|^2`` per text with the optimal weights and biases.
 
@@ -36,12 +40,13 @@ def optima(
         targets: targets of the objective.
         objective: objective to minimise; half the squared error, or Huber's loss, counts a quarter.
         strengths: strengths of the penalty, each fit of which starts from the previous optimum.
+        weights: weights of the texts, float64 (texts,), for an objective of one label a text; None for equal ones.
     """
     if isinstance(objective, AnyOf):
         # Each label has an optimum of its own. They are sought together, because a product of matrices is quicker.
         yield from _by_descent(features, targets, strengths, cross_entropy)
     elif not isinstance(objective, Value):
-        yield from _logistic(features, targets, objective, strengths)
+        yield from _logistic(features, targets, objective, strengths, weights)
     elif math.isfinite(objective.delta):
         stronger = _by_descent(
             features, targets, [_SHARE * l2 for l2 in strengths], partial(_huber, delta=objective.delta)
@@ -54,12 +59,16 @@ def optima(
 
 
 def _logistic(
-    features: np.ndarray, labels: np.ndarray, objective: Objective, strengths: Sequence[float]
+    features: np.ndarray,
+    labels: np.ndarray,
+    objective: Objective,
+    strengths: Sequence[float],
+    weights: np.ndarray | None,
 ) -> Iterator[tuple[float, Linear]]:
     # Newton's method inverts a matrix of (hidden * logits)^2, which is soon too large for more than two labels.
     solver = "newton-cholesky" if objective.logit_count == 1 else "lbfgs"
     model = LogisticRegression(solver=solver, max_iter=1000, warm_start=True)
-    weights = objective.text_weights(labels)
+    weights = objective.text_weights(labels, weights)
     for l2 in strengths:
         model.set_params(C=1 / (l2 * len(labels))).fit(features, labels, weights)
         yield l2, (model.coef_.copy(), model.intercept_.copy())

@@ -1,7 +1,7 @@
 """Settings of the classifier's training; no heavy import, so that `score-model --help` reads the defaults quickly."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -20,6 +20,12 @@ MSE, HUBER = "mse", "huber"
 
 LOSSES = (MSE, HUBER)
 """Losses of a regression: squared error, or Huber's, which outliers move less."""
+
+
+PLAIN, BY_LENGTH = "plain", "length"
+
+CALIBRATIONS = (PLAIN, BY_LENGTH)
+"""Calibrations of a model that chooses one label: a temperature alone, or scale and biases by length before it."""
 
 
 @dataclass(frozen=True)
@@ -171,12 +177,22 @@ class CascadeSettings:
         ece: largest increase of the calibration error on them.
         most: largest share of them that the wide part may decide, even if a larger one would cost nothing there.
         least_texts: smallest number of held-out texts from which a cascade is chosen.
+        domain_loss: largest loss of accuracy on held-out texts of one domain, in points; see
+            `export.training.cascade.choose_cascade`.
+        least_of_domain: smallest number of held-out texts of a domain, some of which may then be decided early.
     """
 
     loss: float = 0.05
     ece: float = 0.005
     most: float = 1.0
     least_texts: int = 2_000
+    domain_loss: float = 0.5
+    least_of_domain: int = 30
+
+    def as_used(self, *, of_domains: bool) -> dict[str, Any]:
+        """Return the settings by name, those of domains only if the texts are of several."""
+        used = asdict(self)
+        return used if of_domains else {name: used[name] for name in ("loss", "ece", "most", "least_texts")}
 
     def too_few(self, texts: int) -> str | None:
         """Return the reason if there are too few held-out texts to choose a cascade, or None.

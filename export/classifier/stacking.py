@@ -50,7 +50,11 @@ class Stack:
 
 
 def stack(
-    encoder: np.ndarray, wide: np.ndarray | None, targets: np.ndarray, objective: Objective | None = None
+    encoder: np.ndarray,
+    wide: np.ndarray | None,
+    targets: np.ndarray,
+    objective: Objective | None = None,
+    weights: np.ndarray | None = None,
 ) -> Stack:
     """Fit a stack by maximum likelihood to logits of texts that neither part was trained on.
 
@@ -63,13 +67,14 @@ def stack(
         wide: logits of the wide part, of the same shape; or None.
         targets: targets of the objective, such as label numbers, int64 (texts,).
         objective: objective of the training; None for one label a text, without weights.
+        weights: weights of the texts, float64 (texts,), for one label a text; None for equal ones.
     """
     objective = objective or OneOf(max(2, encoder.shape[1]))
     if isinstance(objective, AnyOf):
         return _by_label(encoder, wide, targets, objective)
     if isinstance(objective, Value) and wide is None:
         return Stack(0.0, np.zeros(1, dtype=np.float32), 1.0)
-    (scale,), (share,), bias = _fitted(encoder, wide, targets, objective, 1)
+    (scale,), (share,), bias = _fitted(encoder, wide, targets, objective, 1, weights)
     if isinstance(objective, Value):
         return Stack(float(share), bias.astype(np.float32), 1.0, float(scale))
     temperature = 1 / float(scale)
@@ -90,10 +95,16 @@ def _by_label(encoder: np.ndarray, wide: np.ndarray | None, targets: np.ndarray,
 
 
 def _fitted(
-    encoder: np.ndarray, wide: np.ndarray | None, targets: np.ndarray, objective: Objective, factors: int
+    encoder: np.ndarray,
+    wide: np.ndarray | None,
+    targets: np.ndarray,
+    objective: Objective,
+    factors: int,
+    weights: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Fit factors of the encoder's and the wide part's logits, float64 (factors,), and biases, float64 (logits,)."""
     goal, shift, target = objective.plain, torch.from_numpy(objective.shift), torch.from_numpy(targets)
+    of_texts = None if weights is None else torch.from_numpy(weights)
     deep, side = (torch.from_numpy(x).double() for x in (encoder, np.zeros_like(encoder) if wide is None else wide))
     log_scale = torch.zeros(factors, dtype=torch.float64, requires_grad=True)
     share = torch.zeros(factors, dtype=torch.float64, requires_grad=wide is not None)
@@ -104,7 +115,7 @@ def _fitted(
 
     def closure() -> float:
         optimizer.zero_grad()
-        value = goal.loss(log_scale.exp() * deep + share * side + shift + bias, target)
+        value = goal.loss(log_scale.exp() * deep + share * side + shift + bias, target, of_texts)
         if isinstance(goal, Value):  # the likelihood of normal errors, at their most likely deviation
             value = (value + _LEAST_ERROR).log() / 2
         value = value + sum((one**2).sum() for one in free) / (2 * _PRIOR**2 * targets.size)

@@ -15,7 +15,7 @@ import numpy as np
 import scipy.sparse
 from sklearn.linear_model import LogisticRegression
 
-from export.classifier.head import Step, loss_of, step_of
+from export.classifier.head import NO_WEIGHTS, Step, Weights, loss_of, step_of
 from export.classifier.objective import AnyOf, Objective, Value
 from export.classifier.optimum import huber
 from export.classifier.settings import WideSettings
@@ -93,14 +93,20 @@ class WideTraining:
         """
         return Wide(self.keys, (share * self.weight).astype(np.float16))
 
-    def on(self, texts: Texts) -> "WideTraining":
-        """Train again on other texts, with the penalty that was chosen."""
-        weight, bias = _fit(key_matrix(self.keys, texts[0]), texts[1], self.objective, self.best.number)
+    def on(self, texts: Texts, weights: np.ndarray | None = None) -> "WideTraining":
+        """Train again on other texts, with weights (texts,) or equal ones, and with the penalty that was chosen."""
+        weight, bias = _fit(key_matrix(self.keys, texts[0]), texts[1], self.objective, self.best.number, weights)
         return replace(self, weight=weight, bias=bias)
 
 
 def train_wide(
-    train: Texts, validation: Texts, *, pieces: int, objective: Objective, settings: WideSettings
+    train: Texts,
+    validation: Texts,
+    *,
+    pieces: int,
+    objective: Objective,
+    settings: WideSettings,
+    weights: Weights = NO_WEIGHTS,
 ) -> WideTraining:
     """Train a wide part: a linear model of keys, scaled by what the texts with each key have in common.
 
@@ -118,15 +124,16 @@ def train_wide(
         pieces: number of pieces in the vocabulary.
         objective: objective to minimise.
         settings: settings of the training.
+        weights: weights of the texts, for an objective of one label a text.
     """
     keys = Keys(pieces, settings.pairs)
     matrix, held_out = key_matrix(keys, train[0]), key_matrix(keys, validation[0])
     steps: list[Step] = []
     best: tuple[Step, np.ndarray, np.ndarray] | None = None
     for l2 in settings.l2:
-        weight, bias = _fit(matrix, train[1], objective, l2)
-        train_loss = loss_of(objective, matrix @ weight + bias, train[1])
-        step = step_of(l2, train_loss, held_out @ weight + bias, validation[1], objective)
+        weight, bias = _fit(matrix, train[1], objective, l2, weights[0])
+        train_loss = loss_of(objective, matrix @ weight + bias, train[1], weights[0])
+        step = step_of(l2, train_loss, held_out @ weight + bias, validation[1], objective, weights[1])
         steps.append(step)
         if best is None or step.validation_loss < best[0].validation_loss:
             best = step, weight, bias
@@ -135,14 +142,19 @@ def train_wide(
 
 
 def _fit(
-    matrix: scipy.sparse.csr_matrix, targets: np.ndarray, objective: Objective, l2: float
+    matrix: scipy.sparse.csr_matrix,
+    targets: np.ndarray,
+    objective: Objective,
+    l2: float,
+    weights: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit float32 weights (keys, logits) and biases (logits,)."""
     if isinstance(objective, Value):
         fitted = [_value(matrix, targets[:, 0], objective.delta, l2)]
     else:
         columns = _indicators(targets, objective)
-        fitted = [_one_against_others(matrix, one, objective.text_weights(targets), l2) for one in columns]
+        of_texts = objective.text_weights(targets, weights)
+        fitted = [_one_against_others(matrix, one, of_texts, l2) for one in columns]
     return np.stack([weight for weight, _ in fitted], axis=1), np.array([bias for _, bias in fitted], dtype=np.float32)
 
 

@@ -58,7 +58,7 @@ of `score --no-cascade`.
 def cascade(**options: Any) -> None:
     """Add a cascade as the options ask."""
     loaded, settings, source = _checked(options)
-    from export.data import load
+    from export.data_files import load
 
     dataset = load(source)
     settings = replace(settings, probes=read_probes(options, loaded.manifest.labels))
@@ -87,7 +87,7 @@ def _checked(options: Options) -> "tuple[Bundle, AddSettings, DataSource]":
     loaded = load_bundle(options["bundle"])
     limits = fill(CascadeSettings, options, train_options.CASCADE_NAMES)
     check_recallable(loaded, limits)
-    check_reachable(encoder=None, dataset=source.dataset if source.train_file is None else None)
+    check_reachable(encoder=None, dataset=None if source.train_files else source.dataset)
     return loaded, fill(AddSettings, options, cascade=limits, probes=None, notes=notes), source
 
 

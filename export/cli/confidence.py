@@ -84,7 +84,7 @@ def confidence(bundle: Path, output: Path, **options: Any) -> None:
     check_outside(output, [*named(inputs), ("BUNDLE", str(bundle))])
     precisions = None if options["precisions"] is None else chosen_precisions(options["precisions"])
     from export.bundle.add_confidence import ConfidenceSettings, add_confidence, check_promises
-    from export.data import read_rows
+    from export.data_files import read_rows
     from export.evaluation.evaluate import number_labels
     from scorer.model.bundle import load_bundle
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from export.cli.options import (
+    DOMAIN_COLUMN,
     LABEL_SEPARATOR,
     LABELLED_COLUMNS,
     QUIET,
@@ -23,6 +24,7 @@ from export.cli.options import (
     require_libraries,
     split_names,
 )
+from export.data_source import Columns
 from export.evaluation.outputs import EVALUATION, is_errors, is_evaluation, is_picture, picture_names
 from scorer.base.errors import UsageError
 from scorer.base.messages import print_result
@@ -37,7 +39,7 @@ from scorer.storage.output import STDOUT, check_place
 from scorer.storage.places import Recognize, check_apart, check_folder, check_replaceable
 
 if TYPE_CHECKING:
-    from export.data import Split
+    from export.data import Row, Split
     from scorer.model.scorer import Scorer
 
 HELP = """\
@@ -47,11 +49,15 @@ Evaluate each BUNDLE on labelled texts.
 Examples:
   score-model evaluate models/stars --data other.csv --label-column stars
   score-model evaluate models/old models/new --data test.parquet -o figures
+  score-model evaluate models/imdb --data hotels.csv --data books.csv
   score-model evaluate models/imdb --data test.csv --errors errors.jsonl
 
 The texts are scored by the engine that `score` uses. Figures are printed for all texts, and by length and group: accuracy for
 one label a text, F1 for any number of labels, R2 and errors for numbers. For a bundle with a cascade, the figures with the
 cascade are printed beside those without it.
+
+Texts of several domains (several --data files, or --domain-column) also have a table by domain. Its last row has means over
+the domains, each of which counts the same.
 """
 
 
@@ -59,10 +65,17 @@ cascade are printed beside those without it.
 @click.argument("bundles", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="BUNDLE...")
 @group(
     "Data",
-    option("--data", required=True, shell_complete=files, metavar="FILE", help=f"Labelled texts{READ_AS_SCORE}."),
+    option(
+        "--data",
+        required=True,
+        multiple=True,
+        shell_complete=files,
+        metavar="FILE",
+        help=f"Labelled texts{READ_AS_SCORE}; repeatable.",
+    ),
 )
 @READING_FILES
-@group("Columns and labels", LABELLED_COLUMNS, LABEL_SEPARATOR)
+@group("Columns and labels", LABELLED_COLUMNS, DOMAIN_COLUMN, LABEL_SEPARATOR)
 @group(
     "Baseline",
     option(
@@ -172,7 +185,7 @@ def _read(
     scorers: "Sequence[Scorer]", options: Mapping[str, Any], reading: InputOptions
 ) -> "tuple[list[Split], Split | None]":
     """Read the texts of --data for each bundle, and those of --train-file for the first, or None."""
-    from export.data import read_rows
+    from export.data_files import read_rows
     from export.evaluation.evaluate import number_labels
 
     task, names = scorers[0].manifest.task, split_names(options["label_names"])
@@ -180,12 +193,29 @@ def _read(
         raise UsageError("--label-names names labels, and this bundle gives numbers. Omit it.")
     outputs = len(scorers[0].labels) if task == REGRESSION else 1
     columns = replace(columns_of(options, task), outputs=outputs)
-    rows = read_rows(options["data"], columns, reading)
+    rows = _texts(options["data"], columns, reading)
     train_rows = read_rows(options["train_file"], columns, reading) if options["train_file"] else None
     by_ids = [(scorer.manifest.source or {}).get("labels", ()) for scorer in scorers]
     splits = [number_labels(rows, one.labels, names, by_id) for one, by_id in zip(scorers, by_ids, strict=True)]
     train = number_labels(train_rows, scorers[0].labels, names, by_ids[0]) if train_rows else None
     return splits, train
+
+
+def _texts(files: Sequence[str], columns: Columns, reading: InputOptions) -> "list[Row]":
+    """Read the labelled texts to evaluate.
+
+    Raises:
+        UsageError: no text has another domain than that of its file, so that the column's name is probably wrong.
+    """
+    from export.data_files import domain_of_file, read_files
+
+    rows, of_files = read_files(files, columns, reading), sorted(map(domain_of_file, files))
+    if columns.domain is not None and {row.domain for row in rows} <= set(of_files):
+        raise UsageError(
+            f"--domain-column {columns.domain}: no text has another domain than that of its file ({', '.join(of_files)}). "
+            "Name another column, or omit the option."
+        )
+    return rows
 
 
 def _check_outputs(

@@ -1,6 +1,6 @@
 """Options that several commands share, and settings dataclasses filled from options by field name."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from importlib.util import find_spec
 from pathlib import Path
@@ -67,6 +67,12 @@ LABELLED_COLUMNS = together(
     ),
 )
 
+DOMAIN_COLUMN = option(
+    "--domain-column",
+    metavar="COLUMN",
+    help="Column with the domain of each text, such as hotels; a file without it is a domain of its own.",
+)
+
 LABEL_SEPARATOR = option(
     "--label-separator",
     metavar="CHAR",
@@ -115,7 +121,7 @@ def fill(
         given: values of fields that have no option.
 
     >>> fill(Columns, {"text": "body", "label": None, "stars": 5, "quiet": True}, {"group": "stars"})
-    Columns(text='body', label='label', group=5, fixed=False, task=None, separator=None, outputs=1)
+    Columns(text='body', label='label', group=5, domain=None, fixed=False, task=None, separator=None, outputs=1)
     """
     by_field = {one.name: one.name for one in fields(kind) if one.name in options} | dict(names or {})
     found = {field: options[option] for field, option in by_field.items() if options[option] is not None}
@@ -139,16 +145,18 @@ def conditions_of_windows(options: Mapping[str, Any]) -> "tuple[Condition, ...]"
     )
 
 
+_MORE_COLUMNS = {"separator": "label_separator", "domain": "domain_column"}
+
+
 def columns_of(options: Mapping[str, Any], task: Task | None = None) -> Columns:
-    """Return the columns that --text-column, --label-column and --group-column name.
+    """Return the columns that --text-column, --label-column, --group-column and --domain-column name.
 
     Args:
-        options: values by option; --label-separator may be among them.
+        options: values by option; --label-separator and --domain-column may be among them.
         task: kind of the labels; None to judge by the first record.
     """
     names = {"text": "text_column", "label": "label_column", "group": "group_column"}
-    if "label_separator" in options:
-        names["separator"] = "label_separator"
+    names |= {field: option for field, option in _MORE_COLUMNS.items() if option in options}
     return fill(Columns, options, names, task=task)
 
 
@@ -174,11 +182,11 @@ def require_libraries(*, pytorch: bool = True) -> None:
         raise ExportError(f"libraries are missing ({', '.join(missing)}): {install_advice('export')}.")
 
 
-def check_inputs(given: Mapping[str, str | None], reading: InputOptions) -> dict[str, tuple[str, ...]]:
+def check_inputs(given: Mapping[str, str | Sequence[str] | None], reading: InputOptions) -> dict[str, tuple[str, ...]]:
     """Find input files before anything heavy is imported.
 
     Args:
-        given: input by option, as `score` takes it; None for a missing option.
+        given: input or inputs by option, as `score` takes them; None or nothing for a missing option.
         reading: options for reading them.
 
     Returns:
@@ -187,10 +195,13 @@ def check_inputs(given: Mapping[str, str | None], reading: InputOptions) -> dict
     Raises:
         UsageError: a file is missing or of unknown format, or stdin is named twice.
     """
-    refuse_credentials(given.values())
+    names = {
+        option: [one] if isinstance(one, str) else [*one] for option, one in given.items() if one not in (None, ())
+    }
+    refuse_credentials([name for several in names.values() for name in several])
     from scorer.run.console import warn_of_ignored  # it imports numpy, for which --help need not wait
 
-    inputs = {option: reading.inputs([name]) for option, name in given.items() if name is not None}
+    inputs = {option: reading.inputs(several) for option, several in names.items()}
     for one in inputs.values():
         warn_of_ignored(one.left_out)
     found = {option: one.files for option, one in inputs.items()}

@@ -100,7 +100,7 @@ def parity(
     require_libraries()
     read = fill(InputOptions, reading)
     check_inputs({"--data": data}, read)
-    from export.data import read_texts
+    from export.data_files import read_texts
     from scorer.model.bundle import load_bundle
 
     loaded = load_bundle(bundle)

@@ -27,7 +27,8 @@ Options = Mapping[str, Any]
 def conditions_of_data(options: Options) -> tuple[Condition, ...]:
     """Return the conditions of the options for reading data."""
     return (
-        Condition(options["train_file"] is None, "without --train-file", ("dataset", "dataset_revision")),
+        Condition(not options["train_file"], "without --train-file", ("dataset", "dataset_revision")),
+        Condition(bool(options["train_file"]), "with --train-file", ("exclude_ids", "domain_column")),
         Condition(any(options[one] for one in _INPUTS.values()), f"with {alternatives([*_INPUTS])}", _OF_FILES),
     )
 
@@ -39,7 +40,12 @@ def source_of(options: Options) -> DataSource:
         UsageError: one of two files is missing.
     """
     names = fill(LabelNames, options, {"positive": "positive_label"}, names=split_names(options["label_names"]))
-    by_field = {"name": "dataset_name", "revision": "dataset_revision"}
+    by_field = {
+        "name": "dataset_name",
+        "revision": "dataset_revision",
+        "train_files": "train_file",
+        "test_files": "test_file",
+    }
     return fill(
         DataSource,
         options,
@@ -88,7 +94,7 @@ def read_probes(options: Options, labels: tuple[str, ...], task: Task = SINGLE_L
         labels: label names of the model.
         task: kind of its labels.
     """
-    from export.data import read_rows
+    from export.data_files import read_rows
     from export.evaluation.evaluate import number_labels
 
     if options["probes"] is None:

@@ -17,6 +17,7 @@ from export.cli.options import (
     fill,
     refuse_unused,
     require_libraries,
+    split_names,
     use_threads,
     windows_of,
 )
@@ -29,11 +30,21 @@ from export.cli.sources import (
     read_probes,
     source_of,
 )
+from export.cli.train_options import CASCADE_NAMES
 from export.data_source import DataSource
 from export.encoder.folder import check_encoder_folder
 from export.encoder.saved import check_saved
 from export.hub import check_reachable
-from export.training.settings import HEAD_ALONE, EncoderSettings, FitSettings, Settings, TuneSettings
+from export.training.settings import (
+    AUGMENTATIONS,
+    HEAD_ALONE,
+    DomainSettings,
+    EncoderSettings,
+    FitSettings,
+    Settings,
+    TuneSettings,
+)
+from scorer.base.errors import UsageError
 from scorer.base.messages import print_message, print_result
 from scorer.base.task import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Task
 from scorer.cli.program import Command
@@ -42,6 +53,13 @@ from scorer.model.manifest import WINDOWS
 
 if TYPE_CHECKING:
     from export.encoder.load import FrozenEncoder
+
+_TUNE_NAMES = {
+    "blocks": "unfreeze",
+    "epochs": "tune_epochs",
+    "learning_rate": "tune_learning_rate",
+    "number_format": "tune_precision",
+}
 
 HELP = """\
 Train a classifier on labelled texts, and write its bundle.
@@ -63,7 +81,7 @@ word pieces of a text and for pairs of them; --no-wide omits it.
 def train(**options: Any) -> None:
     """Train and write a bundle as the options ask."""
     settings, source, encoder = _checked(options)
-    from export.data import load
+    from export.data_files import load
 
     dataset = load(source)
     _check_task(options, dataset.task)
@@ -109,7 +127,7 @@ def _checked(options: Options) -> tuple[Settings, DataSource, EncoderSettings]:
         check_layers(found.name, found.layers, found.family, settings)
     check_cache(settings.fit.cache)
     check_reachable(
-        encoder=encoder.name if found is None else None, dataset=source.dataset if source.train_file is None else None
+        encoder=encoder.name if found is None else None, dataset=None if source.train_files else source.dataset
     )
     return settings, source, encoder
 
@@ -159,11 +177,10 @@ def _conditions(options: Options) -> tuple[Condition, ...]:
         Condition(adam or tuned, "with --solver adam, --unfreeze or --pooling attention", ("batch_size",)),
         Condition(tuned, "with --unfreeze or --pooling attention", ("tune_epochs",)),
         Condition(options["unfreeze"] > 0, "with --unfreeze", ("tune_learning_rate", "save_encoder")),
+        Condition(tuned, "with --unfreeze or --pooling attention", ("tune_precision", "augment", "short_epochs")),
         Condition(options["wide"], "with --wide", ("wide_pairs",)),
         Condition(options["wide"] or not options["cascade"], "with --wide", ("cascade",)),
-        Condition(
-            options["wide"] and options["cascade"], "with --wide and --cascade", ("cascade_loss", "cascade_most")
-        ),
+        Condition(options["wide"] and options["cascade"], "with --wide and --cascade", tuple(CASCADE_NAMES.values())),
         *conditions_of_windows(options),
         *conditions_of_data(options),
     )
@@ -183,11 +200,15 @@ def _conditions_of_task(options: Options, task: Task) -> tuple[Condition, ...]:
         Condition(task == MULTI_LABEL, f"with --task {MULTI_LABEL}", ("label_separator", "min_precision")),
         Condition(task == REGRESSION, f"with --task {REGRESSION}", ("loss",)),
         Condition(task != REGRESSION, "on labels, and these are numbers", ("label_names",)),
-        Condition(single, "where each text has one label", ("ordered", "balance", "positive_label")),
+        Condition(
+            single,
+            "where each text has one label",
+            ("ordered", "balance", "calibrate", "positive_label", "domain_power", "domain_weight"),
+        ),
         Condition(
             single or not options["cascade"],
             "where each text has one label",
-            ("cascade", "cascade_loss", "cascade_most"),
+            ("cascade", *CASCADE_NAMES.values()),
         ),
     )
 
@@ -204,18 +225,36 @@ def _fit_settings(options: Options) -> FitSettings:
         FitSettings,
         options,
         {"cache": "cache_dir"},
+        domains=DomainSettings(options["domain_power"], dict(options["domain_weight"])),
+        augment=_augment(options["augment"]),
         head=fill(HeadSettings, options),
         tune=_tune_settings(options) if _is_tuned(options) else None,
         wide=fill(WideSettings, options, {"pairs": "wide_pairs"}) if options["wide"] else None,
-        cascade=fill(CascadeSettings, options, train_options.CASCADE_NAMES) if options["cascade"] else None,
+        cascade=fill(CascadeSettings, options, CASCADE_NAMES) if options["cascade"] else None,
     )
 
 
+def _augment(given: str | None) -> tuple[str, ...]:
+    """Return the kinds that --augment names.
+
+    Raises:
+        UsageError: one of them is unknown.
+    """
+    kinds = split_names(given) or ()
+    if not set(kinds) <= set(AUGMENTATIONS):
+        raise UsageError(f"--augment takes {' and '.join(AUGMENTATIONS)}, separated by commas, not {given!r}.")
+    return kinds
+
+
 def _tune_settings(options: Options) -> TuneSettings:
+    if options["short_epochs"] > options["tune_epochs"]:
+        raise UsageError(
+            f"--short-epochs {options['short_epochs']} is more than --tune-epochs {options['tune_epochs']}."
+        )
     return fill(
         TuneSettings,
         options,
-        {"blocks": "unfreeze", "epochs": "tune_epochs", "learning_rate": "tune_learning_rate"},
+        _TUNE_NAMES,
         head_learning_rate=TuneSettings.head_learning_rate if options["unfreeze"] else HEAD_ALONE,
     )
 

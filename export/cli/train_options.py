@@ -3,11 +3,20 @@
 Their defaults are those of the settings dataclasses.
 """
 
+import math
 from pathlib import Path
+from typing import Any
 
 import click
 
-from export.classifier.settings import DEFAULT_MAX_TOKENS, LOSSES, CascadeSettings, HeadSettings, WideSettings
+from export.classifier.settings import (
+    CALIBRATIONS,
+    DEFAULT_MAX_TOKENS,
+    LOSSES,
+    CascadeSettings,
+    HeadSettings,
+    WideSettings,
+)
 from export.cli.options import (
     FILE,
     LABEL_SEPARATOR,
@@ -19,7 +28,14 @@ from export.cli.options import (
     WINDOWS,
 )
 from export.data_source import DataSource
-from export.training.settings import EncoderSettings, FitSettings, Settings, TuneSettings
+from export.training.settings import (
+    NUMBER_FORMATS,
+    DomainSettings,
+    EncoderSettings,
+    FitSettings,
+    Settings,
+    TuneSettings,
+)
 from scorer.base.task import TASKS
 from scorer.cli.help import HELP_OPTION, OTHER, group, option, together
 from scorer.cli.options import DEBUG, Number, Whole, files
@@ -90,6 +106,29 @@ BUNDLE = group(
     ),
 )
 
+
+class _Factor(click.ParamType):  # type: ignore[type-arg]
+    """A name with a factor, such as ``hotels=2``.
+
+    >>> _Factor().convert("a=b=0.5", None, None)
+    ('a=b', 0.5)
+    """
+
+    name = "factor"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, float]:
+        if isinstance(value, tuple):
+            return value
+        name, equals, factor = value.rpartition("=")
+        try:
+            number = float(factor)
+        except ValueError:
+            number = math.nan
+        if not (name and equals and 0 < number < math.inf):
+            self.fail(f"{value!r} is not a name, =, and a number above 0, such as hotels=2.", param, ctx)
+        return name, number
+
+
 DATASET = together(
     option(
         "--dataset",
@@ -104,15 +143,41 @@ DATASET = together(
 FILES = together(
     option(
         "--train-file",
+        multiple=True,
         shell_complete=files,
         metavar="FILE",
-        help=f"Labelled texts for training, instead of --dataset{READ_AS_SCORE}.",
+        help=f"Labelled texts for training, instead of --dataset{READ_AS_SCORE}. Repeatable.",
     ),
     option(
         "--test-file",
+        multiple=True,
         shell_complete=files,
         metavar="FILE",
-        help="Labelled texts to score once for the model card, never used for training or choices.",
+        help="Labelled texts to score once for the model card, never used for training or choices. Repeatable.",
+    ),
+    option("--exclude-ids", type=FILE, metavar="FILE", help="Ids of training texts to leave out, one a line."),
+    option(
+        "--domain-column",
+        metavar="COLUMN",
+        help="Column with the domain of a text, such as hotels or phones. A file without it is a domain of its own, named as the file (or as its folder if the file is called train or test).",
+    ),
+)
+
+DOMAINS = together(
+    option(
+        "--domain-power",
+        type=Number(0, 1),
+        default=DomainSettings.power,
+        show_default=True,
+        metavar="R",
+        help="Power of its number of texts that a domain counts by in training (1: all texts count alike, 0: all domains do). Within a domain, labels do likewise.",
+    ),
+    option(
+        "--domain-weight",
+        type=_Factor(),
+        multiple=True,
+        metavar="NAME=X",
+        help="Further factor of a domain in training. Repeatable.",
     ),
 )
 
@@ -159,6 +224,13 @@ TASK = group(
         is_flag=True,
         help="Weigh the texts of each label by its inverse frequency, so that rare labels count as much; probabilities stay those of the texts as they are.",
     ),
+    option(
+        "--calibrate",
+        type=click.Choice(CALIBRATIONS),
+        default=FitSettings.calibrate,
+        show_default=True,
+        help="Calibration of one label a text: a temperature, or before it a scale and biases by the text's length, for texts of very different lengths.",
+    ),
 )
 
 DATA = group(
@@ -171,6 +243,7 @@ DATA = group(
         help="Name of the data in the manifest and the model card.",
     ),
     FILES,
+    DOMAINS,
     option(
         "--validation-share",
         type=Number(0, 1, min_open=True, max_open=True),
@@ -287,7 +360,7 @@ WIDE = group(
     ),
 )
 
-CASCADE_NAMES = {"loss": "cascade_loss", "most": "cascade_most"}
+CASCADE_NAMES = {"loss": "cascade_loss", "domain_loss": "cascade_domain_loss", "most": "cascade_most"}
 """Options of `LIMITS` by field of `CascadeSettings`, as `fill` takes them."""
 
 LIMITS = together(
@@ -298,6 +371,14 @@ LIMITS = together(
         show_default=True,
         metavar="X",
         help="Accuracy on held-out texts that the cascade may cost, in percentage points.",
+    ),
+    option(
+        "--cascade-domain-loss",
+        type=Number(0, 100),
+        default=CascadeSettings.domain_loss,
+        show_default=True,
+        metavar="X",
+        help="Accuracy on held-out texts of each domain that the cascade may cost, in percentage points, if there are several domains (see --domain-column).",
     ),
     option(
         "--cascade-most",
@@ -345,6 +426,27 @@ TUNING = group(
         show_default=True,
         metavar="X",
         help="Highest learning rate of the last block with --unfreeze.",
+    ),
+    option(
+        "--tune-precision",
+        type=click.Choice(NUMBER_FORMATS),
+        default=TuneSettings.number_format,
+        show_default=True,
+        help="Format of the products in training; bf16 takes half the time on a CPU with instructions for it.",
+    ),
+    option(
+        "--augment",
+        metavar="A,B",
+        show_default="none",
+        help="Versions of texts to train on as well: crops (10 to 60 words of each long text, beside it) and typos (errors in some texts).",
+    ),
+    option(
+        "--short-epochs",
+        type=Whole(0),
+        default=TuneSettings.short_epochs,
+        show_default=True,
+        metavar="N",
+        help="Number of first passes that read a stretch of 96 words of a long text instead of all of it.",
     ),
     option(
         "--save-encoder",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from export.data import sort_labels
 from export.evaluation.metrics import calibration_error, reliability
 from scorer.model.confidence import most_probable
 
@@ -54,6 +55,12 @@ class StagedTexts:
     def with_early(self, early: np.ndarray) -> np.ndarray:
         """Return probabilities, float64 (texts, labels), if the wide part decides the texts in a mask, bool (texts,)."""
         return np.where(early[:, np.newaxis], self.wide, self.whole)
+
+    def by_name(self, names: np.ndarray) -> "list[StagedGroup]":
+        """Return the figures of the texts of each name, str (texts,), in the order of the names."""
+        return [
+            staged_group(name, self.some(np.flatnonzero(names == name))) for name in sort_labels(set(names.tolist()))
+        ]
 
     def point(self, early: np.ndarray) -> "Point":
         """Compute the figures if the wide part decides the texts in a mask, bool (texts,)."""
@@ -119,6 +126,35 @@ class Loss:
 
     points: float
     interval: tuple[float, float]
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of the estimate."""
+        low, high = self.interval
+        return (high - low) / (2 * _NORMAL_95)
+
+
+@dataclass(frozen=True)
+class StagedGroup:
+    """Figures of some of the texts, with and without the cascade.
+
+    Attributes:
+        name: name of the group.
+        texts: number of texts.
+        without, chosen: figures with every text through the encoder, and with the cascade.
+        loss: accuracy that the cascade costs.
+    """
+
+    name: str
+    texts: int
+    without: Point
+    chosen: Point
+    loss: Loss
+
+
+def staged_group(name: str, stages: StagedTexts) -> StagedGroup:
+    """Compute the figures of texts under one name."""
+    return StagedGroup(name, len(stages.labels), stages.without, stages.chosen, stages.loss())
 
 
 def accuracy_loss(before: np.ndarray, after: np.ndarray) -> Loss:

@@ -38,6 +38,12 @@ def cascade_parts(manifest: Manifest) -> Iterator[str | Table]:
         f"surest texts, up to the last step before one of these bounds was exceeded: {settings['loss']:g} points of accuracy "
         f"lost, {settings['ece']:.1%} of calibration error added{_most(settings['most'])}. {_limits(manifest)}"
     )
+    if "domains" in held_out:
+        yield (
+            f"The steps also ended where a domain lost more than {settings['domain_loss']:g} points, beyond one standard "
+            f"deviation. If fewer than {settings['least_of_domain']} texts of a domain are decided early, this is computed for as many of its "
+            "surest texts. A domain with fewer held-out texts has none decided early."
+        )
     yield (
         STAGED_HEAD,
         [
@@ -46,6 +52,9 @@ def cascade_parts(manifest: Manifest) -> Iterator[str | Table]:
             staged_row(f"test texts, cut to {SHORT_WORDS} words", figures["short"]),
         ],
     )
+    if "domains" in held_out:
+        yield "Held-out texts by domain:"
+        yield STAGED_HEAD, [staged_row(one["name"], one) for one in held_out["domains"]]
     yield "Tokens are those that the encoder reads without the cascade. Negative points lost are a gain in accuracy."
     yield (
         "Other limits on the test texts. The rate is relative to scoring without the cascade, and counts the encoder's "
@@ -57,7 +66,7 @@ def cascade_parts(manifest: Manifest) -> Iterator[str | Table]:
     )
     yield f"![Accuracy by the share of the encoder's tokens saved]({CASCADE_FIGURE})"
     if figures["by_group"]:
-        yield "The cascade by group:"
+        yield f"The cascade by {'group' if manifest.metrics['by_group'] else 'domain'}:"
         yield STAGED_HEAD, [staged_row(one["name"], one) for one in figures["by_group"]]
 
 
@@ -70,7 +79,7 @@ def staged_row(name: str, group: Mapping[str, Any]) -> Sequence[str]:
 
     Args:
         name: name of the texts.
-        group: figures of an `export.evaluation.cascade_figures.StagedGroup`, by name.
+        group: figures of an `export.evaluation.cascade.StagedGroup`, by name.
     """
     without, chosen, loss = group["without"], group["chosen"], group["loss"]
     low, high = loss["interval"]

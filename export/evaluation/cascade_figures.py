@@ -1,12 +1,12 @@
 """Figures of a bundle's cascade on test texts: overall, by group, and on shortened texts."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 
-from export.data import Split, sort_labels
-from export.evaluation.cascade import SHARES, Loss, Point, StagedTexts
+from export.data import Split
+from export.evaluation.cascade import SHARES, StagedGroup, StagedTexts, staged_group
 from export.evaluation.evaluate import Scored, score_split
 from scorer.model.scorer import Scorer
 from scorer.model.tokenizer import Tokenizer
@@ -17,36 +17,10 @@ SHORT_WORDS = 30
 _MOST_SHORT = 5_000
 
 
-@dataclass(frozen=True)
-class StagedGroup:
-    """Figures of some of the texts, with and without the cascade.
-
-    Attributes:
-        name: name of the group.
-        texts: number of texts.
-        without, chosen: figures with every text through the encoder, and with the cascade.
-        loss: accuracy that the cascade costs.
-    """
-
-    name: str
-    texts: int
-    without: Point
-    chosen: Point
-    loss: Loss
-
-
-def staged_group(name: str, stages: StagedTexts) -> StagedGroup:
-    """Compute the figures of texts under one name."""
-    return StagedGroup(name, len(stages.labels), stages.without, stages.chosen, stages.loss())
-
-
 def staged_groups(scored: Scored) -> list[StagedGroup]:
-    """Compute figures by the value of the group column; return none without this column or without a cascade."""
-    if scored.stages is None:
-        return []
-    groups = np.array(scored.split.groups)
-    names = sort_labels(set(scored.split.groups))
-    return [staged_group(name, scored.stages.some(np.flatnonzero(groups == name))) for name in names]
+    """Compute figures by the value of the group column, else by domain; return none without these or a cascade."""
+    names = scored.split.groups or scored.split.domains
+    return [] if scored.stages is None or not names else scored.stages.by_name(np.array(names))
 
 
 def cascade_figures(scorer: Scorer, scored: Scored, *, quiet: bool) -> dict[str, Any]:
@@ -88,4 +62,5 @@ def shortened(split: Split, tokenizer: Tokenizer) -> Split:
     rows = np.sort(np.random.default_rng(0).permutation(len(split))[:_MOST_SHORT])
     texts = [" ".join(split.texts[row].split()[:SHORT_WORDS]) for row in rows]
     kept = np.flatnonzero(~np.array(tokenizer.encode(texts).empty))
-    return replace(split, texts=[texts[number] for number in kept], labels=split.labels[rows[kept]], ids=(), groups=())
+    found = [texts[number] for number in kept]
+    return replace(split, texts=found, labels=split.labels[rows[kept]], ids=(), groups=(), domains=())

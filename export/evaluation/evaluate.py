@@ -23,8 +23,8 @@ from scorer.model.windows import tokens_read
 
 _WINDOW = 1024
 
-# Upper bounds of the groups by length, in tokens; the length that the encoder reads is another.
-_LENGTHS = (64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
+LENGTHS = (64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
+"""Upper bounds of the groups by length, in tokens; the length that the encoder reads is another."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def score_split(scorer: Scorer, split: Split, *, quiet: bool = False) -> Scored:
     return Scored(split, scorer.interpretation, found, *of_texts, stages)
 
 
-def by_length(scored: Scored, max_length: int) -> list[Group]:
+def by_length(scored: Scored, max_length: int, edges: Sequence[int] = LENGTHS) -> list[Group]:
     """Compute metrics by the number of tokens.
 
     Truncated texts form a group of their own, because their length is unknown.
@@ -127,11 +127,12 @@ def by_length(scored: Scored, max_length: int) -> list[Group]:
     Args:
         scored: scored texts.
         max_length: number of tokens that the encoder reads at once; longer texts start a new group.
+        edges: other upper bounds of the groups, in tokens.
     """
     most = int(scored.lengths.max(initial=0))
-    edges = sorted({*(edge for edge in _LENGTHS if edge < most), min(max_length, most), most})
+    bounds = sorted({*(edge for edge in edges if edge < most), min(max_length, most), most})
     found = []
-    for low, high in pairwise([0, *edges]):
+    for low, high in pairwise([0, *bounds]):
         here = (scored.lengths > low) & (scored.lengths <= high) & ~scored.truncated
         found += _group(f"{low + 1:,} to {high:,} tokens" if low else f"up to {high:,} tokens", scored, here)
     return found + _group(f"more than {most:,} tokens", scored, scored.truncated)
@@ -139,8 +140,18 @@ def by_length(scored: Scored, max_length: int) -> list[Group]:
 
 def by_group(scored: Scored) -> list[Group]:
     """Compute metrics by the value of the group column; return none without such a column."""
-    groups = np.array(scored.split.groups)
-    return [one for name in sort_labels(set(scored.split.groups)) for one in _group(name, scored, groups == name)]
+    return _by_value(scored, scored.split.groups)
+
+
+def by_domain(scored: Scored) -> list[Group]:
+    """Compute metrics by domain; return none if all texts are of one."""
+    return _by_value(scored, scored.split.domains)
+
+
+def _by_value(scored: Scored, values: Sequence[str]) -> list[Group]:
+    """Compute metrics by the value of each text; return none without values."""
+    found = np.array(values)
+    return [one for name in sort_labels(set(values)) for one in _group(name, scored, found == name)]
 
 
 def costliest(scored: Scored, most: int) -> list[int]:

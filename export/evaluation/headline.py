@@ -1,4 +1,4 @@
-"""Figures that stand for a whole row of metrics: one number with its 95% interval."""
+"""Figures of metrics as cells of tables; some stand for a whole row of metrics, with their 95% interval."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,6 +6,32 @@ from typing import Any
 
 INTERVAL = "95% interval"
 """Head of a column of intervals."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of metrics without an interval.
+
+    Attributes:
+        name: name of the figure.
+        field: field of the metrics that holds it; None in that field if it is undefined for the texts.
+        form: format of its values.
+    """
+
+    name: str
+    field: str
+    form: str
+
+    def cell(self, metrics: Mapping[str, Any]) -> str:
+        """Return the figure as a cell of a table.
+
+        >>> Figure("calibration error", "ece", ".1%").cell({"ece": 0.021})
+        '2.1%'
+        """
+        return "" if metrics[self.field] is None else format(metrics[self.field], self.form)
+
+
+CALIBRATION_ERROR = Figure("calibration error", "ece", ".2%")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from export.data import Split
 from export.evaluation.baseline import Learner, cross_validated
-from export.evaluation.headline import Headline
+from export.evaluation.headline import Figure, Headline
 from export.evaluation.metrics import Bin
 from scorer.model.interpretation import Interpretation
 
@@ -69,6 +69,7 @@ class Judge(Protocol):
     Attributes:
         main: figure that models are compared by.
         grouped: figure that groups of texts are compared by.
+        averaged: further figures of domains; their means, and that of ``grouped``, are macro means.
         head: names of `cells`.
         axes: axes of a reliability diagram.
         kept: names of `details` that a manifest holds, too.
@@ -80,6 +81,8 @@ class Judge(Protocol):
     def main(self) -> Headline: ...
     @property
     def grouped(self) -> Headline: ...
+    @property
+    def averaged(self) -> tuple[Figure, ...]: ...
     @property
     def head(self) -> tuple[str, ...]: ...
     @property

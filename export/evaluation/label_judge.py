@@ -8,7 +8,7 @@ import numpy as np
 
 from export.evaluation import baseline
 from export.evaluation.baseline import Learner
-from export.evaluation.headline import INTERVAL, Headline
+from export.evaluation.headline import CALIBRATION_ERROR, INTERVAL, Figure, Headline
 from export.evaluation.judge import Axes, Table
 from export.evaluation.label_metrics import LabelMetrics, each_label, label_losses, label_metrics, label_reliability
 from export.evaluation.metrics import Bin
@@ -30,6 +30,7 @@ class LabelJudge:
     interpretation: MultiLabel
 
     main = grouped = MICRO_F1
+    averaged = (Figure("macro F1", "macro_f1", ".4f"), CALIBRATION_ERROR)
     head = (*MICRO_F1.head, "macro F1", INTERVAL, "all labels right", INTERVAL, "log loss", "calibration error")
     axes = Axes("share of texts with the label", "probability of a label", "texts x labels")
     kept = ("by_label",)

@@ -7,7 +7,9 @@ from typing import Any
 from export.classifier.agreement import agreement_words
 from export.classifier.settings import FIGURES
 from export.encoder.vectors import is_trained
+from export.evaluation.calibration_card import calibration_parts
 from export.evaluation.cascade_card import cascade_parts
+from export.evaluation.domains import domain_table
 from export.evaluation.evaluate import Scored
 from export.evaluation.judge import Judge
 from export.evaluation.judges import judge_of
@@ -158,12 +160,15 @@ def _calibration(manifest: Manifest) -> Iterator[str]:
         )
         yield f"![Share of texts with a label by its probability]({RELIABILITY_FIGURE})"
         return
+    what, it = ("the temperature", "it") if manifest.calibration_by_length is None else ("both calibrations", "them")
     yield (
         f"Logits are divided by a temperature of {calibration['temperature']:.3f}, fitted on {calibration['texts']:,} "
-        f"validation texts. The expected calibration error is {after:.2%} with the temperature and "
-        f"{before:.2%} without it on the test texts, and {calibration['ece_after']:.2%} and "
+        f"validation texts. The expected calibration error is {after:.2%} with {what} and "
+        f"{before:.2%} without {it} on the test texts, and {calibration['ece_after']:.2%} and "
         f"{calibration['ece_before']:.2%} on the validation texts."
     )
+    for part in calibration_parts(manifest):
+        yield part if isinstance(part, str) else table(*part)
     yield f"![Accuracy by confidence]({RELIABILITY_FIGURE})"
 
 
@@ -176,9 +181,13 @@ def _threshold_rule(manifest: Manifest) -> str:
 
 
 def _groups(manifest: Manifest, judge: Judge) -> Iterator[str]:
+    how = ", with the cascade" if manifest.cascade else ""
+    if "by_domain" in manifest.metrics:
+        yield f"By domain{how}; in the means, every domain counts the same:"
+        yield table(*domain_table(judge, {manifest.name: manifest.metrics}))
     for title, groups in (("length", manifest.metrics["by_length"]), ("group", manifest.metrics["by_group"])):
         if groups:
-            yield f"By {title}{', with the cascade' if manifest.cascade else ''}:"
+            yield f"By {title}{how}:"
             yield table(
                 (title, "texts", *judge.grouped.head),
                 [(one["name"], f"{one['texts']:,}", *judge.grouped.cells(one)) for one in groups],

@@ -17,6 +17,9 @@ RELIABILITY_FIGURE = "reliability.png"
 CASCADE_FIGURE = "cascade.png"
 """Pictures of a model card; `evaluate` draws all but the loss, too."""
 
+DOMAIN_FIGURE = "domain.png"
+"""Picture of `evaluate` alone, if there are several domains."""
+
 OUTCOME_FIGURES: Mapping[Task, str] = MappingProxyType(
     {SINGLE_LABEL: CONFUSION_FIGURE, MULTI_LABEL: LABELS_FIGURE, REGRESSION: VALUES_FIGURE}
 )
@@ -35,7 +38,7 @@ ERROR_FIELDS: Mapping[Task, tuple[str, ...]] = MappingProxyType(
         REGRESSION: ("bundle", "id", "value", "predicted", "error", "tokens", "text"),
     }
 )
-"""Keys of a line of --errors, in order, by task."""
+"""Keys of a line of --errors, in order, by task; see `error_fields`."""
 
 _FIGURES = (
     {"texts", "accuracy", "interval", "f1", "roc_auc", "log_loss", "ece"},
@@ -43,6 +46,16 @@ _FIGURES = (
     {"texts", "r2", "interval", "mae", "rmse"},
 )
 _PICTURE = re.compile(rb"\x89PNG\r\n\x1a\n.{25}....tEXtSoftware\0" + SOFTWARE.encode() + rb"....", re.DOTALL)
+
+
+def error_fields(task: Task, *, by_domain: bool) -> tuple[str, ...]:
+    """Return the keys of a line of --errors, in order: `ERROR_FIELDS`, and the domain if texts are of several.
+
+    >>> error_fields(REGRESSION, by_domain=True)
+    ('bundle', 'id', 'domain', 'value', 'predicted', 'error', 'tokens', 'text')
+    """
+    bundle, identifier, *others = ERROR_FIELDS[task]
+    return (bundle, identifier, *(["domain"] if by_domain else []), *others)
 
 
 def numbered(name: str, number: int, bundles: int) -> str:
@@ -58,9 +71,9 @@ def picture_names(bundles: int) -> list[str]:
     """Return all picture names that an evaluation of this many bundles can use.
 
     >>> picture_names(1)
-    ['reliability.png', 'confusion.png', 'labels.png', 'values.png', 'length.png', 'group.png', 'cascade.png']
+    ['reliability.png', 'confusion.png', 'labels.png', 'values.png', 'length.png', 'group.png', 'domain.png', 'cascade.png']
     """
-    names = (*OUTCOME_FIGURES.values(), "length.png", "group.png", CASCADE_FIGURE)
+    names = (*OUTCOME_FIGURES.values(), "length.png", "group.png", DOMAIN_FIGURE, CASCADE_FIGURE)
     return [RELIABILITY_FIGURE, *(numbered(name, at, bundles) for at in range(1, bundles + 1) for name in names)]
 
 
@@ -70,8 +83,8 @@ def is_picture(stream: BinaryIO) -> bool:
 
 
 def is_errors(stream: BinaryIO) -> bool:
-    """Return whether every line is a JSON object with exactly the keys `ERROR_FIELDS` of a task, in order."""
-    known = [list(names) for names in ERROR_FIELDS.values()]
+    """Return whether every line is a JSON object with exactly the keys `error_fields` of a task, in order."""
+    known = [list(error_fields(task, by_domain=by_domain)) for task in ERROR_FIELDS for by_domain in (False, True)]
     return all(_keys(line) in known for line in stream)
 
 

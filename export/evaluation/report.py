@@ -8,20 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from export.data import Split
-from export.evaluation.cascade import StagedTexts
+from export.evaluation.cascade import StagedTexts, staged_group
 from export.evaluation.cascade_card import STAGED_HEAD, staged_row
-from export.evaluation.cascade_figures import curve_figures, staged_group, staged_groups
-from export.evaluation.evaluate import Group, Scored, by_group, by_length, costliest, score_split
+from export.evaluation.cascade_figures import curve_figures, staged_groups
+from export.evaluation.domains import domain_figures, domain_table
+from export.evaluation.evaluate import Group, Scored, by_domain, by_group, by_length, costliest, score_split
 from export.evaluation.figures import cascade_curve, group_bars, outcome_picture, reliability_diagram
 from export.evaluation.headline import Headline
 from export.evaluation.judge import Compared, compare, is_no_better
 from export.evaluation.model_card import table
 from export.evaluation.outputs import (
     CASCADE_FIGURE,
-    ERROR_FIELDS,
+    DOMAIN_FIGURE,
     EVALUATION,
     OUTCOME_FIGURES,
     RELIABILITY_FIGURE,
+    error_fields,
     numbered,
 )
 from scorer.model.scorer import Scorer
@@ -112,6 +114,7 @@ def lines(evaluated: Sequence[Evaluated], compared: Sequence[Compared]) -> Itera
     if staged:
         yield "Cascades: texts decided early, without the encoder"
         yield table(STAGED_HEAD, [staged_row(name, asdict(staged_group(name, stages))) for name, stages in staged])
+    yield from _by_domain(evaluated)
     for one in evaluated:
         scored = one.scored
         for part in scored.judge.tables(scored.judge.details(scored.values, scored.split.labels)):
@@ -124,6 +127,14 @@ def lines(evaluated: Sequence[Evaluated], compared: Sequence[Compared]) -> Itera
         for other in compared:
             if is_no_better(one.scored.judge.main, one.scored.metrics, other):
                 yield f"Note: {one.name} is no better than {other.name}, which needs no encoder."
+
+
+def _by_domain(evaluated: Sequence[Evaluated]) -> Iterator[str]:
+    """Yield one table by domain for all bundles, under a title; nothing if all texts are of one domain."""
+    figures = {one.name: domain_figures(one.scored) for one in evaluated}
+    if all(figures.values()):
+        yield f"{evaluated[0].name}, by domain:" if len(evaluated) == 1 else "By domain:"
+        yield table(*domain_table(evaluated[0].scored.judge, figures))
 
 
 def _groups_table(title: str, groups: Sequence[tuple[Group, Group | None]], figure: Headline) -> str:
@@ -158,6 +169,8 @@ def write_figures(folder: Path, evaluated: Sequence[Evaluated], compared: Sequen
         for title, groups in one.groups:
             each, figure = [group for group, _ in groups], scored.judge.grouped
             drawn[f"{title}.png"] = group_bars(f"{one.name}, by {title}", each, figure)
+        if scored.split.domains:
+            drawn[DOMAIN_FIGURE] = group_bars(f"{one.name}, by domain", by_domain(scored), scored.judge.grouped)
         if scored.stages is not None:
             drawn[CASCADE_FIGURE] = cascade_curve(scored.stages, one.name)
         pictures |= {numbered(name, number, len(evaluated)): picture for name, picture in drawn.items()}
@@ -203,6 +216,7 @@ def _as_json(one: Evaluated) -> dict[str, Any]:
         **judge.details(scored.values, scored.split.labels),
         **({"reliability": [asdict(bin) for bin in bins]} if bins else {}),
         **{f"by_{title}": [{"name": g.name, **asdict(g.metrics)} for g, _ in groups] for title, groups in one.groups},
+        **domain_figures(scored),
         **({"cascade": _cascade_as_json(one.name, scored, stages)} if stages else {}),
     }
 
@@ -217,12 +231,14 @@ def _cascade_as_json(name: str, scored: Scored, stages: StagedTexts) -> dict[str
 
 def _errors(one: Evaluated, most: int) -> Iterator[dict[str, Any]]:
     scored, split = one.scored, one.scored.split
+    names = error_fields(scored.interpretation.task, by_domain=bool(split.domains))
     for row in costliest(scored, most):
         found = {
             "bundle": one.name,
             "id": split.ids[row],
+            "domain": split.domains[row] if split.domains else None,
             **scored.judge.error(scored.values[row], split.labels[row]),
             "tokens": int(scored.lengths[row]),
             "text": split.texts[row],
         }
-        yield {name: found[name] for name in ERROR_FIELDS[scored.interpretation.task]}
+        yield {name: found[name] for name in names}

@@ -8,7 +8,7 @@ import numpy as np
 
 from export.evaluation import baseline
 from export.evaluation.baseline import Learner
-from export.evaluation.headline import Headline
+from export.evaluation.headline import CALIBRATION_ERROR, Figure, Headline
 from export.evaluation.judge import Axes, Table
 from export.evaluation.metrics import Bin, Metrics, confusion, losses, metrics, reliability
 from export.evaluation.order_metrics import ordered_metrics
@@ -29,6 +29,7 @@ class SingleJudge:
     interpretation: SingleLabel
 
     main = grouped = ACCURACY
+    averaged = (Figure("F1", "f1", ".4f"), CALIBRATION_ERROR)
     axes = Axes("share of right labels", "probability of the predicted label", "texts")
     kept = ()
 

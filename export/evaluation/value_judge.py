@@ -8,7 +8,7 @@ import numpy as np
 
 from export.evaluation import baseline
 from export.evaluation.baseline import Learner
-from export.evaluation.headline import Headline
+from export.evaluation.headline import Figure, Headline
 from export.evaluation.judge import Axes, Table
 from export.evaluation.metrics import Bin
 from export.evaluation.value_metrics import ValueMetrics, each_output, value_metrics
@@ -31,6 +31,7 @@ class ValueJudge:
 
     main = R2
     grouped = MAE
+    averaged = (Figure("R2", "r2", ".4f"),)
     head = (*R2.head, *MAE.head, *_RMSE.head)
     axes = Axes("", "", "")
     kept = ("by_output",)

@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from export.bundle.golden import TEXTS
-from export.data import each_row, each_text
+from export.data_files import each_row, each_text
 from export.data_source import Columns
 from export.errors import DatasetError
 from export.importing.labels import Labels

@@ -5,7 +5,7 @@ score.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from export.classifier.settings import CascadeSettings
 from export.classifier.wide import Wide
 from export.data import Dataset
 from export.errors import ExportError
+from export.evaluation.domains import DOMAIN_FIELDS
 from export.evaluation.evaluate import reference, score_split
 from export.evaluation.metrics import losses
 from export.evaluation.outputs import LOSS_FIGURE
@@ -90,8 +91,12 @@ def _compared(bundle: Bundle, wide: Wide, dataset: Dataset, report: Callable[[st
 
 
 def _with_choice(bundle: Bundle, choice: CascadeChoice, settings: CascadeSettings) -> Bundle:
-    """Return the bundle with the choice's settings and figures in its manifest, as training writes them."""
+    """Return the bundle with the choice's settings and figures in its manifest, as training writes them.
+
+    Figures by domain are left to those of the test texts, whose domains may not be given again.
+    """
     manifest = bundle.manifest
-    training = {**manifest.training, "cascade": asdict(settings)}
-    changed = replace(bundle, manifest=replace(manifest, training=training))
+    metrics = {name: found for name, found in manifest.metrics.items() if name not in DOMAIN_FIELDS}
+    training = {**manifest.training, "cascade": settings.as_used(of_domains=bool(choice.domains))}
+    changed = replace(bundle, manifest=replace(manifest, training=training, metrics=metrics))
     return with_metrics(changed, {"cascade": {"held_out": held_out_figures(choice)}})

@@ -1,4 +1,4 @@
-"""Meaning of a trained classifier's logits: temperatures, thresholds and units, from texts that were held out."""
+"""Meaning of a trained classifier's logits: temperatures, scales by length, thresholds and units, from held-out texts."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from export.classifier.head import loss_of
+from export.classifier.length_calibration import fit_by_length
 from export.classifier.objective import Objective
+from export.classifier.settings import BY_LENGTH
 from export.classifier.stacking import Stack
 from export.classifier.thresholds import NEVER, UNKNOWN, Chosen, choose_thresholds
 from export.data import Dataset
@@ -14,11 +16,29 @@ from export.evaluation.metrics import calibration_error, reliability
 from export.training.settings import FitSettings
 from scorer.base.task import MULTI_LABEL, REGRESSION
 from scorer.model.interpretation import Interpretation, MultiLabel, Regression, SingleLabel
+from scorer.model.length_calibration import LengthCalibration
 from scorer.model.manifest import Unit
 
 Report = Callable[[str], None]
 
 _FEW = 20  # held-out texts with a label, below which its threshold is a guess
+
+
+@dataclass(frozen=True)
+class HeldOutLogits:
+    """Logits of texts that no part of the classifier was trained on.
+
+    Attributes:
+        logits: logits of the stack, float32 (texts, logits).
+        targets: targets of the training.
+        lengths: numbers of tokens kept, int64 (texts,).
+        weights: weight of each text, float64 (texts,), 1 on average; None for equal ones.
+    """
+
+    logits: np.ndarray
+    targets: np.ndarray
+    lengths: np.ndarray
+    weights: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -30,19 +50,27 @@ class Calibration:
         after: meaning of the classifier's logits.
         figures: calibration error and loss of the held-out texts before and after, by name; empty for numbers.
         thresholds: threshold of each label with its figures, if a text may have any number of labels.
+        by_length: calibration of the logits by length, before their meaning; None for none.
     """
 
     before: Interpretation | None
     after: Interpretation
     figures: Mapping[str, float]
     thresholds: tuple[Chosen, ...] = ()
+    by_length: LengthCalibration | None = None
+
+    def logits(self, held_out: HeldOutLogits) -> np.ndarray:
+        """Return the logits of texts calibrated by length, float32 (texts, logits)."""
+        if self.by_length is None:
+            return held_out.logits
+        return self.by_length.apply(held_out.logits, held_out.lengths)
 
 
 def calibrate(
     dataset: Dataset,
     stacked: Stack,
     unit: Unit | None,
-    held_out: tuple[np.ndarray, np.ndarray],
+    held_out: HeldOutLogits,
     objective: Objective,
     settings: FitSettings,
     report: Report,
@@ -53,7 +81,7 @@ def calibrate(
         dataset: labelled texts.
         stacked: stack with its temperatures.
         unit: unit of numbers, or None.
-        held_out: logits of the stack, float32 (texts, logits), and targets.
+        held_out: texts to calibrate with.
         objective: objective of the training.
         settings: settings of the training.
         report: callback for each line of the training log.
@@ -66,15 +94,33 @@ def calibrate(
     temperature = float(stacked.temperature)
     before = SingleLabel(dataset.labels, ordered=dataset.ordered)
     after = replace(before, temperature=temperature)
-    figures = _figures(before, after, held_out, objective)
-    _report(f"temperature {temperature:.3f}", figures, report)
-    return Calibration(before, after, figures)
+    plain = Calibration(before, after, _figures(before, after, held_out.logits, held_out, objective))
+    _report(f"temperature {temperature:.3f}", plain.figures, report)
+    return _by_length(plain, temperature, held_out, objective, report) if settings.calibrate == BY_LENGTH else plain
+
+
+def _by_length(
+    plain: Calibration, temperature: float, held_out: HeldOutLogits, objective: Objective, report: Report
+) -> Calibration:
+    """Add a calibration by length to a plain one; return the plain one, with a message, if none can be fitted."""
+    assert plain.before is not None, "a model that chooses one label has one"
+    found = fit_by_length(held_out.logits, held_out.lengths, held_out.targets, temperature, held_out.weights)
+    if isinstance(found, str):
+        report(f"no calibration by length: {found}; the temperature alone calibrates")
+        return plain
+    with_length = replace(plain, by_length=found)
+    figures = _figures(plain.before, plain.after, with_length.logits(held_out), held_out, objective)
+    report(
+        f"calibration by length, from {found.lengths[0]:g} to {found.lengths[-1]:g} tokens: calibration error on the "
+        f"validation texts {plain.figures['ece_after']:.2%} without it, {figures['ece_after']:.2%} with it"
+    )
+    return replace(with_length, figures=figures)
 
 
 def _any_of(
     labels: tuple[str, ...],
     stacked: Stack,
-    held_out: tuple[np.ndarray, np.ndarray],
+    held_out: HeldOutLogits,
     objective: Objective,
     settings: FitSettings,
     report: Report,
@@ -82,9 +128,9 @@ def _any_of(
     temperatures = np.asarray(stacked.temperature)
     before = MultiLabel(labels, (1.0,) * len(labels), (UNKNOWN,) * len(labels))
     after = replace(before, temperatures=tuple(temperatures.tolist()))
-    logits, truth = held_out
+    logits, truth = held_out.logits, held_out.targets
     chosen = choose_thresholds(after.values(logits), truth, settings.min_precision)
-    figures = _figures(before, after, held_out, objective)
+    figures = _figures(before, after, logits, held_out, objective)
     _report(f"temperatures {temperatures.min():.3f} to {temperatures.max():.3f}", figures, report)
     _report_thresholds(labels, chosen, settings.min_precision, report)
     after = replace(after, thresholds=tuple(one.threshold for one in chosen))
@@ -92,12 +138,18 @@ def _any_of(
 
 
 def _figures(
-    before: Interpretation, after: Interpretation, held_out: tuple[np.ndarray, np.ndarray], objective: Objective
+    before: Interpretation, after: Interpretation, calibrated: np.ndarray, held_out: HeldOutLogits, objective: Objective
 ) -> dict[str, float]:
-    """Compute the calibration error and the loss before and after temperature scaling, by name."""
-    logits, truth = held_out
-    found = {}
-    for when, meaning in (("before", before), ("after", after)):
+    """Compute the calibration error and the loss before and after calibration, by name.
+
+    Args:
+        before, after: meaning of the logits of the held-out texts, and of the calibrated ones.
+        calibrated: logits calibrated by length, float32 (texts, logits).
+        held_out: texts to compute them on.
+        objective: objective of the training.
+    """
+    truth, found = held_out.targets, {}
+    for when, meaning, logits in (("before", before, held_out.logits), ("after", after, calibrated)):
         divisor = np.array(meaning.temperatures if isinstance(meaning, MultiLabel) else _temperature(meaning))
         found[f"ece_{when}"] = _calibration_error(meaning.values(logits), truth)
         found[f"loss_{when}"] = loss_of(objective.plain, logits / divisor.astype(np.float32), truth)

@@ -19,8 +19,8 @@ def confidence_of(
         scored: test texts, scored by the bundle.
         precision: precision that scored them.
         precisions: precisions of the bundle. Those without a known error are omitted.
-        logits: logits of PyTorch, float32 (texts, logits), whose error is that of fp32.
-        half_logits: logits of float32 with the weights of fp16, for the texts of `half_rows`; None if fp32 has them.
+        logits: calibrated logits of PyTorch, float32 (texts, logits), whose error is that of fp32.
+        half_logits: calibrated logits of float32 with the weights of fp16, for the texts of `half_rows`; None if fp32 has them.
     """
     if scored.interpretation.task != SINGLE_LABEL:
         return None

@@ -13,20 +13,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from export.classifier.head import Training, step_of
 from export.classifier.objective import Objective
 from export.classifier.wide import Texts
 from export.encoder.load import FrozenEncoder, weights_sha256
 from export.encoder.vectors import Queries
-from export.encoder.weights import encoder_weights
 from export.training.cache import cache_key
 from export.training.checks import check_tuning
+from export.training.curriculum import Curriculum
 from export.training.features import hidden_states, unit_of
 from export.training.network import Network
 from export.training.settings import TuneSettings
-from export.training.tuning_run import Inputs, TuningRun
+from export.training.tuning_run import Inputs, Sample, TuningRun
 from scorer.base.progress import Progress
 from scorer.engine.batches import by_length
 from scorer.engine.windows import Split, Windows, split_of
@@ -35,8 +34,8 @@ from scorer.engine.windows import Split, Windows, split_of
 _BATCHES_PER_SAVE = 50
 # Number of windows whose hidden states give the mean and deviation for attention poolings.
 _WINDOWS_MEASURED = 64
-# Number of batches whose texts are sorted by length together, so that the texts of a batch have similar lengths.
-_BATCHES_SORTED = 64
+# Number of validation texts that are evaluated after each epoch.
+_VALIDATED = 2_000
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Tuned:
 
 def tune(
     encoder: FrozenEncoder,
-    train: Texts,
+    train: Curriculum,
     validation: Texts,
     *,
     pooling: str,
@@ -64,8 +63,8 @@ def tune(
 
     Args:
         encoder: encoder to start from; it is not changed.
-        train: texts to train on.
-        validation: texts to evaluate after each epoch, and used for nothing else.
+        train: texts to train on, and those of each epoch.
+        validation: texts of which some are evaluated after each epoch, and used for nothing else.
         pooling: vectors that the head reads.
         objective: objective to minimise.
         settings: settings of the training.
@@ -81,7 +80,8 @@ def tune(
     network = Network(
         encoder, pooling, objective.logit_count, blocks=settings.blocks, dropout=settings.dropout, seed=settings.seed
     )
-    splits = [split_of(windows, texts[0]) for texts in (train, validation)]
+    validation = _some(validation, settings.seed)
+    splits = [split_of(windows, rows) for rows in (train.rows, validation[0])]
     inputs = [
         _inputs(encoder, split.rows, network.first, folder, name, unit_of(windows), quiet)
         for split, name in zip(splits, ("train", "validation"), strict=True)
@@ -89,33 +89,45 @@ def tune(
     if network.attentions:
         some = np.random.default_rng(settings.seed).permutation(len(splits[0].rows))[:_WINDOWS_MEASURED]
         network.measure(inputs[0].rows(some))
-    order = _Order(splits[0], settings)
+    order = _Order(splits[0], train.epochs, settings)
     key = cache_key(
-        [*train[0], *validation[0]], "tuned", 4, encoder.sha256, pooling, asdict(settings), objective,
-        train[1].tolist(), validation[1].tolist(), *([] if windows is None else [windows]),
+        [*train.rows, *validation[0], *train.epochs], "tuned", 5, encoder.sha256, pooling, asdict(settings), objective,
+        train.targets.tolist(), validation[1].tolist(), *([] if train.weights is None else [train.weights.tolist()]),
+        *([] if windows is None else [windows]),
     )  # fmt: skip
-    run = TuningRun(network, objective, settings, settings.epochs * order.count, folder / f"{key}.pt")
-    with Progress("training", settings.epochs * order.tokens, quiet=quiet) as progress:
+    run = TuningRun(network, objective, settings, order.steps, folder / f"{key}.pt")
+    sample = Sample(inputs[0], splits[0], torch.from_numpy(train.targets), _tensor(train.weights))
+    with Progress("training", order.tokens, quiet=quiet) as progress:
         for epoch in range(run.epoch, settings.epochs):
-            _train_epoch(run, epoch, order, inputs[0], train[1], progress)
-            logits = _logits(network, inputs[1], splits[1])
+            _train_epoch(run, epoch, order, sample, progress)
+            logits = _logits(run, network, inputs[1], splits[1])
             run.steps.append(step_of(epoch + 1, run.mean_loss, logits, validation[1], objective))
             run.save(epoch + 1, 0)
     training = Training(network.linear_head(), tuple(run.steps), run.steps[-1], "epoch")
-    tuned = replace(encoder, model=network.model, sha256=weights_sha256(network.model)) if settings.blocks else encoder
+    model = network.trained_model()
+    tuned = replace(encoder, model=model, sha256=weights_sha256(model)) if settings.blocks else encoder
     return Tuned(tuned, training, network.queries())
 
 
-def _train_epoch(
-    run: TuningRun, epoch: int, order: "_Order", inputs: Inputs, labels: np.ndarray, progress: Progress
-) -> None:
+def _some(validation: Texts, seed: int) -> Texts:
+    """Return at most `_VALIDATED` of the validation texts, at random."""
+    rows, targets = validation
+    some = np.sort(np.random.default_rng(seed).permutation(len(rows))[:_VALIDATED])
+    return [rows[row] for row in some], targets[some]
+
+
+def _tensor(weights: np.ndarray | None) -> torch.Tensor | None:
+    return None if weights is None else torch.from_numpy(weights)
+
+
+def _train_epoch(run: TuningRun, epoch: int, order: "_Order", sample: Sample, progress: Progress) -> None:
     """Train on the remaining batches of an epoch."""
-    batches, targets = order.batches(epoch), torch.from_numpy(labels)
-    worked = epoch * order.tokens + sum(map(order.tokens_of, batches[: run.batch]))
+    batches = order.batches(epoch)
+    worked = order.tokens_before(epoch) + sum(map(order.tokens_of, batches[: run.batch]))
     progress.show(worked, f"epoch {epoch + 1}")
     for number in range(run.batch, len(batches)):
         batch = batches[number]
-        run.step(inputs, order.split, targets, batch)
+        run.step(sample, batch)
         worked += order.tokens_of(batch)
         progress.show(worked, f"epoch {epoch + 1}, loss {run.mean_loss:.4f}")
         if (number + 1) % _BATCHES_PER_SAVE == 0:
@@ -123,55 +135,42 @@ def _train_epoch(
 
 
 class _Order:
-    """Random batches of texts of similar length.
+    """Random batches of the texts of each epoch. Their lengths differ, which costs nothing because nothing is padded.
 
     Attributes:
-        split: windows of the texts.
-        tokens: number of tokens in all windows.
-        count: number of batches.
+        tokens: number of tokens in all windows of all epochs.
+        steps: number of batches of all epochs.
     """
 
-    def __init__(self, split: Split, settings: TuneSettings) -> None:
-        self.split = split
-        self._lengths = np.add.reduceat([len(row) for row in split.rows], split.begins).tolist()
+    def __init__(self, split: Split, epochs: Sequence[np.ndarray], settings: TuneSettings) -> None:
+        self._lengths = np.add.reduceat([len(row) for row in split.rows], split.begins)
+        self._epochs = epochs
         self._settings = settings
-        self.tokens = sum(self._lengths)
-        self.count = math.ceil(len(self._lengths) / settings.batch_size)
+        self.tokens = self.tokens_before(len(epochs))
+        self.steps = sum(math.ceil(len(texts) / settings.batch_size) for texts in epochs)
 
     def batches(self, epoch: int) -> list[np.ndarray]:
         """Return the batches of an epoch, as text numbers."""
         size = self._settings.batch_size
-        random = np.random.default_rng((self._settings.seed, epoch))
-        texts = random.permutation(len(self._lengths))
-        batches: list[np.ndarray] = []
-        for start in range(0, len(texts), size * _BATCHES_SORTED):
-            some = texts[start : start + size * _BATCHES_SORTED]
-            some = some[by_length([self._lengths[text] for text in some])]
-            batches += [some[begin : begin + size] for begin in range(0, len(some), size)]
-        return [batches[number] for number in random.permutation(len(batches))]
+        texts = np.random.default_rng((self._settings.seed, epoch)).permutation(self._epochs[epoch])
+        return [texts[begin : begin + size] for begin in range(0, len(texts), size)]
 
-    def tokens_of(self, batch: np.ndarray) -> int:
-        return sum(self._lengths[text] for text in batch)
+    def tokens_of(self, texts: np.ndarray) -> int:
+        return int(self._lengths[texts].sum())
+
+    def tokens_before(self, epoch: int) -> int:
+        """Return the number of tokens of the epochs before one."""
+        return sum(map(self.tokens_of, self._epochs[:epoch]))
 
 
-class _Embedded:
-    """Output of the embeddings, which is as cheap to compute as to read from disk."""
+class _Ids:
+    """Token ids, whose embeddings are as cheap to compute as to read from disk."""
 
-    def __init__(self, encoder: FrozenEncoder, rows: Sequence[np.ndarray]) -> None:
-        self._weights = encoder_weights(encoder)
+    def __init__(self, rows: Sequence[np.ndarray]) -> None:
         self._rows = rows
 
     def rows(self, numbers: Sequence[int] | np.ndarray) -> list[np.ndarray]:
-        return [self._row(self._rows[row]) for row in numbers]
-
-    def _row(self, ids: np.ndarray) -> np.ndarray:
-        weights, norm = self._weights, self._weights.embedding_norm
-        x = torch.from_numpy(weights.word[ids] + weights.positions[: len(ids)])
-        weight, bias = torch.from_numpy(norm.weight), torch.from_numpy(norm.bias)
-        x = functional.layer_norm(x, x.shape[-1:], weight, bias, norm.epsilon)
-        if weights.projection is not None:
-            x = x @ torch.from_numpy(weights.projection.weight) + torch.from_numpy(weights.projection.bias)
-        return x.numpy()
+        return [self._rows[row] for row in numbers]
 
 
 def _inputs(
@@ -184,15 +183,15 @@ def _inputs(
     quiet: bool,
 ) -> Inputs:
     if layer == 0:
-        return _Embedded(encoder, rows)
+        return _Ids(rows)
     return hidden_states(encoder, rows, layer, folder, name=name, unit=unit, quiet=quiet)
 
 
-def _logits(network: Network, inputs: Inputs, split: Split) -> np.ndarray:
+def _logits(run: TuningRun, network: Network, inputs: Inputs, split: Split) -> np.ndarray:
     """Compute the logits of texts without dropout, float32 (texts, logits)."""
     network.eval()
     logits = np.empty((len(split.rows), network.head.out_features), dtype=np.float32)
-    with torch.no_grad():
+    with torch.no_grad(), run.number_format():
         for windows in _chunks(by_length([len(row) for row in split.rows]), 32):
             logits[windows] = network(inputs.rows(windows)).numpy()
     return split.combined(logits)

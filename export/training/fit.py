@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from export.classifier.classifier import Classifier
+from export.classifier.classifier import Classifier, lengths_of
 from export.classifier.combining import some_of
 from export.classifier.head import Part, Training, train_head
 from export.classifier.objective import Objective, figure_of, objective_of
@@ -15,8 +15,9 @@ from export.classifier.wide import WideTraining, train_wide
 from export.data import Dataset
 from export.encoder.load import FrozenEncoder
 from export.encoder.vectors import NO_QUERIES, Queries, is_trained, vectors
-from export.training.calibration import Calibration, calibrate
+from export.training.calibration import Calibration, HeldOutLogits, calibrate
 from export.training.cascade import CascadeChoice, HeldOut, choose_cascade, report_choice
+from export.training.curriculum import Curriculum, curriculum_of
 from export.training.features import Features, extract, unit_of
 from export.training.finetune import Tuned, tune
 from export.training.holdout import Divided, divide
@@ -69,7 +70,7 @@ class Fit:
         return self.calibration.after
 
     def calibrated(self, logits: np.ndarray) -> np.ndarray:
-        """Return calibrated probabilities or values, float64 (texts, labels), of logits (texts, logits)."""
+        """Return probabilities or values, float64 (texts, labels), of logits calibrated by length, (texts, logits)."""
         return self.interpretation.values(logits)
 
 
@@ -91,26 +92,30 @@ def fit(
     """
     _check_pooling(encoder, settings)
     labels = dataset.train.labels
-    texts, unit = divide(ids, labels, settings), None
+    texts, unit = divide(ids, labels, settings, dataset.train.domains), None
     if dataset.task == REGRESSION:
         texts, unit = standardised(texts)
     objective = objective_of(dataset.task, dataset.labels, labels, loss=settings.loss, balance=settings.balance)
-    deep = _deep(encoder, texts.shortened(settings.reading), objective, settings, report)
+    deep = _deep(encoder, dataset.train.texts, texts.shortened(settings.reading), objective, settings, report)
     wide = _wide(encoder, texts, objective, settings, report)
     held_out, truth = texts.validation
     logits = deep.logits(settings.pooling)
     side = None if wide is None else wide.logits(held_out)
-    stacked = stack(logits, side, truth, objective)
+    stacked = stack(logits, side, truth, objective, texts.training_weights[1])
     whole = stacked.logits(logits, side)
     figures = _figures(logits, side, whole, truth, objective, report)
+    known = HeldOutLogits(whole, truth, lengths_of(held_out), texts.training_weights[1])
+    calibration = calibrate(dataset, stacked, unit, known, objective, settings, report)
+    whole = calibration.logits(known)
     cascade = None if wide is None else _cascade(wide, stacked, whole, texts, dataset.task, settings, report)
     if wide is not None:
         # All choices are made, so the wide part can also learn the rare words and pairs of the validation texts.
-        wide = wide.on(texts.every)
+        wide = wide.on(texts.every, texts.weights)
     head, kept = stacked.parts(deep.training.head, wide)
     limits = None if cascade is None else cascade.cascade
-    classifier = Classifier(head, settings.pooling, settings.reading, kept, deep.tuned.queries, limits)
-    calibration = calibrate(dataset, stacked, unit, (whole, truth), objective, settings, report)
+    classifier = Classifier(
+        head, settings.pooling, settings.reading, kept, deep.tuned.queries, limits, by_length=calibration.by_length
+    )
     return Fit(
         deep.tuned.encoder, classifier, stacked, deep.training, wide, figures, deep.poolings, calibration,
         texts.train_rows, texts.validation_rows, unit, cascade,
@@ -146,14 +151,24 @@ class _Deep:
         return self.held_out.split.combined(self.training.head.logits(self.held_out.pooled(pooling)))
 
 
-def _deep(encoder: FrozenEncoder, texts: Divided, objective: Objective, settings: FitSettings, report: Report) -> _Deep:
+def _deep(
+    encoder: FrozenEncoder,
+    texts: Sequence[str],
+    divided: Divided,
+    objective: Objective,
+    settings: FitSettings,
+    report: Report,
+) -> _Deep:
+    """Train the encoder's part on texts, and on their shortened tokens."""
     if settings.tune is None:
-        return _on_frozen(encoder, texts, objective, settings, report)
-    return _with_blocks(encoder, texts, objective, settings, settings.tune, report)
+        return _on_frozen(encoder, divided, objective, settings, report)
+    curriculum = curriculum_of(texts, divided, encoder, settings, settings.tune)
+    return _with_blocks(encoder, curriculum, divided, objective, settings, settings.tune, report)
 
 
 def _with_blocks(
     encoder: FrozenEncoder,
+    curriculum: Curriculum,
     texts: Divided,
     objective: Objective,
     settings: FitSettings,
@@ -163,7 +178,7 @@ def _with_blocks(
     """Train a head together with blocks or attention poolings."""
     tuned = tune(
         encoder,
-        texts.train,
+        curriculum,
         texts.validation,
         pooling=settings.pooling,
         objective=objective,
@@ -189,6 +204,7 @@ def _on_frozen(
     own, held_out = (some_of(features.split, rows) for rows in both)
     has_windows, by_mean = len(features.split.rows) > len(texts.ids), features.split.combination == "mean"
     splits = (own[1], held_out[1]) if has_windows and not by_mean else None
+    weights = texts.training_weights
 
     def trained(pooling: str, head: HeadSettings) -> Training:
         vectors = features.pooled(pooling)
@@ -196,7 +212,7 @@ def _on_frozen(
         for (windows, split), rows in zip((own, held_out), both, strict=True):
             part = vectors[windows]
             parts.append((split.mean_of(part) if has_windows and by_mean else part, texts.labels[rows]))
-        return train_head(*parts, objective=objective, settings=head, splits=splits)
+        return train_head(*parts, objective=objective, settings=head, splits=splits, weights=weights)
 
     training = trained(settings.pooling, settings.head)
     _report_steps(training, objective, report)
@@ -252,6 +268,7 @@ def _wide(
         pieces=int(encoder.config.vocab_size),
         objective=objective,
         settings=settings.wide,
+        weights=texts.training_weights,
     )
     figure, best = figure_of(objective), training.best
     report(f"wide part: L2 {best.number:g}, validation {figure.name} {figure.shown(best.figure)}")
@@ -274,7 +291,8 @@ def _cascade(
         return report_choice("the wide part alone decides only where a text has one label", report)
     ids, truth = texts.validation
     read = texts.tokens_read(settings.reading)[texts.validation_rows]
-    held_out = HeldOut(whole, wide.wide(stacked.share).sums(ids), truth, read, float(stacked.temperature))
+    sums, weights = wide.wide(stacked.share).sums(ids), texts.training_weights[1]
+    held_out = HeldOut(whole, sums, truth, read, float(stacked.temperature), texts.validation_domains, weights)
     return report_choice(choose_cascade(held_out, settings.cascade), report)
 
 

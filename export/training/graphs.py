@@ -37,7 +37,7 @@ class Exported:
         half: distance of fp16 from float32; None without fp16.
         wide: graph of the wide part; None if it has no graph of its own.
         wide_parity: distance of that graph from the exact sums, or None.
-        half_logits: logits of float32 with the weights of fp16, float32 (texts, logits), for the test texts of
+        half_logits: calibrated logits of float32 with the weights of fp16, float32 (texts, logits), for the test texts of
             `half_rows`; None if fp16 has the weights of fp32.
     """
 
@@ -77,7 +77,8 @@ def export_graphs(run: Run, fitted: Fit) -> Exported:
     if half is not None and half_parity is not None:
         graphs["fp16"] = half.graph
         if shared is not None and run.dataset.task == SINGLE_LABEL:
-            exact = _whole(half.exact, [test[row] for row in half_rows(len(test))], classifier)
+            some = [test[row] for row in half_rows(len(test))]
+            exact = classifier.calibrated(_whole(half.exact, some, classifier), some)
     chosen = {precision: graphs[precision] for precision in precisions if precision in graphs}
     if not chosen:
         raise ExportError("no precision is left. No bundle was written; add fp32 or int8 to --precisions.")

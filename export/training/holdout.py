@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from export.classifier.head import Weights
 from export.classifier.truncation import Cut, Reading
 from export.classifier.wide import Texts
 from export.errors import ExportError
 from export.training.settings import FitSettings
+from export.training.weighing import domain_weights, text_weights
 from scorer.engine.windows import Windows
 
 # Number of held-out runs of neighbours, enough to cover every region of a file. There are fewer runs if each would have
@@ -25,12 +27,19 @@ class Divided:
         ids: token ids of every text, (sequence,) each.
         labels: targets, see `export.classifier.objective`; numbers are not standardised at first.
         train_rows, validation_rows: numbers of the texts to train on and of the held-out texts, int64 (rows,).
+        domains: domain of each text, str (texts,); None if all texts are of one.
+        weights: weight of each text in training, float64 (texts,); None for equal ones.
+        calibration_weights: weight of each text where outputs are fitted to the texts as they are, float64 (texts,), which
+            depends on its domain alone; None for equal ones.
     """
 
     ids: Sequence[np.ndarray]
     labels: np.ndarray
     train_rows: np.ndarray
     validation_rows: np.ndarray
+    domains: np.ndarray | None = None
+    weights: np.ndarray | None = None
+    calibration_weights: np.ndarray | None = None
 
     @property
     def every(self) -> Texts:
@@ -43,6 +52,16 @@ class Divided:
     @property
     def validation(self) -> Texts:
         return self._some(self.validation_rows)
+
+    @property
+    def validation_domains(self) -> np.ndarray | None:
+        """Domain of each held-out text, str (texts,); None if all texts are of one."""
+        return None if self.domains is None else self.domains[self.validation_rows]
+
+    @property
+    def training_weights(self) -> Weights:
+        """Weights of the texts to train on, and of the held-out ones, by which choices are made."""
+        return _of(self.weights, self.train_rows), _of(self.calibration_weights, self.validation_rows)
 
     def shortened(self, reading: Reading) -> "Divided":
         """Return the texts with only the tokens that a cut keeps; other readings keep all."""
@@ -58,13 +77,40 @@ class Divided:
         return [self.ids[row] for row in rows], self.labels[rows]
 
 
-def divide(ids: Sequence[np.ndarray], labels: np.ndarray, settings: FitSettings) -> Divided:
-    """Divide texts into training and validation texts; see `split_rows`.
+def _of(weights: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:
+    """Return the weights of some texts, scaled to 1 on average; None for equal ones."""
+    return None if weights is None else weights[rows] / weights[rows].mean()
+
+
+def divide(
+    ids: Sequence[np.ndarray], labels: np.ndarray, settings: FitSettings, domains: Sequence[str] = ()
+) -> Divided:
+    """Divide texts into training and validation texts, each domain by itself; see `split_rows`.
+
+    Args:
+        ids: token ids of the texts, (sequence,) each.
+        labels: targets of the texts.
+        settings: settings of the training.
+        domains: domain of each text; empty if all texts are of one.
 
     Raises:
         ExportError: there are too few texts.
+        UsageError: a domain has a factor, but no texts.
     """
-    return Divided(ids, labels, *split_rows(labels, settings))
+    if not domains:
+        return Divided(ids, labels, *split_rows(labels, settings))
+    names = np.array(domains)
+    of_domains = [np.flatnonzero(names == name) for name in dict.fromkeys(domains)]
+    parts = [(rows, split_rows(labels[rows], settings)) for rows in of_domains]
+    train, validation = (np.sort(np.concatenate([rows[part[side]] for rows, part in parts])) for side in (0, 1))
+    divided = Divided(ids, labels, train, validation, names)
+    if labels.dtype.kind == "f" or labels.ndim > 1:
+        return divided
+    return replace(
+        divided,
+        weights=text_weights(labels, names, settings.domains),
+        calibration_weights=domain_weights(names, settings.domains),
+    )
 
 
 def split_rows(labels: np.ndarray, settings: FitSettings) -> tuple[np.ndarray, np.ndarray]:

@@ -48,7 +48,7 @@ def _manifest(run: Run, fitted: Fit, exported: Exported) -> Manifest:
         encoder=encoder_fields(encoder, settings.fit.tune.blocks if settings.fit.tune else 0),
         head=head_fields(classifier),
         calibration=_calibration(fitted, dataset.task),
-        training=_training(dataset, settings.fit, fitted.cascade is not None),
+        training=_training(dataset, settings.fit, fitted),
         metrics=_metrics(fitted, dataset),
         parity=_parity(exported),
         versions=library_versions(),
@@ -59,6 +59,7 @@ def _manifest(run: Run, fitted: Fit, exported: Exported) -> Manifest:
         unit=fitted.unit,
         ordered=dataset.ordered,
         windows=settings.window_settings,
+        calibration_by_length=classifier.by_length,
     )
 
 
@@ -74,7 +75,7 @@ def _calibration(fitted: Fit, task: Task) -> dict[str, Any] | None:
     }
 
 
-def _training(dataset: Dataset, settings: FitSettings, has_cascade: bool) -> dict[str, Any]:
+def _training(dataset: Dataset, settings: FitSettings, fitted: Fit) -> dict[str, Any]:
     """Return the settings that training used, by name; those of other tasks only if they were."""
     tune = settings.tune
     trained = {"head": settings.head.as_used()}
@@ -86,9 +87,16 @@ def _training(dataset: Dataset, settings: FitSettings, has_cascade: bool) -> dic
         "validation_share": settings.validation_share,
         **trained,
         **({"wide": asdict(settings.wide)} if settings.wide else {}),
-        **({"cascade": asdict(settings.cascade)} if settings.cascade and has_cascade else {}),
+        **(
+            {"cascade": settings.cascade.as_used(of_domains=bool(dataset.train.domains))}
+            if settings.cascade and fitted.cascade
+            else {}
+        ),
         **({"task": dataset.task} if dataset.task != SINGLE_LABEL else {}),
         **({"loss": settings.loss} if dataset.task == REGRESSION and settings.loss != MSE else {}),
+        **({"domains": asdict(settings.domains)} if is_weighed(dataset) else {}),
+        **({"augment": list(settings.augment)} if tune is not None and settings.augment else {}),
+        **({"calibrate": settings.calibrate} if fitted.classifier.by_length else {}),
         **({"balance": True} if dataset.task == SINGLE_LABEL and settings.balance else {}),
         **(
             {"min_precision": settings.min_precision}
@@ -96,6 +104,11 @@ def _training(dataset: Dataset, settings: FitSettings, has_cascade: bool) -> dic
             else {}
         ),
     }
+
+
+def is_weighed(dataset: Dataset) -> bool:
+    """Return whether training weighs texts by their domains."""
+    return bool(dataset.train.domains) and dataset.task == SINGLE_LABEL
 
 
 def _metrics(fitted: Fit, dataset: Dataset) -> dict[str, Any]:
@@ -126,6 +139,7 @@ def held_out_figures(choice: CascadeChoice) -> dict[str, Any]:
         "without": asdict(choice.without),
         "chosen": asdict(choice.chosen),
         "loss": asdict(choice.loss),
+        **({"domains": [asdict(domain) for domain in choice.domains]} if choice.domains else {}),
     }
 
 

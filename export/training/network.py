@@ -62,9 +62,11 @@ class _Block(nn.Module):
         """Compute softmax(Q K^T / sqrt(head size) + bias) V of one text for its first tokens, (queries, hidden)."""
         by_head = (x.view(len(x), self._heads, -1).transpose(0, 1) for x in (query, key, value))
         query, key, value = by_head  # (heads, sequence, head size)
+        # Quicker than PyTorch's own function for it: on a CPU, half the time of 250 tokens in bf16.
+        scores = torch.bmm(query * query.shape[2] ** -0.5, key.transpose(1, 2))
         bias = self._relative_bias(query.shape[1], key.shape[1])
-        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
-        return attended.transpose(0, 1).flatten(1)
+        shares = (scores if bias is None else scores + bias).softmax(dim=-1)
+        return torch.bmm(shares.to(value.dtype), value).transpose(0, 1).flatten(1)
 
     def _relative_bias(self, queries: int, keys: int) -> Tensor | None:
         """Return what is added to the scores of a text's first tokens, (heads, queries, keys)."""
@@ -75,6 +77,40 @@ class _Block(nn.Module):
 
     def _dropped(self, x: Tensor) -> Tensor:
         return functional.dropout(x, self._dropout, self.training)
+
+
+class _Embedding(nn.Module):
+    """The encoder's embeddings of texts laid end to end, of which some rows may be trained.
+
+    Args:
+        weights: arrays of the encoder.
+        trained: ids whose rows are trained.
+    """
+
+    def __init__(self, weights: EncoderWeights, trained: Sequence[int]) -> None:
+        super().__init__()
+        self._word, self._positions = torch.from_numpy(weights.word), torch.from_numpy(weights.positions)
+        norm, self._projection = weights.embedding_norm, weights.projection
+        self._weight, self._bias = torch.from_numpy(norm.weight), torch.from_numpy(norm.bias)
+        self._epsilon = norm.epsilon
+        self.trained = torch.tensor(trained, dtype=torch.int64)
+        self.rows = nn.Parameter(self._word[self.trained].clone())
+        self._numbers = torch.full((len(self._word),), -1)
+        self._numbers[self.trained] = torch.arange(len(trained))
+
+    def forward(self, rows: Sequence[np.ndarray]) -> Tensor:
+        """Compute (tokens, hidden) from token ids, (sequence,) for each text."""
+        ids = torch.from_numpy(np.concatenate(rows))
+        x = self._word[ids]
+        numbers = self._numbers[ids]
+        own = torch.nonzero(numbers >= 0)[:, 0]
+        if len(own):
+            x = x.index_put((own,), self.rows[numbers[own]])
+        x = x + torch.cat([self._positions[: len(row)] for row in rows])
+        x = functional.layer_norm(x, x.shape[-1:], self._weight, self._bias, self._epsilon)
+        if self._projection is None:
+            return x
+        return x @ torch.from_numpy(self._projection.weight) + torch.from_numpy(self._projection.bias)
 
 
 class _Attention(nn.Module):
@@ -120,7 +156,8 @@ class Network(nn.Module):
 
     Attributes:
         model: copy of the encoder's model.
-        first: number of the layer whose hidden states are the input.
+        first: number of the layer whose hidden states are the input; 0 if token ids are.
+        embedding: embeddings, whose rows of new pieces are trained if the first block is.
         trained_blocks: blocks to train, the encoder's last ones.
         attentions: attention poolings, by layer.
         head: linear layer on all vectors of the pooling.
@@ -147,6 +184,7 @@ class Network(nn.Module):
         self.first = trained if blocks else min(layers)
         assert encoder.family is not None, "others are refused before"
         modules, weights = block_modules(self.model, encoder.family), encoder_weights(encoder)
+        self.embedding = _Embedding(weights, encoder.emoji_ids if blocks and self.first == 0 else ())
         self._blocks = nn.ModuleList(
             _Block(modules[layer], weights, dropout if layer >= trained else 0.0)
             for layer in range(self.first, max(layers))
@@ -170,14 +208,22 @@ class Network(nn.Module):
                     self._attention(layer).measure(x)
 
     def forward(self, rows: Sequence[np.ndarray]) -> Tensor:
-        """Compute logits (texts, logits) from inputs, (sequence, hidden) for each text."""
+        """Compute logits (texts, logits) from inputs, (sequence,) or (sequence, hidden) for each text; see `first`."""
         found = {}
         for layer, x, lengths in self._states(rows):
             for vector in self._wanted:
                 if vector.layer == layer:
                     found[vector] = self._pooled(vector, x, lengths)
-        features = torch.cat([found[vector] for vector in self._wanted], dim=1)
-        return self.head(functional.dropout(features, self._dropout, self.training))
+        features = torch.cat([found[vector].float() for vector in self._wanted], dim=1)
+        with torch.autocast("cpu", enabled=False):
+            return self.head(functional.dropout(features, self._dropout, self.training))
+
+    def trained_model(self) -> nn.Module:
+        """Return the encoder's model with everything that was trained."""
+        with torch.no_grad():
+            word = self.model.get_input_embeddings()  # type: ignore[operator]
+            word.weight[self.embedding.trained] = self.embedding.rows
+        return self.model
 
     def linear_head(self) -> LinearHead:
         """Return the head for vectors of raw hidden states."""
@@ -196,7 +242,7 @@ class Network(nn.Module):
     def _states(self, rows: Sequence[np.ndarray]) -> Iterator[tuple[int, Tensor, list[int]]]:
         """Yield each layer's number, its hidden states with texts end to end, (tokens, hidden), and the texts' lengths."""
         lengths = [len(row) for row in rows]
-        x = torch.from_numpy(np.concatenate(rows))
+        x = torch.from_numpy(np.concatenate(rows)) if self.first else self.embedding(rows)
         yield self.first, x, lengths
         for layer, block in enumerate(self._blocks, start=self.first + 1):
             first_only = [vector.kind for vector in self._wanted if vector.layer == layer] == ["cls"]

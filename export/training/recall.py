@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from export.classifier.classifier import lengths_of
 from export.classifier.objective import Objective, objective_of
 from export.classifier.settings import MSE, WideSettings
 from export.classifier.stacking import stack
@@ -13,7 +14,7 @@ from export.errors import ExportError
 from export.training.cascade import HeldOut
 from export.training.checks import kept_step
 from export.training.holdout import Divided, divide
-from export.training.settings import FitSettings
+from export.training.settings import DomainSettings, FitSettings
 from scorer.base.cores import usable_cores
 from scorer.base.task import SINGLE_LABEL
 from scorer.engine.row_engine import RowEngine
@@ -55,18 +56,26 @@ def recall(bundle: Bundle, wide: Wide, dataset: Dataset, threads: int | None = N
     windows = windows_of(manifest, tokenizer)
     encoded = _encoded(bundle, dataset, tokenizer)
     training = manifest.training
-    settings = FitSettings(validation_share=training["validation_share"], seed=training["seed"])
+    settings = FitSettings(
+        domains=DomainSettings(**training.get("domains", {})),
+        validation_share=training["validation_share"],
+        seed=training["seed"],
+    )
     labels, balance = dataset.train.labels, training.get("balance", False)
-    texts = divide(encoded.ids, labels, settings)
+    texts = divide(encoded.ids, labels, settings, dataset.train.domains if "domains" in training else ())
     objective = objective_of(SINGLE_LABEL, dataset.labels, labels, loss=MSE, balance=balance)
     again = _trained_again(bundle, wide, texts, objective)
     held_out, truth = texts.validation
     deep = _encoders_logits(bundle, wide, windows, held_out, threads or usable_cores())
     side = again.logits(held_out)
-    stacked = stack(deep, side, truth)
+    stacked = stack(deep, side, truth, weights=texts.training_weights[1])
     read = np.array([tokens_read(manifest, windows, len(ids)) for ids in held_out])
     sums = again.wide(stacked.share).sums(held_out)
-    return HeldOut(stacked.logits(deep, side), sums, truth, read, manifest.temperature)
+    logits, by_length = stacked.logits(deep, side), manifest.calibration_by_length
+    if by_length is not None:
+        logits = by_length.apply(logits, lengths_of(held_out))
+    domains, weights = texts.validation_domains, texts.training_weights[1]
+    return HeldOut(logits, sums, truth, read, manifest.temperature, domains, weights)
 
 
 def _encoded(bundle: Bundle, dataset: Dataset, tokenizer: Tokenizer) -> Tokens:
@@ -110,6 +119,7 @@ def _trained_again(bundle: Bundle, wide: Wide, texts: Divided, objective: Object
         pieces=wide.keys.pieces,
         objective=objective,
         settings=WideSettings(wide.keys.pairs, (before["number"],)),
+        weights=texts.training_weights,
     )
     losses = [(before[name], getattr(again.best, name)) for name in ("train_loss", "validation_loss")]
     _compare_losses(bundle, "the wide part on training and held-out texts", losses)

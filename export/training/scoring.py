@@ -1,7 +1,7 @@
 """Evaluation of the unpublished bundle on the test texts: the gate of its labels, and the figures of its manifest."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,9 @@ import numpy as np
 from export.bundle.assemble import providers, scorer_on_cpu
 from export.classifier.agreement import LEAST_AGREEMENT, agreement_of_values, agreement_words, is_too_low
 from export.errors import ExportError
+from export.evaluation.calibration_card import calibration_figures
 from export.evaluation.cascade_figures import cascade_figures
+from export.evaluation.domains import domain_figures
 from export.evaluation.evaluate import Group, Scored, by_group, by_length, costliest, score_split
 from export.evaluation.judge import Judge, Metrics, compare, is_no_better
 from export.evaluation.judges import judge_of
@@ -21,14 +23,28 @@ from scorer.model.interpretation import interpretation_of
 _COSTLIEST = 10  # number of errors that the card lists
 
 
-def torch_logits(run: Run, fitted: Fit) -> np.ndarray:
-    """Compute the logits of the test texts in PyTorch, float32 (texts, logits); see `export.graph.parity`."""
+@dataclass(frozen=True)
+class TorchLogits:
+    """Logits of the test texts in PyTorch, with every text through the encoder.
+
+    Attributes:
+        raw: logits of the classifier, float32 (texts, logits).
+        calibrated: the same calibrated by length, as the bundle scores.
+    """
+
+    raw: np.ndarray
+    calibrated: np.ndarray
+
+
+def torch_logits(run: Run, fitted: Fit) -> TorchLogits:
+    """Compute the logits of the test texts in PyTorch; see `export.graph.parity`."""
     classifier, rows = fitted.classifier, run.tokens["test"].ids
     read = [classifier.encoder_reads(ids) for ids in rows]
     features = features_of(
         fitted.encoder, read, "test", run.settings.fit, run.report, classifier.queries, classifier.windows
     )
-    return classifier.logits(features.pooled(classifier.pooling), rows)
+    raw = classifier.logits(features.pooled(classifier.pooling), rows)
+    return TorchLogits(raw, classifier.calibrated(raw, rows))
 
 
 def score_test(run: Run, bundle: Bundle, expected: np.ndarray) -> tuple[Bundle, Scored]:
@@ -37,7 +53,7 @@ def score_test(run: Run, bundle: Bundle, expected: np.ndarray) -> tuple[Bundle, 
     Args:
         run: inputs of the training run.
         bundle: bundle in memory.
-        expected: logits of PyTorch, float32 (texts, logits).
+        expected: calibrated logits of PyTorch, float32 (texts, logits).
 
     Raises:
         ExportError: too many answers differ, and no other precision for CPU was exported.
@@ -74,23 +90,23 @@ def _without(bundle: Bundle, precision: str) -> Bundle:
     return replace(bundle, manifest=replace(bundle.manifest, precisions=kept, providers=providers(kept)))
 
 
-def figures_of(run: Run, bundle: Bundle, logits: np.ndarray, scored: Scored) -> dict[str, Any]:
+def figures_of(run: Run, bundle: Bundle, logits: TorchLogits, scored: Scored) -> dict[str, Any]:
     """Compute all figures of the test texts, as the manifest holds them.
 
     Args:
         run: inputs of the training run.
         bundle: bundle in memory.
-        logits: logits of PyTorch, float32 (texts, logits).
+        logits: logits of PyTorch.
         scored: test texts, scored by the bundle.
     """
     test, known, max_length = run.dataset.test, set(run.dataset.train.texts), run.settings.max_length
     tokens = run.tokens["test"]
     judge = judge_of(interpretation_of(bundle.manifest))
-    values = judge.interpretation.values(logits)
+    values = judge.interpretation.values(logits.calibrated)
     whole = judge.metrics(values, test.labels)
     found, details = asdict(whole), judge.details(values, test.labels)
     raw = judge.uncalibrated()
-    plain = None if raw is None else asdict(judge_of(raw).metrics(raw.values(logits), test.labels))
+    plain = None if raw is None else asdict(judge_of(raw).metrics(raw.values(logits.raw), test.labels))
     run.report(f"test {_in_words(judge, found, plain)}")
     return {
         "test": found,
@@ -101,6 +117,11 @@ def figures_of(run: Run, bundle: Bundle, logits: np.ndarray, scored: Scored) -> 
         "test_in_train": sum(text in known for text in test.texts),
         **(_baselines(run, judge, whole) if run.settings.baseline else {}),
         **figures_as_scored(bundle, scored, run.report, quiet=run.settings.quiet),
+        **(
+            {"calibration_by_length": calibration_figures(scored, judge.interpretation.values(logits.raw), values)}
+            if bundle.manifest.calibration_by_length
+            else {}
+        ),
     }
 
 
@@ -120,6 +141,7 @@ def figures_as_scored(
     found: dict[str, Any] = {
         "by_length": _groups(by_length(scored, bundle.manifest.max_length)),
         "by_group": _groups(by_group(scored)),
+        **domain_figures(scored),
         "costliest": [ids[row] for row in costliest(scored, _COSTLIEST)] if ids else [],
     }
     stages = scored.stages

@@ -1,6 +1,7 @@
 """Settings of a training run, without heavy imports, so that `score-model --help` reads the defaults quickly."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from export.classifier.settings import (
     DEFAULT_MAX_TOKENS,
     MSE,
+    PLAIN,
     PRECISIONS,
     CascadeSettings,
     HeadSettings,
@@ -22,6 +24,12 @@ from scorer.model.manifest import WINDOWS, WindowSettings
 if TYPE_CHECKING:
     from export.classifier.truncation import Reading
     from export.data import Split
+
+AUGMENTATIONS = ("crops", "typos")
+"""Values of `FitSettings.augment`: crops of long texts beside them, and typing errors in some texts."""
+
+NUMBER_FORMATS = ("fp32", "bf16")
+"""Values of `TuneSettings.number_format`. bf16 takes half the time on CPUs that have instructions for it."""
 
 HEAD_ALONE = 3e-3
 """Default of `TuneSettings.head_learning_rate` without trained blocks: higher, because the encoder's output is fixed."""
@@ -56,6 +64,8 @@ class TuneSettings:
         dropout: share of hidden values dropped.
         weight_decay: weight decay of the matrices.
         warm_up: share of all steps during which the learning rate rises.
+        short_epochs: number of first passes that read a stretch of each long text instead of all of it, which is quicker.
+        number_format: format of the numbers that products are computed in, of `NUMBER_FORMATS`; sums stay in float32.
         seed: seed of the head's initial weights, the order of texts and dropout.
     """
 
@@ -68,12 +78,30 @@ class TuneSettings:
     dropout: float = 0.1
     weight_decay: float = 0.01
     warm_up: float = 0.06
+    short_epochs: int = 0
+    number_format: str = "fp32"
     seed: int = 0
 
     def as_used(self) -> dict[str, Any]:
         """Return the settings that training uses, by name."""
-        unused = () if self.blocks else ("blocks", "learning_rate", "decay", "weight_decay")
+        unused = [] if self.blocks else ["blocks", "learning_rate", "decay", "weight_decay"]
+        unused += [] if self.short_epochs else ["short_epochs"]
+        unused += [] if self.number_format != NUMBER_FORMATS[0] else ["number_format"]
         return {name: value for name, value in asdict(self).items() if name not in unused}
+
+
+@dataclass(frozen=True)
+class DomainSettings:
+    """Settings of the weights of domains.
+
+    Attributes:
+        power: power of its number of texts that a domain counts by: 1 weighs all texts alike, 0 all domains. Within a
+            domain, labels count by the same power of theirs.
+        factors: further factor of a domain's texts, by name; 1 for others.
+    """
+
+    power: float = 0.5
+    factors: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -89,8 +117,11 @@ class FitSettings:
         cascade: settings of the cascade, which needs a wide part; None for no cascade.
         loss: loss of a regression, one of `export.classifier.settings.LOSSES`.
         balance: weigh the texts of each label by its inverse frequency (one label a text only).
+        calibrate: calibration of one label a text, one of `export.classifier.settings.CALIBRATIONS`.
         min_precision: precision on held-out texts that each label's threshold must have, if a text may have any number of
             labels; None for the thresholds with the largest F1.
+        domains: weights of the domains of the training texts, if they are of several (one label a text only).
+        augment: kinds of versions of texts to train blocks on as well, of `AUGMENTATIONS`.
         validation_share: share of the training split that is held out for choices and calibration.
         seed: seed of the held-out texts.
         cache: folder of features and checkpoints.
@@ -105,7 +136,10 @@ class FitSettings:
     cascade: CascadeSettings | None = CascadeSettings()
     loss: str = MSE
     balance: bool = False
+    calibrate: str = PLAIN
     min_precision: float | None = None
+    domains: DomainSettings = DomainSettings()
+    augment: tuple[str, ...] = ()
     validation_share: float = 0.1
     seed: int = 0
     cache: Path = field(default_factory=cache_folder)

@@ -18,7 +18,7 @@ from export.training.fit import fit
 from export.training.graphs import export_graphs
 from export.training.manifest import unpublished
 from export.training.run import Run
-from export.training.scoring import figures_of, score_test, torch_logits, with_metrics
+from export.training.scoring import TorchLogits, figures_of, score_test, torch_logits, with_metrics
 from export.training.settings import Settings
 from scorer.model.bundle import Bundle
 
@@ -56,11 +56,11 @@ def train(dataset: Dataset, encoder: FrozenEncoder, settings: Settings, report: 
     exported = export_graphs(run, fitted)
     bundle = unpublished(run, fitted, exported)
     logits = torch_logits(run, fitted)
-    bundle, scored = score_test(run, bundle, logits)
+    bundle, scored = score_test(run, bundle, logits.calibrated)
     # Precisions and labels stay as evaluated; what is added to the manifest is for people, and for options of `score`.
     bundle = with_metrics(bundle, figures_of(run, bundle, logits, scored))
     precision = next(iter(bundle.manifest.metrics["precisions"]))
-    confidence = confidence_of(scored, precision, bundle.manifest.precisions, logits, exported.half_logits)
+    confidence = confidence_of(scored, precision, bundle.manifest.precisions, logits.calibrated, exported.half_logits)
     bundle = replace(bundle, manifest=replace(bundle.manifest, reference=reference(scored), confidence=confidence))
     pictures = {
         LOSS_FIGURE: loss_curve(fitted.training, dataset.task),
@@ -70,9 +70,9 @@ def train(dataset: Dataset, encoder: FrozenEncoder, settings: Settings, report: 
     return publish(bundle, fitted.classifier, card, report)
 
 
-def _calibration(scored: Scored, logits: np.ndarray) -> dict[str, np.ndarray]:
+def _calibration(scored: Scored, logits: TorchLogits) -> dict[str, np.ndarray]:
     """Return PyTorch's probabilities before and after calibration, by name; nothing if values are no probabilities."""
     raw = scored.judge.uncalibrated()
     if raw is None:
         return {}
-    return {"before": raw.values(logits), "after": scored.interpretation.values(logits)}
+    return {"before": raw.values(logits.raw), "after": scored.interpretation.values(logits.calibrated)}

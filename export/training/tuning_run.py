@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,6 +31,23 @@ class Inputs(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Sample:
+    """All texts of a training.
+
+    Attributes:
+        inputs: inputs of their windows.
+        split: windows of the texts.
+        targets: targets of the texts.
+        weights: weight of each text in the loss, float32 (texts,); None for equal ones.
+    """
+
+    inputs: Inputs
+    split: Split
+    targets: Tensor
+    weights: Tensor | None
+
+
 class TuningRun:
     """A block training in progress, resumed from its checkpoint if one exists.
 
@@ -54,6 +71,7 @@ class TuningRun:
         self._network = network
         self._objective = objective
         self._most = settings.batch_size
+        self._is_bf16 = settings.number_format == "bf16"
         self._file = file
         self._optimizer = torch.optim.AdamW(_parameter_groups(network, settings), betas=(0.9, 0.98), eps=1e-6)
         warm_up = max(1, round(settings.warm_up * steps))
@@ -71,13 +89,15 @@ class TuningRun:
         """Mean loss per text of this epoch so far."""
         return float(np.mean(self._losses))
 
-    def step(self, inputs: Inputs, split: Split, targets: Tensor, texts: np.ndarray) -> None:
+    def number_format(self) -> torch.autocast:
+        """Return the context in which the blocks compute their products in the format of the settings."""
+        return torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._is_bf16)
+
+    def step(self, sample: Sample, texts: np.ndarray) -> None:
         """Train on one batch.
 
         Args:
-            inputs: inputs of the windows of all texts.
-            split: windows of all texts.
-            targets: targets of all texts.
+            sample: all texts.
             texts: numbers of the batch's texts.
 
         Raises:
@@ -86,10 +106,12 @@ class TuningRun:
         self._network.train()
         self._optimizer.zero_grad()
         loss = 0.0
-        for piece in _pieces(texts, split.counts, self._most):
-            windows, alone = some_of(split, piece)
-            logits = combined(self._logits(inputs.rows(windows)), alone)
-            share = self._objective.loss(logits, targets[piece]) * (len(piece) / len(texts))
+        for piece in _pieces(texts, sample.split.counts, self._most):
+            windows, alone = some_of(sample.split, piece)
+            with self.number_format():
+                logits = combined(self._logits(sample.inputs.rows(windows)), alone)
+            weights = None if sample.weights is None else sample.weights[piece]
+            share = self._objective.loss(logits, sample.targets[piece], weights) * (len(piece) / len(texts))
             share.backward()  # type: ignore[no-untyped-call]
             loss += share.item()
         if not math.isfinite(loss):
@@ -121,6 +143,7 @@ class TuningRun:
             "steps": [asdict(step) for step in self.steps],
             "losses": self._losses,
             "blocks": self._network.trained_blocks.state_dict(),
+            "embedding": self._network.embedding.state_dict(),
             "poolings": self._network.attentions.state_dict(),
             "head": self._network.head.state_dict(),
             "optimizer": self._optimizer.state_dict(),
@@ -142,6 +165,7 @@ class TuningRun:
         self.epoch, self.batch, self._losses = state["epoch"], state["batch"], state["losses"]
         self.steps = [Step(**step) for step in state["steps"]]
         self._network.trained_blocks.load_state_dict(state["blocks"])
+        self._network.embedding.load_state_dict(state["embedding"])
         self._network.attentions.load_state_dict(state["poolings"])
         self._network.head.load_state_dict(state["head"])
         self._optimizer.load_state_dict(state["optimizer"])
@@ -171,6 +195,7 @@ def _parameter_groups(network: Network, settings: TuneSettings) -> list[dict[str
         for is_matrix in (True, False):
             some = [one for one in block.parameters() if (one.dim() > 1) == is_matrix]
             groups.append({"params": some, "lr": rate, "weight_decay": settings.weight_decay if is_matrix else 0.0})
+    groups.append({"params": list(network.embedding.parameters()), "lr": settings.learning_rate, "weight_decay": 0.0})
     new = [*network.head.parameters(), *network.attentions.parameters()]
     groups.append({"params": new, "lr": settings.head_learning_rate, "weight_decay": 0.0})
     return groups

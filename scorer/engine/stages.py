@@ -16,6 +16,9 @@ from scorer.engine.windows import Split, Windows, split_of
 Margins = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Function that returns how clearly each window gives its text's answer, see `scorer.model.interpretation`."""
 
+Calibrate = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Function that calibrates logits, float32 (rows, logits), by the rows' numbers of tokens, int64 (rows,)."""
+
 
 class Encoder(Protocol):
     """The part of an engine that this module uses."""
@@ -32,6 +35,7 @@ class Stages:
         cascade: limits that keep rows from the engine; None to give it all rows.
         windows: rule that cuts long texts; None for an engine that gets whole texts.
         margins: margins of windows, to find the one that decides; None without windows.
+        calibrate: calibration of the logits of rows that the encoder reads, by their length; None for none.
     """
 
     def __init__(
@@ -41,12 +45,14 @@ class Stages:
         cascade: Cascade | None = None,
         windows: Windows | None = None,
         margins: Margins | None = None,
+        calibrate: Calibrate | None = None,
     ) -> None:
         self._encoder: Encoder = engine if windows is None else _Once(engine)
         self._wide = wide
         self._cascade = cascade
         self._windows = windows
         self._margins = margins
+        self._calibrate = calibrate
 
     def submit(self, rows: Sequence[np.ndarray]) -> Pending[Staged]:
         """Start to compute token ids, as `scorer.engine.protocols.Engine.submit`; the cascade has decided on return."""
@@ -68,23 +74,26 @@ class Stages:
 
     def _whole(self, rows: Sequence[np.ndarray]) -> Pending[Staged]:
         """Start to compute rows by the encoder and the wide part together."""
-        split = split_of(self._windows, rows)
+        split, lengths = split_of(self._windows, rows), np.array([len(row) for row in rows], dtype=np.int64)
         each = self._encoder.submit(split.rows)
         if self._wide is None:
-            return each.map(lambda logits: self._staged(split, logits, split.combined(logits)))
+            return each.map(lambda logits: self._staged(split, lengths, logits, split.combined(logits)))
         with cancelled_on_error(each):
             both = together(each, self._wide.submit(rows))
         # Added in float32, as one graph would.
-        return both.map(lambda found: self._staged(split, found[0], split.combined(found[0]) + found[1]))
+        return both.map(lambda found: self._staged(split, lengths, found[0], split.combined(found[0]) + found[1]))
 
-    def _staged(self, split: Split, each: np.ndarray, logits: np.ndarray) -> Staged:
-        """Return the logits of texts with the windows that decide.
+    def _staged(self, split: Split, lengths: np.ndarray, each: np.ndarray, logits: np.ndarray) -> Staged:
+        """Return the calibrated logits of texts with the windows that decide.
 
         Args:
             split: windows of the texts.
+            lengths: numbers of tokens of the texts, int64 (texts,).
             each: logits of the windows, float32 (windows, logits).
             logits: logits of the texts, float32 (texts, logits).
         """
+        if self._calibrate is not None:  # a window gets its text's calibration, which may give the text another label
+            each, logits = self._calibrate(each, split.spread(lengths)), self._calibrate(logits, lengths)
         if self._margins is None or len(split.rows) == len(logits):
             deciding = np.ones(len(logits), dtype=np.int64)
         else:

@@ -14,13 +14,16 @@ from scorer.engine.cascade import Cascade
 from scorer.engine.gpu import BATCH_TOKENS
 from scorer.engine.windows import Combination
 from scorer.model.confidence import Correctness, parse_correctness
+from scorer.model.length_calibration import LengthCalibration, parse_length_calibration
 from scorer.model.reference import SCORE_EDGES, Reference, parse_reference
 from scorer.model.typed import check_types, is_of
 
 FORMAT_VERSIONS = (1, 2)
 """Versions of the manifest: 1 for a bundle that every release can read, 2 for one with features in `Manifest.needs`."""
 
-FEATURES = ("cascade", "imported", MULTI_LABEL, REGRESSION, "ordered", "confidence", "windows")
+FEATURES = (
+    "cascade", "imported", MULTI_LABEL, REGRESSION, "ordered", "confidence", "windows", "calibration_by_length",
+)  # fmt: skip
 """Features of bundles that this release knows."""
 
 WIDE = "wide"
@@ -56,6 +59,7 @@ _OMITTED = {
     "ordered": False,
     "confidence": None,
     "windows": None,
+    "calibration_by_length": None,
 }
 
 
@@ -157,6 +161,8 @@ class Manifest:
         ordered: whether the labels are numbers in an order, and one of them is chosen.
         confidence: correctness of held-out texts by precision, scored with the cascade; None if unknown, or for other tasks.
         windows: windows in which the encoder reads longer texts; set if and only if ``truncation`` names them.
+        calibration_by_length: calibration of the logits of texts that the encoder reads, before their temperature; None for
+            the same at every length, or for other tasks.
         golden: rows scored before the first real one, see `GoldenRow`.
         encoder, head, training, metrics, parity, versions: origin of the bundle, for people and the model card.
     """
@@ -189,6 +195,7 @@ class Manifest:
     ordered: bool = False
     confidence: Mapping[str, Correctness] | None = None
     windows: WindowSettings | None = None
+    calibration_by_length: LengthCalibration | None = None
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -209,6 +216,7 @@ class Manifest:
         if self.truncation != "head" and self.tokens_kept == self.max_length:
             raise ValueError(f"truncation {self.truncation!r} needs max_tokens above max_length")
         self._check_temperatures()
+        self._check_calibration_by_length()
         if not all(precision.tolerance >= 0 for precision in self.precisions.values()):
             raise ValueError("a tolerance must be at least 0")
         if self.batch_tokens is not None and not 0 < self.batch_tokens <= _BATCH_TOKENS:
@@ -298,6 +306,19 @@ class Manifest:
         if isinstance(given, list) and len(given) != len(self.labels):
             raise ValueError(f"there must be one temperature for each label, not {len(given)}")
 
+    def _check_calibration_by_length(self) -> None:
+        found = self.calibration_by_length
+        if found is None:
+            return
+        if self.task != SINGLE_LABEL:
+            raise ValueError("calibration_by_length needs a model that chooses one label")
+        if found.logit_count != self.logit_count:
+            raise ValueError(f"calibration_by_length has {found.logit_count} biases for {len(self.labels)} labels")
+        if found.lengths[-1] > self.tokens_kept:
+            raise ValueError(
+                f"calibration_by_length has lengths of more than the {self.tokens_kept} tokens kept of a text"
+            )
+
     @property
     def needs(self) -> tuple[str, ...]:
         """The `FEATURES` that a scorer must know to score with this bundle."""
@@ -307,6 +328,7 @@ class Manifest:
             "ordered": self.ordered,
             "confidence": self.confidence is not None,
             "windows": self.windows is not None,
+            "calibration_by_length": self.calibration_by_length is not None,
             self.task: True,
         }
         return tuple(name for name in FEATURES if has.get(name))
@@ -397,6 +419,8 @@ def parse_manifest(data: bytes, path: Path = Path("manifest.json")) -> Manifest:
             fields["unit"] = Unit(**{name: tuple(numbers) for name, numbers in fields["unit"].items()})
         if fields.get("confidence") is not None:
             fields["confidence"] = {name: parse_correctness(one) for name, one in fields["confidence"].items()}
+        if fields.get("calibration_by_length") is not None:
+            fields["calibration_by_length"] = parse_length_calibration(fields["calibration_by_length"])
         if fields.get("thresholds") is not None:
             fields["thresholds"] = tuple(fields["thresholds"])
         if fields.get("cascade") is not None:

@@ -198,7 +198,15 @@ class Scorer:
                 check_largest_row(self.tokenizer, one)
             self.engine.warm_up(self.tokenizer.highest_id)
         self.phases.clear()
-        self._stages = Stages(self.engine, wide, self.cascade, self.windows, self.interpretation.margins)
+        by_length = self.manifest.calibration_by_length
+        self._stages = Stages(
+            self.engine,
+            wide,
+            self.cascade,
+            self.windows,
+            self.interpretation.margins,
+            None if by_length is None else by_length.apply,
+        )
         self._reuse = Reuse(self._stages)
         self.chunk_rows = self.engine.chunk_rows
         self.journal_rows = self.engine.journal_rows

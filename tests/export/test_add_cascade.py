@@ -140,6 +140,28 @@ def test_figures_of_the_new_bundle_are_those_of_the_held_out_and_the_test_texts(
     assert (new.path / "loss.png").read_bytes() == (old.path / "loss.png").read_bytes()
 
 
+def test_a_bundle_of_several_domains_has_the_figures_of_each(long_encoder, folder):
+    train, test = (
+        replace(split, domains=tuple("hotels" if row % 2 else "films" for row in range(len(split))))
+        for split in (DATASET.train, DATASET.test)
+    )
+    dataset, lenient = replace(DATASET, train=train, test=test), replace(LENIENT, domain_loss=100.0, least_of_domain=5)
+    more = {"wide": WideSettings(pairs=512), "max_length": 12, "precisions": ("fp32",), "dataset": dataset}
+    trained = make_bundle(long_encoder, folder / "domains", LABELS, cascade=lenient, **more)
+    without = make_bundle(long_encoder, folder / "no-cascade", LABELS, cascade=None, **more)
+    added = add_cascade(without, dataset, AddSettings(folder / "added", lenient, quiet=True), ignored)
+    for bundle in (trained, added):
+        manifest = bundle.manifest
+        assert manifest.training["cascade"]["domain_loss"] == 100.0
+        held_out, test_texts = manifest.metrics["cascade"]["held_out"], manifest.metrics["cascade"]["by_group"]
+        assert [(one["name"], one["texts"]) for one in held_out["domains"]] == [("films", 20), ("hotels", 20)]
+        assert [(one["name"], one["texts"]) for one in test_texts] == [("films", 60), ("hotels", 60)]
+        card = (bundle.path / "README.md").read_text()
+        assert "Held-out texts by domain:" in card
+        assert "a domain lost more than 100 points" in card
+    assert added.manifest.cascade.limits == pytest.approx(trained.manifest.cascade.limits, rel=0.02)
+
+
 @pytest.mark.parametrize("truncation", ["head", "head+tail"])
 @pytest.mark.parametrize("precision", ["fp32", "int8", "fp16"])
 def test_a_graph_without_its_wide_part_is_the_one_that_training_writes(

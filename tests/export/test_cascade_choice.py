@@ -73,6 +73,114 @@ def test_no_more_texts_are_decided_than_is_allowed_though_none_would_be_lost():
     assert choose_cascade(held_out(), PATIENT).chosen.rows == pytest.approx(0.99)
 
 
+def of_domains(texts, hotels):
+    """Name the domains of texts: some of them are of hotels, all others of films."""
+    domains = np.full(len(texts.labels), "films", dtype="U10")
+    domains[list(hotels)] = "hotels"
+    return replace(texts, domains=domains)
+
+
+def pairs(first, last, count):
+    """Return the numbers of texts in pairs, of which one has each label, spread evenly from a number to another one."""
+    starts = np.linspace(first, last - 2, count // 2).astype(int) // 2 * 2
+    return [one for start in starts for one in (int(start), int(start) + 1)]
+
+
+LENIENT = replace(PATIENT, loss=5.0)
+HOTELS = pairs(0, TEXTS, 200)
+MIDDLE = [one for one in HOTELS if TEXTS * 0.5 <= one < TEXTS * 0.6]
+"""Hotels among the texts of rank 50% to 60%."""
+
+
+def test_a_domain_that_loses_ends_the_walk_though_all_texts_together_lose_little():
+    texts = of_domains(held_out(MIDDLE), HOTELS)
+    assert choose_cascade(replace(texts, domains=None), LENIENT).chosen.rows == pytest.approx(0.99)
+    found = choose_cascade(texts, LENIENT)
+    assert 0.50 <= found.chosen.rows < 0.52
+    assert found.ended_by == (
+        "costs texts of hotels 2.00 points of accuracy, more than --cascade-domain-loss 0.5 allows"
+    )
+    films, hotels = found.domains
+    assert (films.name, films.texts, hotels.name, hotels.texts) == ("films", 1_800, "hotels", 200)
+    assert films.loss.points == 0
+    assert hotels.loss.points <= 1.0
+    assert hotels.chosen.rows == pytest.approx(0.51, abs=0.02)
+    assert choose_cascade(texts, replace(LENIENT, domain_loss=20.0)).chosen.rows == pytest.approx(0.99)
+
+
+@pytest.mark.parametrize(("lost", "ended"), [(2, False), (4, True)])
+def test_a_loss_within_a_standard_deviation_of_the_bound_may_be_chance(lost, ended):
+    """In 200 texts, 2 lost are 1.0 points with a standard deviation of 0.9; 4 lost are 2.0 points with one of 1.1."""
+    found = choose_cascade(of_domains(held_out(MIDDLE[:lost]), HOTELS), LENIENT)
+    assert (found.chosen.rows < 0.6) == ended
+    assert (found.ended_by is not None) == ended
+
+
+def test_a_few_early_texts_of_a_domain_are_judged_by_its_30_surest():
+    """The hotels are the least sure texts, and the first 6 of them would be right."""
+    hotels = pairs(1_000, TEXTS, 100)
+    texts = of_domains(held_out(hotels[6:30]), hotels)
+    found = choose_cascade(texts, LENIENT)
+    assert found.chosen.rows == pytest.approx(0.50)
+    assert found.domains[1].chosen.rows == 0
+    assert found.ended_by == (
+        "costs texts of hotels 24.00 points of accuracy, more than --cascade-domain-loss 0.5 allows"
+    )
+    later = choose_cascade(texts, replace(LENIENT, least_of_domain=6))
+    assert 0.52 <= later.chosen.rows <= 0.56
+
+
+def test_no_text_of_a_domain_with_too_few_held_out_texts_is_decided_early():
+    hotels = pairs(1_400, TEXTS, 28)
+    found = choose_cascade(of_domains(held_out(), hotels), LENIENT)
+    assert found.chosen.rows == pytest.approx(0.70)
+    assert found.domains[1].chosen.rows == 0
+    assert found.ended_by == "decides texts of hotels, of which 28 are held out, but 30 are needed"
+    few = choose_cascade(of_domains(held_out(), range(6, 34)), LENIENT)
+    assert few == (
+        "no limit is narrow enough: even the narrowest one decides texts of hotels, of which 28 are held out, but 30 are needed"
+    )
+
+
+def test_domains_that_lose_nothing_change_nothing():
+    texts = held_out([*some(30, 2), *some(60, 2)])
+    settings = replace(PATIENT, loss=0.1)
+    plain, found = choose_cascade(texts, settings), choose_cascade(of_domains(texts, HOTELS), settings)
+    assert (found.cascade, found.chosen, found.loss) == (plain.cascade, plain.chosen, plain.loss)
+    assert plain.domains == ()
+    assert sum(domain.texts for domain in found.domains) == TEXTS
+    assert plain.ended_by == found.ended_by == "costs more than 0.1 points of accuracy"
+
+
+def test_a_domains_texts_count_in_the_calibration_by_their_weights():
+    count = 20_000
+    texts = held_out(wrong=[*range(16_000, 16_060), *range(18_000, 18_400)], texts=count)
+    times = np.where(np.arange(count) < count // 2, 1, 3)
+    often = np.repeat(np.arange(count), times)
+    repeated = replace(texts, **{name: getattr(texts, name)[often] for name in ("logits", "sums", "labels", "tokens")})
+    found, expected = calibrated(replace(texts, weights=times / times.mean())), calibrated(repeated)
+    assert found.scale == pytest.approx(expected.scale, rel=1e-3)  # a prior weighs as one text
+    assert found.scale != pytest.approx(calibrated(texts).scale, rel=0.01)
+
+
+def test_the_log_has_a_line_for_each_domain():
+    lines = []
+    report_choice(choose_cascade(of_domains(held_out(MIDDLE), HOTELS), LENIENT), lines.append)
+    assert lines[1].startswith("cascade: a wider limit costs texts of hotels 2.00 points of accuracy")
+    assert lines[2] == "cascade: films: 51% of 1,800 held-out texts decided early, 0.00 points lost"
+    assert lines[3].startswith("cascade: hotels: 51% of 200 held-out texts decided early, ")
+
+
+def test_settings_of_domains_are_recorded_only_where_there_are_several():
+    assert CascadeSettings().as_used(of_domains=False) == {
+        "loss": 0.05,
+        "ece": 0.005,
+        "most": 1.0,
+        "least_texts": 2_000,
+    }
+    assert CascadeSettings(domain_loss=1.0).as_used(of_domains=True)["domain_loss"] == 1.0
+
+
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("labels", [2, 3])
 def test_the_choice_is_that_of_a_search_by_hand(seed, labels):

@@ -22,6 +22,7 @@ from export.errors import ExportError
 from export.graph.parity import torch_logits
 from export.training import finetune
 from export.training.checks import check_tuning
+from export.training.curriculum import plain
 from export.training.features import extract
 from export.training.finetune import tune
 from export.training.settings import HEAD_ALONE, TuneSettings
@@ -39,8 +40,16 @@ def parts(encoder):
 
 
 def tuned(encoder, folder, settings=SETTINGS, pooling="cls"):
+    train, held_out = parts(encoder)
     return tune(
-        encoder, *parts(encoder), pooling=pooling, objective=OneOf(2), settings=settings, folder=folder, quiet=True
+        encoder,
+        plain(train, settings.epochs),
+        held_out,
+        pooling=pooling,
+        objective=OneOf(2),
+        settings=settings,
+        folder=folder,
+        quiet=True,
     )
 
 
@@ -95,6 +104,20 @@ def test_only_the_last_blocks_are_trained_and_pytorch_computes_what_was_validate
     assert_computed_as_validated(found, pooling, rows, labels)
 
 
+@pytest.mark.parametrize("family", ["bert", "electra"])
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_embeddings_of_emoji_are_trained_with_the_first_block(encoder, tmp_path, family, blocks):
+    plain_encoder = encoder(family)
+    words = [plain_encoder.tokenizer.encode([word]).ids[0][1] for word in (BAD[0], GOOD[0])]
+    frozen = replace(plain_encoder, emoji_ids=tuple(map(int, words)))
+    found = tuned(frozen, tmp_path, TuneSettings(blocks, epochs=2, learning_rate=1e-3, batch_size=8))
+    before, after = (one.model.get_input_embeddings().weight for one in (frozen, found.encoder))
+    changed = torch.nonzero((before != after).any(dim=1))[:, 0].tolist()
+    assert changed == (sorted(words) if blocks == 2 else [])
+    rows, labels = parts(frozen)[1]
+    assert_computed_as_validated(found, "cls", rows, labels)
+
+
 def test_training_blocks_beats_the_frozen_encoder(encoder, tmp_path):
     frozen = encoder("bert")
     (rows, labels), (held_out, held_out_labels) = parts(frozen)
@@ -118,7 +141,7 @@ def test_attention_learns_which_word_tells(encoder, tmp_path):
     rows = frozen.tokenizer.encode([" ".join(words) for words in texts]).ids
     settings = TuneSettings(0, 10, head_learning_rate=HEAD_ALONE, batch_size=8)
     found = tune(
-        frozen, (rows[:300], labels[:300]), (rows[300:], labels[300:]), pooling="attention1", objective=OneOf(2),
+        frozen, plain((rows[:300], labels[:300]), 10), (rows[300:], labels[300:]), pooling="attention1", objective=OneOf(2),
         settings=settings, folder=tmp_path, quiet=True,
     )  # fmt: skip
     assert found.encoder is frozen
@@ -187,7 +210,14 @@ def test_a_checkpoint_is_for_the_same_validation_texts(encoder, tmp_path):
     def accuracy(labels):
         held_out = (validation[0], labels)
         found = tune(
-            frozen, train, held_out, pooling="cls", objective=OneOf(2), settings=settings, folder=tmp_path, quiet=True
+            frozen,
+            plain(train, 1),
+            held_out,
+            pooling="cls",
+            objective=OneOf(2),
+            settings=settings,
+            folder=tmp_path,
+            quiet=True,
         )
         return found.training.best.figure
 

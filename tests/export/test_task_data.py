@@ -11,7 +11,8 @@ import pyarrow.parquet
 import pytest
 from factories import TAGS, rated_reviews, tagged_reviews
 
-from export.data import Row, load, load_files, load_hub, make_dataset, read_rows
+from export.data import Row, make_dataset
+from export.data_files import load, load_files, load_hub, read_rows
 from export.data_source import Columns, DataSource, LabelNames
 from export.errors import DatasetError
 from export.evaluation.evaluate import number_labels
@@ -53,7 +54,7 @@ def rated(tmp_path):
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
 def test_lists_of_labels_are_the_same_from_every_format(tagged, kind):
-    files = str(tagged / f"train.{kind}"), str(tagged / f"test.{kind}")
+    files = [str(tagged / f"train.{kind}")], [str(tagged / f"test.{kind}")]
     columns = SPLIT_BY_BAR if kind == "csv" else Columns(label="tags")
     found = load_files(*files, columns=columns, label_names=LabelNames())
     assert (found.task, found.labels) == ("multi_label", ("bad", "café", "good"))
@@ -68,7 +69,7 @@ def test_lists_of_labels_are_the_same_from_every_format(tagged, kind):
 def test_numbers_are_the_same_from_every_format(rated, kind):
     columns = Columns(label="stars", task="regression")
     found = load_files(
-        str(rated / f"train.{kind}"), str(rated / f"test.{kind}"), columns=columns, label_names=LabelNames()
+        [str(rated / f"train.{kind}")], [str(rated / f"test.{kind}")], columns=columns, label_names=LabelNames()
     )
     assert (found.task, found.labels) == ("regression", ("score",))
     assert (found.train.labels == rated_reviews(200, 1).labels).all()
@@ -167,7 +168,7 @@ def test_several_numbers_of_a_text_are_a_list_or_are_separated(tmp_path):
 def test_the_first_training_record_decides_whether_a_text_has_one_label_or_several(tmp_path):
     (tmp_path / "train.jsonl").write_text('{"text": "a", "label": ["x"]}\n{"text": "b", "label": []}\n')
     (tmp_path / "test.jsonl").write_text('{"text": "a", "label": "x"}\n')
-    files = str(tmp_path / "train.jsonl"), str(tmp_path / "test.jsonl")
+    files = [str(tmp_path / "train.jsonl")], [str(tmp_path / "test.jsonl")]
     with pytest.raises(DatasetError, match=r"test\.jsonl, line 1: the column 'label' holds 'x', which is no list"):
         load_files(*files, columns=Columns(), label_names=LabelNames())
     with pytest.raises(DatasetError, match=r"train\.jsonl, line 1: .* for lists of labels, give --task multi_label"):
@@ -215,7 +216,7 @@ def test_texts_of_an_evaluation_have_the_labels_of_the_bundle():
 def test_ordered_labels_are_different_numbers(tmp_path, labels, names, message):
     (tmp_path / "a.csv").write_text("text,label\n" + "".join(f"a,{label}\n" for label in labels.split()))
     path = str(tmp_path / "a.csv")
-    source = DataSource(train_file=path, test_file=path, ordered=True, label_names=LabelNames(names))
+    source = DataSource(train_files=(path,), test_files=(path,), ordered=True, label_names=LabelNames(names))
     if message is None:
         assert load(source).ordered
         return

@@ -26,7 +26,8 @@ from export.bundle.place import check_free
 from export.classifier.head import train_head
 from export.classifier.objective import OneOf, predict
 from export.classifier.settings import HeadSettings
-from export.data import Dataset, Row, load_files, load_hub, make_dataset, read_rows, read_texts, sort_labels
+from export.data import Dataset, Row, make_dataset, sort_labels
+from export.data_files import load_files, load_hub, read_rows, read_texts
 from export.data_source import Columns, LabelNames
 from export.encoder.load import load_encoder, save
 from export.encoder.pooling import pool
@@ -289,8 +290,8 @@ def test_labels_that_do_not_fit_are_an_error(train_rows, test_rows, names, messa
 def test_every_format_gives_the_same_dataset(files):
     found = [
         load_files(
-            str(files / f"train.{kind}"),
-            str(files / f"test.{kind}"),
+            [str(files / f"train.{kind}")],
+            [str(files / f"test.{kind}")],
             columns=Columns(),
             label_names=LabelNames(),
         )
@@ -306,10 +307,10 @@ def test_every_format_gives_the_same_dataset(files):
 def test_a_training_record_that_cannot_be_used_is_named_and_never_left_out(tmp_path):
     (tmp_path / "a.csv").write_text("text,label\ngood,1\n,0\n")
     with pytest.raises(DatasetError, match=r"a\.csv, line 3: empty_text"):
-        load_files(str(tmp_path / "a.csv"), str(tmp_path / "a.csv"), columns=Columns(), label_names=LabelNames())
+        load_files([str(tmp_path / "a.csv")], [str(tmp_path / "a.csv")], columns=Columns(), label_names=LabelNames())
     (tmp_path / "b.csv").write_text("text,label\ngood,\n")
     with pytest.raises(DatasetError, match=r"b\.csv, line 2: the column 'label' has no value"):
-        load_files(str(tmp_path / "b.csv"), str(tmp_path / "b.csv"), columns=Columns(), label_names=LabelNames())
+        load_files([str(tmp_path / "b.csv")], [str(tmp_path / "b.csv")], columns=Columns(), label_names=LabelNames())
 
 
 @pytest.mark.parametrize("label", [None, "", float("nan")])

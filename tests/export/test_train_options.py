@@ -11,7 +11,14 @@ from export.cli.options import fill, refuse_unused, windows_of
 from export.cli.sources import source_of
 from export.cli.train import _conditions, _conditions_of_task, _encoder_settings, _fit_settings, train
 from export.data_source import Columns, DataSource, LabelNames
-from export.training.settings import HEAD_ALONE, EncoderSettings, FitSettings, Settings, TuneSettings
+from export.training.settings import (
+    HEAD_ALONE,
+    DomainSettings,
+    EncoderSettings,
+    FitSettings,
+    Settings,
+    TuneSettings,
+)
 from scorer.base.errors import UsageError
 from scorer.rows.input_options import InputOptions
 
@@ -45,6 +52,7 @@ def test_each_option_reaches_its_setting():
             *("--solver", "adam", "--epochs", "3", "--learning-rate", "0.5", "--batch-size", "7", "--seed", "9"),
             *("--pooling", "mean", "--wide-pairs", "64", "--validation-share", "0.2", "--cache-dir", "c", "-q"),
             *("--cascade-loss", "0.5", "--loss", "huber", "--balance", "--min-precision", "0.9"),
+            *("--calibrate", "length"),
         )
     )
     assert found == FitSettings(
@@ -54,6 +62,7 @@ def test_each_option_reaches_its_setting():
         cascade=CascadeSettings(loss=0.5),
         loss="huber",
         balance=True,
+        calibrate="length",
         min_precision=0.9,
         validation_share=0.2,
         seed=9,
@@ -74,8 +83,8 @@ def test_each_option_reaches_its_setting():
         options("--train-file", "a", "--test-file", "b", *given, "--encoding", "utf-16", "--max-record-bytes", "9")
     )
     assert read == DataSource(
-        train_file="a",
-        test_file="b",
+        train_files=("a",),
+        test_files=("b",),
         reading=InputOptions("csv", ";", "", "x", no_header=True, encoding="utf-16", max_record_bytes=9),
     )
     encoder = options(
@@ -134,6 +143,10 @@ def test_every_option_with_a_default_takes_it_from_the_settings():
         "wide_pairs": WideSettings.pairs,
         "cascade": True,
         "cascade_loss": CascadeSettings.loss,
+        "cascade_domain_loss": CascadeSettings.domain_loss,
+        "domain_power": DomainSettings.power,
+        "tune_precision": TuneSettings.number_format,
+        "short_epochs": TuneSettings.short_epochs,
         "cascade_most": CascadeSettings.most,
         "unfreeze": 0,
         "tune_epochs": TuneSettings.epochs,
@@ -147,6 +160,7 @@ def test_every_option_with_a_default_takes_it_from_the_settings():
         "precisions": ",".join(Settings.precisions),
         "task": "auto",
         "loss": FitSettings.loss,
+        "calibrate": FitSettings.calibrate,
     }
 
 
@@ -156,7 +170,7 @@ def test_cascade_takes_the_options_of_train_that_it_shares():
     assert own == {"bundle"}
     given = ["b", "-o", "c", "--train-file", "a", "--test-file", "t", "--label-names", "x,y", "--positive-label", "x"]
     source = source_of(cascade.make_context("cascade", given).params)
-    assert source == DataSource(train_file="a", test_file="t", label_names=LabelNames(("x", "y"), "x"))
+    assert source == DataSource(train_files=("a",), test_files=("t",), label_names=LabelNames(("x", "y"), "x"))
 
 
 @pytest.mark.parametrize(

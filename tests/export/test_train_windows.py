@@ -18,12 +18,13 @@ from export.data import Dataset
 from export.graph.parity import torch_logits
 from export.training import finetune
 from export.training.checks import check_options
+from export.training.curriculum import plain
 from export.training.features import extract, hidden_states
 from export.training.finetune import tune
 from export.training.fit import fit
 from export.training.network import Network
 from export.training.settings import FitSettings, Settings, TuneSettings
-from export.training.tuning_run import TuningRun
+from export.training.tuning_run import Sample, TuningRun
 from scorer.base.errors import UsageError
 from scorer.engine.batches import pad
 from scorer.engine.windows import Split, Windows
@@ -172,7 +173,7 @@ def frozen(encoder):
 def tuned(frozen, folder, settings, pooling="cls", windows=WINDOWS):
     train, held_out = long_texts(frozen, 96, 1), long_texts(frozen, 40, 2)
     return tune(
-        frozen, train, held_out, pooling=pooling, objective=OneOf(2), settings=settings, folder=folder,
+        frozen, plain(train, settings.epochs), held_out, pooling=pooling, objective=OneOf(2), settings=settings, folder=folder,
         windows=windows, quiet=True,
     )  # fmt: skip
 
@@ -206,7 +207,7 @@ def test_pieces_of_a_batch_change_nothing_in_its_gradient(frozen, tmp_path, comb
         features = extract_inputs(frozen, split, network.first, tmp_path)
         run = TuningRun(network, AnyOf(2), settings, 1, tmp_path / f"{most}.pt")
         run._most = most
-        run.step(features, split, torch.from_numpy(targets), np.arange(12))
+        run.step(Sample(features, split, torch.from_numpy(targets), None), np.arange(12))
         weights.append([run.mean_loss, *(part.grad.clone() for part in network.parameters() if part.requires_grad)])
     for other in weights[1:]:
         assert other[0] == pytest.approx(weights[0][0], rel=1e-6)
