@@ -146,20 +146,20 @@ FILES = together(
         multiple=True,
         shell_complete=files,
         metavar="FILE",
-        help=f"Labelled texts for training, instead of --dataset{READ_AS_SCORE}. Repeatable.",
+        help=f"Labelled texts for training, instead of --dataset{READ_AS_SCORE}; repeatable.",
     ),
     option(
         "--test-file",
         multiple=True,
         shell_complete=files,
         metavar="FILE",
-        help="Labelled texts to score once for the model card, never used for training or choices. Repeatable.",
+        help="Labelled texts to score once for the model card, never used for training or choices; repeatable.",
     ),
     option("--exclude-ids", type=FILE, metavar="FILE", help="Ids of training texts to leave out, one a line."),
     option(
         "--domain-column",
         metavar="COLUMN",
-        help="Column with the domain of a text, such as hotels or phones. A file without it is a domain of its own, named as the file (or as its folder if the file is called train or test).",
+        help="Column with the domain of a text, such as hotels or phones (a file without it is a domain of its own, named as the file, or as its folder if the file is called train or test).",
     ),
 )
 
@@ -170,14 +170,14 @@ DOMAINS = together(
         default=DomainSettings.power,
         show_default=True,
         metavar="R",
-        help="Power of its number of texts that a domain counts by in training (1: all texts count alike, 0: all domains do). Within a domain, labels do likewise.",
+        help="Power of its number of texts that a domain counts by in training (1: all texts count alike, 0: all domains do); labels within a domain count likewise.",
     ),
     option(
         "--domain-weight",
         type=_Factor(),
         multiple=True,
         metavar="NAME=X",
-        help="Further factor of a domain in training. Repeatable.",
+        help="Further factor of a domain in training; repeatable.",
     ),
 )
 
