@@ -94,7 +94,7 @@ class _Embedding(nn.Module):
         self._weight, self._bias = torch.from_numpy(norm.weight), torch.from_numpy(norm.bias)
         self._epsilon = norm.epsilon
         self.trained = torch.tensor(trained, dtype=torch.int64)
-        self.rows = nn.Parameter(self._word[self.trained].clone())
+        self.rows = nn.Parameter(self._word[self.trained].clone(), requires_grad=len(trained) > 0)
         self._numbers = torch.full((len(self._word),), -1)
         self._numbers[self.trained] = torch.arange(len(trained))
 
