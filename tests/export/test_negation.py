@@ -1,5 +1,6 @@
 """The made-up reviews that turn on a negation, and how far the test texts are from the training texts."""
 
+import collections
 import csv
 import itertools
 import re
@@ -12,7 +13,12 @@ import pytest
 from factories import ROOT
 
 EXAMPLES = ROOT / "examples"
-RUN = 4  # words in a row that no two templates of different splits share
+RUN = 4  # words in a row that no template of a held-out construction shares with a training template
+TRAIN_ONLY = "emoji alone"  # would give the label away
+FILLERS = {
+    *("a", "an", "the", "this", "it", "is", "was", "very", "so", "that", "really", "honestly", "definitely"),
+    *("{part}", "{item}", "{it}", "{them}", "{is}", "{was}", "{very}", "{atall}"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +31,22 @@ def read(name):
         return list(csv.DictReader(file))
 
 
-def runs(templates):
+def skeleton(form):
+    """Return the words and slots of a template without fillers and punctuation; those of either label look the same."""
+    form = re.sub(r"\{(\w+?)2\}", r"{\1}", form.rpartition("|")[2].lower())
+    form = re.sub(r"\{[pl]?(good|bad)\}", "{adjective}", form)
+    form = re.sub(r"\{(prize|dud)\}", "{name}", re.sub(r"\{(joy|flaw)\}", "{moment}", form))
+    return tuple(word for word in re.findall(r"\{\w+\}|[\w'-]+", form) if word not in FILLERS)
+
+
+def forms(constructions, side):
+    """Return the templates of either label for a file."""
+    return [form for one in constructions for pair in getattr(one, side) for form in pair]
+
+
+def runs(some):
     """Return the runs of words between the slots of templates."""
-    forms = [form for by_label in templates.values() for some in by_label.values() for form in some]
-    between = [part for form in forms for part in re.split(r"\{\w+\}|.*\|", form.lower())]
+    between = [part for form in some for part in re.split(r"\{\w+\}|.*\|", form.lower())]
     words = [re.findall(r"[\w'-]+", part) for part in between]
     return {tuple(one[start : start + RUN]) for one in words for start in range(len(one) - RUN + 1)}
 
@@ -47,7 +65,7 @@ def test_the_files_are_what_the_generator_makes(tmp_path):
         assert (tmp_path / name).read_bytes() == (EXAMPLES / name).read_bytes(), f"python examples/negation.py: {name}"
 
 
-@pytest.mark.parametrize(("name", "rows"), [("negation-train.csv", 4_000), ("negation-test.csv", 800)])
+@pytest.mark.parametrize(("name", "rows"), [("negation-train.csv", 12_000), ("negation-test.csv", 1_200)])
 def test_half_of_the_texts_are_positive_and_none_comes_twice(name, rows):
     found = read(name)
     assert len({row["text"].lower() for row in found}) == len(found) == rows
@@ -56,9 +74,45 @@ def test_half_of_the_texts_are_positive_and_none_comes_twice(name, rows):
     assert not [row["text"] for row in found if "{" in row["text"] or "  " in row["text"]]
 
 
-def test_no_test_text_has_a_construction_or_a_filler_of_a_training_text(negation):
-    assert not set(negation.TRAIN_TEMPLATES) & set(negation.TEST_TEMPLATES)
-    assert not runs(negation.TRAIN_TEMPLATES) & runs(negation.TEST_TEMPLATES)
+@pytest.mark.parametrize("name", ["negation-train.csv", "negation-test.csv"])
+def test_a_construction_has_as_many_texts_of_either_label(name):
+    labels = collections.Counter((row["construction"], row["label"]) for row in read(name))
+    assert not [one for one, _ in labels if labels[one, "0"] != labels[one, "1"]]
+
+
+def test_no_template_is_in_both_files_nor_one_that_differs_in_punctuation_or_a_filler(negation):
+    train, test = (
+        {skeleton(form): form for form in forms(negation.TEMPLATES.values(), side)} for side in ("train", "test")
+    )
+    assert not [(train[one], test[one]) for one in train.keys() & test.keys()]
+
+
+def test_a_quarter_of_the_templates_of_a_construction_are_held_out(negation):
+    for name, one in negation.TEMPLATES.items():
+        if one.held_out == "template" and name != TRAIN_ONLY:
+            assert 0.15 <= len(one.test) / (len(one.train) + len(one.test)) <= 0.35, name
+    assert len(forms(negation.TEMPLATES.values(), "train")) > 600
+    assert len(forms(negation.TEMPLATES.values(), "test")) > 250
+
+
+def test_eight_constructions_are_held_out_as_a_whole(negation):
+    held_out = [one for one in negation.TEMPLATES.values() if one.held_out == "construction"]
+    assert len(held_out) == 8
+    assert not runs(forms(held_out, "test")) & runs(forms(negation.TEMPLATES.values(), "train"))
+
+
+def test_the_column_held_out_names_the_unit_that_training_lacks():
+    train, test = read("negation-train.csv"), read("negation-test.csv")
+    assert list(train[0]) == ["text", "label", "domain", "construction"]
+    assert list(test[0]) == ["text", "label", "domain", "construction", "held_out"]
+    assert collections.Counter(row["held_out"] for row in test) == {"template": 800, "construction": 400}
+    trained = {row["construction"] for row in train}
+    for row in test:
+        assert row["held_out"] == ("template" if row["construction"] in trained else "construction")
+    assert trained - {row["construction"] for row in test} == {TRAIN_ONLY}
+
+
+def test_no_test_text_has_a_filler_of_a_training_text(negation):
     train = set(fillers(negation.TRAIN_THINGS, negation.TRAIN_WORDS))
     test = set(fillers(negation.TEST_THINGS, negation.TEST_WORDS))
     assert not train & test
