@@ -2,8 +2,8 @@
 
 import numpy as np
 import torch
-from torch.nn import functional
 
+from export.classifier.objective import OneOf
 from scorer.model.length_calibration import LengthCalibration
 
 MOST_KNOTS = 6
@@ -93,7 +93,7 @@ def _fitted(
     raw, of_knots, of_texts, distance = (
         torch.from_numpy(x).double() for x in (logits, shares, weights, steps[:, np.newaxis])
     )
-    target = torch.from_numpy(labels)
+    target, objective = torch.from_numpy(labels), OneOf(max(2, logits.shape[1]))
     values = torch.zeros((shares.shape[1], 1 + logits.shape[1]), dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([values], max_iter=500, tolerance_grad=1e-9, line_search_fn="strong_wolfe")
 
@@ -101,17 +101,10 @@ def _fitted(
         optimizer.zero_grad()
         found = (of_knots @ values[:, :1].exp()) * raw + of_knots @ values[:, 1:]
         unlikely = (values.diff(dim=0) ** 2 / distance).sum() / _STEP**2 + (values[0] ** 2).sum() / _PRIOR**2
-        loss = ((of_texts * _losses(found, target)).sum() + unlikely / 2) / len(labels)
+        loss = objective.loss(found, target, of_texts) + unlikely / (2 * len(labels))
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.item()
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
     found = values.detach().numpy()
     return found[:, 0], found[:, 1:]
-
-
-def _losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Return the cross entropy of each text, (texts,)."""
-    if logits.shape[1] > 1:
-        return functional.cross_entropy(logits, labels, reduction="none")
-    return functional.binary_cross_entropy_with_logits(logits[:, 0], labels.double(), reduction="none")

@@ -31,36 +31,29 @@ class Curriculum:
     weights: np.ndarray | None
     epochs: Sequence[np.ndarray]
 
-    def with_versions(self, epoch: int, versions: "_Versions") -> "Curriculum":
-        """Return the curriculum with more versions in an epoch, which may take the place of others."""
-        begin, kept = len(self.rows), np.setdiff1d(self.epochs[epoch], versions.instead_of)
-        more = np.concatenate([kept, np.arange(begin, begin + len(versions.rows))])
-        sources, weights = versions.sources, self.weights
-        if weights is None and versions.weight != 1:
+    def with_versions(
+        self, epoch: int, rows: Sequence[np.ndarray], sources: np.ndarray, *, beside: bool
+    ) -> "Curriculum":
+        """Return the curriculum with versions of some texts in an epoch, beside the texts or instead of them.
+
+        Args:
+            epoch: number of the epoch.
+            rows: token ids of each version.
+            sources: number of the text that each is a version of, int64 (versions,).
+            beside: whether the epoch keeps the texts; versions beside them have a lower weight.
+        """
+        begin, weights = len(self.rows), self.weights
+        kept = self.epochs[epoch] if beside else np.setdiff1d(self.epochs[epoch], sources)
+        more = np.concatenate([kept, np.arange(begin, begin + len(rows))])
+        if weights is None and beside:
             weights = np.ones(begin, dtype=np.float32)
+        factor = np.float32(_CROPS_WEIGHT if beside else 1)
         return Curriculum(
-            [*self.rows, *versions.rows],
+            [*self.rows, *rows],
             np.concatenate([self.targets, self.targets[sources]]),
-            None if weights is None else np.concatenate([weights, versions.weight * weights[sources]]),
+            None if weights is None else np.concatenate([weights, factor * weights[sources]]),
             [more if number == epoch else one for number, one in enumerate(self.epochs)],
         )
-
-
-@dataclass(frozen=True)
-class _Versions:
-    """Versions of some texts.
-
-    Attributes:
-        rows: token ids of each version.
-        sources: number of the text that each is a version of.
-        weight: factor of the text's weight.
-        instead_of: numbers of the texts that they stand for in their epoch; empty for versions beside the texts.
-    """
-
-    rows: Sequence[np.ndarray]
-    sources: np.ndarray
-    weight: np.float32
-    instead_of: np.ndarray
 
 
 def plain(texts: Texts, epochs: int, weights: np.ndarray | None = None) -> Curriculum:
@@ -119,5 +112,4 @@ def _with(
     sources = np.array([numbers[place] for place in has_tokens], dtype=np.int64)
     rows = [tokens.ids[place] for place in has_tokens]
     rows = [reading.apply(ids) for ids in rows] if isinstance(reading, Cut) else rows
-    weight = np.float32(_CROPS_WEIGHT if beside else 1)
-    return found.with_versions(epoch, _Versions(rows, sources, weight, sources[:0] if beside else sources))
+    return found.with_versions(epoch, rows, sources, beside=beside)

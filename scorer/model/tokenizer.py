@@ -14,7 +14,7 @@ import tokenizers
 from scorer.base.errors import BundleError
 from scorer.base.shortage import shortage
 from scorer.model.bundle import TOKENIZER
-from scorer.model.cleaning import CLEANING
+from scorer.model.cleaning import CLEANING_NORMALIZERS
 from scorer.model.cutting import NOWHERE, cutting
 from scorer.model.plain_text import plain_tokenizer
 from scorer.model.prefixes import Beginning, beginnings
@@ -22,7 +22,6 @@ from scorer.model.prefixes import Beginning, beginnings
 # A text longer than this times the token limit is first tried by its beginning. English has 4 to 5 characters per token.
 _CHARACTERS_A_TOKEN = 12
 _REPLACEMENTS = 8
-_CLEANING = [step.normalizer for step in CLEANING]
 # Bytes that a table of a SentencePiece normaliser may insert for a character; NFKC has up to 33.
 _ENTRY = 64
 # Texts of which some tokenizers make no token, but hardly any makes none of all.
@@ -89,7 +88,7 @@ def _check_growth(normalizer: dict[str, Any] | None) -> None:
 def _never_grows(step: dict[str, Any]) -> bool:
     """Return whether a Replace normalizer adds at most a few characters to a text: it matches once, or never grows it."""
     pattern, content = step["pattern"], step["content"]
-    if content == "" or step in _CLEANING:
+    if content == "" or step in CLEANING_NORMALIZERS:
         return True
     if pattern == {"Regex": "\\A\u2581"}:  # a blank of SentencePiece, at the beginning only
         return len(content) <= 2
