@@ -12,7 +12,8 @@ from trained import TOLERANCE, by_rate, is_equal
 
 from export.evaluation.outputs import SOFTWARE
 
-_OWN, _PEER, _WORSE = "tab:blue", "tab:gray", "lightgray"
+_OWN, _PEER = "tab:blue", "tab:gray"
+_OWN_WORSE, _PEER_WORSE = "lightblue", "lightgray"
 
 
 def draw(report: dict[str, Any]) -> bytes:
@@ -36,7 +37,7 @@ def draw(report: dict[str, Any]) -> bytes:
             va="center",
             fontsize=9,
         )
-    axes.set(xlabel=f"reviews per second, {report['threads']} threads of {report['cpu']}", xlim=(0, 1.3 * max(median)))
+    axes.set(xlabel=f"reviews per second, {report['threads']} threads of {report['cpu']}", xlim=(0, 1.75 * max(median)))
     title = (
         f"The same model, {report['reviews']} reviews of {report['mean_tokens']:.0f} tokens; accuracy on "
         f"{report['labelled']:,} texts"
@@ -69,9 +70,10 @@ def _name(one: dict[str, Any]) -> str:
 
 
 def _color(one: dict[str, Any]) -> str:
-    if not is_equal(one):
-        return _WORSE
-    return _OWN if one["key"] == "g" else _PEER
+    own = one["key"] == "g"
+    if is_equal(one):
+        return _OWN if own else _PEER
+    return _OWN_WORSE if own else _PEER_WORSE
 
 
 def _accuracy(one: dict[str, Any]) -> str:
