@@ -279,7 +279,7 @@ def measure_default(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure the encoder of a bundle as it is, with its wide part, with and without its cascade."""
     bundle = load_bundle(arguments.model)
     wide = open_wide(bundle, arguments.threads, Phases())
-    cascade = bundle.manifest.cascade
+    cascade, calibration = bundle.manifest.cascade, bundle.manifest.calibration_by_length
     assert wide is not None
     assert cascade is not None
     tokenizer = Tokenizer(bundle.files["tokenizer.json"], REACH)
@@ -307,6 +307,8 @@ def measure_default(arguments: argparse.Namespace) -> dict[str, Any]:
             logits, tokens = np.zeros((len(texts.ids), 1), dtype=np.float32), np.zeros(len(texts.ids))
             logits[needed], tokens[needed] = read(way, texts.some(np.flatnonzero(needed)), computed, f"{title}: {name}")
             logits += sides[way.kept]
+            if calibration is not None:
+                logits = calibration.apply(logits, np.minimum(texts.tokens, way.kept))
             if staged:
                 skipped = early[way.kept]
                 logits[skipped] = cascade.logits(sums[way.kept][skipped]).astype(np.float32)
