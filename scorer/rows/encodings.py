@@ -7,7 +7,6 @@ import codecs
 
 from scorer.base.errors import InputError, UsageError
 from scorer.rows.lines import Line
-from scorer.rows.record import Reason
 
 # Longest first: the mark of UTF-32 begins with that of UTF-16.
 _MARKS = (
@@ -113,23 +112,3 @@ def check_beginning(source: str, first: Line, encoding: str, given: str) -> None
         raise InputError(
             f"{source} begins with the byte order mark of UTF-8, so it is not {given}. Leave out --encoding."
         )
-
-
-def hint(reason: Reason, raw: bytes) -> str:
-    """Return advice on a record that was rejected, or an empty string.
-
-    >>> hint("invalid_json", b"[\\n")
-    "This looks like a single JSON document. JSON Lines has one object per line: convert the file with `jq -c '.[]'`."
-    """
-    if reason == "invalid_encoding":
-        return advice(raw)
-    if reason in ("invalid_json", "not_an_object") and (raw.strip() in (b"{", b"[") or raw.lstrip().startswith(b"[{")):
-        return (
-            "This looks like a single JSON document. JSON Lines has one object per line: "
-            "convert the file with `jq -c '.[]'`."
-        )
-    if reason == "invalid_json" and raw.count(b"\r") > 1 and raw.count(b"\n") < 2:
-        return "The lines seem to end in carriage returns alone: convert the file with `tr '\\r' '\\n'`."
-    if reason == "column_count":
-        return "If fields contain delimiters or line ends, check --delimiter, --quote-char and --escape-char."
-    return ""
