@@ -26,6 +26,9 @@ from scorer.rows.input_file import InputFile, Source, opened_lines
 from scorer.rows.lines import Line, decoded, joined, lines
 from scorer.rows.record import NULL, Parsed, Position, Reason, Value
 
+_SHOWN = 1 << 16
+"""Bytes of a line that may be the header, of which advice is made."""
+
 
 class _Row(NamedTuple):
     """A record before its columns are known.
@@ -124,7 +127,7 @@ class CsvFile(InputFile):
                 continue
             length = first.length + len(rest)
             at = Position(self._source, first.number, first.offset)
-            problem = _problem(values, too_long=length > limit)
+            problem = "too_long" if length > limit else _problem(values)
             row = _Row(Parsed(at, first.data + rest, length, {}, problem=problem), values or ())
             if waiting:
                 blank = waiting.take()
@@ -161,7 +164,7 @@ class CsvFile(InputFile):
             raise UsageError(f"{self._source}: {separator_advice(delimiter, line.number)}")
 
     def _first_line(self, row: _Row) -> FirstLine:
-        text = decoded(bytes(row.parsed.raw), self._dialect.encoding).rstrip("\r\n")
+        text = decoded(bytes(row.parsed.raw)[:_SHOWN], self._dialect.encoding).rstrip("\r\n")
         return FirstLine(row.parsed.position.line, text, row.values)
 
     def _fitted(self, values: Sequence[str | None], count: int) -> Sequence[str | None]:
@@ -191,9 +194,7 @@ def _without_header(source: str, dialect: Dialect) -> str:
     )
 
 
-def _problem(values: Sequence[str | None] | None, *, too_long: bool) -> Reason | None:
-    if too_long:
-        return "too_long"
+def _problem(values: Sequence[str | None] | None) -> Reason | None:
     if values is None:
         return "unterminated_quote"
     return "invalid_encoding" if _undecodable(values) else None

@@ -78,15 +78,17 @@ class RecordReader:
                 continue
             text = self._text(first.data)
             if not any(char in text for char in self._special):  # most lines of most files
-                yield Record(first, b"", self._marks.restored(self._split(text.rstrip("\r\n"))))
+                yield Record(first, b"", self._split(text.rstrip("\r\n")))
                 continue
             values, rest = self._known(first, text) if self._frontier else self._read(first, text)
             yield Record(first, rest, None if values is None else self._marks.restored(values))
 
-    def _split(self, line: str) -> list[str]:
+    def _split(self, line: str) -> Sequence[str | None]:
         """Return the values of a line without quotes and escapes."""
-        values = line.split(self._format["delimiter"]) if line else []
-        return [value.lstrip(" ") for value in values] if self._format["skipinitialspace"] else values
+        values = line.split(self._marks.delimiter) if line else []
+        if self._format["skipinitialspace"]:
+            values = [value.lstrip(" ") for value in values]
+        return self._marks.restored(values)
 
     def _read(self, first: Line, text: str) -> tuple[list[str] | None, bytes]:
         """Return a record's values and its other lines; the parser gets as many lines as it asks for."""

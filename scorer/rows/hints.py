@@ -13,6 +13,7 @@ from scorer.rows.record import Reason
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[,;\t ]*', re.IGNORECASE)
 _DELIMITERS = (",", ";", "\t", "|")
 _DATA_LENGTH = 40
+_NEAR = 100  # characters beside a name
 LINES = 50
 """Number of lines of which one may be the header."""
 
@@ -88,12 +89,20 @@ def _beside(text: str, names: Iterable[str]) -> Iterator[str]:
 
     >>> list(_beside("id~|~text~|~stars", ["text"]))
     ['~|~']
+    >>> list(_beside('"id"->"text"->"stars"', ["text"])), list(_beside("context", ["text"]))
+    (['->'], [])
     """
     for name in names:
-        for match in re.finditer(rf"(^|[^\w\"']+)[\"']?{re.escape(name)}[\"']?([^\w\"']+|$)", text, re.IGNORECASE):
-            before, after = (side.strip(" ") for side in match.groups())
-            if before == after or not (before and after):
-                yield from filter(None, (before or after,))
+        for match in re.finditer(re.escape(name), text, re.IGNORECASE):
+            before, after = text[max(0, match.start() - _NEAR) : match.start()], text[match.end() :][:_NEAR]
+            sides = {_not_name(before[::-1])[::-1], _not_name(after)} - {""}
+            yield from sides if len(sides) == 1 else ()
+
+
+def _not_name(text: str) -> str:
+    """Return the characters at the beginning of a text that hardly belong to a name, without a quote."""
+    match = re.match(r"[\"']?([^\w\"']*)", text)
+    return match[1].strip(" ") if match else ""
 
 
 def _title_advice(lines: Sequence[FirstLine]) -> str:
