@@ -218,7 +218,7 @@ def confusion_matrix(title: str, labels: Sequence[str], counts: np.ndarray) -> b
     )
     level = room <= cell - 0.1
     below = height if level else room
-    figure = canvas(count * cell + room + (0.8 if is_numbered else 2.4), count * cell + below + 0.6, title)
+    figure = canvas(count * cell + room + (0.9 if is_numbered else 2.4), count * cell + below + 0.75, title)
     axes = figure.subplots()
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     if is_numbered:
