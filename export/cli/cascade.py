@@ -10,7 +10,16 @@ from export.bundle.place import check_free, check_outside
 from export.classifier.settings import CascadeSettings
 from export.cli import train_options
 from export.cli.options import QUIET, READING_FILES, THREADS, fill, refuse_unused, require_libraries, use_threads
-from export.cli.sources import Options, conditions_of_data, find_inputs, named, read_notes, read_probes, source_of
+from export.cli.sources import (
+    Options,
+    conditions_of_data,
+    find_inputs,
+    named,
+    overlap_in,
+    read_notes,
+    read_probes,
+    source_of,
+)
 from export.data_source import DataSource
 from export.hub import check_reachable
 from scorer.base.errors import UsageError
@@ -61,11 +70,14 @@ def cascade(**options: Any) -> None:
     from export.data_files import load
 
     dataset = load(source)
+    overlap = overlap_in(dataset, source)
+    overlap.warn_of_test()
     settings = replace(settings, probes=read_probes(options, loaded.manifest.labels))
     use_threads(options["threads"])
     from export.training.add_cascade import add_cascade
 
     add_cascade(loaded, dataset, settings, print_result)
+    overlap.warn_of_test(again=True)
 
 
 def _checked(options: Options) -> "tuple[Bundle, AddSettings, DataSource]":

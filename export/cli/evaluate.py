@@ -158,6 +158,8 @@ def evaluate(bundles: tuple[Path, ...], output: Path | None, errors: str | None,
     ]
     _check_task(bundles, scorers)
     splits, train_split = _read(scorers, options, reading)
+    if train_split is not None:
+        _warn_of_overlap(train_split, splits[0], options, reading)
     from export.evaluation import report
 
     evaluated = report.evaluate(list(map(str, bundles)), scorers, splits, quiet=options["quiet"])
@@ -199,6 +201,14 @@ def _read(
     splits = [number_labels(rows, one.labels, names, by_id) for one, by_id in zip(scorers, by_ids, strict=True)]
     train = number_labels(train_rows, scorers[0].labels, names, by_ids[0]) if train_rows else None
     return splits, train
+
+
+def _warn_of_overlap(train: "Split", data: "Split", options: Mapping[str, Any], reading: InputOptions) -> None:
+    """Warn if the baseline is trained on texts that it is evaluated on."""
+    from export.evaluation.overlap import Given, overlap_of
+
+    files = (Given("--train-file", (options["train_file"],), reading), Given("--data", options["data"], reading))
+    overlap_of(train, data, files).warn_of_baseline()
 
 
 def _texts(files: Sequence[str], columns: Columns, reading: InputOptions) -> "list[Row]":

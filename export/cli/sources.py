@@ -14,7 +14,8 @@ from scorer.rows.input_options import InputOptions
 from scorer.storage.inputs import STDIN
 
 if TYPE_CHECKING:
-    from export.data import Split
+    from export.data import Dataset, Split
+    from export.evaluation.overlap import Overlap
 
 _INPUTS = {"--train-file": "train_file", "--test-file": "test_file", "--probes": "probes"}
 
@@ -64,6 +65,14 @@ def given_task(options: Options) -> Task | None:
 def find_inputs(options: Options, source: DataSource) -> dict[str, tuple[str, ...]]:
     """Find the files of labelled texts and probes, by option; see `export.cli.options.check_inputs`."""
     return check_inputs({name: options[one] for name, one in _INPUTS.items()}, source.reading)
+
+
+def overlap_in(dataset: "Dataset", source: DataSource) -> "Overlap":
+    """Compare the training texts with the test texts, and the files that hold them."""
+    from export.evaluation.overlap import Given, overlap_of
+
+    train = Given("--train-file", source.train_files, source.reading)
+    return overlap_of(dataset.train, dataset.test, (train, Given("--test-file", source.test_files, source.reading)))
 
 
 def named(inputs: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:

@@ -26,6 +26,7 @@ from export.cli.sources import (
     conditions_of_data,
     find_inputs,
     named,
+    overlap_in,
     read_notes,
     read_probes,
     source_of,
@@ -84,6 +85,8 @@ def train(**options: Any) -> None:
     from export.data_files import load
 
     dataset = load(source)
+    overlap = overlap_in(dataset, source)
+    overlap.warn_of_test()
     _check_task(options, dataset.task)
     settings = replace(settings, probes=read_probes(options, dataset.labels, dataset.task))
     use_threads(options["threads"])
@@ -92,6 +95,7 @@ def train(**options: Any) -> None:
     loaded = _load_encoder(encoder, settings)
     _name_unused_head(encoder.name, loaded)
     run(dataset, loaded, settings, print_result)
+    overlap.warn_of_test(again=True)
 
 
 def _checked(options: Options) -> tuple[Settings, DataSource, EncoderSettings]:

@@ -1,28 +1,43 @@
 """Pictures of the model card and of `score-model evaluate`."""
 
-import io
-import textwrap
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
-
-matplotlib.use("Agg")  # a display may be missing
-matplotlib.rcParams["text.parse_math"] = False  # a label may have a dollar sign
-
-from matplotlib import pyplot
+from matplotlib.axes import Axes as Plot
 from matplotlib.figure import Figure
 
 from export.evaluation.cascade import StagedTexts
+from export.evaluation.drawing import (
+    BLACK,
+    DARK,
+    GREY,
+    INCH,
+    LIGHT,
+    LINE,
+    NAME,
+    SMALL,
+    add_legend,
+    as_counts,
+    as_percentages,
+    canvas,
+    label_powers,
+    label_values,
+    shown,
+    style,
+    to_png,
+    widest,
+    width_of,
+    wrapped,
+)
 from export.evaluation.evaluate import Group
 from export.evaluation.headline import Headline
 from export.evaluation.judge import Axes
 from export.evaluation.judges import judge_of
 from export.evaluation.metrics import Bin, calibration_error
-from export.evaluation.outputs import SOFTWARE
 from export.evaluation.single_judge import ACCURACY, SingleJudge
 from scorer.base.task import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Task
 from scorer.model.interpretation import Interpretation
@@ -30,7 +45,6 @@ from scorer.model.interpretation import Interpretation
 if TYPE_CHECKING:
     from export.classifier.head import Training  # importing PyTorch takes seconds, and `evaluate` does not need it
 
-_WRAPPED = 48  # characters per line; a name may be a long path
 _LOSSES: Mapping[Task, str] = MappingProxyType(
     {
         SINGLE_LABEL: "cross entropy (nats per text)",
@@ -38,8 +52,15 @@ _LOSSES: Mapping[Task, str] = MappingProxyType(
         REGRESSION: "loss (of standardised values)",
     }
 )
+_WIDTH = 6.0  # inches
 _MOST_OUTPUTS = 4
 _MOST_POINTS = 2000  # with more, points hide each other
+_MOST_ROWS = 60  # groups or labels, one below the other
+_MOST_NUMBERED = 30  # labels of a confusion matrix whose cells have room for numbers
+_MOST_NAMED = 100  # labels of a confusion matrix that are all named
+_MOST_SHOWN = 40  # characters of a label if there is no room for numbers
+_NAME_POINTS = 200.0  # width of a line of a label's name
+_LOG_FROM = 20.0  # ratio of losses from which the small ones could not be read on a linear axis
 
 
 def loss_curve(training: "Training", task: Task = SINGLE_LABEL) -> bytes:
@@ -49,19 +70,35 @@ def loss_curve(training: "Training", task: Task = SINGLE_LABEL) -> bytes:
         training: training of the head.
         task: task of the model, which decides what the loss is.
     """
-    figure, axes = pyplot.subplots(figsize=(6, 3.6), layout="constrained")
+    figure = canvas(_WIDTH, 3.8, "Loss of the head")
+    axes = figure.subplots()
     numbers = [step.number for step in training.steps]
-    axes.plot(numbers, [step.train_loss for step in training.steps], marker="o", label="training")
-    axes.plot(numbers, [step.validation_loss for step in training.steps], marker="o", label="validation")
+    losses = [[step.train_loss for step in training.steps], [step.validation_loss for step in training.steps]]
+    for number, (name, each) in enumerate(zip(("training", "validation"), losses, strict=True)):
+        _draw_line(axes, numbers, each, name, number)
     kept = f"{training.by} {training.best.number:g}, kept"
-    axes.axvline(training.best.number, color="grey", linestyle=":", label=kept)
-    axes.set(xlabel=training.by, ylabel=_LOSSES[task], title="Loss of the head")
+    axes.axvline(training.best.number, color=GREY, linestyle=":", label=kept)
     if training.by == "L2":
         axes.set_xscale("log")
+        axes.set_xlabel("strength of the L2 penalty (log scale)")
+        label_values(axes, numbers, (_WIDTH - 1) * INCH)
     else:
-        axes.set_xticks(numbers)
-    axes.legend()
-    return _png(figure)
+        axes.set_xlabel(training.by)
+        axes.set_xlim(min(numbers) - 0.5, max(numbers) + 0.5)
+        as_counts(axes.xaxis, 12)
+    _scale_losses(axes, losses, _LOSSES[task])
+    add_legend(figure, axes)
+    return to_png(figure)
+
+
+def _scale_losses(axes: Plot, losses: Sequence[Sequence[float]], name: str) -> None:
+    """Scale the axis of losses, logarithmically if they differ much."""
+    low, high = min(map(min, losses)), max(map(max, losses))
+    is_log = 0 < low * _LOG_FROM < high
+    axes.set_ylabel(wrapped(f"{name}, log scale" if is_log else name, 3.2 * INCH))
+    if is_log:
+        axes.set_yscale("log")
+        label_powers(axes.yaxis, low, high)
 
 
 def reliability_diagram(by_name: Mapping[str, Sequence[Bin]], names: Axes = SingleJudge.axes) -> bytes:
@@ -71,55 +108,75 @@ def reliability_diagram(by_name: Mapping[str, Sequence[Bin]], names: Axes = Sing
         by_name: bins by the name of what was scored.
         names: names of the axes.
     """
-    figure, (axes, counts) = pyplot.subplots(
-        2, 1, figsize=(5, 5.4), layout="constrained", sharex=True, height_ratios=(3, 1)
-    )
-    axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="perfect calibration")
-    for name, bins in by_name.items():
+    drawn = {name: bins for name, bins in by_name.items() if bins}
+    figure = canvas(5.4, 5.2, "Reliability")
+    axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="perfect calibration")
+    for number, (name, bins) in enumerate(drawn.items()):
         confidence = [one.confidence for one in bins]
-        error = textwrap.fill(f"{name} (error {calibration_error(bins):.2%})", _WRAPPED)
-        axes.plot(confidence, [one.accuracy for one in bins], marker="o", label=error)
-        counts.plot(confidence, [one.texts for one in bins], marker=".", label=name)
-    least = min((one.low for bins in by_name.values() for one in bins), default=0.0)
-    axes.set(ylabel=names.share, xlim=(least, 1), ylim=(0, 1.02), title="Reliability")
-    axes.legend()
-    counts.set(xlabel=names.probability, ylabel=names.count, ylim=(0, None))
-    return _png(figure)
+        error = f"{calibration_error(bins):.2%}"
+        _draw_line(axes, confidence, [one.accuracy for one in bins], f"{name} (error {error})", number)
+        _draw_line(counts, confidence, [one.texts for one in bins], name, number)
+    least = min((one.low for bins in drawn.values() for one in bins), default=0.0)
+    axes.set(xlim=(least, 1), ylim=(0, 1))
+    axes.set_ylabel(wrapped(names.share, 3 * INCH))
+    as_percentages(axes.yaxis)
+    counts.set_ylim(0, None)
+    counts.set_ylabel(wrapped(names.count, INCH))
+    counts.set_xlabel(wrapped(names.probability, 4 * INCH))
+    as_counts(counts.yaxis, 3)
+    as_percentages(counts.xaxis)
+    add_legend(figure, axes)
+    return to_png(figure)
 
 
-def group_bars(title: str, groups: Sequence[Group], figure: Headline = ACCURACY) -> bytes:
+def group_intervals(title: str, groups: Sequence[Group], figure: Headline = ACCURACY) -> bytes:
     """Draw a figure of groups of texts with its 95% interval; return a PNG.
 
     Args:
         title: title of the picture.
-        groups: groups, from top to bottom.
+        groups: groups, from top to bottom; of very many, those with the most texts are drawn.
         figure: figure to draw; one that is undefined for a group is drawn as 0.
     """
-    drawn, axes = pyplot.subplots(figsize=(6, 1.2 + 0.35 * len(groups)), layout="constrained")
-    names = [f"{one.name} ({one.metrics.texts:,})" for one in groups]
-    each = [asdict(one.metrics) for one in groups]
+    kept = _largest([one.metrics.texts for one in groups])
+    names = [f"{groups[row].name} ({groups[row].metrics.texts:,})" for row in kept]
+    drawn, axes = _rows(_of_many(title, len(kept), len(groups), "groups"), names)
+    each = [asdict(groups[row].metrics) for row in kept]
     values = np.array([figure.value(one) or 0.0 for one in each])
     bounds = np.array([figure.bounds(one) or (value, value) for one, value in zip(each, values, strict=True)])
     distances = np.maximum(np.abs(bounds - values[:, np.newaxis]), 0).T
-    axes.barh(names, values, xerr=distances, color="tab:blue", alpha=0.7, capsize=3)
-    limits = (max(0.0, float(bounds.min()) - 0.05), 1) if figure.is_share else (0, None)
-    axes.set(title=textwrap.fill(title, _WRAPPED), xlabel=figure.name, xlim=limits)
-    axes.invert_yaxis()
-    return _png(drawn)
+    # Points, and no bars, whose lengths would mislead on an axis that does not begin at 0.
+    axes.errorbar(values, range(len(values)), xerr=distances, fmt="o", color=DARK, capsize=3, clip_on=False)
+    axes.set_xlabel(f"{figure.name}, with its 95% interval")
+    axes.grid(axis="y", color="lightgrey", linestyle=":")
+    if figure.is_share:
+        axes.set_xlim(max(0.0, float(bounds.min()) - 0.05), 1)
+        as_percentages(axes.xaxis, 5)
+    else:
+        axes.set_xlim(0, None)
+    return to_png(drawn)
 
 
 def cascade_curve(stages: StagedTexts, title: str) -> bytes:
     """Draw accuracy by the share of the encoder's tokens saved, and mark the cascade's own limits; return a PNG."""
-    figure, axes = pyplot.subplots(figsize=(6, 3.6), layout="constrained")
-    points, chosen = stages.curve(), stages.chosen
-    axes.plot([at.tokens for at in points], [at.accuracy for at in points], marker="o", label="other limits")
-    axes.axhline(stages.without.accuracy, color="grey", linestyle=":", label="every text through the encoder")
+    figure = canvas(_WIDTH, 3.4, f"{title}, cascade")
+    axes = figure.subplots()
+    points, chosen, without = stages.curve(), stages.chosen, stages.without
+    _draw_line(axes, [at.tokens for at in points], [at.accuracy for at in points], "other limits", 0)
+    axes.axhline(without.accuracy, color=GREY, linestyle=":", label="every text through the encoder")
     rate = "" if chosen.tokens == 1 else f": {chosen.rate:.1f} times the rate"
-    axes.plot(chosen.tokens, chosen.accuracy, marker="*", markersize=14, linestyle="", label=f"this cascade{rate}")
+    axes.plot(
+        chosen.tokens, chosen.accuracy, "*", color=LIGHT, markeredgecolor=BLACK, markersize=16,
+        label=f"this cascade{rate}", zorder=3, clip_on=False,
+    )  # fmt: skip
     axes.set(xlabel="share of the encoder's tokens saved", ylabel="accuracy")
-    axes.set_title(textwrap.fill(f"{title}, cascade", _WRAPPED))
-    axes.legend()
-    return _png(figure)
+    shares = [chosen.accuracy, without.accuracy, *(at.accuracy for at in points)]
+    margin = max(0.06 * (max(shares) - min(shares)), 0.005)
+    axes.set_ylim(min(shares) - margin, min(max(shares) + margin, 1))
+    as_percentages(axes.xaxis)
+    as_percentages(axes.yaxis)
+    add_legend(figure, axes)
+    return to_png(figure)
 
 
 def outcome_picture(title: str, interpretation: Interpretation, values: np.ndarray, truth: np.ndarray) -> bytes:
@@ -140,11 +197,46 @@ def outcome_picture(title: str, interpretation: Interpretation, values: np.ndarr
 
 
 def confusion_matrix(title: str, labels: Sequence[str], counts: np.ndarray) -> bytes:
-    """Draw the numbers of texts by true and predicted label, int64 (labels, labels); return a PNG."""
-    side = 2.4 + 0.6 * len(labels)
-    figure, axes = pyplot.subplots(figsize=(side + 0.6, side), layout="constrained")
+    """Draw the numbers of texts by true and predicted label, int64 (labels, labels); return a PNG.
+
+    With many labels, cells have a colour but no number; with very many, some labels are named.
+    """
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    count = len(labels)
+    is_numbered = count <= _MOST_NUMBERED
+    size = NAME if is_numbered else SMALL
+    names = [wrapped(label, _NAME_POINTS, size) if is_numbered else shown(label, _MOST_SHOWN) for label in labels]
+    height = max(1 + name.count("\n") for name in names) * 1.4 * size / INCH
+    room = widest(names, size)
+    most = width_of(f"{counts.max():,}0") / INCH
+    cell = (
+        max(0.62, 2.2 / count, height, most)
+        if is_numbered
+        else max(height, 0.16)
+        if count <= _MOST_NAMED
+        else 16 / count
+    )
+    level = room <= cell - 0.1
+    below = height if level else room
+    figure = canvas(count * cell + room + (0.9 if is_numbered else 2.4), count * cell + below + 0.75, title)
+    axes = figure.subplots()
+    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    if is_numbered:
+        _write_cells(axes, counts, share)
+    else:
+        bar = figure.colorbar(
+            image, ax=axes, label="share of the texts with a true label", fraction=0.05, pad=0.01, aspect=40
+        )
+        as_percentages(bar.ax.yaxis)
+    ticks = range(0, count, math.ceil(count / _MOST_NAMED))
+    some = [names[tick] for tick in ticks]
+    axes.set_xticks(ticks, some, rotation=0 if level else 90, fontsize=size)
+    axes.set_yticks(ticks, some, fontsize=size)
+    axes.set(xlabel="predicted label", ylabel="true label")
+    return to_png(figure)
+
+
+def _write_cells(axes: Plot, counts: np.ndarray, share: np.ndarray) -> None:
     for true, predicted in np.ndindex(*counts.shape):
         axes.text(
             predicted,
@@ -154,13 +246,6 @@ def confusion_matrix(title: str, labels: Sequence[str], counts: np.ndarray) -> b
             va="center",
             color="white" if share[true, predicted] > 0.6 else "black",
         )
-    ticks = range(len(labels))
-    axes.set(
-        xlabel="predicted", ylabel="true", title=textwrap.fill(title, 12 * len(labels)), xticks=ticks, yticks=ticks
-    )
-    axes.set_xticklabels(labels)
-    axes.set_yticklabels(labels)
-    return _png(figure)
 
 
 def label_bars(title: str, labels: Sequence[Mapping[str, Any]]) -> bytes:
@@ -168,17 +253,20 @@ def label_bars(title: str, labels: Sequence[Mapping[str, Any]]) -> bytes:
 
     Args:
         title: title of the picture.
-        labels: figures of each label, by the fields of `export.evaluation.label_metrics.OneLabel`.
+        labels: figures of each label, by the fields of `export.evaluation.label_metrics.OneLabel`; of very many, those of
+            the labels with the most texts are drawn.
     """
-    figure, axes = pyplot.subplots(figsize=(6, 1.6 + 0.5 * len(labels)), layout="constrained")
-    places = np.arange(len(labels))
-    for number, (field, name) in enumerate((("precision", "precision"), ("recall", "recall"), ("f1", "F1"))):
-        axes.barh(places + 0.27 * (number - 1), [one[field] for one in labels], height=0.25, label=name)
-    axes.set(title=textwrap.fill(title, _WRAPPED), xlim=(0, 1), yticks=places)
-    axes.set_yticklabels([f"{one['name']} ({one['texts']:,})" for one in labels])
-    axes.invert_yaxis()
-    figure.legend(loc="outside lower center", ncols=3)
-    return _png(figure)
+    kept = [labels[row] for row in _largest([one["texts"] for one in labels])]
+    names = [f"{one['name']} ({one['texts']:,})" for one in kept]
+    figure, axes = _rows(_of_many(title, len(kept), len(labels), "labels"), names, 0.5)
+    places = np.arange(len(kept))
+    fields = (("precision", "precision", DARK), ("recall", "recall", LIGHT), ("f1", "F1", BLACK))
+    for number, (field, name, color) in enumerate(fields):
+        lengths = [one[field] for one in kept]
+        axes.barh(places + 0.27 * (number - 1), lengths, height=0.25, label=name, color=color)
+    axes.set(xlim=(0, 1), xlabel="precision, recall and F1 of each label")
+    add_legend(figure, axes)
+    return to_png(figure)
 
 
 def predicted_against_true(title: str, names: Sequence[str], values: np.ndarray, truth: np.ndarray) -> bytes:
@@ -189,26 +277,65 @@ def predicted_against_true(title: str, names: Sequence[str], values: np.ndarray,
         names: names of the outputs, of which the first few are drawn.
         values, truth: predicted and true values, float64 (texts, outputs).
     """
-    shown = names[:_MOST_OUTPUTS]
-    figure, drawn = pyplot.subplots(
-        1, len(shown), figsize=(0.4 + 4.4 * len(shown), 4.4), layout="constrained", squeeze=False
-    )
-    for number, (name, axes) in enumerate(zip(shown, drawn[0], strict=True)):
+    drawn = names[:_MOST_OUTPUTS]
+    is_many = len(truth) > _MOST_POINTS
+    figure = canvas(0.4 + (5.8 if is_many else 4.8) * len(drawn), 4.4, title)
+    plots = figure.subplots(1, len(drawn), squeeze=False)[0]
+    for number, (name, axes) in enumerate(zip(drawn, plots, strict=True)):
         true, predicted = truth[:, number], values[:, number]
         ends = [float(min(true.min(), predicted.min())), float(max(true.max(), predicted.max()))]
-        if len(true) > _MOST_POINTS:
-            axes.hexbin(true, predicted, gridsize=40, bins="log", mincnt=1, cmap="Blues")
+        if is_many:
+            _draw_hexagons(figure, axes, true, predicted)
         else:
-            axes.plot(true, predicted, marker=".", linestyle="", alpha=0.5)
-        axes.plot(ends, ends, color="grey", linestyle=":")
-        axes.set(xlabel=f"true {name}", ylabel=f"predicted {name}")
-    figure.suptitle(textwrap.fill(title, _WRAPPED))
-    return _png(figure)
+            axes.plot(true, predicted, marker=".", linestyle="", alpha=0.5, color=DARK)
+        axes.plot(ends, ends, color=GREY, linestyle=":")
+        axes.set_xlabel(wrapped(f"true {name}", 2.2 * INCH))  # a power of ten stands beside it
+        axes.set_ylabel(wrapped(f"predicted {name}", 2.8 * INCH))
+        axes.locator_params(nbins=5)
+        axes.ticklabel_format(scilimits=(-3, 5))
+    return to_png(figure)
 
 
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    # Without version and date, so that the same training gives the same bytes.
-    figure.savefig(buffer, format="png", dpi=120, metadata={"Software": SOFTWARE})
-    pyplot.close(figure)
-    return buffer.getvalue()
+def _draw_hexagons(figure: Figure, axes: Plot, true: np.ndarray, predicted: np.ndarray) -> None:
+    drawn = axes.hexbin(true, predicted, gridsize=40, bins="log", mincnt=1, cmap="Blues")
+    counts = drawn.get_array()
+    assert counts is not None, "hexagons have counts"
+    low, high = float(counts.min()), float(counts.max())
+    if low < high:
+        bar = figure.colorbar(drawn, ax=axes, label="texts per hexagon (log scale)")
+        label_powers(bar.ax.yaxis, low, high)
+
+
+def _draw_line(axes: Plot, x: Sequence[float], y: Sequence[float], name: str, number: int) -> None:
+    """Draw one of several lines; points at the border are drawn whole."""
+    looks = style(number)
+    axes.plot(
+        x, y, color=looks["color"], marker=looks["marker"], linestyle=looks["linestyle"], markersize=5, label=name,
+        clip_on=False,
+    )  # fmt: skip
+
+
+def _rows(title: str, names: Sequence[str], least: float = 0.32) -> tuple[Figure, Plot]:
+    """Make a figure with one row for each name, as wide and as high as the names need.
+
+    Args:
+        title: title of the figure.
+        names: names from top to bottom.
+        least: least height of a row in inches.
+    """
+    lines = [wrapped(name, _NAME_POINTS) for name in names]
+    height = max(least, LINE * max(1 + name.count("\n") for name in lines) + 0.08)
+    figure = canvas(4.4 + widest(lines), 0.9 + height * len(names), title)
+    axes = figure.subplots()
+    axes.set_yticks(range(len(names)), lines)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    return figure, axes
+
+
+def _largest(texts: Sequence[int]) -> list[int]:
+    """Return the numbers of the rows with the most texts, in their order; a picture has room for `_MOST_ROWS`."""
+    return sorted(sorted(range(len(texts)), key=lambda row: -texts[row])[:_MOST_ROWS])
+
+
+def _of_many(title: str, kept: int, count: int, noun: str) -> str:
+    return title if kept == count else f"{title}: the {kept} of {count:,} {noun} with the most texts"

@@ -13,7 +13,7 @@ from export.evaluation.cascade_card import STAGED_HEAD, staged_row
 from export.evaluation.cascade_figures import curve_figures, staged_groups
 from export.evaluation.domains import domain_figures, domain_table
 from export.evaluation.evaluate import Group, Scored, by_domain, by_group, by_length, costliest, score_split
-from export.evaluation.figures import cascade_curve, group_bars, outcome_picture, reliability_diagram
+from export.evaluation.figures import cascade_curve, group_intervals, outcome_picture, reliability_diagram
 from export.evaluation.headline import Headline
 from export.evaluation.judge import Compared, compare, is_no_better
 from export.evaluation.model_card import table
@@ -168,9 +168,9 @@ def write_figures(folder: Path, evaluated: Sequence[Evaluated], compared: Sequen
         }
         for title, groups in one.groups:
             each, figure = [group for group, _ in groups], scored.judge.grouped
-            drawn[f"{title}.png"] = group_bars(f"{one.name}, by {title}", each, figure)
+            drawn[f"{title}.png"] = group_intervals(f"{one.name}, by {title}", each, figure)
         if scored.split.domains:
-            drawn[DOMAIN_FIGURE] = group_bars(f"{one.name}, by domain", by_domain(scored), scored.judge.grouped)
+            drawn[DOMAIN_FIGURE] = group_intervals(f"{one.name}, by domain", by_domain(scored), scored.judge.grouped)
         if scored.stages is not None:
             drawn[CASCADE_FIGURE] = cascade_curve(scored.stages, one.name)
         pictures |= {numbered(name, number, len(evaluated)): picture for name, picture in drawn.items()}

@@ -15,6 +15,7 @@ from export.evaluation.domains import domain_figures
 from export.evaluation.evaluate import Group, Scored, by_group, by_length, costliest, score_split
 from export.evaluation.judge import Judge, Metrics, compare, is_no_better
 from export.evaluation.judges import judge_of
+from export.evaluation.overlap import shared_texts
 from export.training.fit import Fit, features_of
 from export.training.run import Run
 from scorer.model.bundle import Bundle
@@ -99,7 +100,7 @@ def figures_of(run: Run, bundle: Bundle, logits: TorchLogits, scored: Scored) ->
         logits: logits of PyTorch.
         scored: test texts, scored by the bundle.
     """
-    test, known, max_length = run.dataset.test, set(run.dataset.train.texts), run.settings.max_length
+    test, max_length = run.dataset.test, run.settings.max_length
     tokens = run.tokens["test"]
     judge = judge_of(interpretation_of(bundle.manifest))
     values = judge.interpretation.values(logits.calibrated)
@@ -114,7 +115,7 @@ def figures_of(run: Run, bundle: Bundle, logits: TorchLogits, scored: Scored) ->
         **{name: details[name] for name in judge.kept if name in details},
         "test_truncated": float(np.mean(tokens.truncated)),
         "test_cut": float(np.mean([len(ids) > max_length for ids in tokens.ids])),
-        "test_in_train": sum(text in known for text in test.texts),
+        "test_in_train": shared_texts(run.dataset.train, test),
         **(_baselines(run, judge, whole) if run.settings.baseline else {}),
         **figures_as_scored(bundle, scored, run.report, quiet=run.settings.quiet),
         **(

@@ -17,7 +17,7 @@ from export.errors import ExportError
 from export.evaluation import baseline
 from export.evaluation.cascade import StagedTexts
 from export.evaluation.evaluate import Scored, by_group, by_length, costliest, reference, score_split
-from export.evaluation.figures import confusion_matrix, group_bars
+from export.evaluation.figures import confusion_matrix, group_intervals
 from export.evaluation.metrics import calibration_error, metrics, reliability
 from export.evaluation.outputs import is_evaluation, picture_names
 from export.training.holdout import split_rows
@@ -177,7 +177,7 @@ def test_where_no_word_is_in_two_texts_the_baseline_gives_the_labels_shares():
 def test_labels_with_dollar_signs_can_be_drawn():
     found = scored([0.9, 0.1], [1, 1], groups=("$", "$$"))
     assert confusion_matrix("$", ("$", "$$"), np.array([[1, 0], [0, 1]])).startswith(b"\x89PNG")
-    assert group_bars("by price", by_group(found)).startswith(b"\x89PNG")
+    assert group_intervals("by price", by_group(found)).startswith(b"\x89PNG")
 
 
 def test_temperature_brings_sureness_down_to_what_is_right():

@@ -15,7 +15,7 @@ from export.evaluation import baseline
 from export.evaluation.bootstrap import bootstrap_interval, resampled
 from export.evaluation.cascade import StagedTexts
 from export.evaluation.evaluate import Scored, by_group, costliest, number_labels, reference
-from export.evaluation.figures import group_bars, label_bars, outcome_picture, predicted_against_true
+from export.evaluation.figures import group_intervals, label_bars, outcome_picture, predicted_against_true
 from export.evaluation.judge import compare, is_no_better
 from export.evaluation.judges import judge_of
 from export.evaluation.label_metrics import each_label, label_metrics
@@ -280,7 +280,7 @@ def test_every_task_can_be_drawn_and_grouped(interpretation):
     assert outcome_picture("$ title", interpretation, values, truth).startswith(b"\x89PNG")
     groups = by_group(found)
     assert [one.metrics.texts for one in groups] == [10, 20]
-    assert group_bars("by group", groups, found.judge.grouped).startswith(b"\x89PNG")
+    assert group_intervals("by group", groups, found.judge.grouped).startswith(b"\x89PNG")
     assert len(found.judge.head) == len(found.judge.cells(vars(found.metrics)))
     assert found.judge.head[0] == found.judge.main.name
 
