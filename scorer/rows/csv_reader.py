@@ -16,7 +16,7 @@ from scorer.base.errors import InputError
 from scorer.rows.columns import Selection
 from scorer.rows.csv_records import Format, RecordReader
 from scorer.rows.dialect import DELIMITERS, Dialect
-from scorer.rows.encodings import hint
+from scorer.rows.encodings import UndecodedHeader, hint
 from scorer.rows.input_file import InputFile, Source, opened_lines
 from scorer.rows.lines import Line, joined
 from scorer.rows.record import Parsed, Position, Reason
@@ -77,6 +77,8 @@ def opened(source: Source) -> Iterator[CsvFile]:
 
 def _names(source: str, parsed: Parsed, values: list[str]) -> tuple[str, ...]:
     """Return the column names of a header."""
+    if parsed.problem == "invalid_encoding":
+        raise UndecodedHeader(source, bytes(parsed.raw))
     if parsed.problem is not None:
         advice = hint(parsed.problem, bytes(parsed.raw)) or "Check --encoding, --delimiter and --quote-char."
         raise InputError(f"{source}: the header line cannot be read ({parsed.problem}). {advice}")

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from scorer.base.text import counted
 from scorer.rows.columns import ALL, ID, Selection, Wanted, other_reading, shown_names
-from scorer.rows.encodings import hint
+from scorer.rows.encodings import Undecoded, advice, hint
 from scorer.rows.record import Parsed, Reason, Reject
 
 _MOST_DROPPED = 20
@@ -21,15 +22,21 @@ class InputNotes:
         columns: column names of the first header or valid record.
         dropped: keys of later records that are not passed through because the first record lacks them, about 20 at most:
             an id, or any key with ``--keep '*'``. The first row fixes an output's columns.
-        hints: advice on the first record rejected for each reason.
+        hints: advice on the first record rejected for each reason; `hint` has more on undecodable records.
+        encoding: encoding that the files are read in.
+        undecoded: sample of the records rejected as ``invalid_encoding``.
+        beyond_ascii: number of records with other characters than ASCII that could be parsed.
     """
 
     wanted: Wanted
+    encoding: str = "utf-8"
     absent: tuple[str, ...] = ()
     unseen: set[str] = field(init=False)
     columns: tuple[str, ...] = ()
     dropped: set[str] = field(default_factory=set)
     hints: dict[Reason, str] = field(default_factory=dict)
+    undecoded: Undecoded = field(default_factory=Undecoded)
+    beyond_ascii: int = 0
 
     def __post_init__(self) -> None:
         self.unseen = {name for name in self.wanted.keep if name != ALL}
@@ -53,7 +60,9 @@ class InputNotes:
             )
 
     def add_record(self, parsed: Parsed, selection: Selection) -> None:
-        """Note the fields of a record that have no column in the output."""
+        """Note the fields of a record that have no column in the output, and whether it is ASCII."""
+        if parsed.problem is None and isinstance(parsed.raw, bytes) and not parsed.raw.isascii():
+            self.beyond_ascii += 1
         if len(self.dropped) >= _MOST_DROPPED:
             return
         if ALL in self.wanted.keep:
@@ -63,6 +72,31 @@ class InputNotes:
             self.dropped.add(ID)
 
     def add_reject(self, reject: Reject) -> None:
-        """Note advice on a rejected record if it is the first for its reason."""
-        if reject.reason not in self.hints:
+        """Note advice on a rejected record if it is the first for its reason; undecodable records are sampled."""
+        if reject.reason == "invalid_encoding":
+            self.undecoded.add(reject.raw)
+            self.hints[reject.reason] = ""
+        elif reject.reason not in self.hints:
             self.hints[reject.reason] = hint(reject.reason, reject.raw)
+
+    def hint(self, reason: Reason) -> str:
+        """Return advice on the records rejected for a reason so far, or an empty string."""
+        if reason != "invalid_encoding":
+            return self.hints.get(reason, "")
+        found = advice(self.undecoded.sample, self.encoding)
+        others, bad = self.beyond_ascii, self.undecoded.records
+        if not others:
+            return found
+        name = self.encoding
+        if others < bad:
+            by_chance = f"{counted(others, 'other record')} with characters beyond ASCII can be read as {name}, perhaps by chance."
+            return f"{found} {by_chance} They are garbled if the file has another encoding.".strip()
+        return (
+            f"{counted(others, 'other record')} with characters beyond ASCII can be read as {name}. If these look right, the "
+            f"files are {name}, and only the rejected records have another encoding or are damaged. {found}"
+        ).strip()
+
+    def all_hints(self) -> list[str]:
+        """Return the advice on rejected records, a line for each reason."""
+        found = {reason: self.hint(reason) for reason in self.hints}
+        return [f"{reason}: {hint}" for reason, hint in found.items() if hint]

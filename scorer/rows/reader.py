@@ -97,7 +97,7 @@ class Reader:
     def rewind(self) -> None:
         """Begin again with the first record."""
         self.selection: Selection | None = None
-        self.notes = InputNotes(self._wanted)
+        self.notes = InputNotes(self._wanted, self.inputs.dialect.encoding)
         self.contents: list[tuple[str, Content]] = []
         self.schemas: dict[str, pyarrow.Schema] = {}
         self._path = self.inputs.files[0]
