@@ -5,7 +5,7 @@ No file is ever decoded by guessing. The findings here go into messages, and ref
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 
 from scorer.base.errors import InputError, UsageError
@@ -27,6 +27,7 @@ _CHECKED_LINES = 1000
 # Escapes of ISO 2022 that choose another set of characters. ESC ( B and ESC [ are not among them: terminals have those.
 _ISO_2022 = re.compile(rb"\x1b(?:\$[@AB]|\$\([CDOPQ]|\$\)[ACG]|\([IJ]|\.[AF])")
 _ISO_2022_NAMES = ("iso2022_jp", "iso2022_jp_2", "iso2022_jp_2004", "iso2022_jp_ext", "iso2022_kr")
+_LEFT_OVER = re.compile("[\x0e\x0f\x1b\ufffd]")
 # Undecodable bytes as a recoded file has them, see `scorer.storage.inputs`.
 _KEPT_BYTES = re.compile(rb"(?:[\x00-\x7f]|\xed[\xb0-\xb3][\x80-\xbf])+")
 _KEPT_BYTE = re.compile(rb"\xed[\xb0-\xb3][\x80-\xbf]")
@@ -114,12 +115,16 @@ def _counts_in_utf8(data: bytes) -> tuple[int, int]:
 def _advice_on_readings(data: bytes) -> str:
     from scorer.rows.readings import likely_readings  # only for files that cannot be decoded
 
-    found = likely_readings(data)
-    each = [f"--encoding {reading.encoding} reads {reading.excerpt!r}" for reading in found]
-    if not each:
-        return "These bytes are no text in any encoding: check that the file is a text file."
-    if len(each) == 1:
-        return f"Use another encoding: {each[0]}."
+    return (
+        _choice(likely_readings(data)) or "These bytes are no text in any encoding: check that the file is a text file."
+    )
+
+
+def _choice(readings: Sequence[tuple[str, str]]) -> str:
+    """Advise to use one of some encodings, each with an excerpt of the file; nothing without any."""
+    each = [f"--encoding {name} reads {excerpt!r}" for name, excerpt in readings]
+    if len(each) < 2:
+        return f"Use another encoding: {each[0]}." if each else ""
     return f"Use the encoding that reads right: {'; '.join(each)}."
 
 
@@ -151,7 +156,7 @@ class Undecoded:
 
 def undecoded_lines(raw: bytes) -> bytes:
     """Return those lines of some bytes that are not ASCII, each cut to some hundred bytes around the first such byte."""
-    return b"".join(_cut(line) for line in raw.splitlines() if not line.isascii())
+    return b"".join(_cut(line) for line in raw.splitlines(keepends=True) if not line.isascii())
 
 
 def _cut(line: bytes) -> bytes:
@@ -159,9 +164,11 @@ def _cut(line: bytes) -> bytes:
     first = match.start() if match else 0
     end = first + _AFTER
     kept = line[max(0, first - _BEFORE) : end]
-    if end < len(line):  # rather at a space than inside a character
-        kept = kept.rsplit(b" ", 1)[0] if b" " in kept[-_BEFORE:] else kept
-    return kept + b"\n"
+    if end >= len(line):
+        return kept
+    if b" " in kept[-_BEFORE:]:  # rather at a space than inside a character
+        kept = kept.rsplit(b" ", 1)[0]
+    return kept + (b"\n" if line.endswith((b"\n", b"\r")) else b"")  # EBCDIC has other line ends
 
 
 def check_beginning(source: str, first: Line, encoding: str, given: str) -> None:
@@ -223,15 +230,12 @@ def _checked(source: str, physical_lines: Iterator[Line], given: str) -> Iterato
 def _iso_2022_advice(data: bytes, first: int) -> str:
     texts: dict[str, str] = {}
     for name in _ISO_2022_NAMES:
-        try:
-            texts.setdefault(data.decode(name), name)
-        except UnicodeDecodeError:
-            continue
-    if not texts:
-        return "Convert it, for instance with iconv -f ISO-2022-CN -t UTF-8."
+        text = data.decode(name, "replace")
+        if not _LEFT_OVER.search(text):
+            texts.setdefault(text, name)
     start = max(0, first - 15)
-    each = [f"--encoding {name} reads {text[start : start + 40].strip()!r}" for text, name in texts.items()]
-    return f"Use the encoding that reads right: {'; '.join(each)}."
+    found = [(name, text[start : start + 40].strip()) for text, name in texts.items()]
+    return _choice(found) or "Convert it, for instance with iconv -f ISO-2022-CN -t UTF-8."
 
 
 class UndecodedHeader(InputError):

@@ -81,15 +81,19 @@ def _coherence(data: bytes) -> dict[str, float]:
 
 
 def _excerpts(data: bytes, names: Sequence[str]) -> list[str]:
-    """Return an excerpt in each encoding of the first line where most readings differ."""
-    lines = [[line.decode(name, "replace").strip() for name in names] for line in data.splitlines()]
-    each = max(lines, key=lambda texts: len(set(texts)))
-    longest = max(map(len, each))
-    differ = next((at for at in range(longest) if len({text[at : at + 1] for text in each}) > 1), None)
-    if differ is None:  # a single reading, or all alike
-        differ = next((at for at, char in enumerate(each[0]) if not char.isascii()), 0)
-    start = max(0, differ - _BEFORE)
-    return [_cut(text, start) for text in each]
+    """Return an excerpt in each encoding, from the first place where most of them differ."""
+    best: list[str] = []
+    for line in data.splitlines():
+        texts = [line.decode(name, "replace").strip() for name in names]
+        for at, chars in enumerate(zip(*texts, strict=False)):
+            if len(set(chars)) == 1 and (len(names) > 1 or chars[0].isascii()):
+                continue
+            found = [_cut(text, max(0, at - _BEFORE)) for text in texts]
+            if len(set(found)) > len(set(best)):
+                best = found
+            if len(set(best)) == len(names):
+                return best
+    return best
 
 
 def _cut(text: str, start: int) -> str:

@@ -335,7 +335,7 @@ class _ToUtf8(io.RawIOBase):
     def _piece(self) -> bytes:
         if self._by_line:
             return self._stream.readline(_PIECE)
-        return self._stream.read1(_PIECE)  # type: ignore[attr-defined, no-any-return]
+        return self._stream.read1(_PIECE)  # type: ignore[attr-defined]
 
     def _decoded(self, piece: bytes, ended: bool) -> str:
         ended = ended or (self._by_line and piece.endswith(b"\n"))
