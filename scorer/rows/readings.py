@@ -93,7 +93,7 @@ def _excerpts(data: bytes, names: Sequence[str]) -> list[str]:
                 best = found
             if len(set(best)) == len(names):
                 return best
-    return best
+    return best or [_cut(data.decode(name, "replace").strip(), 0) for name in names]  # they differ in white space only
 
 
 def _cut(text: str, start: int) -> str:
@@ -124,10 +124,12 @@ _FREQUENT = (("gb2312", 0xD7), ("big5", 0xC6), ("euc_jp", 0xCF), ("euc_kr", 0xC8
 class _Kinds(dict[int, str]):
     """Kind of each character, for `str.translate`.
 
-    Letters: ``aA`` ASCII, ``eE`` other Latin, ``cC`` Cyrillic, ``dD`` rare Cyrillic, ``gG`` Greek, ``h`` Hebrew, ``r``
-    Arabic, ``p`` shaped Arabic, ``t`` Thai, ``k`` kana, ``j`` narrow kana, ``zZ`` frequent and rare Chinese characters,
-    ``lL`` frequent and rare Korean syllables, ``o`` others. Else: ``m`` marks, ``s`` symbols, ``:`` frequent ones, ``b``
-    boxes, ``x`` no character at all, ``.`` everything else.
+    - ``aA`` ASCII letters, ``eE`` other Latin ones;
+    - ``cC`` frequent and ``dD`` rare Cyrillic letters, ``gG`` Greek ones;
+    - ``h`` Hebrew, ``r`` Arabic, ``p`` Arabic in fixed shapes, ``t`` Thai;
+    - ``k`` kana, ``j`` narrow kana, ``z`` frequent and ``Z`` rare Chinese characters;
+    - ``l`` frequent and ``L`` rare Korean syllables, ``o`` letters of other scripts;
+    - ``m`` marks, ``s`` symbols, ``:`` frequent symbols, ``b`` boxes, ``x`` no character at all, ``.`` everything else.
     """
 
     def __missing__(self, code: int) -> str:
