@@ -85,10 +85,10 @@ def advice(data: bytes, encoding: str = "utf-8") -> str:
     name = unicode_encoding(data)
     if name is not None:
         return f"This looks like {name.upper()}: use --encoding {name}."
-    characters, damaged = _counts_in_utf8(data)
-    if characters and not damaged:
+    damaged = _counts_in_utf8(data)[1]
+    if not damaged:
         return "This is UTF-8: leave out --encoding." if encoding != "utf-8" else _HALVES
-    if characters >= 2 * damaged:
+    if seems_utf8(data):
         return (
             f"This is UTF-8 with damaged characters, {damaged:,} in the first such lines. No other --encoding reads it "
             "right: fix these records where they come from."
@@ -100,6 +100,12 @@ _HALVES = (
     "This is UTF-8 but for halves of surrogate pairs, which some programs write for emoji. Fix these records where they "
     "come from."
 )
+
+
+def seems_utf8(data: bytes) -> bool:
+    """Return whether bytes have so many characters of UTF-8 that they are hardly in another encoding."""
+    characters, damaged = _counts_in_utf8(data)
+    return characters > 0 and characters >= 2 * damaged
 
 
 def _counts_in_utf8(data: bytes) -> tuple[int, int]:

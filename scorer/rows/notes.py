@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from scorer.base.text import counted
 from scorer.rows.columns import ALL, ID, Selection, Wanted, other_reading, shown_names
-from scorer.rows.encodings import Undecoded, advice, hint
+from scorer.rows.encodings import Undecoded, advice, hint, seems_utf8
 from scorer.rows.record import Parsed, Reason, Reject
 
 _MOST_DROPPED = 20
@@ -85,7 +85,7 @@ class InputNotes:
             return self.hints.get(reason, "")
         found = advice(self.undecoded.sample, self.encoding)
         others, bad = self.beyond_ascii, self.undecoded.records
-        if not others:
+        if not (found and others) or seems_utf8(self.undecoded.sample):
             return found
         name = self.encoding
         if others < bad:
@@ -93,8 +93,8 @@ class InputNotes:
             return f"{found} {by_chance} They are garbled if the file has another encoding.".strip()
         return (
             f"{counted(others, 'other record')} with characters beyond ASCII can be read as {name}. If these look right, the "
-            f"files are {name}, and only the rejected records have another encoding or are damaged. {found}"
-        ).strip()
+            f"files are {name}, and only the rejected records have another encoding or are damaged. Otherwise: {found}"
+        )
 
     def all_hints(self) -> list[str]:
         """Return the advice on rejected records, a line for each reason."""

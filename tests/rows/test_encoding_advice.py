@@ -1,4 +1,4 @@
-"""Advice on files that cannot be decoded: it names the right encoding, wherever a command ends or goes on without it."""
+"""Advice on files that cannot be decoded: the right encoding is named, whether a command ends or continues."""
 
 import io
 import re
@@ -159,8 +159,11 @@ def test_records_that_pass_as_utf_8_by_chance_are_counted(tmp_path):
     message = message_on(tmp_path, b"id,text\n" + mostly)
     assert message.startswith(
         "invalid_encoding: 5 other records with characters beyond ASCII can be read as utf-8. If these look right, the files "
-        "are utf-8, and only the rejected records have another encoding or are damaged."
+        "are utf-8, and only the rejected records have another encoding or are damaged. "
+        "Otherwise: Use the encoding that reads right: --encoding cp1252 reads '9,café'"
     )
+    damaged = "id,text\n1,Größe\n2,Länge".encode() + b"\xc3\n"
+    assert message_on(tmp_path, damaged).startswith("invalid_encoding: This is UTF-8 with damaged characters")
     assert "can be read as" not in message_on(tmp_path, RUSSIAN)
 
 
