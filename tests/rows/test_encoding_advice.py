@@ -162,7 +162,7 @@ def test_records_that_pass_as_utf_8_by_chance_are_counted(tmp_path):
         "are utf-8, and only the rejected records have another encoding or are damaged. "
         "Otherwise: Use the encoding that reads right: --encoding cp1252 reads '9,café'"
     )
-    damaged = "id,text\n1,Größe\n2,Länge".encode() + b"\xc3\n"
+    damaged = "id,text\n1,Größe\n2,süße Länge".encode() + b"\xc3\n"
     assert message_on(tmp_path, damaged).startswith("invalid_encoding: This is UTF-8 with damaged characters")
     assert "can be read as" not in message_on(tmp_path, RUSSIAN)
 
