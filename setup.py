@@ -90,6 +90,7 @@ setup(
         "test": [
             *EXPORT,
             "pytest>=9",
+            "pytest-xdist>=3.8",
             "hypothesis>=6.150",
             "jsonschema>=4.25",
             "prometheus-client>=0.23.1",

@@ -17,6 +17,7 @@ from export.raw_label import is_list, label_of, single, text_of
 from scorer.base.messages import print_message
 from scorer.base.task import SINGLE_LABEL
 from scorer.rows.columns import ID, Wanted, select, take
+from scorer.rows.header import Header
 from scorer.rows.input_options import InputOptions
 from scorer.rows.reader import Reader
 from scorer.rows.record import JsonValue, Parsed, Position, Reject, Value, plain
@@ -272,7 +273,7 @@ def _hub_rows(loaded: "datasets.DatasetDict", name: str, split: str, columns: Co
     if split not in loaded:
         raise DatasetError(f"the dataset {name!r} has no split {split!r}; it has: {', '.join(loaded)}.")
     table, place = loaded[split], f"{name}, split {split}"
-    selection = select(_wanted(columns), table.column_names, f"the dataset {name!r}")
+    selection = select(_wanted(columns), Header(tuple(table.column_names)), f"the dataset {name!r}")
     there = [column for column in dict.fromkeys((selection.text, *selection.carried)) if column in table.column_names]
     rows = []
     for number, fields in enumerate(_arrow_rows(table, there), start=1):

@@ -172,7 +172,8 @@ def interrupted(score: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -
     return run
 
 
-_TOTALS = pytest.StashKey[list[tuple[str, int, int]]]()
+_FAULT = "fault"
+"""Property of a test's report, which reaches the table from other processes as well: a fault, times tried and held."""
 
 
 @pytest.fixture
@@ -180,15 +181,18 @@ def tally(request: pytest.FixtureRequest) -> Callable[[str, int, int], None]:
     """Note how often a fault was tried, and that the promise held every time; a table at the end shows the counts."""
 
     def note(fault: str, tried: int, held: int) -> None:
-        request.config.stash.setdefault(_TOTALS, []).append((fault, tried, held))
+        request.node.user_properties.append((_FAULT, (fault, tried, held)))
         assert tried > 0, f"{fault}: was not tried at all"
         assert held == tried, f"{fault}: held {held} times of {tried}"
 
     return note
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    totals = config.stash.get(_TOTALS, [])
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [report for name in ("passed", "failed") for report in terminalreporter.stats.get(name, ())]
+    totals = [
+        value for report in reports if report.when == "call" for name, value in report.user_properties if name == _FAULT
+    ]
     if totals:
         terminalreporter.section("faults")
         terminalreporter.write_line("| fault | tried | held |\n|---|---|---|")

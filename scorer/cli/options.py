@@ -155,8 +155,8 @@ DIALECT = together(
     score_option(
         "--delimiter",
         show_default="a comma, or a tab for tsv",
-        metavar="CHAR",
-        help="One character that separates the fields of CSV input (\\t for a tab).",
+        metavar="CHARS",
+        help="Character that separates the fields of CSV input, or several (\\t for a tab).",
     ),
     score_option(
         "--quote-char",
@@ -172,7 +172,41 @@ DIALECT = together(
         metavar="CHAR",
         help="One character that escapes the next one in CSV input.",
     ),
+    score_option(
+        "--skip-initial-space", is_flag=True, help="Drop the spaces at the beginning of each field of CSV input."
+    ),
+    score_option(
+        "--skip-lines",
+        type=Whole(0),
+        show_default=True,
+        metavar="N",
+        help="Ignore the first N lines of each CSV file, such as titles before the header.",
+    ),
+    score_option(
+        "--comment",
+        cls=MayBeEmpty,
+        show_default="none",
+        metavar="CHARS",
+        help="Ignore lines of CSV input that begin with these characters, where a record would begin.",
+    ),
     score_option("--no-header", is_flag=True, help="Read CSV input without a header, as column_1, column_2, ..."),
+    score_option(
+        "--ragged",
+        type=click.Choice(["reject", "pad"]),
+        show_default=True,
+        help="Reject CSV records whose number of values is not the header's, or pad them: empty values are added to short ones, and dropped at the end of long ones.",
+    ),
+    score_option(
+        "--null",
+        multiple=True,
+        metavar="MARKER",
+        help="Read this value of CSV input as a missing one, such as NULL or \\N; repeatable.",
+    ),
+    score_option(
+        "--allow-empty-files",
+        is_flag=True,
+        help="Read a CSV file without a header line as one without records if it is empty.",
+    ),
     score_option(
         "--encoding", show_default=True, metavar="NAME", help="Encoding of the input, which is never guessed."
     ),

@@ -31,7 +31,7 @@ from scorer.report.drift import Drift, as_json, check_comparable, drift_of, pass
 from scorer.report.summary import Counts, reasons, shown_results
 from scorer.rows.columns import ALL
 from scorer.rows.formats import format_of
-from scorer.rows.reader import check_kept, columns_of
+from scorer.rows.reader import check_kept, header_of_file
 from scorer.run.console import (
     report_cache,
     report_cascade,
@@ -132,9 +132,9 @@ def _check_kept(parts: Sequence[Part], options: ScoreOptions) -> None:
     if not set(options.keep) - {ALL}:
         return
     inputs = options.reading.inputs([part.source for part in parts])
-    columns = columns_of(inputs, inputs.files[0])
-    if columns is not None:
-        check_kept(options.keep, inputs, columns, inputs.files[0])
+    header = header_of_file(inputs, inputs.files[0])
+    if header is not None:
+        check_kept(options.keep, inputs, header, inputs.files[0])
 
 
 def _score(parts: Sequence[Part], options: ScoreOptions, bundle: Bundle, cluster: Cluster) -> dict[str, PartResult]:

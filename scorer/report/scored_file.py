@@ -10,8 +10,9 @@ from scorer.base.task import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Task
 from scorer.base.text import did_you_mean
 from scorer.report.examples import beginning
 from scorer.rows.columns import ID, STAGE, TEXT_COLUMNS, Wanted, select, shown_names, take
+from scorer.rows.header import Header
 from scorer.rows.label_cell import join_labels, split_labels
-from scorer.rows.reader import Inputs, first_columns, records_of
+from scorer.rows.reader import Inputs, first_header, records_of
 from scorer.rows.record import STAGES, Parsed, Value, plain
 
 ROW = "row"
@@ -103,13 +104,14 @@ class Output:
         self._shown = TEXT_COLUMNS if text is None else (text,)
         inputs = Inputs((path,))
         try:
-            columns = first_columns(inputs, path)
+            header = first_header(inputs, path)
+            columns = header.names
             self.layout = layout = layout_of(columns) if columns else None
             # Only the label is a text; the selection names another column to have it read.
             first = _LABEL if layout is None else layout.answer or layout.values[0]
             needed = {ROW: None, **dict.fromkeys(layout.values if layout is not None else ())}
             wanted = Wanted(text=first, option=None, needed=needed, optional=(*self._shown, STAGE))
-            self._selection = select(wanted, columns or (ROW, _LABEL), path)
+            self._selection = select(wanted, header if columns else Header((ROW, _LABEL)), path)
             records = records_of(inputs, path, self._selection, is_text=first == _LABEL)
             self._records = chain(list(islice(records, 1)), records)
         except UsageError as error:

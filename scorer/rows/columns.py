@@ -1,7 +1,6 @@
 """Columns: the text column, those passed through, and the output's, all in one tuple."""
 
 import shlex
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -10,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 from scorer.base.errors import UsageError
 from scorer.base.task import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Task
 from scorer.base.text import alternatives, did_you_mean, shown_source
+from scorer.rows.header import Header
 from scorer.rows.record import Cell, Parsed, Reason, ScoredRecord, Value
 
 TEXT_COLUMNS = ("text", "review", "content", "body", "comment")
@@ -110,42 +110,61 @@ class Selection:
     carried: tuple[str, ...]
 
 
-def select(wanted: Wanted, columns: Sequence[str], source: str) -> Selection:
+Advise = Callable[[Sequence[str]], str]
+"""Function that returns advice on reading a file otherwise so that it has columns of some names; empty for none."""
+
+
+def no_advice(names: Sequence[str]) -> str:
+    """Return no advice, for files that can be read in one way only."""
+    return ""
+
+
+def select(wanted: Wanted, header: Header, source: str, advise: Advise = no_advice) -> Selection:
     """Choose the text column and the columns to pass through.
 
     Args:
         wanted: columns asked for.
-        columns: column names in the first file's header, or the keys of its first valid record.
+        header: first file's header, or the keys of its first valid record.
         source: name of that file, for messages.
+        advise: function that returns advice on reading the file otherwise.
 
     Raises:
         UsageError: the text column or a needed one is missing, ambiguous, or in the header twice.
 
-    >>> select(Wanted(keep=("stars",)), ["id", "review", "stars"], "a.csv")
+    >>> select(Wanted(keep=("stars",)), Header(("id", "review", "stars")), "a.csv")
     Selection(text='review', carried=('id', 'stars'))
     """
-    text = wanted.text if wanted.text is not None else _find_text_column(columns, source, wanted.option)
+    columns = header.names
+    text = wanted.text if wanted.text is not None else _find_text_column(columns, source, wanted.option, advise)
     for name, option in ((text, wanted.option), *wanted.needed.items()):
         if name not in columns:
             otherwise = f"name the one to use with {option}." if option else "rename the column that holds it."
             raise UsageError(
                 f"{source} has no column {name!r}; {did_you_mean(name, columns, otherwise)} It has: {shown_names(columns)}."
-                f"{other_reading(columns)}"
+                f"{advise([name])}"
             )
     kept = [name for asked in wanted.keep for name in (columns if asked == ALL else [asked])]
     kept += [*wanted.needed, *wanted.optional]
     carried = tuple(dict.fromkeys([ID, *kept] if ID in columns and text != ID else kept))
     selection = Selection(text, carried)
-    check_unambiguous(selection, columns, source)
+    check_unambiguous(selection, wanted, header, source)
     return selection
 
 
-def check_unambiguous(selection: Selection, columns: Sequence[str], source: str) -> None:
-    """Raise `UsageError` if a file's header names a needed column more than once."""
-    counts = Counter(columns)
+def check_unambiguous(selection: Selection, wanted: Wanted, header: Header, source: str) -> None:
+    """Raise `UsageError` if a file states a needed column more than once.
+
+    With ``--keep '*'``, columns that are named apart are all passed through, so only the text's must be the only one.
+    """
     for needed in (selection.text, *selection.carried):
-        if counts[needed] > 1:
-            raise UsageError(f"{source} has the column {_shown(needed)} more than once; rename all but the one to use.")
+        names = header.repeated.get(needed, ())
+        others = [name for name in names if name != needed]
+        option = wanted.option if needed == selection.text else wanted.needed.get(needed, "--keep")
+        if names and not (others and ALL in wanted.keep and needed != selection.text):
+            another = f", or name a later one, as in {option} {shlex.quote(others[0])}" if others and option else ""
+            raise UsageError(
+                f"{source} has the column {_shown(needed)} more than once; rename all but the one to use{another}."
+            )
 
 
 def without_records(wanted: Wanted) -> Selection:
@@ -255,7 +274,7 @@ def take(selection: Selection, parsed: Parsed) -> "tuple[str, tuple[Value | None
     return text, tuple(map(parsed.fields.get, selection.carried))
 
 
-def _find_text_column(columns: Sequence[str], source: str, option: str | None) -> str:
+def _find_text_column(columns: Sequence[str], source: str, option: str | None, advise: Advise) -> str:
     found = [name for name in TEXT_COLUMNS if name in columns]
     if len(found) == 1:
         return found[0]
@@ -267,19 +286,8 @@ def _find_text_column(columns: Sequence[str], source: str, option: str | None) -
     advice = f"Name the text column with {option}" + (f", as in {option} {shlex.quote(alike)}." if alike else ".")
     raise UsageError(
         f"{source} has no column called {alternatives(TEXT_COLUMNS)}. "
-        f"It has: {shown_names(columns)}. {advice}{other_reading(columns)}"
+        f"It has: {shown_names(columns)}. {advice}{advise(TEXT_COLUMNS)}"
     )
-
-
-def other_reading(columns: Sequence[str]) -> str:
-    """Return advice on a wrong reading of the file if its column names do not look like names."""
-    if any("\0" in name for name in columns):
-        return " The names contain zero bytes, as UTF-16 does: check --encoding."
-    if len(columns) == 1 and any(char in columns[0] for char in ",;\t|"):
-        return " If these are several columns, set --delimiter."
-    if any(len(name) > 40 or name.strip().isdigit() for name in columns):
-        return " If the first line is data rather than a header, use --no-header."
-    return ""
 
 
 def shown_names(columns: Sequence[str], most: int = 20) -> str:

@@ -7,63 +7,176 @@ lines up to the first line end that is not escaped.
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import chain
+from io import BytesIO
+from itertools import chain, islice
+from typing import NamedTuple, cast
 
-from scorer.base.errors import InputError
+from scorer.base.errors import InputError, UsageError
+from scorer.base.text import counted
+from scorer.rows.blank_lines import BlankLines
 from scorer.rows.columns import Selection
-from scorer.rows.csv_records import Format, RecordReader
+from scorer.rows.csv_records import Record, RecordReader
 from scorer.rows.dialect import DELIMITERS, Dialect
-from scorer.rows.encodings import UndecodedHeader, hint
+from scorer.rows.encodings import UndecodedHeader
+from scorer.rows.header import Header, header_apart
+from scorer.rows.hints import LINES, FirstLine, csv_hint, header_advice, separator_advice, separator_of
 from scorer.rows.input_file import InputFile, Source, opened_lines
-from scorer.rows.lines import Line, joined
-from scorer.rows.record import Parsed, Position, Reason
+from scorer.rows.lines import Line, decoded, joined, lines
+from scorer.rows.record import NULL, Parsed, Position, Reason, Value
+
+_SHOWN = 1 << 16
+"""Bytes of a line that may be the header, of which advice is made."""
+
+
+class _Row(NamedTuple):
+    """A record before its columns are known.
+
+    Attributes:
+        parsed: record without fields.
+        values: values in order; empty if it could not be parsed.
+    """
+
+    parsed: Parsed
+    values: Sequence[str | None]
 
 
 class CsvFile(InputFile):
-    """An open CSV or TSV file. Blank lines are not records.
+    """An open CSV or TSV file.
+
+    Blank lines are not records, except in a file of one column, where they are empty records if another one follows.
 
     Args:
         source: name of the file, for positions and messages.
         physical_lines: lines of the file, cut at ``\\n``, ``\\r\\n`` and ``\\r``.
-        dialect: dialect of the file; without a delimiter, fields are separated by commas.
+        dialect: dialect of the file, with its delimiter.
         limit: largest size of a record, in bytes.
 
     Raises:
         InputError: the file is empty, or its header does not parse.
+        UsageError: its first line sets the delimiter as Excel does, and would be a record.
     """
 
     def __init__(self, source: str, physical_lines: Iterator[Line], dialect: Dialect, limit: int) -> None:
         # The csv module's limit holds for the whole process and raises; the record's own limit bounds fields and rejects.
         csv.field_size_limit(max(csv.field_size_limit(), limit + 1))
-        self._rows = _rows(source, physical_lines, dialect, limit)
+        self._source = source
+        self._dialect = dialect
+        whole: Iterator[Line] = islice(physical_lines, dialect.skip_lines, None)
+        if dialect.escape_char:
+            whole = joined(whole, limit, dialect.encoding, dialect.escape_char, dialect.comment)
+        self._rows = self._each(RecordReader(whole, limit, dialect), limit)
         first = next(self._rows, None)
         if first is None:
-            raise InputError(f"{source} is empty{': it has no header line' if dialect.header else ''}.")
+            if dialect.header and not dialect.allow_empty_files:
+                raise InputError(_without_header(source, dialect))
+            return
         if dialect.header:
-            self.columns = _names(source, *first)
+            self._first = first
+            self.header = self._header(first)
         else:
+            self._refuse_separator(first)
             self._rows = chain([first], self._rows)
 
     def unnamed(self) -> Iterator[Parsed]:
         """Yield the rejects before the first record that parses, which sets the number of columns if there is no header."""
-        for parsed, values in self._rows if self.columns is None else ():
-            if parsed.problem is None:
-                self.columns = tuple(f"column_{number}" for number in range(1, len(values) + 1))
-                self._rows = chain([(parsed, values)], self._rows)
+        for row in self._rows if self.header is None else ():
+            if row.parsed.problem is None:
+                self.header = Header(tuple(f"column_{number}" for number in range(1, len(row.values) + 1)))
+                self._first = row
+                self._rows = chain([row], self._rows)
                 return
-            yield parsed
+            yield row.parsed
 
     def records(self, selection: Selection) -> Iterator[Parsed]:
-        columns = self.columns or ()
+        columns = self.header.names if self.header is not None else ()
+        null, has_nulls = self._dialect.null_values, bool(self._dialect.null)
         for parsed, values in self._rows:
             if parsed.problem is None and len(values) != len(columns):
-                parsed = parsed._replace(problem="column_count")
-            elif parsed.problem is None:
-                parsed = parsed._replace(fields=dict(zip(columns, values, strict=True)))
+                values = self._fitted(values, len(columns))
+                if len(values) != len(columns):
+                    parsed = parsed._replace(problem="column_count")
+            if parsed.problem is None:
+                known = _with_nulls(values, null) if has_nulls else cast("Sequence[str]", values)
+                parsed = parsed._replace(fields=dict(zip(columns, known, strict=True)))
             yield parsed
+
+    def advice(self, names: Sequence[str]) -> str:
+        ahead = list(islice(self._rows, LINES - 1))
+        self._rows = chain(ahead, self._rows)
+        return header_advice([self._first_line(row) for row in (self._first, *ahead)], names, self._dialect)
+
+    def hint(self, parsed: Parsed) -> str:
+        if parsed.problem is None:
+            return ""
+        raw = bytes(parsed.raw)
+        again = next(
+            iter(RecordReader(lines(BytesIO(raw), len(raw), carriage_returns=True), len(raw), self._dialect)), None
+        )
+        values = len(again.values or ()) if again is not None else 0
+        columns = len(self.header.names) if self.header is not None else 0
+        return csv_hint(parsed.problem, raw, self._dialect, values, columns)
+
+    def _each(self, records: Iterable[Record], limit: int) -> Iterator[_Row]:
+        """Yield records, with the blank lines that are records."""
+        waiting = BlankLines()
+        for first, rest, values in records:
+            if values is not None and not values:
+                waiting.add(first)
+                continue
+            length = first.length + len(rest)
+            at = Position(self._source, first.number, first.offset)
+            problem = "too_long" if length > limit else _problem(values)
+            row = _Row(Parsed(at, first.data + rest, length, {}, problem=problem), values or ())
+            if waiting:
+                blank = waiting.take()
+                yield from map(self._blank, blank if self._has_one_column(row) else ())
+            yield row
+
+    def _blank(self, line: Line) -> _Row:
+        at = Position(self._source, line.number, line.offset)
+        return _Row(Parsed(at, line.data, line.length, {}), ("",))
+
+    def _has_one_column(self, row: _Row) -> bool:
+        """Return whether the file has one column, as far as is known when a record follows blank lines."""
+        if self.header is not None:
+            return len(self.header.names) == 1
+        if self._dialect.header:  # the row is the header
+            return False
+        return len(row.values) == 1 or not (row.values or self._delimiter_in(row.parsed))
+
+    def _delimiter_in(self, parsed: Parsed) -> bool:
+        return (self._dialect.delimiter or "") in decoded(bytes(parsed.raw), self._dialect.encoding)
+
+    def _header(self, row: _Row) -> Header:
+        """Return the columns that the first record names."""
+        if row.parsed.problem == "invalid_encoding":
+            raise UndecodedHeader(self._source, bytes(row.parsed.raw))
+        if row.parsed.problem is not None:
+            advice = self.hint(row.parsed) or "Check --encoding, --delimiter and --quote-char."
+            raise InputError(f"{self._source}: the header line cannot be read ({row.parsed.problem}). {advice}")
+        return header_apart([value or "" for value in row.values])
+
+    def _refuse_separator(self, row: _Row) -> None:
+        """Refuse a line that sets the delimiter, where it would be scored as a record."""
+        line = self._first_line(row)
+        delimiter = separator_of(line.text)
+        if delimiter is not None:
+            raise UsageError(f"{self._source}: {separator_advice(delimiter, line.number)}")
+
+    def _first_line(self, row: _Row) -> FirstLine:
+        text = decoded(bytes(row.parsed.raw)[:_SHOWN], self._dialect.encoding).rstrip("\r\n")
+        return FirstLine(row.parsed.position.line, text, row.values)
+
+    def _fitted(self, values: Sequence[str | None], count: int) -> Sequence[str | None]:
+        """Return values with empty ones added or dropped at the end, as far as --ragged pad allows."""
+        if self._dialect.ragged == "reject":
+            return values
+        if any(values[count:]) or None in values[count:]:
+            return values
+        return [*values[:count], *[""] * (count - len(values))]
 
 
 @contextmanager
@@ -75,50 +188,32 @@ def opened(source: Source) -> Iterator[CsvFile]:
         yield CsvFile(source.path, physical_lines, dialect, source.max_record_bytes)
 
 
-def _names(source: str, parsed: Parsed, values: list[str]) -> tuple[str, ...]:
-    """Return the column names of a header."""
-    if parsed.problem == "invalid_encoding":
-        raise UndecodedHeader(source, bytes(parsed.raw))
-    if parsed.problem is not None:
-        advice = hint(parsed.problem, bytes(parsed.raw)) or "Check --encoding, --delimiter and --quote-char."
-        raise InputError(f"{source}: the header line cannot be read ({parsed.problem}). {advice}")
-    return tuple(values)
-
-
-_Row = tuple[Parsed, list[str]]
-
-
-def _rows(source: str, physical_lines: Iterator[Line], dialect: Dialect, limit: int) -> Iterator[_Row]:
-    csv_format = Format(
-        delimiter=dialect.delimiter or DELIMITERS["csv"],
-        quotechar=dialect.quote_char or None,
-        escapechar=dialect.escape_char or None,
-        quoting=csv.QUOTE_MINIMAL if dialect.quote_char else csv.QUOTE_NONE,
-        strict=True,
+def _without_header(source: str, dialect: Dialect) -> str:
+    """Return the message on a file without a header."""
+    after = f" after the {counted(dialect.skip_lines, 'line')} of --skip-lines" if dialect.skip_lines else ""
+    return (
+        f"{source} is empty{after}: it has no header line. Remove it, or use --allow-empty-files to read empty files as "
+        "files without records."
     )
-    whole = physical_lines
-    if dialect.escape_char:
-        whole = joined(physical_lines, limit, dialect.encoding, dialect.escape_char)
-    for first, rest, values in RecordReader(whole, dialect.encoding, limit, csv_format):
-        if values == []:  # a blank line
-            continue
-        length = first.length + len(rest)
-        problem: Reason | None = None
-        if length > limit:
-            problem = "too_long"
-        elif values is None:
-            problem = "unterminated_quote"
-        elif _undecodable(values):
-            problem = "invalid_encoding"
-        at = Position(source, first.number, first.offset)
-        yield Parsed(at, first.data + rest, length, {}, problem=problem), values or []
 
 
-def _undecodable(values: list[str]) -> bool:
+def _problem(values: Sequence[str | None] | None) -> Reason | None:
+    if values is None:
+        return "unterminated_quote"
+    return "invalid_encoding" if _undecodable(values) else None
+
+
+def _undecodable(values: Sequence[str | None]) -> bool:
     """Return whether ``surrogateescape`` had to replace a byte."""
     try:
         for value in values:
-            value.encode()
+            if value is not None:
+                value.encode()
     except UnicodeEncodeError:
         return True
     return False
+
+
+def _with_nulls(values: Sequence[str | None], null: frozenset[str]) -> Iterator[Value]:
+    """Yield values, with null in place of its markers."""
+    return (NULL if value is None or value in null else value for value in values)

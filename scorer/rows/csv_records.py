@@ -2,18 +2,21 @@
 
 import csv
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, TypedDict
 
+from scorer.rows.csv_marks import Marks
+from scorer.rows.dialect import Dialect
 from scorer.rows.lines import Line, decoded
 
 
-class Format(TypedDict):
+class _Format(TypedDict):
     """A dialect, in the csv module's own terms."""
 
     delimiter: str
     quotechar: str | None
     escapechar: str | None
+    skipinitialspace: bool
     quoting: int
     strict: bool
 
@@ -24,13 +27,13 @@ class Record(NamedTuple):
     Attributes:
         first: first line.
         rest: bytes of the other lines.
-        values: values of the fields; None if the record does not parse or does not end within the limit. It is then its
-            first line alone.
+        values: values of the fields, see `Marks.restored`; empty for a blank line. None if the record does not parse or does
+            not end within the limit. It is then its first line alone.
     """
 
     first: Line
     rest: bytes
-    values: list[str] | None
+    values: Sequence[str | None] | None
 
 
 class RecordReader:
@@ -43,33 +46,49 @@ class RecordReader:
 
     Args:
         lines: lines of the file; those with an escaped end are already joined with the next.
-        encoding: encoding of the file.
         limit: largest size of a record, in bytes; a record whose quote is still open there does not end.
-        csv_format: dialect of the file.
+        dialect: dialect of the file, with its delimiter. Lines with a comment are ignored where a record could begin.
     """
 
-    def __init__(self, lines: Iterator[Line], encoding: str, limit: int, csv_format: Format) -> None:
+    def __init__(self, lines: Iterator[Line], limit: int, dialect: Dialect) -> None:
         self._ahead = LookAhead(lines)
-        self._encoding = encoding
+        self._encoding = dialect.encoding
         self._limit = limit
-        self._format = csv_format
-        self._special = [char for char in (csv_format["quotechar"], csv_format["escapechar"]) if char]
+        self._comment = dialect.comment
+        self._marks = Marks(dialect)
+        self._format: _Format = {
+            "delimiter": self._marks.delimiter,
+            "quotechar": dialect.quote_char or None,
+            "escapechar": dialect.escape_char or None,
+            "skipinitialspace": dialect.skip_initial_space,
+            "quoting": csv.QUOTE_MINIMAL if dialect.quote_char else csv.QUOTE_NONE,
+            "strict": True,
+        }
+        self._special = [char for char in (dialect.quote_char, dialect.escape_char) if char]
         self._frontier = 0  # in lines ahead, as is everything below
         self._frontier_bytes = 0
         self._dead_end = False  # whether a quote open at the frontier is never closed, or makes the record fail there
 
     def __iter__(self) -> Iterator[Record]:
         while (first := self._take_line()) is not None:
+            if self._comment and decoded(first.data, self._encoding).startswith(self._comment):
+                continue
             if first.too_long:
                 yield Record(first, b"", None)
                 continue
             text = self._text(first.data)
             if not any(char in text for char in self._special):  # most lines of most files
-                line = text.rstrip("\r\n")
-                yield Record(first, b"", line.split(self._format["delimiter"]) if line else [])
+                yield Record(first, b"", self._split(text.rstrip("\r\n")))
                 continue
             values, rest = self._known(first, text) if self._frontier else self._read(first, text)
-            yield Record(first, rest, values)
+            yield Record(first, rest, None if values is None else self._marks.restored(values))
+
+    def _split(self, line: str) -> Sequence[str | None]:
+        """Return the values of a line without quotes and escapes."""
+        values = line.split(self._marks.delimiter) if line else []
+        if self._format["skipinitialspace"]:
+            values = [value.lstrip(" ") for value in values]
+        return self._marks.restored(values)
 
     def _read(self, first: Line, text: str) -> tuple[list[str] | None, bytes]:
         """Return a record's values and its other lines; the parser gets as many lines as it asks for."""
@@ -144,7 +163,7 @@ class RecordReader:
 
     def _text(self, data: bytes) -> str:
         # Undecodable bytes must not stop the parser in the middle of a record; the caller finds them again.
-        text = decoded(data, self._encoding)
+        text = self._marks.marked(decoded(data, self._encoding))
         # After an escaped line end, the parser ends a record only at a line end, not at the end of the file.
         return text if text.endswith(("\n", "\r")) else f"{text}\n"
 

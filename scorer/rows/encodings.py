@@ -10,7 +10,6 @@ from itertools import chain, islice
 
 from scorer.base.errors import InputError, UsageError
 from scorer.rows.lines import Line
-from scorer.rows.record import Reason
 from scorer.storage.inputs import is_recoded
 
 # Longest first: the mark of UTF-32 begins with that of UTF-16.
@@ -258,23 +257,3 @@ class UndecodedHeader(InputError):
         super().__init__(
             f"{source}: the header line cannot be read (invalid_encoding). {advice or 'Check --encoding.'}"
         )
-
-
-def hint(reason: Reason, raw: bytes) -> str:
-    """Return advice on a record that was rejected, or an empty string.
-
-    >>> hint("invalid_json", b"[\\n")
-    "This looks like a single JSON document. JSON Lines has one object per line: convert the file with `jq -c '.[]'`."
-    """
-    if reason == "invalid_encoding":
-        return advice(raw)
-    if reason in ("invalid_json", "not_an_object") and (raw.strip() in (b"{", b"[") or raw.lstrip().startswith(b"[{")):
-        return (
-            "This looks like a single JSON document. JSON Lines has one object per line: "
-            "convert the file with `jq -c '.[]'`."
-        )
-    if reason == "invalid_json" and raw.count(b"\r") > 1 and raw.count(b"\n") < 2:
-        return "The lines seem to end in carriage returns alone: convert the file with `tr '\\r' '\\n'`."
-    if reason == "column_count":
-        return "If fields contain delimiters or line ends, check --delimiter, --quote-char and --escape-char."
-    return ""

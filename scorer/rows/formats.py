@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from scorer.base.errors import UsageError
 from scorer.rows import csv_reader, jsonl
+from scorer.rows.header import Header
 from scorer.rows.input_file import InputFile, Source
 from scorer.storage.inputs import STDIN
 
@@ -24,14 +25,14 @@ class InputFormat:
     Attributes:
         opened: function that opens a file.
         rows: function that returns the number of records that a file states; None if only reading it can count them.
-        columns: function that returns the columns that a file states and reads no more of it; None to open the file.
+        header: function that returns the columns that a file states and reads no more of it; None to open the file.
         groups: function that returns the numbers of records in parts of a file that can be read alone, in order; None if a
             file has to be read from its beginning.
     """
 
     opened: Callable[[Source], AbstractContextManager[InputFile]]
     rows: Callable[[str], int] | None = None
-    columns: Callable[[str], tuple[str, ...]] | None = None
+    header: Callable[[str], Header] | None = None
     groups: Callable[[str], list[int]] | None = None
 
 
@@ -47,10 +48,10 @@ def _parquet_rows(path: str) -> int:
     return parquet_reader.rows_of(path)
 
 
-def _parquet_columns(path: str) -> tuple[str, ...]:
+def _parquet_header(path: str) -> Header:
     from scorer.rows import parquet_reader
 
-    return parquet_reader.columns_of(path)
+    return parquet_reader.header_of_file(path)
 
 
 def _parquet_groups(path: str) -> list[int]:
@@ -63,7 +64,7 @@ INPUT_FORMATS = {
     "csv": InputFormat(csv_reader.opened),
     "tsv": InputFormat(csv_reader.opened),
     "jsonl": InputFormat(jsonl.opened),
-    PARQUET: InputFormat(_opened_parquet, _parquet_rows, _parquet_columns, _parquet_groups),
+    PARQUET: InputFormat(_opened_parquet, _parquet_rows, _parquet_header, _parquet_groups),
 }
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from scorer.rows.columns import Selection
 from scorer.rows.dialect import Dialect
 from scorer.rows.encodings import UndecodedHeader, advice, check_beginning, undecoded_lines, without_escapes
+from scorer.rows.header import Header
 from scorer.rows.lines import Line, lines
 from scorer.rows.record import Parsed
 from scorer.storage.digest import Content, Digest, DigestingReader
@@ -50,16 +51,30 @@ class InputFile(ABC):
     """An open input file.
 
     Attributes:
-        columns: column names, in order; None if each record has its own, or before `unnamed` ends.
+        header: columns of the file; None if each record has its own, if the file is empty, or before `unnamed` ends.
         schema: Arrow types of the columns; None unless the file is Parquet.
+        keyed: whether each record has its own columns.
     """
 
-    columns: tuple[str, ...] | None = None
+    keyed = False
+    header: Header | None = None
     schema: "pyarrow.Schema | None" = None
 
     def unnamed(self) -> Iterator[Parsed]:
-        """Yield the rejects that come before the columns are known; read them before `columns`."""
+        """Yield the rejects that come before the columns are known; read them before `header`."""
         return iter(())
+
+    def advice(self, names: Sequence[str]) -> str:
+        """Return advice on reading the file otherwise if it lacks columns, or an empty string.
+
+        Args:
+            names: names of which the file should have one.
+        """
+        return ""
+
+    def hint(self, parsed: Parsed) -> str:
+        """Return advice on a record that could not be parsed, or an empty string."""
+        return ""
 
     @abstractmethod
     def records(self, selection: Selection) -> Iterator[Parsed]:

@@ -1,10 +1,10 @@
 """Options for reading inputs, and the inputs made from them: one place for every command."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from scorer.base.errors import UsageError
-from scorer.rows.dialect import Dialect
+from scorer.rows.dialect import Dialect, Ragged
 from scorer.rows.encodings import check_encoding
 from scorer.rows.lines import MAX_RECORD_BYTES
 from scorer.rows.reader import Inputs
@@ -17,7 +17,8 @@ class InputOptions:
 
     Attributes:
         input_format: format of every input; None for the one that its name shows.
-        delimiter, quote_char, escape_char: characters of the `Dialect`; the two characters ``\\t`` are a tab.
+        delimiter, quote_char, escape_char, skip_initial_space, comment, skip_lines, ragged, null, allow_empty_files: see
+            `Dialect`; the two characters ``\\t`` are a tab as delimiter.
         no_header: whether CSV files have no header.
         encoding: encoding of text files.
         max_record_bytes: largest size of a record, in bytes.
@@ -27,7 +28,13 @@ class InputOptions:
     delimiter: str | None = Dialect.delimiter
     quote_char: str = Dialect.quote_char
     escape_char: str = Dialect.escape_char
+    skip_initial_space: bool = Dialect.skip_initial_space
+    comment: str = Dialect.comment
+    skip_lines: int = Dialect.skip_lines
     no_header: bool = not Dialect.header
+    ragged: Ragged = Dialect.ragged
+    null: tuple[str, ...] = Dialect.null
+    allow_empty_files: bool = Dialect.allow_empty_files
     encoding: str = Dialect.encoding
     max_record_bytes: int = MAX_RECORD_BYTES
 
@@ -41,7 +48,13 @@ class InputOptions:
             UsageError: a file is missing, its format is unknown, or an option is invalid.
         """
         check_decoded(
-            {"--delimiter": self.delimiter, "--quote-char": self.quote_char, "--escape-char": self.escape_char}
+            {
+                "--delimiter": self.delimiter,
+                "--quote-char": self.quote_char,
+                "--escape-char": self.escape_char,
+                "--comment": self.comment,
+                "--null": "".join(self.null),
+            }
         )
         found = expand(names)
         inputs = Inputs(
@@ -52,12 +65,14 @@ class InputOptions:
         return inputs
 
     def _dialect(self) -> Dialect:
+        same = {one.name: getattr(self, one.name) for one in fields(Dialect) if hasattr(self, one.name)}
         return Dialect(
-            delimiter="\t" if self.delimiter == r"\t" else self.delimiter,  # a shell does not turn it into a tab
-            quote_char=self.quote_char,
-            escape_char=self.escape_char,
-            header=not self.no_header,
-            encoding=check_encoding(self.encoding),
+            **same
+            | {
+                "delimiter": "\t" if self.delimiter == r"\t" else self.delimiter,  # a shell does not turn it into a tab
+                "header": not self.no_header,
+                "encoding": check_encoding(self.encoding),
+            }
         )
 
 

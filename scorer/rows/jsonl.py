@@ -8,6 +8,7 @@ from json.decoder import scanstring  # type: ignore[attr-defined]
 
 from scorer.base.text import refuse_constant
 from scorer.rows.columns import Selection
+from scorer.rows.hints import json_hint
 from scorer.rows.input_file import InputFile, Source, opened_lines
 from scorer.rows.lines import Line
 from scorer.rows.record import JsonValue, Parsed, Position, Reason
@@ -40,6 +41,8 @@ class JsonlFile(InputFile):
         encoding: encoding of the file.
     """
 
+    keyed = True
+
     def __init__(self, source: str, physical_lines: Iterator[Line], encoding: str) -> None:
         self._source = source
         self._physical_lines = physical_lines
@@ -66,6 +69,9 @@ class JsonlFile(InputFile):
                     problem = "invalid_json"
             position = Position(self._source, line.number, line.offset)
             yield Parsed(position, line.data, line.length, fields, duplicates, problem)
+
+    def hint(self, parsed: Parsed) -> str:
+        return json_hint(parsed.problem, bytes(parsed.raw), parsed.position.line) if parsed.problem else ""
 
 
 @contextmanager

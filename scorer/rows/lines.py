@@ -95,15 +95,20 @@ def _cut_at_returns(stream: Stream) -> Iterator[bytes]:
             yield match[0]
 
 
-def joined(physical_lines: Iterator[Line], limit: int, encoding: str, escape_char: str) -> Iterator[Line]:
+def joined(
+    physical_lines: Iterator[Line], limit: int, encoding: str, escape_char: str, comment: str = ""
+) -> Iterator[Line]:
     """Join each line whose end is escaped with the next one; joined lines longer than the limit are too long.
 
-    An escaped line end is part of a value, inside quotes and outside.
+    An escaped line end is part of a value, inside quotes and outside. A line that may be a comment is not joined with the
+    next one; the parser reads a line end that is escaped inside of quotes either way.
     """
     first: Line | None = None
     data, length = bytearray(), 0
     for line in physical_lines:
         continued = _end_is_escaped(line, encoding, escape_char)
+        if first is None and comment and decoded(line.data, encoding).startswith(comment):
+            continued = False
         if first is None and not continued:
             yield line
             continue

@@ -1,11 +1,12 @@
 """Notes on the input, for people: possible mistakes in it, or in the options for reading it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from scorer.base.text import counted
-from scorer.rows.columns import ALL, ID, Selection, Wanted, other_reading, shown_names
-from scorer.rows.encodings import Undecoded, advice, hint, seems_utf8
+from scorer.rows.columns import ALL, ID, Advise, Selection, Wanted, shown_names
+from scorer.rows.encodings import Undecoded, advice, seems_utf8
+from scorer.rows.header import Header
 from scorer.rows.record import Parsed, Reason, Reject
 
 _MOST_DROPPED = 20
@@ -26,6 +27,8 @@ class InputNotes:
         encoding: encoding that the files are read in.
         undecoded: sample of the records rejected as ``invalid_encoding``.
         beyond_ascii: number of records with other characters than ASCII that could be parsed.
+        renamed: first file with columns that are passed through and have other names than it states, and their names and
+            numbers.
     """
 
     wanted: Wanted
@@ -37,6 +40,7 @@ class InputNotes:
     hints: dict[Reason, str] = field(default_factory=dict)
     undecoded: Undecoded = field(default_factory=Undecoded)
     beyond_ascii: int = 0
+    renamed: tuple[str, Mapping[str, int]] | None = None
 
     def __post_init__(self) -> None:
         self.unseen = {name for name in self.wanted.keep if name != ALL}
@@ -51,13 +55,18 @@ class InputNotes:
         there = set(columns)
         self.absent = tuple(name for name in selection.carried if name not in there)
 
-    def add_later_file(self, path: str, columns: Sequence[str], selection: Selection) -> None:
+    def add_later_file(self, path: str, header: Header, selection: Selection, advise: Advise) -> None:
         """Note a later file without the text column, all of whose records are rejected."""
-        if selection.text not in columns and "missing_text" not in self.hints:
+        if selection.text not in header.names and "missing_text" not in self.hints:
             self.hints["missing_text"] = (
                 f"{path} has no column {selection.text!r}, unlike the first file. It has: "
-                f"{shown_names(columns)}.{other_reading(columns)}"
+                f"{shown_names(header.names)}.{advise([selection.text])}"
             )
+
+    def add_renamed(self, path: str, header: Header) -> None:
+        """Note the first file with columns that --keep '*' passes through under other names."""
+        if header.renamed and ALL in self.wanted.keep and self.renamed is None:
+            self.renamed = (path, header.renamed)
 
     def add_record(self, parsed: Parsed, selection: Selection) -> None:
         """Note the fields of a record that have no column in the output, and whether it is ASCII."""
@@ -71,13 +80,14 @@ class InputNotes:
         elif ID in parsed.fields and selection.text != ID and ID not in selection.carried:
             self.dropped.add(ID)
 
-    def add_reject(self, reject: Reject) -> None:
-        """Note advice on a rejected record if it is the first for its reason; undecodable records are sampled."""
-        if reject.reason == "invalid_encoding":
-            self.undecoded.add(reject.raw)
-            self.hints[reject.reason] = ""
-        elif reject.reason not in self.hints:
-            self.hints[reject.reason] = hint(reject.reason, reject.raw)
+    def lacks_hint(self, reason: Reason) -> bool:
+        """Return whether no record was rejected for a reason so far."""
+        return reason not in self.hints
+
+    def add_undecoded(self, reject: Reject) -> None:
+        """Add a record rejected as ``invalid_encoding`` to the sample of them, from which `hint` makes its advice."""
+        self.undecoded.add(reject.raw)
+        self.hints[reject.reason] = ""
 
     def hint(self, reason: Reason) -> str:
         """Return advice on the records rejected for a reason so far, or an empty string."""

@@ -15,6 +15,7 @@ from scorer.base.errors import InputError, UsageError
 from scorer.base.shortage import out_of_memory
 from scorer.rows.arrow_value import ArrowValue, bytes_of, is_bytes_type, is_string_type, is_text_type, json_text
 from scorer.rows.columns import Selection
+from scorer.rows.header import Header, header_of
 from scorer.rows.input_file import InputFile, Source
 from scorer.rows.parquet_types import TypedFile, open_parquet
 from scorer.rows.record import Parsed, Position, Reason
@@ -52,7 +53,7 @@ class ParquetFile(InputFile):
         with reading(source.path):
             self._file = TypedFile(stream)
             self.schema = self._schema = self._file.schema
-            self.columns = tuple(self._schema.names)
+            self.header = header_of(self._schema.names)
 
     def records(self, selection: Selection) -> Iterator[Parsed]:
         names = self._schema.names
@@ -138,7 +139,7 @@ def groups_of(path: str) -> list[int]:
         return [found.row_group(number).num_rows for number in range(found.num_row_groups)]
 
 
-def columns_of(path: str) -> tuple[str, ...]:
+def header_of_file(path: str) -> Header:
     """Read only the column names of a Parquet file: finding the types may read all values.
 
     Raises:
@@ -146,7 +147,7 @@ def columns_of(path: str) -> tuple[str, ...]:
         ScorerError: the file cannot be read.
     """
     with opened_file(path) as stream, reading(path):
-        return tuple(open_parquet(stream).schema_arrow.names)
+        return header_of(open_parquet(stream).schema_arrow.names)
 
 
 def schema_of(path: str) -> pa.Schema:

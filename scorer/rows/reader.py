@@ -10,10 +10,11 @@ from scorer.base.errors import InputError, UsageError
 from scorer.base.text import did_you_mean
 from scorer.rows.columns import (
     ALL,
+    Advise,
     Selection,
     Wanted,
     check_unambiguous,
-    other_reading,
+    no_advice,
     select,
     shown_names,
     take,
@@ -21,7 +22,8 @@ from scorer.rows.columns import (
 from scorer.rows.dialect import Dialect
 from scorer.rows.duplicates import Duplicates
 from scorer.rows.formats import INPUT_FORMATS, Format, format_of
-from scorer.rows.input_file import Source
+from scorer.rows.header import Header
+from scorer.rows.input_file import InputFile, Source
 from scorer.rows.lines import MAX_RECORD_BYTES
 from scorer.rows.notes import InputNotes
 from scorer.rows.record import Parsed, Record, Reject, reject
@@ -101,6 +103,7 @@ class Reader:
         self.contents: list[tuple[str, Content]] = []
         self.schemas: dict[str, pyarrow.Schema] = {}
         self._path = self.inputs.files[0]
+        self._file: InputFile | None = None
         self._hash = self._hash_at_record = hashlib.sha256()
         self._duplicates = Duplicates()
         self._records: Iterator[Record | Reject] = self._read()
@@ -154,7 +157,7 @@ class Reader:
         with INPUT_FORMATS[source.kind].opened(source) as file:
             if file.schema is not None:
                 self.schemas[path] = file.schema
-            self._take_columns(file.columns or (), path)
+            self._take_columns(file.header or Header(()), path, file.advice)
             selection = self.selection or _NOTHING
             for parsed in file.drawn(selection, rows):
                 taken = take(selection, parsed)
@@ -193,7 +196,7 @@ class Reader:
         all_parsed = self._parsed()
         for row, parsed in enumerate(islice(all_parsed, self._limit), start=1):
             if self.selection is None and parsed.problem is None:
-                self._select(tuple(parsed.fields), parsed.position.source)
+                self._select(Header(tuple(parsed.fields)), parsed.position.source)
             if self.notes.unseen:
                 self.notes.add_names(parsed.fields)
             if row < self._first_row:
@@ -204,7 +207,10 @@ class Reader:
             self._hash_at_record = self._hash.copy()
             if isinstance(taken, str):
                 rejected = reject(row, parsed.position, taken, parsed.raw, parsed.length)
-                self.notes.add_reject(rejected)
+                if taken == "invalid_encoding":
+                    self.notes.add_undecoded(rejected)
+                elif self.notes.lacks_hint(taken):
+                    self.notes.hints[taken] = self._hint(parsed._replace(problem=taken))
                 yield rejected
             else:
                 text, carried = taken
@@ -217,7 +223,7 @@ class Reader:
         """Choose the columns from a later record if no record so far was valid: all shards have the same columns."""
         for parsed in rest if self.selection is None else ():
             if self.selection is None and parsed.problem is None:
-                self._select(tuple(parsed.fields), parsed.position.source)
+                self._select(Header(tuple(parsed.fields)), parsed.position.source)
             if self.selection is not None:
                 return
 
@@ -226,13 +232,13 @@ class Reader:
             self._path = path
             self._hash.update(path.encode(errors="surrogateescape"))  # where one file ends and the next begins
             source = self._source(path)
-            with INPUT_FORMATS[source.kind].opened(source) as file:
-                yield from file.unnamed()
-                if file.schema is not None:
-                    self.schemas[path] = file.schema
-                if file.columns is not None:
-                    self._take_columns(file.columns, path)
-                yield from file.records(self.selection or _NOTHING)
+            with INPUT_FORMATS[source.kind].opened(source) as self._file:
+                yield from self._file.unnamed()
+                if self._file.schema is not None:
+                    self.schemas[path] = self._file.schema
+                if self._file.header is not None:
+                    self._take_columns(self._file.header, path, self._file.advice)
+                yield from self._file.records(self.selection or _NOTHING)
 
     def _source(self, path: str) -> Source:
         content = Content()
@@ -245,54 +251,58 @@ class Reader:
             consumed=self._hash,
         )
 
-    def _take_columns(self, columns: tuple[str, ...], path: str) -> None:
+    def _take_columns(self, header: Header, path: str, advise: Advise) -> None:
         """Take a file's columns. A later file may lack one, but having a needed one twice is an error."""
-        self.notes.add_names(columns)
+        self.notes.add_names(header.names)
         if self.selection is None:
+            self._select(header, path, advise)
             if self._wanted.keep_existing:
-                check_kept(self._wanted.keep, self.inputs, columns, path)
-            self._select(columns, path)
+                check_kept(self._wanted.keep, self.inputs, header, path, advise)
         else:
-            check_unambiguous(self.selection, columns, path)
-            self.notes.add_later_file(path, columns, self.selection)
+            check_unambiguous(self.selection, self._wanted, header, path)
+            self.notes.add_later_file(path, header, self.selection, advise)
+        self.notes.add_renamed(path, header)
 
-    def _select(self, columns: tuple[str, ...], path: str) -> None:
-        self.selection = select(self._wanted, columns, path)
-        self.notes.add_selection(self.selection, columns)
+    def _select(self, header: Header, path: str, advise: Advise = no_advice) -> None:
+        self.selection = select(self._wanted, header, path, advise)
+        self.notes.add_selection(self.selection, header.names)
+
+    def _hint(self, parsed: Parsed) -> str:
+        return self._file.hint(parsed) if self._file is not None else ""
 
 
-def columns_of(inputs: Inputs, path: str) -> tuple[str, ...] | None:
+def header_of_file(inputs: Inputs, path: str) -> Header | None:
     """Read the columns that a file states.
 
     Returns:
-        column names; None if each record has its own, or if the file cannot be read again.
+        columns; None if each record has its own, or if the file cannot be read again.
 
     Raises:
         InputError, ScorerError: the file cannot be read.
     """
     if not is_repeatable(path):
         return None
-    columns = INPUT_FORMATS[inputs.format_of(path).kind].columns
-    if columns is not None:
-        return columns(path)
+    header = INPUT_FORMATS[inputs.format_of(path).kind].header
+    if header is not None:
+        return header(path)
     source = inputs.source(path, text_option=None, is_first=False, content=Content(), consumed=hashlib.sha256())
     with INPUT_FORMATS[source.kind].opened(source) as file:
         for _ in file.unnamed():
             pass
-        return file.columns
+        return file.header or (None if file.keyed else Header(()))
 
 
-def first_columns(inputs: Inputs, path: str) -> tuple[str, ...]:
-    """Read the columns that a file states, or the keys of its first valid record; empty if it has none.
+def first_header(inputs: Inputs, path: str) -> Header:
+    """Read the columns that a file states, or the keys of its first valid record; no columns if it has none.
 
     Raises:
         InputError, ScorerError: the file cannot be read.
     """
-    stated = columns_of(inputs, path)
+    stated = header_of_file(inputs, path)
     if stated is not None:
         return stated
     valid = (parsed for parsed in records_of(inputs, path, _NOTHING, is_text=False) if parsed.problem is None)
-    return tuple(next((parsed.fields for parsed in valid), ()))
+    return Header(tuple(next((parsed.fields for parsed in valid), ())))
 
 
 def records_of(
@@ -318,30 +328,31 @@ def records_of(
         yield from file.records(selection)
 
 
-def check_kept(keep: Sequence[str], inputs: Inputs, columns: Sequence[str], path: str) -> None:
+def check_kept(keep: Sequence[str], inputs: Inputs, header: Header, path: str, advise: Advise = no_advice) -> None:
     """Refuse a column of --keep that no file has, as far as the files state their columns.
 
     Args:
         keep: names of columns, or `ALL`.
         inputs: all files; later ones may have a column that earlier ones lack.
-        columns: column names of the opened file.
+        header: columns of the opened file.
         path: name of that file.
+        advise: function that returns advice on reading that file otherwise.
 
     Raises:
         UsageError: a column is in none of the files.
         InputError, ScorerError: a later file cannot be read.
     """
-    missing = [name for name in keep if name not in (ALL, *columns)]
+    missing = [name for name in keep if name not in (ALL, *header.names)]
     for other in inputs.files if missing else ():
-        theirs = columns if other == path else columns_of(inputs, other)
+        theirs = header if other == path else header_of_file(inputs, other)
         if theirs is None:  # only its records will show
             return
-        missing = [name for name in missing if name not in theirs]
+        missing = [name for name in missing if name not in theirs.names]
     for name in missing:
         advice = "give --keep once for each column." if "," in name else "leave it out, or name another."
         raise UsageError(
-            f"{path} has no column {name!r} (--keep); {did_you_mean(name, columns, advice)} "
-            f"It has: {shown_names(columns)}.{other_reading(columns)}"
+            f"{path} has no column {name!r} (--keep); {did_you_mean(name, header.names, advice)} "
+            f"It has: {shown_names(header.names)}.{advise([name])}"
         )
 
 

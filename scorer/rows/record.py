@@ -43,6 +43,9 @@ class JsonValue(NamedTuple):
         return None if self.value is None else str(self.value) if self.is_text else self.source
 
 
+NULL = JsonValue("null", None)
+"""Value of a CSV field that --null names."""
+
 Value: TypeAlias = "str | JsonValue | ArrowValue"
 """A field's value: a CSV cell as text, a JSON value or a Parquet value. Never type-inferred, never re-spelled."""
 

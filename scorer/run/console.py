@@ -1,6 +1,7 @@
 """Messages on a run: its progress and, at the end, its results."""
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 
 from scorer.base.messages import print_message
 from scorer.base.progress import Progress
@@ -172,6 +173,14 @@ def report_notes(reader: Reader, remarks: Sequence[str]) -> None:
         names = ", ".join(map(repr, sorted(reader.notes.dropped)))
         _note(
             f"later records have columns that the first one lacks: {names}. They are missing from the output; name them with --keep to include them."
+        )
+    if reader.notes.renamed is not None:
+        path, columns = reader.notes.renamed
+        shown = [f"{name!r} (column {at})" for name, at in islice(columns.items(), _MOST_NAMED)]
+        more = f" and {len(columns) - len(shown):,} more" if len(columns) > len(shown) else ""
+        _note(
+            f"the header of {shown_source(path)} has the same name more than once, or none for a column, so these columns "
+            f"got names: {', '.join(shown)}{more}."
         )
     warn_of_ignored(reader.inputs.left_out)
     for line in (*reader.notes.all_hints(), *remarks):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, get_type_hints
 from scorer.base.errors import UsageError
 from scorer.engine.gpu import ARENA_STRATEGY, are_devices
 from scorer.model.typed import check_types
+from scorer.rows.dialect import Ragged
 from scorer.rows.input_options import InputOptions
 from scorer.storage.cache_settings import CacheSettings
 
@@ -140,7 +141,13 @@ class ScoreOptions:
     delimiter: str | None = field(default=InputOptions.delimiter, metadata=_SHAPING)
     quote_char: str = field(default=InputOptions.quote_char, metadata=_SHAPING)
     escape_char: str = field(default=InputOptions.escape_char, metadata=_SHAPING)
+    skip_initial_space: bool = field(default=InputOptions.skip_initial_space, metadata=_SHAPING)
+    comment: str = field(default=InputOptions.comment, metadata=_SHAPING)
+    skip_lines: int = field(default=InputOptions.skip_lines, metadata=_SHAPING)
     no_header: bool = field(default=InputOptions.no_header, metadata=_SHAPING)
+    ragged: Ragged = field(default=InputOptions.ragged, metadata=_SHAPING)
+    null: tuple[str, ...] = field(default=InputOptions.null, metadata=_SHAPING)
+    allow_empty_files: bool = field(default=InputOptions.allow_empty_files, metadata=_SHAPING)
     encoding: str = field(default=InputOptions.encoding, metadata=_SHAPING)
     rejects: str | None = field(default=None, metadata=_OTHER)
     uncertain_rows: str | None = field(default=None, metadata=_OTHER)

@@ -10,7 +10,7 @@ from scorer.model.decision import Decision
 from scorer.rows.columns import Wanted
 from scorer.rows.dialect import DELIMITERS
 from scorer.rows.formats import PARQUET, Format, compression_of, format_of
-from scorer.rows.input_options import check_decoded
+from scorer.rows.input_options import InputOptions, check_decoded
 from scorer.rows.reader import Inputs
 from scorer.rows.rejects import is_rejects
 from scorer.rows.uncertain import is_uncertain_rows
@@ -24,7 +24,8 @@ from scorer.storage.places import check_apart, check_replaceable
 STDERR = "<stderr>"
 
 # Options that affect only CSV and TSV input.
-_OF_CSV = ("delimiter", "quote_char", "escape_char", "no_header")
+_OF_TEXT = {"input_format", "encoding", "max_record_bytes"}
+_OF_CSV = tuple(one.name for one in fields(InputOptions) if one.name not in _OF_TEXT)
 
 
 @dataclass(frozen=True)

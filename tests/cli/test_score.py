@@ -239,7 +239,10 @@ def test_an_input_without_records(score, tmp_path, name, data, code, out):
     assert result.code == code
     assert ((tmp_path / "out.csv").read_text() if out is not None else None) == out
     if code:
-        assert result.err == f"Error: {tmp_path / name} is empty: it has no header line.\n"
+        assert result.err == (
+            f"Error: {tmp_path / name} is empty: it has no header line. Remove it, or use --allow-empty-files to read empty "
+            "files as files without records.\n"
+        )
         assert not (tmp_path / "out.csv").exists()
 
 
@@ -266,7 +269,7 @@ def test_an_input_without_records(score, tmp_path, name, data, code, out):
         (["in.jsonl", "--text", "Text"], 2, "in.jsonl has no column 'Text'; did you mean 'text'? It has: 'id', 'text', 'stars'."),
         (["title.csv"], 2, "title.csv has no column called text, review, content, body or comment. It has: 'id', 'Review'. Name the text column with --text, as in --text Review."),
         (["in.jsonl", "--encoding", "klingon"], 2, "--encoding 'klingon' is unknown; use for instance utf-8, latin-1, cp1252 or utf-16."),
-        (["in.jsonl", "--delimiter", "ab"], 2, "--delimiter takes one character, not 'ab'."),
+        (["in.jsonl", "--quote-char", "ab"], 2, "--quote-char takes one character, not 'ab'."),
         (["in.jsonl", "--precision", "fp8"], 2, "the bundle tiny has no precision 'fp8'; it has: fp16, fp32, int8."),
         (["in.jsonl", "--model", "none"], 5, "there is no bundle at none. Name a folder written by `score-model train` or `score-model import`."),
     ],

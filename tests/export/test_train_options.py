@@ -79,13 +79,29 @@ def test_each_option_reaches_its_setting():
     )
     assert source_of(options("--label-separator", ";")).columns == Columns(separator=";")
     given = ("--input-format", "csv", "--delimiter", ";", "--quote-char", "", "--escape-char", "x", "--no-header")
+    given += (
+        "--skip-initial-space",
+        "--comment",
+        "#",
+        "--skip-lines",
+        "2",
+        "--ragged",
+        "pad",
+        "--null",
+        "N",
+        "--null",
+        "-",
+    )
+    given += ("--allow-empty-files",)
     read = source_of(
         options("--train-file", "a", "--test-file", "b", *given, "--encoding", "utf-16", "--max-record-bytes", "9")
     )
     assert read == DataSource(
         train_files=("a",),
         test_files=("b",),
-        reading=InputOptions("csv", ";", "", "x", no_header=True, encoding="utf-16", max_record_bytes=9),
+        reading=InputOptions(
+            "csv", ";", "", "x", True, "#", 2, True, "pad", ("N", "-"), True, encoding="utf-16", max_record_bytes=9
+        ),
     )
     encoder = options(
         "--encoder", "e", "--encoder-revision", "r", "--encoder-name", "n", "--max-tokens", "9", "--clean-html"
@@ -131,6 +147,8 @@ def test_every_option_with_a_default_takes_it_from_the_settings():
         "encoder": EncoderSettings.name,
         "dataset": DataSource.dataset,
         "quote_char": InputOptions.quote_char,
+        "skip_lines": InputOptions.skip_lines,
+        "ragged": InputOptions.ragged,
         "encoding": InputOptions.encoding,
         "max_record_bytes": InputOptions.max_record_bytes,
         "label_column": Columns.label,

@@ -38,6 +38,11 @@ class Case:
     keep: tuple[str, ...] = ()
     details: bool = False
     escape_formulas: bool = False
+    skip_initial_space: bool = False
+    comment: str = ""
+    skip_lines: int = 0
+    ragged: str = "reject"
+    null: tuple[str, ...] = ()
 
 
 class Model(Scorer):
@@ -133,7 +138,8 @@ def _run(case, source, out, rejects):
     options = ScoreOptions(
         inputs=(str(source),), output=str(out), rejects=str(rejects), quiet=True, provider="cpu",
         delimiter=case.delimiter, quote_char=case.quote_char, escape_char=case.escape_char,
-        no_header=case.no_header, text=case.text, max_record_bytes=case.limit, keep=case.keep,
+        no_header=case.no_header, skip_initial_space=case.skip_initial_space, comment=case.comment,
+        skip_lines=case.skip_lines, ragged=case.ragged, null=case.null, text=case.text, max_record_bytes=case.limit, keep=case.keep,
         details=case.details, escape_formulas=case.escape_formulas and case.output_kind != "jsonl",
     )  # fmt: skip
     scorer.run.score.Scorer, real = Model, scorer.run.score.Scorer
@@ -151,9 +157,11 @@ def _expected(case):
     try:
         if case.kind == "jsonl":
             return reference.jsonl(case.data, case.limit, case.text, case.keep)
-        return reference.csv(
-            case.data, case.limit, delimiter, case.quote_char, case.escape_char, not case.no_header, case.text
-        )
+        dialect = reference.Csv(
+            delimiter, case.quote_char, case.escape_char, not case.no_header, case.skip_initial_space, case.comment,
+            case.skip_lines, case.ragged == "pad", case.null,
+        )  # fmt: skip
+        return reference.csv(case.data, case.limit, dialect, case.text, case.keep)
     except reference.Refused:
         return None
 

@@ -77,10 +77,11 @@ def random_case(chance, seeds):
     for _ in range(chance.choice([0, 1, 1, 2, 4, 8, 16])):
         data = mutate(chance, data, pieces, seeds)
     kind = kind if chance.random() < 0.9 else chance.choice(["csv", "tsv", "jsonl"])
+    delimiter = chance.choice([None, None, None, ";", "|", " ", "é", ",", "||"]) if kind != "jsonl" else None
     return Case(
         data,
         kind,
-        delimiter=chance.choice([None, None, None, ";", "|", " ", "é", ","]) if kind != "jsonl" else None,
+        delimiter=delimiter,
         quote_char=chance.choice(['"', '"', '"', "'", ""]),
         escape_char=chance.choice(["", "", "", "\\", "x"]),
         no_header=chance.random() < 0.2,
@@ -90,6 +91,11 @@ def random_case(chance, seeds):
         keep=chance.choice([(), (), ("*",), ("id",), ("n", "id")]),
         details=chance.random() < 0.3,
         escape_formulas=chance.random() < 0.3,
+        skip_initial_space=delimiter != " " and chance.random() < 0.1,
+        comment=chance.choice(["", "", "", "#", "a"]),
+        skip_lines=chance.choice([0, 0, 0, 1, 5]),
+        ragged=chance.choice(["reject", "reject", "pad"]),
+        null=chance.choice([(), (), ("NULL",), ("\\N",)]),
     )
 
 

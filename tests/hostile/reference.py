@@ -98,43 +98,110 @@ def _text_of(values, text, needed):
     return (None, value) if value.strip() else ("empty_text", None)
 
 
-def csv(data, limit, delimiter=",", quote='"', escape="", header=True, text=None):
+class Csv(NamedTuple):
+    """A dialect, by the options of `score`; ``space`` is --skip-initial-space, ``skip`` is --skip-lines."""
+
+    delimiter: str = ","
+    quote: str = '"'
+    escape: str = ""
+    header: bool = True
+    space: bool = False
+    comment: str = ""
+    skip: int = 0
+    pad: bool = False
+    null: tuple[str, ...] = ()
+
+
+def csv(data, limit, dialect, text=None, keep=()):
     offset = 3 if data.startswith(b"\xef\xbb\xbf") else 0
-    lines = _lines(data[offset:], escape)
+    physical = re.findall(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", data[offset:])
+    offset += sum(map(len, physical[: dialect.skip]))
+    lines = _joined(physical[dialect.skip :], dialect)
     records, at = [], 0
     while at < len(lines):
-        count, values, reason = _record(lines, at, limit, delimiter, quote, escape)
+        if dialect.comment and lines[at].decode(errors="surrogateescape").startswith(dialect.comment):
+            offset, at = offset + len(lines[at]), at + 1
+            continue
+        count, values, reason = _record(lines, at, limit, dialect)
         length = sum(map(len, lines[at : at + count]))
         if values != [] or reason:
             if length > limit:
                 reason = "too_long"
-            elif reason is None and any("\udc80" <= char <= "\udcff" for value in values for char in value):
+            elif reason is None and any("\udc80" <= char <= "\udcff" for value in values for char in value or ""):
                 reason = "invalid_encoding"
-            records.append((offset, length, values, reason))
+        records.append((offset, length, values, reason))
         offset, at = offset + length, at + count
-    if not records:
+    while records and records[0][2] == [] and dialect.header:
+        records.pop(0)
+    if not records and dialect.header:
         raise Refused("empty")
-    if header:
-        (_, _, columns, problem), *records = records
+    columns = None
+    if dialect.header:
+        (_, _, names, problem), *records = records
         if problem:
             raise Refused(problem)
-    else:
-        first = next((values for _, _, values, reason in records if reason is None), None)
-        if first is None:
-            return [Found(offset, length, None, reason) for offset, length, _, reason in records]
-        columns = [f"column_{number}" for number in range(1, len(first) + 1)]
-    text = text or _text_column(columns)
-    if columns.count(text) != 1 or columns.count("id") > 1:
-        raise Refused("columns")
-    found, sized = [], header
-    for offset, length, values, reason in records:
-        sized = sized or reason is None
-        if reason is None and len(values) != len(columns):
-            reason = "column_count"
-        value = values[columns.index(text)] if reason is None else None
-        if value is not None and not value.strip():
-            value, reason = None, "empty_text"
+        columns = _apart([name or "" for name in names])
+        repeated = {name for name in names if name and names.count(name) > 1}
+        text = text or _text_column(columns)
+        if text not in columns or text in repeated or ("id" in repeated and "*" not in keep):
+            raise Refused("columns")
+    found = []
+    for offset, length, values, reason in _without_blank(records, columns, data, dialect):
+        if reason is None and columns is None:
+            columns = [f"column_{number}" for number in range(1, len(values) + 1)]
+            text = text or _text_column(columns)
+            if text not in columns:
+                raise Refused("columns")
+        value = None
+        if reason is None:
+            values = _fitted(values, len(columns), dialect)
+            reason = None if len(values) == len(columns) else "column_count"
+        if reason is None:
+            value = values[columns.index(text)]
+            plain = [marker for marker in dialect.null if not (dialect.escape and dialect.escape in marker)]
+            if value is None or value in plain or not value.strip():
+                value, reason = None, "empty_text"
         found.append(Found(offset, length, value, reason))
+    return found
+
+
+def _without_blank(records, columns, data, dialect):
+    """Return the records and those blank lines that are records: in a file of one column, before another record."""
+    count = None if columns is None else len(columns)
+    kept, waiting = [], []
+    for offset, length, values, reason in records:
+        if values == [] and reason is None:
+            waiting.append((offset, length, [""], None))
+            continue
+        content = data[offset : offset + length].decode(errors="surrogateescape")
+        width = count or (len(values) if values else 1 + (dialect.delimiter in content))
+        if waiting and width == 1:
+            kept += waiting
+            count = count or 1
+        waiting = []
+        kept.append((offset, length, values, reason))
+        if reason is None:
+            count = count or len(values)
+    return kept
+
+
+def _fitted(values, count, dialect):
+    if not dialect.pad or any(value != "" for value in values[count:]):
+        return values
+    return (values + [""] * count)[:count]
+
+
+def _apart(names):
+    found = []
+    for at, name in enumerate(names, start=1):
+        new, base, number = name, name or f"column_{at}", max(2, names[:at].count(name) if name else 2)
+        if not name:
+            new = base
+        elif name in names[: at - 1]:
+            new = f"{name}_{number}"
+        while (new in names and new != name) or new in found:
+            new, number = f"{base}_{number}", number + 1
+        found.append(new)
     return found
 
 
@@ -145,12 +212,16 @@ def _text_column(columns):
     return found[0]
 
 
-def _lines(data, escape):
-    """Return the lines; an escaped line end does not end one."""
+def _joined(physical, dialect):
+    """Return the lines; an escaped line end does not end one, except that of a comment."""
     lines = []
-    for line in re.findall(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", data):
+    for line in physical:
         before = lines[-1].decode(errors="surrogateescape") if lines else ""
-        if escape and before.endswith(("\r", "\n")) and not before.endswith("\r\n") and _odd(before[:-1], escape):
+        is_comment = (
+            dialect.comment and before.startswith(dialect.comment) and len(re.findall("\r\n|\r|\n", before)) == 1
+        )
+        ends = before.endswith(("\r", "\n")) and not before.endswith("\r\n")
+        if dialect.escape and ends and _odd(before[:-1], dialect.escape) and not is_comment:
             lines[-1] += line
         else:
             lines.append(line)
@@ -161,18 +232,33 @@ def _odd(text, escape):
     return (len(text) - len(text.rstrip(escape))) % 2 == 1
 
 
-def _record(lines, at, limit, delimiter, quote, escape):
-    """Return the number of lines of the record that begins at line ``at``, its values, and the reason to reject it."""
+def _record(lines, at, limit, dialect):
+    """Return the number of lines of the record that begins at line ``at``, its values, and the reason to reject it.
+
+    A value is None if its field is a marker of --null with an escape, as written.
+    """
+    delimiter, quote, escape = dialect.delimiter, dialect.quote, dialect.escape
+    nulls = [marker for marker in dialect.null if escape and escape in marker]
     if len(lines[at]) > limit:
         return 1, None, "too_long"
-    values, value, state, length = [], "", "start", 0
+    values, value, state, length, raw = [], "", "start", 0, ""
     for count, line in enumerate(lines[at:], start=1):
         if length > limit or len(line) > limit:
             break
         length += len(line)
         content = line.decode(errors="surrogateescape")
         end = re.search(r"(?:\r\n|\r|\n)?\Z", content).start()
+        passed = 0
         for place, char in enumerate(content):
+            if place < passed:  # the rest of a delimiter
+                continue
+            begins = state not in ("escaped in field", "escaped in quotes", "quotes") and place < end
+            if begins and content.startswith(delimiter, place):
+                values, value, state = [*values, None if raw in nulls else value], "", "start"
+                raw, passed = "", place + len(delimiter)
+                continue
+            if not (state == "start" and not raw and dialect.space and char == " ") and place < end:
+                raw += char
             if state == "escaped in field":
                 value, state = value + char, "field"
             elif state == "escaped in quotes":
@@ -187,19 +273,19 @@ def _record(lines, at, limit, delimiter, quote, escape):
             elif place >= end:  # the line's end, outside quotes
                 if state == "start" and not values and place == 0:
                     return count, [], None
-                return count, [*values, value], None
+                return count, [*values, None if raw in nulls else value], None
             elif state == "after quote" and char == quote:
                 value, state = value + char, "quotes"
-            elif char == delimiter:
-                values, value, state = [*values, value], "", "start"
             elif state == "after quote":
                 return 1, None, "unterminated_quote"
             elif escape and char == escape:
                 state = "escaped in field"
             elif state == "start" and quote and char == quote:
                 state = "quotes"
+            elif state == "start" and dialect.space and char == " ":
+                pass
             else:
                 value, state = value + char, "field"
         if state in ("start", "field", "after quote") and end == len(content):  # the file's end, without a line end
-            return (count, [], None) if not content else (count, [*values, value], None)
+            return (count, [], None) if not content else (count, [*values, None if raw in nulls else value], None)
     return 1, None, "unterminated_quote"

@@ -12,6 +12,7 @@ PIECES = [
     b'"', b"'", b",", b";", b"\t", b"|", b"\\", b"\n", b"\r", b"\r\n", b"\n\n", b'""', b'"\n', b',"', b'",', b'\\"', b"\\\n",
     b"id,text\n", b"text\n", b"1,good\n", b'2,"a\nb"\n', b"a", b" ", b"\0", b"\xff", b"\xc3\xa9", b"\xe2\x80\xa8", b"\xed\xa0\x80",
     b"\xef\xbb\xbf", b"=1", b"-", b"+x", b"@y", b"x" * 50,
+    b"\\N", b"#", b"//", b",;", b"aa", b"a a", b",,", b"id,text,id,,\n",
 ]  # fmt: skip
 JSON_PIECES = [
     b"{", b"}", b"[", b"]", b":", b",", b'"', b"\\", b"\n", b"\r", b" ", b"\t", b'"text"', b'"id"', b'"text": "good"',
@@ -34,14 +35,19 @@ csv_cases = st.builds(
     Case,
     data=st.builds(bytes.__add__, st.sampled_from([b"", b"id,text\n", b"text\n", b"id;text\r\n", b"id\ttext\n"]), of(PIECES)),
     kind=st.sampled_from(["csv", "tsv"]),
-    delimiter=st.sampled_from([None, None, ";", "|", " ", "é"]),
+    delimiter=st.sampled_from([None, None, ";", "|", " ", "é", ",;", "aa"]),
     quote_char=st.sampled_from(['"', '"', "'", ""]),
     escape_char=st.sampled_from(["", "", "\\", "x"]),
     no_header=st.booleans(),
     text=st.sampled_from([None, None, "column_1", "column_2"]),
-    keep=st.sampled_from([(), ("id",)]),
+    keep=st.sampled_from([(), ("id",), ("*",)]),
+    skip_initial_space=st.booleans(),
+    comment=st.sampled_from(["", "", "#", "a", "//"]),
+    skip_lines=st.sampled_from([0, 0, 1, 3]),
+    ragged=st.sampled_from(["reject", "pad"]),
+    null=st.sampled_from([(), (), ("\\N",), ("a", "\\N", "")]),
     **outputs,
-)  # fmt: skip
+).filter(lambda case: not (case.delimiter == " " and case.skip_initial_space))  # fmt: skip
 json_cases = st.builds(
     Case,
     data=st.builds(bytes.__add__, st.sampled_from([b"", b'{"id": 1, "text": "good"}\n']), of(JSON_PIECES)),

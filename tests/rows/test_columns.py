@@ -7,12 +7,13 @@ from factories import ROOT
 from scorer.base.errors import UsageError
 from scorer.base.task import TASKS
 from scorer.rows.columns import Results, Selection, Wanted, output_columns, select
+from scorer.rows.header import header_of
 
 TWO = Results("single_label", ["n", "p"])
 
 
 def test_the_text_column_is_the_only_one_of_the_known_names():
-    assert select(Wanted(), ["x", "review"], "a").text == "review"
+    assert select(Wanted(), header_of(["x", "review"]), "a").text == "review"
     for columns, message in (
         (
             ["text", "body"],
@@ -24,13 +25,15 @@ def test_the_text_column_is_the_only_one_of_the_known_names():
         ),
     ):
         with pytest.raises(UsageError) as caught:
-            select(Wanted(), columns, "a")
+            select(Wanted(), header_of(columns), "a")
         assert str(caught.value) == message
 
 
 def test_clashing_names_are_told_apart():
     selection = select(
-        Wanted(keep=("row", "score", "input_score", "label")), ["text", "row", "score", "input_score", "label"], "a"
+        Wanted(keep=("row", "score", "input_score", "label")),
+        header_of(["text", "row", "score", "input_score", "label"]),
+        "a",
     )
     assert tuple(column.name for column in output_columns(selection, TWO, Wanted())) == (
         "row", "input_row", "input_score", "input_input_score", "input_label", "label", "score",
@@ -40,7 +43,7 @@ def test_clashing_names_are_told_apart():
 def test_names_that_differ_only_in_case_clash_as_well(score, tmp_path):
     wanted = Wanted(keep=("*",))
     columns = ["text", "Label", "SCORE", "Row", "stars", "Stars", "ID", "id"]
-    assert [column.name for column in output_columns(select(wanted, columns, "a"), TWO, wanted)] == [
+    assert [column.name for column in output_columns(select(wanted, header_of(columns), "a"), TWO, wanted)] == [
         "row", "id", "text", "input_Label", "input_SCORE", "input_Row", "stars", "input_Stars", "input_ID", "label", "score",
     ]  # fmt: skip
     (tmp_path / "in.csv").write_text("text,Label,Score\ngood,mine,7\n")
@@ -51,9 +54,9 @@ def test_names_that_differ_only_in_case_clash_as_well(score, tmp_path):
 
 
 def test_only_a_column_called_id_is_the_id_unless_another_is_named():
-    assert select(Wanted(), ["ID", "text"], "a").carried == ()
-    assert select(Wanted(keep=("ID",)), ["ID", "text"], "a").carried == ("ID",)
-    assert select(Wanted(), ["Id", "id", "text"], "a").carried == ("id",)
+    assert select(Wanted(), header_of(["ID", "text"]), "a").carried == ()
+    assert select(Wanted(keep=("ID",)), header_of(["ID", "text"]), "a").carried == ("ID",)
+    assert select(Wanted(), header_of(["Id", "id", "text"]), "a").carried == ("id",)
 
 
 def test_every_column_that_the_scorer_adds_is_in_the_docs():

@@ -68,10 +68,10 @@ def test_a_quoted_record_over_the_limit_costs_its_first_line(tmp_path):
     assert texts(items) == ["unterminated_quote", *["two"] * 50, "three"]
 
 
-def parse_csv(data, limit=10**6, dialect=Dialect()):  # noqa: B008
+def parse_csv(data, limit=10**6, dialect=Dialect(",")):  # noqa: B008
     """Return the column names, then the records."""
     file = CsvFile("x", lines(io.BytesIO(data), limit, carriage_returns=True), dialect, limit)
-    return [file.columns, *file.records(Selection("", ()))]
+    return [file.header.names, *file.records(Selection("", ()))]
 
 
 @pytest.mark.parametrize("line", [b'a","\n', b'"a\n', b'a,"b\n', b'"\n', b'"",""","\n'])
@@ -91,7 +91,7 @@ def test_lines_that_leave_quotes_open_are_read_about_twice_and_not_once_for_each
 
     monkeypatch.setattr(RecordReader, "_parse", counted)
     for limit in (10**6, 300):
-        for dialect in (Dialect(), Dialect(escape_char="\\")):
+        for dialect in (Dialect(","), Dialect(",", escape_char="\\")):
             fed = 0
             found = parse_csv(b"h,i\n" + line * 2000 + ending, limit, dialect)
             assert sum(item.raw.count(b"\n") for item in found[1:]) == 2000 + bool(ending)
@@ -105,7 +105,7 @@ def test_lines_that_leave_quotes_open_are_read_about_twice_and_not_once_for_each
     escape=st.sampled_from(["", "\\"]),
 )
 def test_remembering_lines_changes_no_record(text, limit, escape):
-    dialect = Dialect(escape_char=escape)
+    dialect = Dialect(",", escape_char=escape)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RecordReader, "_known", RecordReader._read)
         expected = parse_csv(b"h,i\n" + text.encode(), limit, dialect)
@@ -196,7 +196,7 @@ def test_a_csv_file_with_an_escape_character_is_read_exactly(
     writer.writerows([("a", "b"), *rows] if header else rows)
     path = tmp_path_factory.mktemp("dialect") / "a.csv"
     path.write_bytes(buffer.getvalue().encode(encoding))
-    dialect = Dialect(delimiter, quote_char, escape_char, header, check_encoding(encoding))
+    dialect = Dialect(delimiter, quote_char, escape_char, header=header, encoding=check_encoding(encoding))
     names = ("a", "b") if header else ("column_1", "column_2")
     items = list(Reader(Inputs((str(path),), dialect=dialect), Wanted(text=names[0], keep=names)))
     found = [item.carried if isinstance(item, Record) else item.reason for item in items]
@@ -206,13 +206,30 @@ def test_a_csv_file_with_an_escape_character_is_read_exactly(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"delimiter": ",,"}, "--delimiter takes one character, not ',,'."),
-        ({"delimiter": ""}, "--delimiter takes one character, not ''."),
-        ({"quote_char": "\n"}, "--quote-char cannot be a line end."),
+        ({"delimiter": ""}, "--delimiter takes at least one character, as in --delimiter ';'."),
+        ({"delimiter": "|" * 101}, "--delimiter takes at most 100 characters, not 101."),
+        ({"quote_char": "''"}, "--quote-char takes one character, not \"''\"."),
+        ({"quote_char": "\n"}, "--quote-char cannot contain a line end."),
+        ({"null": ("a\rb",)}, "--null cannot contain a line end."),
         (
             {"delimiter": ";", "escape_char": ";"},
-            "--delimiter, --quote-char and --escape-char must differ from each other.",
+            "--delimiter and --escape-char must differ, and a delimiter cannot contain ';'.",
         ),
+        (
+            {"delimiter": "|'|", "quote_char": "'"},
+            '--delimiter and --quote-char must differ, and a delimiter cannot contain "\'".',
+        ),
+        (
+            {"escape_char": '"'},
+            "--quote-char and --escape-char must differ. A quote that is doubled inside of quotes needs no --escape-char.",
+        ),
+        ({"comment": '"'}, "--comment must differ from --delimiter, --quote-char and --escape-char."),
+        (
+            {"delimiter": " ", "skip_initial_space": True},
+            "--skip-initial-space drops spaces, so --delimiter cannot begin with one. Give only one of them.",
+        ),
+        ({"ragged": "drop"}, "--ragged takes reject or pad, not 'drop'."),
+        ({"skip_lines": -1}, "--skip-lines takes a number of lines, not -1."),
     ],
 )
 def test_an_invalid_dialect_is_refused(options, message):
