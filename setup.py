@@ -28,6 +28,7 @@ SCORING = [
     "zstandard>=0.25",
     "tqdm>=4.67",
     "jinja2>=3.1.6",
+    "charset-normalizer>=3.4",  # advice on the encoding of a file that cannot be decoded; it reads no file
 ]
 EXPORT = [
     # Since 2.14 the index's wheels for Linux bring several gigabytes of CUDA libraries, which training on CPU and

@@ -198,7 +198,7 @@ def each_row(file: str, columns: Columns, reading: InputOptions = READING) -> It
     empty = True
     for item in reader:
         if isinstance(item, Reject):
-            raise _unusable(item, reader.notes.hints[item.reason])
+            raise _unusable(item, reader.notes.hint(item.reason))
         assert reader.selection is not None
         carried = dict(zip(reader.selection.carried, item.carried, strict=True))
         if columns.task is None:
@@ -244,10 +244,8 @@ def each_text(file: str, text_column: str | None, reading: InputOptions = READIN
         seen += 1
     reader.check_unchanged(all_files=True)
     if rejected:
-        print_message(
-            f"{file}: `score` would reject {rejected:,} of {seen + rejected:,} records; they are ignored here.",
-            "warning",
-        )
+        ignored = f"{file}: `score` would reject {rejected:,} of {seen + rejected:,} records; they are ignored here."
+        print_message("\n".join([ignored, *reader.notes.all_hints()]), "warning")
     if not seen:
         raise DatasetError(f"{file} has no texts; give a file of labelled texts.")
 

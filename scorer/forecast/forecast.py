@@ -106,7 +106,9 @@ class Forecasting:
             options,
             counts,
             seconds,
-            _refusal(plan, found, _without_token(found.computed, computed) + _without_token(found.repeated, repeated)),
+            _refusal(
+                plan, found, _without_token(found.computed, computed) + _without_token(found.repeated, repeated), reader
+            ),
             problem,
             is_whole=found.is_whole,
             sampled=len(computed.ids) + len(repeated.ids),
@@ -201,13 +203,14 @@ def _without_token(sample: Sample, read: ReadTexts) -> int:
     return int((read.empty & np.array(whole, dtype=bool)).sum())
 
 
-def _refusal(plan: Plan, found: CountedInput, without_token: int) -> str | None:
+def _refusal(plan: Plan, found: CountedInput, without_token: int, reader: Reader) -> str | None:
     """Return the reason that the run would publish nothing; None if none is known.
 
     Args:
         plan: plan of the run.
         found: input that was counted.
         without_token: sampled texts without a token, which the run certainly rejects.
+        reader: reader of the input, with advice on its rejects.
     """
     if found.is_whole:
         counts = found.counts.copy()
@@ -217,7 +220,7 @@ def _refusal(plan: Plan, found: CountedInput, without_token: int) -> str | None:
         try:
             plan.limits.check(counts)
         except RejectLimitPassed as error:
-            return str(error)
+            return "\n".join([str(error), *reader.notes.all_hints()])
     return None
 
 

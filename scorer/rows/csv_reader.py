@@ -20,6 +20,7 @@ from scorer.rows.blank_lines import BlankLines
 from scorer.rows.columns import Selection
 from scorer.rows.csv_records import Record, RecordReader
 from scorer.rows.dialect import DELIMITERS, Dialect
+from scorer.rows.encodings import UndecodedHeader
 from scorer.rows.header import Header, header_apart
 from scorer.rows.hints import LINES, FirstLine, csv_hint, header_advice, separator_advice, separator_of
 from scorer.rows.input_file import InputFile, Source, opened_lines
@@ -151,6 +152,8 @@ class CsvFile(InputFile):
 
     def _header(self, row: _Row) -> Header:
         """Return the columns that the first record names."""
+        if row.parsed.problem == "invalid_encoding":
+            raise UndecodedHeader(self._source, bytes(row.parsed.raw))
         if row.parsed.problem is not None:
             advice = self.hint(row.parsed) or "Check --encoding, --delimiter and --quote-char."
             raise InputError(f"{self._source}: the header line cannot be read ({row.parsed.problem}). {advice}")

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from scorer.rows.dialect import Dialect
-from scorer.rows.encodings import advice
 from scorer.rows.record import Reason
 
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[,;\t ]*', re.IGNORECASE)
@@ -149,8 +148,6 @@ def csv_hint(reason: Reason, raw: bytes, dialect: Dialect, values: int = 0, colu
     >>> csv_hint("unterminated_quote", rb'1,"a \\"b\\" c",2', Dialect())
     "Backslashes stand before quotes: if they escape them, as in MySQL's files, use --escape-char '\\\\'."
     """
-    if reason == "invalid_encoding":
-        return advice(raw)
     escapes = not dialect.escape_char and b'\\"' in raw and dialect.quote_char == '"'
     if escapes and reason in ("unterminated_quote", "column_count"):
         return r"Backslashes stand before quotes: if they escape them, as in MySQL's files, use --escape-char '\'."
@@ -188,8 +185,6 @@ def json_hint(reason: Reason, raw: bytes, line: int) -> str:
     >>> json_hint("invalid_json", b"id,text\\n", 1)
     'JSON Lines has an object on each line. If this file is CSV, use --input-format csv.'
     """
-    if reason == "invalid_encoding":
-        return advice(raw)
     if reason not in ("invalid_json", "not_an_object"):
         return ""
     start = raw.strip()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from scorer.rows.columns import Selection
 from scorer.rows.dialect import Dialect
-from scorer.rows.encodings import check_beginning
+from scorer.rows.encodings import UndecodedHeader, advice, check_beginning, undecoded_lines, without_escapes
 from scorer.rows.header import Header
 from scorer.rows.lines import Line, lines
 from scorer.rows.record import Parsed
@@ -120,5 +120,10 @@ def opened_lines(source: Source, *, carriage_returns: bool = False) -> Iterator[
         first = next(physical_lines, None)
         if first is not None:
             check_beginning(source.path, first, encoding, given)
-            physical_lines = chain([first], physical_lines)
-        yield physical_lines, encoding
+            physical_lines = without_escapes(source.path, chain([first], physical_lines), given)
+        try:
+            yield physical_lines, encoding
+        except UndecodedHeader as error:  # the lines after a header, which is short, show the encoding better
+            ahead = stream.peek().rpartition(b"\n")[0]  # type: ignore[attr-defined]
+            found = advice(undecoded_lines(error.raw + ahead), given)
+            raise UndecodedHeader(error.source, error.raw, found) from error

@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from scorer.base.text import counted
 from scorer.rows.columns import ALL, ID, Advise, Selection, Wanted, shown_names
+from scorer.rows.encodings import Undecoded, advice, seems_utf8
 from scorer.rows.header import Header
-from scorer.rows.record import Parsed, Reason
+from scorer.rows.record import Parsed, Reason, Reject
 
 _MOST_DROPPED = 20
 
@@ -21,17 +23,23 @@ class InputNotes:
         columns: column names of the first header or valid record.
         dropped: keys of later records that are not passed through because the first record lacks them, about 20 at most:
             an id, or any key with ``--keep '*'``. The first row fixes an output's columns.
-        hints: advice on the first record rejected for each reason.
+        hints: advice on the first record rejected for each reason; `hint` has more on undecodable records.
+        encoding: encoding that the files are read in.
+        undecoded: sample of the records rejected as ``invalid_encoding``.
+        beyond_ascii: number of records with other characters than ASCII that could be parsed.
         renamed: first file with columns that are passed through and have other names than it states, and their names and
             numbers.
     """
 
     wanted: Wanted
+    encoding: str = "utf-8"
     absent: tuple[str, ...] = ()
     unseen: set[str] = field(init=False)
     columns: tuple[str, ...] = ()
     dropped: set[str] = field(default_factory=set)
     hints: dict[Reason, str] = field(default_factory=dict)
+    undecoded: Undecoded = field(default_factory=Undecoded)
+    beyond_ascii: int = 0
     renamed: tuple[str, Mapping[str, int]] | None = None
 
     def __post_init__(self) -> None:
@@ -61,7 +69,9 @@ class InputNotes:
             self.renamed = (path, header.renamed)
 
     def add_record(self, parsed: Parsed, selection: Selection) -> None:
-        """Note the fields of a record that have no column in the output."""
+        """Note the fields of a record that have no column in the output, and whether it is ASCII."""
+        if parsed.problem is None and isinstance(parsed.raw, bytes) and not parsed.raw.isascii():
+            self.beyond_ascii += 1
         if len(self.dropped) >= _MOST_DROPPED:
             return
         if ALL in self.wanted.keep:
@@ -73,3 +83,30 @@ class InputNotes:
     def lacks_hint(self, reason: Reason) -> bool:
         """Return whether no record was rejected for a reason so far."""
         return reason not in self.hints
+
+    def add_undecoded(self, reject: Reject) -> None:
+        """Add a record rejected as ``invalid_encoding`` to the sample of them, from which `hint` makes its advice."""
+        self.undecoded.add(reject.raw)
+        self.hints[reject.reason] = ""
+
+    def hint(self, reason: Reason) -> str:
+        """Return advice on the records rejected for a reason so far, or an empty string."""
+        if reason != "invalid_encoding":
+            return self.hints.get(reason, "")
+        found = advice(self.undecoded.sample, self.encoding)
+        others, bad = self.beyond_ascii, self.undecoded.records
+        if not (found and others) or seems_utf8(self.undecoded.sample):
+            return found
+        name = self.encoding
+        if others < bad:
+            by_chance = f"{counted(others, 'other record')} with characters beyond ASCII can be read as {name}, perhaps by chance."
+            return f"{found} {by_chance} They are garbled if the file has another encoding.".strip()
+        return (
+            f"{counted(others, 'other record')} with characters beyond ASCII can be read as {name}. If these look right, the "
+            f"files are {name}, and only the rejected records have another encoding or are damaged. Otherwise: {found}"
+        )
+
+    def all_hints(self) -> list[str]:
+        """Return the advice on rejected records, a line for each reason."""
+        found = {reason: self.hint(reason) for reason in self.hints}
+        return [f"{reason}: {hint}" for reason, hint in found.items() if hint]

@@ -99,7 +99,7 @@ class Reader:
     def rewind(self) -> None:
         """Begin again with the first record."""
         self.selection: Selection | None = None
-        self.notes = InputNotes(self._wanted)
+        self.notes = InputNotes(self._wanted, self.inputs.dialect.encoding)
         self.contents: list[tuple[str, Content]] = []
         self.schemas: dict[str, pyarrow.Schema] = {}
         self._path = self.inputs.files[0]
@@ -207,7 +207,9 @@ class Reader:
             self._hash_at_record = self._hash.copy()
             if isinstance(taken, str):
                 rejected = reject(row, parsed.position, taken, parsed.raw, parsed.length)
-                if self.notes.lacks_hint(taken):
+                if taken == "invalid_encoding":
+                    self.notes.add_undecoded(rejected)
+                elif self.notes.lacks_hint(taken):
                     self.notes.hints[taken] = self._hint(parsed._replace(problem=taken))
                 yield rejected
             else:

@@ -183,7 +183,7 @@ def report_notes(reader: Reader, remarks: Sequence[str]) -> None:
             f"got names: {', '.join(shown)}{more}."
         )
     warn_of_ignored(reader.inputs.left_out)
-    for line in (*hints(reader), *remarks):
+    for line in (*reader.notes.all_hints(), *remarks):
         _note(line)
 
 
@@ -202,11 +202,6 @@ def warn_of_ignored(left_out: Sequence[str]) -> None:
             f"{len(left_out):,} names in input folders were ignored because they begin with . or _: "
             f"{', '.join(map(shown_source, left_out[:_MOST_NAMED]))}{more}."
         )
-
-
-def hints(reader: Reader) -> list[str]:
-    """Return hints on how to fix rejected records, by reason."""
-    return [f"{reason}: {hint}" for reason, hint in reader.notes.hints.items() if hint]
 
 
 def _note(message: str) -> None:

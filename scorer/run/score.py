@@ -23,7 +23,6 @@ from scorer.rows.reader import Reader, rows_known
 from scorer.rows.writer import carried_types
 from scorer.run.checkpoint import Beside, Work
 from scorer.run.console import (
-    hints,
     report_cache,
     report_cascade,
     report_doubt,
@@ -262,7 +261,7 @@ class Run:
             except RejectLimitPassed as error:
                 work.publish_alone(REJECTS)
                 what = "The output stream is incomplete" if is_stream(plan.output) else "Nothing was published"
-                message = [str(error), f"{what}; the rejects are in {plan.rejects}.", *hints(reader)]
+                message = [str(error), f"{what}; the rejects are in {plan.rejects}.", *reader.notes.all_hints()]
                 raise RejectLimitPassed("\n".join(message)) from error
         reader.check_unchanged(all_files=True)
         read = self.summary.counts.rows_in

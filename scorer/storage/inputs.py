@@ -1,5 +1,6 @@
 """Input files, found by name and opened as streams of bytes."""
 
+import codecs
 import glob
 import io
 import os
@@ -23,6 +24,8 @@ from scorer.storage.hidden import is_hidden
 STDIN = "-"
 
 _PIECE = 1 << 17
+_STATEFUL = ("iso2022", "hz")
+"""Beginnings of the names of encodings whose shifts last beyond a line, as in ISO-2022-KR, or may do so."""
 
 
 class Found(NamedTuple):
@@ -151,8 +154,8 @@ def _raise(error: OSError) -> None:
 def opened(path: str, compression: str | None, encoding: str, content: Content) -> Iterator[tuple[BinaryIO, str]]:
     """Open an input as bytes whose line ends are ASCII; yield the stream and its encoding.
 
-    UTF-16 and UTF-32 are read as UTF-8, so offsets and raw bytes of rejects refer to the UTF-8 form. For a compressed
-    file they refer to its content.
+    An encoding that `is_recoded` is read as UTF-8, so offsets and raw bytes of rejects refer to the UTF-8 form. For a
+    compressed file they refer to its content.
 
     Raises:
         ScorerError: the input cannot be opened or read.
@@ -162,11 +165,22 @@ def opened(path: str, compression: str | None, encoding: str, content: Content) 
         stream = cast(BinaryIO, io.BufferedReader(DigestingReader(file, content), _PIECE))
         if compression is not None:
             stream = decompressed(stream, compression, path, content)
-        if "\n".encode(encoding) == b"\n":
-            yield stream, encoding
-        else:
+        if is_recoded(encoding):
             recoded = io.BufferedReader(_ToUtf8(stream, path, encoding))  # type: ignore[type-var]
             yield cast(BinaryIO, recoded), "utf-8"
+        else:
+            yield stream, encoding
+
+
+def is_recoded(encoding: str) -> bool:
+    """Return whether files in an encoding are read as UTF-8, because a line cannot be decoded from its bytes alone.
+
+    Their line ends are not ASCII (UTF-16, UTF-32, EBCDIC), or a line can begin in a state that earlier bytes set.
+
+    >>> [is_recoded(encoding) for encoding in ("cp1252", "shift_jis", "utf-16", "cp037", "iso2022_kr", "hz")]
+    [False, False, True, True, True, True]
+    """
+    return encoding.startswith(_STATEFUL) or "\n".encode(encoding) != b"\n"
 
 
 @contextmanager
@@ -288,28 +302,67 @@ class _Blocking(io.RawIOBase):
 
 
 class _ToUtf8(io.RawIOBase):
-    """UTF-8 form of a stream whose line ends are not single bytes (UTF-16, UTF-32)."""
+    """UTF-8 form of a stream in an encoding that `is_recoded`.
+
+    Undecodable bytes become bytes that are not valid UTF-8, so that only their own record is rejected. In UTF-16 and
+    UTF-32 that holds for lone surrogates; after any other error, nothing shows where the next character begins.
+    """
 
     def __init__(self, stream: BinaryIO, path: str, encoding: str) -> None:
-        # A lone surrogate becomes bytes that are not valid UTF-8, so that only its own record is rejected.
-        self._text = io.TextIOWrapper(stream, encoding=encoding, errors="surrogatepass", newline="")
+        errors = "surrogatepass" if encoding.startswith("utf") else _KEEP_BYTES
+        self._decoder = codecs.getincrementaldecoder(encoding)(errors)
+        self._stream = stream
         self._path = path
+        self._encoding = encoding
+        self._by_line = encoding == "hz"  # each line begins in ASCII, whatever the one before lacks
+        self._taken = 0
         self._waiting = b""
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
-        if not self._waiting:
-            try:
-                self._waiting = self._text.read(1 << 16).encode(errors="surrogatepass")
-            except UnicodeError as error:
-                raise InputError(
-                    f"{self._path} is not {self._text.encoding}, or is incomplete: {error}. Check --encoding."
-                ) from error
+        ended = False
+        while not self._waiting and not ended:  # a piece may end within a character
+            piece = self._piece()
+            ended = not piece
+            self._taken += len(piece)
+            self._waiting = self._decoded(piece, ended).encode(errors="surrogatepass")
         count = min(len(buffer), len(self._waiting))
         buffer[:count], self._waiting = self._waiting[:count], self._waiting[count:]
         return count
+
+    def _piece(self) -> bytes:
+        if self._by_line:
+            return self._stream.readline(_PIECE)
+        return self._stream.read1(_PIECE)  # type: ignore[attr-defined]
+
+    def _decoded(self, piece: bytes, ended: bool) -> str:
+        ended = ended or (self._by_line and piece.endswith(b"\n"))
+        try:
+            text = self._decoder.decode(piece, ended)
+        except UnicodeError as error:
+            what = str(error)  # a missing byte order mark
+            if isinstance(error, UnicodeDecodeError):
+                what = f"{error.reason} at byte {self._taken - len(error.object) + error.start:,}"
+            raise InputError(
+                f"{self._path} is not {self._encoding}, or is incomplete: {what}. Check --encoding."
+            ) from error
+        if ended:
+            self._decoder.reset()
+        return text
+
+
+def _keep_bytes(error: UnicodeError) -> tuple[str, int]:
+    """Replace one undecodable byte by a lone surrogate, as ``surrogateescape`` does, but whatever the byte; line ends stay."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    byte = error.object[error.start]
+    return chr(0xDC00 + byte) + ("\n" if byte == 0x0A else ""), error.start + 1
+
+
+_KEEP_BYTES = "scorer.keep_bytes"
+codecs.register_error(_KEEP_BYTES, _keep_bytes)
 
 
 def _advice(name: str) -> str:
