@@ -12,7 +12,7 @@ from scorer.rows.dialect import DELIMITERS
 from scorer.rows.formats import PARQUET, Format, compression_of, format_of
 from scorer.rows.input_options import check_decoded
 from scorer.rows.reader import Inputs
-from scorer.rows.rejects import is_rejects
+from scorer.rows.rejects import is_rejects, rejects_beside
 from scorer.rows.uncertain import is_uncertain_rows
 from scorer.run.limits import Limits
 from scorer.run.options import DEFAULTS, ScoreOptions
@@ -276,4 +276,4 @@ def output_format_of(options: ScoreOptions) -> Format:
 def _rejects_place(options: ScoreOptions) -> str:
     if options.rejects is not None:
         return options.rejects
-    return STDERR if is_stream(options.output) else f"{options.output}.rejects.jsonl"
+    return STDERR if is_stream(options.output) else rejects_beside(options.output)
