@@ -12,6 +12,7 @@ from scorer.rows.columns import (
     ALL,
     Selection,
     Wanted,
+    check_needed,
     check_unambiguous,
     other_reading,
     select,
@@ -196,6 +197,9 @@ class Reader:
                 self._select(tuple(parsed.fields), parsed.position.source)
             if self.notes.unseen:
                 self.notes.add_names(parsed.fields)
+            if self._wanted.needed and parsed.problem is None:
+                place = f"{parsed.position.source}, line {parsed.position.line}"
+                check_needed(self._wanted.needed, parsed.fields, place)
             if row < self._first_row:
                 continue
             selection = self.selection or _NOTHING
@@ -246,13 +250,14 @@ class Reader:
         )
 
     def _take_columns(self, columns: tuple[str, ...], path: str) -> None:
-        """Take a file's columns. A later file may lack one, but having a needed one twice is an error."""
+        """Take a file's columns. A later file may lack the text, but not a needed one, nor have one twice."""
         self.notes.add_names(columns)
         if self.selection is None:
             if self._wanted.keep_existing:
                 check_kept(self._wanted.keep, self.inputs, columns, path)
             self._select(columns, path)
         else:
+            check_needed(self._wanted.needed, columns, path)
             check_unambiguous(self.selection, columns, path)
             self.notes.add_later_file(path, columns, self.selection)
 
@@ -340,7 +345,7 @@ def check_kept(keep: Sequence[str], inputs: Inputs, columns: Sequence[str], path
     for name in missing:
         advice = "give --keep once for each column." if "," in name else "leave it out, or name another."
         raise UsageError(
-            f"{path} has no column {name!r} (--keep); {did_you_mean(name, columns, advice)} "
+            f"{path} has no column {name!r} (--keep); {did_you_mean(name, columns, advice, '--keep')} "
             f"It has: {shown_names(columns)}.{other_reading(columns)}"
         )
 
