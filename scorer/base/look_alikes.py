@@ -1,7 +1,7 @@
 """Names that look alike but are written with other characters, and how to type them.
 
-Files of macOS spell é as e and an accent, spreadsheets append spaces that cannot be seen, and keyboards for two scripts give
-a Cyrillic letter for a Latin one. Names are never changed to match: one that looks like another is only reported.
+Files of macOS spell é as e and an accent. Spreadsheets append invisible spaces. Keyboards for two scripts give a Cyrillic
+letter for a Latin one. Names are never changed to match: one that looks like another is only reported.
 """
 
 import re
@@ -29,7 +29,7 @@ def appearance(name: str) -> str:
 
 
 def look_alike(given: str, names: Iterable[str]) -> str | None:
-    """Return another name that looks like the given one; None if there is none."""
+    """Return another name that looks like the given one, or None."""
     seen = appearance(given)
     return next((name for name in names if name != given and appearance(name) == seen), None)
 

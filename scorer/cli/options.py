@@ -267,6 +267,13 @@ LIMITS = together(
     ),
     score_option("--strict", is_flag=True, help="Publish nothing if any record is rejected, as with --max-rejects 0."),
     score_option(
+        "--min-rows",
+        type=Whole(0),
+        show_default=True,
+        metavar="N",
+        help="Publish nothing if there are fewer than N records, rejects included.",
+    ),
+    score_option(
         "--max-drift",
         type=Number(0),
         metavar="X",

@@ -104,6 +104,7 @@ class Reader:
         self._path = self.inputs.files[0]
         self._hash = self._hash_at_record = hashlib.sha256()
         self._duplicates = Duplicates()
+        self._with_records: set[str] = set()
         self._records: Iterator[Record | Reject] = self._read()
 
     def __iter__(self) -> Iterator[Record | Reject]:
@@ -177,6 +178,11 @@ class Reader:
         """Bytes read so far, over all files as stored."""
         return sum(content.count for _, content in self.contents)
 
+    @property
+    def empty_files(self) -> list[str]:
+        """Files that were read to their end and had no record."""
+        return [path for path, content in self.contents if content.ended and path not in self._with_records]
+
     def check_unchanged(self, *, all_files: bool = False) -> None:
         """Check that the current file, or every file, has not changed since the run began.
 
@@ -200,6 +206,7 @@ class Reader:
             if self._wanted.needed and parsed.problem is None:
                 place = f"{parsed.position.source}, line {parsed.position.line}"
                 check_needed(self._wanted.needed, parsed.fields, place)
+            self._with_records.add(parsed.position.source)
             if row < self._first_row:
                 continue
             selection = self.selection or _NOTHING

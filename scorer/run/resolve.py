@@ -52,7 +52,7 @@ class Plan:
         uncertain: file for uncertain rows; None without --uncertain-rows.
         wanted: columns of the output.
         decision: rule that turns probabilities into labels.
-        limits: limits on rejects.
+        limits: limits on rejects and records.
     """
 
     inputs: Inputs
@@ -112,7 +112,7 @@ def make_plan(options: ScoreOptions) -> Plan:
         uncertain,
         wanted_of(options),
         options.decision,
-        Limits(options.most_rejects, options.max_reject_ratio, all=options.shard is not None),
+        limits_of(options),
     )
 
 
@@ -260,6 +260,13 @@ def wanted_of(options: ScoreOptions) -> Wanted:
     """Return the columns that the options ask for."""
     # A field of `Wanted` with the name of an option takes its value.
     return Wanted(**{one.name: getattr(options, one.name) for one in fields(Wanted) if hasattr(options, one.name)})
+
+
+def limits_of(options: ScoreOptions) -> Limits:
+    """Return the limits that the options set."""
+    return Limits(
+        options.most_rejects, options.max_reject_ratio, all=options.shard is not None, least_rows=options.min_rows
+    )
 
 
 def output_format_of(options: ScoreOptions) -> Format:

@@ -21,6 +21,8 @@ import pytest
 from factories import list_again, start
 
 from scorer.cli.score import command
+from scorer.engine import gpu, runtime
+from scorer.model.choice import choose
 from scorer.model.scorer import Scorer
 from scorer.storage.atomic import sibling
 from scorer.storage.lock import hold, release
@@ -303,12 +305,38 @@ def test_cuda_never_falls_back(score, jsonl, tmp_path):
     assert not (tmp_path / "out.csv").exists()
 
 
-def test_auto_says_what_it_took_and_why(score, jsonl, tmp_path):
-    result = score(jsonl, "-o", tmp_path / "out.csv", "--provider", "auto")
-    assert result.code == 0
-    assert result.err.startswith("Using ")
-    if "cpu" in result.err.splitlines()[0]:
-        assert result.err.startswith("Using int8 on cpu: cuda is not usable: ")
+@pytest.mark.parametrize("node", ["nvidia0", "nvidiactl", "driver/nvidia", "dxg"])
+def test_auto_says_what_it_took_and_why_where_the_machine_has_a_gpu(score, jsonl, tmp_path, monkeypatch, node):
+    place = tmp_path / "machine" / node
+    place.parent.mkdir(parents=True)
+    monkeypatch.setattr(
+        gpu, "_DEVICES", tuple(f"{tmp_path}/machine/{name}" for name in ("nvidia*", "driver/nvidia", "dxg"))
+    )
+    monkeypatch.setattr(runtime, "provider_problem", lambda provider, gpu: "the NVIDIA driver shows no GPU")
+    command = (jsonl, "-o", tmp_path / "out.csv", "--provider", "auto")
+    assert score(*command).err.startswith("Using int8 on cpu.\n")
+    place.touch()
+    assert score(*command).err.startswith("Using int8 on cpu: cuda is not usable: the NVIDIA driver shows no GPU.\n")
+    assert "cuda" not in score(*command, "-q").err
+
+
+def test_the_devices_of_a_machine_are_where_its_driver_puts_them():
+    assert gpu._DEVICES == ("/dev/nvidia*", "/proc/driver/nvidia", "/dev/dxg")
+    assert gpu.has_device() == any(
+        Path(name).exists() for name in ("/dev/nvidiactl", "/proc/driver/nvidia", "/dev/dxg")
+    )
+
+
+def test_a_usable_gpu_is_named_even_if_its_device_is_nowhere(bundle, monkeypatch):
+    monkeypatch.setattr(gpu, "_DEVICES", ())
+    monkeypatch.setattr(runtime, "provider_problem", lambda provider, gpu: None)
+    assert choose(bundle.manifest, "auto", "auto").reason == "a usable GPU was found"
+
+
+def test_a_check_reports_cuda_on_every_machine(score, monkeypatch):
+    monkeypatch.setattr(gpu, "_DEVICES", ())
+    monkeypatch.setattr(gpu, "driver_problem", lambda device: "this machine has no NVIDIA driver")
+    assert "provider cuda: not usable: " in score("--check").out
 
 
 def test_stdout_carries_data_only_and_its_rejects_go_to_stderr(bundle, jsonl):
