@@ -17,6 +17,7 @@ SAMPLE = 512
 """Bytes of a file's beginning that the signatures need."""
 
 _TEXTS = {"csv": "CSV", "tsv": "TSV", "jsonl": "JSON Lines", "ndjson": "JSON Lines"}
+_MAGIC = {"gz": b"\x1f\x8b", "zst": b"\x28\xb5\x2f\xfd"}
 _EXCEL = 'In Excel, save it with File > Save As > "CSV UTF-8 (Comma delimited)".'
 _SPREADSHEET = (
     "Save the sheet as CSV in UTF-8, or use "
@@ -210,7 +211,9 @@ def refuse_archive(path: str, beginning: bytes, kind: str, compression: str) -> 
     if found is not None and called not in found.what:
         advice = _advised(found, path, inner.removesuffix(f".{kind}"), kind)
         raise InputError(f"{path} is {found.what}, not a {called} file. {advice}")
-    if found is None and beginning and b"\0" not in beginning:
+    magic = _MAGIC[compression]
+    is_cut = magic.startswith(beginning[: len(magic)])
+    if found is None and not is_cut and b"\0" not in beginning:
         raise InputError(f"{path} is not a {called} file. If it is {_TEXTS[kind]}, rename it to {inner}.")
 
 
