@@ -1,6 +1,7 @@
 """docs/recipes: every recipe treats every exit code as docs/EVERY-NIGHT.md describes."""
 
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -85,7 +86,8 @@ def test_nightly(tools, tmp_path, code):
     assert (done.stderr == "") == (code == 0)
     assert done.stdout == ""
     if code == 3:
-        assert done.stderr.startswith("out.csv: published with warnings")
+        assert done.stderr == "out.csv: published with warnings, see above and out.csv.run.html\n"
+    assert "kept" not in done.stderr  # a `score` that printed nothing may have kept nothing
 
 
 def test_nightly_goes_on_when_a_try_succeeds(tools, tmp_path):
@@ -96,10 +98,77 @@ def test_nightly_goes_on_when_a_try_succeeds(tools, tmp_path):
 
 
 def test_nightly_waits_for_an_input_that_is_not_there_yet(tools, tmp_path):
-    done = run([RECIPES / "nightly.sh", "in.jsonl", "out.csv"], tools(0), tmp_path)
-    assert done.returncode == 4
-    assert done.stderr.count("the input in.jsonl does not exist") == 3
-    assert not (tmp_path / "calls").exists()
+    done = run([RECIPES / "nightly.sh", "in.jsonl", "out.csv"], tools(), tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.count("Error: the input in.jsonl does not exist") == 3
+    assert done.stderr.endswith("out.csv: failed with exit code 2 after 3 tries\n")
+    assert "kept" not in done.stderr
+    assert not (tmp_path / "out.csv").exists()
+    (tmp_path / "tools" / "sleep").write_text('#!/bin/sh\necho \'{"text": "good"}\' > in.jsonl\n')
+    (tmp_path / "tools" / "sleep").chmod(0o755)
+    done = run([RECIPES / "nightly.sh", "in.jsonl", "out.csv"], tools(), tmp_path)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (0, "out.csv: try 2 succeeded")
+
+
+@pytest.mark.parametrize("given", ["in-*.jsonl", "lake", "in-1.jsonl"])
+def test_nightly_takes_every_input_that_score_takes(tools, tmp_path, given):
+    (tmp_path / "lake").mkdir()
+    for place in ("in-1.jsonl", "lake/a.jsonl"):
+        (tmp_path / place).write_text('{"text": "good"}\n')
+    done = run([RECIPES / "nightly.sh", given, "out.csv"], tools(), tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_nightly_has_a_place_for_the_model_and_the_text_and_every_default_can_be_replaced(tools, tmp_path, bundle):
+    (tmp_path / "in.csv").write_text("body,words\ngood,bad\n")
+    environment = tools()
+    del environment["SCORE_MODEL"]
+    more = ["--model", str(bundle.path), "--text", "words", "--min-rows", "0", "--max-drift", "9", "--cache", ""]
+    done = run([RECIPES / "nightly.sh", "in.csv", "out.csv", *more, "--report", "other.html"], environment, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    record = json.loads((tmp_path / "out.csv.run.json").read_text())["arguments"]
+    assert (record["text"], record["min-rows"], record["cache"], record["report"]) == ("words", 0, None, "other.html")
+
+
+def test_nightly_publishes_nothing_of_an_empty_input(tools, tmp_path):
+    (tmp_path / "in.csv").write_text("text\n")
+    (tmp_path / "out.csv").write_text("of yesterday")
+    done = run([RECIPES / "nightly.sh", "in.csv", "out.csv"], tools(), tmp_path)
+    assert (done.returncode, (tmp_path / "out.csv").read_text()) == (4, "of yesterday")
+    assert (
+        done.stderr.count("the input has 0 records, fewer than --min-rows 1 requires. Files without a record: in.csv.")
+        == 3
+    )
+
+
+def test_nightly_shows_rejects_with_their_hints_and_the_notes_of_a_good_night(tools, tmp_path):
+    (tmp_path / "in.csv").write_text('text,stars\ngood,5\nbad,"1\n')
+    done = run([RECIPES / "nightly.sh", "in.csv", "out.csv", "--max-drift", "1000"], tools(), tmp_path)
+    assert done.returncode == 0
+    assert "1 rejected (1 unterminated_quote): see out.csv.rejects.jsonl." in done.stderr
+    assert done.stderr.endswith("out.csv: published with warnings, see above and out.csv.run.html\n")
+    (tmp_path / "in.jsonl").write_text('{"text": "good"}\n{"text": "bad", "id": 7}\n')
+    done = run([RECIPES / "nightly.sh", "in.jsonl", "new.csv", "--max-drift", "1000"], tools(), tmp_path)
+    assert done.returncode == 0
+    assert done.stderr.startswith("Note: later records have columns that the first one lacks: 'id'.")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_nightly_resumes_after_it_was_killed(tools, tmp_path):
+    (tmp_path / "in.jsonl").write_text("".join(f'{{"text": "good film number {row}"}}\n' for row in range(20_000)))
+    environment = tools()
+    work = tmp_path / ".out.csv.score-journal"
+    with subprocess.Popen(
+        ["bash", RECIPES / "nightly.sh", "in.jsonl", "out.csv"], env=environment, cwd=tmp_path, start_new_session=True
+    ) as process:
+        while not work.exists() or work.stat().st_size < 3000:
+            assert process.poll() is None, "the run ended before it could be killed"
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGKILL)
+    assert not (tmp_path / "out.csv").exists()
+    done = run(["bash", RECIPES / "nightly.sh", "in.jsonl", "out.csv"], environment, tmp_path)
+    assert (done.returncode, len((tmp_path / "out.csv").read_text().splitlines())) == (0, 20_001)
+    assert json.loads((tmp_path / "out.csv.run.json").read_text())["resumed_from_row"] > 1
 
 
 def test_nightly_says_at_once_that_score_is_not_in_path(tmp_path):
@@ -125,7 +194,7 @@ def test_the_crontab_runs_nightly(tools, tmp_path):
     command = " ".join(schedule[5:]).replace("/srv/reviews", str(tmp_path))
     command = command.replace("nightly.sh", str(RECIPES / "nightly.sh"))
     assert run(["sh", "-c", command], tools(0), tmp_path).returncode == 0
-    assert calls(tmp_path)[0].startswith("reviews.jsonl -o scores.csv ")
+    assert calls(tmp_path) == ["reviews.jsonl -o scores.csv"]
 
 
 # systemd
@@ -167,6 +236,17 @@ def test_the_service_calls_score_as_it_can_be_called(score, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     Path("reviews.jsonl").write_text('{"text": "good"}\n')
     assert score(*words[1:]).code == 0
+    Path("reviews.jsonl").write_text("")
+    assert score(*words[1:]).code == 4
+
+
+@pytest.mark.parametrize(
+    "recipe", ["nightly.sh", "score.sbatch", "score.service", "cronjob.yaml", "score_dag.py", "spark_job.py"]
+)
+def test_every_recipe_has_a_place_for_the_model_and_the_text_and_a_least_number_of_records(recipe):
+    text = (RECIPES / recipe).read_text()
+    assert re.search(r"[Nn]ame your model and the column of the texts", text)
+    assert re.search(r"(?i)min.rows", text)
 
 
 # Kubernetes
@@ -228,13 +308,23 @@ def test_the_slurm_task_queues_itself_again_where_that_can_help(tools, tmp_path,
         "SLURM_ARRAY_TASK_ID": "2", "SLURM_CPUS_PER_TASK": "4", "SLURM_ARRAY_JOB_ID": "17",
         "SLURM_RESTART_COUNT": str(restarts),
     }  # fmt: skip
-    done = run(["bash", RECIPES / "score.sbatch", "in-*.csv", "scores"], tools(code), tmp_path, **more)
+    words = ["bash", RECIPES / "score.sbatch", "in-*.csv", "scores", "--text", "body"]
+    done = run(words, tools(code), tmp_path, **more)
     assert done.returncode == (0 if code in DONE else code)
     again = code in (*AGAIN, 143) and restarts < 3
     assert calls(tmp_path) == [
-        "in-*.csv -o scores/0003.csv --shard 3/8 --threads 4 --quiet", *(["scontrol requeue 17_2"] if again else []),
+        "in-*.csv -o scores/0003.csv --shard 3/8 --threads 4 --text body", *(["scontrol requeue 17_2"] if again else []),
     ]  # fmt: skip
     assert (done.stderr == "") == (code == 0)
+
+
+def test_a_slurm_task_without_records_publishes_nothing(tools, tmp_path):
+    (tmp_path / "in.jsonl").touch()
+    more = {"SLURM_ARRAY_TASK_ID": "0", "SLURM_CPUS_PER_TASK": "1", "SLURM_ARRAY_JOB_ID": "17"}
+    done = run(["bash", RECIPES / "score.sbatch", "in.jsonl", "scores"], tools(), tmp_path, **more)
+    assert (done.returncode, list((tmp_path / "scores").iterdir())) == (4, [])
+    assert "fewer than --min-rows 1 requires" in done.stderr
+    assert run(["bash", RECIPES / "score.sbatch", "missing.jsonl", "scores"], tools(), tmp_path, **more).returncode == 2
 
 
 def test_the_slurm_tasks_together_are_one_run(tools, tmp_path):
@@ -315,7 +405,7 @@ def test_the_airflow_task_is_tried_again_where_that_can_help(dag, tools, tmp_pat
         with pytest.raises(at_once, match=f"exit code {code}"):
             tasks["score"](logical_date=now)
     assert calls(tmp_path) == [
-        f"{tmp_path}/2026-11-22.jsonl -o {tmp_path}/2026-11-22.csv --max-drift 0.1 "
+        f"{tmp_path}/2026-11-22.jsonl -o {tmp_path}/2026-11-22.csv --min-rows 1 --max-drift 0.1 "
         f"--summary {tmp_path}/2026-11-22.run.json --report {tmp_path}/2026-11-22.run.html"
     ]
 

@@ -8,6 +8,8 @@ from airflow.sdk import dag, task
 from airflow.sdk.exceptions import AirflowFailException
 
 FOLDER = "/srv/reviews"
+# Name your model and the column of the texts here, as in "--model", "/srv/models/ours", "--text", "body".
+OPTIONS = ["--min-rows", "1", "--max-drift", "0.1"]
 
 
 @dag(schedule="30 2 * * *", start_date=datetime(2026, 1, 1, tzinfo=UTC), catchup=False, max_active_runs=1)
@@ -19,13 +21,13 @@ def score_reviews():
         day = ((logical_date or datetime.now(UTC)) - timedelta(days=1)).strftime("%Y-%m-%d")
         if not os.path.exists(f"{FOLDER}/{day}.jsonl"):
             raise FileNotFoundError(f"{FOLDER}/{day}.jsonl does not exist yet")
-        command = ["score", f"{FOLDER}/{day}.jsonl", "-o", f"{FOLDER}/{day}.csv", "--max-drift", "0.1"]
+        command = ["score", f"{FOLDER}/{day}.jsonl", "-o", f"{FOLDER}/{day}.csv", *OPTIONS]
         record = ["--summary", f"{FOLDER}/{day}.run.json", "--report", f"{FOLDER}/{day}.run.html"]
         code = subprocess.run([*command, *record], check=False).returncode
         if code in (2, 5, 130, 141):  # the command, the model or the GPU, a person: a retry would not help
             raise AirflowFailException(f"score failed with exit code {code}; its messages are above")
         if code not in (0, 3):  # 1: the environment; 4: the input, perhaps incomplete; 143, -9: terminated, killed
-            raise RuntimeError(f"score failed with exit code {code}; the next try resumes where it stopped")
+            raise RuntimeError(f"score failed with exit code {code}; its messages are above")
         return {"output": f"{FOLDER}/{day}.csv", "warnings": code == 3}
 
     @task.short_circuit

@@ -14,17 +14,23 @@ from pyspark.sql import SparkSession
 
 from scorer.cluster import Part, check_folder, find_parts, mark_complete, mark_incomplete, shared_part_scorer
 
-OPTIONS = {"output_format": "parquet", "threads": 1}  # options of `score` by their long names; one core for each task
+# Options of `score` by their long names, with one core for each task. Name your model and the column of the texts here, as
+# in "model": "/srv/models/ours", "text": "body".
+OPTIONS = {"output_format": "parquet", "threads": 1}
+MIN_ROWS = 1  # an empty input is no success
 
 
 def score_parts(batches: Iterable[pd.DataFrame], folder: str) -> Iterator[pd.DataFrame]:
-    """Score parts (source, name), and yield a result for each: source, output, exit_code, error."""
+    """Score parts (source, name), and yield a result for each: source, output, exit_code, rows, error."""
     for batch in batches:
         scorer = shared_part_scorer(folder, **OPTIONS)
         results = [scorer(Part(row.source, row.name)) for row in batch.itertuples(index=False)]
         yield pd.DataFrame(
-            [(result.source, result.output, result.exit_code, result.error) for result in results],
-            columns=["source", "output", "exit_code", "error"],
+            [
+                (result.source, result.output, result.exit_code, result.counts.rows_in, result.error)
+                for result in results
+            ],
+            columns=["source", "output", "exit_code", "rows", "error"],
         )
 
 
@@ -35,11 +41,13 @@ def main(source: str, folder: str) -> None:
     with SparkSession.builder.appName("score").getOrCreate() as spark:
         # One partition for each part, so that only the unfinished parts of a lost executor are repeated.
         frame = spark.createDataFrame(pd.DataFrame(parts)).repartitionByRange(len(parts), "source")
-        schema = "source string, output string, exit_code int, error string"
+        schema = "source string, output string, exit_code int, rows long, error string"
         results = frame.mapInPandas(functools.partial(score_parts, folder=folder), schema).toPandas()
     failed = results[~results.exit_code.isin([0, 3])]
     if len(failed):
         sys.exit(f"{len(failed)} of {len(parts)} parts failed:\n{failed.to_string()}")
+    if results.rows.sum() < MIN_ROWS:
+        sys.exit(f"the parts have {results.rows.sum()} records, fewer than {MIN_ROWS}")
     mark_complete(folder)
 
 

@@ -54,20 +54,35 @@ def text_digest(text: str, size: int, key: bytes = b"") -> bytes:
     return blake2b(text.encode(errors="surrogatepass"), key=key, digest_size=size).digest()
 
 
-def did_you_mean(given: str, names: Iterable[str], otherwise: str) -> str:
+def did_you_mean(given: str, names: Iterable[str], otherwise: str, option: str | None = None) -> str:
     """Ask for the name that a misspelt one resembles; without any, return the advice ``otherwise``.
+
+    Args:
+        given: misspelt name.
+        names: names to choose from.
+        otherwise: advice if none of them resembles it.
+        option: option that gave the name, if one that looks the same has to be typed in another way.
 
     >>> did_you_mean("max_rejects", ["max-rejects", "text"], "see --help."), did_you_mean("body", ["text"], "see --help.")
     ("did you mean 'max-rejects'?", 'see --help.')
+    >>> print(did_you_mean("text", ["text\\u200b"], "see --help.", "--text"))
+    use --text $'text\\xe2\\x80\\x8b'. That name looks alike, but has U+200B where yours has nothing.
     """
     from difflib import get_close_matches  # needed only after a mistake
 
+    from scorer.base.look_alikes import appearance, difference, look_alike, shell_word
+
     few = [name for name in islice(names, 10_000) if len(name) < 300]  # files can have more, and longer ones
-    same = [name for name in few if name.casefold() == given.casefold()]
-    close = same or get_close_matches(
-        given, few, 1, 0.75
-    )  # not 0.6: half of a folder reaches it by the extension alone
-    return f"did you mean {close[0]!r}?" if close else otherwise
+    alike = look_alike(given, few)
+    if alike is not None:
+        typed = " ".join(filter(None, [option, shell_word(alike)]))
+        return f"use {typed}. That name looks alike, but {difference(given, alike)}."
+    same = [name for name in few if appearance(name).casefold() == appearance(given).casefold()]
+    # Not 0.6: half of a folder reaches it by the extension alone.
+    close = same or get_close_matches(given, few, 1, 0.75)
+    if not close:
+        return otherwise
+    return f"did you mean {repr(close[0]) if appearance(close[0]) == close[0] else shell_word(close[0])}?"
 
 
 def shown_source(path: str) -> str:

@@ -1,7 +1,6 @@
 """Options that several commands share, and kinds of options that click lacks."""
 
 import math
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +17,6 @@ if TYPE_CHECKING:
 
 class OneRun(Option):
     """An option of a single run, which a file for every run must not set."""
-
-
-class MayBeEmpty(Option):
-    """An option that may be empty, even in the environment, where click takes an empty value for none."""
-
-    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
-        name = f"{ctx.auto_envvar_prefix}_{str(self.name).upper()}"
-        return "" if os.environ.get(name) == "" else super().resolve_envvar_value(ctx)
 
 
 class Whole(click.IntRange):
@@ -120,7 +111,7 @@ def score_option(*declarations: str, **settings: Any) -> Decorator[Any]:
 
 
 def with_cache_off(options: dict[str, Any]) -> dict[str, Any]:
-    """Return a command's options; an empty --cache turns off the cache that score.toml or the environment names."""
+    """Return a command's options; an empty --cache turns off the cache that the environment or score.toml names."""
     if options["cache"] != "":
         return options
     return {**options, "cache": None, "cache_max_rows": None, "cache_read_only": False}
@@ -160,14 +151,12 @@ DIALECT = together(
     ),
     score_option(
         "--quote-char",
-        cls=MayBeEmpty,
         show_default=True,
         metavar="CHAR",
         help="One character that quotes the fields of CSV input ('' if quotes have no meaning).",
     ),
     score_option(
         "--escape-char",
-        cls=MayBeEmpty,
         show_default="none",
         metavar="CHAR",
         help="One character that escapes the next one in CSV input.",
@@ -184,7 +173,6 @@ DIALECT = together(
     ),
     score_option(
         "--comment",
-        cls=MayBeEmpty,
         show_default="none",
         metavar="CHARS",
         help="Ignore lines of CSV input that begin with these characters, where a record would begin.",
@@ -253,7 +241,6 @@ WORK_DIR = score_option(
 CACHE = together(
     score_option(
         "--cache",
-        cls=MayBeEmpty,
         shell_complete=files,
         metavar="FILE",
         help="Take what equal texts got in earlier runs from this file, and add new texts to it (SQLite; holds no text; '' for none).",
@@ -312,6 +299,13 @@ LIMITS = together(
         help="Publish nothing if more than this share of all records is rejected.",
     ),
     score_option("--strict", is_flag=True, help="Publish nothing if any record is rejected, as with --max-rejects 0."),
+    score_option(
+        "--min-rows",
+        type=Whole(0),
+        show_default=True,
+        metavar="N",
+        help="Publish nothing if there are fewer than N records, rejects included.",
+    ),
     score_option(
         "--max-drift",
         type=Number(0),

@@ -76,7 +76,8 @@ Exit codes:
   2    an option is invalid, or an input file is missing
   3    published with warnings: rejected records, drift, --max-error;
        with --plan: expected to exceed --max-seconds, or too many rejects
-  4    nothing was published: too many rejects, or an unreadable input
+  4    nothing was published: too many rejects, too few records, or an
+       unreadable input
   5    the bundle or the provider was refused
   130  interrupted (143: terminated)
   141  the reader of stdout closed it

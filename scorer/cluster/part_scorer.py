@@ -140,12 +140,12 @@ class PartScorer:
         return replace(
             self._options,
             inputs=(part.source,),
-            output=f"{self._folder}/{part.name}.{extension}",
-            rejects=f"{self._folder}/{REJECTS}/{part.name}.jsonl",
+            output=part.file(self._folder, extension),
+            rejects=part.file(f"{self._folder}/{REJECTS}", "jsonl"),
         )
 
     def _note(self, part: Part) -> str:
-        return f"{self._folder}/{NOTES}/{part.name}.json"
+        return part.file(f"{self._folder}/{NOTES}", "json")
 
     def _header(self, options: ScoreOptions, plan: Plan) -> dict[str, Any]:
         """Return everything that a part's output depends on; an equal header means the same output."""

@@ -17,6 +17,7 @@ from scorer.base.errors import ScorerError, UsageError
 from scorer.rows.formats import COMPRESSIONS, FORMATS
 from scorer.storage.address import is_address
 from scorer.storage.inputs import expand, found_files, identity
+from scorer.storage.names import beside
 from scorer.storage.output import lies_in, place_of, publish_text
 
 SUCCESS, REJECTS, NOTES = "_SUCCESS", "_rejects", "_parts"
@@ -34,6 +35,14 @@ class Part:
 
     source: str
     name: str
+
+    def file(self, folder: str, extension: str) -> str:
+        """Return the name of the part's file below a folder.
+
+        >>> Part("lake/day=1/a.csv", "day=1/a").file("scores", "parquet")
+        'scores/day=1/a.parquet'
+        """
+        return beside(f"{folder}/{self.name}", f".{extension}")
 
 
 def find_parts(inputs: Sequence[str]) -> list[Part]:
@@ -80,7 +89,7 @@ def check_folder(folder: str, parts: Iterable[Part], inputs: Iterable[str], exte
     for given in inputs:
         if lies_in(folder, given) or lies_in(given, folder):
             raise UsageError(f"--output {folder} and the input {given} overlap; write to another folder.")
-    expected = {f"{folder}/{part.name}.{extension}" for part in parts}
+    expected = {part.file(folder, extension) for part in parts}
     others = [name for name in found_files(folder) if name not in expected]
     if others:
         more = f" and {len(others) - 1:,} others" if len(others) > 1 else ""
@@ -102,10 +111,11 @@ def mark_complete(folder: str, text: str = "", work_dir: str | None = None) -> N
 
 def forget_others(folder: str, parts: Iterable[Part], work_dir: str | None = None) -> None:
     """Remove notes and rejects of parts that no longer exist, as they do not belong to the folder's rows."""
-    names = {part.name for part in parts}
-    for kind, extension in ((NOTES, ".json"), (REJECTS, ".jsonl")):
+    parts = list(parts)
+    for kind, extension in ((NOTES, "json"), (REJECTS, "jsonl")):
+        expected = {part.file(f"{folder}/{kind}", extension) for part in parts}
         for path in found_files(f"{folder}/{kind}"):
-            if path.removeprefix(f"{folder}/{kind}/").removesuffix(extension) not in names:
+            if path not in expected:
                 place_of(path, work_dir).remove()
 
 

@@ -40,9 +40,8 @@ from scorer.run.console import (
     report_windows,
     warn_of_ignored,
 )
-from scorer.run.limits import Limits
 from scorer.run.options import ScoreOptions
-from scorer.run.resolve import refuse_cache_in_inputs
+from scorer.run.resolve import limits_of, refuse_cache_in_inputs
 from scorer.run.score import warn
 from scorer.storage.address import check_writable, is_address
 from scorer.storage.inputs import stored_size
@@ -74,7 +73,7 @@ def run(options: ScoreOptions, cluster: Cluster) -> ExitCode:
         not hold.
 
     Raises:
-        ScorerError: a part failed, or too many records were rejected; finished parts are kept, without ``_SUCCESS``.
+        ScorerError: a part failed, too many records were rejected, or there are too few; finished parts are kept, without ``_SUCCESS``.
     """
     folder, bundle = options.output, load_bundle(options.model)
     interpretation = interpretation_of(bundle.manifest, options.decision)
@@ -86,7 +85,7 @@ def run(options: ScoreOptions, cluster: Cluster) -> ExitCode:
         results = _score(parts, options, bundle, cluster)
         _check_all_there(parts, results)
         total = sum((result.counts for result in results.values()), Counts.empty(interpretation.score_edges))
-        Limits(options.most_rejects, options.max_reject_ratio).check(total)
+        limits_of(options).check(total, sorted(one.source for one in results.values() if not one.counts.rows_in))
         drift = drift_of(bundle.manifest.reference_of(cascade=not options.no_cascade), total)
         beyond = passed(drift or {}, options.max_drift)
         forget_others(folder, parts, options.work_dir)

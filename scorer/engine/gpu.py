@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import functools
+import glob
 import io
 import os
 import re
@@ -20,6 +21,8 @@ _ARENA_STRATEGIES = {"same-as-requested": "kSameAsRequested", "next-power-of-two
 
 _DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 _CUDNN = "cudnn64_9.dll" if sys.platform == "win32" else "libcudnn.so.9"
+# Files that exist where the system sees an NVIDIA GPU: device nodes, the driver's own, and the GPU of a Windows host (WSL).
+_DEVICES = ("/dev/nvidia*", "/proc/driver/nvidia", "/dev/dxg")
 _NO_DEVICE = 100  # CUDA_ERROR_NO_DEVICE, which cuInit also returns
 
 
@@ -57,6 +60,11 @@ def are_devices(given: Any) -> bool:
     if not isinstance(given, list | tuple | range):
         return False
     return len(set(given)) == len(given) and all(type(one) is int and 0 <= one < 1 << 16 for one in given)
+
+
+def has_device() -> bool:
+    """Return whether this machine seems to have an NVIDIA GPU, usable or not."""
+    return any(map(glob.glob, _DEVICES))
 
 
 def driver_problem(device_id: int, load: Any = ctypes.CDLL) -> str | None:

@@ -23,7 +23,7 @@ from scorer.model.scorer import Scorer
 from scorer.report.forecast_history import ENOUGH, Night, history_in, median_error
 from scorer.rows.reader import Reader
 from scorer.run.checkpoint import steps
-from scorer.run.limits import RejectLimitPassed
+from scorer.run.limits import RejectLimitPassed, TooFewRows
 from scorer.run.options import ScoreOptions
 from scorer.run.record import failure
 from scorer.run.resolve import Plan, check_record_places, make_plan
@@ -107,7 +107,7 @@ class Forecasting:
             counts,
             seconds,
             _refusal(
-                plan, found, _without_token(found.computed, computed) + _without_token(found.repeated, repeated), reader
+                plan, reader, found, _without_token(found.computed, computed) + _without_token(found.repeated, repeated)
             ),
             problem,
             is_whole=found.is_whole,
@@ -203,24 +203,26 @@ def _without_token(sample: Sample, read: ReadTexts) -> int:
     return int((read.empty & np.array(whole, dtype=bool)).sum())
 
 
-def _refusal(plan: Plan, found: CountedInput, without_token: int, reader: Reader) -> str | None:
+def _refusal(plan: Plan, reader: Reader, found: CountedInput, without_token: int) -> str | None:
     """Return the reason that the run would publish nothing; None if none is known.
 
     Args:
         plan: plan of the run.
+        reader: reader of the input.
         found: input that was counted.
         without_token: sampled texts without a token, which the run certainly rejects.
-        reader: reader of the input, with advice on its rejects.
     """
-    if found.is_whole:
-        counts = found.counts.copy()
-        counts.rows_scored -= without_token
-        if without_token:
-            counts.rejected["empty_text"] += without_token
-        try:
-            plan.limits.check(counts)
-        except RejectLimitPassed as error:
-            return "\n".join([str(error), *reader.notes.all_hints()])
+    counts = found.counts.copy()
+    counts.rows_scored -= without_token
+    if without_token:
+        counts.rejected["empty_text"] += without_token
+    try:
+        if found.is_whole:
+            plan.limits.check(counts, reader.empty_files)
+        else:
+            plan.limits.check_rows(counts.rows_in)
+    except (RejectLimitPassed, TooFewRows) as error:
+        return "\n".join([str(error), *reader.notes.all_hints()])
     return None
 
 

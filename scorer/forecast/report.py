@@ -60,6 +60,11 @@ class Planned:
         price = self.options.price_per_hour
         return None if price is None else self.seconds.times(price / _HOUR)
 
+    @property
+    def would_publish(self) -> bool | None:
+        """False if a limit would end the run; None if rejects are unknown."""
+        return False if self.refusal is not None else True if self.is_whole else None
+
     def unknown(self) -> Iterator[str]:
         """Yield sentences on figures that are unknown, and the reason."""
         if not self.is_whole:
@@ -100,7 +105,7 @@ def content(
             "money": money.as_json(9) if money is not None else None,
         },
         "unknown": [] if planned is None else list(planned.unknown()),
-        "would_publish": planned.refusal is None if planned is not None and planned.is_whole else None,
+        "would_publish": None if planned is None else planned.would_publish,
         "refusal": None if planned is None else planned.refusal,
         "max_seconds": options.max_seconds,
         "max_seconds_passed": None if planned is None or options.max_seconds is None else planned.is_late,

@@ -202,6 +202,7 @@ class _Records:
 
     input_hash = ""
     bytes_read = 0
+    empty_files: Sequence[str] = ()
 
     def __init__(self, reader: Reader, records: Sequence[Record]) -> None:
         self.selection, self.inputs, self.schemas = reader.selection, reader.inputs, reader.schemas

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from scorer.base.errors import ProviderError, UsageError
+from scorer.engine import gpu as nvidia
 from scorer.engine import runtime
 from scorer.engine.gpu import Gpu
 from scorer.model.manifest import Manifest
@@ -17,7 +18,7 @@ class Choice:
     Attributes:
         provider: ``cpu`` or ``cuda``.
         precision: one of the bundle's own.
-        reason: reason for the choice, in words for stderr.
+        reason: reason for the choice, in words for stderr; empty if it goes without saying.
         remark: problem with the choice, in words for stderr, or None.
     """
 
@@ -67,10 +68,15 @@ def choose(manifest: Manifest, provider: str, precision: str, gpu: Gpu = Gpu()) 
 
 
 def _auto_provider(manifest: Manifest, precision: str, gpu: Gpu) -> tuple[str, str]:
-    """Return CUDA if the bundle has a graph for it and it starts here, otherwise the CPU; with the reason."""
+    """Return CUDA if the bundle has a graph for it and it starts here, otherwise the CPU; with the reason.
+
+    A machine without a GPU needs no reason: in every run there, it would read like a problem.
+    """
     if precision == "int8":
         return "cpu", _INT8_ON_CPU
     if precision == "auto" and "cuda" not in manifest.providers:
-        return "cpu", f"the bundle {manifest.name} has no graph for cuda"
+        return "cpu", f"the bundle {manifest.name} has no graph for cuda" if nvidia.has_device() else ""
     problem = runtime.provider_problem("cuda", gpu)
-    return ("cpu", f"cuda is not usable: {problem}") if problem else ("cuda", "a usable GPU was found")
+    if problem is None:
+        return "cuda", "a usable GPU was found"
+    return "cpu", f"cuda is not usable: {problem}" if nvidia.has_device() else ""

@@ -125,7 +125,7 @@ class Output:
                 f"{path} is not an output of score: it has the column labels, but no score_<label> after it."
             )
         if columns and text is not None and text not in columns:
-            advice = did_you_mean(text, columns, "name one of them with --text.")
+            advice = did_you_mean(text, columns, "name one of them with --text.", "--text")
             raise UsageError(f"{path} has no column {text!r}; {advice} It has: {shown_names(columns)}.")
         self.has_ids = ID in columns
         # A kept column named like the stage comes before the label and the score; `score`'s own comes after.

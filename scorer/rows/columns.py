@@ -1,12 +1,13 @@
 """Columns: the text column, those passed through, and the output's, all in one tuple."""
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
 from scorer.base.errors import UsageError
+from scorer.base.look_alikes import appearance, shell_word
 from scorer.base.task import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Task
 from scorer.base.text import alternatives, did_you_mean, shown_source
 from scorer.rows.header import Header
@@ -136,19 +137,34 @@ def select(wanted: Wanted, header: Header, source: str, advise: Advise = no_advi
     """
     columns = header.names
     text = wanted.text if wanted.text is not None else _find_text_column(columns, source, wanted.option, advise)
-    for name, option in ((text, wanted.option), *wanted.needed.items()):
-        if name not in columns:
-            otherwise = f"name the one to use with {option}." if option else "rename the column that holds it."
-            raise UsageError(
-                f"{source} has no column {name!r}; {did_you_mean(name, columns, otherwise)} It has: {shown_names(columns)}."
-                f"{advise([name])}"
-            )
+    check_needed({text: wanted.option, **wanted.needed}, columns, source, advise)
     kept = [name for asked in wanted.keep for name in (columns if asked == ALL else [asked])]
     kept += [*wanted.needed, *wanted.optional]
     carried = tuple(dict.fromkeys([ID, *kept] if ID in columns and text != ID else kept))
     selection = Selection(text, carried)
     check_unambiguous(selection, wanted, header, source)
     return selection
+
+
+def check_needed(
+    needed: Mapping[str, str | None], columns: Collection[str], source: str, advise: Advise = no_advice
+) -> None:
+    """Raise `UsageError` if a needed column is missing.
+
+    Args:
+        needed: options that name the columns, or None, by column.
+        columns: column names of a file, or keys of a record.
+        source: name of the file or place of the record, for messages.
+        advise: function that returns advice on reading the file otherwise.
+    """
+    for name, option in needed.items():
+        if name not in columns:
+            otherwise = f"name the one to use with {option}." if option else "rename the column that holds it."
+            there = tuple(columns)
+            raise UsageError(
+                f"{source} has no column {name!r}; {did_you_mean(name, there, otherwise, option)} It has: {shown_names(there)}."
+                f"{advise([name])}"
+            )
 
 
 def check_unambiguous(selection: Selection, wanted: Wanted, header: Header, source: str) -> None:
@@ -282,8 +298,8 @@ def _find_text_column(columns: Sequence[str], source: str, option: str | None, a
         raise UsageError(
             f"{source} has several columns that may hold the text: {shown_names(found)}. Name the one to use with {option}."
         )
-    alike = next((name for name in columns if name.strip().casefold() in TEXT_COLUMNS), None)
-    advice = f"Name the text column with {option}" + (f", as in {option} {shlex.quote(alike)}." if alike else ".")
+    alike = next((name for name in columns if appearance(name).casefold() in TEXT_COLUMNS), None)
+    advice = f"Name the text column with {option}" + (f", as in {option} {shell_word(alike)}." if alike else ".")
     raise UsageError(
         f"{source} has no column called {alternatives(TEXT_COLUMNS)}. "
         f"It has: {shown_names(columns)}. {advice}{advise(TEXT_COLUMNS)}"

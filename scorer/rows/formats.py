@@ -10,12 +10,14 @@ from scorer.base.errors import UsageError
 from scorer.rows import csv_reader, jsonl
 from scorer.rows.header import Header
 from scorer.rows.input_file import InputFile, Source
+from scorer.rows.signatures import refusal_by_name
 from scorer.storage.inputs import STDIN
 
 TEXT_FORMATS = ("csv", "tsv", "jsonl", "ndjson")
 PARQUET = "parquet"
 FORMATS = (*TEXT_FORMATS, PARQUET)
 COMPRESSIONS = ("gz", "zst")
+INPUT_OPTION = "--input-format"
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,8 @@ def format_of(path: str, given: str | None, option: str) -> Format:
             problem = f"{option} {given!r} is not a format"
         elif path == STDIN:
             problem = "stdin has no name to infer its format from"
+        elif option == INPUT_OPTION and (refusal := refusal_by_name(path)) is not None:
+            raise UsageError(refusal)
         else:
             problem = f"cannot infer the format of {path} from its name"
         raise UsageError(f"{problem}; set {option} to one of {', '.join(FORMATS)}, with .gz or .zst if compressed.")

@@ -1,20 +1,23 @@
 """The interface of every input format: an open file has columns, then yields its records."""
 
+import io
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, cast
 
+from scorer.base.errors import InputError
 from scorer.rows.columns import Selection
 from scorer.rows.dialect import Dialect
 from scorer.rows.encodings import UndecodedHeader, advice, check_beginning, undecoded_lines, without_escapes
 from scorer.rows.header import Header
 from scorer.rows.lines import Line, lines
 from scorer.rows.record import Parsed
+from scorer.rows.signatures import SAMPLE, refuse_archive, refuse_by_content
 from scorer.storage.digest import Content, Digest, DigestingReader
-from scorer.storage.inputs import opened
+from scorer.storage.inputs import is_repeatable, opened, opened_file
 
 if TYPE_CHECKING:
     import pyarrow
@@ -110,11 +113,12 @@ def opened_lines(source: Source, *, carriage_returns: bool = False) -> Iterator[
         carriage_returns: whether lines end at ``\\r`` as well, see `lines`.
 
     Raises:
-        InputError: the file begins like one in another encoding, or `opened` raises it.
+        InputError: the file begins like one in another encoding, or like one that is no text; or `opened` raises it.
         ScorerError: the file cannot be opened or read.
     """
     given = source.dialect.encoding
     with opened(source.path, source.compression, given, source.content) as (stream, encoding):
+        refuse_by_content(source.path, _beginning(source, stream), source.kind, source.compression)
         consumed = DigestingReader(stream, source.consumed)
         physical_lines = lines(consumed, source.max_record_bytes, carriage_returns=carriage_returns)
         first = next(physical_lines, None)
@@ -127,3 +131,22 @@ def opened_lines(source: Source, *, carriage_returns: bool = False) -> Iterator[
             ahead = stream.peek().rpartition(b"\n")[0]  # type: ignore[attr-defined]
             found = advice(undecoded_lines(error.raw + ahead), given)
             raise UndecodedHeader(error.source, error.raw, found) from error
+
+
+def _beginning(source: Source, stream: BinaryIO) -> bytes:
+    """Return the first bytes of a text file, without reading past them.
+
+    Raises:
+        InputError: it cannot be decompressed or recoded.
+    """
+    try:
+        return cast(io.BufferedReader, stream).peek(SAMPLE)[:SAMPLE]
+    except InputError:
+        if is_repeatable(source.path):
+            with opened_file(source.path) as file:
+                stored = file.read(SAMPLE)
+            if source.compression is None:
+                refuse_by_content(source.path, stored, source.kind, None)
+            else:
+                refuse_archive(source.path, stored, source.kind, source.compression)
+        raise

@@ -13,6 +13,7 @@ from scorer.rows.columns import (
     Advise,
     Selection,
     Wanted,
+    check_needed,
     check_unambiguous,
     no_advice,
     select,
@@ -106,6 +107,7 @@ class Reader:
         self._file: InputFile | None = None
         self._hash = self._hash_at_record = hashlib.sha256()
         self._duplicates = Duplicates()
+        self._with_records: set[str] = set()
         self._records: Iterator[Record | Reject] = self._read()
 
     def __iter__(self) -> Iterator[Record | Reject]:
@@ -179,6 +181,11 @@ class Reader:
         """Bytes read so far, over all files as stored."""
         return sum(content.count for _, content in self.contents)
 
+    @property
+    def empty_files(self) -> list[str]:
+        """Files that were read to their end and had no record."""
+        return [path for path, content in self.contents if content.ended and path not in self._with_records]
+
     def check_unchanged(self, *, all_files: bool = False) -> None:
         """Check that the current file, or every file, has not changed since the run began.
 
@@ -199,6 +206,10 @@ class Reader:
                 self._select(Header(tuple(parsed.fields)), parsed.position.source)
             if self.notes.unseen:
                 self.notes.add_names(parsed.fields)
+            if self._wanted.needed and parsed.problem is None:
+                place = f"{parsed.position.source}, line {parsed.position.line}"
+                check_needed(self._wanted.needed, parsed.fields, place)
+            self._with_records.add(parsed.position.source)
             if row < self._first_row:
                 continue
             selection = self.selection or _NOTHING
@@ -252,13 +263,14 @@ class Reader:
         )
 
     def _take_columns(self, header: Header, path: str, advise: Advise) -> None:
-        """Take a file's columns. A later file may lack one, but having a needed one twice is an error."""
+        """Take a file's columns. A later file may lack the text, but not a needed one, nor have one twice."""
         self.notes.add_names(header.names)
         if self.selection is None:
             self._select(header, path, advise)
             if self._wanted.keep_existing:
                 check_kept(self._wanted.keep, self.inputs, header, path, advise)
         else:
+            check_needed(self._wanted.needed, header.names, path, advise)
             check_unambiguous(self.selection, self._wanted, header, path)
             self.notes.add_later_file(path, header, self.selection, advise)
         self.notes.add_renamed(path, header)
@@ -351,7 +363,7 @@ def check_kept(keep: Sequence[str], inputs: Inputs, header: Header, path: str, a
     for name in missing:
         advice = "give --keep once for each column." if "," in name else "leave it out, or name another."
         raise UsageError(
-            f"{path} has no column {name!r} (--keep); {did_you_mean(name, header.names, advice)} "
+            f"{path} has no column {name!r} (--keep); {did_you_mean(name, header.names, advice, '--keep')} "
             f"It has: {shown_names(header.names)}.{advise([name])}"
         )
 

@@ -9,8 +9,18 @@ from scorer.base.text import shown_source
 from scorer.rows.lines import RAW_LIMIT
 from scorer.rows.record import Reject
 from scorer.storage.compression import first_line
+from scorer.storage.names import beside
 
 _BEGINNING = b'{"row":'
+
+
+def rejects_beside(output: str) -> str:
+    """Return the default name of the rejects file of an output.
+
+    >>> rejects_beside("out.csv")
+    'out.csv.rejects.jsonl'
+    """
+    return beside(output, ".rejects.jsonl")
 
 
 def format_reject(reject: Reject) -> bytes:

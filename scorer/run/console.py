@@ -190,7 +190,8 @@ def report_notes(reader: Reader, remarks: Sequence[str]) -> None:
 def warn_of_unseen(reader: Reader) -> None:
     """Warn of columns of --keep that no record had: the output is complete, but hardly as intended."""
     for name in sorted(reader.notes.unseen) if reader.notes.columns else ():
-        advice = did_you_mean(name, reader.notes.columns, f"the first has: {shown_names(reader.notes.columns)}.")
+        others = f"the first has: {shown_names(reader.notes.columns)}."
+        advice = did_you_mean(name, reader.notes.columns, others, "--keep")
         print_message(f"Warning: no record has a column {name!r} (--keep), so the column is empty; {advice}", "warning")
 
 

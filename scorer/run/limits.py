@@ -1,28 +1,38 @@
-"""Limits on rejects; beyond them, no output is published."""
+"""Limits on rejects and on the number of records; beyond them, no output is published."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scorer.base.errors import InputError
+from scorer.base.text import counted, shown_source
 from scorer.report.summary import Counts, reasons
+
+_MOST_NAMED = 5
 
 
 class RejectLimitPassed(InputError):
     """Too many rejects: these are published, the output is not."""
 
 
+class TooFewRows(InputError):
+    """Too few records: nothing is published."""
+
+
 @dataclass(frozen=True)
 class Limits:
-    """Limits on rejects; None for no limit.
+    """Limits on rejects, None for no limit, and on records.
 
     Attributes:
         rejects: largest number of rejects, checked after each chunk.
         ratio: largest share of rejects in all records, checked at the end.
         all: whether every record may be rejected, as in a shard.
+        least_rows: smallest number of records, rejects included, checked at the end.
     """
 
     rejects: int | None = None
     ratio: float | None = None
     all: bool = False
+    least_rows: int = 0
 
     def passed(self, rejected: int) -> bool:
         """Return whether a number of rejects exceeds `rejects`.
@@ -44,8 +54,17 @@ class Limits:
                 )
             )
 
-    def check(self, counts: Counts) -> None:
-        """Raise `RejectLimitPassed` if the rejects of the whole input exceed a limit."""
+    def check(self, counts: Counts, empty_files: Sequence[str] = ()) -> None:
+        """Check the records of the whole input.
+
+        Args:
+            counts: counts of all records.
+            empty_files: input files without a record, for messages.
+
+        Raises:
+            RejectLimitPassed: the rejects exceed a limit.
+            TooFewRows: there are fewer records than `least_rows`.
+        """
         self.check_so_far(counts)
         if counts.rows_in and not counts.rows_scored and not self.all:
             which = "the only record" if counts.rows_in == 1 else f"every one of the {counts.rows_in:,} records"
@@ -55,3 +74,19 @@ class Limits:
                 f"{counts.rows_rejected} of {counts.rows_in} records were rejected ({reasons(counts)}): "
                 f"more than --max-reject-ratio {self.ratio} allows."
             )
+        self.check_rows(counts.rows_in, empty_files)
+
+    def check_rows(self, rows: int, empty_files: Sequence[str] = ()) -> None:
+        """Raise `TooFewRows` if there are fewer records than `least_rows`.
+
+        Args:
+            rows: number of records, rejects included.
+            empty_files: input files without a record, for the message.
+        """
+        if rows >= self.least_rows:
+            return
+        message = f"the input has {counted(rows, 'record')}, fewer than --min-rows {self.least_rows:,} requires."
+        if empty_files:
+            more = f" and {len(empty_files) - _MOST_NAMED:,} more" if len(empty_files) > _MOST_NAMED else ""
+            message += f" Files without a record: {', '.join(map(shown_source, empty_files[:_MOST_NAMED]))}{more}."
+        raise TooFewRows(message)

@@ -154,6 +154,7 @@ class ScoreOptions:
     max_rejects: int | None = field(default=None, metadata=_OTHER)
     max_reject_ratio: float | None = field(default=None, metadata=_OTHER)
     strict: bool = field(default=False, metadata=_OTHER)
+    min_rows: int = field(default=0, metadata=_OTHER)
     max_drift: float | None = field(default=None, metadata=_OTHER)
     max_record_bytes: int = field(default=InputOptions.max_record_bytes, metadata=_SHAPING)
     limit: int | None = field(default=None, metadata=_OTHER)

@@ -32,6 +32,9 @@ class Reading(chunks.Reading, TypedInput, Protocol):
     @property
     def selection(self) -> Selection | None: ...
 
+    @property
+    def empty_files(self) -> Sequence[str]: ...
+
 
 class Sink(Protocol):
     """The part of `scorer.storage.output.Destination` that the pipeline uses; a chunk is one call."""
@@ -75,7 +78,7 @@ def score_rows(
         uncertain: sink for uncertain rows as well, which the output has too; None without --uncertain-rows.
         output_format: format of the output: ``csv``, ``tsv``, ``jsonl``, or ``parquet``, written as an Arrow stream.
         wanted: columns of the output.
-        limits: limits on rejects.
+        limits: limits on rejects and records.
         done: summary of an interrupted run over the records before these; its rows are in the output already.
         on_chunk: function called after the rows of each chunk are written.
 
@@ -84,6 +87,7 @@ def score_rows(
 
     Raises:
         RejectLimitPassed: ``limits.rejects`` is exceeded (raised at once), or ``limits.ratio`` (raised at the end).
+        TooFewRows: there are fewer records than ``limits.least_rows``.
         InputError: every record was rejected, or the input cannot be read to its end.
     """
     summary = done or Summary()
@@ -119,7 +123,7 @@ def score_rows(
             summary.bytes_read = chunk.bytes_read
             summary.seconds = time.monotonic() - start
             on_chunk(summary)
-    limits.check(counts)
+    limits.check(counts, reader.empty_files)
     if not counts.rows_scored:
         output.write(table.formats[0])
     return summary

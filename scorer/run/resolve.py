@@ -12,7 +12,7 @@ from scorer.rows.dialect import DELIMITERS
 from scorer.rows.formats import PARQUET, Format, compression_of, format_of
 from scorer.rows.input_options import InputOptions, check_decoded
 from scorer.rows.reader import Inputs
-from scorer.rows.rejects import is_rejects
+from scorer.rows.rejects import is_rejects, rejects_beside
 from scorer.rows.uncertain import is_uncertain_rows
 from scorer.run.limits import Limits
 from scorer.run.options import DEFAULTS, ScoreOptions
@@ -53,7 +53,7 @@ class Plan:
         uncertain: file for uncertain rows; None without --uncertain-rows.
         wanted: columns of the output.
         decision: rule that turns probabilities into labels.
-        limits: limits on rejects.
+        limits: limits on rejects and records.
     """
 
     inputs: Inputs
@@ -113,7 +113,7 @@ def make_plan(options: ScoreOptions) -> Plan:
         uncertain,
         wanted_of(options),
         options.decision,
-        Limits(options.most_rejects, options.max_reject_ratio, all=options.shard is not None),
+        limits_of(options),
     )
 
 
@@ -263,6 +263,13 @@ def wanted_of(options: ScoreOptions) -> Wanted:
     return Wanted(**{one.name: getattr(options, one.name) for one in fields(Wanted) if hasattr(options, one.name)})
 
 
+def limits_of(options: ScoreOptions) -> Limits:
+    """Return the limits that the options set."""
+    return Limits(
+        options.most_rejects, options.max_reject_ratio, all=options.shard is not None, least_rows=options.min_rows
+    )
+
+
 def output_format_of(options: ScoreOptions) -> Format:
     """Return the format and compression of the output.
 
@@ -277,4 +284,4 @@ def output_format_of(options: ScoreOptions) -> Format:
 def _rejects_place(options: ScoreOptions) -> str:
     if options.rejects is not None:
         return options.rejects
-    return STDERR if is_stream(options.output) else f"{options.output}.rejects.jsonl"
+    return STDERR if is_stream(options.output) else rejects_beside(options.output)

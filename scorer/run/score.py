@@ -37,7 +37,7 @@ from scorer.run.console import (
 )
 from scorer.run.fingerprint import REJECTS, UNCERTAIN_ROWS, fingerprint
 from scorer.run.journal import Header
-from scorer.run.limits import RejectLimitPassed
+from scorer.run.limits import RejectLimitPassed, TooFewRows
 from scorer.run.options import ScoreOptions
 from scorer.run.pipeline import UncertainRows, score_rows
 from scorer.run.record import RunRecord, ShardRows, failure
@@ -173,7 +173,8 @@ class Run:
         self.summary = Summary(Counts.empty(scorer.interpretation.score_edges))
         check_comparable(scorer.manifest, self.options.max_drift)
         if self.options.provider == "auto":
-            self._say(f"Using {scorer.choice.precision} on {scorer.choice.provider}: {scorer.choice.reason}.")
+            reason = f": {scorer.choice.reason}" if scorer.choice.reason else ""
+            self._say(f"Using {scorer.choice.precision} on {scorer.choice.provider}{reason}.")
         if scorer.choice.remark:
             self._say(f"Note: {scorer.choice.remark}.")
         if scorer.cache is not None and scorer.cache.file.has_only_others:
@@ -224,6 +225,7 @@ class Run:
 
         Raises:
             RejectLimitPassed: too many records were rejected; the rejects are published.
+            TooFewRows: there are too few records.
             InputError: the input changed meanwhile, or has more or fewer rows than it states.
         """
         with Progress("scoring", rows or _size(reader), quiet=self.options.quiet) as progress:
@@ -260,9 +262,14 @@ class Run:
                 )
             except RejectLimitPassed as error:
                 work.publish_alone(REJECTS)
-                what = "The output stream is incomplete" if is_stream(plan.output) else "Nothing was published"
-                message = [str(error), f"{what}; the rejects are in {plan.rejects}.", *reader.notes.all_hints()]
+                message = [
+                    str(error),
+                    f"{_unpublished(plan)}; the rejects are in {plan.rejects}.",
+                    *reader.notes.all_hints(),
+                ]
                 raise RejectLimitPassed("\n".join(message)) from error
+            except TooFewRows as error:
+                raise TooFewRows(f"{error}\n{_unpublished(plan)}.") from error
         reader.check_unchanged(all_files=True)
         read = self.summary.counts.rows_in
         if rows is not None and read != rows:
@@ -327,6 +334,10 @@ def _write(record: RunRecord, code: ExitCode, output: str) -> None:
         record.write(code)
     except Exception as error:
         raise RecordMissing(f"{output} is published and complete, but the record of the run is not: {error}") from error
+
+
+def _unpublished(plan: Plan) -> str:
+    return "The output stream is incomplete" if is_stream(plan.output) else "Nothing was published"
 
 
 def warn(message: str) -> None:

@@ -16,11 +16,14 @@ from scorer.base.errors import ScorerError
 from scorer.base.messages import print_message
 from scorer.storage.digest import Content
 from scorer.storage.lock import hold, release
+from scorer.storage.names import derived_name
 
 WORK = ("partial", "journal", "copy")
 """Kinds of work in progress."""
 
 _PIECE = 1 << 20
+_PARTIAL = ".partial"
+_RANDOM_CHARACTERS = 8  # of a name that tempfile makes
 _NO_MODES = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 _without_modes: set[Path] = set()
 
@@ -34,7 +37,7 @@ def sibling(place: Path, kind: str) -> Path:
     >>> sibling(Path("/data/out.csv"), "partial")
     PosixPath('/data/.out.csv.score-partial')
     """
-    return place.with_name(f".{place.name}.score-{kind}")
+    return place.with_name(derived_name(place.name, prefix=".", suffix=f".score-{kind}"))
 
 
 def is_work(path: Path) -> bool:
@@ -304,7 +307,7 @@ def publish_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     """
     place = Path(os.path.realpath(folder))
     try:
-        partial = Path(tempfile.mkdtemp(prefix=f".{place.name}.", suffix=".partial", dir=place.parent))
+        partial = Path(tempfile.mkdtemp(prefix=_random_prefix(place), suffix=_PARTIAL, dir=place.parent))
         try:
             for name, data in files.items():
                 with open(partial / name, "wb") as file:
@@ -344,7 +347,7 @@ def publish_copy_of(descriptor: int, path: Path) -> None:
     Raises:
         OSError: the file cannot be read, or the copy cannot be written.
     """
-    copy, partial = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+    copy, partial = tempfile.mkstemp(prefix=_random_prefix(path), suffix=_PARTIAL, dir=path.parent)
     try:
         found = os.fstat(descriptor)
         for at in range(0, found.st_size, _PIECE):
@@ -359,6 +362,11 @@ def publish_copy_of(descriptor: int, path: Path) -> None:
         raise
     finally:
         os.close(copy)
+
+
+def _random_prefix(path: Path) -> str:
+    """Return what precedes the random part of a temporary name beside a path."""
+    return derived_name(path.name, prefix=".", suffix=".", spare=_RANDOM_CHARACTERS + len(_PARTIAL))
 
 
 def write_all(descriptor: int, data: bytes) -> None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 from scorer.storage.atomic import publish_copy_of
 from scorer.storage.cache_locks import Identity, check_locks, forget, lock_alone, note, opened_apart
 from scorer.storage.cache_settings import APPLICATION, FORM
+from scorer.storage.names import derived_name
 
 _SCHEMA = (
     b"CREATE TABLE contexts (id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, description BLOB NOT NULL)",
@@ -291,7 +292,7 @@ def stamp_aside(path: Path) -> tuple[int, int] | None:
 
 def aside(path: Path) -> Path:
     """Return the name of the copy that `set_aside` makes."""
-    return path.with_name(f"{path.name}.damaged")
+    return path.with_name(derived_name(path.name, suffix=".damaged"))
 
 
 def _code(error: BaseException) -> int | None:

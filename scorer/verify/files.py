@@ -7,6 +7,7 @@ from scorer.base.errors import UsageError
 from scorer.base.text import counted
 from scorer.model.bundle import Bundle, default_bundle, load_bundle
 from scorer.rows.reader import Inputs
+from scorer.rows.rejects import rejects_beside
 from scorer.run.resolve import STDERR
 from scorer.storage.address import is_address
 from scorer.storage.digest import Content
@@ -74,8 +75,8 @@ def rejects_paths(output: str, recorded: Recorded) -> tuple[str, ...]:
     if recorded.rejects is None:
         return ()
     path = recorded.rejects.path
-    if path == f"{recorded.output.path}.rejects.jsonl":
-        return tuple(dict.fromkeys((f"{output}.rejects.jsonl", path)))
+    if path == rejects_beside(recorded.output.path):
+        return tuple(dict.fromkeys((rejects_beside(output), path)))
     return () if path == STDERR or is_stream(path) else (path,)
 
 

@@ -101,6 +101,10 @@ class SampledReader:
         return self._reader.selection
 
     @property
+    def empty_files(self) -> list[str]:
+        return self._reader.empty_files
+
+    @property
     def inputs(self) -> Inputs:
         return self._reader.inputs
 

@@ -12,6 +12,7 @@ from export.cli.score_model import command as score_model
 from scorer.cli.config import show
 from scorer.cli.program import run_command
 from scorer.cli.score import command
+from scorer.cli.score_ray import command as score_ray
 
 
 @pytest.fixture
@@ -69,16 +70,30 @@ def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(folder,
     for name, value in {"MAX_REJECTS": "2", "KEEP": "d e", "DETAILS": "0", "QUOTE_CHAR": "'"}.items():
         monkeypatch.setenv(f"SCORE_{name}", value)
     assert seen() == (2, ("d", "e"), False, "'", "int8")
-    monkeypatch.setenv("SCORE_QUOTE_CHAR", "")
-    arguments = ["--max-rejects", "3", "--keep", "f", "--details", "--precision", "fp32"]
+    arguments = ["--max-rejects", "3", "--keep", "f", "--details", "--precision", "fp32", "--quote-char", ""]
     assert seen(*arguments) == (3, ("f",), True, "", "fp32")
 
 
-def test_a_character_that_may_be_empty_is_emptied_by_the_environment_whatever_the_file_says(folder, monkeypatch):
-    monkeypatch.setenv("SCORE_QUOTE_CHAR", "")
-    monkeypatch.setenv("SCORE_ESCAPE_CHAR", "")
-    found = options(config='quote-char = "|"\nescape-char = "\\\\"\n')
-    assert (found["quote_char"], found["escape_char"]) == ("", "")
+@pytest.mark.parametrize("program", ["score", "score-ray"])
+@pytest.mark.parametrize(
+    "config", ["", 'quote-char = "|"\nescape-char = "\\\\"\ncache = "scores.sqlite"\ndetails = true\n']
+)
+def test_an_empty_variable_is_a_missing_one_whatever_the_option(folder, monkeypatch, program, config):
+    (folder / "score.toml").write_text(config)
+    tested = score_ray if program == "score-ray" else command
+    arguments = ["in.jsonl", "-o", "out"]
+    expected = tested.make_context(program, list(arguments)).params
+    for option in tested.params:
+        monkeypatch.setenv(f"SCORE_{str(option.name).upper()}", "")
+    assert tested.make_context(program, list(arguments)).params == expected
+
+
+def test_a_value_that_may_be_empty_is_emptied_by_the_file_and_by_the_command_line(folder, monkeypatch):
+    empty = {"quote_char": "", "escape_char": "", "cache": ""}
+    assert options(config='quote-char = ""\nescape-char = ""\ncache = ""\n').items() >= empty.items()
+    for name, value in {"QUOTE_CHAR": "|", "ESCAPE_CHAR": "|", "CACHE": "scores.sqlite"}.items():
+        monkeypatch.setenv(f"SCORE_{name}", value)
+    assert options("--quote-char", "", "--escape-char", "", "--cache", "").items() >= empty.items()
 
 
 def test_another_file_is_named_by_config_or_the_environment_and_dev_null_switches_score_toml_off(folder, monkeypatch):
@@ -220,12 +235,12 @@ def test_show_config_names_every_option_that_is_not_about_the_command_line_itsel
 
 
 def test_what_show_config_prints_is_a_file_that_gives_the_same_again(folder, monkeypatch):
-    monkeypatch.setenv("SCORE_QUOTE_CHAR", "")
+    monkeypatch.setenv("SCORE_QUOTE_CHAR", "|")
     monkeypatch.setenv("SCORE_KEEP", "stars date")
     (folder / "score.toml").write_text("escape-formulas = true\nmax-reject-ratio = 0.0000001\n")
     awkward = ["--text", 'a "b" \\ # é\t\n\x7f\u2028', "--threshold", "0.5", "--strict", "-o", "out.csv", "-q"]
     lines, values = shown(*awkward)
-    assert (values["text"], values["quote-char"], values["keep"]) == (awkward[1], "", ["stars", "date"])
+    assert (values["text"], values["quote-char"], values["keep"]) == (awkward[1], "|", ["stars", "date"])
     expected = options(*awkward)
     (folder / "again.toml").write_text("\n".join(show(command.make_context("score", awkward))))
     for name in ("SCORE_QUOTE_CHAR", "SCORE_KEEP"):

@@ -21,6 +21,8 @@ import pytest
 from factories import list_again, start
 
 from scorer.cli.score import command
+from scorer.engine import gpu, runtime
+from scorer.model.choice import choose
 from scorer.model.scorer import Scorer
 from scorer.storage.atomic import sibling
 from scorer.storage.lock import hold, release
@@ -254,7 +256,8 @@ def test_an_input_without_records(score, tmp_path, name, data, code, out):
         (["inn.jsonl"], 2, "the input inn.jsonl does not exist; did you mean 'in.jsonl'?"),
         (["nowhere/in.jsonl"], 2, "the input nowhere/in.jsonl does not exist, and its folder cannot be read; check the name."),
         (["no*.csv"], 2, "the input no*.csv does not exist (no file matches); check the pattern with ls."),
-        (["in.txt"], 2, "cannot infer the format of in.txt from its name; set --input-format to one of csv, tsv, jsonl, ndjson, parquet, with .gz or .zst if compressed."),
+        (["in.txt"], 2, "in.txt is a text file of an unknown format, which is not read. If it has columns, use --input-format csv or tsv. If each line is a text, use --input-format tsv --no-header --quote-char '' --text column_1."),
+        (["-o", "out.txt", "in.jsonl"], 2, "cannot infer the format of out.txt from its name; set --output-format to one of csv, tsv, jsonl, ndjson, parquet, with .gz or .zst if compressed."),
         (["-"], 2, "stdin has no name to infer its format from; set --input-format to one of csv, tsv, jsonl, ndjson, parquet, with .gz or .zst if compressed."),
         (["in.jsonl", "-o", "out.xyz"], 2, "cannot infer the format of out.xyz from its name; set --output-format to one of csv, tsv, jsonl, ndjson, parquet, with .gz or .zst if compressed."),
         (["in.jsonl", "-o", "no/out.csv"], 2, "the folder {cwd}/no of --output no/out.csv does not exist; create it first."),
@@ -306,12 +309,38 @@ def test_cuda_never_falls_back(score, jsonl, tmp_path):
     assert not (tmp_path / "out.csv").exists()
 
 
-def test_auto_says_what_it_took_and_why(score, jsonl, tmp_path):
-    result = score(jsonl, "-o", tmp_path / "out.csv", "--provider", "auto")
-    assert result.code == 0
-    assert result.err.startswith("Using ")
-    if "cpu" in result.err.splitlines()[0]:
-        assert result.err.startswith("Using int8 on cpu: cuda is not usable: ")
+@pytest.mark.parametrize("node", ["nvidia0", "nvidiactl", "driver/nvidia", "dxg"])
+def test_auto_says_what_it_took_and_why_where_the_machine_has_a_gpu(score, jsonl, tmp_path, monkeypatch, node):
+    place = tmp_path / "machine" / node
+    place.parent.mkdir(parents=True)
+    monkeypatch.setattr(
+        gpu, "_DEVICES", tuple(f"{tmp_path}/machine/{name}" for name in ("nvidia*", "driver/nvidia", "dxg"))
+    )
+    monkeypatch.setattr(runtime, "provider_problem", lambda provider, gpu: "the NVIDIA driver shows no GPU")
+    command = (jsonl, "-o", tmp_path / "out.csv", "--provider", "auto")
+    assert score(*command).err.startswith("Using int8 on cpu.\n")
+    place.touch()
+    assert score(*command).err.startswith("Using int8 on cpu: cuda is not usable: the NVIDIA driver shows no GPU.\n")
+    assert "cuda" not in score(*command, "-q").err
+
+
+def test_the_devices_of_a_machine_are_where_its_driver_puts_them():
+    assert gpu._DEVICES == ("/dev/nvidia*", "/proc/driver/nvidia", "/dev/dxg")
+    assert gpu.has_device() == any(
+        Path(name).exists() for name in ("/dev/nvidiactl", "/proc/driver/nvidia", "/dev/dxg")
+    )
+
+
+def test_a_usable_gpu_is_named_even_if_its_device_is_nowhere(bundle, monkeypatch):
+    monkeypatch.setattr(gpu, "_DEVICES", ())
+    monkeypatch.setattr(runtime, "provider_problem", lambda provider, gpu: None)
+    assert choose(bundle.manifest, "auto", "auto").reason == "a usable GPU was found"
+
+
+def test_a_check_reports_cuda_on_every_machine(score, monkeypatch):
+    monkeypatch.setattr(gpu, "_DEVICES", ())
+    monkeypatch.setattr(gpu, "driver_problem", lambda device: "this machine has no NVIDIA driver")
+    assert "provider cuda: not usable: " in score("--check").out
 
 
 def test_stdout_carries_data_only_and_its_rejects_go_to_stderr(bundle, jsonl):
@@ -473,7 +502,6 @@ def test_a_read_only_folder_is_refused_before_the_model_loads(score, jsonl, tmp_
         ("hardlink.jsonl", 2, "--output {folder}/hardlink.jsonl is an input too; write to another file."),
         ("symlink.jsonl", 2, "--output {folder}/symlink.jsonl is an input too; write to another file."),
         ("x" * 300 + ".csv", 1, "{folder}/" + "x" * 300 + ".csv cannot be written: File name too long."),
-        ("x" * 225 + ".csv", 1, "{folder}/" + "x" * 225 + ".csv.rejects.jsonl cannot be written: {folder}/." + "x" * 225 + ".csv.rejects.jsonl.score-partial cannot be opened: File name too long."),
         ("busy.csv", 1, "another run is writing {folder}/busy.csv; wait until it ends, or write to another file."),
     ],
 )  # fmt: skip
@@ -600,10 +628,11 @@ def test_the_environment_asks_for_neither_version_nor_help(score, tmp_path, monk
     assert (tmp_path / "out.csv").exists()
 
 
-def test_a_quote_character_may_be_empty_in_the_environment(score, tmp_path, monkeypatch):
+def test_an_empty_variable_leaves_quotes_as_they_are_and_an_empty_option_turns_them_off(score, tmp_path, monkeypatch):
     monkeypatch.setenv("SCORE_QUOTE_CHAR", "")
     (tmp_path / "in.csv").write_text('id,text\n1,"good\n2,bad"\n')
-    assert score(tmp_path / "in.csv", "-o", tmp_path / "out.csv").code == 0
+    assert len(score(tmp_path / "in.csv").out.splitlines()) == 2
+    assert len(score(tmp_path / "in.csv", "--quote-char", "").out.splitlines()) == 3
 
 
 def test_cells_that_a_spreadsheet_would_compute_are_made_text(score, tmp_path):

@@ -868,8 +868,8 @@ def test_evaluate_wants_the_labels_of_the_bundle(bundle, files, score_model):
     [
         (["--train-file", "train.csv"], "give both --train-file and --test-file, or neither."),
         (
-            ["--train-file", "odd.txt", "--test-file", "odd.txt"],
-            "cannot infer the format of odd.txt from its name; set --input-format to one of csv, tsv, jsonl, ndjson, parquet, with .gz or .zst if compressed.",
+            ["--train-file", "odd.dat", "--test-file", "odd.dat"],
+            "cannot infer the format of odd.dat from its name; set --input-format to one of csv, tsv, jsonl, ndjson, parquet, with .gz or .zst if compressed.",
         ),
         (
             ["--train-file", "none.csv", "--test-file", "test.csv"],
@@ -955,7 +955,7 @@ def test_evaluate_wants_the_labels_of_the_bundle(bundle, files, score_model):
 )
 def test_what_train_cannot_do_is_said(files, encoder_folder, score_model, monkeypatch, arguments, message):
     monkeypatch.chdir(files)
-    (files / "odd.txt").touch()
+    (files / "odd.dat").touch()
     (files / "none.csv").write_text("text,label\n")
     (files / "other.csv").write_text("a,label\n1,2\n")
     pyarrow.parquet.write_table(pyarrow.table({"review": ["a"], "label": [1]}), files / "number.parquet")

@@ -10,6 +10,7 @@ import pytest
 from factories import list_again
 
 from scorer.base.errors import BundleError, ProviderError, UsageError
+from scorer.engine import gpu
 from scorer.model.bundle import SUMS, load_bundle
 from scorer.model.choice import Choice, choose
 from scorer.model.manifest import Manifest, parse_manifest
@@ -188,7 +189,9 @@ def test_int8_never_runs_on_cuda_and_a_bundle_without_a_graph_for_cuda_is_report
         "int8 arithmetic runs on cpu only; use --precision fp16 (or leave it out) with cuda, or --provider cpu."
     )
     only_cpu = dataclasses.replace(manifest, providers={"cpu": "int8"})
-    assert choose(only_cpu, "auto", "auto").reason == "the bundle tiny has no graph for cuda"
+    for nodes, reason in (("/dev/null", "the bundle tiny has no graph for cuda"), ("/dev/none", "")):
+        monkeypatch.setattr(gpu, "_DEVICES", (nodes,))
+        assert choose(only_cpu, "auto", "auto").reason == reason
     with pytest.raises(ProviderError, match="has no precision for cuda"):
         choose(only_cpu, "cuda", "auto")
     with pytest.raises(UsageError, match="has no precision 'fp64'"):

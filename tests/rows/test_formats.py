@@ -14,9 +14,9 @@ from scorer.rows.formats import format_of
 
 def test_an_unknown_extension_asks_for_the_format():
     with pytest.raises(UsageError) as caught:
-        format_of("reviews.txt", None, "--input-format")
+        format_of("reviews.dat", None, "--input-format")
     assert str(caught.value) == (
-        "cannot infer the format of reviews.txt from its name; set --input-format to one of csv, tsv, jsonl, ndjson, parquet, "
+        "cannot infer the format of reviews.dat from its name; set --input-format to one of csv, tsv, jsonl, ndjson, parquet, "
         "with .gz or .zst if compressed."
     )
 
@@ -60,10 +60,10 @@ def test_a_given_format_leaves_the_compression_to_the_name():
 def test_a_file_of_unknown_format_in_a_folder_is_an_error_and_not_left_out(score, tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.csv").write_text("text\ngood\n")
-    (tmp_path / "in" / "notes.txt").write_text("remember the milk")
+    (tmp_path / "in" / "notes.md").write_text("remember the milk")
     result = score(tmp_path / "in", "-o", tmp_path / "out.csv")
     assert result.code == 2
-    assert f"cannot infer the format of {tmp_path / 'in' / 'notes.txt'} from its name; set --input-format" in result.err
+    assert f"cannot infer the format of {tmp_path / 'in' / 'notes.md'} from its name; set --input-format" in result.err
 
 
 def test_pyarrow_is_not_imported_for_plain_files():

@@ -13,7 +13,7 @@ from scorer.run.options import DEFAULTS, Band, Devices, ScoreOptions, Shard
 OTHER_VALUES = {
     "uncertain": Band(0.4, 0.6), "shard": Shard(1, 2), "devices": Devices((0, 1)), "keep": ("stars",), "inputs": ("a", "b"),
     "threshold": 0.25, "max_error": 0.05, "max_reject_ratio": 0.5, "max_drift": 1, "max_rejects": 3, "limit": 4, "threads": 5,
-    "batch_tokens": 6, "gpu_mem_limit": 7, "cache_max_rows": 8, "max_seconds": 2.5, "price_per_hour": 0.4,
+    "batch_tokens": 6, "ragged": "pad", "null": ("NULL",), "min_rows": 9, "gpu_mem_limit": 7, "cache_max_rows": 8, "max_seconds": 2.5, "price_per_hour": 0.4,
 }  # fmt: skip
 
 

@@ -83,6 +83,7 @@ class Words:
 
 class Reading:
     selection = None
+    empty_files = ()
     input_hash = "of what was read"
     bytes_read = 0
 
