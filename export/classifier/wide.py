@@ -200,9 +200,7 @@ def _fit(
             fitted = [_value(matrix, targets[:, 0], objective.delta, l2)]
         else:
             of_texts = objective.text_weights(targets, weights)
-            fitted = [
-                _one_against_others(matrix, one, of_texts, l2, count) for one in _indicators(targets, objective)
-            ]
+            fitted = [_one_against_others(matrix, one, of_texts, l2, count) for one in _indicators(targets, objective)]
     weight, bias = zip(*fitted, strict=True)
     return np.stack(weight, axis=1).astype(np.float32), np.array(bias, dtype=np.float32)
 
