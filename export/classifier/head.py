@@ -17,6 +17,7 @@ from export.classifier.maximum import optima_of_largest
 from export.classifier.objective import Objective
 from export.classifier.optimum import optima
 from export.classifier.settings import HeadSettings
+from export.classifier.threads import threads_for
 from scorer.engine.windows import Split
 
 ACTIVATIONS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = MappingProxyType(
@@ -140,11 +141,12 @@ def train_head(
     steps: list[Step] = []
     best: tuple[Step, LinearHead] | None = None
     own, others = splits or (None, None)
-    for number, train_loss, head in heads((standard, train[1]), own, objective, settings, weights[0]):
-        step = step_of(number, train_loss, _logits(head, held_out, others), validation[1], objective, weights[1])
-        steps.append(step)
-        if best is None or step.validation_loss < best[0].validation_loss:
-            best = step, head
+    with threads_for(len(train[1])):
+        for number, train_loss, head in heads((standard, train[1]), own, objective, settings, weights[0]):
+            step = step_of(number, train_loss, _logits(head, held_out, others), validation[1], objective, weights[1])
+            steps.append(step)
+            if best is None or step.validation_loss < best[0].validation_loss:
+                best = step, head
     assert best is not None, "at least one is tried"
     by = "L2" if settings.solver == "newton" else "epoch"
     return Training(best[1].unscaled(mean, deviation), tuple(steps), best[0], by)

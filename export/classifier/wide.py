@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse
 from sklearn.linear_model import LogisticRegression
-from threadpoolctl import threadpool_limits
 
 from export.classifier.head import NO_WEIGHTS, Step, Weights, loss_of, step_of
 from export.classifier.objective import AnyOf, Objective, Value
 from export.classifier.optimum import huber
 from export.classifier.settings import WideSettings
 from export.classifier.span import span_of
+from export.classifier.threads import threads_for
 from scorer.engine.wide import Keys, exact_sums
 
 Texts = tuple[Sequence[np.ndarray], np.ndarray]
@@ -194,8 +194,7 @@ def _fit(
         weights: weights of the texts; None for equal ones.
         count: number of all keys.
     """
-    # The products are sparse and have one thread anyway. More for the vectors would wait for each other thousands of times.
-    with threadpool_limits(1, user_api="blas"):
+    with threads_for(len(targets)):
         if isinstance(objective, Value):
             fitted = [_value(matrix, targets[:, 0], objective.delta, l2)]
         else:

@@ -22,6 +22,7 @@ from export.training.features import Features, extract, unit_of
 from export.training.finetune import Tuned, tune
 from export.training.holdout import Divided, divide
 from export.training.settings import FitSettings, TuneSettings
+from export.training.stages import BLOCKS, CALIBRATION, CASCADE, FEATURES, HEAD, WIDE_PART, stage
 from export.training.target import standardised
 from scorer.base.errors import UsageError
 from scorer.base.task import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Task
@@ -101,16 +102,19 @@ def fit(
     held_out, truth = texts.validation
     logits = deep.logits(settings.pooling)
     side = None if wide is None else wide.logits(held_out)
-    stacked = stack(logits, side, truth, objective, texts.training_weights[1])
+    with stage(CALIBRATION):
+        stacked = stack(logits, side, truth, objective, texts.training_weights[1])
     whole = stacked.logits(logits, side)
     figures = _figures(logits, side, whole, truth, objective, report)
     known = HeldOutLogits(whole, truth, lengths_of(held_out), texts.training_weights[1])
-    calibration = calibrate(dataset, stacked, unit, known, objective, settings, report)
+    with stage(CALIBRATION):
+        calibration = calibrate(dataset, stacked, unit, known, objective, settings, report)
     whole = calibration.logits(known)
     cascade = None if wide is None else _cascade(wide, stacked, whole, texts, dataset.task, settings, report)
     if wide is not None:
         # All choices are made, so the wide part can also learn the rare words and pairs of the validation texts.
-        wide = wide.on(texts.every, texts.weights)
+        with stage(WIDE_PART):
+            wide = wide.on(texts.every, texts.weights)
     head, kept = stacked.parts(deep.training.head, wide)
     limits = None if cascade is None else cascade.cascade
     classifier = Classifier(
@@ -166,6 +170,7 @@ def _deep(
     return _with_blocks(encoder, curriculum, divided, objective, settings, settings.tune, report)
 
 
+@stage(BLOCKS)
 def _with_blocks(
     encoder: FrozenEncoder,
     curriculum: Curriculum,
@@ -195,6 +200,7 @@ def _with_blocks(
     return _Deep(tuned, features, {})
 
 
+@stage(HEAD)
 def _on_frozen(
     encoder: FrozenEncoder, texts: Divided, objective: Objective, settings: FitSettings, report: Report
 ) -> _Deep:
@@ -238,6 +244,7 @@ def _comparable(layers: int) -> list[str]:
     return ["cls", "mean", *([before[-1], "cls+" + "+".join(before)] if before else [])]
 
 
+@stage(FEATURES)
 def features_of(
     encoder: FrozenEncoder,
     rows: Sequence[np.ndarray],
@@ -257,6 +264,7 @@ def features_of(
     return features
 
 
+@stage(WIDE_PART)
 def _wide(
     encoder: FrozenEncoder, texts: Divided, objective: Objective, settings: FitSettings, report: Report
 ) -> WideTraining | None:
@@ -275,6 +283,7 @@ def _wide(
     return training
 
 
+@stage(CASCADE)
 def _cascade(
     wide: WideTraining,
     stacked: Stack,

@@ -17,6 +17,7 @@ from export.graph.wide import wide_graph
 from export.graph.writer import graph_bytes
 from export.training.fit import Fit
 from export.training.run import Run
+from export.training.stages import FP16, GRAPHS, INT8, PARITY, stage
 from scorer.base.cores import usable_cores
 from scorer.base.task import SINGLE_LABEL
 from scorer.engine.protocols import Session
@@ -49,6 +50,7 @@ class Exported:
     half_logits: np.ndarray | None = None
 
 
+@stage(GRAPHS)
 def export_graphs(run: Run, fitted: Fit) -> Exported:
     """Export every precision, and compare fp32 with PyTorch and fp16 with float32.
 
@@ -66,13 +68,15 @@ def export_graphs(run: Run, fitted: Fit) -> Exported:
     if "int8" in precisions:
         rows = "training texts" if classifier.windows is None else "windows of training texts"
         run.report(f"int8: rounding the weights, with {len(calibration)} {rows} for calibration")
-        graphs["int8"] = source.int8(classifier.encoders_part, calibration, graphs["fp32"])
+        with stage(INT8):
+            graphs["int8"] = source.int8(classifier.encoders_part, calibration, graphs["fp32"])
     apart = classifier.wide_apart
     half, half_parity, exact = None, None, None
     if "fp16" in precisions:
         # fp16 reads the weights of fp32, or those of int8 in a bundle without fp32.
         shared = None if "fp32" in precisions else graphs.get("int8")
-        half = source.half(classifier.encoders_part, calibration, shared)
+        with stage(FP16):
+            half = source.half(classifier.encoders_part, calibration, shared)
         half_parity = _compare_fp16(half, compared, fitted, run)
     if half is not None and half_parity is not None:
         graphs["fp16"] = half.graph
@@ -106,6 +110,7 @@ def _whole(graph: onnx.ModelProto, rows: Sequence[np.ndarray], classifier: Class
     return classifier.of_graph(RowEngine(session, usable_cores()).logits, rows)
 
 
+@stage(PARITY)
 def compare_apart(
     session: Session, wide: Wide, compared: Sequence[np.ndarray], longest: int, report: Callable[[str], None]
 ) -> Parity:
@@ -129,6 +134,7 @@ def _few_rows(classifier: Classifier, texts: Sequence[np.ndarray]) -> list[np.nd
     return list(texts[: max(1, int(np.searchsorted(ends, len(texts), side="right")))])
 
 
+@stage(PARITY)
 def _compare_fp32(graph: onnx.ModelProto, fitted: Fit, compared: Sequence[np.ndarray], run: Run) -> Parity:
     session, encoder, classifier = open_session(graph_bytes(graph), "cpu"), fitted.encoder, fitted.classifier
     windows, edges, rows = classifier.windows, list[np.ndarray](), "texts"
@@ -150,6 +156,7 @@ def _longest(fitted: Fit) -> int:
     return longest_row(fitted.encoder, fitted.classifier, fitted.encoder.tokenizer.max_length)
 
 
+@stage(FP16)
 def _compare_fp16(half: Half | None, compared: Sequence[np.ndarray], fitted: Fit, run: Run) -> HalfParity | None:
     """Report the distance of fp16 from float32 and return it; return None if it is too large or there is no fp16."""
     if half is None:

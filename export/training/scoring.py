@@ -18,6 +18,7 @@ from export.evaluation.judges import judge_of
 from export.evaluation.overlap import shared_texts
 from export.training.fit import Fit, features_of
 from export.training.run import Run
+from export.training.stages import BASELINE, stage
 from scorer.model.bundle import Bundle
 from scorer.model.interpretation import interpretation_of
 
@@ -167,6 +168,7 @@ def _in_words(judge: Judge, found: Mapping[str, Any], plain: Mapping[str, Any] |
     return f"{headlines}, calibration error {plain['ece']:.2%} before scaling, {found['ece']:.2%} after"
 
 
+@stage(BASELINE)
 def _baselines(run: Run, judge: Judge, whole: Metrics) -> dict[str, Any]:
     """Compute the metrics of the baselines, the strongest apart, and report if the classifier is no better."""
     settings, main = run.settings.fit, judge.main

@@ -20,6 +20,7 @@ from export.training.manifest import unpublished
 from export.training.run import Run
 from export.training.scoring import TorchLogits, figures_of, score_test, torch_logits, with_metrics
 from export.training.settings import Settings
+from export.training.stages import CARD, GOLDEN, TEST, TOKENS, Stages, collected, stage
 from scorer.model.bundle import Bundle
 
 
@@ -39,6 +40,13 @@ def train(dataset: Dataset, encoder: FrozenEncoder, settings: Settings, report: 
         ParityError: the graph differs too much from PyTorch; nothing is written.
         ExportError: another step failed; nothing is written.
     """
+    with collected() as stages:
+        return _train(dataset, encoder, settings, report, stages)
+
+
+def _train(
+    dataset: Dataset, encoder: FrozenEncoder, settings: Settings, report: Callable[[str], None], stages: Stages
+) -> Bundle:
     reading = check(encoder, settings)
     if settings.window_settings is not None:
         settings.windows.check_task(dataset.task, dataset.name)
@@ -46,7 +54,8 @@ def train(dataset: Dataset, encoder: FrozenEncoder, settings: Settings, report: 
         f"{dataset.name}: {len(dataset.train):,} training and {len(dataset.test):,} test texts; {target_of(dataset)}"
     )
     encode = encoder.tokenizer.encode
-    tokens = {"train": encode(dataset.train.texts), "test": encode(dataset.test.texts)}
+    with stage(TOKENS):
+        tokens = {"train": encode(dataset.train.texts), "test": encode(dataset.test.texts)}
     refuse_empty(dataset.train, tokens["train"].empty)
     refuse_empty(dataset.test, tokens["test"].empty)
     run = Run(dataset, tokens, settings, report)
@@ -54,19 +63,23 @@ def train(dataset: Dataset, encoder: FrozenEncoder, settings: Settings, report: 
     if settings.save_encoder is not None:
         save(fitted.encoder, settings.save_encoder)
     exported = export_graphs(run, fitted)
-    bundle = unpublished(run, fitted, exported)
-    logits = torch_logits(run, fitted)
-    bundle, scored = score_test(run, bundle, logits.calibrated)
-    # Precisions and labels stay as evaluated; what is added to the manifest is for people, and for options of `score`.
-    bundle = with_metrics(bundle, figures_of(run, bundle, logits, scored))
+    with stage(GOLDEN):
+        bundle = unpublished(run, fitted, exported)
+    with stage(TEST):
+        logits = torch_logits(run, fitted)
+        bundle, scored = score_test(run, bundle, logits.calibrated)
+        # Precisions and labels stay as evaluated; what is added to the manifest is for people, and for options of `score`.
+        bundle = with_metrics(bundle, figures_of(run, bundle, logits, scored))
     precision = next(iter(bundle.manifest.metrics["precisions"]))
     confidence = confidence_of(scored, precision, bundle.manifest.precisions, logits.calibrated, exported.half_logits)
     bundle = replace(bundle, manifest=replace(bundle.manifest, reference=reference(scored), confidence=confidence))
-    pictures = {
-        LOSS_FIGURE: loss_curve(fitted.training, dataset.task),
-        **test_pictures(scored, _calibration(scored, logits)),
-    }
-    card = card_of(bundle, Card(pictures, settings.probes, settings.notes))
+    with stage(CARD):
+        pictures = {
+            LOSS_FIGURE: loss_curve(fitted.training, dataset.task),
+            **test_pictures(scored, _calibration(scored, logits)),
+        }
+        card = card_of(bundle, Card(pictures, settings.probes, settings.notes))
+    report(f"time: {stages.described()}")
     return publish(bundle, fitted.classifier, card, report)
 
 
