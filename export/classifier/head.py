@@ -3,7 +3,7 @@
 An imported classifier may have a dense layer before it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from export.classifier.combining import combined, some_of
+from export.classifier.grid import Grid
 from export.classifier.maximum import optima_of_largest
 from export.classifier.objective import Objective
 from export.classifier.optimum import optima
@@ -137,19 +138,31 @@ def train_head(
     mean, deviation = train[0].mean(axis=0), train[0].std(axis=0)
     deviation[deviation < 1e-8] = 1.0  # a constant feature carries no information, and must not be divided by 0
     standard, held_out = ((part[0] - mean) / deviation for part in (train, validation))
-    heads = {"newton": _newton_heads, "adam": _adam_heads}[settings.solver]
     steps: list[Step] = []
     best: tuple[Step, LinearHead] | None = None
     own, others = splits or (None, None)
+    grid = Grid(settings.l2)
+    part = standard, train[1]
+    if settings.solver == "newton":
+        heads = _newton_heads(part, own, objective, grid, weights[0])
+    else:
+        heads = _adam_heads(part, own, objective, settings, weights[0])
     with threads_for(len(train[1])):
-        for number, train_loss, head in heads((standard, train[1]), own, objective, settings, weights[0]):
+        for number, train_loss, head in heads:
             step = step_of(number, train_loss, _logits(head, held_out, others), validation[1], objective, weights[1])
             steps.append(step)
+            grid.record(number, step.validation_loss)
             if best is None or step.validation_loss < best[0].validation_loss:
                 best = step, head
     assert best is not None, "at least one is tried"
     by = "L2" if settings.solver == "newton" else "epoch"
-    return Training(best[1].unscaled(mean, deviation), tuple(steps), best[0], by)
+    ordered = in_order(steps) if by == "L2" else tuple(steps)
+    return Training(best[1].unscaled(mean, deviation), ordered, best[0], by)
+
+
+def in_order(steps: Iterable[Step]) -> tuple[Step, ...]:
+    """Return the steps of penalties, the strongest first."""
+    return tuple(sorted(steps, key=lambda step: -step.number))
 
 
 def step_of(
@@ -185,21 +198,29 @@ def _logits(head: LinearHead, features: np.ndarray, split: Split | None) -> np.n
 
 
 def _newton_heads(
-    train: Part, split: Split | None, objective: Objective, settings: HeadSettings, weights: np.ndarray | None
+    train: Part,
+    split: Split | None,
+    objective: Objective,
+    strengths: Iterable[float],
+    weights: np.ndarray | None,
 ) -> Iterator[tuple[float, float, LinearHead]]:
     """Yield each strength of the penalty with its training loss (without the penalty) and its optimal head."""
     features, targets = train[0].astype(np.float64), train[1]
     if split is None:
-        found = optima(features, targets, objective, settings.l2, weights)
+        found = optima(features, targets, objective, strengths, weights)
     else:
-        found = optima_of_largest(features, targets, split, settings.l2)
+        found = optima_of_largest(features, targets, split, strengths)
     for l2, (weight, bias) in found:
         head = LinearHead(weight.astype(np.float32), bias.astype(np.float32))
         yield l2, loss_of(objective, _logits(head, train[0], split), targets, weights), head
 
 
 def _adam_heads(
-    train: Part, split: Split | None, objective: Objective, settings: HeadSettings, weights: np.ndarray | None
+    train: Part,
+    split: Split | None,
+    objective: Objective,
+    settings: HeadSettings,
+    weights: np.ndarray | None,
 ) -> Iterator[tuple[float, float, LinearHead]]:
     """Yield the number of each epoch of Adam (Kingma and Ba 2015) with its mean loss and the head after it."""
     features, targets = torch.from_numpy(train[0]), torch.from_numpy(train[1])

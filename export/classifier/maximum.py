@@ -8,7 +8,7 @@ text's, so the loss falls in each round. L-BFGS copes with the kinks of the maxi
 optimization via quasi-Newton methods"), but may stop early at one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -24,7 +24,7 @@ _LEAST_GAIN = 1e-6  # of the loss, relative; with less, the rounds end
 
 
 def optima_of_largest(
-    features: np.ndarray, targets: np.ndarray, split: Split, strengths: Sequence[float]
+    features: np.ndarray, targets: np.ndarray, split: Split, strengths: Iterable[float]
 ) -> Iterator[tuple[float, Linear]]:
     """Yield each strength of the penalty ``l2 / 2 * |weights|^2`` per text with the best weights and biases found.
 
@@ -36,8 +36,10 @@ def optima_of_largest(
             and each other one from the previous fit.
     """
     means = np.add.reduceat(features, split.begins) / split.counts[:, np.newaxis]
-    found = descended(means, targets, strengths[0], cross_entropy, None)
+    found = None
     for l2 in strengths:
+        if found is None:
+            found = descended(means, targets, l2, cross_entropy, None)
         found = _alternated(features, targets, split, l2, found)
         yield l2, (found[:-1].T, found[-1])
 

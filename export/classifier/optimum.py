@@ -1,7 +1,7 @@
 """Linear models at the optimum of a regularised objective, for the head and the wide part."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TypeAlias
 
@@ -30,7 +30,7 @@ def optima(
     features: np.ndarray,
     targets: np.ndarray,
     objective: Objective,
-    strengths: Sequence[float],
+    strengths: Iterable[float],
     weights: np.ndarray | None = None,
 ) -> Iterator[tuple[float, Linear]]:
     """Yield each strength of the penalty ``l2 / 2 * |weights|^2`` per text with the optimal weights and biases.
@@ -39,7 +39,8 @@ def optima(
         features: standardised features, float64 (texts, features).
         targets: targets of the objective.
         objective: objective to minimise; half the squared error, or Huber's loss, counts a quarter.
-        strengths: strengths of the penalty, each fit of which starts from the previous optimum.
+        strengths: strengths of the penalty, each fit of which starts from the previous optimum. The next one is asked for
+            after the caller has seen the optimum.
         weights: weights of the texts, float64 (texts,), for an objective of one label a text; None for equal ones.
     """
     if isinstance(objective, AnyOf):
@@ -48,10 +49,7 @@ def optima(
     elif not isinstance(objective, Value):
         yield from _logistic(features, targets, objective, strengths, weights)
     elif math.isfinite(objective.delta):
-        stronger = _by_descent(
-            features, targets, [_SHARE * l2 for l2 in strengths], partial(_huber, delta=objective.delta)
-        )
-        yield from ((l2, linear) for l2, (_, linear) in zip(strengths, stronger, strict=True))
+        yield from _by_descent(features, targets, strengths, partial(_huber, delta=objective.delta), _SHARE)
     else:
         for l2 in strengths:
             model = Ridge(alpha=_SHARE * l2 * len(targets)).fit(features, targets[:, 0])
@@ -62,7 +60,7 @@ def _logistic(
     features: np.ndarray,
     labels: np.ndarray,
     objective: Objective,
-    strengths: Sequence[float],
+    strengths: Iterable[float],
     weights: np.ndarray | None,
 ) -> Iterator[tuple[float, Linear]]:
     # Newton's method inverts a matrix of (hidden * logits)^2, which is soon too large for more than two labels.
@@ -75,11 +73,11 @@ def _logistic(
 
 
 def _by_descent(
-    features: np.ndarray, targets: np.ndarray, strengths: Sequence[float], pointwise: Pointwise
+    features: np.ndarray, targets: np.ndarray, strengths: Iterable[float], pointwise: Pointwise, factor: float = 1
 ) -> Iterator[tuple[float, Linear]]:
     start = None
     for l2 in strengths:
-        start = descended(features, targets, l2, pointwise, start)
+        start = descended(features, targets, factor * l2, pointwise, start)
         yield l2, (start[:-1].T, start[-1])
 
 

@@ -135,7 +135,8 @@ class HeadSettings:
 
     Attributes:
         solver: ``newton`` finds the optimum of the regularised loss, ``adam`` approaches that of the plain loss.
-        l2: strengths of the penalty ``l2 / 2 * |weights|^2`` per text that ``newton`` tries; validation chooses.
+        l2: strengths of the penalty ``l2 / 2 * |weights|^2`` per text that ``newton`` tries; validation chooses,
+            and the nearest ones beyond are tried while the best of several is at an end.
         epochs: passes of ``adam`` over the training texts; the one with the lowest validation loss is kept.
         learning_rate: Adam's rate.
         batch_size: texts in one step of Adam.
@@ -161,7 +162,7 @@ class WideSettings:
 
     Attributes:
         pairs: number of weights that the pairs share by hash; four times as many gain nothing (docs/ACCURACY.md).
-        l2: strengths of the penalty ``l2 / 2 * |weights|^2`` per text; validation chooses.
+        l2: strengths of the penalty ``l2 / 2 * |weights|^2`` per text; validation chooses, as for `HeadSettings`.
     """
 
     pairs: int = 1 << 20

@@ -15,7 +15,8 @@ import numpy as np
 import scipy.sparse
 from sklearn.linear_model import LogisticRegression
 
-from export.classifier.head import NO_WEIGHTS, Step, Weights, loss_of, step_of
+from export.classifier.grid import Grid
+from export.classifier.head import NO_WEIGHTS, Step, Weights, in_order, loss_of, step_of
 from export.classifier.objective import AnyOf, Objective, Value
 from export.classifier.optimum import huber
 from export.classifier.settings import WideSettings
@@ -138,15 +139,17 @@ def train_wide(
     matrix, held_out = used.of(every), used.of(key_matrix(keys, validation[0]))
     steps: list[Step] = []
     best: tuple[Step, np.ndarray, np.ndarray] | None = None
-    for l2 in settings.l2:
+    grid = Grid(settings.l2)
+    for l2 in grid:
         weight, bias = _fit(matrix, train[1], objective, l2, weights[0], used.count)
         train_loss = loss_of(objective, matrix @ weight + bias, train[1], weights[0])
         step = step_of(l2, train_loss, held_out @ weight + bias, validation[1], objective, weights[1])
         steps.append(step)
+        grid.record(l2, step.validation_loss)
         if best is None or step.validation_loss < best[0].validation_loss:
             best = step, weight, bias
     assert best is not None, "at least one is tried"
-    return WideTraining(keys, used.spread(best[1]), best[2], tuple(steps), best[0], objective)
+    return WideTraining(keys, used.spread(best[1]), best[2], in_order(steps), best[0], objective)
 
 
 @dataclass(frozen=True)

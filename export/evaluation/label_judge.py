@@ -10,7 +10,15 @@ from export.evaluation import baseline
 from export.evaluation.baseline import Learner
 from export.evaluation.headline import CALIBRATION_ERROR, INTERVAL, Figure, Headline
 from export.evaluation.judge import Axes, Table
-from export.evaluation.label_metrics import LabelMetrics, each_label, label_losses, label_metrics, label_reliability
+from export.evaluation.label_metrics import (
+    LABEL_HEAD,
+    LabelMetrics,
+    each_label,
+    label_cells,
+    label_losses,
+    label_metrics,
+    label_reliability,
+)
 from export.evaluation.metrics import Bin
 from scorer.model.interpretation import MultiLabel
 
@@ -50,17 +58,8 @@ class LabelJudge:
         if "by_label" not in details:
             return []
         each = zip(details["by_label"], self.interpretation.thresholds, self.interpretation.temperatures, strict=True)
-        rows = [
-            (
-                one["name"],
-                f"{one['texts']:,}",
-                *(f"{one[figure]:.4f}" for figure in ("precision", "recall", "f1")),
-                f"{threshold:.4g}",
-                f"{temperature:.3f}",
-            )
-            for one, threshold, temperature in each
-        ]
-        return [Table("by label", ("label", "texts", "precision", "recall", "F1", "threshold", "temperature"), rows)]
+        rows = [(*label_cells(one), f"{threshold:.4g}", f"{temperature:.3f}") for one, threshold, temperature in each]
+        return [Table("by label", (*LABEL_HEAD, "threshold", "temperature"), rows)]
 
     def reliability(self, values: np.ndarray, truth: np.ndarray) -> tuple[Bin, ...]:
         return label_reliability(values, truth)

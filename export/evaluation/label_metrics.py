@@ -1,12 +1,16 @@
 """Metrics of models that give a text any number of labels: F1 over all labels and by label, and calibration."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from export.evaluation.bootstrap import bootstrap_interval, resampled
 from export.evaluation.metrics import Bin, binned, calibration_error, interval_of
+
+LABEL_HEAD = ("label", "texts", "precision", "recall", "F1")
+"""Names of `label_cells`."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,11 @@ def each_label(labels: Sequence[str], given: np.ndarray, truth: np.ndarray) -> l
     both = f1(right.astype(np.float64), got + had - 2.0 * right)
     columns = zip(labels, had, precision, recall, both, strict=True)
     return [OneLabel(name, int(texts), *map(float, figures)) for name, texts, *figures in columns]
+
+
+def label_cells(one: Mapping[str, Any]) -> tuple[str, ...]:
+    """Format the metrics of one label, by field of `OneLabel`, as cells of a table."""
+    return one["name"], f"{one['texts']:,}", *(f"{one[figure]:.4f}" for figure in ("precision", "recall", "f1"))
 
 
 def label_losses(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from export.evaluation.outputs import (
     error_fields,
     numbered,
 )
+from export.evaluation.paired import PAIRED_HEAD, Paired, paired
+from scorer.base.task import REGRESSION
 from scorer.model.scorer import Scorer
 from scorer.storage.atomic import cannot_be_written
 from scorer.storage.output import publish_bytes
@@ -114,6 +117,7 @@ def lines(evaluated: Sequence[Evaluated], compared: Sequence[Compared]) -> Itera
     if staged:
         yield "Cascades: texts decided early, without the encoder"
         yield table(STAGED_HEAD, [staged_row(name, asdict(staged_group(name, stages))) for name, stages in staged])
+    yield from _pairs_of(evaluated)
     yield from _by_domain(evaluated)
     for one in evaluated:
         scored = one.scored
@@ -135,6 +139,27 @@ def _by_domain(evaluated: Sequence[Evaluated]) -> Iterator[str]:
     if all(figures.values()):
         yield f"{evaluated[0].name}, by domain:" if len(evaluated) == 1 else "By domain:"
         yield table(*domain_table(evaluated[0].scored.judge, figures))
+
+
+def _pairs(evaluated: Sequence[Evaluated]) -> list[tuple[Evaluated, Evaluated, Paired]]:
+    """Compare each pair of bundles on the same texts; return nothing for numbers, which are not right or wrong."""
+    if evaluated[0].scored.interpretation.task == REGRESSION:
+        return []
+    right = [one.scored.costs < 0 for one in evaluated]
+    return [
+        (evaluated[first], evaluated[other], paired(right[first], right[other]))
+        for first, other in combinations(range(len(evaluated)), 2)
+    ]
+
+
+def _pairs_of(evaluated: Sequence[Evaluated]) -> Iterator[str]:
+    """Yield the paired test of each pair of bundles, under a title; nothing for a single bundle or for numbers."""
+    pairs = _pairs(evaluated)
+    if pairs:
+        yield "Pairs of bundles on the same texts (exact McNemar test):"
+        yield table(
+            ("first", "second", *PAIRED_HEAD), [(first.name, other.name, *found.cells) for first, other, found in pairs]
+        )
 
 
 def _groups_table(title: str, groups: Sequence[tuple[Group, Group | None]], figure: Headline) -> str:
@@ -177,6 +202,8 @@ def write_figures(folder: Path, evaluated: Sequence[Evaluated], compared: Sequen
     figures: dict[str, Any] = {}
     for one in evaluated:
         figures |= {name: _as_json(replace(one, name=name, scored=scored)) for name, scored in one.rows.items()}
+    for first, other, found in _pairs(evaluated):
+        figures[other.name].setdefault("against", {})[first.name] = asdict(found)
     figures |= {f"{one.name}, {one.how}": asdict(one.metrics) for one in compared}
     files = {**pictures, EVALUATION: _json(figures, indent=2)}
     try:

@@ -1,7 +1,7 @@
 """The judge of predictions of one label of several."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from export.evaluation import baseline
 from export.evaluation.baseline import Learner
 from export.evaluation.headline import CALIBRATION_ERROR, Figure, Headline
 from export.evaluation.judge import Axes, Table
+from export.evaluation.label_metrics import LABEL_HEAD, each_label, label_cells
 from export.evaluation.metrics import Bin, Metrics, confusion, losses, metrics, reliability
 from export.evaluation.order_metrics import ordered_metrics
 from scorer.model.confidence import most_probable
@@ -29,14 +30,22 @@ class SingleJudge:
     interpretation: SingleLabel
 
     main = grouped = ACCURACY
-    averaged = (Figure("F1", "f1", ".4f"), CALIBRATION_ERROR)
     axes = Axes("share of right labels", "probability of the predicted label", "texts")
-    kept = ()
+    kept = ("by_label",)
+
+    @property
+    def averaged(self) -> tuple[Figure, ...]:
+        return (Figure(self._f1, "f1", ".4f"), CALIBRATION_ERROR)
+
+    @property
+    def _f1(self) -> str:
+        """The F1 of `Metrics`: of the positive label, or the mean over all labels."""
+        return "F1" if len(self.interpretation.labels) == 2 else "macro F1"
 
     @property
     def head(self) -> tuple[str, ...]:
         ordered = ("MAE", "MAE of the expected label", "weighted kappa") if self.interpretation.ordered else ()
-        return (*ACCURACY.head, "F1", "ROC AUC", "log loss", "calibration error", *ordered)
+        return (*ACCURACY.head, self._f1, "ROC AUC", "log loss", "calibration error", *ordered)
 
     def metrics(self, values: np.ndarray, truth: np.ndarray) -> Metrics:
         if self.interpretation.ordered:
@@ -59,17 +68,23 @@ class SingleJudge:
         return (*found, *distances, "" if kappa is None else f"{kappa:.4f}")
 
     def details(self, values: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
-        counts = confusion(truth, most_probable(values), len(self.interpretation.labels))
-        return {"confusion": counts.tolist()}
+        labels, predicted = self.interpretation.labels, most_probable(values)
+        found = {"confusion": confusion(truth, predicted, len(labels)).tolist()}
+        if len(labels) == 2:
+            return found
+        numbers = np.arange(len(labels))
+        each = each_label(labels, *(one[:, np.newaxis] == numbers for one in (predicted, truth)))
+        return {**found, "by_label": [asdict(one) for one in each]}
 
     def tables(self, details: Mapping[str, Any]) -> list[Table]:
-        if "confusion" not in details:
-            return []
-        labels = self.interpretation.labels
-        rows = [
-            (label, *(f"{count:,}" for count in row)) for label, row in zip(labels, details["confusion"], strict=True)
-        ]
-        return [Table("true labels in rows, predicted labels in columns", ("", *labels), rows)]
+        found, labels = [], self.interpretation.labels
+        if "by_label" in details:
+            found.append(Table("by label", LABEL_HEAD, [label_cells(one) for one in details["by_label"]]))
+        if "confusion" in details:
+            counts = zip(labels, details["confusion"], strict=True)
+            rows = [(label, *(f"{count:,}" for count in row)) for label, row in counts]
+            found.append(Table("true labels in rows, predicted labels in columns", ("", *labels), rows))
+        return found
 
     def reliability(self, values: np.ndarray, truth: np.ndarray) -> tuple[Bin, ...]:
         return reliability(values, truth)

@@ -1,5 +1,6 @@
 """Meaning of a trained classifier's logits: temperatures, scales by length, thresholds and units, from held-out texts."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -7,14 +8,15 @@ import numpy as np
 
 from export.classifier.head import loss_of
 from export.classifier.length_calibration import fit_by_length
-from export.classifier.objective import Objective
+from export.classifier.objective import AnyOf, Objective, Value
 from export.classifier.settings import BY_LENGTH
 from export.classifier.stacking import Stack
 from export.classifier.thresholds import NEVER, UNKNOWN, Chosen, choose_thresholds
 from export.data import Dataset
-from export.evaluation.metrics import calibration_error, reliability
+from export.evaluation.metrics import calibration_error, losses, reliability
 from export.training.settings import FitSettings
 from scorer.base.task import MULTI_LABEL, REGRESSION
+from scorer.model.decision import probabilities
 from scorer.model.interpretation import Interpretation, MultiLabel, Regression, SingleLabel
 from scorer.model.length_calibration import LengthCalibration
 from scorer.model.manifest import Unit
@@ -64,6 +66,60 @@ class Calibration:
         if self.by_length is None:
             return held_out.logits
         return self.by_length.apply(held_out.logits, held_out.lengths)
+
+
+def without_worse_temperature(stacked: Stack, held_out: HeldOutLogits, objective: Objective, report: Report) -> Stack:
+    """Return the stack with a temperature of 1 where the fitted one makes the held-out texts worse, and report it.
+
+    A temperature is worse if it raises the mean loss. A gain in loss of less than two standard errors may be chance. It does
+    not excuse a larger calibration error. Few texts, a prior and weights of texts lead to such temperatures.
+
+    Args:
+        stacked: stack with its temperatures.
+        held_out: texts that they were fitted to.
+        objective: objective of the training.
+        report: callback for each line of the training log.
+    """
+    if isinstance(objective, Value):
+        return stacked
+    logits, truth = held_out.logits.astype(np.float64), held_out.targets
+    if isinstance(objective, AnyOf):
+        temperatures = np.array(stacked.temperature)
+        worse = [
+            _is_worse(logits[:, [label]], truth[:, label], one, held_out.weights)
+            for label, one in enumerate(temperatures.tolist())
+        ]
+        if any(worse):
+            report(
+                f"no temperature for {sum(worse):,} of {len(worse):,} labels: it would make the validation texts worse"
+            )
+        return replace(stacked, temperature=np.where(worse, 1.0, temperatures))
+    temperature = float(stacked.temperature)
+    if not _is_worse(logits, truth, temperature, held_out.weights):
+        return stacked
+    report(f"no temperature: {temperature:.3f} would make the validation texts worse")
+    return replace(stacked, temperature=1.0)
+
+
+def _is_worse(logits: np.ndarray, labels: np.ndarray, temperature: float, weights: np.ndarray | None) -> bool:
+    """Return whether a temperature makes texts with one label each worse; see `without_worse_temperature`.
+
+    Args:
+        logits: logits of the texts, float64 (texts, 1 or labels).
+        labels: label numbers, int64 (texts,).
+        temperature: divisor of the logits.
+        weights: weights of the texts; None for equal ones.
+    """
+    before, after = probabilities(logits), probabilities(logits, temperature)
+    gain = losses(before, labels) - losses(after, labels)
+    if weights is not None:
+        gain = gain * weights
+    mean, error = float(gain.mean()), float(gain.std() / math.sqrt(len(gain)))
+    if mean < 0:
+        return True
+    return mean < 2 * error and calibration_error(reliability(after, labels)) > calibration_error(
+        reliability(before, labels)
+    )
 
 
 def calibrate(

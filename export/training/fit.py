@@ -15,7 +15,7 @@ from export.classifier.wide import WideTraining, train_wide
 from export.data import Dataset
 from export.encoder.load import FrozenEncoder
 from export.encoder.vectors import NO_QUERIES, Queries, is_trained, vectors
-from export.training.calibration import Calibration, HeldOutLogits, calibrate
+from export.training.calibration import Calibration, HeldOutLogits, calibrate, without_worse_temperature
 from export.training.cascade import CascadeChoice, HeldOut, choose_cascade, report_choice
 from export.training.curriculum import Curriculum, curriculum_of
 from export.training.features import Features, extract, unit_of
@@ -108,6 +108,7 @@ def fit(
     figures = _figures(logits, side, whole, truth, objective, report)
     known = HeldOutLogits(whole, truth, lengths_of(held_out), texts.training_weights[1])
     with stage(CALIBRATION):
+        stacked = without_worse_temperature(stacked, known, objective, report)
         calibration = calibrate(dataset, stacked, unit, known, objective, settings, report)
     whole = calibration.logits(known)
     cascade = None if wide is None else _cascade(wide, stacked, whole, texts, dataset.task, settings, report)

@@ -5,11 +5,12 @@ import json
 import os
 import shutil
 from dataclasses import replace
+from math import comb
 
 import numpy as np
 import pytest
 from factories import reviews
-from sklearn.metrics import log_loss
+from sklearn.metrics import log_loss, precision_recall_fscore_support
 
 from export.classifier.stacking import stack
 from export.data import Split
@@ -20,6 +21,8 @@ from export.evaluation.evaluate import Scored, by_group, by_length, costliest, r
 from export.evaluation.figures import confusion_matrix, group_intervals
 from export.evaluation.metrics import calibration_error, metrics, reliability
 from export.evaluation.outputs import is_evaluation, picture_names
+from export.evaluation.paired import paired
+from export.evaluation.single_judge import SingleJudge
 from export.training.holdout import split_rows
 from export.training.settings import FitSettings
 from scorer.model.decision import probabilities
@@ -60,6 +63,49 @@ def test_more_than_two_labels_have_figures_too():
     assert figures.log_loss == pytest.approx(log_loss(labels, found))
     assert 0 < figures.roc_auc < 1
     assert metrics(found[:5], np.zeros(5, dtype=np.int64)).roc_auc is None
+
+
+def test_more_than_two_labels_have_precision_recall_and_f1_each_and_the_mean_is_called_macro():
+    random = np.random.default_rng(0)
+    values, truth = probabilities(random.normal(size=(90, 3))), random.integers(0, 3, size=90)
+    judge = SingleJudge(SingleLabel(("a", "b", "c")))
+    predicted, details = values.argmax(axis=1), judge.details(values, truth)
+    figures = precision_recall_fscore_support(truth, predicted)
+    assert [one["name"] for one in details["by_label"]] == ["a", "b", "c"]
+    for name, each in zip(("precision", "recall", "f1", "texts"), figures, strict=True):
+        assert [one[name] for one in details["by_label"]] == pytest.approx(each.tolist())
+    assert judge.metrics(values, truth).f1 == pytest.approx(figures[2].mean())
+    assert "macro F1" in judge.head
+    by_label, _ = judge.tables(details)
+    assert by_label.rows[0] == ("a", str(figures[3][0]), *(f"{each[0]:.4f}" for each in figures[:3]))
+    assert judge.tables({"by_label": details["by_label"]}) == [by_label]  # as a manifest holds it
+
+
+def test_two_labels_have_one_f1_that_of_the_positive_label():
+    judge = SingleJudge(SingleLabel(("bad", "good")))
+    assert "F1" in judge.head
+    assert judge.details(np.array([[0.4, 0.6]]), np.array([1])).keys() == {"confusion"}
+
+
+def test_a_pair_of_models_is_compared_by_the_texts_that_only_one_gets_right():
+    random = np.random.default_rng(0)
+    first, second = random.random(400) < 0.7, random.random(400) < 0.8
+    found = paired(first, second)
+    lost, won = int((first & ~second).sum()), int((~first & second).sum())
+    assert (found.only_first, found.only_second) == (lost, won)
+    assert found.p == pytest.approx(2 * sum(comb(won + lost, k) for k in range(lost + 1)) / 2 ** (won + lost))
+    assert found.difference == pytest.approx(second.mean() - first.mean())
+    assert found.interval[0] < found.difference < found.interval[1]
+    other = paired(second, first)
+    assert (other.p, other.difference, other.interval) == (
+        found.p, -found.difference, pytest.approx((-found.interval[1], -found.interval[0])),
+    )  # fmt: skip
+
+
+def test_the_interval_of_a_pair_has_a_width_where_one_model_is_right_whenever_the_other_is():
+    found = paired(np.array([True] * 30), np.array([True] * 30))
+    assert found.interval[0] < 0 < found.interval[1]
+    assert found.p == 1.0
 
 
 def test_calibration_error_is_the_mean_distance_of_sure_and_right():
@@ -249,6 +295,15 @@ def test_bundles_stand_side_by_side_with_the_baseline(bundle, labelled, score_mo
     found = json.loads((tmp_path / "figures" / "evaluation.json").read_text())
     assert sum(map(sum, found[f"{other} (int8, cpu)"]["confusion"])) == 90
     assert len(found) == 3
+    assert lines[6] == "Pairs of bundles on the same texts (exact McNemar test):"
+    row = f"| {bundle.path} (int8, cpu) | {other} (int8, cpu) | 0 | 0 | +0.00 | "
+    assert lines[10].startswith(row)
+    assert lines[10].endswith(" | 1.000 |")
+    against = found[f"{other} (int8, cpu)"]["against"][f"{bundle.path} (int8, cpu)"]
+    assert (against["only_first"], against["only_second"], against["p"]) == (0, 0, 1.0)
+    assert (
+        "by_label" not in found[f"{other} (int8, cpu)"]
+    )  # recall and precision of two labels are in the confusion matrix
     errors = [json.loads(line) for line in (tmp_path / "errors.jsonl").read_text().splitlines()]
     assert all(error["label"] != error["predicted"] and error["text"] for error in errors)
     assert [error["loss"] for error in errors[:3]] == sorted((error["loss"] for error in errors[:3]), reverse=True)
