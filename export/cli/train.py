@@ -1,7 +1,7 @@
 """The command `score-model train`, which makes a bundle from labelled texts and an encoder; it parses and delegates."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +49,7 @@ from scorer.base.errors import UsageError
 from scorer.base.messages import print_message, print_result
 from scorer.base.task import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Task
 from scorer.cli.program import Command
-from scorer.model.bundle import refuse_bundle
+from scorer.model.bundle import Bundle, refuse_bundle
 from scorer.model.manifest import WINDOWS
 
 if TYPE_CHECKING:
@@ -81,6 +81,11 @@ word pieces of a text and for pairs of them; --no-wide omits it.
 @train_options.ALL
 def train(**options: Any) -> None:
     """Train and write a bundle as the options ask."""
+    run_train(options, print_result)
+
+
+def run_train(options: Options, report: Callable[[str], None]) -> Bundle:
+    """Train, write and return a bundle as the options ask; `report` gets each line of the log."""
     settings, source, encoder = _checked(options)
     from export.data_files import load
 
@@ -94,8 +99,9 @@ def train(**options: Any) -> None:
 
     loaded = _load_encoder(encoder, settings)
     _name_unused_head(encoder.name, loaded)
-    run(dataset, loaded, settings, print_result)
+    bundle = run(dataset, loaded, settings, report)
     overlap.warn_of_test(again=True)
+    return bundle
 
 
 def _checked(options: Options) -> tuple[Settings, DataSource, EncoderSettings]:
