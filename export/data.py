@@ -37,6 +37,19 @@ class Split:
 
 
 @dataclass(frozen=True)
+class ChosenTest:
+    """Way in which the test texts were chosen from the training files.
+
+    Attributes:
+        share: share of all texts.
+        split_by: column whose equal values are on one side; None for none.
+    """
+
+    share: float
+    split_by: str | None = None
+
+
+@dataclass(frozen=True)
 class Dataset:
     """A train and a test split that share their label names.
 
@@ -46,6 +59,7 @@ class Dataset:
             For numbers, the name of the output.
         task: kind of the labels.
         ordered: whether the labels are numbers in an order, of which a text has one.
+        test_part: way in which the test texts were chosen from the training files; None if they were given.
     """
 
     name: str
@@ -54,6 +68,7 @@ class Dataset:
     test: Split
     task: Task = SINGLE_LABEL
     ordered: bool = False
+    test_part: ChosenTest | None = None
 
 
 OUTPUTS = ("score",)
@@ -64,13 +79,23 @@ _MOST_NAMED = 5
 
 
 class Row(NamedTuple):
-    """A text with its raw label (or labels, or number), its id, the value that figures are grouped by, and its domain."""
+    """A text with its raw label (or labels, or number).
+
+    Attributes:
+        text: text, not empty.
+        label: raw label, labels or number.
+        id: id, or the number of its record.
+        group: value that figures are grouped by; empty for none.
+        domain: name of its domain; empty for none.
+        origin: thread or product that it belongs to; empty for none.
+    """
 
     text: str
     label: Label
     id: str = ""
     group: str = ""
     domain: str = ""
+    origin: str = ""
 
 
 def task_of(rows: Sequence[Row]) -> Task:

@@ -10,10 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from export.data import Dataset, Row, make_dataset, sort_labels, task_of
-from export.data_source import GROUP_OPTION, LABEL_OPTION, TEXT_OPTION, Columns, DataSource, LabelNames
+from export.data import ChosenTest, Dataset, Row, make_dataset, sort_labels, task_of
+from export.data_source import (
+    GROUP_OPTION,
+    LABEL_OPTION,
+    SPLIT_OPTION,
+    TEXT_OPTION,
+    Columns,
+    DataSource,
+    LabelNames,
+    cache_folder,
+)
 from export.errors import DatasetError
 from export.raw_label import is_list, label_of, single, text_of
+from export.split_file import recorded
+from export.tested_part import choose_test, count_to_test
 from scorer.base.messages import print_message
 from scorer.base.task import SINGLE_LABEL
 from scorer.rows.columns import ID, Wanted, select, take
@@ -44,7 +55,9 @@ def load(source: DataSource) -> Dataset:
         DatasetError, InputError, ScorerError: as for `load_hub` and `read_rows`.
     """
     columns, label_names = source.columns, source.label_names
-    if source.train_files:
+    if source.train_files and not source.test_files:
+        dataset = load_file(source)
+    elif source.train_files:
         dataset = load_files(
             source.train_files,
             source.test_files,
@@ -54,6 +67,7 @@ def load(source: DataSource) -> Dataset:
             exclude_ids=source.exclude_ids,
         )
     else:
+        assert source.dataset is not None, "the commands require files or a dataset"
         dataset = load_hub(source.dataset, columns=columns, label_names=label_names, revision=source.revision)
     if source.ordered:
         dataset = replace(dataset, ordered=_checked_order(dataset))
@@ -101,8 +115,7 @@ def load_hub(name: str, *, columns: Columns, label_names: LabelNames, revision: 
         loaded = datasets.load_dataset(name, revision=revision)
     except Exception as error:  # the library's errors share no base class
         raise DatasetError(
-            f"the dataset {name!r} cannot be loaded: {error}\n"
-            "Give local files instead: --train-file train.parquet --test-file test.parquet."
+            f"the dataset {name!r} cannot be loaded: {error}\nGive local files instead: --train-file train.parquet."
         ) from error
     train = _hub_rows(loaded, name, "train", columns)
     task = task_of(train)
@@ -123,6 +136,41 @@ def load_files(
     others = read_files(test, replace(columns, task=task_of(rows)), reading)
     name = f"{', '.join(map(_base, train))} (tested on {', '.join(map(_base, test))})"
     return make_dataset(name, rows, others, label_names)
+
+
+def load_file(source: DataSource) -> Dataset:
+    """Load training files, of which a part is tested with.
+
+    The part is recorded, so that a later training tests with the same texts; see `export.split_file`.
+
+    Raises:
+        DatasetError: no texts can be spared, or as for `load_files`.
+        ScorerError: the record cannot be read or written.
+    """
+    columns, share = source.columns, source.test_share
+    rows = _without(read_files(source.train_files, columns, source.reading), source.exclude_ids)
+    folder, what = (source.cache or cache_folder()) / "splits", f"share {share}, split by {columns.split_by}"
+    found = recorded(rows, folder, what, lambda: choose_test(rows, share))
+    train, test = ([row for row, one in zip(rows, found.is_test, strict=True) if one == side] for side in (False, True))
+    origin = "chosen now" if found.is_new else "as in an earlier run"
+    print_message(
+        f"{len(test):,} of {len(rows):,} texts are kept to test with, {origin}: {found.path}",
+        fields={"train_texts": len(train), "test_texts": len(test), "split": str(found.path)},
+    )
+    _warn_of_share(len(test), count_to_test(len(rows), share))
+    name = f"{', '.join(map(_base, source.train_files))} (tested on {len(test):,} of its {len(rows):,} texts)"
+    dataset = make_dataset(name, train, test, source.label_names)
+    return replace(dataset, test_part=ChosenTest(len(test) / len(rows), columns.split_by))
+
+
+def _warn_of_share(found: int, wanted: int) -> None:
+    """Warn if the texts that belong together are so many that the test part has another size."""
+    if not wanted / 2 <= found <= wanted * 2:
+        print_message(
+            f"Warning: {found:,} texts are tested with, not {wanted:,}, because large sets of texts belong together (near "
+            f"duplicates, or {SPLIT_OPTION}).",
+            "warning",
+        )
 
 
 def read_files(files: Sequence[str], columns: Columns, reading: InputOptions = READING) -> list[Row]:
@@ -256,6 +304,8 @@ def _wanted(columns: Columns) -> Wanted:
     needed = {columns.label: None if fixed else LABEL_OPTION}
     if columns.group is not None:
         needed[columns.group] = None if fixed else GROUP_OPTION
+    if columns.split_by is not None:
+        needed[columns.split_by] = SPLIT_OPTION
     optional = [ID] + [name for name in (_group_column(columns), columns.domain) if name is not None]
     return Wanted(text=columns.text, option=None if fixed else TEXT_OPTION, needed=needed, optional=tuple(optional))
 
@@ -324,7 +374,7 @@ def _place(position: Position) -> str:
 
 
 def _row(place: str, number: int, text: str, carried: "Mapping[str, Value | None]", columns: Columns) -> Row:
-    """Convert a record's label, id and group to text as `score` does.
+    """Convert a record's label, id, group, domain and origin to text as `score` does.
 
     Args:
         place: place of the record, for messages.
@@ -337,7 +387,8 @@ def _row(place: str, number: int, text: str, carried: "Mapping[str, Value | None
         DatasetError: the label is missing, or is not of the task's kind.
     """
     label = label_of(carried[columns.label], place, columns)
-    column = _group_column(columns)
-    group = None if column is None else text_of(carried[column], place, column)
-    domain = None if columns.domain is None else text_of(carried[columns.domain], place, columns.domain)
-    return Row(text, label, single(carried[ID]) or str(number), group or "", domain or "")
+    group, domain, origin = (
+        "" if column is None else text_of(carried[column], place, column) or ""
+        for column in (_group_column(columns), columns.domain, columns.split_by)
+    )
+    return Row(text, label, single(carried[ID]) or str(number), group, domain, origin)

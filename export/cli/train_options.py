@@ -27,7 +27,6 @@ from export.cli.options import (
     THREADS,
     WINDOWS,
 )
-from export.data_source import DataSource
 from export.training.settings import (
     NUMBER_FORMATS,
     DomainSettings,
@@ -132,10 +131,8 @@ class _Factor(click.ParamType):  # type: ignore[type-arg]
 DATASET = together(
     option(
         "--dataset",
-        default=DataSource.dataset,
-        show_default=True,
         metavar="NAME",
-        help="Dataset on the hub with the splits train and test.",
+        help="Dataset on the hub with the splits train and test, such as stanfordnlp/imdb, instead of files.",
     ),
     option("--dataset-revision", metavar="REV", help="Branch, tag or commit of the dataset on the hub."),
 )
@@ -146,7 +143,7 @@ FILES = together(
         multiple=True,
         shell_complete=files,
         metavar="FILE",
-        help=f"Labelled texts for training, instead of --dataset{READ_AS_SCORE}; repeatable.",
+        help=f"Labelled texts for training{READ_AS_SCORE}; repeatable.",
     ),
     option(
         "--test-file",
@@ -154,6 +151,19 @@ FILES = together(
         shell_complete=files,
         metavar="FILE",
         help="Labelled texts to score once for the model card, never used for training or choices; repeatable.",
+        show_default="a part of --train-file",
+    ),
+    option(
+        "--test-share",
+        type=Number(0, 1, min_open=True, max_open=True),
+        metavar="R",
+        show_default="0.2, or 100 texts if that is more, but then at most a third",
+        help="Share of --train-file to test with, if there is no --test-file; equal texts and near duplicates are on one side.",
+    ),
+    option(
+        "--split-by",
+        metavar="COLUMN",
+        help="Column with the thread, product or author of each text, if there is no --test-file: all texts of one are trained on, or all tested with.",
     ),
     option("--exclude-ids", type=FILE, metavar="FILE", help="Ids of training texts to leave out, one a line."),
     option(
@@ -456,6 +466,14 @@ TUNING = group(
     ),
 )
 
+CACHE = option(
+    "--cache-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    show_default="~/.cache/review-scorer/features",
+    metavar="FOLDER",
+    help="Folder for features, and for the record of the texts to test with, which later runs reuse.",
+)
+
 RUN = group(
     "Run",
     option(
@@ -466,13 +484,7 @@ RUN = group(
         metavar="N",
         help="Seed of the validation split, the initial weights and the order of training.",
     ),
-    option(
-        "--cache-dir",
-        type=click.Path(file_okay=False, path_type=Path),
-        show_default="~/.cache/review-scorer/features",
-        metavar="FOLDER",
-        help="Folder for features, which later runs reuse.",
-    ),
+    CACHE,
     THREADS,
 )
 

@@ -430,8 +430,8 @@ def test_the_command_refuses_places_before_anything_is_read(score_model, old, fi
     (tmp_path / "b" / "notes.md").touch()
     found = score_model("cascade", tmp_path / "b", "-o", tmp_path / "n", "--notes", tmp_path / "none.md", *data)
     assert found.code == 2
-    found = score_model("cascade", tmp_path / "b", "-o", tmp_path / "n", "--train-file", files / "train.csv")
-    assert (found.code, "give both --train-file and --test-file, or neither." in found.err) == (2, True)
+    found = score_model("cascade", tmp_path / "b", "-o", tmp_path / "n", "--test-file", files / "train.csv")
+    assert (found.code, "--test-file needs --train-file, the texts to train on." in found.err) == (2, True)
 
 
 def test_the_command_says_which_bundle_it_cannot_use_and_why(score_model, bundle, new, data, tmp_path):
