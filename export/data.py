@@ -76,6 +76,7 @@ OUTPUTS = ("score",)
 
 
 _MOST_NAMED = 5
+_MOST_LABELS = 50  # in the training log
 
 
 class Row(NamedTuple):
@@ -196,7 +197,8 @@ def target_of(dataset: Dataset) -> str:
     """Describe the labels of a dataset for the training log."""
     if dataset.task != REGRESSION:
         several = " (any number of them a text)" if dataset.task == MULTI_LABEL else ""
-        return f"labels {', '.join(dataset.labels)}{several}"
+        more = f" and {len(dataset.labels) - _MOST_LABELS:,} more" if len(dataset.labels) > _MOST_LABELS else ""
+        return f"labels {', '.join(dataset.labels[:_MOST_LABELS])}{more}{several}"
     values = dataset.train.labels
     return f"numbers from {values.min():g} to {values.max():g}, {values.mean():g} on average"
 

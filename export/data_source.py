@@ -12,6 +12,10 @@ TEXT_OPTION, LABEL_OPTION, GROUP_OPTION = "--text-column", "--label-column", "--
 """Options that name columns, for messages."""
 
 SEPARATOR_OPTION, SPLIT_OPTION = "--label-separator", "--split-by"
+SIMILAR_OPTION, DROP_OPTION = "--similar-labels", "--drop-unlabelled"
+
+REFUSE, MERGE, KEEP = SIMILAR = ("refuse", "merge", "keep")
+"""Ways to treat labels that differ only by case, blanks or the like: end with an error, make them one, or keep them."""
 
 
 def cache_folder() -> Path:
@@ -43,6 +47,7 @@ class Columns:
             separator, and one label otherwise.
         separator: character between the labels of a text, in a cell that holds no list; None if only lists hold several.
         outputs: number of numbers of a text, if labels are numbers; more than one are a list.
+        drop_unlabelled: whether to drop records without a label; otherwise they are refused.
         split_by: column with the thread or product of a text, all of whose texts are trained on or tested with; None for
             none.
 
@@ -59,6 +64,7 @@ class Columns:
     separator: str | None = None
     outputs: int = 1
     split_by: str | None = None
+    drop_unlabelled: bool = False
 
     def __post_init__(self) -> None:
         if self.separator is not None and (len(self.separator) != 1 or self.separator in "\r\n"):
@@ -83,10 +89,12 @@ class LabelNames:
     Attributes:
         names: names for the raw labels in sorted order; None keeps the raw ones.
         positive: the one of two labels whose probability is the score; None for the last in sorted order.
+        similar: way to treat raw labels that differ only by case, blanks or the like, one of `SIMILAR`.
     """
 
     names: tuple[str, ...] | None = None
     positive: str | None = None
+    similar: str = REFUSE
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,12 @@ def source_of(options: Options) -> DataSource:
     Raises:
         UsageError: test files are named without training files.
     """
-    names = fill(LabelNames, options, {"positive": "positive_label"}, names=split_names(options["label_names"]))
+    names = fill(
+        LabelNames,
+        options,
+        {"positive": "positive_label", "similar": "similar_labels"},
+        names=split_names(options["label_names"]),
+    )
     by_field = {
         "name": "dataset_name",
         "revision": "dataset_revision",

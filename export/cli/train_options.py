@@ -27,6 +27,7 @@ from export.cli.options import (
     THREADS,
     WINDOWS,
 )
+from export.data_source import DROP_OPTION, SIMILAR, SIMILAR_OPTION, LabelNames
 from export.training.settings import (
     NUMBER_FORMATS,
     DomainSettings,
@@ -195,6 +196,14 @@ COLUMNS = group(
     "Columns and labels",
     LABELLED_COLUMNS,
     POSITIVE_LABEL,
+    option(
+        SIMILAR_OPTION,
+        type=click.Choice(SIMILAR),
+        default=LabelNames.similar,
+        show_default=True,
+        help="What to do with labels that differ only by case, blanks or the like, such as Positive and positive: end with an error, make them one, or keep them apart.",
+    ),
+    option(DROP_OPTION, is_flag=True, help="Drop records without a label; without this option they are refused."),
 )
 
 AUTO = "auto"

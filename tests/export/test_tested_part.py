@@ -5,6 +5,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from factories import MAX_LENGTH, reviews
 
 from export.data import Row
 from export.data_files import load
@@ -13,6 +14,7 @@ from export.errors import DatasetError
 from export.split_file import NAME
 from export.tested_part import choose_test
 from scorer.base.errors import ScorerError, UsageError
+from scorer.model.bundle import load_bundle
 
 WORDS = [f"word{number}" for number in range(3000)]
 
@@ -231,3 +233,38 @@ def test_numbers_of_the_test_part_need_not_be_trained_on(one_file):
 def test_test_files_without_training_files_are_refused():
     with pytest.raises(UsageError, match="--test-file needs --train-file"):
         DataSource(test_files=("a.csv",), label_names=LabelNames())
+
+
+def test_train_tests_with_the_part_and_the_card_states_how_it_was_chosen(tmp_path, encoder_folder, score_model):
+    path = tmp_path / "reviews.csv"
+    split = reviews(90, 2, 1)
+    lines = [
+        (f"{text} {n}", label, f"t{n // 2}")
+        for n, (text, label) in enumerate(zip(split.texts, split.labels, strict=True))
+    ]
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([("text", "label", "thread"), *lines])
+    given = (
+        "--train-file",
+        path,
+        "--encoder",
+        encoder_folder("bert"),
+        "--max-length",
+        MAX_LENGTH,
+        "--no-baseline",
+        "-q",
+    )
+    places = ("--cache-dir", tmp_path / "c", "--precisions", "fp32", "--no-wide")
+    found = score_model("train", *given, *places, "-o", tmp_path / "b", "--split-by", "thread")
+    assert found.code == 0, found.err
+    manifest = load_bundle(tmp_path / "b").manifest
+    tested = manifest.metrics["test_texts"]
+    assert manifest.training["dataset"] == f"reviews.csv (tested on {tested} of its 90 texts)"
+    assert manifest.training["test_part"] == {"share": tested / 90, "split_by": "thread"}
+    card = (tmp_path / "b" / "README.md").read_text()
+    assert (
+        f"They are {tested / 90:.0%} of the texts of the training files, with each label in the same share. Equal texts, near "
+        "duplicates, and texts with one value of `thread` are either all among them or all among the others:\n"
+    ) in card
+    again = score_model("train", *given, *places, "-o", tmp_path / "n", "--split-by", "thread", "--pooling", "mean")
+    assert f"{tested} of 90 texts are kept to test with, as in an earlier run: " in again.err

@@ -153,6 +153,7 @@ def test_every_option_with_a_default_takes_it_from_the_settings():
         "encoding": InputOptions.encoding,
         "max_record_bytes": InputOptions.max_record_bytes,
         "label_column": Columns.label,
+        "similar_labels": LabelNames.similar,
         "max_length": Settings.max_length,
         "truncation": Settings.truncation,
         "max_windows": WindowOptions.most,
