@@ -44,6 +44,8 @@ def choose_test(rows: Sequence[Row], share: float | None = None) -> np.ndarray:
     Raises:
         DatasetError: no texts can be spared.
     """
+    if not rows:
+        raise DatasetError("no labelled texts are left to train on and to test with. Give a file of labelled texts.")
     sets = sets_of([row.text for row in rows], [row.origin for row in rows])
     strata = _strata(rows)
     wanted = count_to_test(len(rows), share)

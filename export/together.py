@@ -50,7 +50,7 @@ def sets_of(texts: Sequence[str], origins: Sequence[str] = ()) -> np.ndarray:
     digests = np.array([_digest(text, some) for text, some in zip(texts, words, strict=True)], dtype=np.uint64)
     distinct, first, of_text = np.unique(digests, return_index=True, return_inverse=True)
     edges = [_near([words[row] for row in first])]
-    named = np.array([bool(origin) for origin in origins], dtype=bool)
+    named = np.array([bool(origin.strip()) for origin in origins], dtype=bool)
     if named.any():
         _, of_origin = np.unique(np.array(origins, dtype=object)[named].astype(str), return_inverse=True)
         edges.append(np.stack([of_text[np.flatnonzero(named)], len(distinct) + of_origin.reshape(-1)]))

@@ -189,6 +189,10 @@ def test_missing_labels_are_named_by_their_lines_and_dropped_only_if_that_is_ask
     )
 
 
+def test_a_file_whose_labels_are_all_missing_is_an_error_even_if_they_are_dropped(labelled):
+    assert "no labelled texts are left" in refused(labelled, ["", "nan"], drop_unlabelled=True)
+
+
 def test_missing_labels_of_every_format_and_task_are_dropped(tmp_path, capfd):
     table = pyarrow.table(
         {"text": ["a", "b", "c"], "label": pyarrow.array([None, 1.0, float("nan")], from_pandas=False)}
