@@ -71,7 +71,7 @@ def header_advice(lines: Sequence[FirstLine], names: Sequence[str], dialect: Dia
     """Return advice on a CSV file that lacks a column, or an empty string.
 
     Args:
-        lines: first lines, beginning with the header, or with the first record if there is none.
+        lines: first lines, beginning with the header, or with the first record of a file without one.
         names: names of which the file should have one.
         dialect: dialect that the file was read with.
     """
