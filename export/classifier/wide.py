@@ -14,11 +14,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from export.classifier.head import NO_WEIGHTS, Step, Weights, loss_of, step_of
 from export.classifier.objective import AnyOf, Objective, Value
 from export.classifier.optimum import huber
 from export.classifier.settings import WideSettings
+from export.classifier.span import span_of
 from scorer.engine.wide import Keys, exact_sums
 
 Texts = tuple[Sequence[np.ndarray], np.ndarray]
@@ -26,6 +28,8 @@ Texts = tuple[Sequence[np.ndarray], np.ndarray]
 
 # Number of texts with the mean target that the mean of a key is taken together with, so that rare keys weigh little.
 _SHRINKAGE = 10.0
+# Largest slope of the loss at which a fit ends, with the axes of `export.classifier.span` and with the keys themselves.
+_EXACT, _CLOSE = 1e-8, 1e-4
 
 
 def key_matrix(keys: Keys, rows: Sequence[np.ndarray]) -> scipy.sparse.csr_matrix:
@@ -95,8 +99,10 @@ class WideTraining:
 
     def on(self, texts: Texts, weights: np.ndarray | None = None) -> "WideTraining":
         """Train again on other texts, with weights (texts,) or equal ones, and with the penalty that was chosen."""
-        weight, bias = _fit(key_matrix(self.keys, texts[0]), texts[1], self.objective, self.best.number, weights)
-        return replace(self, weight=weight, bias=bias)
+        matrix = key_matrix(self.keys, texts[0])
+        used = _used(matrix)
+        weight, bias = _fit(used.of(matrix), texts[1], self.objective, self.best.number, weights, used.count)
+        return replace(self, weight=used.spread(weight), bias=bias)
 
 
 def train_wide(
@@ -127,18 +133,47 @@ def train_wide(
         weights: weights of the texts, for an objective of one label a text.
     """
     keys = Keys(pieces, settings.pairs)
-    matrix, held_out = key_matrix(keys, train[0]), key_matrix(keys, validation[0])
+    every = key_matrix(keys, train[0])
+    used = _used(every)
+    matrix, held_out = used.of(every), used.of(key_matrix(keys, validation[0]))
     steps: list[Step] = []
     best: tuple[Step, np.ndarray, np.ndarray] | None = None
     for l2 in settings.l2:
-        weight, bias = _fit(matrix, train[1], objective, l2, weights[0])
+        weight, bias = _fit(matrix, train[1], objective, l2, weights[0], used.count)
         train_loss = loss_of(objective, matrix @ weight + bias, train[1], weights[0])
         step = step_of(l2, train_loss, held_out @ weight + bias, validation[1], objective, weights[1])
         steps.append(step)
         if best is None or step.validation_loss < best[0].validation_loss:
             best = step, weight, bias
     assert best is not None, "at least one is tried"
-    return WideTraining(keys, best[1], best[2], tuple(steps), best[0], objective)
+    return WideTraining(keys, used.spread(best[1]), best[2], tuple(steps), best[0], objective)
+
+
+@dataclass(frozen=True)
+class _Used:
+    """Keys of the training texts; with few texts these are few of all keys. The weight of any other stays 0.
+
+    Attributes:
+        numbers: number of each key that a text has, int64 (used,).
+        count: number of all keys.
+    """
+
+    numbers: np.ndarray
+    count: int
+
+    def of(self, matrix: scipy.sparse.csr_matrix) -> scipy.sparse.csr_matrix:
+        """Return the columns of these keys, (texts, used)."""
+        return matrix[:, self.numbers]
+
+    def spread(self, weight: np.ndarray) -> np.ndarray:
+        """Return the weights of all keys, float32 (keys, logits), given those of these, (used, logits)."""
+        every = np.zeros((self.count, weight.shape[1]), dtype=np.float32)
+        every[self.numbers] = weight
+        return every
+
+
+def _used(matrix: scipy.sparse.csr_matrix) -> _Used:
+    return _Used(np.unique(matrix.indices), matrix.shape[1])
 
 
 def _fit(
@@ -147,15 +182,27 @@ def _fit(
     objective: Objective,
     l2: float,
     weights: np.ndarray | None,
+    count: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Fit float32 weights (keys, logits) and biases (logits,)."""
-    if isinstance(objective, Value):
-        fitted = [_value(matrix, targets[:, 0], objective.delta, l2)]
-    else:
-        columns = _indicators(targets, objective)
-        of_texts = objective.text_weights(targets, weights)
-        fitted = [_one_against_others(matrix, one, of_texts, l2) for one in columns]
-    return np.stack([weight for weight, _ in fitted], axis=1), np.array([bias for _, bias in fitted], dtype=np.float32)
+    """Fit float32 weights (used, logits) and biases (logits,).
+
+    Args:
+        matrix: used keys of the texts.
+        targets: targets of the texts.
+        objective: objective to minimise.
+        l2: strength of the penalty.
+        weights: weights of the texts; None for equal ones.
+        count: number of all keys.
+    """
+    # The products are sparse and have one thread anyway. More for the vectors would wait for each other thousands of times.
+    with threadpool_limits(1, user_api="blas"):
+        if isinstance(objective, Value):
+            fitted = [_value(matrix, targets[:, 0], objective.delta, l2)]
+        else:
+            of_texts = objective.text_weights(targets, weights)
+            fitted = [_one_against_others(matrix, one, of_texts, l2, count) for one in _indicators(targets, objective)]
+    weight, bias = zip(*fitted, strict=True)
+    return np.stack(weight, axis=1).astype(np.float32), np.array(bias, dtype=np.float32)
 
 
 def _indicators(targets: np.ndarray, objective: Objective) -> list[np.ndarray]:
@@ -167,47 +214,35 @@ def _indicators(targets: np.ndarray, objective: Objective) -> list[np.ndarray]:
 
 
 def _one_against_others(
-    matrix: scipy.sparse.csr_matrix, is_it: np.ndarray, weights: np.ndarray | None, l2: float
+    matrix: scipy.sparse.csr_matrix, is_it: np.ndarray, weights: np.ndarray | None, l2: float, count: int
 ) -> tuple[np.ndarray, float]:
-    """Fit float32 weights (keys,) and the bias of one label's logit."""
+    """Fit weights (used,) and the bias of one label's logit."""
     inside, outside = (1 + np.asarray(matrix[rows].sum(axis=0)).ravel() for rows in (is_it, ~is_it))
-    ratio = np.log(inside / inside.sum()) - np.log(outside / outside.sum())
-    model = LogisticRegression(C=1 / (l2 * len(is_it)), max_iter=1000)
-    used = _used(matrix)
-    model.fit(_scaled(matrix, ratio, used), is_it, weights)
-    return _spread(matrix, used, ratio[used] * model.coef_[0]), float(model.intercept_[0])
+    unused = count - len(inside)  # each counts once on both sides
+    ratio = np.log(inside / (inside.sum() + unused)) - np.log(outside / (outside.sum() + unused))
+    span = span_of(_scaled(matrix, ratio))
+    # Each step on few axes is quick, so that the optimum itself is reached.
+    tolerance = _EXACT if span.given is not None else _CLOSE
+    model = LogisticRegression(C=1 / (l2 * len(is_it)), max_iter=1000, tol=tolerance)
+    model.fit(span.features, is_it, weights)
+    return ratio * span.weights(model.coef_[0]), float(model.intercept_[0])
 
 
 def _value(matrix: scipy.sparse.csr_matrix, values: np.ndarray, delta: float, l2: float) -> tuple[np.ndarray, float]:
-    """Fit float32 weights (keys,) and the bias of standardised values.
+    """Fit weights (used,) and the bias of standardised values.
 
     Args:
-        matrix: keys of the texts.
+        matrix: used keys of the texts.
         values: values, float64 (texts,), with a mean of about 0.
         delta: largest residual that counts squared; larger values count as much for the means.
         l2: strength of the penalty.
     """
     counts = np.asarray(matrix.sum(axis=0)).ravel()
     means = matrix.T @ np.clip(values, -delta, delta) / (counts + _SHRINKAGE)
-    used = _used(matrix)
-    weight, bias = huber(_scaled(matrix, means, used), values, l2, delta)
-    return _spread(matrix, used, means[used] * weight), bias
+    span = span_of(_scaled(matrix, means))
+    weight, bias = huber(span.features, values, l2, delta)
+    return means * span.weights(weight), bias
 
 
-def _used(matrix: scipy.sparse.csr_matrix) -> np.ndarray:
-    """Return the keys that a text has, int64 (keys,).
-
-    The weight of any other stays 0. With few texts these are nearly all keys, and most of the time.
-    """
-    return np.unique(matrix.indices)
-
-
-def _scaled(matrix: scipy.sparse.csr_matrix, factors: np.ndarray, used: np.ndarray) -> scipy.sparse.csr_matrix:
-    return matrix[:, used] @ scipy.sparse.diags(factors[used].astype(np.float32))
-
-
-def _spread(matrix: scipy.sparse.csr_matrix, used: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Return the weights of all keys, float32 (keys,)."""
-    every = np.zeros(matrix.shape[1], dtype=np.float32)
-    every[used] = weight
-    return every
+def _scaled(matrix: scipy.sparse.csr_matrix, factors: np.ndarray) -> scipy.sparse.csr_matrix:
+    return matrix @ scipy.sparse.diags(factors.astype(np.float32))

@@ -39,6 +39,7 @@ _LIBRARIES = (
     "safetensors",
     "sklearn",
     "scipy",
+    "threadpoolctl",
     "matplotlib",
 )
 

@@ -14,8 +14,9 @@ from export.bundle.bundle import load_classifier
 from export.bundle.golden import tolerances_of
 from export.classifier.classifier import Classifier
 from export.classifier.head import LinearHead
-from export.classifier.objective import OneOf
+from export.classifier.objective import AnyOf, OneOf, Value
 from export.classifier.settings import WideSettings
+from export.classifier.span import Span, span_of
 from export.classifier.stacking import stack
 from export.classifier.truncation import Cut, cut_of
 from export.classifier.wide import Wide, key_matrix, train_wide
@@ -163,13 +164,54 @@ def test_keys_that_no_text_has_weigh_nothing_and_change_nothing():
     # Wang and Manning 2012, over all keys.
     inside, outside = (1 + matrix[labels == label].toarray().sum(axis=0) for label in (1, 0))
     ratio = np.log(inside / inside.sum()) - np.log(outside / outside.sum())
-    model = LogisticRegression(C=1 / (1e-2 * len(rows)), max_iter=1000)
-    model.fit(matrix.toarray() * ratio, labels)
+    model = LogisticRegression(C=1 / (1e-2 * len(rows)), max_iter=1000, tol=1e-10)
+    model.fit(matrix.toarray().astype(np.float64) * ratio, labels)
     np.testing.assert_allclose(found.weight[:, 0], ratio * model.coef_[0], atol=1e-5)
     assert found.bias[0] == pytest.approx(model.intercept_[0], abs=1e-5)
     unused = np.setdiff1d(np.arange(matrix.shape[1]), matrix.indices)
     assert len(unused) > 3000
     assert not found.weight[unused].any()
+
+
+@pytest.mark.parametrize("objective", [OneOf(2), OneOf(3, (0.5, 1.0, 2.0)), AnyOf(2), Value(), Value(1.345)])
+def test_few_texts_get_the_weights_that_a_fit_of_every_key_gets(objective, monkeypatch):
+    """Some texts are equal, so that the texts do not even need as many weights as there are texts."""
+    random = np.random.default_rng(2)
+    rows = [random.integers(5, 60, size=length) for length in random.integers(3, 30, size=50)]
+    rows += rows[:10]
+    numbers = np.array([float(row.mean()) for row in rows])
+    targets = {
+        "single_label": np.argsort(np.argsort(numbers)) * objective.logit_count // len(rows)
+        if objective.logit_count > 1
+        else (numbers > np.median(numbers)).astype(np.int64),
+        "multi_label": np.stack([numbers > 30, numbers > 35], axis=1).astype(np.int64),
+        "regression": ((numbers - numbers.mean()) / numbers.std())[:, np.newaxis],
+    }[objective.task]
+    penalty = WideSettings(pairs=1 << 12, l2=(1e-2, 1e-3))
+
+    def trained():
+        training = train_wide((rows, targets), (rows, targets), pieces=60, objective=objective, settings=penalty)
+        return training, training.on((rows, targets))
+
+    few = trained()
+    # Every key is fitted, as for many texts.
+    monkeypatch.setattr("export.classifier.wide.span_of", lambda features: Span(features.astype(np.float64)))
+    monkeypatch.setattr("export.classifier.wide._CLOSE", 1e-10)
+    for found, every in zip(few, trained(), strict=True):
+        assert np.abs(every.weight).max() > 0.1
+        assert found.best.number == every.best.number
+        np.testing.assert_allclose(found.weight, every.weight, atol=2e-4)
+        np.testing.assert_allclose(found.bias, every.bias, atol=2e-4)
+
+
+def test_few_texts_need_as_many_weights_as_there_are_texts_and_many_texts_keep_their_keys():
+    random = np.random.default_rng(0)
+    rows = [random.integers(0, 500, size=40) for _ in range(30)]
+    matrix = key_matrix(Keys(500, 1 << 12), rows)
+    few, many = span_of(matrix), span_of(matrix, most=29)
+    assert few.features.shape == (30, 30)
+    np.testing.assert_allclose(few.features @ few.features.T, (matrix @ matrix.T).toarray(), atol=1e-6)
+    assert many.features is matrix
 
 
 @pytest.mark.parametrize("labels", [2, 3])
