@@ -37,6 +37,19 @@ class Split:
 
 
 @dataclass(frozen=True)
+class ChosenTest:
+    """Way in which the test texts were chosen from the training files.
+
+    Attributes:
+        share: share of all texts.
+        split_by: column whose equal values are on one side; None for none.
+    """
+
+    share: float
+    split_by: str | None = None
+
+
+@dataclass(frozen=True)
 class Dataset:
     """A train and a test split that share their label names.
 
@@ -46,6 +59,7 @@ class Dataset:
             For numbers, the name of the output.
         task: kind of the labels.
         ordered: whether the labels are numbers in an order, of which a text has one.
+        test_part: way in which the test texts were chosen from the training files; None if they were given.
     """
 
     name: str
@@ -54,6 +68,7 @@ class Dataset:
     test: Split
     task: Task = SINGLE_LABEL
     ordered: bool = False
+    test_part: ChosenTest | None = None
 
 
 OUTPUTS = ("score",)
@@ -61,16 +76,27 @@ OUTPUTS = ("score",)
 
 
 _MOST_NAMED = 5
+_MOST_LABELS = 50  # in the training log
 
 
 class Row(NamedTuple):
-    """A text with its raw label (or labels, or number), its id, the value that figures are grouped by, and its domain."""
+    """A text with its raw label (or labels, or number).
+
+    Attributes:
+        text: text, not empty.
+        label: raw label, labels or number.
+        id: id, or the number of its record.
+        group: value that figures are grouped by; empty for none.
+        domain: name of its domain; empty for none.
+        origin: thread or product that it belongs to; empty for none.
+    """
 
     text: str
     label: Label
     id: str = ""
     group: str = ""
     domain: str = ""
+    origin: str = ""
 
 
 def task_of(rows: Sequence[Row]) -> Task:
@@ -171,7 +197,8 @@ def target_of(dataset: Dataset) -> str:
     """Describe the labels of a dataset for the training log."""
     if dataset.task != REGRESSION:
         several = " (any number of them a text)" if dataset.task == MULTI_LABEL else ""
-        return f"labels {', '.join(dataset.labels)}{several}"
+        more = f" and {len(dataset.labels) - _MOST_LABELS:,} more" if len(dataset.labels) > _MOST_LABELS else ""
+        return f"labels {', '.join(dataset.labels[:_MOST_LABELS])}{more}{several}"
     values = dataset.train.labels
     return f"numbers from {values.min():g} to {values.max():g}, {values.mean():g} on average"
 

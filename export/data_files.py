@@ -10,12 +10,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from export.data import Dataset, Row, make_dataset, sort_labels, task_of
-from export.data_source import GROUP_OPTION, LABEL_OPTION, TEXT_OPTION, Columns, DataSource, LabelNames
-from export.errors import DatasetError
+from export.data import ChosenTest, Dataset, Row, make_dataset, sort_labels, task_of
+from export.data_source import (
+    DROP_OPTION,
+    GROUP_OPTION,
+    LABEL_OPTION,
+    SPLIT_OPTION,
+    TEXT_OPTION,
+    Columns,
+    DataSource,
+    LabelNames,
+    cache_folder,
+)
+from export.errors import DatasetError, Unlabelled
+from export.label_checks import settle, warn_of_labels
 from export.raw_label import is_list, label_of, single, text_of
+from export.split_file import recorded
+from export.tested_part import choose_test, count_to_test
 from scorer.base.messages import print_message
 from scorer.base.task import SINGLE_LABEL
+from scorer.base.text import counted
 from scorer.rows.columns import ID, Wanted, select, take
 from scorer.rows.header import Header
 from scorer.rows.input_options import InputOptions
@@ -35,6 +49,7 @@ READING = InputOptions()
 
 
 _TEXTS_PER_BATCH = 1000
+_MOST_PLACES = 5  # of records without a label, in a message
 
 
 def load(source: DataSource) -> Dataset:
@@ -44,7 +59,9 @@ def load(source: DataSource) -> Dataset:
         DatasetError, InputError, ScorerError: as for `load_hub` and `read_rows`.
     """
     columns, label_names = source.columns, source.label_names
-    if source.train_files:
+    if source.train_files and not source.test_files:
+        dataset = load_file(source)
+    elif source.train_files:
         dataset = load_files(
             source.train_files,
             source.test_files,
@@ -54,9 +71,11 @@ def load(source: DataSource) -> Dataset:
             exclude_ids=source.exclude_ids,
         )
     else:
+        assert source.dataset is not None, "the commands require files or a dataset"
         dataset = load_hub(source.dataset, columns=columns, label_names=label_names, revision=source.revision)
     if source.ordered:
         dataset = replace(dataset, ordered=_checked_order(dataset))
+    warn_of_labels(dataset, is_task_given=columns.task is not None or source.ordered)
     return replace(dataset, name=source.name) if source.name else dataset
 
 
@@ -101,12 +120,17 @@ def load_hub(name: str, *, columns: Columns, label_names: LabelNames, revision: 
         loaded = datasets.load_dataset(name, revision=revision)
     except Exception as error:  # the library's errors share no base class
         raise DatasetError(
-            f"the dataset {name!r} cannot be loaded: {error}\n"
-            "Give local files instead: --train-file train.parquet --test-file test.parquet."
+            f"the dataset {name!r} cannot be loaded: {error}\nGive local files instead: --train-file train.parquet."
         ) from error
     train = _hub_rows(loaded, name, "train", columns)
-    task = task_of(train)
-    return make_dataset(name, train, _hub_rows(loaded, name, "test", replace(columns, task=task)), label_names)
+    test = _hub_rows(loaded, name, "test", replace(columns, task=task_of(train)))
+    return make_dataset(name, *_settled(train, test, columns, label_names), label_names)
+
+
+def _settled(train: list[Row], test: list[Row], columns: Columns, names: LabelNames) -> tuple[list[Row], list[Row]]:
+    """Return the rows to train on and to test with, their labels checked together; see `export.label_checks.settle`."""
+    both = settle([*train, *test], names.similar, is_task_given=columns.task is not None)
+    return both[: len(train)], both[len(train) :]
 
 
 def load_files(
@@ -119,10 +143,54 @@ def load_files(
     exclude_ids: Path | None = None,
 ) -> Dataset:
     """Load training files and test files; see `read_rows` and `DataSource`."""
-    rows = _without(read_files(train, columns, reading), exclude_ids)
-    others = read_files(test, replace(columns, task=task_of(rows)), reading)
+    rows = _without(_read_labelled(train, columns, reading), exclude_ids)
+    others = _read_labelled(test, replace(columns, task=task_of(rows)), reading)
     name = f"{', '.join(map(_base, train))} (tested on {', '.join(map(_base, test))})"
-    return make_dataset(name, rows, others, label_names)
+    return make_dataset(name, *_settled(rows, others, columns, label_names), label_names)
+
+
+def _read_labelled(files: Sequence[str], columns: Columns, reading: InputOptions) -> list[Row]:
+    """Read files as `read_files` does, with advice on records without a label."""
+    try:
+        return read_files(files, columns, reading)
+    except Unlabelled as error:
+        raise DatasetError(f"{error} {DROP_OPTION} drops such records.") from error
+
+
+def load_file(source: DataSource) -> Dataset:
+    """Load training files, of which a part is tested with.
+
+    The part is recorded, so that a later training tests with the same texts; see `export.split_file`.
+
+    Raises:
+        DatasetError: no texts can be spared, or as for `load_files`.
+        ScorerError: the record cannot be read or written.
+    """
+    columns, share = source.columns, source.test_share
+    rows = _without(_read_labelled(source.train_files, columns, source.reading), source.exclude_ids)
+    rows = settle(rows, source.label_names.similar, is_task_given=columns.task is not None)
+    folder, what = (source.cache or cache_folder()) / "splits", f"share {share}, split by {columns.split_by}"
+    found = recorded(rows, folder, what, lambda: choose_test(rows, share))
+    train, test = ([row for row, one in zip(rows, found.is_test, strict=True) if one == side] for side in (False, True))
+    origin = "chosen now" if found.is_new else "as in an earlier run"
+    print_message(
+        f"{len(test):,} of {len(rows):,} texts are kept to test with, {origin}: {found.path}",
+        fields={"train_texts": len(train), "test_texts": len(test), "split": str(found.path)},
+    )
+    _warn_of_share(len(test), count_to_test(len(rows), share))
+    name = f"{', '.join(map(_base, source.train_files))} (tested on {len(test):,} of its {len(rows):,} texts)"
+    dataset = make_dataset(name, train, test, source.label_names)
+    return replace(dataset, test_part=ChosenTest(len(test) / len(rows), columns.split_by))
+
+
+def _warn_of_share(found: int, wanted: int) -> None:
+    """Warn if the texts that belong together are so many that the test part has another size."""
+    if not wanted / 2 <= found <= wanted * 2:
+        print_message(
+            f"Warning: {found:,} texts are tested with, not {wanted:,}, because large sets of texts belong together (near "
+            f"duplicates, or {SPLIT_OPTION}).",
+            "warning",
+        )
 
 
 def read_files(files: Sequence[str], columns: Columns, reading: InputOptions = READING) -> list[Row]:
@@ -195,19 +263,67 @@ def each_row(file: str, columns: Columns, reading: InputOptions = READING) -> It
         InputError, ScorerError: the file is damaged or cannot be read.
     """
     reader = Reader(reading.inputs([file]), _wanted(columns))
-    empty = True
+    empty, missing = True, _Missing(file, columns)
     for item in reader:
         if isinstance(item, Reject):
             raise _unusable(item, reader.notes.hint(item.reason))
         assert reader.selection is not None
         carried = dict(zip(reader.selection.carried, item.carried, strict=True))
-        if columns.task is None:
-            columns = _with_task(columns, carried[columns.label])
-        yield _row(_place(item.position), item.row, item.text, carried, columns)
         empty = False
+        columns = _with_task(columns, carried[columns.label])
+        try:
+            row = _row(_place(item.position), item.row, item.text, carried, columns)
+        except Unlabelled as error:
+            missing.add(_place(item.position), error)
+        else:
+            yield row
     reader.check_unchanged(all_files=True)
+    missing.settle()
     if empty:
         raise DatasetError(f"{file} has no records; give a file of labelled texts.")
+
+
+class _Missing:
+    """Records of an input without a label.
+
+    Args:
+        name: name of the input.
+        columns: names of the columns.
+    """
+
+    def __init__(self, name: str, columns: Columns) -> None:
+        self._name, self._columns = name, columns
+        self._count, self._places = 0, list[str]()
+        self._first: Unlabelled | None = None
+
+    def add(self, place: str, error: Unlabelled) -> None:
+        """Note a record, and the error that its label is."""
+        self._count += 1
+        self._first = self._first or error
+        if len(self._places) < _MOST_PLACES:
+            self._places.append(place.removeprefix(f"{self._name}, "))
+
+    def settle(self) -> None:
+        """Report the records if they are dropped.
+
+        Raises:
+            Unlabelled: there are some, and they are not dropped.
+        """
+        if self._first is None:
+            return
+        more = f" and {self._count - len(self._places):,} more" if self._count > len(self._places) else ""
+        places = f"({'; '.join(self._places)}{more})"
+        if self._columns.drop_unlabelled:
+            print_message(
+                f"{self._name}: {counted(self._count, 'record')} without a label dropped {places}.", "warning"
+            )
+        elif self._count == 1:
+            raise self._first
+        else:
+            raise Unlabelled(
+                f"{self._name}: {self._count:,} records have no label in the column {self._columns.label!r} {places}. Fix or "
+                "remove these records."
+            )
 
 
 def read_texts(file: str, text_column: str | None, count: int, reading: InputOptions = READING) -> list[str]:
@@ -256,12 +372,16 @@ def _wanted(columns: Columns) -> Wanted:
     needed = {columns.label: None if fixed else LABEL_OPTION}
     if columns.group is not None:
         needed[columns.group] = None if fixed else GROUP_OPTION
+    if columns.split_by is not None:
+        needed[columns.split_by] = SPLIT_OPTION
     optional = [ID] + [name for name in (_group_column(columns), columns.domain) if name is not None]
     return Wanted(text=columns.text, option=None if fixed else TEXT_OPTION, needed=needed, optional=tuple(optional))
 
 
 def _with_task(columns: Columns, first: "Value | None") -> Columns:
-    """Return the columns with the task that the label of a file's first record shows."""
+    """Return the columns with the task that the label of a file's first record with one shows."""
+    if columns.task is not None or not (columns.is_task_known or (plain(first) or "").strip()):
+        return columns
     return replace(columns, task=columns.task_of(first_is_list=is_list(first)))
 
 
@@ -275,7 +395,7 @@ def _hub_rows(loaded: "datasets.DatasetDict", name: str, split: str, columns: Co
     table, place = loaded[split], f"{name}, split {split}"
     selection = select(_wanted(columns), Header(tuple(table.column_names)), f"the dataset {name!r}")
     there = [column for column in dict.fromkeys((selection.text, *selection.carried)) if column in table.column_names]
-    rows = []
+    rows, missing = [], _Missing(place, columns)
     for number, fields in enumerate(_arrow_rows(table, there), start=1):
         where = f"{place}, row {number}"
         taken = take(selection, Parsed(Position(place, number, None), b"", 0, fields))
@@ -283,10 +403,13 @@ def _hub_rows(loaded: "datasets.DatasetDict", name: str, split: str, columns: Co
             raise DatasetError(f"{where}: {taken}. Fix or remove this record.")
         text, values = taken
         carried: dict[str, Value | None] = dict(zip(selection.carried, values, strict=True))
-        if columns.task is None:
-            columns = _with_task(columns, carried[columns.label])
+        columns = _with_task(columns, carried[columns.label])
         carried[columns.label] = _named(carried[columns.label], table.features[columns.label])
-        rows.append(_row(where, number, text, carried, columns))
+        try:
+            rows.append(_row(where, number, text, carried, columns))
+        except Unlabelled as error:
+            missing.add(where, error)
+    missing.settle()
     return rows
 
 
@@ -324,7 +447,7 @@ def _place(position: Position) -> str:
 
 
 def _row(place: str, number: int, text: str, carried: "Mapping[str, Value | None]", columns: Columns) -> Row:
-    """Convert a record's label, id and group to text as `score` does.
+    """Convert a record's label, id, group, domain and origin to text as `score` does.
 
     Args:
         place: place of the record, for messages.
@@ -337,7 +460,8 @@ def _row(place: str, number: int, text: str, carried: "Mapping[str, Value | None
         DatasetError: the label is missing, or is not of the task's kind.
     """
     label = label_of(carried[columns.label], place, columns)
-    column = _group_column(columns)
-    group = None if column is None else text_of(carried[column], place, column)
-    domain = None if columns.domain is None else text_of(carried[columns.domain], place, columns.domain)
-    return Row(text, label, single(carried[ID]) or str(number), group or "", domain or "")
+    group, domain, origin = (
+        "" if column is None else text_of(carried[column], place, column) or ""
+        for column in (_group_column(columns), columns.domain, columns.split_by)
+    )
+    return Row(text, label, single(carried[ID]) or str(number), group, domain, origin)

@@ -1,5 +1,6 @@
 """Names of labelled data to load; no heavy import, so that `score-model --help` reads the defaults quickly."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,26 @@ from scorer.rows.input_options import InputOptions
 TEXT_OPTION, LABEL_OPTION, GROUP_OPTION = "--text-column", "--label-column", "--group-column"
 """Options that name columns, for messages."""
 
-SEPARATOR_OPTION = "--label-separator"
+SEPARATOR_OPTION, SPLIT_OPTION = "--label-separator", "--split-by"
+SIMILAR_OPTION, DROP_OPTION = "--similar-labels", "--drop-unlabelled"
+
+REFUSE, MERGE, KEEP = SIMILAR = ("refuse", "merge", "keep")
+"""Ways to treat labels that differ only by case, blanks or the like: end with an error, make them one, or keep them."""
+
+
+def cache_folder() -> Path:
+    """Return the default folder of features, checkpoints and splits; --cache-dir names another.
+
+    Raises:
+        UsageError: the home folder is unknown.
+    """
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError as error:
+        raise UsageError(
+            "the home folder is unknown: set HOME, or name a folder for features with --cache-dir."
+        ) from error
+    return cache / "review-scorer" / "features"
 
 
 @dataclass(frozen=True)
@@ -27,6 +47,9 @@ class Columns:
             separator, and one label otherwise.
         separator: character between the labels of a text, in a cell that holds no list; None if only lists hold several.
         outputs: number of numbers of a text, if labels are numbers; more than one are a list.
+        drop_unlabelled: whether to drop records without a label; otherwise they are refused.
+        split_by: column with the thread or product of a text, all of whose texts are trained on or tested with; None for
+            none.
 
     Raises:
         UsageError: the separator is not one character.
@@ -40,6 +63,8 @@ class Columns:
     task: Task | None = None
     separator: str | None = None
     outputs: int = 1
+    split_by: str | None = None
+    drop_unlabelled: bool = False
 
     def __post_init__(self) -> None:
         if self.separator is not None and (len(self.separator) != 1 or self.separator in "\r\n"):
@@ -64,10 +89,12 @@ class LabelNames:
     Attributes:
         names: names for the raw labels in sorted order; None keeps the raw ones.
         positive: the one of two labels whose probability is the score; None for the last in sorted order.
+        similar: way to treat raw labels that differ only by case, blanks or the like, one of `SIMILAR`.
     """
 
     names: tuple[str, ...] | None = None
     positive: str | None = None
+    similar: str = REFUSE
 
 
 @dataclass(frozen=True)
@@ -75,9 +102,12 @@ class DataSource:
     """A dataset on the hub, or training files and test files.
 
     Attributes:
-        dataset: hub name of a dataset with the splits train and test.
+        dataset: hub name of a dataset with the splits train and test; None if files are named.
         revision: branch, tag or commit on the hub.
-        train_files, test_files: labelled files to use instead of the dataset, named as inputs of `score`; both or neither.
+        train_files, test_files: labelled files to use instead of the dataset, named as inputs of `score`. Without test files,
+            a part of the training files is tested with.
+        test_share: share of the training files to test with; None for the default of `export.tested_part`.
+        cache: folder of the record of that part, see `export.split_file`; None for `cache_folder`.
         exclude_ids: file with the ids of training texts to leave out, one a line; None for none.
         name: name in the manifest and the model card; None for the dataset's or the files' names.
         columns: names of the columns.
@@ -86,13 +116,15 @@ class DataSource:
         reading: options for reading the files.
 
     Raises:
-        UsageError: only one of the two kinds of files is named.
+        UsageError: test files are named without training files.
     """
 
-    dataset: str = "stanfordnlp/imdb"
+    dataset: str | None = None
     revision: str | None = None
     train_files: tuple[str, ...] = ()
     test_files: tuple[str, ...] = ()
+    test_share: float | None = None
+    cache: Path | None = None
     exclude_ids: Path | None = None
     name: str | None = None
     columns: Columns = Columns()
@@ -101,5 +133,5 @@ class DataSource:
     reading: InputOptions = InputOptions()
 
     def __post_init__(self) -> None:
-        if (not self.train_files) != (not self.test_files):
-            raise UsageError("give both --train-file and --test-file, or neither.")
+        if self.test_files and not self.train_files:
+            raise UsageError("--test-file needs --train-file, the texts to train on.")

@@ -19,6 +19,10 @@ class DatasetError(ExportError):
     exit_code = ExitCode.USAGE
 
 
+class Unlabelled(DatasetError):
+    """Record without a label."""
+
+
 class ParityError(ExportError):
     """Exported graph whose logits differ from the PyTorch model's."""
 

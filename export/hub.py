@@ -39,7 +39,7 @@ def check_reachable(encoder: str | None, dataset: str | None, model: str | None 
         )
     if dataset is not None and not _is_cached("datasets", dataset):
         lacking.append(f"the dataset {dataset!r}")
-        advice.append("local files with --train-file and --test-file")
+        advice.append("local files with --train-file")
     if model is not None and not _is_cached("models", model):
         lacking.append(f"the model {model!r}")
         advice.append(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from export.data_source import LABEL_OPTION, SEPARATOR_OPTION, Columns
-from export.errors import DatasetError
+from export.errors import DatasetError, Unlabelled
 from scorer.base.task import MULTI_LABEL, REGRESSION
 from scorer.rows.label_cell import split_labels
 from scorer.rows.record import JsonValue, Value, plain
@@ -20,6 +20,8 @@ Cell: TypeAlias = "Value | None"
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _REMEDY = "Fix or remove this record."
+_NO_LABEL = frozenset({"nan", "<na>", "nat"})
+"""Texts, in lower case, that pandas writes for a missing label."""
 
 
 def label_of(value: Cell, place: str, columns: Columns) -> Label:
@@ -31,7 +33,8 @@ def label_of(value: Cell, place: str, columns: Columns) -> Label:
         columns: names of the columns, and the kind of the labels.
 
     Raises:
-        DatasetError: the value is missing, or is not of that kind.
+        Unlabelled: the value is missing.
+        DatasetError: the value is not of that kind.
     """
     if columns.task == MULTI_LABEL:
         return _several(value, place, columns)
@@ -39,9 +42,17 @@ def label_of(value: Cell, place: str, columns: Columns) -> Label:
         return _number_of(value, place, columns)
     _refuse_nested(value, place, columns)
     spelled = text_of(value, place, columns.label)
-    if not spelled:
-        raise DatasetError(f"{place}: the column {columns.label!r} has no value. {_REMEDY}")
+    if not spelled or not spelled.strip():
+        raise Unlabelled(f"{place}: the column {columns.label!r} has no value. {_REMEDY}")
+    if _is_nan(spelled):
+        raise Unlabelled(
+            f"{place}: the column {columns.label!r} holds {spelled!r}, as pandas writes a missing label. {_REMEDY}"
+        )
     return spelled
+
+
+def _is_nan(spelled: str) -> bool:
+    return spelled.strip().lower() in _NO_LABEL
 
 
 def is_list(value: Cell) -> bool:
@@ -82,7 +93,7 @@ def _several(value: Cell, place: str, columns: Columns) -> tuple[str, ...]:
         _refuse_nested(value, place, columns)
     if plain(value) is None:
         empty = "[]" if columns.separator is None else "an empty text or []"
-        raise DatasetError(
+        raise Unlabelled(
             f"{place}: the column {columns.label!r} has no value. Write {empty} for a text without labels, or fix or remove "
             "this record."
         )
@@ -180,13 +191,14 @@ def _number(value: Cell, place: str, columns: Columns) -> float:
     is_text = value is not None and not isinstance(value, str) and value.is_text
     spelled = text_of(value, place, columns.label) if is_text else plain(value)
     if spelled is None or not spelled.strip():
-        raise DatasetError(f"{place}: the column {columns.label!r} has no value. {_REMEDY}")
+        raise Unlabelled(f"{place}: the column {columns.label!r} has no value. {_REMEDY}")
     number = float(spelled) if _NUMBER.fullmatch(spelled.strip()) else math.nan
     if not math.isfinite(number):
         problem = "not a number" if math.isnan(number) else "too large"
         if "," in spelled and _NUMBER.fullmatch(spelled.strip().replace(",", ".")):
             problem += " (write a decimal point, not a comma)"
-        raise DatasetError(
+        error = Unlabelled if _is_nan(spelled) else DatasetError
+        raise error(
             f"{place}: the column {columns.label!r} holds {_shortened(spelled)!r}, which is {problem}. {_REMEDY}"
         )
     return number

@@ -9,15 +9,26 @@ import click
 from export.bundle.place import check_free, check_outside
 from export.classifier.settings import CascadeSettings
 from export.cli import train_options
-from export.cli.options import QUIET, READING_FILES, THREADS, fill, refuse_unused, require_libraries, use_threads
+from export.cli.options import (
+    QUIET,
+    READING_FILES,
+    THREADS,
+    Condition,
+    fill,
+    refuse_unused,
+    require_libraries,
+    use_threads,
+)
 from export.cli.sources import (
     Options,
     conditions_of_data,
     find_inputs,
+    is_split,
     named,
     overlap_in,
     read_notes,
     read_probes,
+    require_data,
     source_of,
 )
 from export.data_source import DataSource
@@ -39,7 +50,7 @@ Add a cascade to BUNDLE, and write a new bundle.
 
 \b
 Examples:
-  score-model cascade models/imdb -o models/imdb-cascade
+  score-model cascade models/imdb -o models/new --dataset stanfordnlp/imdb
   score-model cascade models/old -o models/new \\
     --train-file train.csv --test-file test.csv --label-column stars
 
@@ -62,7 +73,7 @@ of `score --no-cascade`.
     train_options.NOTES,
     train_options.PROBES,
 )
-@group("Run", THREADS)
+@group("Run", train_options.CACHE, THREADS)
 @group(OTHER, QUIET, DEBUG, HELP_OPTION)
 def cascade(**options: Any) -> None:
     """Add a cascade as the options ask."""
@@ -87,9 +98,12 @@ def _checked(options: Options) -> "tuple[Bundle, AddSettings, DataSource]":
         UsageError: options contradict each other, or a file is missing or would be lost.
         ExportError, ScorerError: the bundle, the hub, a library or a folder cannot be used.
     """
-    refuse_unused(conditions_of_data(options))
+    split = Condition(is_split(options), "with --train-file and without --test-file", ("cache_dir",))
+    refuse_unused([*conditions_of_data(options), split])
+    source = source_of(options)
+    require_data(source)
     require_libraries()
-    source, notes = source_of(options), read_notes(options["notes"])
+    notes = read_notes(options["notes"])
     source = replace(source, columns=replace(source.columns, task=SINGLE_LABEL))
     _check_places(options, source)
     from export.training.checks import check_recallable
@@ -112,4 +126,5 @@ def _check_places(options: Options, source: DataSource) -> None:
         )
     check_free(output, overwrite=options["overwrite"])
     used = [*named(find_inputs(options, source)), ("BUNDLE", str(bundle))]
-    check_outside(output, used if options["notes"] is None else [*used, ("--notes", str(options["notes"]))])
+    others = {"--notes": options["notes"], "--cache-dir": options["cache_dir"]}
+    check_outside(output, [*used, *((option, str(place)) for option, place in others.items() if place is not None)])

@@ -122,7 +122,7 @@ def fill(
         given: values of fields that have no option.
 
     >>> fill(Columns, {"text": "body", "label": None, "stars": 5, "quiet": True}, {"group": "stars"})
-    Columns(text='body', label='label', group=5, domain=None, fixed=False, task=None, separator=None, outputs=1)
+    Columns(text='body', label='label', group=5, domain=None, fixed=False, task=None, separator=None, outputs=1, split_by=None, drop_unlabelled=False)
     """
     by_field = {one.name: one.name for one in fields(kind) if one.name in options} | dict(names or {})
     found = {field: options[option] for field, option in by_field.items() if options[option] is not None}

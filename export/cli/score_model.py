@@ -22,7 +22,7 @@ Train or import a classifier, export it to ONNX, and check the bundle that `scor
 
 \b
 Examples:
-  score-model train -o models/imdb                  # on the IMDb reviews
+  score-model train --train-file mine.csv -o models/mine
   score-model import owner/name -o models/name      # fine-tuned elsewhere
   score-model evaluate models/imdb --data test.csv  # accuracy and more
   score-model compare last-night.csv tonight.csv    # flipped labels

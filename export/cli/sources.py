@@ -30,22 +30,34 @@ def conditions_of_data(options: Options) -> tuple[Condition, ...]:
     return (
         Condition(not options["train_file"], "without --train-file", ("dataset", "dataset_revision")),
         Condition(bool(options["train_file"]), "with --train-file", ("exclude_ids", "domain_column")),
+        Condition(is_split(options), "with --train-file and without --test-file", ("test_share", "split_by")),
         Condition(any(options[one] for one in _INPUTS.values()), f"with {alternatives([*_INPUTS])}", _OF_FILES),
     )
+
+
+def is_split(options: Options) -> bool:
+    """Return whether a part of the training files is tested with."""
+    return bool(options["train_file"]) and not options["test_file"]
 
 
 def source_of(options: Options) -> DataSource:
     """Return the labelled texts that the options name.
 
     Raises:
-        UsageError: one of two files is missing.
+        UsageError: test files are named without training files.
     """
-    names = fill(LabelNames, options, {"positive": "positive_label"}, names=split_names(options["label_names"]))
+    names = fill(
+        LabelNames,
+        options,
+        {"positive": "positive_label", "similar": "similar_labels"},
+        names=split_names(options["label_names"]),
+    )
     by_field = {
         "name": "dataset_name",
         "revision": "dataset_revision",
         "train_files": "train_file",
         "test_files": "test_file",
+        "cache": "cache_dir",
     }
     return fill(
         DataSource,
@@ -55,6 +67,15 @@ def source_of(options: Options) -> DataSource:
         label_names=names,
         reading=fill(InputOptions, options),
     )
+
+
+def require_data(source: DataSource) -> None:
+    """Raise `UsageError` if no labelled texts are named."""
+    if not source.train_files and source.dataset is None:
+        raise UsageError(
+            "name labelled texts: --train-file FILE with a column of texts and one of labels, or --dataset NAME for a dataset "
+            "on the hub."
+        )
 
 
 def given_task(options: Options) -> Task | None:

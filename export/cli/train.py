@@ -29,6 +29,7 @@ from export.cli.sources import (
     overlap_in,
     read_notes,
     read_probes,
+    require_data,
     source_of,
 )
 from export.cli.train_options import CASCADE_NAMES
@@ -67,9 +68,11 @@ Train a classifier on labelled texts, and write its bundle.
 
 \b
 Examples:
-  score-model train -o models/imdb
+  score-model train -o models/own --train-file labelled.csv
   score-model train -o models/own --train-file train.csv --test-file test.csv
-  score-model train -o models/small --encoder ./MiniLM --pooling mean
+  score-model train -o models/small --train-file labelled.csv \\
+    --encoder ./MiniLM --pooling mean
+  score-model train -o models/imdb --dataset stanfordnlp/imdb
 
 The encoder stays frozen unless --unfreeze is given. It reads every text once, and its vectors are kept on disk, so a
 second training takes a minute or two. The same command resumes an interrupted run. Beside the encoder, a wide part has weights for the
@@ -113,6 +116,7 @@ def _checked(options: Options) -> tuple[Settings, DataSource, EncoderSettings]:
     """
     refuse_unused(_conditions(options))
     source = source_of(options)
+    require_data(source)
     if source.columns.is_task_known:
         _check_task(options, source.columns.task_of(first_is_list=False))
     require_libraries()

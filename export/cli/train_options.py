@@ -27,7 +27,7 @@ from export.cli.options import (
     THREADS,
     WINDOWS,
 )
-from export.data_source import DataSource
+from export.data_source import DROP_OPTION, SIMILAR, SIMILAR_OPTION, LabelNames
 from export.training.settings import (
     NUMBER_FORMATS,
     DomainSettings,
@@ -132,10 +132,8 @@ class _Factor(click.ParamType):  # type: ignore[type-arg]
 DATASET = together(
     option(
         "--dataset",
-        default=DataSource.dataset,
-        show_default=True,
         metavar="NAME",
-        help="Dataset on the hub with the splits train and test.",
+        help="Dataset on the hub with the splits train and test, such as stanfordnlp/imdb, instead of files.",
     ),
     option("--dataset-revision", metavar="REV", help="Branch, tag or commit of the dataset on the hub."),
 )
@@ -146,7 +144,7 @@ FILES = together(
         multiple=True,
         shell_complete=files,
         metavar="FILE",
-        help=f"Labelled texts for training, instead of --dataset{READ_AS_SCORE}; repeatable.",
+        help=f"Labelled texts for training{READ_AS_SCORE}; repeatable.",
     ),
     option(
         "--test-file",
@@ -154,6 +152,19 @@ FILES = together(
         shell_complete=files,
         metavar="FILE",
         help="Labelled texts to score once for the model card, never used for training or choices; repeatable.",
+        show_default="a part of --train-file",
+    ),
+    option(
+        "--test-share",
+        type=Number(0, 1, min_open=True, max_open=True),
+        metavar="R",
+        show_default="0.2, or 100 texts if that is more, but then at most a third",
+        help="Share of --train-file to test with, if there is no --test-file; equal texts and near duplicates are on one side.",
+    ),
+    option(
+        "--split-by",
+        metavar="COLUMN",
+        help="Column with the thread, product or author of each text, if there is no --test-file: all texts of one are trained on, or all tested with.",
     ),
     option("--exclude-ids", type=FILE, metavar="FILE", help="Ids of training texts to leave out, one a line."),
     option(
@@ -185,6 +196,14 @@ COLUMNS = group(
     "Columns and labels",
     LABELLED_COLUMNS,
     POSITIVE_LABEL,
+    option(
+        SIMILAR_OPTION,
+        type=click.Choice(SIMILAR),
+        default=LabelNames.similar,
+        show_default=True,
+        help="What to do with labels that differ only by case, blanks or the like, such as Positive and positive: end with an error, make them one, or keep them apart.",
+    ),
+    option(DROP_OPTION, is_flag=True, help="Drop records without a label; without this option they are refused."),
 )
 
 AUTO = "auto"
@@ -456,6 +475,14 @@ TUNING = group(
     ),
 )
 
+CACHE = option(
+    "--cache-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    show_default="~/.cache/review-scorer/features",
+    metavar="FOLDER",
+    help="Folder for features, and for the record of the texts to test with, which later runs reuse.",
+)
+
 RUN = group(
     "Run",
     option(
@@ -466,13 +493,7 @@ RUN = group(
         metavar="N",
         help="Seed of the validation split, the initial weights and the order of training.",
     ),
-    option(
-        "--cache-dir",
-        type=click.Path(file_okay=False, path_type=Path),
-        show_default="~/.cache/review-scorer/features",
-        metavar="FOLDER",
-        help="Folder for features, which later runs reuse.",
-    ),
+    CACHE,
     THREADS,
 )
 

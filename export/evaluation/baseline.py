@@ -1,5 +1,6 @@
 """Baselines that a model has to beat: linear models on TF-IDF of words and word pairs, and the mean of numbers."""
 
+import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -38,7 +39,9 @@ def trained_on(texts: Sequence[str], labels: np.ndarray, others: Sequence[str], 
     features = _features(texts, others)
     if features is None or len(np.unique(labels)) < 2:
         return found
-    model = LogisticRegression(C=_C, max_iter=1000).fit(features[0], labels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # labels with few texts: `export.label_checks` has reported them
+        model = LogisticRegression(C=_C, max_iter=1000).fit(features[0], labels)
     found[:, model.classes_] = model.predict_proba(features[1])
     return found
 

@@ -112,7 +112,10 @@ def _figures(manifest: Manifest, judge: Judge) -> Iterator[str]:
     if "baseline" in metrics:
         rows.append((f"{names[0]}, for comparison", metrics["baseline"]))
     rows += [(f"{name}, for comparison", found) for name, found in metrics.get("baselines", {}).items()]
-    yield f"Results on {test['texts']:,} test texts, scored once, after all choices were made on validation texts:"
+    yield (
+        f"Results on {test['texts']:,} test texts, scored once, after all choices were made on validation texts"
+        f"{_chosen_from(manifest)}:"
+    )
     yield table(("", *judge.head), [(name, *judge.cells(found)) for name, found in rows])
     shares = [(precision, f"{found['agreement']:.2%}") for precision, found in sorted(scored.items())]
     yield " ".join(f"{name} gives {agreement_words(task, share, 'the test texts')}." for name, share in shares)
@@ -125,6 +128,20 @@ def _figures(manifest: Manifest, judge: Judge) -> Iterator[str]:
         yield f"{part.title[0].upper()}{part.title[1:]}:"
         yield table(part.head, part.rows)
     yield f"![Test texts {OUTCOME_TITLES[task]}]({OUTCOME_FIGURES[task]})"
+
+
+def _chosen_from(manifest: Manifest) -> str:
+    """Return how the test texts were chosen from the training files, in a sentence that another follows; empty if given."""
+    part = manifest.training.get("test_part")
+    if part is None:
+        return ""
+    column = part.get("split_by")
+    together = "" if column is None else f", and texts with one value of `{column}`"
+    same = "numbers of every size" if manifest.task == REGRESSION else "each label"
+    return (
+        f". They are {part['share']:.0%} of the texts of the training files, with {same} in the same share. Equal texts"
+        f"{',' if column else ' and'} near duplicates{together} are either all among them or all among the others"
+    )
 
 
 def _calibration(manifest: Manifest) -> Iterator[str]:

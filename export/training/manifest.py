@@ -9,7 +9,7 @@ from export.bundle.bundle import head_fields, library_versions
 from export.bundle.golden import golden_rows, tolerances_of
 from export.classifier.head import Step
 from export.classifier.settings import FIGURES, MSE
-from export.data import Dataset
+from export.data import ChosenTest, Dataset
 from export.training.cascade import CascadeChoice
 from export.training.fit import Fit
 from export.training.graphs import Exported
@@ -83,6 +83,7 @@ def _training(dataset: Dataset, settings: FitSettings, fitted: Fit) -> dict[str,
         trained = {"unfrozen" if tune.blocks else "attention": tune.as_used()}
     return {
         "dataset": dataset.name,
+        **({"test_part": _test_part(dataset.test_part)} if dataset.test_part else {}),
         "seed": settings.seed,
         "validation_share": settings.validation_share,
         **trained,
@@ -104,6 +105,11 @@ def _training(dataset: Dataset, settings: FitSettings, fitted: Fit) -> dict[str,
             else {}
         ),
     }
+
+
+def _test_part(part: ChosenTest) -> dict[str, Any]:
+    """Return how the test texts were chosen, without what does not apply."""
+    return {name: value for name, value in asdict(part).items() if value is not None}
 
 
 def is_weighed(dataset: Dataset) -> bool:

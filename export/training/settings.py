@@ -1,6 +1,5 @@
 """Settings of a training run, without heavy imports, so that `score-model --help` reads the defaults quickly."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ from export.classifier.settings import (
     WindowOptions,
     tokens_in_windows,
 )
-from scorer.base.errors import UsageError
+from export.data_source import cache_folder
 from scorer.engine.windows import Windows
 from scorer.model.manifest import WINDOWS, WindowSettings
 
@@ -33,21 +32,6 @@ NUMBER_FORMATS = ("fp32", "bf16")
 
 HEAD_ALONE = 3e-3
 """Default of `TuneSettings.head_learning_rate` without trained blocks: higher, because the encoder's output is fixed."""
-
-
-def cache_folder() -> Path:
-    """Return the default folder of features and checkpoints; --cache-dir names another.
-
-    Raises:
-        UsageError: the home folder is unknown.
-    """
-    try:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    except RuntimeError as error:
-        raise UsageError(
-            "the home folder is unknown: set HOME, or name a folder for features with --cache-dir."
-        ) from error
-    return cache / "review-scorer" / "features"
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ from scorer.rows.csv_records import Record, RecordReader
 from scorer.rows.dialect import DELIMITERS, Dialect
 from scorer.rows.encodings import UndecodedHeader
 from scorer.rows.header import Header, header_apart
-from scorer.rows.hints import LINES, FirstLine, csv_hint, header_advice, separator_advice, separator_of
+from scorer.rows.header_advice import LINES, FirstLine, header_advice, separator_advice, separator_of
+from scorer.rows.hints import Shape, csv_hint
 from scorer.rows.input_file import InputFile, Source, opened_lines
 from scorer.rows.lines import Line, decoded, joined, lines
 from scorer.rows.record import NULL, Parsed, Position, Reason, Value
@@ -64,7 +65,13 @@ class CsvFile(InputFile):
         csv.field_size_limit(max(csv.field_size_limit(), limit + 1))
         self._source = source
         self._dialect = dialect
-        whole: Iterator[Line] = islice(physical_lines, dialect.skip_lines, None)
+        self._first: _Row | None = None
+        skipped = sum(1 for _ in islice(physical_lines, dialect.skip_lines))
+        if 0 < skipped < dialect.skip_lines and not dialect.allow_empty_files:
+            raise InputError(
+                f"{source} has only {counted(skipped, 'line')}, and --skip-lines skips {dialect.skip_lines:,}: give a smaller number."
+            )
+        whole = physical_lines
         if dialect.escape_char:
             whole = joined(whole, limit, dialect.encoding, dialect.escape_char, dialect.comment)
         self._rows = self._each(RecordReader(whole, limit, dialect), limit)
@@ -104,9 +111,10 @@ class CsvFile(InputFile):
             yield parsed
 
     def advice(self, names: Sequence[str]) -> str:
-        ahead = list(islice(self._rows, LINES - 1))
+        ahead = list(islice(self._rows, LINES))
         self._rows = chain(ahead, self._rows)
-        return header_advice([self._first_line(row) for row in (self._first, *ahead)], names, self._dialect)
+        rows = [self._first, *ahead] if self._first is not None and self._dialect.header else ahead
+        return header_advice([self._first_line(row) for row in rows], names, self._dialect) if rows else ""
 
     def hint(self, parsed: Parsed) -> str:
         if parsed.problem is None:
@@ -117,14 +125,16 @@ class CsvFile(InputFile):
         )
         values = len(again.values or ()) if again is not None else 0
         columns = len(self.header.names) if self.header is not None else 0
-        return csv_hint(parsed.problem, raw, self._dialect, values, columns)
+        is_first = self._first is not None and parsed.position.line == self._first.parsed.position.line + 1
+        return csv_hint(parsed.problem, raw, self._dialect, Shape(values, columns, is_first))
 
     def _each(self, records: Iterable[Record], limit: int) -> Iterator[_Row]:
         """Yield records, with the blank lines that are records."""
         waiting = BlankLines()
         for first, rest, values in records:
             if values is not None and not values:
-                waiting.add(first)
+                if self.header is None or len(self.header.names) == 1:
+                    waiting.add(first)
                 continue
             length = first.length + len(rest)
             at = Position(self._source, first.number, first.offset)

@@ -47,8 +47,16 @@ def check_encoding(encoding: str) -> str:
     except (LookupError, UnicodeError, ValueError):  # ValueError: a NUL in the name
         known = False
     if not known:
-        raise UsageError(f"--encoding {encoding!r} is unknown; use for instance utf-8, latin-1, cp1252 or utf-16.")
+        problem = "is not one of files that are read line by line" if _is_unfit(encoding) else "is unknown"
+        raise UsageError(f"--encoding {encoding!r} {problem}; use for instance utf-8, latin-1, cp1252 or utf-16.")
     return "utf-8" if name == "utf-8-sig" else name  # UTF-8 loses its byte order mark in any case
+
+
+def _is_unfit(encoding: str) -> bool:
+    try:
+        return codecs.lookup(encoding).name.replace("-", "_") in _UNFIT
+    except (LookupError, ValueError):
+        return False
 
 
 def unicode_encoding(data: bytes) -> str | None:

@@ -1,7 +1,7 @@
 """Headers: the columns that a file states, each with a name of its own."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, count
 
@@ -40,14 +40,16 @@ def header_apart(names: Sequence[str]) -> Header:
     ('x', 'x_3', 'column_3', 'x_2')
     """
     stated, seen = set(names), Counter[str]()
+    numbers: dict[str, Iterator[int]] = {}  # of each repeated name, since many may be taken
     apart: dict[str, list[str]] = {}
     renamed: dict[str, int] = {}
     for at, name in enumerate(names, start=1):
         seen[name] += 1
         new = name
         if not name or seen[name] > 1:
-            base, first = (name, seen[name]) if name else (f"column_{at}", 2)
-            candidates = chain(() if name else (base,), (f"{base}_{number}" for number in count(first)))
+            base = name or f"column_{at}"
+            later = numbers.setdefault(base, count(2))
+            candidates = chain(() if name else (base,), (f"{base}_{number}" for number in later))
             new = next(one for one in candidates if one not in stated and one not in renamed)
             renamed[new] = at
         apart.setdefault(name, []).append(new)

@@ -1,5 +1,6 @@
 """Options for reading inputs, and the inputs made from them: one place for every command."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
@@ -18,7 +19,7 @@ class InputOptions:
     Attributes:
         input_format: format of every input; None for the one that its name shows.
         delimiter, quote_char, escape_char, skip_initial_space, comment, skip_lines, ragged, null, allow_empty_files: see
-            `Dialect`; the two characters ``\\t`` are a tab as delimiter.
+            `Dialect`; a delimiter may be spelled as `delimiter_of` reads it.
         no_header: whether CSV files have no header.
         encoding: encoding of text files.
         max_record_bytes: largest size of a record, in bytes.
@@ -69,11 +70,38 @@ class InputOptions:
         return Dialect(
             **same
             | {
-                "delimiter": "\t" if self.delimiter == r"\t" else self.delimiter,  # a shell does not turn it into a tab
+                "delimiter": None if self.delimiter is None else delimiter_of(self.delimiter),
                 "header": not self.no_header,
                 "encoding": check_encoding(self.encoding),
             }
         )
+
+
+_NAMES = {"tab": r"\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
+_CONTROL = re.compile(r"\\x([0-7][0-9a-fA-F])")
+
+
+def delimiter_of(given: str) -> str:
+    r"""Return a delimiter; a shell does not turn ``\t`` into a tab, nor ``\x01`` into that character.
+
+    Raises:
+        UsageError: it is the name of a character, or an unknown spelling.
+
+    >>> delimiter_of(r"\t"), delimiter_of(r"\x01"), delimiter_of("||")
+    ('\t', '\x01', '||')
+    """
+    if given == r"\t":
+        return "\t"
+    control = _CONTROL.fullmatch(given)
+    if control is not None:
+        return chr(int(control[1], 16))
+    if given.casefold() in _NAMES:
+        raise UsageError(f"--delimiter takes the character itself: --delimiter '{_NAMES[given.casefold()]}'.")
+    if re.match(r"\\\w", given):
+        raise UsageError(
+            rf"--delimiter {given!r} is unknown: write '\t' for a tab, or '\x01' for a control character by its number."
+        )
+    return given
 
 
 def check_decoded(texts: Mapping[str, str | None]) -> None:

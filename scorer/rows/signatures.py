@@ -19,10 +19,8 @@ SAMPLE = 512
 _TEXTS = {"csv": "CSV", "tsv": "TSV", "jsonl": "JSON Lines", "ndjson": "JSON Lines"}
 _MAGIC = {"gz": b"\x1f\x8b", "zst": b"\x28\xb5\x2f\xfd"}
 _EXCEL = 'In Excel, save it with File > Save As > "CSV UTF-8 (Comma delimited)".'
-_SPREADSHEET = (
-    "Save the sheet as CSV in UTF-8, or use "
-    "`soffice --headless --convert-to 'csv:Text - txt - csv (StarCalc):44,34,76' {file}` (LibreOffice)."
-)
+_OFFICE = "use `soffice --headless --convert-to 'csv:Text - txt - csv (StarCalc):44,34,76' {file}` (LibreOffice)."
+_SPREADSHEET = f"Save the sheet as CSV in UTF-8, or {_OFFICE}"
 _DOCUMENT = "Put the texts into a table with a row for each, and save that as CSV in UTF-8."
 
 
@@ -76,10 +74,10 @@ def _arrow(module: str) -> str:
 # The first that fits counts, so archives of a known content come before archives.
 KINDS = (
     Kind(
-        "an Excel workbook", f"{_EXCEL} {_SPREADSHEET}", ("xlsx", "xlsm", "xlsb", "xltx"),
+        "an Excel workbook", f"{_EXCEL} Without Excel, {_OFFICE}", ("xlsx", "xlsm", "xlsb", "xltx"),
         _bytes(rb"PK\x03\x04.{26}(?:\[Content_Types\]\.xml|_rels/|docProps/|xl/)"),
     ),
-    Kind("an old Excel workbook", f"{_EXCEL} {_SPREADSHEET}", ("xls",), _bytes(rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")),
+    Kind("an old Excel workbook", f"{_EXCEL} Without Excel, {_OFFICE}", ("xls",), _bytes(rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")),
     Kind(
         "an OpenDocument spreadsheet", _SPREADSHEET, ("ods", "fods"),
         _bytes(rb"PK\x03\x04.{26}mimetypeapplication/vnd\.oasis\.opendocument"),

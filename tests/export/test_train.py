@@ -866,7 +866,11 @@ def test_evaluate_wants_the_labels_of_the_bundle(bundle, files, score_model):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--train-file", "train.csv"], "give both --train-file and --test-file, or neither."),
+        (["--test-file", "train.csv"], "--test-file needs --train-file, the texts to train on."),
+        (
+            [],
+            "name labelled texts: --train-file FILE with a column of texts and one of labels, or --dataset NAME for a dataset on the hub.",
+        ),
         (
             ["--train-file", "odd.dat", "--test-file", "odd.dat"],
             "cannot infer the format of odd.dat from its name; set --input-format to one of csv, tsv, jsonl, ndjson, parquet, with .gz or .zst if compressed.",
@@ -880,7 +884,7 @@ def test_evaluate_wants_the_labels_of_the_bundle(bundle, files, score_model):
             "other.csv has no column called text, review, content, body or comment. It has: 'a', 'label'. Name the text column with --text-column.",
         ),
         (
-            ["--precisions", "fp8"],
+            ["--train-file", "train.csv", "--test-file", "test.csv", "--precisions", "fp8"],
             "--precisions takes one or more of fp32, fp16 and int8, separated by commas, not 'fp8'.",
         ),
         (["--no-wide", "--wide-pairs", "9"], "--wide-pairs has an effect only with --wide."),

@@ -96,6 +96,8 @@ def test_each_option_reaches_its_setting():
     read = source_of(
         options("--train-file", "a", "--test-file", "b", *given, "--encoding", "utf-16", "--max-record-bytes", "9")
     )
+    single = source_of(options("--train-file", "a", "--test-share", "0.3", "--split-by", "s", "--cache-dir", "c"))
+    assert single == DataSource(train_files=("a",), test_share=0.3, cache=Path("c"), columns=Columns(split_by="s"))
     assert read == DataSource(
         train_files=("a",),
         test_files=("b",),
@@ -145,13 +147,13 @@ def test_every_option_with_a_default_takes_it_from_the_settings():
     }
     assert shown == {
         "encoder": EncoderSettings.name,
-        "dataset": DataSource.dataset,
         "quote_char": InputOptions.quote_char,
         "skip_lines": InputOptions.skip_lines,
         "ragged": InputOptions.ragged,
         "encoding": InputOptions.encoding,
         "max_record_bytes": InputOptions.max_record_bytes,
         "label_column": Columns.label,
+        "similar_labels": LabelNames.similar,
         "max_length": Settings.max_length,
         "truncation": Settings.truncation,
         "max_windows": WindowOptions.most,

@@ -115,6 +115,8 @@ class Csv(NamedTuple):
 def csv(data, limit, dialect, text=None, keep=()):
     offset = 3 if data.startswith(b"\xef\xbb\xbf") else 0
     physical = re.findall(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", data[offset:])
+    if 0 < len(physical) < dialect.skip:
+        raise Refused("fewer lines than are skipped")
     offset += sum(map(len, physical[: dialect.skip]))
     lines = _joined(physical[dialect.skip :], dialect)
     records, at = [], 0

@@ -13,6 +13,7 @@ from scorer.base.errors import InputError, UsageError
 from scorer.rows.columns import Selection, Wanted
 from scorer.rows.csv_reader import CsvFile
 from scorer.rows.dialect import Dialect
+from scorer.rows.header import header_apart
 from scorer.rows.lines import lines
 from scorer.rows.reader import Inputs, Reader
 from scorer.rows.record import NULL, Record
@@ -143,10 +144,22 @@ def test_lines_before_the_header_are_skipped_and_counted_in_positions(tmp_path):
     assert [(item.row, item.position.line, item.position.offset) for item in items] == [(1, 4, 29), (2, 5, 35)]
 
 
-@pytest.mark.parametrize("lines_there", [0, 2, 3])
-def test_a_file_that_ends_before_its_header_names_the_option(tmp_path, lines_there):
-    with pytest.raises(InputError, match="is empty after the 3 lines of --skip-lines: it has no header line"):
-        read(tmp_path, "a.csv", b"title\n" * lines_there, dialect=Dialect(skip_lines=3))
+@pytest.mark.parametrize(
+    ("lines_there", "header", "message"),
+    [
+        (0, True, "is empty after the 3 lines of --skip-lines: it has no header line"),
+        (3, True, "is empty after the 3 lines of --skip-lines: it has no header line"),
+        (2, True, "has only 2 lines, and --skip-lines skips 3: give a smaller number."),
+        (2, False, "has only 2 lines, and --skip-lines skips 3: give a smaller number."),
+    ],
+)
+def test_a_file_that_ends_before_its_header_names_the_option(tmp_path, lines_there, header, message):
+    with pytest.raises(InputError, match=message):
+        read(tmp_path, "a.csv", b"title\n" * lines_there, dialect=Dialect(skip_lines=3, header=header))
+
+
+def test_a_file_of_titles_alone_has_no_records_without_a_header(tmp_path):
+    assert read(tmp_path, "a.csv", b"title\n" * 3, dialect=Dialect(skip_lines=3, header=False)) == []
 
 
 def test_ragged_records_are_padded_or_cut_where_nothing_is_lost(tmp_path):
@@ -249,6 +262,11 @@ def test_an_empty_file_has_no_records_without_a_header_or_if_it_is_allowed(tmp_p
         list(Reader(allowed, Wanted(keep=("stars",))))
     headless = Inputs((files[0], files[1]), dialect=Dialect(header=False))
     assert texts(Reader(headless, Wanted(text="column_1"))) == ["text", "good"]
+
+
+def test_naming_columns_apart_takes_linear_time():
+    names = [*["x"] * 100_000, *[f"x_{number}" for number in range(2, 100_000)], *[""] * 100_000]
+    assert len(set(header_apart(names).names)) == len(names)
 
 
 def test_columns_of_the_same_name_or_none_are_named_apart_to_be_kept(score, tmp_path):

@@ -75,7 +75,7 @@ CONTENTS = {
     "a RAR archive": b"Rar!\x1a\x07\x01\0" + bytes(30),
     "a bzip2 file": bz2.compress(CSV),
     "an xz file": lzma.compress(CSV),
-    "a gzip file": gzip.compress(CSV),
+    "a gzip file": gzip.compress(CSV, mtime=0),
     "a Zstandard file": zstandard.compress(CSV),
     "an LZ4 file": pa.compress(CSV, codec="lz4", asbytes=True) and pa.Codec("lz4").compress(CSV, asbytes=True),
     "a Snappy file": b"\xff\x06\0\0sNaPpY" + bytes(30),
@@ -122,7 +122,7 @@ def test_the_content_of_an_archive_is_checked_too(score, tmp_path, what):
     [
         ("in.csv.gz", zipped(), "is a ZIP archive, not a gzip file. Unpack it: `unzip -p {source} > {folder}/in.csv`."),
         ("in.csv.gz", zstandard.compress(CSV), "is a Zstandard file, not a gzip file. Rename it to {folder}/in.csv.zst,"),
-        ("in.csv.zst", gzip.compress(CSV), "is a gzip file, not a Zstandard file. Rename it to {folder}/in.csv.gz,"),
+        ("in.csv.zst", gzip.compress(CSV, mtime=0), "is a gzip file, not a Zstandard file. Rename it to {folder}/in.csv.gz,"),
         ("in.csv.gz", CSV, "is not a gzip file. If it is CSV, rename it to {folder}/in.csv."),
         ("in.jsonl.zst", b'{"text": "good"}\n', "is not a Zstandard file. If it is JSON Lines, rename it to {folder}/in.jsonl."),
     ],
@@ -240,7 +240,7 @@ def test_the_command_of_the_advice_converts_the_file_to_parquet(score, tmp_path,
 
 def test_a_file_whose_name_is_wrong_is_read_as_the_advice_says(score, tmp_path):
     for data, given in (
-        (gzip.compress(CSV), "csv.gz"),
+        (gzip.compress(CSV, mtime=0), "csv.gz"),
         (zstandard.compress(CSV), "csv.zst"),
         (CONTENTS["a Parquet file"], "parquet"),
     ):

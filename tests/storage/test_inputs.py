@@ -153,7 +153,7 @@ AS_JSONL = b'{"text":"a good film"}\n{"text":"awful"}\n{"text":"so, so\\nlovely"
             AS_CSV,
             [0, AS_CSV.index(b"lovely"), len(AS_CSV) - 1],
         ),  # within a text, which must not be scored in part
-        ("csv.gz", gzip.compress(AS_CSV), [20, 40]),
+        ("csv.gz", gzip.compress(AS_CSV, mtime=0), [20, 40]),
         ("parquet", as_parquet(TEXTS), [4, 300]),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
