@@ -30,10 +30,10 @@ SCORING = [
     "jinja2>=3.1.6",
     "charset-normalizer>=3.4",  # advice on the encoding of a file that cannot be decoded; it reads no file
 ]
-EXPORT = [
-    # Since 2.14 the index's wheels for Linux bring several gigabytes of CUDA libraries, which training on CPU and
-    # exporting never use.
-    "torch>=2.13,<2.14",
+# Since 2.14 the index's wheels for Linux bring several gigabytes of CUDA libraries, which training on CPU and exporting
+# never use. The extra `export-cuda` takes any build, so that pip keeps one with CUDA that is installed.
+TORCH = "torch>=2.13"
+AROUND_TORCH = [
     "transformers>=5.17",
     # transformers reads the vocabularies of SentencePiece with these two, where a checkpoint has no tokenizer.json.
     "sentencepiece>=0.2.1",
@@ -47,6 +47,8 @@ EXPORT = [
     "threadpoolctl>=3.5",
     "matplotlib>=3.10",
 ]
+
+EXPORT = [f"{TORCH},<2.14", *AROUND_TORCH]
 
 REMOTE = ["s3fs>=2025.10", "gcsfs>=2025.10", "aiohttp>=3.12"]
 
@@ -86,6 +88,7 @@ setup(
         "remote": REMOTE,
         "ray": ["ray[data]>=2.60"],
         "export": EXPORT,
+        "export-cuda": [TORCH, *AROUND_TORCH],
         "bench": BENCH,
         "browser": ["playwright>=1.60"],  # with `test`, for `pytest -m browser`
         "test": [

@@ -14,10 +14,11 @@ def combined(logits: torch.Tensor, split: Split) -> torch.Tensor:
         return logits
     if split.combination == "max":
         return torch.stack([windows.max(dim=0).values for windows in torch.split(logits, split.counts.tolist())])
-    texts = torch.from_numpy(split.spread(np.arange(len(split.counts))))
-    weights = torch.from_numpy(split.weights).double()[:, None]
+    device = logits.device
+    texts = torch.from_numpy(split.spread(np.arange(len(split.counts)))).to(device)
+    weights = torch.from_numpy(split.weights).double()[:, None].to(device)
     sums, total = (
-        torch.zeros(len(split.counts), some.shape[1], dtype=torch.float64).index_add(0, texts, some)
+        torch.zeros(len(split.counts), some.shape[1], dtype=torch.float64, device=device).index_add(0, texts, some)
         for some in (logits * weights, weights)
     )
     return (sums / total).to(logits.dtype)

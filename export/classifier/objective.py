@@ -97,7 +97,7 @@ class OneOf:
     def loss(self, logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
         """Average the cross entropy over texts: binary for (texts, 1) logits, categorical for (texts, labels) logits."""
         if self.weights is not None:
-            by_label = torch.tensor(self.weights, dtype=logits.dtype)[targets]
+            by_label = torch.tensor(self.weights, dtype=logits.dtype, device=logits.device)[targets]
             weights = by_label if weights is None else by_label * weights
         if logits.shape[1] == 1:
             return functional.binary_cross_entropy_with_logits(logits[:, 0], targets.to(logits.dtype), weights)

@@ -140,6 +140,10 @@ def _checked(options: Options) -> tuple[Settings, DataSource, EncoderSettings]:
     if found is not None and found.layers is not None:
         check_layers(found.name, found.layers, found.family, settings)
     check_cache(settings.fit.cache)
+    if settings.fit.device not in ("auto", "cpu"):
+        from export.training.device import device_of
+
+        device_of(settings.fit.device)
     check_reachable(
         encoder=encoder.name if found is None else None, dataset=None if source.train_files else source.dataset
     )

@@ -29,6 +29,7 @@ from export.cli.options import (
 )
 from export.data_source import DROP_OPTION, SIMILAR, SIMILAR_OPTION, LabelNames
 from export.training.settings import (
+    DEVICES,
     NUMBER_FORMATS,
     DomainSettings,
     EncoderSettings,
@@ -494,6 +495,13 @@ RUN = group(
         help="Seed of the validation split, the initial weights and the order of training.",
     ),
     CACHE,
+    option(
+        "--device",
+        type=click.Choice(DEVICES),
+        default=FitSettings.device,
+        show_default=True,
+        help="Device of PyTorch for the encoder's vectors and --unfreeze: a GPU needs a build of PyTorch for it (auto takes one with CUDA if it can). Head, wide part and export use the CPU.",
+    ),
     THREADS,
 )
 

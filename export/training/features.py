@@ -8,18 +8,23 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
+import torch
 
 from export.classifier.combining import some_of
 from export.encoder.load import FrozenEncoder
 from export.encoder.vectors import NO_QUERIES, Queries, Vector, every_vector, vectors
 from export.encoder.weights import encoder_weights
+from export.errors import ExportError
 from export.graph.fp32 import hidden_graph
 from export.graph.source import graph_source
 from export.graph.writer import graph_bytes
 from export.training.cache import CachedArray, cache_key
+from export.training.device import CPU, DeviceEngine
 from scorer.base.cores import usable_cores
 from scorer.base.progress import Progress
 from scorer.engine.batches import by_length
@@ -29,6 +34,11 @@ from scorer.engine.windows import Split, Windows, split_of
 
 # Number of texts or windows between two saves; a power cut loses at most the work on this many.
 _TEXTS_PER_SAVE = 256
+# Rows that another device than the CPU is compared on, and the largest difference, relative to the largest number.
+_COMPARED, _TOLERANCE = 8, 1e-3
+
+_Compute: TypeAlias = Callable[[Sequence[np.ndarray]], np.ndarray]
+"""Function from token ids of rows to their vectors, (rows, vectors, hidden), or hidden states, (tokens, hidden)."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +96,7 @@ def extract(
     *,
     queries: Queries = NO_QUERIES,
     windows: Windows | None = None,
+    device: torch.device = CPU,
     name: str,
     quiet: bool = False,
 ) -> Features:
@@ -97,8 +108,13 @@ def extract(
         folder: folder of the cache.
         queries: queries of trained poolings, whose vectors are computed as well.
         windows: rule that cuts long texts; None if the encoder reads each text at once.
+        device: device that computes; the cache is the same for all.
         name: name of the texts in the progress bar.
         quiet: show no progress.
+
+    Raises:
+        ExportError: another device computes other vectors than the CPU.
+        OutOfMemory: the device has too little memory.
     """
     split = split_of(windows, rows)
     rows = split.rows
@@ -110,8 +126,8 @@ def extract(
         cached.array[numbers] = computed
 
     start = time.monotonic()
-    engine = lambda: feature_engine(encoder, usable_cores(), queries)  # noqa: E731
-    count = _fill(cached, rows, engine, store, f"features of {name}", unit_of(windows), quiet)
+    open_engine = partial(_features_by, device, encoder, queries)
+    count = _fill(cached, rows, open_engine, store, f"features of {name}", unit_of(windows), quiet)
     return Features(np.asarray(cached.array), places, split, count, time.monotonic() - start)
 
 
@@ -123,6 +139,7 @@ def hidden_states(
     *,
     name: str,
     unit: str = "texts",
+    device: torch.device = CPU,
     quiet: bool = False,
 ) -> HiddenStates:
     """Compute the output of a layer for every token, in float16, which is half the size and exact enough to train on.
@@ -134,6 +151,7 @@ def hidden_states(
         folder: folder of the cache.
         name: name of the texts in the progress bar.
         unit: word for a row.
+        device: device that computes; the cache is the same for all.
         quiet: show no progress.
     """
     ends = np.cumsum([len(ids) for ids in rows])
@@ -148,9 +166,8 @@ def hidden_states(
             cached.array[begins[row] : ends[row]] = computed[begin : begin + length]
             begin += length
 
-    graph = graph_bytes(hidden_graph(encoder_weights(encoder), layer))
-    engine = lambda: RowEngine(open_session(graph, "cpu"), usable_cores(), output="hidden")  # noqa: E731
-    _fill(cached, rows, engine, store, f"layer {layer} of {name}", unit, quiet)
+    open_engine = partial(_hidden_by, device, encoder, layer)
+    _fill(cached, rows, open_engine, store, f"layer {layer} of {name}", unit, quiet)
     return HiddenStates(cached.array, ends)
 
 
@@ -158,6 +175,55 @@ def feature_engine(encoder: FrozenEncoder, threads: int, queries: Queries = NO_Q
     """Return an engine that computes the features of token rows, float32 (rows, vectors, hidden)."""
     graph = graph_bytes(graph_source(encoder).features(list(_places(encoder.layers, queries)), queries))
     return RowEngine(open_session(graph, "cpu"), threads, output="features")
+
+
+def _features_by(device: torch.device, encoder: FrozenEncoder, queries: Queries) -> _Compute:
+    """Return the function that computes the features of rows on a device."""
+
+    def on_cpu() -> _Compute:
+        return feature_engine(encoder, usable_cores(), queries).logits
+
+    if device == CPU:
+        return on_cpu()
+    wanted = list(_places(encoder.layers, queries))
+    engine = DeviceEngine(encoder, device)
+    return _compared(partial(engine.features, wanted=wanted, queries=queries), on_cpu, device)
+
+
+def _hidden_by(device: torch.device, encoder: FrozenEncoder, layer: int) -> _Compute:
+    """Return the function that computes the hidden states of rows on a device, end to end."""
+
+    def on_cpu() -> _Compute:
+        graph = graph_bytes(hidden_graph(encoder_weights(encoder), layer))
+        return RowEngine(open_session(graph, "cpu"), usable_cores(), output="hidden").logits
+
+    if device == CPU:
+        return on_cpu()
+    return _compared(partial(DeviceEngine(encoder, device).hidden, layer=layer), on_cpu, device)
+
+
+def _compared(compute: _Compute, on_cpu: Callable[[], _Compute], device: torch.device) -> _Compute:
+    """Return ``compute``, which is compared with the CPU on some of the first rows that it gets.
+
+    Raises:
+        ExportError: the vectors differ too much.
+    """
+    unchecked = [True]
+
+    def compute_checked(rows: Sequence[np.ndarray]) -> np.ndarray:
+        if unchecked:
+            some = list(rows)[-_COMPARED:]  # the shortest ones
+            expected, found = on_cpu()(some), compute(some)
+            difference = float(np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-6))
+            if not difference <= _TOLERANCE:  # also true of NaN
+                raise ExportError(
+                    f"vectors of the device {device.type} differ from those of the CPU by {difference:.1e} of the largest "
+                    f"({_TOLERANCE:.0e} is allowed). Give --device cpu."
+                )
+            unchecked.clear()
+        return compute(rows)
+
+    return compute_checked
 
 
 def features_key(encoder: FrozenEncoder, rows: Sequence[np.ndarray], queries: Queries = NO_QUERIES) -> str:
@@ -177,7 +243,7 @@ def _places(layers: int, queries: Queries) -> dict[Vector, slice]:
 def _fill(
     cached: CachedArray,
     rows: Sequence[np.ndarray],
-    open_engine: Callable[[], RowEngine],
+    open_engine: Callable[[], _Compute],
     store: Callable[[list[int], np.ndarray], None],
     what: str,
     unit: str,
@@ -193,11 +259,11 @@ def _fill(
     work = [sum(lengths[row] for row in part) for part in parts]
     count = before = sum(map(len, parts[: cached.done]))
     worked = sum(work[: cached.done])
-    engine = open_engine()
+    compute = open_engine()
     with Progress(what, sum(work), quiet=quiet) as progress:
         progress.show(worked, f"{count:,} {unit}")
         for number in range(cached.done, len(parts)):
-            store(parts[number], engine.logits([rows[row] for row in parts[number]]))
+            store(parts[number], compute([rows[row] for row in parts[number]]))
             count += len(parts[number])
             worked += work[number]
             progress.show(worked, f"{count:,} {unit}")

@@ -22,6 +22,7 @@ from export.encoder.vectors import Queries
 from export.training.cache import cache_key
 from export.training.checks import check_tuning
 from export.training.curriculum import Curriculum
+from export.training.device import CPU, memory_of
 from export.training.features import hidden_states, unit_of
 from export.training.network import Network
 from export.training.settings import TuneSettings
@@ -57,6 +58,7 @@ def tune(
     settings: TuneSettings,
     folder: Path,
     windows: Windows | None = None,
+    device: torch.device = CPU,
     quiet: bool = False,
 ) -> Tuned:
     """Train the last blocks, attention poolings and a head, on a copy of the encoder.
@@ -70,20 +72,22 @@ def tune(
         settings: settings of the training.
         folder: folder of checkpoints and hidden states.
         windows: rule that cuts long texts; None if the encoder reads each text at once.
+        device: device that trains, and that computes hidden states.
         quiet: show no progress.
 
     Raises:
+        OutOfMemory: the device has too little memory.
         UsageError: the settings do not fit the encoder; see `export.training.checks.check_tuning`.
         ExportError: the training diverges.
     """
     check_tuning(encoder.name, encoder.layers, encoder.family, pooling, settings)
     network = Network(
         encoder, pooling, objective.logit_count, blocks=settings.blocks, dropout=settings.dropout, seed=settings.seed
-    )
+    ).to(device)
     validation = _some(validation, settings.seed)
     splits = [split_of(windows, rows) for rows in (train.rows, validation[0])]
     inputs = [
-        _inputs(encoder, split.rows, network.first, folder, name, unit_of(windows), quiet)
+        _inputs(encoder, split.rows, network.first, folder, name, unit_of(windows), device, quiet)
         for split, name in zip(splits, ("train", "validation"), strict=True)
     ]
     if network.attentions:
@@ -97,7 +101,7 @@ def tune(
     )  # fmt: skip
     run = TuningRun(network, objective, settings, order.steps, folder / f"{key}.pt")
     sample = Sample(inputs[0], splits[0], torch.from_numpy(train.targets), _tensor(train.weights))
-    with Progress("training", order.tokens, quiet=quiet) as progress:
+    with memory_of(device, "a smaller --batch-size"), Progress("training", order.tokens, quiet=quiet) as progress:
         for epoch in range(run.epoch, settings.epochs):
             _train_epoch(run, epoch, order, sample, progress)
             logits = _logits(run, network, inputs[1], splits[1])
@@ -180,11 +184,12 @@ def _inputs(
     folder: Path,
     name: str,
     unit: str,
+    device: torch.device,
     quiet: bool,
 ) -> Inputs:
     if layer == 0:
         return _Ids(rows)
-    return hidden_states(encoder, rows, layer, folder, name=name, unit=unit, quiet=quiet)
+    return hidden_states(encoder, rows, layer, folder, name=name, unit=unit, device=device, quiet=quiet)
 
 
 def _logits(run: TuningRun, network: Network, inputs: Inputs, split: Split) -> np.ndarray:
@@ -193,7 +198,7 @@ def _logits(run: TuningRun, network: Network, inputs: Inputs, split: Split) -> n
     logits = np.empty((len(split.rows), network.head.out_features), dtype=np.float32)
     with torch.no_grad(), run.number_format():
         for windows in _chunks(by_length([len(row) for row in split.rows]), 32):
-            logits[windows] = network(inputs.rows(windows)).numpy()
+            logits[windows] = network(inputs.rows(windows)).cpu().numpy()
     return split.combined(logits)
 
 

@@ -18,6 +18,7 @@ from export.encoder.vectors import NO_QUERIES, Queries, is_trained, vectors
 from export.training.calibration import Calibration, HeldOutLogits, calibrate, without_worse_temperature
 from export.training.cascade import CascadeChoice, HeldOut, choose_cascade, report_choice
 from export.training.curriculum import Curriculum, curriculum_of
+from export.training.device import device_of
 from export.training.features import Features, extract, unit_of
 from export.training.finetune import Tuned, tune
 from export.training.holdout import Divided, divide
@@ -191,6 +192,7 @@ def _with_blocks(
         settings=how,
         folder=settings.cache,
         windows=settings.windows,
+        device=device_of(settings.device),
         quiet=settings.quiet,
     )
     _report_steps(tuned.training, objective, report)
@@ -256,10 +258,16 @@ def features_of(
     windows: Windows | None = None,
 ) -> Features:
     """Call `export.training.features.extract` and report the time it takes."""
-    features = extract(encoder, rows, settings.cache, queries=queries, windows=windows, name=name, quiet=settings.quiet)
+    device = device_of(settings.device)
+    features = extract(
+        encoder, rows, settings.cache, queries=queries, windows=windows, device=device, name=name, quiet=settings.quiet
+    )
     if features.computed:
         rate, unit = features.computed / features.seconds, unit_of(windows)
-        report(f"features of {name}: {features.computed:,} {unit} in {duration(features.seconds)}, {rate:.1f} a second")
+        where = "" if device.type == "cpu" else f", on {device.type}"
+        report(
+            f"features of {name}: {features.computed:,} {unit} in {duration(features.seconds)}, {rate:.1f} a second{where}"
+        )
     else:
         report(f"features of {name}: all {len(features.vectors):,} from the cache")
     return features

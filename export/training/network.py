@@ -39,7 +39,9 @@ class _Block(nn.Module):
         self.parts = nn.ModuleDict(parts)
         self._heads = weights.heads
         self._activation = _ACTIVATIONS[weights.activation]
-        self._bias = None if weights.relative_bias is None else torch.from_numpy(weights.relative_bias.T.copy())
+        bias = None if weights.relative_bias is None else torch.from_numpy(weights.relative_bias.T.copy())
+        self._bias: Tensor | None
+        self.register_buffer("_bias", bias, persistent=False)
         self._dropout = dropout
 
     def forward(self, x: Tensor, lengths: list[int], *, first_only: bool) -> Tensor:
@@ -73,7 +75,8 @@ class _Block(nn.Module):
         if self._bias is None:
             return None
         first = self._bias.shape[1] // 2  # row of the bias between a token and itself
-        return self._bias[:, first + torch.arange(keys)[None, :] - torch.arange(queries)[:, None]]
+        after = torch.arange(keys)[None, :] - torch.arange(queries)[:, None]
+        return self._bias[:, (first + after).to(self._bias.device)]
 
     def _dropped(self, x: Tensor) -> Tensor:
         return functional.dropout(x, self._dropout, self.training)
@@ -82,25 +85,46 @@ class _Block(nn.Module):
 class _Embedding(nn.Module):
     """The encoder's embeddings of texts laid end to end, of which some rows may be trained.
 
+    Attributes:
+        trained: ids whose rows are trained, (rows,).
+
     Args:
         weights: arrays of the encoder.
         trained: ids whose rows are trained.
     """
 
+    trained: Tensor
+    _word: Tensor
+    _positions: Tensor
+    _weight: Tensor
+    _bias: Tensor
+    _numbers: Tensor
+    _matrix: Tensor | None
+    _shift: Tensor | None
+
     def __init__(self, weights: EncoderWeights, trained: Sequence[int]) -> None:
         super().__init__()
-        self._word, self._positions = torch.from_numpy(weights.word), torch.from_numpy(weights.positions)
-        norm, self._projection = weights.embedding_norm, weights.projection
-        self._weight, self._bias = torch.from_numpy(norm.weight), torch.from_numpy(norm.bias)
+        norm, projection = weights.embedding_norm, weights.projection
+        numbers, own = torch.full((len(weights.word),), -1), torch.tensor(trained, dtype=torch.int64)
+        numbers[own] = torch.arange(len(trained))
+        constants = {
+            "_word": torch.from_numpy(weights.word),
+            "_positions": torch.from_numpy(weights.positions),
+            "_weight": torch.from_numpy(norm.weight),
+            "_bias": torch.from_numpy(norm.bias),
+            "_matrix": None if projection is None else torch.from_numpy(projection.weight),
+            "_shift": None if projection is None else torch.from_numpy(projection.bias),
+            "_numbers": numbers,
+            "trained": own,
+        }
+        for name, constant in constants.items():
+            self.register_buffer(name, constant, persistent=False)
         self._epsilon = norm.epsilon
-        self.trained = torch.tensor(trained, dtype=torch.int64)
         self.rows = nn.Parameter(self._word[self.trained].clone(), requires_grad=len(trained) > 0)
-        self._numbers = torch.full((len(self._word),), -1)
-        self._numbers[self.trained] = torch.arange(len(trained))
 
     def forward(self, rows: Sequence[np.ndarray]) -> Tensor:
         """Compute (tokens, hidden) from token ids, (sequence,) for each text."""
-        ids = torch.from_numpy(np.concatenate(rows))
+        ids = torch.from_numpy(np.concatenate(rows)).to(self._word.device)
         x = self._word[ids]
         numbers = self._numbers[ids]
         own = torch.nonzero(numbers >= 0)[:, 0]
@@ -108,9 +132,7 @@ class _Embedding(nn.Module):
             x = x.index_put((own,), self.rows[numbers[own]])
         x = x + torch.cat([self._positions[: len(row)] for row in rows])
         x = functional.layer_norm(x, x.shape[-1:], self._weight, self._bias, self._epsilon)
-        if self._projection is None:
-            return x
-        return x @ torch.from_numpy(self._projection.weight) + torch.from_numpy(self._projection.bias)
+        return x if self._matrix is None or self._shift is None else x @ self._matrix + self._shift
 
 
 class _Attention(nn.Module):
@@ -148,7 +170,7 @@ class _Attention(nn.Module):
 
     def queries(self) -> np.ndarray:
         """Return queries for raw hidden states; the mean adds the same to all tokens, which softmax cancels."""
-        return (self._queries.detach() / self.deviation).numpy()
+        return (self._queries.detach() / self.deviation).cpu().numpy()
 
 
 class Network(nn.Module):
@@ -215,25 +237,31 @@ class Network(nn.Module):
                 if vector.layer == layer:
                     found[vector] = self._pooled(vector, x, lengths)
         features = torch.cat([found[vector].float() for vector in self._wanted], dim=1)
-        with torch.autocast("cpu", enabled=False):
+        with torch.autocast(self.device.type, enabled=False):
             return self.head(functional.dropout(features, self._dropout, self.training))
 
+    @property
+    def device(self) -> torch.device:
+        """The device that computes."""
+        return self.head.weight.device
+
     def trained_model(self) -> nn.Module:
-        """Return the encoder's model with everything that was trained."""
+        """Return the encoder's model with everything that was trained, on the CPU; end the use of the network."""
         with torch.no_grad():
             word = self.model.get_input_embeddings()  # type: ignore[operator]
             word.weight[self.embedding.trained] = self.embedding.rows
-        return self.model
+        return self.model.cpu()
 
     def linear_head(self) -> LinearHead:
         """Return the head for vectors of raw hidden states."""
-        head = LinearHead(self.head.weight.detach().numpy().copy(), self.head.bias.detach().numpy().copy())
+        weight, bias = (one.detach().cpu().numpy().copy() for one in (self.head.weight, self.head.bias))
+        head = LinearHead(weight, bias)
         means: list[np.ndarray] = []
         deviations: list[np.ndarray] = []
         for kind, layer in self._wanted:
             own = self._attention(layer) if kind == "attention" else None
-            means += [np.zeros(self._hidden)] if own is None else [own.mean.numpy()] * QUERIES
-            deviations += [np.ones(self._hidden)] if own is None else [own.deviation.numpy()] * QUERIES
+            means += [np.zeros(self._hidden)] if own is None else [own.mean.cpu().numpy()] * QUERIES
+            deviations += [np.ones(self._hidden)] if own is None else [own.deviation.cpu().numpy()] * QUERIES
         return head.unscaled(np.concatenate(means), np.concatenate(deviations))
 
     def queries(self) -> Queries:
@@ -242,7 +270,7 @@ class Network(nn.Module):
     def _states(self, rows: Sequence[np.ndarray]) -> Iterator[tuple[int, Tensor, list[int]]]:
         """Yield each layer's number, its hidden states with texts end to end, (tokens, hidden), and the texts' lengths."""
         lengths = [len(row) for row in rows]
-        x = torch.from_numpy(np.concatenate(rows)) if self.first else self.embedding(rows)
+        x = torch.from_numpy(np.concatenate(rows)).to(self.device) if self.first else self.embedding(rows)
         yield self.first, x, lengths
         for layer, block in enumerate(self._blocks, start=self.first + 1):
             first_only = [vector.kind for vector in self._wanted if vector.layer == layer] == ["cls"]

@@ -30,6 +30,9 @@ AUGMENTATIONS = ("crops", "typos")
 NUMBER_FORMATS = ("fp32", "bf16")
 """Values of `TuneSettings.number_format`. bf16 takes half the time on CPUs that have instructions for it."""
 
+DEVICES = ("auto", "cpu", "cuda", "mps")
+"""Values of `FitSettings.device`; ``auto`` is a GPU with CUDA if PyTorch can use one."""
+
 HEAD_ALONE = 3e-3
 """Default of `TuneSettings.head_learning_rate` without trained blocks: higher, because the encoder's output is fixed."""
 
@@ -109,6 +112,7 @@ class FitSettings:
         validation_share: share of the training split that is held out for choices and calibration.
         seed: seed of the held-out texts.
         cache: folder of features and checkpoints.
+        device: device of features and trained blocks, one of `DEVICES`.
         quiet: show no progress.
     """
 
@@ -127,6 +131,7 @@ class FitSettings:
     validation_share: float = 0.1
     seed: int = 0
     cache: Path = field(default_factory=cache_folder)
+    device: str = DEVICES[0]
     quiet: bool = False
 
     @property

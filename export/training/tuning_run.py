@@ -21,6 +21,7 @@ from export.training.settings import TuneSettings
 from scorer.engine.windows import Split
 
 _CLIP = 1.0  # largest norm of the gradient
+_OF_DEVICE = "random_of_device"
 
 
 class Inputs(Protocol):
@@ -91,7 +92,7 @@ class TuningRun:
 
     def number_format(self) -> torch.autocast:
         """Return the context in which the blocks compute their products in the format of the settings."""
-        return torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._is_bf16)
+        return torch.autocast(self._network.device.type, dtype=torch.bfloat16, enabled=self._is_bf16)
 
     def step(self, sample: Sample, texts: np.ndarray) -> None:
         """Train on one batch.
@@ -110,8 +111,9 @@ class TuningRun:
             windows, alone = some_of(sample.split, piece)
             with self.number_format():
                 logits = combined(self._logits(sample.inputs.rows(windows)), alone)
-            weights = None if sample.weights is None else sample.weights[piece]
-            share = self._objective.loss(logits, sample.targets[piece], weights) * (len(piece) / len(texts))
+            weights = None if sample.weights is None else sample.weights[piece].to(logits.device)
+            targets = sample.targets[piece].to(logits.device)
+            share = self._objective.loss(logits, targets, weights) * (len(piece) / len(texts))
             share.backward()  # type: ignore[no-untyped-call]
             loss += share.item()
         if not math.isfinite(loss):
@@ -149,13 +151,14 @@ class TuningRun:
             "optimizer": self._optimizer.state_dict(),
             "schedule": self._schedule.state_dict(),
             "random": torch.get_rng_state(),
+            **self._random_of_device(),
         }
         with replaced(self._file) as file:
             torch.save(state, file)
 
     def _load(self) -> None:
         try:
-            state: dict[str, Any] = torch.load(self._file, weights_only=True)
+            state: dict[str, Any] = torch.load(self._file, weights_only=True, map_location="cpu")
         except FileNotFoundError:
             return
         except Exception as error:  # a damaged file raises errors of many types
@@ -171,6 +174,13 @@ class TuningRun:
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["schedule"])
         torch.set_rng_state(state["random"])
+        if _OF_DEVICE in state and self._network.device.type == "cuda":
+            torch.cuda.set_rng_state(state[_OF_DEVICE], self._network.device)
+
+    def _random_of_device(self) -> dict[str, Tensor]:
+        """Return the state of a GPU's random numbers, for dropout; nothing for other devices."""
+        device = self._network.device
+        return {_OF_DEVICE: torch.cuda.get_rng_state(device)} if device.type == "cuda" else {}
 
 
 def _pieces(texts: np.ndarray, counts: np.ndarray, most: int) -> Iterator[np.ndarray]:

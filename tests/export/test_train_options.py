@@ -181,6 +181,7 @@ def test_every_option_with_a_default_takes_it_from_the_settings():
         "task": "auto",
         "loss": FitSettings.loss,
         "calibrate": FitSettings.calibrate,
+        "device": FitSettings.device,
     }
 
 
