@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -43,6 +44,12 @@ def check_cache(folder: Path) -> None:
         raise ExportError(
             f"the cache {folder} cannot be written: {error.strerror}. Give another folder with --cache-dir."
         ) from error
+
+
+def missing_bytes(folder: Path, key: str, shape: Sequence[int], dtype: type[np.generic]) -> int:
+    """Return the bytes that `CachedArray` will write; 0 if it has begun, since its file is allocated in full."""
+    begun = (folder / f"{key}.npy").exists() and (folder / f"{key}.json").exists()
+    return 0 if begun else math.prod(shape) * np.dtype(dtype).itemsize
 
 
 class CachedArray:

@@ -23,7 +23,7 @@ from export.errors import ExportError
 from export.graph.fp32 import hidden_graph
 from export.graph.source import graph_source
 from export.graph.writer import graph_bytes
-from export.training.cache import CachedArray, cache_key
+from export.training.cache import CachedArray, cache_key, missing_bytes
 from export.training.device import CPU, DeviceEngine
 from scorer.base.cores import usable_cores
 from scorer.base.progress import Progress
@@ -119,8 +119,7 @@ def extract(
     split = split_of(windows, rows)
     rows = split.rows
     places = _places(encoder.layers, queries)
-    shape = (len(rows), max(place.stop for place in places.values()), encoder.hidden_size)
-    cached = CachedArray(folder, features_key(encoder, rows, queries), shape, np.float32)
+    cached = CachedArray(folder, *_features_array(encoder, rows, queries))
 
     def store(numbers: list[int], computed: np.ndarray) -> None:
         cached.array[numbers] = computed
@@ -156,8 +155,7 @@ def hidden_states(
     """
     ends = np.cumsum([len(ids) for ids in rows])
     begins = ends - np.diff(ends, prepend=0)
-    key = cache_key(rows, "hidden states", 1, encoder.sha256, layer, _TEXTS_PER_SAVE)
-    cached = CachedArray(folder, key, (int(ends[-1]), encoder.hidden_size), np.float16)
+    cached = CachedArray(folder, *_hidden_array(encoder, rows, layer))
 
     def store(numbers: list[int], computed: np.ndarray) -> None:
         begin = 0
@@ -169,6 +167,34 @@ def hidden_states(
     open_engine = partial(_hidden_by, device, encoder, layer)
     _fill(cached, rows, open_engine, store, f"layer {layer} of {name}", unit, quiet)
     return HiddenStates(cached.array, ends)
+
+
+def features_missing(
+    encoder: FrozenEncoder, rows: Sequence[np.ndarray], folder: Path, windows: Windows | None = None
+) -> int:
+    """Return the bytes that `extract` will write for rows, those of trained poolings aside."""
+    return missing_bytes(folder, *_features_array(encoder, split_of(windows, rows).rows, NO_QUERIES))
+
+
+def hidden_missing(encoder: FrozenEncoder, rows: Sequence[np.ndarray], layer: int, folder: Path) -> int:
+    """Return the bytes that `hidden_states` will write for rows; 0 for token ids, which are not written."""
+    return missing_bytes(folder, *_hidden_array(encoder, rows, layer)) if layer else 0
+
+
+def _features_array(
+    encoder: FrozenEncoder, rows: Sequence[np.ndarray], queries: Queries
+) -> tuple[str, tuple[int, ...], type[np.generic]]:
+    """Return key, shape and type of the cached features of rows."""
+    vectors = max(place.stop for place in _places(encoder.layers, queries).values())
+    return features_key(encoder, rows, queries), (len(rows), vectors, encoder.hidden_size), np.float32
+
+
+def _hidden_array(
+    encoder: FrozenEncoder, rows: Sequence[np.ndarray], layer: int
+) -> tuple[str, tuple[int, ...], type[np.generic]]:
+    """Return key, shape and type of the cached hidden states of rows."""
+    key = cache_key(rows, "hidden states", 1, encoder.sha256, layer, _TEXTS_PER_SAVE)
+    return key, (sum(map(len, rows)), encoder.hidden_size), np.float16
 
 
 def feature_engine(encoder: FrozenEncoder, threads: int, queries: Queries = NO_QUERIES) -> RowEngine:

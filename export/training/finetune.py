@@ -23,8 +23,9 @@ from export.training.cache import cache_key
 from export.training.checks import check_tuning
 from export.training.curriculum import Curriculum
 from export.training.device import CPU, memory_of
-from export.training.features import hidden_states, unit_of
+from export.training.features import hidden_missing, hidden_states, unit_of
 from export.training.network import Network
+from export.training.room import check_disk
 from export.training.settings import TuneSettings
 from export.training.tuning_run import Inputs, Sample, TuningRun
 from scorer.base.progress import Progress
@@ -86,6 +87,7 @@ def tune(
     ).to(device)
     validation = _some(validation, settings.seed)
     splits = [split_of(windows, rows) for rows in (train.rows, validation[0])]
+    check_disk(folder, sum(hidden_missing(encoder, split.rows, network.first, folder) for split in splits))
     inputs = [
         _inputs(encoder, split.rows, network.first, folder, name, unit_of(windows), device, quiet)
         for split, name in zip(splits, ("train", "validation"), strict=True)

@@ -1,11 +1,12 @@
 """The steps of `score-model train`: tokens, training, graphs, parity gate, evaluation, bundle."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from export.bundle.publish import publish
+from export.classifier.truncation import Cut
 from export.data import Dataset, refuse_empty, target_of
 from export.encoder.load import FrozenEncoder, save
 from export.evaluation.evaluate import Scored, reference
@@ -14,14 +15,17 @@ from export.evaluation.outputs import LOSS_FIGURE
 from export.training.card import Card, card_of, test_pictures
 from export.training.checks import check
 from export.training.confidence import confidence_of
+from export.training.features import features_missing
 from export.training.fit import fit
 from export.training.graphs import export_graphs
 from export.training.manifest import unpublished
+from export.training.room import advice_on_memory, check_disk, check_memory
 from export.training.run import Run
 from export.training.scoring import TorchLogits, figures_of, score_test, torch_logits, with_metrics
-from export.training.settings import Settings
+from export.training.settings import FitSettings, Settings
 from export.training.stages import CARD, GOLDEN, TEST, TOKENS, Stages, collected, stage
 from scorer.model.bundle import Bundle
+from scorer.model.tokenizer import Tokens
 
 
 def train(dataset: Dataset, encoder: FrozenEncoder, settings: Settings, report: Callable[[str], None]) -> Bundle:
@@ -39,8 +43,11 @@ def train(dataset: Dataset, encoder: FrozenEncoder, settings: Settings, report: 
     Raises:
         ParityError: the graph differs too much from PyTorch; nothing is written.
         ExportError: another step failed; nothing is written.
+        OutOfMemory: the training needs more memory than there is; nothing is written.
     """
-    with collected() as stages:
+    pieces, logits = int(encoder.config.vocab_size), 1 if len(dataset.labels) == 2 else len(dataset.labels)
+    check_memory(settings.fit, pieces, logits)
+    with advice_on_memory(settings.fit, pieces, logits), collected() as stages:
         return _train(dataset, encoder, settings, report, stages)
 
 
@@ -59,7 +66,10 @@ def _train(
     refuse_empty(dataset.train, tokens["train"].empty)
     refuse_empty(dataset.test, tokens["test"].empty)
     run = Run(dataset, tokens, settings, report)
-    fitted = fit(dataset, encoder, tokens["train"].ids, replace(settings.fit, reading=reading), report)
+    of_fit = replace(settings.fit, reading=reading)
+    if of_fit.tune is None:
+        _check_disk(encoder, tokens, of_fit)
+    fitted = fit(dataset, encoder, tokens["train"].ids, of_fit, report)
     if settings.save_encoder is not None:
         save(fitted.encoder, settings.save_encoder)
     exported = export_graphs(run, fitted)
@@ -81,6 +91,17 @@ def _train(
         card = card_of(bundle, Card(pictures, settings.probes, settings.notes))
     report(f"time: {stages.described()}")
     return publish(bundle, fitted.classifier, card, report)
+
+
+def _check_disk(encoder: FrozenEncoder, tokens: Mapping[str, Tokens], settings: FitSettings) -> None:
+    """Refuse to begin if the cache has no room for the features of the training texts and the test texts."""
+    reading = settings.reading
+    needed = 0
+    for one in tokens.values():
+        rows = [reading.apply(ids) for ids in one.ids] if isinstance(reading, Cut) else one.ids
+        needed += features_missing(encoder, rows, settings.cache, settings.windows)
+    settings.cache.mkdir(parents=True, exist_ok=True)
+    check_disk(settings.cache, needed)
 
 
 def _calibration(scored: Scored, logits: TorchLogits) -> dict[str, np.ndarray]:
