@@ -20,12 +20,13 @@ def check_disk(folder: Path, needed: int) -> None:
     """Refuse to compute vectors that the disk has no room for.
 
     Args:
-        folder: folder of the cache, which exists.
+        folder: folder of the cache; it is created.
         needed: bytes that will be written.
 
     Raises:
         ExportError: less is free.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise ExportError(

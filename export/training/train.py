@@ -100,7 +100,6 @@ def _check_disk(encoder: FrozenEncoder, tokens: Mapping[str, Tokens], settings: 
     for one in tokens.values():
         rows = [reading.apply(ids) for ids in one.ids] if isinstance(reading, Cut) else one.ids
         needed += features_missing(encoder, rows, settings.cache, settings.windows)
-    settings.cache.mkdir(parents=True, exist_ok=True)
     check_disk(settings.cache, needed)
 
 

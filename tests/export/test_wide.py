@@ -173,8 +173,9 @@ def test_keys_that_no_text_has_weigh_nothing_and_change_nothing():
     assert not found.weight[unused].any()
 
 
+@pytest.mark.parametrize("l2", [1e-2, 1e-3])
 @pytest.mark.parametrize("objective", [OneOf(2), OneOf(3, (0.5, 1.0, 2.0)), AnyOf(2), Value(), Value(1.345)])
-def test_few_texts_get_the_weights_that_a_fit_of_every_key_gets(objective, monkeypatch):
+def test_few_texts_get_the_weights_that_a_fit_of_every_key_gets(objective, l2, monkeypatch):
     """Some texts are equal, so that the texts do not even need as many weights as there are texts."""
     random = np.random.default_rng(2)
     rows = [random.integers(5, 60, size=length) for length in random.integers(3, 30, size=50)]
@@ -187,7 +188,7 @@ def test_few_texts_get_the_weights_that_a_fit_of_every_key_gets(objective, monke
         "multi_label": np.stack([numbers > 30, numbers > 35], axis=1).astype(np.int64),
         "regression": ((numbers - numbers.mean()) / numbers.std())[:, np.newaxis],
     }[objective.task]
-    penalty = WideSettings(pairs=1 << 12, l2=(1e-2, 1e-3))
+    penalty = WideSettings(pairs=1 << 12, l2=(l2,))
 
     def trained():
         training = train_wide((rows, targets), (rows, targets), pieces=60, objective=objective, settings=penalty)
@@ -199,7 +200,6 @@ def test_few_texts_get_the_weights_that_a_fit_of_every_key_gets(objective, monke
     monkeypatch.setattr("export.classifier.wide._CLOSE", 1e-10)
     for found, every in zip(few, trained(), strict=True):
         assert np.abs(every.weight).max() > 0.1
-        assert found.best.number == every.best.number
         np.testing.assert_allclose(found.weight, every.weight, atol=2e-4)
         np.testing.assert_allclose(found.bias, every.bias, atol=2e-4)
 
