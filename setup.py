@@ -44,7 +44,7 @@ EXPORT = [
     "safetensors>=0.8",
     "scikit-learn>=1.7",
     "scipy>=1.15",
-    "threadpoolctl>=3.1",
+    "threadpoolctl>=3.5",
     "matplotlib>=3.10",
 ]
 
