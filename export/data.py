@@ -11,6 +11,7 @@ from export.data_source import LabelNames
 from export.errors import DatasetError
 from export.raw_label import Label
 from scorer.base.task import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Task
+from scorer.base.text import first_few
 
 
 @dataclass(frozen=True)
@@ -197,8 +198,7 @@ def target_of(dataset: Dataset) -> str:
     """Describe the labels of a dataset for the training log."""
     if dataset.task != REGRESSION:
         several = " (any number of them a text)" if dataset.task == MULTI_LABEL else ""
-        more = f" and {len(dataset.labels) - _MOST_LABELS:,} more" if len(dataset.labels) > _MOST_LABELS else ""
-        return f"labels {', '.join(dataset.labels[:_MOST_LABELS])}{more}{several}"
+        return f"labels {first_few(dataset.labels, _MOST_LABELS)}{several}"
     values = dataset.train.labels
     return f"numbers from {values.min():g} to {values.max():g}, {values.mean():g} on average"
 
@@ -215,10 +215,9 @@ def refuse_empty(split: Split, empty: Sequence[bool]) -> None:
     """
     ids = [split.ids[text] if split.ids else str(text + 1) for text, one in enumerate(empty) if one]
     if ids:
-        more = f" and {len(ids) - _MOST_NAMED:,} more" if len(ids) > _MOST_NAMED else ""
         raise DatasetError(
             f"the tokenizer finds no token in {len(ids):,} of the texts (only zero-width characters, for example). "
-            f"Fix or remove the records with these ids: {', '.join(ids[:_MOST_NAMED])}{more}."
+            f"Fix or remove the records with these ids: {first_few(ids, _MOST_NAMED)}."
         )
 
 

@@ -13,7 +13,7 @@ from export.errors import DatasetError
 from scorer.base.look_alikes import appearance
 from scorer.base.messages import print_message
 from scorer.base.task import REGRESSION, SINGLE_LABEL
-from scorer.base.text import counted
+from scorer.base.text import counted, first_few
 
 _FEW = 20  # labels that are never too many, whatever their texts
 _TEXTS_PER_LABEL = 10
@@ -173,9 +173,8 @@ def _counts(labels: np.ndarray, count: int) -> np.ndarray:
 
 def _warn(labels: Sequence[str], one: str, several: str, what: str) -> None:
     if labels:
-        shown = ", ".join(map(repr, labels[:_MOST_NAMED]))
-        more = f" and {len(labels) - _MOST_NAMED:,} more" if len(labels) > _MOST_NAMED else ""
-        subject = f"the label {shown} {one}" if len(labels) == 1 else f"the labels {shown}{more} {several}"
+        shown = first_few(labels, _MOST_NAMED, repr)
+        subject = f"the label {shown} {one}" if len(labels) == 1 else f"the labels {shown} {several}"
         print_message(f"Warning: {subject} {what}", "warning")
 
 

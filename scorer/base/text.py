@@ -1,7 +1,7 @@
 """Text for people: control characters, misspelt names, file names with odd bytes, durations, shares, sizes."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from hashlib import blake2b
 from itertools import islice
 from typing import NoReturn
@@ -38,6 +38,21 @@ def counted(count: int, noun: str) -> str:
     ('1 row', '2,000 rows')
     """
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def first_few(names: Collection[str], most: int, spell: Callable[[str], str] = str) -> str:
+    """Join the first names for a sentence, and count the others.
+
+    Args:
+        names: names in order.
+        most: number of names to spell out.
+        spell: function that writes a name.
+
+    >>> first_few(["a", "b", "c"], 2), first_few(["a", "b"], 2, repr)
+    ('a, b and 1 more', "'a', 'b'")
+    """
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return f"{', '.join(map(spell, islice(names, most)))}{more}"
 
 
 def text_digest(text: str, size: int, key: bytes = b"") -> bytes:

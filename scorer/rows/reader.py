@@ -206,9 +206,7 @@ class Reader:
                 self._select(Header(tuple(parsed.fields)), parsed.position.source)
             if self.notes.unseen:
                 self.notes.add_names(parsed.fields)
-            if self._wanted.needed and parsed.problem is None:
-                place = f"{parsed.position.source}, line {parsed.position.line}"
-                check_needed(self._wanted.needed, parsed.fields, place)
+            self._check_keys(parsed)
             self._with_records.add(parsed.position.source)
             if row < self._first_row:
                 continue
@@ -278,6 +276,12 @@ class Reader:
     def _select(self, header: Header, path: str, advise: Advise = no_advice) -> None:
         self.selection = select(self._wanted, header, path, advise)
         self.notes.add_selection(self.selection, header.names)
+
+    def _check_keys(self, parsed: Parsed) -> None:
+        """Check that a record has the needed columns, if each record has its own."""
+        if self._wanted.needed and parsed.problem is None and self._file is not None and self._file.keyed:
+            place = f"{parsed.position.source}, line {parsed.position.line}"
+            check_needed(self._wanted.needed, parsed.fields, place)
 
     def _hint(self, parsed: Parsed) -> str:
         return self._file.hint(parsed) if self._file is not None else ""

@@ -1,11 +1,10 @@
 """Messages on a run: its progress and, at the end, its results."""
 
 from collections.abc import Mapping, Sequence
-from itertools import islice
 
 from scorer.base.messages import print_message
 from scorer.base.progress import Progress
-from scorer.base.text import counted, did_you_mean, duration, share, shown_source
+from scorer.base.text import counted, did_you_mean, duration, first_few, share, shown_source
 from scorer.report.doubt import Doubt
 from scorer.report.drift import MEASURES, Drift, passed
 from scorer.report.forecast_history import Forecast
@@ -176,11 +175,10 @@ def report_notes(reader: Reader, remarks: Sequence[str]) -> None:
         )
     if reader.notes.renamed is not None:
         path, columns = reader.notes.renamed
-        shown = [f"{name!r} (column {at})" for name, at in islice(columns.items(), _MOST_NAMED)]
-        more = f" and {len(columns) - len(shown):,} more" if len(columns) > len(shown) else ""
+        shown = first_few(columns, _MOST_NAMED, lambda name: f"{name!r} (column {columns[name]})")
         _note(
             f"the header of {shown_source(path)} has the same name more than once, or none for a column, so these columns "
-            f"got names: {', '.join(shown)}{more}."
+            f"got names: {shown}."
         )
     warn_of_ignored(reader.inputs.left_out)
     for line in (*reader.notes.all_hints(), *remarks):
@@ -198,10 +196,9 @@ def warn_of_unseen(reader: Reader) -> None:
 def warn_of_ignored(left_out: Sequence[str]) -> None:
     """Print the names in input folders that were ignored, if any."""
     if left_out:
-        more = f" and {len(left_out) - _MOST_NAMED:,} more" if len(left_out) > _MOST_NAMED else ""
         _note(
             f"{len(left_out):,} names in input folders were ignored because they begin with . or _: "
-            f"{', '.join(map(shown_source, left_out[:_MOST_NAMED]))}{more}."
+            f"{first_few(left_out, _MOST_NAMED, shown_source)}."
         )
 
 

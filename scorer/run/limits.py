@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scorer.base.errors import InputError
-from scorer.base.text import counted, shown_source
+from scorer.base.text import counted, first_few, shown_source
 from scorer.report.summary import Counts, reasons
 
 _MOST_NAMED = 5
@@ -87,6 +87,5 @@ class Limits:
             return
         message = f"the input has {counted(rows, 'record')}, fewer than --min-rows {self.least_rows:,} requires."
         if empty_files:
-            more = f" and {len(empty_files) - _MOST_NAMED:,} more" if len(empty_files) > _MOST_NAMED else ""
-            message += f" Files without a record: {', '.join(map(shown_source, empty_files[:_MOST_NAMED]))}{more}."
+            message += f" Files without a record: {first_few(empty_files, _MOST_NAMED, shown_source)}."
         raise TooFewRows(message)
