@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from export.classifier.head import Weights
+from export.classifier.choice import Weights
 from export.classifier.truncation import Cut, Reading
 from export.classifier.wide import Texts
 from export.errors import ExportError

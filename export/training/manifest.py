@@ -7,7 +7,7 @@ from export.bundle import assemble
 from export.bundle.assemble import encoder_fields, graph_file, parity_fields, providers
 from export.bundle.bundle import head_fields, library_versions
 from export.bundle.golden import golden_rows, tolerances_of
-from export.classifier.head import Step
+from export.classifier.choice import Step
 from export.classifier.settings import FIGURES, MSE
 from export.data import ChosenTest, Dataset
 from export.training.cascade import CascadeChoice
