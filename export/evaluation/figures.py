@@ -191,15 +191,15 @@ def learning_figure(figures: Mapping[str, Any], judge: Judge) -> bytes:
     sizes, ahead, main = figures["sizes"], figures["forecast"], judge.main
     drawn = canvas(_WIDTH, 3.8, "Learning curve, cross-validated")
     axes = drawn.subplots()
+    texts, _ = _points([*sizes, *([ahead] if ahead else [])])
     axes.set_xscale("log")
+    axes.set_xlim(min(texts) / _ASIDE, max(texts) * _ASIDE)
     _draw_intervals(axes, sizes, DARK, "o-", "this model")
     if ahead is not None:
         axes.plot(*_points([sizes[-1], ahead]), ":", color=LIGHT)
         _draw_intervals(axes, [ahead], LIGHT, "D", "forecast for twice as many texts")
     for one, color, dashes in zip(figures["against"], (GREY, BLACK), (":", "--"), strict=False):
         axes.axhline(one["figure"], color=color, linestyle=dashes, label=one["name"])
-    texts, _ = _points([*sizes, *([ahead] if ahead else [])])
-    axes.set_xlim(min(texts) / _ASIDE, max(texts) * _ASIDE)
     label_values(axes, texts, (_WIDTH - 1.5) * INCH)
     axes.set_xlabel("texts trained on (log scale)")
     axes.set_ylabel(f"{main.name}, with its 95% interval")
