@@ -13,7 +13,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from export.classifier.head import LinearHead, Step, Training
+from export.classifier.choice import Step
+from export.classifier.head import LinearHead, Training
 from export.evaluation import drawing, figures
 from export.evaluation.cascade import StagedTexts
 from export.evaluation.evaluate import Group
