@@ -79,8 +79,8 @@ def _against(name: str, values: np.ndarray, of: Judge, found: CrossValidated, ju
         found, judge: out-of-fold scores and their judge.
 
     Returns:
-        main figure of the other answer with its interval, the difference from it with its interval, and the p of McNemar's
-        exact test if a text has one label, otherwise None
+        main figure of the other answer, and the difference from it, both with their intervals; the p of McNemar's exact
+        test if a text has one label, otherwise None
     """
     parts, own = of.parts(values, found.truth), judge.parts(found.values, found.truth)
     figure, difference = _main(parts, of), _main(own, judge) - _main(parts, of)
