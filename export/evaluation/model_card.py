@@ -9,6 +9,7 @@ from export.classifier.settings import FIGURES
 from export.encoder.vectors import is_trained
 from export.evaluation.calibration_card import calibration_parts
 from export.evaluation.cascade_card import cascade_parts
+from export.evaluation.cross_validation_card import cross_validation_parts
 from export.evaluation.domains import domain_table
 from export.evaluation.evaluate import Scored
 from export.evaluation.judge import Judge
@@ -38,7 +39,11 @@ def model_card(manifest: Manifest, probes: Scored | None, notes: str) -> bytes:
         notes: Markdown by the user, placed after the introduction.
     """
     judge = judge_of(interpretation_of(manifest))
-    sections = [*cascade_parts(manifest), *(probe_parts(probes) if probes else ())]
+    sections = [
+        *cross_validation_parts(manifest),
+        *cascade_parts(manifest),
+        *(probe_parts(probes) if probes else ()),
+    ]
     parts = [
         f"# {manifest.name}",
         _introduction(manifest),
