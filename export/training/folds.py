@@ -34,11 +34,11 @@ def folds_of(
     """Divide texts into folds.
 
     The texts of each label (of numbers, of each range) are cut into runs in the order of the file, one for each fold.
-    Neighbours often belong together, such as reviews of one film or messages of one day, so that a text whose neighbours
-    are trained on would be too easy. Equal texts, near duplicates and texts of one origin are in one fold.
+    Neighbours often belong together, such as reviews of one film or messages of one day. A text whose neighbours are trained
+    on would be too easy. Equal texts, near duplicates and texts of one origin are in one fold.
 
-    Each training needs texts of every label, so a label whose texts are all in one fold is only trained on, or has one text
-    that is.
+    Each training needs texts of every label. If all texts of a label would be in one fold, they are only trained on. If a
+    text may have any number of labels, one of them is.
 
     Args:
         texts: texts in the order of their files.

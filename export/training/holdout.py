@@ -47,7 +47,7 @@ class Divided:
 
     @property
     def crosses(self) -> bool:
-        """Whether choices are made by cross-validation, and the final parts are trained on all texts."""
+        """Return whether choices are made by cross-validation, and the final parts are trained on all texts."""
         return len(self.folds) > 1
 
     @property

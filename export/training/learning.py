@@ -1,4 +1,4 @@
-"""The learning curve: what the classifier would be with fewer labels, by cross-validation on the vectors at hand."""
+"""The learning curve: classifiers of fewer labels, by cross-validation on the same vectors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -145,7 +145,7 @@ class FitSettings:
 
     @property
     def chooses_pooling(self) -> bool:
-        """Whether held-out texts choose the vectors that the head reads."""
+        """Return whether held-out texts choose the vectors that the head reads."""
         return self.pooling == AUTO and self.tune is None
 
     @property
