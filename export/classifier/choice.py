@@ -30,6 +30,18 @@ class Fold:
     held_out: np.ndarray
 
 
+def refolded(folds: Sequence[Fold]) -> tuple[Fold, ...]:
+    """Return the same folds of the held-out texts alone, which are numbered anew.
+
+    >>> found = refolded([Fold(np.array([0, 3]), np.array([2])), Fold(np.array([0, 2]), np.array([3]))])
+    >>> [(fold.train.tolist(), fold.held_out.tolist()) for fold in found]
+    [([1], [0]), ([0], [1])]
+    """
+    rows = held_out_rows(folds)
+    places = [np.searchsorted(rows, fold.held_out) for fold in folds]
+    return tuple(Fold(np.setdiff1d(np.arange(len(rows)), some), some) for some in places)
+
+
 def held_out_rows(folds: Sequence[Fold]) -> np.ndarray:
     """Return the numbers of the texts that are held out from one of the trainings, int64 (texts,), in ascending order."""
     return np.sort(np.concatenate([fold.held_out for fold in folds]))
@@ -75,7 +87,7 @@ class Choice(Generic[Model]):
         steps: a step for each model that was tried, in their order.
         best: step of the chosen one.
         logits: its logits of the held-out texts, float32 (texts, logits).
-        model: model itself; None after cross-validation, where each fold has one of its own.
+        model: model itself; after cross-validation, that of each fold.
     """
 
     steps: tuple[Step, ...]
@@ -112,7 +124,7 @@ def choose(
     return Choice(tuple(steps), best[0], best[1].logits.astype(np.float32), best[1].model)
 
 
-def across(folds: Sequence[Fold], attempts: Sequence[Iterator[Attempt[Model]]]) -> Iterator[Attempt[None]]:
+def across(folds: Sequence[Fold], attempts: Sequence[Iterator[Attempt[Model]]]) -> Iterator[Attempt[tuple[Model, ...]]]:
     """Yield the attempts of all folds together, with the logits of each held-out text by the model that did not see it.
 
     Args:
@@ -122,7 +134,8 @@ def across(folds: Sequence[Fold], attempts: Sequence[Iterator[Attempt[Model]]]) 
     order = np.argsort(np.concatenate([fold.held_out for fold in folds]))
     for of_folds in zip(*attempts, strict=False):  # they end at the same time, in the first of them
         logits = np.concatenate([one.logits for one in of_folds])[order]
-        yield Attempt(of_folds[0].number, float(np.mean([one.train_loss for one in of_folds])), logits, None)
+        loss = float(np.mean([one.train_loss for one in of_folds]))
+        yield Attempt(of_folds[0].number, loss, logits, tuple(one.model for one in of_folds))
 
 
 def in_order(steps: Iterable[Step]) -> tuple[Step, ...]:

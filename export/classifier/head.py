@@ -168,7 +168,7 @@ def cross_validate_head(
     objective: Objective,
     settings: HeadSettings,
     weights: Weights = NO_WEIGHTS,
-) -> Choice[None]:
+) -> Choice[tuple[LinearHead, ...]]:
     """Train a head for each fold and each penalty; the loss of all held-out texts chooses a penalty for all folds.
 
     Args:

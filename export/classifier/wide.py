@@ -10,6 +10,7 @@ is worth two points of accuracy (docs/ACCURACY.md).
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -113,8 +114,8 @@ class WideTraining:
 
     def on(self, texts: Texts, weights: np.ndarray | None = None) -> "WideTraining":
         """Train again on other texts, with weights (texts,) or equal ones, and with the penalty that was chosen."""
-        weight, bias = fit_wide(self.keys, texts, self.objective, self.best.number, weights)
-        return replace(self, weight=weight, bias=bias)
+        fitted = fit_wide(self.keys, texts, self.objective, self.best.number, weights)
+        return replace(self, weight=fitted.used.spread(fitted.weight), bias=fitted.bias)
 
 
 def train_wide(
@@ -148,7 +149,7 @@ def train_wide(
     matrices = [key_matrix(keys, rows) for rows, _ in (train, validation)]
     attempts = _attempts(matrices[0], train[1], matrices[1], objective, grid, weights[0])
     choice = choose(attempts, validation[1], objective, grid, weights[1])
-    return WideTraining(keys, *choice.model.spread(), in_order(choice.steps), choice.best, objective)
+    return training_of(keys, choice.model, choice, objective)
 
 
 def cross_validate_wide(
@@ -159,7 +160,7 @@ def cross_validate_wide(
     objective: Objective,
     settings: WideSettings,
     weights: Weights = NO_WEIGHTS,
-) -> Choice[None]:
+) -> "Choice[tuple[Fitted, ...]]":
     """Train a wide part for each fold and each penalty; the loss of all held-out texts chooses a penalty for all folds.
 
     Args:
@@ -186,30 +187,25 @@ def cross_validate_wide(
     return choose(across(folds, of_folds), targets[held_out], objective, grid, scaled(weights[1], held_out))
 
 
-def fit_wide(
-    keys: Keys, texts: Texts, objective: Objective, l2: float, weights: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Train the weights of a wide part with one penalty.
-
-    Returns:
-        weights, float32 (keys, logits), and biases, float32 (logits,)
-    """
+def fit_wide(keys: Keys, texts: Texts, objective: Objective, l2: float, weights: np.ndarray | None = None) -> "Fitted":
+    """Train a wide part with one penalty; see `train_wide`."""
     matrix = key_matrix(keys, texts[0])
-    none = matrix[:0]
-    return next(_attempts(matrix, texts[1], none, objective, [l2], weights)).model.spread()
+    return next(_attempts(matrix, texts[1], matrix[:0], objective, [l2], weights)).model
 
 
 @dataclass(frozen=True)
-class _Fitted:
+class Fitted:
     """Weights of the used keys, float32 (used, logits), and biases, float32 (logits,)."""
 
     used: "_Used"
     weight: np.ndarray
     bias: np.ndarray
 
-    def spread(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the weights of all keys, float32 (keys, logits), and the biases."""
-        return self.used.spread(self.weight), self.bias
+
+def training_of(keys: Keys, fitted: Fitted, choice: Choice[Any], objective: Objective) -> WideTraining:
+    """Return a wide part with the weights of all keys, and with the steps of its choice."""
+    weight = fitted.used.spread(fitted.weight)
+    return WideTraining(keys, weight, fitted.bias, in_order(choice.steps), choice.best, objective)
 
 
 def _attempts(
@@ -219,12 +215,12 @@ def _attempts(
     objective: Objective,
     strengths: Iterable[float],
     weights: np.ndarray | None,
-) -> Iterator[Attempt[_Fitted]]:
+) -> Iterator[Attempt[Fitted]]:
     """Yield a wide part for each strength of the penalty."""
     used = _used(train)
     matrix, others = used.of(train), used.of(held_out)
     for l2 in strengths:
-        fitted = _Fitted(used, *_fit(matrix, targets, objective, l2, weights, used.count))
+        fitted = Fitted(used, *_fit(matrix, targets, objective, l2, weights, used.count))
         logits, held_out_logits = (some @ fitted.weight + fitted.bias for some in (matrix, others))
         yield Attempt(l2, loss_of(objective, logits, targets, weights), held_out_logits, fitted)
 

@@ -31,7 +31,9 @@ from export.cli.options import (
 from export.data_source import DROP_OPTION
 from export.training.settings import (
     DEVICES,
+    FEW_TEXTS,
     NUMBER_FORMATS,
+    VALIDATION_SHARE,
     DomainSettings,
     EncoderSettings,
     FitSettings,
@@ -264,8 +266,7 @@ DATA = group(
     option(
         "--validation-share",
         type=Number(0, 1, min_open=True, max_open=True),
-        default=FitSettings.validation_share,
-        show_default=True,
+        show_default=f"{VALIDATION_SHARE:g}, or cross-validation if there are fewer than {FEW_TEXTS:,} texts",
         metavar="R",
         help="Share of the training split to hold out, in runs of neighbours, for choices and calibration.",
     ),
@@ -325,7 +326,7 @@ HEAD = group(
         default=FitSettings.pooling,
         show_default=True,
         metavar="NAME",
-        help="Vectors that the head reads: cls or mean of the last layer, mean4 of the fourth, several as in cls+mean4+mean5, or attention5, which learns which tokens matter (and keeps gigabytes of hidden states in --cache-dir).",
+        help="Vectors that the head reads: auto lets held-out texts choose among the cheap ones; or cls or mean of the last layer, mean4 of the fourth, several as in cls+mean4+mean5, or attention5, which learns which tokens matter (and keeps gigabytes of hidden states in --cache-dir).",
     ),
     option(
         "--solver",

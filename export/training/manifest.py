@@ -85,7 +85,7 @@ def _training(dataset: Dataset, settings: FitSettings, fitted: Fit) -> dict[str,
         "dataset": dataset.name,
         **({"test_part": _test_part(dataset.test_part)} if dataset.test_part else {}),
         "seed": settings.seed,
-        "validation_share": settings.validation_share,
+        **({"folds": len(fitted.crossed.folds)} if fitted.crossed else {"validation_share": settings.held_out_share}),
         **trained,
         **({"wide": asdict(settings.wide)} if settings.wide else {}),
         **(
