@@ -28,7 +28,7 @@ def vectors(bundle, texts):
 
 def logits(bundle, ids):
     scorer = Scorer(bundle, provider="cpu", precision="fp32", threads=1, cascade=False)
-    return scorer.whole.submit(ids).result()
+    return scorer.whole.logits(ids)
 
 
 @pytest.mark.parametrize("name", ["bundle", "bundle_of_three", "staged_bundle"])
@@ -49,7 +49,7 @@ def test_a_wide_part_within_the_graph_is_left_out(encoder, tmp_path):
 
 
 def test_a_text_in_windows_has_the_mean_of_their_vectors(windows_bundle):
-    texts = lengthened(reviews(6, 2, 5), 60, 1).texts
+    texts = lengthened(reviews(12, 2, 5), 120, 1).texts
     ids, found = vectors(windows_bundle, texts)
     tokenizer = Tokenizer(windows_bundle.files[TOKENIZER], windows_bundle.manifest.tokens_kept)
     assert windows_of(windows_bundle.manifest, tokenizer).split(ids).counts.max() > 2
