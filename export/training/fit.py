@@ -5,95 +5,35 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from export.classifier.choice import Fold, refolded
+from export.classifier.choice import refolded
 from export.classifier.classifier import Classifier, lengths_of
 from export.classifier.head import Inputs, Training
 from export.classifier.objective import Objective, figure_of, objective_of
 from export.classifier.stacking import Stack, cross_stacked, stack
-from export.classifier.wide import WideTraining, cross_validate_wide, fit_wide, training_of
+from export.classifier.wide import WideTraining
 from export.data import Dataset
 from export.encoder.load import FrozenEncoder
 from export.encoder.vectors import NO_QUERIES, Queries, is_trained, vectors
-from export.training.calibration import Calibration, HeldOutLogits, calibrate, without_worse_temperature
+from export.training.calibration import HeldOutLogits, calibrate, without_worse_temperature
 from export.training.cascade import CascadeChoice, HeldOut, choose_cascade, report_choice
-from export.training.crossfit import Stacked
 from export.training.curriculum import Curriculum, curriculum_of
 from export.training.device import device_of
 from export.training.features import Features, extract, unit_of
 from export.training.finetune import Tuned, tune
+from export.training.fitted import Crossed, Fit
 from export.training.frozen import inputs_of, train_on_frozen
 from export.training.holdout import Divided, divide
-from export.training.learning import Smaller, learning_curve
+from export.training.learning import learning_curve
 from export.training.settings import FitSettings, TuneSettings
 from export.training.stages import BLOCKS, CALIBRATION, CASCADE, CROSS_VALIDATION, FEATURES, HEAD, WIDE_PART, stage
 from export.training.target import standardised
+from export.training.wide_part import train_wide_part
 from scorer.base.errors import UsageError
 from scorer.base.task import REGRESSION, SINGLE_LABEL, Task
 from scorer.base.text import duration
-from scorer.engine.wide import Keys
 from scorer.engine.windows import Windows
-from scorer.model.interpretation import Interpretation
-from scorer.model.manifest import Unit
 
 Report = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Crossed:
-    """Calibrated logits of the held-out texts, each by a classifier that was trained on other folds.
-
-    Attributes:
-        folds: folds of the training texts.
-        logits: logits of head and wide part, float32 (texts, logits).
-        smaller: the same of classifiers that were trained on fewer texts.
-    """
-
-    folds: tuple[Fold, ...]
-    logits: np.ndarray
-    smaller: tuple[Smaller, ...]
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A trained classifier, with the figures of its training.
-
-    Attributes:
-        encoder: encoder, including its trained blocks.
-        classifier: head, pooling, wide part and cascade.
-        stack: share of the wide part, biases and temperature.
-        training: training of the head.
-        wide: training of the wide part, or None.
-        validation: figure of each part alone and of both together, by name, on the validation texts.
-        poolings: figure of other poolings of a frozen encoder, for comparison.
-        calibration: meaning of the logits, with the figures of the validation texts.
-        train_rows, validation_rows: row numbers in the training split, int64 (rows,).
-        unit: unit of numbers, or None.
-        cascade: choice of the cascade, or None.
-        crossed: logits of each text by classifiers of other folds, after cross-validation; or None.
-    """
-
-    encoder: FrozenEncoder
-    classifier: Classifier
-    stack: Stack
-    training: Training
-    wide: WideTraining | None
-    validation: Mapping[str, float]
-    poolings: Mapping[str, float]
-    calibration: Calibration
-    train_rows: np.ndarray
-    validation_rows: np.ndarray
-    unit: Unit | None = None
-    cascade: CascadeChoice | None = None
-    crossed: Crossed | None = None
-
-    @property
-    def interpretation(self) -> Interpretation:
-        """The meaning of the classifier's logits."""
-        return self.calibration.after
-
-    def calibrated(self, logits: np.ndarray) -> np.ndarray:
-        """Return probabilities or values, float64 (texts, labels), of logits calibrated by length, (texts, logits)."""
-        return self.interpretation.values(logits)
 
 
 def fit(
@@ -124,8 +64,9 @@ def fit(
     objective = objective_of(
         dataset.task, dataset.labels, dataset.train.labels, loss=settings.loss, balance=settings.balance
     )
+    pieces = int(encoder.config.vocab_size)
     deep = _deep(encoder, dataset.train.texts, texts.shortened(settings.reading), objective, settings, report)
-    side = _wide(encoder, texts, deep.logits, objective, settings, report)
+    side = train_wide_part(pieces, texts, deep.logits, objective, settings, report)
     wide, side_logits = (None, None) if side is None else (side.training, side.logits)
     held_out, truth = texts.validation
     with stage(CALIBRATION):
@@ -147,7 +88,7 @@ def fit(
     classifier = Classifier(
         head, deep.pooling, settings.reading, kept, deep.tuned.queries, limits, by_length=calibration.by_length
     )
-    crossed = _crossed(encoder, texts, deep, side_logits, objective, settings)
+    crossed = _crossed(pieces, texts, deep, side_logits, objective, settings)
     return Fit(
         deep.tuned.encoder, classifier, stacked, deep.training, wide, figures, deep.poolings, calibration,
         texts.train_rows, texts.validation_rows, unit, cascade, crossed,
@@ -268,55 +209,9 @@ def features_of(
     return features
 
 
-@dataclass(frozen=True)
-class _Side:
-    """The wide part of a classifier.
-
-    Attributes:
-        training: training of the wide part.
-        logits: logits of the held-out texts by wide parts that were not trained on them, float32 (texts, logits).
-    """
-
-    training: WideTraining
-    logits: np.ndarray
-
-
-@stage(WIDE_PART)
-def _wide(
-    encoder: FrozenEncoder,
-    texts: Divided,
-    logits: np.ndarray,
-    objective: Objective,
-    settings: FitSettings,
-    report: Report,
-) -> _Side | None:
-    """Train a wide part; return None after cross-validation if it does not improve the encoder's logits."""
-    if settings.wide is None:
-        return None
-    keys = Keys(int(encoder.config.vocab_size), settings.wide.pairs)
-    choice = cross_validate_wide(
-        keys, texts.every, texts.folds, objective=objective, settings=settings.wide, weights=texts.all_weights
-    )
-    figure, best = figure_of(objective), choice.best
-    report(f"wide part: L2 {best.number:g}, validation {figure.name} {figure.shown(best.figure)}")
-    fitted = choice.model[0]
-    if texts.crosses:
-        stacked = Stacked.of(
-            logits, choice.logits, texts.validation[1], objective, texts.folds, texts.training_weights[1]
-        )
-        if not stacked.keeps_wide:
-            report(
-                f"wide part: left out, since it does not improve the encoder (cross-validated loss {stacked.loss:.4f} without "
-                f"it, {stacked.loss_with_wide:.4f} with it)"
-            )
-            return None
-        fitted = fit_wide(keys, texts.every, objective, best.number, texts.weights)
-    return _Side(training_of(keys, fitted, choice, objective), choice.logits)
-
-
 @stage(CROSS_VALIDATION)
 def _crossed(
-    encoder: FrozenEncoder,
+    pieces: int,
     texts: Divided,
     deep: _Deep,
     side: np.ndarray | None,
@@ -328,7 +223,7 @@ def _crossed(
         return None
     rows, weights = texts.validation_rows, texts.training_weights[1]
     own = cross_stacked(deep.logits, side, texts.labels[rows], objective, refolded(texts.folds), weights)
-    wide, pieces = settings.wide if side is not None else None, int(encoder.config.vocab_size)
+    wide = settings.wide if side is not None else None
     return Crossed(texts.folds, own, learning_curve(deep.inputs, texts, objective, settings, wide, pieces))
 
 
@@ -345,13 +240,13 @@ def _cascade(
     """Choose a cascade on the held-out texts, which neither part was trained on."""
     if settings.cascade is None:
         return None
+    if task != SINGLE_LABEL:
+        return report_choice("the wide part alone decides only where a text has one label", report)
     if texts.crosses:
         return report_choice(
             f"{len(texts.ids):,} training texts are too few to hold out the {settings.cascade.least_texts:,} that it needs",
             report,
         )
-    if task != SINGLE_LABEL:
-        return report_choice("the wide part alone decides only where a text has one label", report)
     ids, truth = texts.validation
     read = texts.tokens_read(settings.reading)[texts.validation_rows]
     sums, weights = wide.wide(stacked.share).sums(ids), texts.training_weights[1]

@@ -14,7 +14,7 @@ from export.training.folds import both_sides
 from export.training.holdout import Divided
 from export.training.settings import FitSettings
 
-_SHARES = {1 / 8: 4, 1 / 4: 3, 1 / 2: 2}
+_SHARES = {1 / 8: 4, 1 / 4: 2, 1 / 2: 1}
 """Shares of the labels, with the number of draws; few labels are a matter of luck."""
 
 _LEAST_TEXTS = 12  # to train on

@@ -11,7 +11,7 @@ from export.classifier.choice import Step
 from export.classifier.settings import FIGURES, MSE
 from export.data import ChosenTest, Dataset
 from export.training.cascade import CascadeChoice
-from export.training.fit import Fit
+from export.training.fitted import Fit
 from export.training.graphs import Exported
 from export.training.run import Run
 from export.training.settings import FitSettings
