@@ -38,8 +38,7 @@ class Doubts:
 def doubts_of(probabilities: np.ndarray, labels: np.ndarray) -> Doubts:
     """Find labels that are probably wrong.
 
-    A text counts as one of a label if that label's probability is at least as high as it is on average for the texts with
-    the label. As many texts are suspected as count as one of another label: those with the lowest self-confidence, if another
+    A text counts as one of a label if that label's probability reaches the mean over the texts with the label. As many texts are suspected as count as one of another label: those with the lowest self-confidence, if another
     label is likelier.
 
     Args:

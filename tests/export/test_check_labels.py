@@ -140,7 +140,16 @@ def test_the_corrected_file_is_trained_on(check, score_model, encoder_folder, tm
     command = result.err.splitlines()[-1].split()
     assert command[:2] == ["score-model", "train"]
     command[-1] = str(tmp_path / "corrected")
-    more = ("--encoder", encoder_folder("distilbert"), "--max-length", "24", "--cache-dir", tmp_path, "--precisions", "fp32")
+    more = (
+        "--encoder",
+        encoder_folder("distilbert"),
+        "--max-length",
+        "24",
+        "--cache-dir",
+        tmp_path,
+        "--precisions",
+        "fp32",
+    )
     trained = score_model(*command[1:], *more, "--no-baseline", "-q", "--threads", "1")
     assert trained.code == 0, trained.err
     assert json.loads((tmp_path / "corrected" / "manifest.json").read_text())["labels"] == list(NAMES)

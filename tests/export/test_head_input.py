@@ -3,10 +3,10 @@
 import numpy as np
 import onnx
 import pytest
+import transformers
 from factories import lengthened, make_bundle, reviews
 from tiny_checkpoints import EXPORTED, last_linear, save_checkpoint
 
-import transformers
 from export.bundle.bundle import load_classifier
 from export.classifier.settings import WideSettings
 from export.errors import ExportError
@@ -79,7 +79,7 @@ def test_a_graph_without_a_known_head_is_refused_with_what_to_do(bundle):
     graph = onnx.load_model_from_string(bundle.graph("fp32"))
     for node in graph.graph.node:
         node.name = ""
-    with pytest.raises(ExportError, match="the head cannot be found in the bundle's graph.*--model"):
+    with pytest.raises(ExportError, match=r"the head cannot be found in the bundle's graph.*--model"):
         with_head_input(graph, is_whole=False)
 
 
