@@ -24,10 +24,11 @@ from export.cli.options import (
     QUIET,
     READ_AS_SCORE,
     READING_FILES,
+    SIMILAR_LABELS,
     THREADS,
     WINDOWS,
 )
-from export.data_source import DROP_OPTION, SIMILAR, SIMILAR_OPTION, LabelNames
+from export.data_source import DROP_OPTION
 from export.training.settings import (
     DEVICES,
     FEW_TEXTS,
@@ -199,28 +200,24 @@ COLUMNS = group(
     "Columns and labels",
     LABELLED_COLUMNS,
     POSITIVE_LABEL,
-    option(
-        SIMILAR_OPTION,
-        type=click.Choice(SIMILAR),
-        default=LabelNames.similar,
-        show_default=True,
-        help="What to do with labels that differ only by case, blanks or the like, such as Positive and positive: end with an error, make them one, or keep them apart.",
-    ),
+    SIMILAR_LABELS,
     option(DROP_OPTION, is_flag=True, help="Drop records without a label; without this option they are refused."),
 )
 
 AUTO = "auto"
 """The choice of --task that judges by the first record."""
 
+TASK_OPTION = option(
+    "--task",
+    type=click.Choice([AUTO, *TASKS]),
+    default=AUTO,
+    show_default=True,
+    help="Kind of the labels: one a text, any number of them, or numbers (auto takes any number if the first training record has a list, or with --label-separator).",
+)
+
 TASK = group(
     "Task",
-    option(
-        "--task",
-        type=click.Choice([AUTO, *TASKS]),
-        default=AUTO,
-        show_default=True,
-        help="Kind of the labels: one a text, any number of them, or numbers (auto takes any number if the first training record has a list, or with --label-separator).",
-    ),
+    TASK_OPTION,
     LABEL_SEPARATOR,
     option(
         "--min-precision",
