@@ -10,6 +10,7 @@ import torch
 from export.classifier.choice import Fold, scaled
 from export.classifier.head import LinearHead
 from export.classifier.objective import AnyOf, Objective, OneOf, Value
+from export.classifier.threads import threads_for
 from export.classifier.wide import Wide, WideTraining
 
 # Deviation of a normal prior on each parameter, log T included. Thousands of texts outweigh it; a few dozen, or texts
@@ -146,5 +147,6 @@ def _fitted(
         value.backward()  # type: ignore[no-untyped-call]
         return value.item()
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    with threads_for(len(targets)):
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
     return log_scale.exp().detach().numpy(), share.detach().numpy(), (shift + bias).detach().numpy()
