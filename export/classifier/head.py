@@ -230,13 +230,15 @@ def _attempts(
     """
     mean, deviation = train.features.mean(axis=0), train.features.std(axis=0)
     deviation[deviation < 1e-8] = 1.0  # a constant feature carries no information, and must not be divided by 0
-    standard, others = (Inputs((one.features - mean) / deviation, one.split) for one in (train, held_out))
+    standard = Inputs((train.features - mean) / deviation, train.split)
     if settings.solver == "newton":
         heads = _newton_heads(standard, targets, objective, strengths, weights)
     else:
         heads = _adam_heads(standard, targets, objective, settings, weights)
     for number, train_loss, head in heads:
-        yield Attempt(number, train_loss, others.logits(head), head.unscaled(mean, deviation))
+        # The logits are those of the head as it is kept, since the rounding of its weights is part of it.
+        raw = head.unscaled(mean, deviation)
+        yield Attempt(number, train_loss, held_out.logits(raw), raw)
 
 
 def _newton_heads(

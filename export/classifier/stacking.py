@@ -136,7 +136,9 @@ def _fitted(
     biased = wide is not None or objective != goal
     bias = torch.zeros(encoder.shape[1], dtype=torch.float64, requires_grad=biased)
     free = [one for one in (log_scale, share, bias) if one.requires_grad]
-    optimizer = torch.optim.LBFGS(free, max_iter=500, tolerance_grad=1e-10, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS(
+        free, max_iter=500, tolerance_grad=1e-10, tolerance_change=1e-14, line_search_fn="strong_wolfe"
+    )
 
     def closure() -> float:
         optimizer.zero_grad()

@@ -234,15 +234,23 @@ def test_a_bundle_with_a_cascade_says_that_it_needs_one(staged):
     assert set(found["reference"]) == {"texts", "score", "tokens", "unknown", "score_without_cascade"}
 
 
-def test_training_says_why_there_is_no_cascade(encoder, tmp_path):
+@pytest.mark.parametrize(
+    ("share", "why"),
+    [
+        (0.1, "40 held-out texts are too few: 2,000 are needed"),
+        (None, "400 training texts are too few to hold out the 2,000 that it needs"),
+    ],
+    ids=["held out", "folds"],
+)
+def test_training_says_why_there_is_no_cascade(encoder, tmp_path, share, why):
     lines = []
     dataset = Dataset("synthetic", ("negative", "positive"), reviews(400, 2, 1), reviews(120, 2, 2))
-    fit = FitSettings(wide=WideSettings(pairs=512), cache=tmp_path / "cache", quiet=True)
+    fit = FitSettings(wide=WideSettings(pairs=512), validation_share=share, cache=tmp_path / "cache", quiet=True)
     settings = Settings(
         tmp_path / "b", "b", fit, max_length=MAX_LENGTH, precisions=("fp32",), baseline=False, quiet=True
     )
     made = train(dataset, encoder("bert"), settings, lines.append)
-    assert "no cascade: 40 held-out texts are too few: 2,000 are needed; every text goes through the encoder" in lines
+    assert f"no cascade: {why}; every text goes through the encoder" in lines
     assert (made.manifest.cascade, made.manifest.needs) == (None, ("confidence",))
 
 

@@ -615,8 +615,9 @@ def test_train_evaluate_parity_and_score_go_together(files, encoder_folder, scor
     assert result.code == 0, result.err
     lines = result.out.splitlines()
     assert lines[0] == "train.csv (tested on test.parquet): 200 training and 60 test texts; labels neg, pos"
-    assert re.fullmatch(r"features of train: 200 texts in \d+ s, [\d.]+ a second", lines[1])
-    assert lines[2].startswith("epoch 1: training loss 0.")
+    assert lines[1].startswith("cross-validation: 200 training texts are few, so each is held out once, in 10 folds; ")
+    assert re.fullmatch(r"features of train: 200 texts in \d+ s, [\d.]+ a second", lines[2])
+    assert any(line.startswith("epoch 1: training loss 0.") for line in lines[3:5])
     assert any(
         re.fullmatch(r"wide part: L2 (0\.00\d+|\de-0\d), validation accuracy \d+\.\d\d%", line) for line in lines
     )

@@ -174,7 +174,6 @@ def test_every_option_with_a_default_takes_it_from_the_settings():
         "solver": HeadSettings.solver,
         "epochs": HeadSettings.epochs,
         "learning_rate": HeadSettings.learning_rate,
-        "validation_share": FitSettings.validation_share,
         "seed": FitSettings.seed,
         "baseline": Settings.baseline,
         "precisions": ",".join(Settings.precisions),

@@ -11,7 +11,7 @@ from factories import TAGS, rated_reviews, reviews, tagged_reviews
 from sklearn.linear_model import LogisticRegression
 from test_task_data import write
 
-from export.classifier.choice import loss_of
+from export.classifier.choice import Fold, loss_of
 from export.classifier.head import train_head
 from export.classifier.objective import HUBER_DELTA, AnyOf, OneOf, Value, objective_of
 from export.classifier.optimum import huber, optima
@@ -327,7 +327,7 @@ def test_the_wide_part_weighs_its_texts_by_label():
 
 def test_numbers_are_standardised_by_the_texts_to_train_on():
     values = np.array([[1.0], [3.0], [100.0]])
-    texts = Divided([np.array([1])] * 3, values, np.array([0, 1]), np.array([2]))
+    texts = Divided([np.array([1])] * 3, values, (Fold(np.array([0, 1]), np.array([2])),))
     found, unit = standardised(texts)
     assert (unit.scale, unit.offset) == ((1.0,), (2.0,))
     assert found.labels.tolist() == [[-1.0], [1.0], [98.0]]
@@ -338,7 +338,7 @@ def test_numbers_are_standardised_by_the_texts_to_train_on():
     [([5.0, 5.0], "are all the same"), ([1e300, -1e300], "are larger than 1e+30"), ([2e30, 3e30], "are larger")],
 )
 def test_numbers_that_teach_nothing_are_an_error(values, message):
-    texts = Divided([np.array([1])] * 2, np.array(values)[:, np.newaxis], np.array([0, 1]), np.array([], dtype=int))
+    texts = Divided([np.array([1])] * 2, np.array(values)[:, np.newaxis], (Fold(np.array([0, 1]), np.array([], int)),))
     with pytest.raises(ExportError) as caught:
         standardised(texts)
     assert message in str(caught.value)
@@ -523,7 +523,10 @@ def test_the_command_trains_for_any_number_of_labels(train, score, data, tmp_pat
     result = score(data / "tagged-test.jsonl", "-o", tmp_path / "out.jsonl", "--model", folder, "--keep", "tags")
     assert result.code == 0, result.err
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
-    assert np.mean([row["labels"] == row["tags"] for row in rows]) > 0.8
+    right = sum(len(set(row["labels"]) & set(row["tags"])) for row in rows)
+    # A lower precision that is asked for gives more labels, and so misses fewer.
+    assert right / sum(len(row["labels"]) for row in rows) > (0.8 if "--min-precision" in more else 0.95)
+    assert right / sum(len(row["tags"]) for row in rows) > 0.95
 
 
 @pytest.mark.parametrize(("extension", "loss"), [("csv", "mse"), ("jsonl", "huber"), ("parquet", "mse")])

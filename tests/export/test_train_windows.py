@@ -282,7 +282,7 @@ def fitted(frozen, folder, task, combination="mean", **settings):
     log = []
     of_fit = FitSettings(
         **{
-            "pooling": "cls+mean1", "wide": WideSettings(512), "cache": folder, "quiet": True,
+            "pooling": "cls+mean1", "wide": WideSettings(512), "cache": folder, "quiet": True, "validation_share": 0.1,
             "reading": replace(WINDOWS, combination=combination), **settings,
         }
     )  # fmt: skip
