@@ -25,6 +25,7 @@ class Split:
         ids: id of each text; the number of its record, from 1, if it has no other.
         groups: value of each text that figures are grouped by, see `Columns`; empty without such a column.
         domains: name of each text's domain; empty if all texts are of one.
+        origins: thread or product that each text belongs to, empty for a text without one; empty without such a column.
     """
 
     texts: list[str]
@@ -32,6 +33,7 @@ class Split:
     ids: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     domains: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -252,6 +254,7 @@ def make_split(rows: Sequence[Row], number: Mapping[str, int], label_count: int)
         tuple(row.id or str(place) for place, row in enumerate(rows, start=1)),
         tuple(row.group for row in rows) if any(row.group for row in rows) else (),
         tuple(row.domain for row in rows) if len({row.domain for row in rows}) > 1 else (),
+        tuple(row.origin for row in rows) if any(row.origin for row in rows) else (),
     )
 
 

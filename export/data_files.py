@@ -266,15 +266,15 @@ def each_row(file: str, columns: Columns, reading: InputOptions = READING) -> It
     empty, missing = True, _Missing(file, columns)
     for item in reader:
         if isinstance(item, Reject):
-            raise _unusable(item, reader.notes.hint(item.reason))
+            raise unusable(item, reader.notes.hint(item.reason))
         assert reader.selection is not None
         carried = dict(zip(reader.selection.carried, item.carried, strict=True))
         empty = False
-        columns = _with_task(columns, carried[columns.label])
+        columns = with_task(columns, carried[columns.label])
         try:
-            row = _row(_place(item.position), item.row, item.text, carried, columns)
+            row = _row(record_place(item.position), item.row, item.text, carried, columns)
         except Unlabelled as error:
-            missing.add(_place(item.position), error)
+            missing.add(record_place(item.position), error)
         else:
             yield row
     reader.check_unchanged(all_files=True)
@@ -378,7 +378,7 @@ def _wanted(columns: Columns) -> Wanted:
     return Wanted(text=columns.text, option=None if fixed else TEXT_OPTION, needed=needed, optional=tuple(optional))
 
 
-def _with_task(columns: Columns, first: "Value | None") -> Columns:
+def with_task(columns: Columns, first: "Value | None") -> Columns:
     """Return the columns with the task that the label of a file's first record with one shows."""
     if columns.task is not None or not (columns.is_task_known or (plain(first) or "").strip()):
         return columns
@@ -403,7 +403,7 @@ def _hub_rows(loaded: "datasets.DatasetDict", name: str, split: str, columns: Co
             raise DatasetError(f"{where}: {taken}. Fix or remove this record.")
         text, values = taken
         carried: dict[str, Value | None] = dict(zip(selection.carried, values, strict=True))
-        columns = _with_task(columns, carried[columns.label])
+        columns = with_task(columns, carried[columns.label])
         carried[columns.label] = _named(carried[columns.label], table.features[columns.label])
         try:
             rows.append(_row(where, number, text, carried, columns))
@@ -435,13 +435,13 @@ def _arrow_rows(table: "datasets.Dataset", columns: list[str]) -> Iterator[dict[
             yield {name: ArrowValue(array, row) for name, array in arrays.items()}
 
 
-def _unusable(reject: Reject, hint: str) -> DatasetError:
+def unusable(reject: Reject, hint: str) -> DatasetError:
     return DatasetError(
-        " ".join([f"{_place(reject.position)}: {reject.reason}. Fix or remove this record.", hint]).strip()
+        " ".join([f"{record_place(reject.position)}: {reject.reason}. Fix or remove this record.", hint]).strip()
     )
 
 
-def _place(position: Position) -> str:
+def record_place(position: Position) -> str:
     """Name the line of a text file where a record begins, or its row in a Parquet file, which has no offsets."""
     return f"{position.source}, {'row' if position.offset is None else 'line'} {position.line}"
 

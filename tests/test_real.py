@@ -122,3 +122,22 @@ def test_drift_beyond_a_tenth_tells_other_data_from_the_data_that_the_default_mo
         drift = json.loads((tmp_path / "run.json").read_text())["drift"]
         assert (done.returncode, drift["beyond"]) == (3 if beyond else 0, beyond), (name, drift)
         assert ("test data exceeds --max-drift 0.1: " in done.stderr) == bool(beyond)
+
+
+def test_a_check_of_labels_finds_flipped_ones_at_five_times_the_rate_of_chance(tmp_path: Path) -> None:
+    reviews = DATA.parent / "reviews" / "test.parquet"  # texts that the default model was not trained on
+    if not reviews.exists():
+        pytest.skip(f"no reviews at {reviews.parent}; set REVIEW_SCORER_DATA")
+    generator = np.random.default_rng(0)
+    table = pyarrow.parquet.read_table(reviews, columns=["id", "text", "label"])
+    rows = table.take(np.sort(generator.choice(len(table), 1000, replace=False))).to_pylist()
+    flipped = {rows[at]["id"] for at in generator.choice(1000, 50, replace=False)}
+    source, output = tmp_path / "labelled.jsonl", tmp_path / "to-check.csv"
+    source.write_text(
+        "".join(json.dumps(row | {"label": row["label"] ^ (row["id"] in flipped)}) + "\n" for row in rows)
+    )
+    done = run("export", "check-labels", source, "-o", output, "-q")
+    assert "1,000 records" in done.stderr
+    with open(output, newline="") as file:
+        first = [row["id"] for row in csv.DictReader(file)][:100]
+    assert sum(one in flipped for one in first) >= 25

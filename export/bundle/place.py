@@ -5,14 +5,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from export.errors import ExportError
-from export.evaluation.outputs import CARD, CASCADE_FIGURE, CONFUSION_FIGURE, LOSS_FIGURE, RELIABILITY_FIGURE
+from export.evaluation.outputs import CARD, CARD_FIGURES
 from scorer.base.errors import UsageError
 from scorer.model.bundle import SUMS, parse_sums
 from scorer.storage.mounts import refuse_mount_point
 from scorer.storage.output import lies_in
 from scorer.storage.places import check_folder, refuse_address
 
-UNLISTED = (CARD, LOSS_FIGURE, CONFUSION_FIGURE, RELIABILITY_FIGURE, CASCADE_FIGURE)
+UNLISTED = (CARD, *CARD_FIGURES)
 """Files of a bundle that its SHA256SUMS does not list."""
 
 _MOST_NAMED = 5

@@ -3,15 +3,30 @@
 An imported classifier may have a dense layer before it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
+from export.classifier.choice import (
+    NO_WEIGHTS,
+    Attempt,
+    Choice,
+    Fold,
+    Step,
+    Weights,
+    across,
+    choose,
+    held_out_rows,
+    in_order,
+    loss_of,
+    scaled,
+)
 from export.classifier.combining import combined, some_of
 from export.classifier.grid import Grid
 from export.classifier.maximum import optima_of_largest
@@ -74,21 +89,6 @@ class LinearHead:
 
 
 @dataclass(frozen=True)
-class Step:
-    """Losses of one head that was tried, as its objective means them, and the objective's figure of the validation texts.
-
-    Attributes:
-        number: number of the epoch, or strength of the penalty.
-        figure: figure that `export.classifier.settings.FIGURES` names, such as the accuracy.
-    """
-
-    number: float
-    train_loss: float
-    validation_loss: float
-    figure: float
-
-
-@dataclass(frozen=True)
 class Training:
     """A trained head, with a step for each head that was tried and the step of the one that was chosen.
 
@@ -106,10 +106,30 @@ Part = tuple[np.ndarray, np.ndarray]
 """Features float32 (texts, hidden), or (windows, hidden), and targets, see `export.classifier.objective`."""
 
 
-Weights = tuple[np.ndarray | None, np.ndarray | None]
-"""Weights of the texts to train on and of the others, float64 (texts,) each; None for equal ones."""
+@dataclass(frozen=True)
+class Inputs:
+    """Vectors of texts, which a head reads.
 
-NO_WEIGHTS: Weights = (None, None)
+    Attributes:
+        features: vectors of the texts, float32 (texts, hidden), or of their windows, (windows, hidden).
+        split: windows of the texts, if the features are of windows and the largest logit counts. The head is linear, so a
+            mean of logits needs none: mean features give the same head.
+    """
+
+    features: np.ndarray
+    split: Split | None = None
+
+    def some(self, rows: np.ndarray) -> "Inputs":
+        """Return the vectors of some texts."""
+        if self.split is None:
+            return Inputs(self.features[rows])
+        windows, alone = some_of(self.split, rows)
+        return Inputs(self.features[windows], alone)
+
+    def logits(self, head: LinearHead) -> np.ndarray:
+        """Compute the logits of the texts, float32 (texts, logits)."""
+        logits = head.logits(self.features)
+        return logits if self.split is None else self.split.combined(logits)
 
 
 def train_head(
@@ -123,107 +143,129 @@ def train_head(
 ) -> Training:
     """Train a head on features; the validation loss chooses among those that are tried.
 
-    Features are standardised by the mean and deviation of the training features. So one learning rate and one penalty
-    suit all encoders. Afterwards ``w . (x - mean) / std + b`` is folded into one weight and bias.
-
     Args:
         train: features and targets to train on.
         validation: features and targets of other texts.
         objective: objective to minimise.
         settings: settings of the optimisation.
-        splits: windows of the texts to train on and of the others, if features are of windows and the largest logit counts.
-            The head is linear, so a mean of logits needs none: mean features give the same head.
+        splits: windows of the texts to train on and of the others; see `Inputs`.
         weights: weights of the texts.
     """
-    mean, deviation = train[0].mean(axis=0), train[0].std(axis=0)
-    deviation[deviation < 1e-8] = 1.0  # a constant feature carries no information, and must not be divided by 0
-    standard, held_out = ((part[0] - mean) / deviation for part in (train, validation))
-    steps: list[Step] = []
-    best: tuple[Step, LinearHead] | None = None
     own, others = splits or (None, None)
     grid = Grid(settings.l2)
-    part = standard, train[1]
-    if settings.solver == "newton":
-        heads = _newton_heads(part, own, objective, grid, weights[0])
-    else:
-        heads = _adam_heads(part, own, objective, settings, weights[0])
+    inputs, held_out = Inputs(train[0], own), Inputs(validation[0], others)
     with threads_for(len(train[1])):
-        for number, train_loss, head in heads:
-            step = step_of(number, train_loss, _logits(head, held_out, others), validation[1], objective, weights[1])
-            steps.append(step)
-            grid.record(number, step.validation_loss)
-            if best is None or step.validation_loss < best[0].validation_loss:
-                best = step, head
-    assert best is not None, "at least one is tried"
-    by = "L2" if settings.solver == "newton" else "epoch"
-    ordered = in_order(steps) if by == "L2" else tuple(steps)
-    return Training(best[1].unscaled(mean, deviation), ordered, best[0], by)
+        attempts = _attempts(inputs, train[1], held_out, objective, settings, grid, weights[0])
+        choice = choose(attempts, validation[1], objective, grid, weights[1])
+    return training_of(choice.model, choice, settings)
 
 
-def in_order(steps: Iterable[Step]) -> tuple[Step, ...]:
-    """Return the steps of penalties, the strongest first."""
-    return tuple(sorted(steps, key=lambda step: -step.number))
-
-
-def step_of(
-    number: float,
-    train_loss: float,
-    logits: np.ndarray,
+def cross_validate_head(
+    inputs: Inputs,
     targets: np.ndarray,
+    folds: Sequence[Fold],
+    *,
     objective: Objective,
-    weights: np.ndarray | None = None,
-) -> Step:
-    """Return a step with the loss and the figure of validation texts.
+    settings: HeadSettings,
+    weights: Weights = NO_WEIGHTS,
+) -> Choice[tuple[LinearHead, ...]]:
+    """Train a head for each fold and each penalty; the loss of all held-out texts chooses a penalty for all folds.
 
     Args:
-        number, train_loss: as for `Step`.
-        logits: logits of the validation texts, (texts, logits).
-        targets: targets of these texts.
-        objective: objective that was minimised.
-        weights: weights of the texts in the loss; None for equal ones.
+        inputs: vectors of all texts.
+        targets: targets of all texts.
+        folds: texts to train on and to hold out.
+        objective: objective to minimise.
+        settings: settings of the optimisation.
+        weights: weights of all texts in training, and in the choice.
     """
-    return Step(number, train_loss, loss_of(objective, logits, targets, weights), objective.figure(logits, targets))
+    grid, held_out = Grid(settings.l2), held_out_rows(folds)
+    of_folds = [
+        _attempts(
+            inputs.some(fold.train), targets[fold.train], inputs.some(fold.held_out), objective, settings, grid,
+            scaled(weights[0], fold.train),
+        )
+        for fold in folds
+    ]  # fmt: skip
+    with threads_for(len(targets)):
+        return choose(across(folds, of_folds), targets[held_out], objective, grid, scaled(weights[1], held_out))
 
 
-def loss_of(objective: Objective, logits: np.ndarray, targets: np.ndarray, weights: np.ndarray | None = None) -> float:
-    """Compute the mean loss of logits, (texts, logits), with weights (texts,) or equal ones."""
-    of_texts = None if weights is None else torch.from_numpy(weights.astype(logits.dtype))
-    return float(objective.loss(torch.from_numpy(logits), torch.from_numpy(targets), of_texts).item())
+def fit_head(
+    inputs: Inputs,
+    targets: np.ndarray,
+    number: float,
+    *,
+    objective: Objective,
+    settings: HeadSettings,
+    weights: np.ndarray | None = None,
+) -> LinearHead:
+    """Train one head, with a strength of the penalty or up to an epoch; see `cross_validate_head`."""
+    none = inputs.some(np.arange(0))
+    with threads_for(len(targets)):
+        heads = _attempts(inputs, targets, none, objective, settings, [number], weights)
+        return next(one.model for one in heads if one.number == number)
 
 
-def _logits(head: LinearHead, features: np.ndarray, split: Split | None) -> np.ndarray:
-    """Compute the logits of texts, float32 (texts, logits)."""
-    logits = head.logits(features)
-    return logits if split is None else split.combined(logits)
+def training_of(head: LinearHead, choice: Choice[Any], settings: HeadSettings) -> Training:
+    """Return a head with the steps of its choice."""
+    if settings.solver == "newton":
+        return Training(head, in_order(choice.steps), choice.best, "L2")
+    return Training(head, choice.steps, choice.best, "epoch")
+
+
+def _attempts(
+    train: Inputs,
+    targets: np.ndarray,
+    held_out: Inputs,
+    objective: Objective,
+    settings: HeadSettings,
+    strengths: Iterable[float],
+    weights: np.ndarray | None,
+) -> Iterator[Attempt[LinearHead]]:
+    """Yield a head for each strength of the penalty, or each epoch.
+
+    Features are standardised by the mean and deviation of the training features. So one learning rate and one penalty
+    suit all encoders. Afterwards ``w . (x - mean) / std + b`` is folded into one weight and bias.
+    """
+    mean, deviation = train.features.mean(axis=0), train.features.std(axis=0)
+    deviation[deviation < 1e-8] = 1.0  # a constant feature carries no information, and must not be divided by 0
+    standard, others = (Inputs((one.features - mean) / deviation, one.split) for one in (train, held_out))
+    if settings.solver == "newton":
+        heads = _newton_heads(standard, targets, objective, strengths, weights)
+    else:
+        heads = _adam_heads(standard, targets, objective, settings, weights)
+    for number, train_loss, head in heads:
+        yield Attempt(number, train_loss, others.logits(head), head.unscaled(mean, deviation))
 
 
 def _newton_heads(
-    train: Part,
-    split: Split | None,
+    train: Inputs,
+    targets: np.ndarray,
     objective: Objective,
     strengths: Iterable[float],
     weights: np.ndarray | None,
 ) -> Iterator[tuple[float, float, LinearHead]]:
     """Yield each strength of the penalty with its training loss (without the penalty) and its optimal head."""
-    features, targets = train[0].astype(np.float64), train[1]
-    if split is None:
+    features = train.features.astype(np.float64)
+    if train.split is None:
         found = optima(features, targets, objective, strengths, weights)
     else:
-        found = optima_of_largest(features, targets, split, strengths)
+        found = optima_of_largest(features, targets, train.split, strengths)
     for l2, (weight, bias) in found:
         head = LinearHead(weight.astype(np.float32), bias.astype(np.float32))
-        yield l2, loss_of(objective, _logits(head, train[0], split), targets, weights), head
+        yield l2, loss_of(objective, train.logits(head), targets, weights), head
 
 
 def _adam_heads(
-    train: Part,
-    split: Split | None,
+    train: Inputs,
+    labels: np.ndarray,
     objective: Objective,
     settings: HeadSettings,
     weights: np.ndarray | None,
 ) -> Iterator[tuple[float, float, LinearHead]]:
     """Yield the number of each epoch of Adam (Kingma and Ba 2015) with its mean loss and the head after it."""
-    features, targets = torch.from_numpy(train[0]), torch.from_numpy(train[1])
+    features, targets, split = torch.from_numpy(train.features), torch.from_numpy(labels), train.split
     of_texts = None if weights is None else torch.from_numpy(weights.astype(np.float32))
     random = torch.Generator().manual_seed(settings.seed)
     linear = nn.Linear(features.shape[1], objective.logit_count)

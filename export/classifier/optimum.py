@@ -7,16 +7,15 @@ from typing import TypeAlias
 
 import numpy as np
 import scipy.optimize
-import scipy.sparse
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from export.classifier.objective import AnyOf, Objective, Value
+from export.classifier.span import Matrix, span_of
 from scorer.model.interpretation import sigmoid
 
 Linear: TypeAlias = tuple[np.ndarray, np.ndarray]
 """Weights (logits, features) and biases (logits,)."""
 
-Matrix: TypeAlias = "np.ndarray | scipy.sparse.csr_matrix"
 Pointwise: TypeAlias = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 """Function from logits and targets, (texts, logits) each, to the losses and their derivatives by the logits."""
 
@@ -43,6 +42,18 @@ def optima(
             after the caller has seen the optimum.
         weights: weights of the texts, float64 (texts,), for an objective of one label a text; None for equal ones.
     """
+    span = span_of(features)
+    for l2, (weight, bias) in _optima(span.features, targets, objective, strengths, weights):
+        yield l2, (span.weights(weight.T).T, bias)
+
+
+def _optima(
+    features: np.ndarray,
+    targets: np.ndarray,
+    objective: Objective,
+    strengths: Iterable[float],
+    weights: np.ndarray | None,
+) -> Iterator[tuple[float, Linear]]:
     if isinstance(objective, AnyOf):
         # Each label has an optimum of its own. They are sought together, because a product of matrices is quicker.
         yield from _by_descent(features, targets, strengths, cross_entropy)

@@ -5,10 +5,13 @@ Tchebycheffian spline functions"). So 200 texts with 30,000 word pieces and pair
 """
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import scipy.linalg
 import scipy.sparse
+
+Matrix: TypeAlias = "np.ndarray | scipy.sparse.csr_matrix"
 
 MOST_TEXTS = 2_000
 """Largest number of texts that are turned; the products of more texts cost as much as they save."""
@@ -26,23 +29,30 @@ class Span:
         given: features that were turned, float64 (texts, keys); None if ``features`` are the given ones.
     """
 
-    features: "np.ndarray | scipy.sparse.csr_matrix"
-    given: scipy.sparse.csr_matrix | None = None
+    features: Matrix
+    given: "Matrix | None" = None
 
     def weights(self, found: np.ndarray) -> np.ndarray:
-        """Return the weights of the given features, (keys,), that are the same model as ``found``, (features,)."""
+        """Return the weights of the given features that are the same model as ``found``.
+
+        Args:
+            found: weights of the features, (features,) or (features, logits).
+
+        Returns:
+            (keys,) or (keys, logits)
+        """
         if self.given is None:
             return found
         return np.asarray(self.given.T @ scipy.linalg.solve_triangular(self.features, found, trans="T", lower=True))
 
 
-def span_of(features: scipy.sparse.csr_matrix, most: int = MOST_TEXTS) -> Span:
+def span_of(features: Matrix, most: int = MOST_TEXTS) -> Span:
     """Turn the features of few texts with more features; keep those of others.
 
     The penalty stays what it was, since the weights of both features have the same length.
 
     Args:
-        features: sparse matrix (texts, keys).
+        features: dense or sparse matrix (texts, keys).
         most: largest number of texts to turn.
 
     >>> span = span_of(scipy.sparse.csr_matrix([[1.0, 2, 0, 2]]))
@@ -53,6 +63,8 @@ def span_of(features: scipy.sparse.csr_matrix, most: int = MOST_TEXTS) -> Span:
     if texts > most or texts >= keys:
         return Span(features)
     given = features.astype(np.float64)
-    products = (given @ given.T).toarray()
+    products = given @ given.T
+    if not isinstance(products, np.ndarray):
+        products = products.toarray()
     products[np.diag_indices(texts)] += _RIDGE * (products.trace() / texts or 1.0)
     return Span(scipy.linalg.cholesky(products, lower=True), given)

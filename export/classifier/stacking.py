@@ -1,13 +1,16 @@
 """Stacking of the encoder's and the wide part's logits (Wolpert 1992), and calibration of the sum (Platt 1999)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 import torch
 
+from export.classifier.choice import Fold, scaled
 from export.classifier.head import LinearHead
 from export.classifier.objective import AnyOf, Objective, OneOf, Value
+from export.classifier.threads import threads_for
 from export.classifier.wide import Wide, WideTraining
 
 # Deviation of a normal prior on each parameter, log T included. Thousands of texts outweigh it; a few dozen, or texts
@@ -81,6 +84,28 @@ def stack(
     return Stack(float(share) * temperature, (bias * temperature).astype(np.float32), temperature)
 
 
+def cross_stacked(
+    encoder: np.ndarray,
+    wide: np.ndarray | None,
+    targets: np.ndarray,
+    objective: Objective,
+    folds: Sequence[Fold],
+    weights: np.ndarray | None = None,
+) -> np.ndarray:
+    """Compute calibrated logits, float32 (texts, logits), each by a stack that is fitted to the texts of other folds.
+
+    Args:
+        encoder, wide, targets, objective, weights: as for `stack`.
+        folds: folds of these texts.
+    """
+    found = np.empty_like(encoder, dtype=np.float32)
+    for fold in folds:
+        own, others = ((encoder[rows], None if wide is None else wide[rows]) for rows in (fold.train, fold.held_out))
+        fitted = stack(*own, targets[fold.train], objective, scaled(weights, fold.train))
+        found[fold.held_out] = fitted.logits(*others) / fitted.temperature
+    return found
+
+
 def _by_label(encoder: np.ndarray, wide: np.ndarray | None, targets: np.ndarray, objective: AnyOf) -> Stack:
     """Fit a stack for each label; the encoder's logits alone count for one that none of the texts has, or every one."""
     known = np.flatnonzero(targets.any(axis=0) & ~targets.all(axis=0))
@@ -122,5 +147,6 @@ def _fitted(
         value.backward()  # type: ignore[no-untyped-call]
         return value.item()
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    with threads_for(len(targets)):
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
     return log_scale.exp().detach().numpy(), share.detach().numpy(), (shift + bias).detach().numpy()

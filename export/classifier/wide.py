@@ -8,15 +8,29 @@ Each distinct piece or pair counts once, however often it occurs. On texts about
 is worth two points of accuracy (docs/ACCURACY.md).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import scipy.sparse
 from sklearn.linear_model import LogisticRegression
 
+from export.classifier.choice import (
+    NO_WEIGHTS,
+    Attempt,
+    Choice,
+    Fold,
+    Step,
+    Weights,
+    across,
+    choose,
+    held_out_rows,
+    in_order,
+    loss_of,
+    scaled,
+)
 from export.classifier.grid import Grid
-from export.classifier.head import NO_WEIGHTS, Step, Weights, in_order, loss_of, step_of
 from export.classifier.objective import AnyOf, Objective, Value
 from export.classifier.optimum import huber
 from export.classifier.settings import WideSettings
@@ -100,10 +114,8 @@ class WideTraining:
 
     def on(self, texts: Texts, weights: np.ndarray | None = None) -> "WideTraining":
         """Train again on other texts, with weights (texts,) or equal ones, and with the penalty that was chosen."""
-        matrix = key_matrix(self.keys, texts[0])
-        used = _used(matrix)
-        weight, bias = _fit(used.of(matrix), texts[1], self.objective, self.best.number, weights, used.count)
-        return replace(self, weight=used.spread(weight), bias=bias)
+        fitted = fit_wide(self.keys, texts, self.objective, self.best.number, weights)
+        return replace(self, weight=fitted.used.spread(fitted.weight), bias=fitted.bias)
 
 
 def train_wide(
@@ -133,23 +145,84 @@ def train_wide(
         settings: settings of the training.
         weights: weights of the texts, for an objective of one label a text.
     """
-    keys = Keys(pieces, settings.pairs)
-    every = key_matrix(keys, train[0])
-    used = _used(every)
-    matrix, held_out = used.of(every), used.of(key_matrix(keys, validation[0]))
-    steps: list[Step] = []
-    best: tuple[Step, np.ndarray, np.ndarray] | None = None
-    grid = Grid(settings.l2)
-    for l2 in grid:
-        weight, bias = _fit(matrix, train[1], objective, l2, weights[0], used.count)
-        train_loss = loss_of(objective, matrix @ weight + bias, train[1], weights[0])
-        step = step_of(l2, train_loss, held_out @ weight + bias, validation[1], objective, weights[1])
-        steps.append(step)
-        grid.record(l2, step.validation_loss)
-        if best is None or step.validation_loss < best[0].validation_loss:
-            best = step, weight, bias
-    assert best is not None, "at least one is tried"
-    return WideTraining(keys, used.spread(best[1]), best[2], in_order(steps), best[0], objective)
+    keys, grid = Keys(pieces, settings.pairs), Grid(settings.l2)
+    matrices = [key_matrix(keys, rows) for rows, _ in (train, validation)]
+    attempts = _attempts(matrices[0], train[1], matrices[1], objective, grid, weights[0])
+    choice = choose(attempts, validation[1], objective, grid, weights[1])
+    return training_of(keys, choice.model, choice, objective)
+
+
+def cross_validate_wide(
+    keys: Keys,
+    texts: Texts,
+    folds: Sequence[Fold],
+    *,
+    objective: Objective,
+    settings: WideSettings,
+    weights: Weights = NO_WEIGHTS,
+) -> "Choice[tuple[Fitted, ...]]":
+    """Train a wide part for each fold and each penalty; the loss of all held-out texts chooses a penalty for all folds.
+
+    Args:
+        keys: numbering of pieces and pairs.
+        texts: all texts.
+        folds: texts to train on and to hold out.
+        objective: objective to minimise.
+        settings: settings of the training.
+        weights: weights of all texts in training, and in the choice.
+    """
+    matrix, targets = key_matrix(keys, texts[0]), texts[1]
+    grid, held_out = Grid(settings.l2), held_out_rows(folds)
+    of_folds = [
+        _attempts(
+            matrix[fold.train],
+            targets[fold.train],
+            matrix[fold.held_out],
+            objective,
+            grid,
+            scaled(weights[0], fold.train),
+        )
+        for fold in folds
+    ]
+    return choose(across(folds, of_folds), targets[held_out], objective, grid, scaled(weights[1], held_out))
+
+
+def fit_wide(keys: Keys, texts: Texts, objective: Objective, l2: float, weights: np.ndarray | None = None) -> "Fitted":
+    """Train a wide part with one penalty; see `train_wide`."""
+    matrix = key_matrix(keys, texts[0])
+    return next(_attempts(matrix, texts[1], matrix[:0], objective, [l2], weights)).model
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Weights of the used keys, float32 (used, logits), and biases, float32 (logits,)."""
+
+    used: "_Used"
+    weight: np.ndarray
+    bias: np.ndarray
+
+
+def training_of(keys: Keys, fitted: Fitted, choice: Choice[Any], objective: Objective) -> WideTraining:
+    """Return a wide part with the weights of all keys, and with the steps of its choice."""
+    weight = fitted.used.spread(fitted.weight)
+    return WideTraining(keys, weight, fitted.bias, in_order(choice.steps), choice.best, objective)
+
+
+def _attempts(
+    train: scipy.sparse.csr_matrix,
+    targets: np.ndarray,
+    held_out: scipy.sparse.csr_matrix,
+    objective: Objective,
+    strengths: Iterable[float],
+    weights: np.ndarray | None,
+) -> Iterator[Attempt[Fitted]]:
+    """Yield a wide part for each strength of the penalty."""
+    used = _used(train)
+    matrix, others = used.of(train), used.of(held_out)
+    for l2 in strengths:
+        fitted = Fitted(used, *_fit(matrix, targets, objective, l2, weights, used.count))
+        logits, held_out_logits = (some @ fitted.weight + fitted.bias for some in (matrix, others))
+        yield Attempt(l2, loss_of(objective, logits, targets, weights), held_out_logits, fitted)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from export.classifier.settings import PRECISIONS, WindowOptions
-from export.data_source import Columns
+from export.data_source import SIMILAR, SIMILAR_OPTION, Columns, LabelNames
 from export.errors import ExportError
 from scorer.base.errors import UsageError
 from scorer.base.extras import install_advice
@@ -54,11 +54,13 @@ QUIET = option("-q", "--quiet", is_flag=True, help="Print no progress on stderr.
 THREADS = option("--threads", type=Whole(1), show_default=ALL_CORES, metavar="N", help="Number of CPU threads.")
 TEXT_COLUMN = option("--text-column", show_default=NAMED_TEXT, metavar="COLUMN", help="Column with the texts.")
 
+LABEL_COLUMN = option(
+    "--label-column", default=Columns.label, show_default=True, metavar="COLUMN", help="Column with the labels."
+)
+
 LABELLED_COLUMNS = together(
     TEXT_COLUMN,
-    option(
-        "--label-column", default=Columns.label, show_default=True, metavar="COLUMN", help="Column with the labels."
-    ),
+    LABEL_COLUMN,
     option("--label-names", metavar="A,B,...", help="New names for the labels of the data, in their sorted order."),
     option(
         "--group-column",
@@ -66,6 +68,14 @@ LABELLED_COLUMNS = together(
         metavar="COLUMN",
         help="Column whose values divide the texts into groups, for figures by group.",
     ),
+)
+
+SIMILAR_LABELS = option(
+    SIMILAR_OPTION,
+    type=click.Choice(SIMILAR),
+    default=LabelNames.similar,
+    show_default=True,
+    help="What to do with labels that differ only by case, blanks or the like, such as Positive and positive: end with an error, make them one, or keep them apart.",
 )
 
 DOMAIN_COLUMN = option(
@@ -146,17 +156,17 @@ def conditions_of_windows(options: Mapping[str, Any]) -> "tuple[Condition, ...]"
     )
 
 
-_MORE_COLUMNS = {"separator": "label_separator", "domain": "domain_column"}
+_MORE_COLUMNS = {"group": "group_column", "separator": "label_separator", "domain": "domain_column"}
 
 
 def columns_of(options: Mapping[str, Any], task: Task | None = None) -> Columns:
     """Return the columns that --text-column, --label-column, --group-column and --domain-column name.
 
     Args:
-        options: values by option; --label-separator and --domain-column may be among them.
+        options: values by option; --group-column, --label-separator and --domain-column may be among them.
         task: kind of the labels; None to judge by the first record.
     """
-    names = {"text": "text_column", "label": "label_column", "group": "group_column"}
+    names = {"text": "text_column", "label": "label_column"}
     names |= {field: option for field, option in _MORE_COLUMNS.items() if option in options}
     return fill(Columns, options, names, task=task)
 

@@ -6,6 +6,7 @@ import click
 
 # The modules of commands import heavy libraries only when they run, so that `score-model --help` is quick.
 from export.cli.cascade import cascade
+from export.cli.check_labels import check_labels
 from export.cli.confidence import confidence
 from export.cli.evaluate import evaluate
 from export.cli.import_model import import_model
@@ -23,6 +24,7 @@ Train or import a classifier, export it to ONNX, and check the bundle that `scor
 \b
 Examples:
   score-model train --train-file mine.csv -o models/mine
+  score-model check-labels mine.csv -o to-check.csv # doubtful labels first
   score-model import owner/name -o models/name      # fine-tuned elsewhere
   score-model evaluate models/imdb --data test.csv  # accuracy and more
   score-model compare last-night.csv tonight.csv    # flipped labels
@@ -38,7 +40,7 @@ def command() -> None:
     """Do nothing before a subcommand."""
 
 
-for subcommand in (train, import_model, cascade, confidence, evaluate, parity, compare, verify):
+for subcommand in (train, check_labels, import_model, cascade, confidence, evaluate, parity, compare, verify):
     command.add_command(subcommand)
 
 

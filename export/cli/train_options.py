@@ -24,13 +24,16 @@ from export.cli.options import (
     QUIET,
     READ_AS_SCORE,
     READING_FILES,
+    SIMILAR_LABELS,
     THREADS,
     WINDOWS,
 )
-from export.data_source import DROP_OPTION, SIMILAR, SIMILAR_OPTION, LabelNames
+from export.data_source import DROP_OPTION
 from export.training.settings import (
     DEVICES,
+    FEW_TEXTS,
     NUMBER_FORMATS,
+    VALIDATION_SHARE,
     DomainSettings,
     EncoderSettings,
     FitSettings,
@@ -197,28 +200,24 @@ COLUMNS = group(
     "Columns and labels",
     LABELLED_COLUMNS,
     POSITIVE_LABEL,
-    option(
-        SIMILAR_OPTION,
-        type=click.Choice(SIMILAR),
-        default=LabelNames.similar,
-        show_default=True,
-        help="What to do with labels that differ only by case, blanks or the like, such as Positive and positive: end with an error, make them one, or keep them apart.",
-    ),
+    SIMILAR_LABELS,
     option(DROP_OPTION, is_flag=True, help="Drop records without a label; without this option they are refused."),
 )
 
 AUTO = "auto"
 """The choice of --task that judges by the first record."""
 
+TASK_OPTION = option(
+    "--task",
+    type=click.Choice([AUTO, *TASKS]),
+    default=AUTO,
+    show_default=True,
+    help="Kind of the labels: one a text, any number of them, or numbers (auto takes any number if the first training record has a list, or with --label-separator).",
+)
+
 TASK = group(
     "Task",
-    option(
-        "--task",
-        type=click.Choice([AUTO, *TASKS]),
-        default=AUTO,
-        show_default=True,
-        help="Kind of the labels: one a text, any number of them, or numbers (auto takes any number if the first training record has a list, or with --label-separator).",
-    ),
+    TASK_OPTION,
     LABEL_SEPARATOR,
     option(
         "--min-precision",
@@ -267,8 +266,7 @@ DATA = group(
     option(
         "--validation-share",
         type=Number(0, 1, min_open=True, max_open=True),
-        default=FitSettings.validation_share,
-        show_default=True,
+        show_default=f"{VALIDATION_SHARE:g}, or cross-validation if there are fewer than {FEW_TEXTS:,} texts",
         metavar="R",
         help="Share of the training split to hold out, in runs of neighbours, for choices and calibration.",
     ),
@@ -328,7 +326,7 @@ HEAD = group(
         default=FitSettings.pooling,
         show_default=True,
         metavar="NAME",
-        help="Vectors that the head reads: cls or mean of the last layer, mean4 of the fourth, several as in cls+mean4+mean5, or attention5, which learns which tokens matter (and keeps gigabytes of hidden states in --cache-dir).",
+        help="Vectors that the head reads: auto lets held-out texts choose among the cheap ones; or cls or mean of the last layer, mean4 of the fourth, several as in cls+mean4+mean5, or attention5, which learns which tokens matter (and keeps gigabytes of hidden states in --cache-dir).",
     ),
     option(
         "--solver",

@@ -17,6 +17,9 @@ QUERIES = 4
 LOGITS = "logits"
 """Pooling of an imported model that is exported as a whole: its own logits. No option names it."""
 
+AUTO = "auto"
+"""Value of ``--pooling`` that lets held-out texts choose among `cheap_poolings`."""
+
 Queries = Mapping[int, np.ndarray]
 """Trained queries of attention poolings: float32 (queries, hidden), by the layer that they read."""
 
@@ -74,6 +77,8 @@ def vectors(pooling: str, layers: int) -> tuple[Vector, ...]:
 
 def check_names(pooling: str) -> None:
     """Raise `UsageError` for a pooling that no encoder has, whatever its number of layers."""
+    if pooling == AUTO:
+        return
     for part in pooling.split("+"):
         if _PART.fullmatch(part) is None:
             raise UsageError(
@@ -85,6 +90,16 @@ def check_names(pooling: str) -> None:
 def every_vector(layers: int) -> tuple[Vector, ...]:
     """Return every vector that needs no training: the last layer's [CLS] vector, and the mean of each layer."""
     return (Vector("cls", layers), *(Vector("mean", layer) for layer in range(1, layers + 1)))
+
+
+def cheap_poolings(layers: int) -> tuple[str, ...]:
+    """Return poolings that cost no more than ``cls``: they read the last layer nowhere but at the first token.
+
+    >>> cheap_poolings(6)
+    ('cls', 'mean5', 'cls+mean3+mean4+mean5')
+    """
+    before = [f"mean{layer}" for layer in range(max(1, layers - 3), layers)]
+    return ("cls", before[-1], "cls+" + "+".join(before)) if before else ("cls",)
 
 
 def is_trained(pooling: str) -> bool:

@@ -35,7 +35,7 @@ from export.evaluation.drawing import (
 )
 from export.evaluation.evaluate import Group
 from export.evaluation.headline import Headline
-from export.evaluation.judge import Axes
+from export.evaluation.judge import Axes, Judge
 from export.evaluation.judges import judge_of
 from export.evaluation.metrics import Bin, calibration_error
 from export.evaluation.single_judge import ACCURACY, SingleJudge
@@ -60,6 +60,8 @@ _MOST_NUMBERED = 30  # labels of a confusion matrix whose cells have room for nu
 _MOST_NAMED = 100  # labels of a confusion matrix that are all named
 _MOST_SHOWN = 40  # characters of a label if there is no room for numbers
 _NAME_POINTS = 200.0  # width of a line of a label's name
+_LEAST_SHOWN = -1.0  # of R2, which has no least value
+_ASIDE = 1.15  # factor from the first and the last point of a logarithmic axis to its ends
 _LOG_FROM = 20.0  # ratio of losses from which the small ones could not be read on a linear axis
 
 
@@ -177,6 +179,48 @@ def cascade_curve(stages: StagedTexts, title: str) -> bytes:
     as_percentages(axes.yaxis)
     add_legend(figure, axes)
     return to_png(figure)
+
+
+def learning_figure(figures: Mapping[str, Any], judge: Judge) -> bytes:
+    """Draw a learning curve with its intervals and forecast, and the level of each other answer; return a PNG.
+
+    Args:
+        figures: result of `export.evaluation.cross_validation.cross_validation_figures`, with at least one size.
+        judge: judge of the model.
+    """
+    sizes, ahead, main = figures["sizes"], figures["forecast"], judge.main
+    drawn = canvas(_WIDTH, 3.8, "Learning curve, cross-validated")
+    axes = drawn.subplots()
+    texts, _ = _points([*sizes, *([ahead] if ahead else [])])
+    axes.set_xscale("log")
+    axes.set_xlim(min(texts) / _ASIDE, max(texts) * _ASIDE)
+    _draw_intervals(axes, sizes, DARK, "o-", "this model")
+    if ahead is not None:
+        axes.plot(*_points([sizes[-1], ahead]), ":", color=LIGHT)
+        _draw_intervals(axes, [ahead], LIGHT, "D", "forecast for twice as many texts")
+    for one, color, dashes in zip(figures["against"], (GREY, BLACK), (":", "--"), strict=False):
+        axes.axhline(one["figure"], color=color, linestyle=dashes, label=one["name"])
+    label_values(axes, texts, (_WIDTH - 1.5) * INCH)
+    axes.set_xlabel("texts trained on (log scale)")
+    axes.set_ylabel(f"{main.name}, with its 95% interval")
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, _LEAST_SHOWN), min(high, 1.02))
+    if main.form.endswith("%"):
+        as_percentages(axes.yaxis)
+    add_legend(drawn, axes)
+    return to_png(drawn)
+
+
+def _draw_intervals(axes: Plot, points: Sequence[Mapping[str, Any]], color: str, form: str, name: str) -> None:
+    """Draw figures by the number of texts, each with its interval if it has one."""
+    texts, values = _points(points)
+    bounds = [one["interval"] or (one["figure"],) * 2 for one in points]
+    distances = np.abs(np.array(bounds) - np.array(values)[:, np.newaxis]).T
+    axes.errorbar(texts, values, yerr=distances, fmt=form, color=color, capsize=3, label=name)
+
+
+def _points(points: Sequence[Mapping[str, Any]]) -> tuple[list[int], list[float]]:
+    return [one["texts"] for one in points], [one["figure"] for one in points]
 
 
 def outcome_picture(title: str, interpretation: Interpretation, values: np.ndarray, truth: np.ndarray) -> bytes:

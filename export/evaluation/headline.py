@@ -71,6 +71,21 @@ class Headline:
         """Return a value in words; empty for None."""
         return "" if value is None else format(value, self.form)
 
+    @property
+    def unit_of_change(self) -> str:
+        """Unit of `change`, after a blank; empty if the figure is no percentage."""
+        return " points" if self.form.endswith("%") else ""
+
+    def change(self, change: float) -> str:
+        """Return the difference of two values in words, that of percentages in points.
+
+        >>> Headline("accuracy", "accuracy", "interval", ".2%").change(0.0213)
+        '+2.1'
+        >>> Headline("R2", "r2", "interval", ".4f").change(-0.25)
+        '-0.250'
+        """
+        return f"{100 * change:+.1f}" if self.unit_of_change else f"{change:+.3f}"
+
     def cells(self, metrics: Mapping[str, Any]) -> tuple[str, str]:
         """Return the figure and its interval as cells of a table.
 

@@ -40,6 +40,19 @@ class Compared:
 
 
 @dataclass(frozen=True)
+class Constant:
+    """An answer that is the same for every text.
+
+    Attributes:
+        name: the answer in words, as in "always giving the largest label, a".
+        values: its probabilities or values, float64 (texts, labels).
+    """
+
+    name: str
+    values: np.ndarray
+
+
+@dataclass(frozen=True)
 class Table:
     """A table under a title."""
 
@@ -92,6 +105,18 @@ class Judge(Protocol):
 
     def metrics(self, values: np.ndarray, truth: np.ndarray) -> Metrics:
         """Compute the metrics of texts, of which there is at least one."""
+        ...
+
+    def parts(self, values: np.ndarray, truth: np.ndarray) -> np.ndarray:
+        """Return each text's contribution to the sums that `main` follows from, float64 (texts, sums)."""
+        ...
+
+    def main_of(self, sums: np.ndarray, texts: int) -> np.ndarray:
+        """Compute `main` from sums of `parts` over so many texts, (rows, sums): float64 (rows,); NaN if it is undefined."""
+        ...
+
+    def constant(self, truth: np.ndarray) -> Constant:
+        """Return the answer with the best main figure of those that are the same for every text."""
         ...
 
     def cells(self, metrics: Mapping[str, Any]) -> tuple[str, ...]:

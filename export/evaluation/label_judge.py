@@ -9,11 +9,12 @@ import numpy as np
 from export.evaluation import baseline
 from export.evaluation.baseline import Learner
 from export.evaluation.headline import CALIBRATION_ERROR, INTERVAL, Figure, Headline
-from export.evaluation.judge import Axes, Table
+from export.evaluation.judge import Axes, Constant, Table
 from export.evaluation.label_metrics import (
     LABEL_HEAD,
     LabelMetrics,
     each_label,
+    f1,
     label_cells,
     label_losses,
     label_metrics,
@@ -45,6 +46,24 @@ class LabelJudge:
 
     def metrics(self, values: np.ndarray, truth: np.ndarray) -> LabelMetrics:
         return label_metrics(values, self.interpretation.given(values), truth)
+
+    def parts(self, values: np.ndarray, truth: np.ndarray) -> np.ndarray:
+        given, have = self.interpretation.given(values), truth.astype(bool)
+        return np.stack([(given & have).sum(axis=1), (given != have).sum(axis=1)], axis=1).astype(np.float64)
+
+    def main_of(self, sums: np.ndarray, texts: int) -> np.ndarray:
+        return f1(sums[:, 0], sums[:, 1])
+
+    def constant(self, truth: np.ndarray) -> Constant:
+        """See `export.evaluation.judge.Judge`; of sets with so many labels, the most frequent labels have the best F1."""
+        counts = truth.sum(axis=0)
+        order = np.argsort(-counts, kind="stable")
+        right, sizes = counts[order].cumsum(), np.arange(1, len(counts) + 1)
+        best = order[: int((2 * right / (len(truth) * sizes + counts.sum())).argmax()) + 1]
+        values = np.zeros(truth.shape)
+        values[:, best] = 1.0
+        name = f"label {self.interpretation.labels[best[0]]}" if len(best) == 1 else f"{len(best)} largest labels"
+        return Constant(f"always giving the {name}", values)
 
     def cells(self, metrics: Mapping[str, Any]) -> tuple[str, ...]:
         shares = (cell for one in (MICRO_F1, _MACRO_F1, _EXACT) for cell in one.cells(metrics))

@@ -9,6 +9,7 @@ from export.classifier.settings import FIGURES
 from export.encoder.vectors import is_trained
 from export.evaluation.calibration_card import calibration_parts
 from export.evaluation.cascade_card import cascade_parts
+from export.evaluation.cross_validation_card import cross_validation_parts
 from export.evaluation.domains import domain_table
 from export.evaluation.evaluate import Scored
 from export.evaluation.judge import Judge
@@ -38,7 +39,11 @@ def model_card(manifest: Manifest, probes: Scored | None, notes: str) -> bytes:
         notes: Markdown by the user, placed after the introduction.
     """
     judge = judge_of(interpretation_of(manifest))
-    sections = [*cascade_parts(manifest), *(probe_parts(probes) if probes else ())]
+    sections = [
+        *cross_validation_parts(manifest),
+        *cascade_parts(manifest),
+        *(probe_parts(probes) if probes else ()),
+    ]
     parts = [
         f"# {manifest.name}",
         _introduction(manifest),
@@ -222,14 +227,13 @@ def _making(manifest: Manifest, judge: Judge) -> Iterator[str]:
             ("sha256 of its weights", f"`{encoder['sha256']}`"),
             ("tokens that the encoder reads", _length(manifest)),
             ("pooling that the head reads", manifest.pooling),
-            ("training and validation texts", f"{metrics['train_texts']:,} and {metrics['validation_texts']:,}"),
+            _texts_used(manifest),
             *((name.replace("_", " "), _setting(value)) for name, value in manifest.training.items()),
             ("libraries", ", ".join(f"{name} {version}" for name, version in manifest.versions.items())),
         ],
     )
-    again = " (the wide part was trained again later, on training and validation texts together)"
     name = f"{figure.name[0].upper()}{figure.name[1:]}"
-    yield f"{name} on the validation texts, which no part had been trained on{again if 'wide' in metrics else ''}:"
+    yield f"{name} on the validation texts{_what_is_validated(manifest)}:"
     yield table(
         ("part", f"validation {figure.name}"),
         [(_PARTS[part], figure.spelled(share)) for part, share in metrics["validation"].items()],
@@ -298,6 +302,22 @@ def whole_texts_compared(parity: Mapping[str, Any]) -> str:
         f"The logits of {parity['texts']:,} whole texts differ by at most {parity['difference']:.1e}. They have up to "
         f"{parity['windows'][-1]} windows, and some are as long as a number of windows allows, or one token longer."
     )
+
+
+def _texts_used(manifest: Manifest) -> tuple[str, str]:
+    """Return the setting that names the numbers of texts, and its value."""
+    train, validation = (f"{manifest.metrics[name]:,}" for name in ("train_texts", "validation_texts"))
+    if "folds" in manifest.training:
+        return "training texts", f"{train}, of which {validation} were validation texts as well, by cross-validation"
+    return "training and validation texts", f"{train} and {validation}"
+
+
+def _what_is_validated(manifest: Manifest) -> str:
+    """Return what the parts on validation texts had been trained on, in words that follow these texts."""
+    if "folds" in manifest.training:
+        return ", each scored by parts that were trained on other folds; the final parts were trained on all texts"
+    again = " (the wide part was trained again later, on training and validation texts together)"
+    return f", which no part had been trained on{again if 'wide' in manifest.metrics else ''}"
 
 
 def _length(manifest: Manifest) -> str:

@@ -15,7 +15,8 @@ LABELS_FIGURE = "labels.png"
 VALUES_FIGURE = "values.png"
 RELIABILITY_FIGURE = "reliability.png"
 CASCADE_FIGURE = "cascade.png"
-"""Pictures of a model card; `evaluate` draws all but the loss, too."""
+LEARNING_FIGURE = "learning.png"
+"""Pictures of a model card; `evaluate` draws all but the loss and the learning curve, too."""
 
 DOMAIN_FIGURE = "domain.png"
 """Picture of `evaluate` alone, if there are several domains."""
@@ -24,6 +25,9 @@ OUTCOME_FIGURES: Mapping[Task, str] = MappingProxyType(
     {SINGLE_LABEL: CONFUSION_FIGURE, MULTI_LABEL: LABELS_FIGURE, REGRESSION: VALUES_FIGURE}
 )
 """The picture of predictions beside the truth, by task."""
+
+CARD_FIGURES = (LOSS_FIGURE, *OUTCOME_FIGURES.values(), RELIABILITY_FIGURE, CASCADE_FIGURE, LEARNING_FIGURE)
+"""All pictures that a model card may have."""
 
 EVALUATION = "evaluation.json"
 """File of the figures of all bundles, by name."""

@@ -36,8 +36,17 @@ class Paired:
         ('3', '13', '+10.00', '+2.00 to +18.00', '0.021')
         """
         low, high = (f"{100 * bound:+.2f}" for bound in self.interval)
-        p = "below 0.001" if self.p < 0.001 else f"{self.p:.3f}"
-        return f"{self.only_first:,}", f"{self.only_second:,}", f"{100 * self.difference:+.2f}", f"{low} to {high}", p
+        difference = f"{100 * self.difference:+.2f}"
+        return f"{self.only_first:,}", f"{self.only_second:,}", difference, f"{low} to {high}", spelled_p(self.p)
+
+
+def spelled_p(p: float) -> str:
+    """Return a p in words.
+
+    >>> spelled_p(0.0213), spelled_p(1e-6)
+    ('0.021', 'below 0.001')
+    """
+    return "below 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def paired(first: np.ndarray, second: np.ndarray) -> Paired:

@@ -9,7 +9,7 @@ import numpy as np
 from export.evaluation import baseline
 from export.evaluation.baseline import Learner
 from export.evaluation.headline import CALIBRATION_ERROR, Figure, Headline
-from export.evaluation.judge import Axes, Table
+from export.evaluation.judge import Axes, Constant, Table
 from export.evaluation.label_metrics import LABEL_HEAD, each_label, label_cells
 from export.evaluation.metrics import Bin, Metrics, confusion, losses, metrics, reliability
 from export.evaluation.order_metrics import ordered_metrics
@@ -51,6 +51,18 @@ class SingleJudge:
         if self.interpretation.ordered:
             return ordered_metrics(self.interpretation, values, truth)
         return metrics(values, truth)
+
+    def parts(self, values: np.ndarray, truth: np.ndarray) -> np.ndarray:
+        return (most_probable(values) == truth)[:, np.newaxis].astype(np.float64)
+
+    def main_of(self, sums: np.ndarray, texts: int) -> np.ndarray:
+        return sums[:, 0] / texts
+
+    def constant(self, truth: np.ndarray) -> Constant:
+        labels = self.interpretation.labels
+        largest = int(np.bincount(truth, minlength=len(labels)).argmax())
+        values = np.tile(np.eye(len(labels))[largest], (len(truth), 1))
+        return Constant(f"always giving the largest label, {labels[largest]}", values)
 
     def cells(self, metrics: Mapping[str, Any]) -> tuple[str, ...]:
         auc = metrics["roc_auc"]

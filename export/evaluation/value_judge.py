@@ -9,9 +9,9 @@ import numpy as np
 from export.evaluation import baseline
 from export.evaluation.baseline import Learner
 from export.evaluation.headline import Figure, Headline
-from export.evaluation.judge import Axes, Table
+from export.evaluation.judge import Axes, Constant, Table
 from export.evaluation.metrics import Bin
-from export.evaluation.value_metrics import ValueMetrics, each_output, value_metrics
+from export.evaluation.value_metrics import ValueMetrics, each_output, r2_of, value_metrics, value_parts
 from scorer.model.interpretation import Regression
 
 R2 = Headline("R2", "r2", "interval", ".4f")
@@ -38,6 +38,15 @@ class ValueJudge:
 
     def metrics(self, values: np.ndarray, truth: np.ndarray) -> ValueMetrics:
         return value_metrics(values, truth)
+
+    def parts(self, values: np.ndarray, truth: np.ndarray) -> np.ndarray:
+        return value_parts(values, truth)
+
+    def main_of(self, sums: np.ndarray, texts: int) -> np.ndarray:
+        return r2_of(sums, texts)
+
+    def constant(self, truth: np.ndarray) -> Constant:
+        return Constant("always giving the mean", np.tile(truth.mean(axis=0), (len(truth), 1)))
 
     def cells(self, metrics: Mapping[str, Any]) -> tuple[str, ...]:
         return (*R2.cells(metrics), *MAE.cells(metrics), *_RMSE.cells(metrics))

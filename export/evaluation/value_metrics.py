@@ -53,21 +53,31 @@ def value_metrics(values: np.ndarray, truth: np.ndarray) -> ValueMetrics:
         values: predicted values, float64 (texts, outputs).
         truth: true values, float64 (texts, outputs).
     """
-    count, texts = truth.shape[1], len(truth)
-    varies = truth.min(axis=0) < truth.max(axis=0)
-    error, centred = values - truth, truth - truth.mean(axis=0)
-    parts = np.concatenate([error**2, np.abs(error), centred, centred**2], axis=1)
-    (r2,), (mae,), (rmse,) = _figures(parts.sum(axis=0)[np.newaxis], count, texts, varies)
-    r2s, maes, rmses = _figures(resampled(parts), count, texts, varies)
+    texts, parts = len(truth), value_parts(values, truth)
+    (r2,), (mae,), (rmse,) = _figures(parts.sum(axis=0)[np.newaxis], texts)
+    r2s, maes, rmses = _figures(resampled(parts), texts)
     return ValueMetrics(
         texts=texts,
-        r2=float(r2) if varies.any() else None,
-        interval=bootstrap_interval(r2s) if varies.any() else None,
+        r2=None if np.isnan(r2) else float(r2),
+        interval=bootstrap_interval(r2s),
         mae=float(mae),
         mae_interval=bootstrap_interval(maes),
         rmse=float(rmse),
         rmse_interval=bootstrap_interval(rmses),
     )
+
+
+def value_parts(values: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Return each text's contribution to the sums of `value_metrics`, float64 (texts, 4 * outputs); see `r2_of`."""
+    error, centred = values - truth, truth - truth.mean(axis=0)
+    centred[:, truth.min(axis=0) == truth.max(axis=0)] = 0.0  # without a rounding error
+    return np.concatenate([error**2, np.abs(error), centred, centred**2], axis=1)
+
+
+def r2_of(sums: np.ndarray, texts: int) -> np.ndarray:
+    """Compute R2 of each row of sums of `value_parts` over so many texts, float64 (rows,); NaN if no true value varies."""
+    r2, _, _ = _figures(sums, texts)
+    return r2
 
 
 def each_output(names: Sequence[str], values: np.ndarray, truth: np.ndarray) -> list[OneOutput]:
@@ -76,11 +86,11 @@ def each_output(names: Sequence[str], values: np.ndarray, truth: np.ndarray) -> 
     return [OneOutput(name, one.r2, one.mae, one.rmse) for name, one in zip(names, found, strict=True)]
 
 
-def _figures(sums: np.ndarray, count: int, texts: int, varies: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _figures(sums: np.ndarray, texts: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compute R2, MAE and RMSE of each row from sums, float64 (rows, 4 * outputs); R2 is NaN if no true value varies."""
-    squared, absolute, centred, centred_squared = (sums[:, at * count : (at + 1) * count] for at in range(4))
+    squared, absolute, centred, centred_squared = np.split(sums, 4, axis=1)
     whole = centred_squared - centred**2 / texts
-    defined = varies & (whole > 1e-12 * centred_squared)  # a resample may hold equal values only
+    defined = whole > 1e-12 * centred_squared  # a resample may hold equal values only
     shares = np.where(defined, 1 - squared / np.where(defined, whole, 1), 0)
     outputs = defined.sum(axis=1)
     r2 = np.where(outputs > 0, shares.sum(axis=1) / np.maximum(outputs, 1), np.nan)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from export.classifier.head import loss_of
+from export.classifier.choice import loss_of
 from export.classifier.length_calibration import fit_by_length
 from export.classifier.objective import AnyOf, Objective, Value
 from export.classifier.settings import BY_LENGTH

@@ -9,10 +9,13 @@ from export.bundle.assemble import scorer_on_cpu
 from export.data import Split
 from export.evaluation.confidence_card import with_section
 from export.evaluation.evaluate import Scored, score_split
-from export.evaluation.figures import cascade_curve, outcome_picture, reliability_diagram
+from export.evaluation.figures import cascade_curve, learning_figure, outcome_picture, reliability_diagram
+from export.evaluation.judges import judge_of
 from export.evaluation.model_card import model_card
-from export.evaluation.outputs import CARD, CASCADE_FIGURE, OUTCOME_FIGURES, RELIABILITY_FIGURE
+from export.evaluation.outputs import CARD, CASCADE_FIGURE, LEARNING_FIGURE, OUTCOME_FIGURES, RELIABILITY_FIGURE
 from scorer.model.bundle import Bundle
+from scorer.model.interpretation import interpretation_of
+from scorer.model.manifest import Manifest
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,21 @@ def card_of(bundle: Bundle, card: Card, threads: int | None = None) -> dict[str,
         threads: number of rows scored at a time; None for one per usable core.
     """
     probes = None if card.probes is None else score_split(scorer_on_cpu(bundle, threads), card.probes, quiet=True)
-    text, confidence = model_card(bundle.manifest, probes, card.notes), bundle.manifest.confidence
-    return {CARD: with_section(text, confidence) if confidence else text, **card.pictures}
+    manifest = bundle.manifest
+    text, confidence = model_card(manifest, probes, card.notes), manifest.confidence
+    return {
+        CARD: with_section(text, confidence) if confidence else text,
+        **card.pictures,
+        **_learning_picture(manifest),
+    }
+
+
+def _learning_picture(manifest: Manifest) -> dict[str, bytes]:
+    """Draw the learning curve of a manifest; return nothing without one."""
+    figures = manifest.metrics.get("cross_validation")
+    if not figures or not figures["sizes"]:
+        return {}
+    return {LEARNING_FIGURE: learning_figure(figures, judge_of(interpretation_of(manifest)))}
 
 
 def test_pictures(scored: Scored, calibration: Mapping[str, np.ndarray]) -> dict[str, bytes]:

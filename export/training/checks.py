@@ -101,6 +101,11 @@ def check_recallable(bundle: Bundle, settings: CascadeSettings) -> None:
         raise ExportError(f"{path} has no wide part, which a cascade needs. Train a bundle without --no-wide.")
     if HEAD not in bundle.files:
         raise ExportError(f"{path} has no {HEAD}, so its classifier is unknown. Train the bundle again.")
+    if "folds" in manifest.training:
+        raise ExportError(
+            f"{path} was trained by cross-validation: no texts were held out for good, as a cascade needs. Train a bundle with "
+            "--validation-share, or with more texts."
+        )
     invalid = _invalid(manifest)
     if invalid:
         raise ExportError(
@@ -172,9 +177,9 @@ def check_layers(name: str, layers: int, family: Family | None, settings: Settin
     Raises:
         UsageError: the pooling names a layer that the encoder lacks, or does not fit the trained blocks.
     """
-    vectors(settings.fit.pooling, layers)
+    vectors(settings.fit.first_pooling, layers)
     if settings.fit.tune is not None:
-        check_tuning(name, layers, family, settings.fit.pooling, settings.fit.tune)
+        check_tuning(name, layers, family, settings.fit.first_pooling, settings.fit.tune)
 
 
 def check_tuning(name: str, layers: int, family: Family | None, pooling: str, settings: TuneSettings) -> None:

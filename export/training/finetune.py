@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from export.classifier.head import Training, step_of
+from export.classifier.choice import step_of
+from export.classifier.head import Training
 from export.classifier.objective import Objective
 from export.classifier.wide import Texts
 from export.encoder.load import FrozenEncoder, weights_sha256

@@ -1,79 +1,39 @@
 """Training of a classifier: the encoder's part, the wide part, and the stack of both, before it becomes a graph."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
+from export.classifier.choice import refolded
 from export.classifier.classifier import Classifier, lengths_of
-from export.classifier.combining import some_of
-from export.classifier.head import Part, Training, train_head
+from export.classifier.head import Inputs, Training
 from export.classifier.objective import Objective, figure_of, objective_of
-from export.classifier.settings import HeadSettings
-from export.classifier.stacking import Stack, stack
-from export.classifier.wide import WideTraining, train_wide
+from export.classifier.stacking import Stack, cross_stacked, stack
+from export.classifier.wide import WideTraining
 from export.data import Dataset
 from export.encoder.load import FrozenEncoder
 from export.encoder.vectors import NO_QUERIES, Queries, is_trained, vectors
-from export.training.calibration import Calibration, HeldOutLogits, calibrate, without_worse_temperature
+from export.training.calibration import HeldOutLogits, calibrate, without_worse_temperature
 from export.training.cascade import CascadeChoice, HeldOut, choose_cascade, report_choice
 from export.training.curriculum import Curriculum, curriculum_of
 from export.training.device import device_of
 from export.training.features import Features, extract, unit_of
 from export.training.finetune import Tuned, tune
+from export.training.fitted import Crossed, Fit
+from export.training.frozen import inputs_of, train_on_frozen
 from export.training.holdout import Divided, divide
+from export.training.learning import learning_curve
 from export.training.settings import FitSettings, TuneSettings
-from export.training.stages import BLOCKS, CALIBRATION, CASCADE, FEATURES, HEAD, WIDE_PART, stage
+from export.training.stages import BLOCKS, CALIBRATION, CASCADE, CROSS_VALIDATION, FEATURES, HEAD, WIDE_PART, stage
 from export.training.target import standardised
+from export.training.wide_part import train_wide_part
 from scorer.base.errors import UsageError
-from scorer.base.task import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Task
+from scorer.base.task import REGRESSION, SINGLE_LABEL, Task
 from scorer.base.text import duration
 from scorer.engine.windows import Windows
-from scorer.model.interpretation import Interpretation
-from scorer.model.manifest import Unit
 
 Report = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A trained classifier, with the figures of its training.
-
-    Attributes:
-        encoder: encoder, including its trained blocks.
-        classifier: head, pooling, wide part and cascade.
-        stack: share of the wide part, biases and temperature.
-        training: training of the head.
-        wide: training of the wide part, or None.
-        validation: figure of each part alone and of both together, by name, on the validation texts.
-        poolings: figure of other poolings of a frozen encoder, for comparison.
-        calibration: meaning of the logits, with the figures of the validation texts.
-        train_rows, validation_rows: row numbers in the training split, int64 (rows,).
-        unit: unit of numbers, or None.
-        cascade: choice of the cascade, or None.
-    """
-
-    encoder: FrozenEncoder
-    classifier: Classifier
-    stack: Stack
-    training: Training
-    wide: WideTraining | None
-    validation: Mapping[str, float]
-    poolings: Mapping[str, float]
-    calibration: Calibration
-    train_rows: np.ndarray
-    validation_rows: np.ndarray
-    unit: Unit | None = None
-    cascade: CascadeChoice | None = None
-
-    @property
-    def interpretation(self) -> Interpretation:
-        """The meaning of the classifier's logits."""
-        return self.calibration.after
-
-    def calibrated(self, logits: np.ndarray) -> np.ndarray:
-        """Return probabilities or values, float64 (texts, labels), of logits calibrated by length, (texts, logits)."""
-        return self.interpretation.values(logits)
 
 
 def fit(
@@ -93,44 +53,51 @@ def fit(
         UsageError: the settings do not fit the encoder.
     """
     _check_pooling(encoder, settings)
-    labels = dataset.train.labels
-    texts, unit = divide(ids, labels, settings, dataset.train.domains), None
+    texts, unit = divide(ids, dataset.train, settings), None
+    if texts.crosses:
+        report(
+            f"cross-validation: {len(texts.ids):,} training texts are few, so each is held out once, in {len(texts.folds)} "
+            "folds; head and wide part are then trained on all"
+        )
     if dataset.task == REGRESSION:
         texts, unit = standardised(texts)
-    objective = objective_of(dataset.task, dataset.labels, labels, loss=settings.loss, balance=settings.balance)
+    objective = objective_of(
+        dataset.task, dataset.labels, dataset.train.labels, loss=settings.loss, balance=settings.balance
+    )
+    pieces = int(encoder.config.vocab_size)
     deep = _deep(encoder, dataset.train.texts, texts.shortened(settings.reading), objective, settings, report)
-    wide = _wide(encoder, texts, objective, settings, report)
+    side = train_wide_part(pieces, texts, deep.logits, objective, settings, report)
+    wide, side_logits = (None, None) if side is None else (side.training, side.logits)
     held_out, truth = texts.validation
-    logits = deep.logits(settings.pooling)
-    side = None if wide is None else wide.logits(held_out)
     with stage(CALIBRATION):
-        stacked = stack(logits, side, truth, objective, texts.training_weights[1])
-    whole = stacked.logits(logits, side)
-    figures = _figures(logits, side, whole, truth, objective, report)
+        stacked = stack(deep.logits, side_logits, truth, objective, texts.training_weights[1])
+    whole = stacked.logits(deep.logits, side_logits)
+    figures = _figures(deep.logits, side_logits, whole, truth, objective, report)
     known = HeldOutLogits(whole, truth, lengths_of(held_out), texts.training_weights[1])
     with stage(CALIBRATION):
         stacked = without_worse_temperature(stacked, known, objective, report)
         calibration = calibrate(dataset, stacked, unit, known, objective, settings, report)
     whole = calibration.logits(known)
     cascade = None if wide is None else _cascade(wide, stacked, whole, texts, dataset.task, settings, report)
-    if wide is not None:
+    if wide is not None and not texts.crosses:
         # All choices are made, so the wide part can also learn the rare words and pairs of the validation texts.
         with stage(WIDE_PART):
             wide = wide.on(texts.every, texts.weights)
     head, kept = stacked.parts(deep.training.head, wide)
     limits = None if cascade is None else cascade.cascade
     classifier = Classifier(
-        head, settings.pooling, settings.reading, kept, deep.tuned.queries, limits, by_length=calibration.by_length
+        head, deep.pooling, settings.reading, kept, deep.tuned.queries, limits, by_length=calibration.by_length
     )
+    crossed = _crossed(pieces, texts, deep, side_logits, objective, settings)
     return Fit(
         deep.tuned.encoder, classifier, stacked, deep.training, wide, figures, deep.poolings, calibration,
-        texts.train_rows, texts.validation_rows, unit, cascade,
+        texts.train_rows, texts.validation_rows, unit, cascade, crossed,
     )  # fmt: skip
 
 
 def _check_pooling(encoder: FrozenEncoder, settings: FitSettings) -> None:
-    vectors(settings.pooling, encoder.layers)
-    if is_trained(settings.pooling) and settings.tune is None:
+    vectors(settings.first_pooling, encoder.layers)
+    if is_trained(settings.first_pooling) and settings.tune is None:
         raise UsageError(f"--pooling {settings.pooling} has weights of its own: set FitSettings.tune to train them.")
 
 
@@ -140,21 +107,21 @@ class _Deep:
 
     Attributes:
         tuned: encoder, head, and the poolings trained with them.
-        held_out: features of the validation texts.
-        poolings: figure of other poolings on the validation texts, by name.
+        pooling: vectors that the head reads.
+        logits: logits of the held-out texts by heads that were not trained on them, float32 (texts, logits).
+        poolings: figure of other poolings on the same texts, by name.
+        inputs: vectors of all texts that the head reads, if the encoder is frozen.
     """
 
     tuned: Tuned
-    held_out: Features
+    pooling: str
+    logits: np.ndarray
     poolings: Mapping[str, float]
+    inputs: Inputs | None = None
 
     @property
     def training(self) -> Training:
         return self.tuned.training
-
-    def logits(self, pooling: str) -> np.ndarray:
-        """Compute the logits of the validation texts by the head and its pooling, float32 (texts, logits)."""
-        return self.held_out.split.combined(self.training.head.logits(self.held_out.pooled(pooling)))
 
 
 def _deep(
@@ -187,7 +154,7 @@ def _with_blocks(
         encoder,
         curriculum,
         texts.validation,
-        pooling=settings.pooling,
+        pooling=settings.first_pooling,
         objective=objective,
         settings=how,
         folder=settings.cache,
@@ -200,51 +167,20 @@ def _with_blocks(
     features = features_of(
         tuned.encoder, held_out, "validation", settings, report, tuned.queries, windows=settings.windows
     )
-    return _Deep(tuned, features, {})
+    logits = features.split.combined(tuned.training.head.logits(features.pooled(settings.first_pooling)))
+    return _Deep(tuned, settings.first_pooling, logits, {})
 
 
-@stage(HEAD)
 def _on_frozen(
     encoder: FrozenEncoder, texts: Divided, objective: Objective, settings: FitSettings, report: Report
 ) -> _Deep:
-    """Train a head on the frozen encoder, and one with each other pooling for comparison."""
+    """Train a head on the frozen encoder."""
     features = features_of(encoder, texts.ids, "train", settings, report, windows=settings.windows)
-    both = (texts.train_rows, texts.validation_rows)
-    own, held_out = (some_of(features.split, rows) for rows in both)
-    has_windows, by_mean = len(features.split.rows) > len(texts.ids), features.split.combination == "mean"
-    splits = (own[1], held_out[1]) if has_windows and not by_mean else None
-    weights = texts.training_weights
-
-    def trained(pooling: str, head: HeadSettings) -> Training:
-        vectors = features.pooled(pooling)
-        parts: list[Part] = []
-        for (windows, split), rows in zip((own, held_out), both, strict=True):
-            part = vectors[windows]
-            parts.append((split.mean_of(part) if has_windows and by_mean else part, texts.labels[rows]))
-        return train_head(*parts, objective=objective, settings=head, splits=splits, weights=weights)
-
-    training = trained(settings.pooling, settings.head)
-    _report_steps(training, objective, report)
-    # With the largest logit of windows, each comparison would take as long as the head.
-    others = [] if splits else [pooling for pooling in _comparable(encoder.layers) if pooling != settings.pooling]
-    head = settings.head
-    if objective.task == MULTI_LABEL and head.solver == "newton":
-        # Every penalty for every label of every pooling would take many times as long as the head itself.
-        head = replace(head, l2=(training.best.number,))
-    poolings = {pooling: trained(pooling, head).best.figure for pooling in others}
-    better = max(poolings, key=lambda pooling: poolings[pooling], default=settings.pooling)
-    if poolings.get(better, 0.0) > training.best.figure:
-        figure = figure_of(objective)
-        report(
-            f"--pooling {better} is better on this encoder: validation {figure.name} {figure.shown(poolings[better])}"
-        )
-    return _Deep(Tuned(encoder, training), features.some(texts.validation_rows), poolings)
-
-
-def _comparable(layers: int) -> list[str]:
-    """Return the poolings to compare: the usual two, and two more that are as cheap as ``cls``."""
-    before = [f"mean{layer}" for layer in range(max(1, layers - 3), layers)]
-    return ["cls", "mean", *([before[-1], "cls+" + "+".join(before)] if before else [])]
+    with stage(HEAD):
+        found = train_on_frozen(features, texts, objective, settings, report)
+    _report_steps(found.training, objective, report)
+    inputs = inputs_of(features, found.pooling)
+    return _Deep(Tuned(encoder, found.training), found.pooling, found.logits, found.poolings, inputs)
 
 
 @stage(FEATURES)
@@ -273,23 +209,22 @@ def features_of(
     return features
 
 
-@stage(WIDE_PART)
-def _wide(
-    encoder: FrozenEncoder, texts: Divided, objective: Objective, settings: FitSettings, report: Report
-) -> WideTraining | None:
-    if settings.wide is None:
+@stage(CROSS_VALIDATION)
+def _crossed(
+    pieces: int,
+    texts: Divided,
+    deep: _Deep,
+    side: np.ndarray | None,
+    objective: Objective,
+    settings: FitSettings,
+) -> Crossed | None:
+    """Compute the logits of each text by classifiers of the other folds, with all labels and with fewer."""
+    if not texts.crosses or deep.inputs is None:
         return None
-    training = train_wide(
-        texts.train,
-        texts.validation,
-        pieces=int(encoder.config.vocab_size),
-        objective=objective,
-        settings=settings.wide,
-        weights=texts.training_weights,
-    )
-    figure, best = figure_of(objective), training.best
-    report(f"wide part: L2 {best.number:g}, validation {figure.name} {figure.shown(best.figure)}")
-    return training
+    rows, weights = texts.validation_rows, texts.training_weights[1]
+    own = cross_stacked(deep.logits, side, texts.labels[rows], objective, refolded(texts.folds), weights)
+    wide = settings.wide if side is not None else None
+    return Crossed(texts.folds, own, learning_curve(deep.inputs, texts, objective, settings, wide, pieces))
 
 
 @stage(CASCADE)
@@ -307,6 +242,11 @@ def _cascade(
         return None
     if task != SINGLE_LABEL:
         return report_choice("the wide part alone decides only where a text has one label", report)
+    if texts.crosses:
+        return report_choice(
+            f"{len(texts.ids):,} training texts are too few to hold out the {settings.cascade.least_texts:,} that it needs",
+            report,
+        )
     ids, truth = texts.validation
     read = texts.tokens_read(settings.reading)[texts.validation_rows]
     sums, weights = wide.wide(stacked.share).sums(ids), texts.training_weights[1]

@@ -15,7 +15,7 @@ from export.graph.parity import HalfParity, Parity, compare, compare_half, compa
 from export.graph.source import graph_source
 from export.graph.wide import wide_graph
 from export.graph.writer import graph_bytes
-from export.training.fit import Fit
+from export.training.fitted import Fit
 from export.training.run import Run
 from export.training.stages import FP16, GRAPHS, INT8, PARITY, stage
 from scorer.base.cores import usable_cores

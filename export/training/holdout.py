@@ -1,15 +1,20 @@
-"""Division of the training split into texts to train on and texts held out for choices and calibration."""
+"""Division of the training split into texts to train on and texts held out for choices and calibration.
+
+One part is held out, or each text once: with few texts, every choice is made by cross-validation.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from export.classifier.head import Weights
+from export.classifier.choice import Fold, Weights, held_out_rows, scaled
 from export.classifier.truncation import Cut, Reading
 from export.classifier.wide import Texts
+from export.data import Split
 from export.errors import ExportError
-from export.training.settings import FitSettings
+from export.training.folds import both_sides, fold_count, folds_of
+from export.training.settings import FEW_TEXTS, FitSettings
 from export.training.weighing import domain_weights, text_weights
 from scorer.engine.windows import Windows
 
@@ -21,12 +26,12 @@ _RUN_LENGTH = 10
 
 @dataclass(frozen=True)
 class Divided:
-    """Tokenized texts, some of them held out.
+    """Tokenized texts that are held out from a training.
 
     Attributes:
         ids: token ids of every text, (sequence,) each.
         labels: targets, see `export.classifier.objective`; numbers are not standardised at first.
-        train_rows, validation_rows: numbers of the texts to train on and of the held-out texts, int64 (rows,).
+        folds: texts to train on and texts held out; several folds if each text is held out once.
         domains: domain of each text, str (texts,); None if all texts are of one.
         weights: weight of each text in training, float64 (texts,); None for equal ones.
         calibration_weights: weight of each text where outputs are fitted to the texts as they are, float64 (texts,), which
@@ -35,11 +40,25 @@ class Divided:
 
     ids: Sequence[np.ndarray]
     labels: np.ndarray
-    train_rows: np.ndarray
-    validation_rows: np.ndarray
+    folds: tuple[Fold, ...]
     domains: np.ndarray | None = None
     weights: np.ndarray | None = None
     calibration_weights: np.ndarray | None = None
+
+    @property
+    def crosses(self) -> bool:
+        """Return whether choices are made by cross-validation, and the final parts are trained on all texts."""
+        return len(self.folds) > 1
+
+    @property
+    def train_rows(self) -> np.ndarray:
+        """Numbers of the texts that the final parts are trained on, int64 (rows,)."""
+        return np.arange(len(self.labels)) if self.crosses else self.folds[0].train
+
+    @property
+    def validation_rows(self) -> np.ndarray:
+        """Numbers of the texts that are held out from a training, int64 (rows,), in ascending order."""
+        return held_out_rows(self.folds)
 
     @property
     def every(self) -> Texts:
@@ -59,9 +78,14 @@ class Divided:
         return None if self.domains is None else self.domains[self.validation_rows]
 
     @property
+    def all_weights(self) -> Weights:
+        """Weights of all texts in training, and where choices are made."""
+        return self.weights, self.calibration_weights
+
+    @property
     def training_weights(self) -> Weights:
         """Weights of the texts to train on, and of the held-out ones, by which choices are made."""
-        return _of(self.weights, self.train_rows), _of(self.calibration_weights, self.validation_rows)
+        return scaled(self.weights, self.train_rows), scaled(self.calibration_weights, self.validation_rows)
 
     def shortened(self, reading: Reading) -> "Divided":
         """Return the texts with only the tokens that a cut keeps; other readings keep all."""
@@ -77,40 +101,47 @@ class Divided:
         return [self.ids[row] for row in rows], self.labels[rows]
 
 
-def _of(weights: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:
-    """Return the weights of some texts, scaled to 1 on average; None for equal ones."""
-    return None if weights is None else weights[rows] / weights[rows].mean()
-
-
-def divide(
-    ids: Sequence[np.ndarray], labels: np.ndarray, settings: FitSettings, domains: Sequence[str] = ()
-) -> Divided:
-    """Divide texts into training and validation texts, each domain by itself; see `split_rows`.
+def divide(ids: Sequence[np.ndarray], split: Split, settings: FitSettings) -> Divided:
+    """Divide texts into training and validation texts, each domain by itself; see `split_rows` and `folds_of`.
 
     Args:
         ids: token ids of the texts, (sequence,) each.
-        labels: targets of the texts.
+        split: texts with their targets, and the domains to weigh them by.
         settings: settings of the training.
-        domains: domain of each text; empty if all texts are of one.
 
     Raises:
         ExportError: there are too few texts.
         UsageError: a domain has a factor, but no texts.
     """
-    if not domains:
-        return Divided(ids, labels, *split_rows(labels, settings))
-    names = np.array(domains)
-    of_domains = [np.flatnonzero(names == name) for name in dict.fromkeys(domains)]
-    parts = [(rows, split_rows(labels[rows], settings)) for rows in of_domains]
-    train, validation = (np.sort(np.concatenate([rows[part[side]] for rows, part in parts])) for side in (0, 1))
-    divided = Divided(ids, labels, train, validation, names)
-    if labels.dtype.kind == "f" or labels.ndim > 1:
+    labels, domains = split.labels, split.domains
+    names = np.array(domains) if domains else None
+    if crosses(len(labels), settings):
+        folds = folds_of(split.texts, labels, fold_count(len(labels)), origins=split.origins, domains=domains)
+    else:
+        folds = (_held_out(labels, names, settings),)
+    divided = Divided(ids, labels, folds, names)
+    if names is None or labels.dtype.kind == "f" or labels.ndim > 1:
         return divided
     return replace(
         divided,
         weights=text_weights(labels, names, settings.domains),
         calibration_weights=domain_weights(names, settings.domains),
     )
+
+
+def crosses(texts: int, settings: FitSettings) -> bool:
+    """Return whether choices are made by cross-validation, which a training of blocks would need too much time for."""
+    return texts < FEW_TEXTS and settings.validation_share is None and settings.tune is None
+
+
+def _held_out(labels: np.ndarray, domains: np.ndarray | None, settings: FitSettings) -> Fold:
+    """Hold out some texts, of each domain by itself."""
+    if domains is None:
+        return Fold(*split_rows(labels, settings))
+    of_domains = [np.flatnonzero(domains == name) for name in dict.fromkeys(domains.tolist())]
+    parts = [(rows, split_rows(labels[rows], settings)) for rows in of_domains]
+    train, validation = (np.sort(np.concatenate([rows[part[side]] for rows, part in parts])) for side in (0, 1))
+    return Fold(train, validation)
 
 
 def split_rows(labels: np.ndarray, settings: FitSettings) -> tuple[np.ndarray, np.ndarray]:
@@ -128,7 +159,7 @@ def split_rows(labels: np.ndarray, settings: FitSettings) -> tuple[np.ndarray, n
     Raises:
         ExportError: there are too few rows.
     """
-    count, share = len(labels), settings.validation_share
+    count, share = len(labels), settings.held_out_share
     held_out = max(1, round(count * share))
     random = np.random.default_rng(settings.seed)
     runs = min(_RUNS, max(1, held_out // _RUN_LENGTH))
@@ -139,7 +170,7 @@ def split_rows(labels: np.ndarray, settings: FitSettings) -> tuple[np.ndarray, n
         [np.arange(start, start + size) + phase for start, size in zip(starts, sizes, strict=True)]
     )
     validation = validation[validation < count]
-    groups = _groups(labels)
+    groups = both_sides(labels)
     for rows in groups:
         if np.isin(rows, validation).sum() in (0, len(rows)):
             some = min(len(rows) - 1, max(1, round(len(rows) * share)))
@@ -151,13 +182,3 @@ def split_rows(labels: np.ndarray, settings: FitSettings) -> tuple[np.ndarray, n
     if not len(validation):
         raise ExportError(f"{count} training texts are too few to hold out validation texts; give more.")
     return np.setdiff1d(np.arange(count), validation), validation
-
-
-def _groups(labels: np.ndarray) -> list[np.ndarray]:
-    """Return the rows of the texts that both sides need some of, int64 (rows,) each; the smallest group last."""
-    if labels.dtype.kind == "f":
-        return []
-    if labels.ndim == 1:
-        return [np.flatnonzero(labels == label) for label in np.unique(labels)]
-    groups = [np.flatnonzero(column == value) for column in labels.T for value in (0, 1)]
-    return sorted((rows for rows in groups if len(rows)), key=len, reverse=True)

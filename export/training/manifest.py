@@ -7,11 +7,11 @@ from export.bundle import assemble
 from export.bundle.assemble import encoder_fields, graph_file, parity_fields, providers
 from export.bundle.bundle import head_fields, library_versions
 from export.bundle.golden import golden_rows, tolerances_of
-from export.classifier.head import Step
+from export.classifier.choice import Step
 from export.classifier.settings import FIGURES, MSE
 from export.data import ChosenTest, Dataset
 from export.training.cascade import CascadeChoice
-from export.training.fit import Fit
+from export.training.fitted import Fit
 from export.training.graphs import Exported
 from export.training.run import Run
 from export.training.settings import FitSettings
@@ -85,7 +85,7 @@ def _training(dataset: Dataset, settings: FitSettings, fitted: Fit) -> dict[str,
         "dataset": dataset.name,
         **({"test_part": _test_part(dataset.test_part)} if dataset.test_part else {}),
         "seed": settings.seed,
-        "validation_share": settings.validation_share,
+        **({"folds": len(fitted.crossed.folds)} if fitted.crossed else {"validation_share": settings.held_out_share}),
         **trained,
         **({"wide": asdict(settings.wide)} if settings.wide else {}),
         **(

@@ -1,6 +1,7 @@
 """Recall of the texts that a bundle's training held out, with the outputs of each part of its classifier at that time."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -62,7 +63,8 @@ def recall(bundle: Bundle, wide: Wide, dataset: Dataset, threads: int | None = N
         seed=training["seed"],
     )
     labels, balance = dataset.train.labels, training.get("balance", False)
-    texts = divide(encoded.ids, labels, settings, dataset.train.domains if "domains" in training else ())
+    split = dataset.train if "domains" in training else replace(dataset.train, domains=())
+    texts = divide(encoded.ids, split, settings)
     objective = objective_of(SINGLE_LABEL, dataset.labels, labels, loss=MSE, balance=balance)
     again = _trained_again(bundle, wide, texts, objective)
     held_out, truth = texts.validation

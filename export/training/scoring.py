@@ -16,7 +16,8 @@ from export.evaluation.evaluate import Group, Scored, by_group, by_length, costl
 from export.evaluation.judge import Judge, Metrics, compare, is_no_better
 from export.evaluation.judges import judge_of
 from export.evaluation.overlap import shared_texts
-from export.training.fit import Fit, features_of
+from export.training.fit import features_of
+from export.training.fitted import Fit
 from export.training.run import Run
 from export.training.stages import BASELINE, stage
 from scorer.model.bundle import Bundle

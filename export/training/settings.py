@@ -17,6 +17,7 @@ from export.classifier.settings import (
     tokens_in_windows,
 )
 from export.data_source import cache_folder
+from export.encoder.vectors import AUTO
 from scorer.engine.windows import Windows
 from scorer.model.manifest import WINDOWS, WindowSettings
 
@@ -32,6 +33,12 @@ NUMBER_FORMATS = ("fp32", "bf16")
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 """Values of `FitSettings.device`; ``auto`` is a GPU with CUDA if PyTorch can use one."""
+
+VALIDATION_SHARE = 0.1
+"""Share of many texts that is held out for choices and calibration."""
+
+FEW_TEXTS = 2_000
+"""Number of training texts below which cross-validation holds out all of them in turn."""
 
 HEAD_ALONE = 3e-3
 """Default of `TuneSettings.head_learning_rate` without trained blocks: higher, because the encoder's output is fixed."""
@@ -96,7 +103,8 @@ class FitSettings:
     """Settings of a classifier's training.
 
     Attributes:
-        pooling: vectors that the head reads; see `export.encoder.vectors.vectors`.
+        pooling: vectors that the head reads, see `export.encoder.vectors.vectors`; or ``auto``, the best of
+            `export.encoder.vectors.cheap_poolings` on held-out texts if the encoder is frozen.
         reading: tokens of a long text that the encoder reads; None if its tokenizer keeps no more than it reads.
         head: settings of a head on a frozen encoder.
         tune: settings of the encoder's last blocks and of attention poolings; None trains neither.
@@ -109,14 +117,15 @@ class FitSettings:
             labels; None for the thresholds with the largest F1.
         domains: weights of the domains of the training texts, if they are of several (one label a text only).
         augment: kinds of versions of texts to train blocks on as well, of `AUGMENTATIONS`.
-        validation_share: share of the training split that is held out for choices and calibration.
+        validation_share: share of the training split that is held out for choices and calibration; None for a tenth, or for
+            cross-validation if the texts are few.
         seed: seed of the held-out texts.
         cache: folder of features and checkpoints.
         device: device of features and trained blocks, one of `DEVICES`.
         quiet: show no progress.
     """
 
-    pooling: str = "cls"
+    pooling: str = AUTO
     reading: "Reading" = None
     head: HeadSettings = HeadSettings()
     tune: TuneSettings | None = None
@@ -128,11 +137,26 @@ class FitSettings:
     min_precision: float | None = None
     domains: DomainSettings = DomainSettings()
     augment: tuple[str, ...] = ()
-    validation_share: float = 0.1
+    validation_share: float | None = None
     seed: int = 0
     cache: Path = field(default_factory=cache_folder)
     device: str = DEVICES[0]
     quiet: bool = False
+
+    @property
+    def chooses_pooling(self) -> bool:
+        """Return whether held-out texts choose the vectors that the head reads."""
+        return self.pooling == AUTO and self.tune is None
+
+    @property
+    def first_pooling(self) -> str:
+        """The vectors that the head reads, or the first ones to try."""
+        return "cls" if self.pooling == AUTO else self.pooling
+
+    @property
+    def held_out_share(self) -> float:
+        """The share of the training split that is held out, unless cross-validation holds out all of it in turn."""
+        return VALIDATION_SHARE if self.validation_share is None else self.validation_share
 
     @property
     def windows(self) -> Windows | None:

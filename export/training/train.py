@@ -15,6 +15,7 @@ from export.evaluation.outputs import LOSS_FIGURE
 from export.training.card import Card, card_of, test_pictures
 from export.training.checks import check
 from export.training.confidence import confidence_of
+from export.training.cross_validation import cross_validated
 from export.training.features import features_missing
 from export.training.fit import fit
 from export.training.graphs import export_graphs
@@ -80,6 +81,7 @@ def _train(
         bundle, scored = score_test(run, bundle, logits.calibrated)
         # Precisions and labels stay as evaluated; what is added to the manifest is for people, and for options of `score`.
         bundle = with_metrics(bundle, figures_of(run, bundle, logits, scored))
+        bundle = with_metrics(bundle, cross_validated(run, bundle.manifest, fitted.crossed))
     precision = next(iter(bundle.manifest.metrics["precisions"]))
     confidence = confidence_of(scored, precision, bundle.manifest.precisions, logits.calibrated, exported.half_logits)
     bundle = replace(bundle, manifest=replace(bundle.manifest, reference=reference(scored), confidence=confidence))

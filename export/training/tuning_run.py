@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from export.classifier.choice import Step
 from export.classifier.combining import combined, some_of
-from export.classifier.head import Step
 from export.classifier.objective import Objective
 from export.errors import ExportError
 from export.training.cache import replaced

@@ -1,5 +1,7 @@
 """Versions of training texts, and the order in which block training reads them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from factories import reviews
@@ -42,12 +44,12 @@ def divided(encoder):
     split = reviews(40, 2, 1)
     texts = [f"{text} {LONG}" if number < 20 else text for number, text in enumerate(split.texts)]
     ids = frozen.tokenizer.encode(texts).ids
-    return frozen, texts, lambda settings, domains=(): divide(ids, split.labels, settings, domains)
+    return frozen, texts, lambda settings, domains=(): divide(ids, replace(split, domains=tuple(domains)), settings)
 
 
 def test_each_epoch_has_its_own_crops_and_errors(divided):
     frozen, texts, divide_by = divided
-    settings = FitSettings(augment=("crops", "typos"))
+    settings = FitSettings(augment=("crops", "typos"), validation_share=0.1)
     found = curriculum_of(texts, divide_by(settings), frozen, settings, TuneSettings(1, epochs=2, short_epochs=1))
     count = len(divide_by(settings).train_rows)
     long = int((divide_by(settings).train_rows < 20).sum())
@@ -63,7 +65,7 @@ def test_each_epoch_has_its_own_crops_and_errors(divided):
 
 def test_crops_weigh_half_of_their_text(divided):
     frozen, texts, divide_by = divided
-    settings = FitSettings(augment=("crops",), domains=DomainSettings(0.5))
+    settings = FitSettings(augment=("crops",), domains=DomainSettings(0.5), validation_share=0.1)
     parts = divide_by(settings, ["a"] * 10 + ["b"] * 30)
     found = curriculum_of(texts, parts, frozen, settings, TuneSettings(1, epochs=1))
     whole, crops = found.weights[: len(parts.train_rows)], found.weights[len(parts.train_rows) :]
@@ -83,8 +85,8 @@ def trained(frozen, curriculum, folder, **settings):
 def test_an_interrupted_training_on_versions_resumes_to_the_same_weights(encoder, tmp_path, monkeypatch, number_format):
     frozen, split = encoder("bert"), reviews(80, 2, 1)
     ids = frozen.tokenizer.encode(split.texts).ids
-    settings = FitSettings(augment=("typos",), domains=DomainSettings(0.5))
-    parts = divide(ids, split.labels, settings, ["a"] * 20 + ["b"] * 60)
+    settings = FitSettings(augment=("typos",), domains=DomainSettings(0.5), validation_share=0.1)
+    parts = divide(ids, replace(split, domains=("a",) * 20 + ("b",) * 60), settings)
     curriculum = curriculum_of(split.texts, parts, frozen, settings, TuneSettings(2, epochs=3))
     whole = trained(frozen, curriculum, tmp_path / "whole", number_format=number_format)
     monkeypatch.setattr(finetune, "_BATCHES_PER_SAVE", 3)

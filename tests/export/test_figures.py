@@ -13,12 +13,15 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from export.classifier.head import LinearHead, Step, Training
+from export.classifier.choice import Step
+from export.classifier.head import LinearHead, Training
 from export.evaluation import drawing, figures
 from export.evaluation.cascade import StagedTexts
 from export.evaluation.evaluate import Group
+from export.evaluation.judges import judge_of
 from export.evaluation.metrics import metrics, reliability
 from scorer.base.task import MULTI_LABEL, REGRESSION
+from scorer.model.interpretation import Regression, SingleLabel
 
 SENTENCE = "customer complaint about delivery of a damaged parcel, twice again"
 SCRIPTS = ("негативный отзыв", "$好评$ 配送很快", "سلبي جدا", "😡 bad", "שלילי", "नकारात्मक", "부정적", "a\tb\udcff")
@@ -29,6 +32,8 @@ NAMES = {
     "wide": lambda number: f"{'W' * 57}{number:03}",
     "script": lambda number: f"{SCRIPTS[number % len(SCRIPTS)]}{number}",
 }
+OF_ONE = judge_of(SingleLabel(("billing", "other")))
+OF_NUMBERS = judge_of(Regression(("score",), (1.0,), (0.0,)))
 HEAD = LinearHead(np.zeros((1, 2), np.float32), np.zeros(1, np.float32))
 
 
@@ -262,6 +267,39 @@ def test_pictures_of_very_many_labels_are_readable_and_of_limited_size(seen, cou
             one.replace("\n", " ") for one in bars.words
         ]
         assert any(words.startswith(f"{count - 1} ") for words in bars.words)
+
+
+# The learning curve
+
+ANSWERS = ("always giving the largest label, billing", "TF-IDF + logistic regression")
+
+
+def learning(values, *, answers=ANSWERS, forecast=None, width=0.05):
+    def point(texts, figure):
+        return {"texts": texts, "figure": figure, "interval": (figure - width, min(figure + width, 1.0))}
+
+    return {
+        "sizes": [point(24 * 2**at, figure) for at, figure in enumerate(values)],
+        "forecast": None if forecast is None else point(24 * 2 ** len(values), forecast),
+        "against": [{"name": name, "figure": 0.4 + 0.2 * at} for at, name in enumerate(answers)],
+    }
+
+
+@pytest.mark.parametrize("values", [[0.8], [0.4, 0.6], [0.4, 0.6, 0.7, 0.8], [0.7] * 4, [0.0, 0.2, 0.9, 1.0]])
+@pytest.mark.parametrize("answers", [ANSWERS[:1], ANSWERS, (f"always giving the largest label, {SENTENCE * 3}",)])
+def test_a_learning_curve_is_readable(seen, values, answers):
+    forecast = min(values[-1] + 0.05, 1.0) if len(values) > 2 else None
+    picture = seen(figures.learning_figure, learning(values, answers=answers, forecast=forecast), OF_ONE)
+    assert_readable(picture)
+    assert ("forecast for twice as many texts" in picture.words) == (forecast is not None)
+    assert {"24", "this model"} <= set(picture.words)
+    assert not [words for words in picture.words if words.endswith("%") and float(words[:-1]) > 100]
+
+
+def test_a_learning_curve_of_numbers_may_begin_far_below_zero(seen):
+    picture = seen(figures.learning_figure, learning([-900.0, -3.0, 0.2, 0.5], forecast=0.6), OF_NUMBERS)
+    assert_readable(picture)
+    assert "0.5" in {words.rstrip("0") for words in picture.words}
 
 
 # Names

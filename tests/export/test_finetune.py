@@ -10,8 +10,9 @@ from factories import BAD, FILLER, GOOD, make_bundle, reviews
 
 from export.bundle.bundle import load_classifier
 from export.bundle.parity_check import check_bundle
+from export.classifier.choice import loss_of
 from export.classifier.classifier import Classifier
-from export.classifier.head import loss_of, train_head
+from export.classifier.head import train_head
 from export.classifier.objective import OneOf, predict
 from export.classifier.settings import HeadSettings
 from export.encoder.families import family_named

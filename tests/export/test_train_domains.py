@@ -12,7 +12,7 @@ from export.classifier.objective import OneOf
 from export.classifier.settings import HeadSettings, WideSettings
 from export.classifier.stacking import stack
 from export.classifier.wide import train_wide
-from export.data import Dataset
+from export.data import Dataset, Split
 from export.data_files import load_files
 from export.data_source import Columns, LabelNames
 from export.training.holdout import divide, split_rows
@@ -69,12 +69,13 @@ def test_each_domain_has_held_out_texts_in_runs_of_its_own():
     labels = np.arange(500) % 2
     domains = ["films"] * 400 + ["hotels"] * 100
     settings = FitSettings(validation_share=0.1)
-    found = divide([np.array([1])] * 500, labels, settings, domains)
+    split = Split([""] * 500, labels, domains=tuple(domains))
+    found = divide([np.array([1])] * 500, split, settings)
     assert np.isin(found.validation_rows, np.arange(400)).sum() == 40
     assert (np.sort(np.union1d(found.train_rows, found.validation_rows)) == np.arange(500)).all()
     hotels = found.validation_rows[found.validation_rows >= 400] - 400
     assert (hotels == split_rows(labels[400:], settings)[1]).all()
-    alone = divide([np.array([1])] * 500, labels, settings)
+    alone = divide([np.array([1])] * 500, replace(split, domains=()), settings)
     assert (alone.weights, alone.domains) == (None, None)
     assert (alone.validation_rows == split_rows(labels, settings)[1]).all()
 

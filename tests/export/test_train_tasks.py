@@ -11,7 +11,8 @@ from factories import TAGS, rated_reviews, reviews, tagged_reviews
 from sklearn.linear_model import LogisticRegression
 from test_task_data import write
 
-from export.classifier.head import loss_of, train_head
+from export.classifier.choice import loss_of
+from export.classifier.head import train_head
 from export.classifier.objective import HUBER_DELTA, AnyOf, OneOf, Value, objective_of
 from export.classifier.optimum import huber, optima
 from export.classifier.settings import CascadeSettings, HeadSettings, WideSettings

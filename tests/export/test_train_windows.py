@@ -7,9 +7,10 @@ import pytest
 import torch
 from factories import BAD, FILLER, GOOD, MAX_LENGTH, TAGS, lengthened, rated_reviews, reviews, tagged_reviews
 
+from export.classifier.choice import loss_of
 from export.classifier.classifier import Classifier
 from export.classifier.combining import combined, largest, some_of
-from export.classifier.head import LinearHead, loss_of, train_head
+from export.classifier.head import LinearHead, train_head
 from export.classifier.maximum import optima_of_largest
 from export.classifier.objective import AnyOf, OneOf
 from export.classifier.settings import CascadeSettings, HeadSettings, WideSettings, WindowOptions
