@@ -143,3 +143,34 @@ def test_the_benchmark_of_windows_compares_the_ways_to_read_long_texts(tmp_path)
     again = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert "rows computed" not in again.stderr
     assert again.stdout == done.stdout
+
+
+def test_the_benchmark_of_few_labels_tests_heads_on_texts_that_were_not_drawn(tmp_path):
+    encoder = tmp_path / "encoder"
+    tokenizer = tiny_tokenizer("bert")
+    tokenizer.save_pretrained(encoder)
+    settings = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32}
+    vocabulary = max(tokenizer.get_vocab().values()) + 1
+    model = transformers.BertModel(transformers.BertConfig(vocab_size=vocabulary, **settings))
+    randomize(model)
+    model.save_pretrained(encoder)
+    given = reviews(60, 2, 1)
+    table = {"id": [f"t{number}" for number in range(60)], "text": given.texts, "label": given.labels}
+    pyarrow.parquet.write_table(pyarrow.table(table), tmp_path / "texts.parquet")
+    few = ["--encoder", encoder, "--each", "5,10", "--draws", "3", "--cache-dir", tmp_path / "cache"]
+    command = [sys.executable, ROOT / "bench" / "few_labels.py", tmp_path / "texts.parquet", *few]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = json.loads(done.stdout.splitlines()[-1])
+    means = {(line["learner"], line["each"], line["pooling"]): line["mean"] for line in lines}
+    assert means.keys() == {
+        *(("TF-IDF + logistic regression", each, "") for each in (5, 10)),
+        *(("encoder", each, name) for each in (5, 10) for name in ("cls", "mean", "mean2", "mean1+mean2", "chosen")),
+    }
+    assert means["encoder", 10, "chosen"] > 0.6  # the words of the two labels differ; chance is 0.5
+    tested = [*command, "--test", tmp_path / "texts.parquet", "--tested", "20", "--most", "10"]
+    again = subprocess.run(tested, env=environment, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    words = next(line for line in json.loads(again.stdout.splitlines()[-1]) if line["each"] == 10)
+    assert words["deviation"] < 1e-9, "each draw of ten out of ten has the same texts"
