@@ -169,6 +169,32 @@ def loss_of(objective: Objective, logits: np.ndarray, targets: np.ndarray, weigh
     return float(objective.loss(torch.from_numpy(logits), torch.from_numpy(targets), of_texts).item())
 
 
+def is_clearly_better(
+    first: np.ndarray,
+    second: np.ndarray,
+    targets: np.ndarray,
+    objective: Objective,
+    weights: np.ndarray | None = None,
+) -> bool:
+    """Return whether second logits have a lower mean loss than the first, by more than one standard error.
+
+    The rule is that of Breiman et al. 1984, "Classification and Regression Trees", section 3.4.3: among models that the
+    texts do not distinguish, the one that was preferred before is kept.
+
+    Args:
+        first, second: logits of the same texts, (texts, logits) each, at least one text.
+        targets: targets of these texts.
+        objective: objective that was minimised.
+        weights: weights of the texts; None for equal ones.
+    """
+    before, after = (
+        objective.plain.losses(torch.from_numpy(logits).double(), torch.from_numpy(targets)).numpy()
+        for logits in (first, second)
+    )
+    gain = before - after if weights is None else weights * (before - after)
+    return bool(gain.mean() > gain.std() / np.sqrt(len(gain)))
+
+
 def scaled(weights: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:
     """Return the weights of some texts, scaled to 1 on average; None for equal ones."""
     return None if weights is None else weights[rows] / weights[rows].mean()

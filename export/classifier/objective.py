@@ -49,6 +49,10 @@ class Objective(Protocol):
         """Average the loss over texts and labels; ``weights`` (texts,), 1 on average, multiply those of the texts."""
         ...
 
+    def losses(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Compute the loss of each text, averaged over labels, with equal weights: (texts,)."""
+        ...
+
     def figure(self, logits: np.ndarray, targets: np.ndarray) -> float:
         """Compute the figure that `FIGURES` names for the task; the higher the better."""
         ...
@@ -105,6 +109,11 @@ class OneOf:
             return functional.cross_entropy(logits, targets)
         return (weights * functional.cross_entropy(logits, targets, reduction="none")).mean()
 
+    def losses(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        if logits.shape[1] == 1:
+            return functional.binary_cross_entropy_with_logits(logits[:, 0], targets.to(logits.dtype), reduction="none")
+        return functional.cross_entropy(logits, targets, reduction="none")
+
     def figure(self, logits: np.ndarray, targets: np.ndarray) -> float:
         return float(np.mean(predict(logits) == targets))
 
@@ -138,6 +147,10 @@ class AnyOf:
     def loss(self, logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
         of_texts = None if weights is None else weights[:, None]
         return functional.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype), of_texts)
+
+    def losses(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        each = functional.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype), reduction="none")
+        return each.mean(dim=1)
 
     def figure(self, logits: np.ndarray, targets: np.ndarray) -> float:
         """Compute the F1 over all pairs of a text and a label; 0 if no label is given and none is right.
@@ -183,6 +196,12 @@ class Value:
         else:
             losses = functional.huber_loss(logits, targets, delta=self.delta, reduction=reduction)
         return losses if weights is None else (weights[:, None] * losses).mean()
+
+    def losses(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        targets = targets.to(logits.dtype)
+        if math.isinf(self.delta):
+            return functional.mse_loss(logits, targets, reduction="none").mean(dim=1)
+        return functional.huber_loss(logits, targets, delta=self.delta, reduction="none").mean(dim=1)
 
     def figure(self, logits: np.ndarray, targets: np.ndarray) -> float:
         """Compute the share of the targets' variance that is explained; 0 if they are all equal.

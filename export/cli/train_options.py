@@ -326,7 +326,7 @@ HEAD = group(
         default=FitSettings.pooling,
         show_default=True,
         metavar="NAME",
-        help="Vectors that the head reads: auto lets held-out texts choose among the cheap ones; or cls or mean of the last layer, mean4 of the fourth, several as in cls+mean4+mean5, or attention5, which learns which tokens matter (and keeps gigabytes of hidden states in --cache-dir).",
+        help="Vectors that the head reads: auto takes means of the layers before the last, unless held-out texts clearly want others as cheap; or cls or mean of the last layer, mean4 of the fourth, several as in cls+mean4+mean5, or attention5, which learns which tokens matter (and keeps gigabytes of hidden states in --cache-dir).",
     ),
     option(
         "--solver",

@@ -18,7 +18,7 @@ LOGITS = "logits"
 """Pooling of an imported model that is exported as a whole: its own logits. No option names it."""
 
 AUTO = "auto"
-"""Value of ``--pooling`` that lets held-out texts choose among `cheap_poolings`."""
+"""Value of ``--pooling`` that takes the first of `cheap_poolings`, unless another is clearly better on held-out texts."""
 
 Queries = Mapping[int, np.ndarray]
 """Trained queries of attention poolings: float32 (queries, hidden), by the layer that they read."""
@@ -95,11 +95,17 @@ def every_vector(layers: int) -> tuple[Vector, ...]:
 def cheap_poolings(layers: int) -> tuple[str, ...]:
     """Return poolings that cost no more than ``cls``: they read the last layer nowhere but at the first token.
 
+    The first one is the best with few labels on the encoders that were measured (docs/ACCURACY.md).
+
     >>> cheap_poolings(6)
-    ('cls', 'mean5', 'cls+mean3+mean4+mean5')
+    ('mean4+mean5', 'mean5', 'cls', 'cls+mean3+mean4+mean5')
+    >>> cheap_poolings(2), cheap_poolings(1)
+    (('mean1', 'cls', 'cls+mean1'), ('cls',))
     """
     before = [f"mean{layer}" for layer in range(max(1, layers - 3), layers)]
-    return ("cls", before[-1], "cls+" + "+".join(before)) if before else ("cls",)
+    if not before:
+        return ("cls",)
+    return tuple(dict.fromkeys(("+".join(before[-2:]), before[-1], "cls", "cls+" + "+".join(before))))
 
 
 def is_trained(pooling: str) -> bool:

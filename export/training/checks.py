@@ -177,9 +177,9 @@ def check_layers(name: str, layers: int, family: Family | None, settings: Settin
     Raises:
         UsageError: the pooling names a layer that the encoder lacks, or does not fit the trained blocks.
     """
-    vectors(settings.fit.first_pooling, layers)
+    vectors(settings.fit.given_pooling, layers)
     if settings.fit.tune is not None:
-        check_tuning(name, layers, family, settings.fit.first_pooling, settings.fit.tune)
+        check_tuning(name, layers, family, settings.fit.given_pooling, settings.fit.tune)
 
 
 def check_tuning(name: str, layers: int, family: Family | None, pooling: str, settings: TuneSettings) -> None:

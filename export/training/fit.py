@@ -96,8 +96,8 @@ def fit(
 
 
 def _check_pooling(encoder: FrozenEncoder, settings: FitSettings) -> None:
-    vectors(settings.first_pooling, encoder.layers)
-    if is_trained(settings.first_pooling) and settings.tune is None:
+    vectors(settings.given_pooling, encoder.layers)
+    if is_trained(settings.given_pooling) and settings.tune is None:
         raise UsageError(f"--pooling {settings.pooling} has weights of its own: set FitSettings.tune to train them.")
 
 
@@ -154,7 +154,7 @@ def _with_blocks(
         encoder,
         curriculum,
         texts.validation,
-        pooling=settings.first_pooling,
+        pooling=settings.given_pooling,
         objective=objective,
         settings=how,
         folder=settings.cache,
@@ -167,8 +167,8 @@ def _with_blocks(
     features = features_of(
         tuned.encoder, held_out, "validation", settings, report, tuned.queries, windows=settings.windows
     )
-    logits = features.split.combined(tuned.training.head.logits(features.pooled(settings.first_pooling)))
-    return _Deep(tuned, settings.first_pooling, logits, {})
+    logits = features.split.combined(tuned.training.head.logits(features.pooled(settings.given_pooling)))
+    return _Deep(tuned, settings.given_pooling, logits, {})
 
 
 def _on_frozen(

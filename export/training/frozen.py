@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from export.classifier.choice import Choice
+from export.classifier.choice import Choice, is_clearly_better
 from export.classifier.head import Inputs, LinearHead, Training, cross_validate_head, fit_head, training_of
 from export.classifier.objective import Objective, OneOf, figure_of, predict
 from export.classifier.settings import HeadSettings
@@ -70,7 +70,7 @@ def train_on_frozen(
         )
         return _Tried(pooling, inputs, choice)
 
-    first = tried(settings.first_pooling, settings.head)
+    first = tried(cheap_poolings(layers)[0] if settings.chooses_pooling else settings.pooling, settings.head)
     compared = [one for one in (*cheap_poolings(layers), "mean") if one != first.pooling]
     if first.inputs.split is not None and not texts.crosses:
         compared = []  # with the largest logit of windows, each would take as long as the head of many texts
@@ -82,7 +82,8 @@ def train_on_frozen(
     every = [first, *(tried(one, head) for one in compared)]
     best = first
     if settings.chooses_pooling:
-        best = min((one for one in every if one.pooling in cheap_poolings(layers)), key=lambda one: one.loss)
+        cheap = [one for one in every if one.pooling in cheap_poolings(layers)]
+        best = _clearly_best(first, cheap, texts, objective)
         _report_choice(every, best, objective, report)
         if is_slow and best is not first:
             best = tried(best.pooling, settings.head)
@@ -93,6 +94,15 @@ def train_on_frozen(
         best.choice.logits,
         {one.pooling: one.choice.best.figure for one in every if one.pooling != best.pooling},
     )
+
+
+def _clearly_best(first: _Tried, others: list[_Tried], texts: Divided, objective: Objective) -> _Tried:
+    """Return the pooling with the lowest loss of those that are clearly better than the first one, or the first one."""
+    truth, weights = texts.validation[1], texts.training_weights[1]
+    better = [
+        one for one in others if is_clearly_better(first.choice.logits, one.choice.logits, truth, objective, weights)
+    ]
+    return min(better, key=lambda one: one.loss, default=first)
 
 
 def inputs_of(features: Features, pooling: str) -> Inputs:
@@ -115,7 +125,7 @@ def _report_choice(every: list[_Tried], best: _Tried, objective: Objective, repo
     if len(every) > 1:
         figure = figure_of(objective)
         figures = ", ".join(f"{one.pooling} {figure.shown(one.choice.best.figure)}" for one in every)
-        report(f"pooling: validation {figure.name} {figures}; {best.pooling} has the lowest loss of the cheap ones")
+        report(f"pooling: validation {figure.name} {figures}; {best.pooling} is taken")
 
 
 def _report_better(every: list[_Tried], best: _Tried, texts: Divided, objective: Objective, report: Report) -> None:

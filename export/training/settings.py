@@ -103,8 +103,9 @@ class FitSettings:
     """Settings of a classifier's training.
 
     Attributes:
-        pooling: vectors that the head reads, see `export.encoder.vectors.vectors`; or ``auto``, the best of
-            `export.encoder.vectors.cheap_poolings` on held-out texts if the encoder is frozen.
+        pooling: vectors that the head reads, see `export.encoder.vectors.vectors`; or ``auto``: ``cls`` with
+            trained blocks, otherwise the first of `export.encoder.vectors.cheap_poolings`, unless another one of them is
+            clearly better on held-out texts.
         reading: tokens of a long text that the encoder reads; None if its tokenizer keeps no more than it reads.
         head: settings of a head on a frozen encoder.
         tune: settings of the encoder's last blocks and of attention poolings; None trains neither.
@@ -149,8 +150,8 @@ class FitSettings:
         return self.pooling == AUTO and self.tune is None
 
     @property
-    def first_pooling(self) -> str:
-        """The vectors that the head reads, or the first ones to try."""
+    def given_pooling(self) -> str:
+        """The vectors that the head reads; ``cls`` if they are chosen."""
         return "cls" if self.pooling == AUTO else self.pooling
 
     @property

@@ -361,7 +361,18 @@ def data(files):
 
 def test_the_command_gives_the_cascade_that_training_gives(score_model, files, data, encoder_folder, tmp_path):
     encoder = encoder_folder("bert")
-    how = ("--encoder", encoder, "--max-length", "24", "--wide-pairs", "512", "--validation-share", "0.5", "--pooling", "cls")
+    how = (
+        "--encoder",
+        encoder,
+        "--max-length",
+        "24",
+        "--wide-pairs",
+        "512",
+        "--validation-share",
+        "0.5",
+        "--pooling",
+        "cls",
+    )
     more = ("--no-baseline", "--precisions", "fp32", "--cache-dir", tmp_path / "cache", "-q", *data)
     trained = {}
     for name in ("cascade", "no-cascade"):
