@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow.parquet
 from report import print_message
 
-from export.classifier.head import loss_of
+from export.classifier.choice import loss_of
 from export.classifier.objective import OneOf
 from export.classifier.optimum import cross_entropy, descended
 from export.classifier.threads import threads_for

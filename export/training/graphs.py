@@ -22,7 +22,7 @@ from scorer.base.cores import usable_cores
 from scorer.base.task import SINGLE_LABEL
 from scorer.engine.protocols import Session
 from scorer.engine.row_engine import RowEngine
-from scorer.engine.runtime import open_session
+from scorer.engine.runtime import open_session, session_options
 
 _EDGE_TEXTS = 100  # test texts whose tokens make texts at the boundaries of windows
 _MOST_HALF = 2_000  # test texts that show how often fp16 is right if no other precision has its weights
@@ -136,7 +136,11 @@ def _few_rows(classifier: Classifier, texts: Sequence[np.ndarray]) -> list[np.nd
 
 @stage(PARITY)
 def _compare_fp32(graph: onnx.ModelProto, fitted: Fit, compared: Sequence[np.ndarray], run: Run) -> Parity:
-    session, encoder, classifier = open_session(graph_bytes(graph), "cpu"), fitted.encoder, fitted.classifier
+    # Batches are computed one after the other, so that each may have all cores.
+    options = session_options("cpu")
+    options.intra_op_num_threads = usable_cores()
+    session = open_session(graph_bytes(graph), "cpu", options=options)
+    encoder, classifier = fitted.encoder, fitted.classifier
     windows, edges, rows = classifier.windows, list[np.ndarray](), "texts"
     if windows is not None:
         edges, rows = edge_rows(windows, encoder.tokenizer, run.dataset.test.texts[:_EDGE_TEXTS]), "windows"
