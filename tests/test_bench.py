@@ -145,15 +145,20 @@ def test_the_benchmark_of_windows_compares_the_ways_to_read_long_texts(tmp_path)
     assert again.stdout == done.stdout
 
 
-def test_the_benchmark_of_few_labels_tests_heads_on_texts_that_were_not_drawn(tmp_path):
-    encoder = tmp_path / "encoder"
+def save_encoder(folder):
+    """Write a tiny encoder of three layers into a folder."""
     tokenizer = tiny_tokenizer("bert")
-    tokenizer.save_pretrained(encoder)
+    tokenizer.save_pretrained(folder)
     settings = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32}
     vocabulary = max(tokenizer.get_vocab().values()) + 1
     model = transformers.BertModel(transformers.BertConfig(vocab_size=vocabulary, **settings))
     randomize(model)
-    model.save_pretrained(encoder)
+    model.save_pretrained(folder)
+    return folder
+
+
+def test_the_benchmark_of_few_labels_tests_heads_on_texts_that_were_not_drawn(tmp_path):
+    encoder = save_encoder(tmp_path / "encoder")
     given = reviews(60, 2, 1)
     table = {"id": [f"t{number}" for number in range(60)], "text": given.texts, "label": given.labels}
     pyarrow.parquet.write_table(pyarrow.table(table), tmp_path / "texts.parquet")
@@ -174,3 +179,23 @@ def test_the_benchmark_of_few_labels_tests_heads_on_texts_that_were_not_drawn(tm
     assert again.returncode == 0, again.stderr
     words = next(line for line in json.loads(again.stdout.splitlines()[-1]) if line["each"] == 10)
     assert words["deviation"] < 1e-9, "each draw of ten out of ten has the same texts"
+
+
+def test_the_benchmark_of_the_first_hour_trains_twice_and_scores(tmp_path):
+    encoder = save_encoder(tmp_path / "encoder")
+    given = reviews(120, 2, 1)
+    table = {"id": [f"t{number}" for number in range(120)], "text": given.texts}
+    table["domain"] = [("plain", "other")[label] for label in given.labels]
+    pyarrow.parquet.write_table(pyarrow.table(table), tmp_path / "texts.parquet")
+    script = ROOT / "bench" / "first_hour.py"
+    sizes = ["--rows", "60", "--shares", "plain=0.5,other=0.5", "--more=--precisions fp32 --max-length 24"]
+    done = subprocess.run(
+        [sys.executable, script, tmp_path / "texts.parquet", "--encoder", encoder, *sizes],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads(done.stdout.splitlines()[-1])["sizes"]
+    assert (found["rows"], found["test"]["texts"], found["cross_validated"]["texts"]) == (60, 20, 40)
+    assert found["seconds"].keys() == {"train", "again", "score"}
+    assert found["test"]["accuracy"] > 0.7  # the words of the two domains differ
+    assert done.stdout.splitlines()[2].startswith("| 60 | ")

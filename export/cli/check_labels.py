@@ -61,7 +61,7 @@ _MOST_PAIRS = 5  # of labels, in the report
 @click.command("check-labels", cls=Command, help=HELP)
 @click.argument("inputs", nargs=-1, required=True, shell_complete=files, metavar="FILES...")
 @group(
-    "Data",
+    "Output",
     option(
         "-o",
         "--output",

@@ -498,7 +498,7 @@ RUN = group(
         type=click.Choice(DEVICES),
         default=FitSettings.device,
         show_default=True,
-        help="Device of PyTorch for the encoder's vectors and --unfreeze: a GPU needs a build of PyTorch for it (auto takes one with CUDA if it can). Head, wide part and export use the CPU.",
+        help="Device of PyTorch for the encoder's vectors and --unfreeze: a GPU needs a build of PyTorch for it (auto takes one with CUDA if it can), and all else uses the CPU.",
     ),
     THREADS,
 )

@@ -32,6 +32,7 @@ GROUPS = {
     "score-model import": ["Model", "Labels", "Texts", "Reading files", "Bundle", "Run", OTHER],
     "score-model cascade": ["Data of the training", "Reading files", "Columns and labels", "Cascade", "New bundle", "Run",
                             OTHER],
+    "score-model check-labels": ["Output", "Reading files", "Columns and labels", "Check", OTHER],
     "score-model confidence": ["Data", "Reading files", "Columns and labels", "New bundle", "Speed", "Other"],
     "score-model evaluate": ["Data", "Reading files", "Columns and labels", "Baseline", "Output", "Speed", OTHER],
     "score-model parity": ["Data", "Reading files", "Encoder", "Run", OTHER],
