@@ -126,7 +126,10 @@ def check_labels(inputs: tuple[str, ...], output: str, model: Path | None, **opt
     checked, names = run(records, bundle, settings), names_of(records, columns.label)
     write_check(output, form, records, checked, names)
     _report(records, checked, bundle)
-    print_message(f"wrote {len(records):,} records to {output}. Correct the labels, and train with them:")
+    print_message(
+        f"wrote {len(records):,} records to {output}, in the order of suspicion. Correct the labels, and sort the file by row again "
+        "if neighbours belong together. Then train with it, with the options of your own, such as --encoder:"
+    )
     print_message(f"  {shlex.join(_training(output, records, names, columns, settings.similar))}")
 
 

@@ -254,6 +254,7 @@ TASK = group(
 
 DATA = group(
     "Data",
+    FILES,
     DATASET,
     option(
         "--dataset-name",
@@ -261,7 +262,6 @@ DATA = group(
         metavar="NAME",
         help="Name of the data in the manifest and the model card.",
     ),
-    FILES,
     DOMAINS,
     option(
         "--validation-share",

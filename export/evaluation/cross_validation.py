@@ -1,5 +1,6 @@
 """Figures of out-of-fold scores: the cross-validated figure beside others on the same texts, and the learning curve."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,6 +11,8 @@ from export.evaluation.judge import Judge
 from export.evaluation.learning_curve import Forecast, forecast
 from export.evaluation.paired import paired
 from scorer.base.task import SINGLE_LABEL
+
+_SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,8 @@ def cross_validation_figures(found: CrossValidated, judge: Judge) -> dict[str, A
     """Compute the figures as JSON holds them: `metrics["cross_validation"]` of a manifest.
 
     The keys are ``folds``, ``metrics``, those of `Judge.kept`, ``against`` (one `_against` for each other answer),
-    ``sizes`` and ``forecast`` (a `Forecast`, or None).
+    ``sizes`` and ``forecast`` (a `Forecast`, or None). There is no forecast without an error left, or from a model that may be
+    no better than the simplest answer, whose curve may begin to rise later.
     """
     metrics = asdict(judge.metrics(found.values, found.truth))
     details = judge.details(found.values, found.truth)
@@ -59,14 +63,21 @@ def cross_validation_figures(found: CrossValidated, judge: Judge) -> dict[str, A
         name, _, its_judge = judge.baselines()[0]
         others.append((name, found.baseline, its_judge))
     sizes, curve = _curve(found, judge)
+    against = [_against(name, values, of, found, judge) for name, values, of in others]
     return {
         "folds": found.folds,
         "metrics": metrics,
         **{name: details[name] for name in judge.kept if name in details},
-        "against": [_against(name, values, of, found, judge) for name, values, of in others],
+        "against": against,
         "sizes": sizes,
-        "forecast": None if curve is None else asdict(curve),
+        "forecast": asdict(curve) if curve and is_better(against[0]) and sizes[-1]["figure"] < 1 else None,
     }
+
+
+def is_better(one: Mapping[str, Any]) -> bool:
+    """Return whether the model is better than another answer, an entry of ``against``, beyond chance."""
+    interval, p = one["difference_interval"], one["p"]
+    return interval is not None and interval[0] > 0 and (p is None or p < _SIGNIFICANT)
 
 
 def _against(name: str, values: np.ndarray, of: Judge, found: CrossValidated, judge: Judge) -> dict[str, Any]:

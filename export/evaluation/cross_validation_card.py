@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from export.evaluation.cross_validation import is_better
 from export.evaluation.headline import INTERVAL, Headline
 from export.evaluation.judge import Judge
 from export.evaluation.judges import judge_of
@@ -15,7 +16,6 @@ from scorer.model.manifest import Manifest
 Part = str | tuple[Sequence[str], Sequence[Sequence[str]]]
 """A paragraph, or a table's head and rows."""
 
-_SIGNIFICANT = 0.05
 _LITTLE, _NOTHING = 0.01, 0.0005  # gains: one point, and one that is printed as 0
 _NO_BETTER = "Give more labels, or check them with `score-model check-labels`."
 _INSTEAD = (
@@ -56,7 +56,7 @@ def cross_validation_parts(manifest: Manifest) -> Iterator[Part]:
     main, metrics = judge.main, figures["metrics"]
     yield "## Cross-validation"
     yield (
-        f"The {metrics['texts']:,} texts that were not kept to test with were divided into {figures['folds']} folds. Each fold was "
+        f"{_held_out(manifest)} divided into {figures['folds']} folds. Each fold was "
         f"scored by models that were trained on the other folds. Penalties, pooling and calibration were chosen by the same "
         "scores, so the first row is slightly too good. The test texts had no part in it."
     )
@@ -72,8 +72,19 @@ def cross_validation_parts(manifest: Manifest) -> Iterator[Part]:
     yield from _learning_parts(figures, main)
 
 
+def _held_out(manifest: Manifest) -> str:
+    """Return which texts are held out once, as the begin of a sentence."""
+    texts, every = manifest.metrics["cross_validation"]["metrics"]["texts"], manifest.metrics["train_texts"]
+    if texts == every:
+        return f"The {texts:,} texts that were not kept to test with were"
+    return (
+        f"Of the {every:,} texts that were not kept to test with, {every - texts:,} were always trained on, since their label has no "
+        f"texts for several folds. The other {texts:,} were"
+    )
+
+
 def _learning_parts(figures: Mapping[str, Any], main: Headline) -> Iterator[Part]:
-    if not figures["sizes"]:
+    if len(figures["sizes"]) < 2:
         return
     outlook, ahead = figures["forecast"], []
     if outlook is not None:
@@ -106,21 +117,16 @@ def _verdict(figures: Mapping[str, Any], main: Headline) -> list[str]:
         f"This {'is' if one['difference'] <= 0 else 'may be'} no better than {one['name']} ({main.spelled(one['figure'])}): the "
         f"difference is {_change(main, one['difference'], one['difference_interval'], one['p'])}."
         for one in figures["against"]
-        if not _is_better(one)
+        if not is_better(one)
     ]
     return [*found, _NO_BETTER] if found else []
-
-
-def _is_better(one: Mapping[str, Any]) -> bool:
-    interval, p = one["difference_interval"], one["p"]
-    return interval is not None and interval[0] > 0 and (p is None or p < _SIGNIFICANT)
 
 
 def _outlook(figures: Mapping[str, Any], main: Headline) -> list[str]:
     """Return sentences on what more labels would bring."""
     outlook = figures["forecast"]
     if outlook is None:
-        return [f"There is no forecast for more labels: it needs {LEAST_SIZES} sizes that can be trained."]
+        return [f"There is no forecast for more labels: {_why_no_forecast(figures)}."]
     gain = _change(main, outlook["gain"], outlook["gain_interval"])
     expected = f"Twice as many labels would bring about {gain}, if the curve continues as it did."
     if outlook["exponent"] == 0:
@@ -130,6 +136,17 @@ def _outlook(figures: Mapping[str, Any], main: Headline) -> list[str]:
     if outlook["gain_interval"][0] < _NOTHING:
         return [expected, f"That may be nothing. {_INSTEAD}"]
     return [expected]
+
+
+def _why_no_forecast(figures: Mapping[str, Any]) -> str:
+    sizes = figures["sizes"]
+    if len(sizes) < LEAST_SIZES:
+        return f"it needs {LEAST_SIZES} sizes that can be trained"
+    if sizes[-1]["figure"] >= 1:
+        return "cross-validation has no error left, so only the test texts can show one"
+    if not is_better(figures["against"][0]):
+        return "a model that may be no better than the simplest answer may begin to learn later"
+    return "the figure cannot be computed from resampled texts"
 
 
 def _change(main: Headline, change: float, bounds: Sequence[float] | None, p: float | None = None) -> str:

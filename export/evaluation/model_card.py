@@ -374,6 +374,8 @@ def _pooling(manifest: Manifest) -> str:
         return {"cls": "the last layer's [CLS] vector", "mean": "the last layer's mean vector"}[manifest.pooling]
     names = manifest.pooling.split("+")
     trained = "; attention vectors are means with trained weights" if is_trained(manifest.pooling) else ""
+    if len(names) == 1:
+        return f"the vector {names[0]}{trained}"
     return f"the vectors {join(names, 'and')} (concatenated{trained})"
 
 

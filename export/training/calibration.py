@@ -8,7 +8,7 @@ import numpy as np
 
 from export.classifier.choice import loss_of
 from export.classifier.length_calibration import fit_by_length
-from export.classifier.objective import AnyOf, Objective, Value
+from export.classifier.objective import AnyOf, Objective, Value, predict
 from export.classifier.settings import BY_LENGTH
 from export.classifier.stacking import Stack
 from export.classifier.thresholds import NEVER, UNKNOWN, Chosen, choose_thresholds
@@ -24,6 +24,7 @@ from scorer.model.manifest import Unit
 Report = Callable[[str], None]
 
 _FEW = 20  # held-out texts with a label, below which its threshold is a guess
+_LEAST_ERRORS = 10  # of held-out texts, below which nothing shows that surer scores would be right
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,9 @@ def without_worse_temperature(stacked: Stack, held_out: HeldOutLogits, objective
     A temperature is worse if it raises the mean loss. A gain in loss of less than two standard errors may be chance. It does
     not excuse a larger calibration error. Few texts, a prior and weights of texts lead to such temperatures.
 
+    A temperature below 1 makes scores surer. With fewer than ten wrong texts, it counts as worse as well: without errors the
+    likeliest one is 0, and other texts would be wrong with great confidence.
+
     Args:
         stacked: stack with its temperatures.
         held_out: texts that they were fitted to.
@@ -86,7 +90,8 @@ def without_worse_temperature(stacked: Stack, held_out: HeldOutLogits, objective
     if isinstance(objective, AnyOf):
         temperatures = np.array(stacked.temperature)
         worse = [
-            _is_worse(logits[:, [label]], truth[:, label], one, held_out.weights)
+            _is_too_sure(logits[:, [label]], truth[:, label], one)
+            or _is_worse(logits[:, [label]], truth[:, label], one, held_out.weights)
             for label, one in enumerate(temperatures.tolist())
         ]
         if any(worse):
@@ -95,10 +100,21 @@ def without_worse_temperature(stacked: Stack, held_out: HeldOutLogits, objective
             )
         return replace(stacked, temperature=np.where(worse, 1.0, temperatures))
     temperature = float(stacked.temperature)
+    if _is_too_sure(logits, truth, temperature):
+        report(
+            f"no temperature: {temperature:.3f} would make scores surer, and too few validation texts are wrong to judge that"
+        )
+        return replace(stacked, temperature=1.0)
     if not _is_worse(logits, truth, temperature, held_out.weights):
         return stacked
     report(f"no temperature: {temperature:.3f} would make the validation texts worse")
     return replace(stacked, temperature=1.0)
+
+
+def _is_too_sure(logits: np.ndarray, labels: np.ndarray, temperature: float) -> bool:
+    """Return whether a temperature makes scores surer, although too few of the texts are wrong to judge that."""
+    wrong = predict(logits) != labels
+    return temperature < 1 and int(wrong.sum()) < _LEAST_ERRORS
 
 
 def _is_worse(logits: np.ndarray, labels: np.ndarray, temperature: float, weights: np.ndarray | None) -> bool:
@@ -243,8 +259,7 @@ def _report_thresholds(
     few = [f"{label} {one.texts}" for label, one in by_label.items() if 0 < one.texts < _FEW]
     if few:
         report(
-            f"few validation texts have the label, so the threshold is uncertain: {', '.join(few)}. Give more texts with it, "
-            "or a larger --validation-share."
+            f"few validation texts have the label, so the threshold is uncertain: {', '.join(few)}. Give more texts with it."
         )
     report("thresholds: " + ", ".join(f"{label} {one.threshold:.3f}" for label, one in by_label.items()))
     never = [label for label, one in by_label.items() if one.threshold == NEVER]

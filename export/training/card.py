@@ -54,7 +54,7 @@ def card_of(bundle: Bundle, card: Card, threads: int | None = None) -> dict[str,
 def _learning_picture(manifest: Manifest) -> dict[str, bytes]:
     """Draw the learning curve of a manifest; return nothing without one."""
     figures = manifest.metrics.get("cross_validation")
-    if not figures or not figures["sizes"]:
+    if not figures or len(figures["sizes"]) < 2:
         return {}
     return {LEARNING_FIGURE: learning_figure(figures, judge_of(interpretation_of(manifest)))}
 

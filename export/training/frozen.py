@@ -125,7 +125,7 @@ def _report_choice(every: list[_Tried], best: _Tried, objective: Objective, repo
     if len(every) > 1:
         figure = figure_of(objective)
         figures = ", ".join(f"{one.pooling} {figure.shown(one.choice.best.figure)}" for one in every)
-        report(f"pooling: validation {figure.name} {figures}; {best.pooling} is taken")
+        report(f"pooling: validation {figure.name} {figures}; {best.pooling} is taken, by the loss")
 
 
 def _report_better(every: list[_Tried], best: _Tried, texts: Divided, objective: Objective, report: Report) -> None:

@@ -87,7 +87,7 @@ def _training(dataset: Dataset, settings: FitSettings, fitted: Fit) -> dict[str,
         "seed": settings.seed,
         **({"folds": len(fitted.crossed.folds)} if fitted.crossed else {"validation_share": settings.held_out_share}),
         **trained,
-        **({"wide": asdict(settings.wide)} if settings.wide else {}),
+        **({"wide": asdict(settings.wide)} if settings.wide and fitted.wide else {}),
         **(
             {"cascade": settings.cascade.as_used(of_domains=bool(dataset.train.domains))}
             if settings.cascade and fitted.cascade

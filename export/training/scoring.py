@@ -18,6 +18,7 @@ from export.evaluation.judges import judge_of
 from export.evaluation.overlap import shared_texts
 from export.training.fit import features_of
 from export.training.fitted import Fit
+from export.training.holdout import crosses
 from export.training.run import Run
 from export.training.stages import BASELINE, stage
 from scorer.model.bundle import Bundle
@@ -171,12 +172,15 @@ def _in_words(judge: Judge, found: Mapping[str, Any], plain: Mapping[str, Any] |
 
 @stage(BASELINE)
 def _baselines(run: Run, judge: Judge, whole: Metrics) -> dict[str, Any]:
-    """Compute the metrics of the baselines, the strongest apart, and report if the classifier is no better."""
+    """Compute the metrics of the baselines, the strongest apart, and report if the classifier is no better.
+
+    After a cross-validation, its paired comparison decides that: few test texts would contradict it by chance.
+    """
     settings, main = run.settings.fit, judge.main
     first, *others = compare(judge, run.dataset.test, run.dataset.train, "trained on the training texts")
     for one in (first, *others):
         run.report(f"baseline ({one.name}): test {main.name} {main.spelled(main.value(asdict(one.metrics)))}")
-        if is_no_better(main, whole, one):
+        if is_no_better(main, whole, one) and not crosses(len(run.dataset.train), settings):
             tune = settings.tune
             untried = [*([] if tune and tune.blocks else ["--unfreeze"]), *([] if settings.wide else ["--wide"])]
             run.report(

@@ -137,7 +137,7 @@ def test_the_gain_of_more_labels_is_printed_with_its_interval():
 
 
 def test_a_flat_curve_is_called_flat_with_what_may_help():
-    text = printed(validated([70, 70, 70, 70]))
+    text = printed(validated([90, 90, 90, 90]))
     assert "The curve is flat: twice as many labels like these would bring little. Look for wrong labels first" in text
 
 
@@ -162,8 +162,17 @@ def test_too_few_sizes_have_no_forecast(rights):
 
 def test_texts_that_are_all_right_need_no_more_labels():
     found = validated([90, 95, 100, 100])
-    assert found["forecast"]["gain"] == 0
-    assert "That is little." in printed(found)
+    assert found["forecast"] is None
+    assert (
+        "There is no forecast for more labels: cross-validation has no error left, so only the test texts"
+        in printed(found)
+    )
+
+
+def test_a_model_near_the_simplest_answer_has_no_forecast():
+    found = validated([68, 69, 70, 71])
+    assert found["forecast"] is None
+    assert "a model that may be no better than the simplest answer may begin to learn later" in printed(found)
 
 
 # The card

@@ -60,7 +60,7 @@ def test_another_cheap_pooling_is_taken_if_it_is_clearly_better(signal, taken, s
     found, log, _ = trained(signal, texts=600, share=share)
     assert found.pooling == taken
     assert log[0].startswith("pooling: validation accuracy mean1+mean2 ")
-    assert log[0].endswith(f"; {taken} is taken")
+    assert log[0].endswith(f"; {taken} is taken, by the loss")
     assert found.training.head.weight.shape[1] == 4 * len(taken.split("+"))
     assert set(found.poolings) == {"mean1+mean2", "mean2", "cls", "cls+mean1+mean2", "mean"} - {taken}
     held_out = len(found.logits)

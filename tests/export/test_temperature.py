@@ -62,3 +62,26 @@ def test_each_label_keeps_or_loses_its_own_temperature_and_numbers_have_none():
     assert lines == ["no temperature for 1 of 3 labels: it would make the validation texts worse"]
     of_numbers = Stack(0.0, np.zeros(1, dtype=np.float32), 1.0, 0.5)
     assert kept(of_numbers, texts, Value()) == (of_numbers, [])
+
+
+@pytest.mark.parametrize("wrong", [0, 9, 10])
+def test_scores_get_surer_only_if_enough_texts_are_wrong_to_judge_that(wrong):
+    """Of 400 texts with weak logits, so few are wrong that a temperature far below 1 has the lowest loss."""
+    logits = np.tile([[0.5], [-0.5]], (200, 1)).astype(np.float32)
+    truth = np.tile([1, 0], 200)
+    truth[:wrong] = 1 - truth[:wrong]
+    texts = HeldOutLogits(logits, truth, np.full(400, 9))
+    fitted = stack(logits, None, truth, OneOf(2))
+    assert fitted.temperature < 0.5
+    found, lines = kept(fitted, texts, OneOf(2))
+    if wrong < 10:
+        assert found.temperature == 1.0
+        assert lines == [
+            f"no temperature: {fitted.temperature:.3f} would make scores surer, and too few validation texts are wrong to "
+            "judge that"
+        ]
+    else:
+        assert (found, lines) == (fitted, [])
+    labels = replace(texts, targets=truth[:, np.newaxis])
+    several = replace(fitted, temperature=np.array([fitted.temperature]))
+    assert kept(several, labels, AnyOf(1))[0].temperature.tolist() == [1.0 if wrong < 10 else fitted.temperature]
