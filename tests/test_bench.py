@@ -145,8 +145,9 @@ def test_the_benchmark_of_windows_compares_the_ways_to_read_long_texts(tmp_path)
     assert again.stdout == done.stdout
 
 
-def test_the_benchmark_of_few_labels_tests_heads_on_texts_that_were_not_drawn(tmp_path):
-    encoder = tmp_path / "encoder"
+def tiny_encoder(folder):
+    """Save a BERT of three random layers; return its folder."""
+    encoder = folder / "encoder"
     tokenizer = tiny_tokenizer("bert")
     tokenizer.save_pretrained(encoder)
     settings = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32}
@@ -154,6 +155,11 @@ def test_the_benchmark_of_few_labels_tests_heads_on_texts_that_were_not_drawn(tm
     model = transformers.BertModel(transformers.BertConfig(vocab_size=vocabulary, **settings))
     randomize(model)
     model.save_pretrained(encoder)
+    return encoder
+
+
+def test_the_benchmark_of_few_labels_tests_heads_on_texts_that_were_not_drawn(tmp_path):
+    encoder = tiny_encoder(tmp_path)
     given = reviews(60, 2, 1)
     table = {"id": [f"t{number}" for number in range(60)], "text": given.texts, "label": given.labels}
     pyarrow.parquet.write_table(pyarrow.table(table), tmp_path / "texts.parquet")
@@ -174,3 +180,36 @@ def test_the_benchmark_of_few_labels_tests_heads_on_texts_that_were_not_drawn(tm
     assert again.returncode == 0, again.stderr
     words = next(line for line in json.loads(again.stdout.splitlines()[-1]) if line["each"] == 10)
     assert words["deviation"] < 1e-9, "each draw of ten out of ten has the same texts"
+
+
+def test_the_benchmark_of_more_labels_compares_forecasts_with_the_gain(tmp_path):
+    given = reviews(240, 2, 1)
+    table = {"text": [f"{text} {number}" for number, text in enumerate(given.texts)], "label": given.labels}
+    table["wrong"] = [(label + (number % 7 < 3)) % 2 for number, label in enumerate(given.labels)]
+    table["domain"] = ["films"] * 240
+    table = {
+        name: [*column, other] for (name, column), other in zip(table.items(), ("x", 2, 2, "ignored"), strict=True)
+    }
+    pyarrow.parquet.write_table(pyarrow.table(table), tmp_path / "texts.parquet")
+    tasks = ["--domains", "films", "--task", "label", "--task", "wrong", "--sizes", "60,80", "--draws", "3"]
+    few = [
+        "--gain-draws",
+        "2",
+        "--tested",
+        "60",
+        "--encoder",
+        tiny_encoder(tmp_path),
+        "--cache-dir",
+        tmp_path / "cache",
+    ]
+    command = [sys.executable, ROOT / "bench" / "more_labels.py", tmp_path / "texts.parquet", *few, *tasks]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = {(line["task"], line["texts"]): line for line in json.loads(done.stdout.splitlines()[-1])}
+    assert lines.keys() == {(task, texts) for task in ("label", "wrong") for texts in (60, 80)}
+    for line in lines.values():
+        assert line["forecasts"] == 3
+        assert line["held"] in (0, 1 / 3, 2 / 3, 1)
+        assert abs(line["bias"]) <= line["rmse"]
+    assert lines["label", 60]["width"] < lines["wrong", 60]["width"], "labels at random leave more open"
