@@ -199,3 +199,36 @@ def test_the_benchmark_of_the_first_hour_trains_twice_and_scores(tmp_path):
     assert found["seconds"].keys() == {"train", "again", "score"}
     assert found["test"]["accuracy"] > 0.7  # the words of the two domains differ
     assert done.stdout.splitlines()[2].startswith("| 60 | ")
+
+
+def test_the_benchmark_of_more_labels_compares_forecasts_with_the_gain(tmp_path):
+    given = reviews(240, 2, 1)
+    table = {"text": [f"{text} {number}" for number, text in enumerate(given.texts)], "label": given.labels}
+    table["wrong"] = [(label + (number % 7 < 3)) % 2 for number, label in enumerate(given.labels)]
+    table["domain"] = ["films"] * 240
+    table = {
+        name: [*column, other] for (name, column), other in zip(table.items(), ("x", 2, 2, "ignored"), strict=True)
+    }
+    pyarrow.parquet.write_table(pyarrow.table(table), tmp_path / "texts.parquet")
+    tasks = ["--domains", "films", "--task", "label", "--task", "wrong", "--sizes", "60,80", "--draws", "3"]
+    few = [
+        "--gain-draws",
+        "2",
+        "--tested",
+        "60",
+        "--encoder",
+        save_encoder(tmp_path / "encoder"),
+        "--cache-dir",
+        tmp_path / "cache",
+    ]
+    command = [sys.executable, ROOT / "bench" / "more_labels.py", tmp_path / "texts.parquet", *few, *tasks]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = {(line["task"], line["texts"]): line for line in json.loads(done.stdout.splitlines()[-1])}
+    assert lines.keys() == {(task, texts) for task in ("label", "wrong") for texts in (60, 80)}
+    for line in lines.values():
+        assert line["forecasts"] == 3
+        assert line["held"] in (0, 1 / 3, 2 / 3, 1)
+        assert abs(line["bias"]) <= line["rmse"]
+    assert lines["label", 60]["width"] < lines["wrong", 60]["width"], "labels at random leave more open"

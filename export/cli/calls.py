@@ -112,7 +112,7 @@ def _arguments(command: click.Command, output: "str | PathLike[str]", options: M
 def _spelled(option: click.Option, value: Option) -> Iterator[str]:
     """Yield an option as the command line has it.
 
-    >>> list(_spelled(click.Option(["--wide/--no-wide"]), False)), list(_spelled(click.Option(["-q", "--quiet"]), True))
+    >>> list(_spelled(click.Option(["--wide/--no-wide"]), False)), list(_spelled(click.Option(["-q", "--quiet"], is_flag=True), True))
     (['--no-wide'], ['--quiet'])
     >>> list(_spelled(click.Option(["--train-file"], multiple=True), ["a.csv", "b.csv"]))
     ['--train-file=a.csv', '--train-file=b.csv']
