@@ -52,8 +52,8 @@ def cross_validation_figures(found: CrossValidated, judge: Judge) -> dict[str, A
     """Compute the figures as JSON holds them: `metrics["cross_validation"]` of a manifest.
 
     The keys are ``folds``, ``metrics``, those of `Judge.kept`, ``against`` (one `_against` for each other answer),
-    ``sizes`` and ``forecast`` (a `Forecast`, or None). There is no forecast without an error left, or from a model that may be
-    no better than the simplest answer, whose curve may begin to rise later.
+    ``sizes`` and ``forecast`` (a `Forecast`, or None). There is no forecast without an error left. Nor is there one if the
+    model may be no better than the simplest answer: its curve may begin to rise later.
     """
     metrics = asdict(judge.metrics(found.values, found.truth))
     details = judge.details(found.values, found.truth)

@@ -117,8 +117,9 @@ def each_label(labels: Sequence[str], given: np.ndarray, truth: np.ndarray) -> l
 
 
 def label_cells(one: Mapping[str, Any]) -> tuple[str, ...]:
-    """Format the metrics of one label, by field of `OneLabel`, as cells of a table."""
-    return one["name"], f"{one['texts']:,}", *(f"{one[figure]:.4f}" for figure in ("precision", "recall", "f1"))
+    """Format the metrics of one label, by field of `OneLabel`, as cells of a table; empty ones if no text has it."""
+    figures = ("precision", "recall", "f1")
+    return one["name"], f"{one['texts']:,}", *(f"{one[figure]:.4f}" if one["texts"] else "" for figure in figures)
 
 
 def label_losses(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
