@@ -103,8 +103,8 @@ def check_recallable(bundle: Bundle, settings: CascadeSettings) -> None:
         raise ExportError(f"{path} has no {HEAD}, so its classifier is unknown. Train the bundle again.")
     if "folds" in manifest.training:
         raise ExportError(
-            f"{path} was trained by cross-validation: no texts were held out for good, as a cascade needs. Train a bundle with "
-            "--validation-share, or with more texts."
+            f"{path} was trained by cross-validation, since its texts are few: none were held out for good, and a cascade needs "
+            f"{settings.least_texts:,}. Train a bundle with more texts."
         )
     invalid = _invalid(manifest)
     if invalid:

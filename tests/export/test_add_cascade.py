@@ -23,6 +23,7 @@ from export.graph.fp32 import to_float32
 from export.graph.int8 import to_int8
 from export.graph.split import without_wide
 from export.training.add_cascade import add_cascade
+from export.training.checks import check_recallable
 from export.training.settings import AddSettings
 from scorer.engine.cascade import Cascade
 from scorer.engine.row_engine import RowEngine
@@ -477,3 +478,15 @@ def test_a_bundle_trained_from_one_file_gets_its_cascade_from_that_file(score_mo
     assert load_bundle(tmp_path / "added").manifest.training["test_part"] == {"share": 0.2}
     other = score_model("cascade", bundle, "-o", tmp_path / "other", *one, "--test-share", "0.3")
     assert (other.code, "these are not the texts that" in other.err) == (1, True), other.err
+
+
+def test_a_bundle_of_a_cross_validation_is_refused(old, folder):
+    """Its manifest has the number of folds instead of the share that was held out."""
+    training = {name: value for name, value in old.manifest.training.items() if name != "validation_share"}
+    made = changed(old, folder / "crossed", training={**training, "folds": 10})
+    with pytest.raises(ExportError) as caught:
+        check_recallable(made, CascadeSettings())
+    assert str(caught.value) == (
+        f"{made.path} was trained by cross-validation, since its texts are few: none were held out for good, and a cascade needs "
+        "2,000. Train a bundle with more texts."
+    )
