@@ -131,7 +131,11 @@ def compared(task: str, every: Texts, size: int, arguments: argparse.Namespace) 
     order = np.random.default_rng(0).permutation(len(every.texts))
     test, pool = every.some(order[: arguments.tested]), order[arguments.tested :]
     random = np.random.default_rng(size)
-    found = [forecast_of(every.some(random.choice(pool, size, replace=False))) for _ in range(arguments.draws)]
+    drawn = [forecast_of(every.some(random.choice(pool, size, replace=False))) for _ in range(arguments.draws)]
+    # A model without an error left, or that may be no better than the simplest answer, has no forecast.
+    found = [one for one in drawn if one is not None]
+    if not found:
+        raise SystemExit(f"none of {size} texts of the task {task} have a forecast; give more texts")
     half = found[0]["texts"] // 2
     gains = []
     for _ in range(arguments.gain_draws):
@@ -149,8 +153,8 @@ def compared(task: str, every: Texts, size: int, arguments: argparse.Namespace) 
     )  # fmt: skip
 
 
-def forecast_of(texts: Texts) -> dict:
-    """Return the forecast of a learning curve, a `Forecast` as JSON holds it."""
+def forecast_of(texts: Texts) -> dict | None:
+    """Return the forecast of a learning curve, a `Forecast` as JSON holds it, or None without one."""
     inputs, objective, of = Inputs(texts.vectors), OneOf(len(texts.names)), SingleLabel(texts.names)
     folds = folds_of(texts.texts, texts.labels, fold_count(len(texts.labels)))
     smaller = learning_curve(inputs, Divided((), texts.labels, folds), objective, _SETTINGS, None, 0)

