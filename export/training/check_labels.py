@@ -129,8 +129,9 @@ def check_labels(records: LabelledRecords, bundle: Bundle, settings: CheckSettin
         ExportError: there are too few texts, or the bundle's graph has no head.
     """
     texts = _texts_of(records, _settled(records, settings), bundle, settings)
-    judged = _judge(texts)
-    proposed = _propose(texts, settings.most_proposed)
+    folds = folds_of([texts.texts[row] for row in texts.labelled], texts.targets, fold_count(len(texts.labelled)))
+    judged = _judge(texts, folds)
+    proposed = _propose(texts, folds, settings.most_proposed)
     conflicts = _conflicts(texts)
     reasons = np.full(len(records), NOTHING, dtype=object)
     reasons[conflicts > 0] = DUPLICATE_DISAGREES
@@ -210,14 +211,14 @@ class _Judged:
     wrong_share: float
 
 
-def _judge(texts: _Texts) -> _Judged:
+def _judge(texts: _Texts, folds: Sequence[Fold]) -> _Judged:
     here, objective = texts.labelled, OneOf(len(texts.names))
     found = out_of_fold(
         {"bundle": texts.vectors[here]},
         [texts.ids[number] for number in here],
         texts.targets,
         objective,
-        _folds(texts),
+        folds,
         head=_HEAD,
         wide=_WIDE,
         pieces=texts.pieces,
@@ -226,10 +227,6 @@ def _judge(texts: _Texts) -> _Judged:
     doubts = doubts_of(probabilities, texts.targets[found.rows])
     rows = here[found.rows]
     return _Judged(rows, probabilities, doubts.own, rows[doubts.suspected], doubts.wrong_share)
-
-
-def _folds(texts: _Texts) -> tuple[Fold, ...]:
-    return folds_of([texts.texts[number] for number in texts.labelled], texts.targets, fold_count(len(texts.labelled)))
 
 
 @dataclass(frozen=True)
@@ -247,11 +244,11 @@ class _Proposed:
     chosen: np.ndarray
 
 
-def _propose(texts: _Texts, most: int) -> _Proposed:
+def _propose(texts: _Texts, folds: Sequence[Fold], most: int) -> _Proposed:
     rows, objective = np.setdiff1d(np.arange(len(texts.ids)), texts.labelled), OneOf(len(texts.names))
     if not len(rows):
         return _Proposed(rows, np.empty((0, len(texts.names))), rows)
-    inputs, folds = Inputs(texts.vectors[texts.labelled]), _folds(texts)
+    inputs = Inputs(texts.vectors[texts.labelled])
     choice = cross_validate_head(inputs, texts.targets, folds, objective=objective, settings=_HEAD)
     head = fit_head(inputs, texts.targets, choice.best.number, objective=objective, settings=_HEAD)
     stacked = stack(choice.logits, None, texts.targets[held_out_rows(folds)], objective)
