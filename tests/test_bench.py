@@ -107,15 +107,20 @@ def test_the_benchmark_of_families_compares_both_kinds_of_graphs(tmp_path):
     assert all(one["difference_from_pytorch"] < 1e-5 for one in found.values())
 
 
-def test_the_benchmark_of_windows_compares_the_ways_to_read_long_texts(tmp_path):
-    encoder = tmp_path / "encoder"
+def save_encoder(folder, layers=3):
+    """Write a tiny encoder into a folder."""
     tokenizer = tiny_tokenizer("bert")
-    tokenizer.save_pretrained(encoder)
-    settings = {"hidden_size": 16, "num_hidden_layers": 6, "num_attention_heads": 2, "intermediate_size": 32}
+    tokenizer.save_pretrained(folder)
+    settings = {"hidden_size": 16, "num_hidden_layers": layers, "num_attention_heads": 2, "intermediate_size": 32}
     vocabulary = max(tokenizer.get_vocab().values()) + 1
     model = transformers.BertModel(transformers.BertConfig(vocab_size=vocabulary, **settings))
     randomize(model)
-    model.save_pretrained(encoder)
+    model.save_pretrained(folder)
+    return folder
+
+
+def test_the_benchmark_of_windows_compares_the_ways_to_read_long_texts(tmp_path):
+    encoder = save_encoder(tmp_path / "encoder", layers=6)
     given = reviews(24, 2, 1)
     texts = [" ".join([text] * (1, 100, 300)[number % 3]) for number, text in enumerate(given.texts)]
     table = pyarrow.table({"id": [f"t{number}" for number in range(24)], "text": texts, "label": given.labels})
@@ -143,18 +148,6 @@ def test_the_benchmark_of_windows_compares_the_ways_to_read_long_texts(tmp_path)
     again = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert "rows computed" not in again.stderr
     assert again.stdout == done.stdout
-
-
-def save_encoder(folder):
-    """Write a tiny encoder of three layers into a folder."""
-    tokenizer = tiny_tokenizer("bert")
-    tokenizer.save_pretrained(folder)
-    settings = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32}
-    vocabulary = max(tokenizer.get_vocab().values()) + 1
-    model = transformers.BertModel(transformers.BertConfig(vocab_size=vocabulary, **settings))
-    randomize(model)
-    model.save_pretrained(folder)
-    return folder
 
 
 def test_the_benchmark_of_few_labels_tests_heads_on_texts_that_were_not_drawn(tmp_path):
