@@ -2,6 +2,7 @@
 
 import csv
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -99,12 +100,13 @@ def test_the_scorer_applies_a_decision_in_python(bundle):
 
 
 def test_logits_are_divided_by_the_bundles_temperature(bundle):
-    scorer = Scorer(bundle, provider="cpu", precision="fp32")
+    manifest = bundle.manifest
+    warm = replace(manifest, calibration={**manifest.calibration, "temperature": 1.7})
+    scorer = Scorer(replace(bundle, manifest=warm), provider="cpu", precision="fp32")
     tokens = scorer.tokenizer.encode(["good film", "bad film"])
     logits = scorer.engine.logits(tokens.ids)
-    expected = 1 / (1 + np.exp(-logits[:, 0].astype(np.float64) / bundle.manifest.temperature))
+    expected = 1 / (1 + np.exp(-logits[:, 0].astype(np.float64) / 1.7))
     np.testing.assert_allclose(scorer.score_tokens(tokens).values[:, 1], expected)
-    assert bundle.manifest.temperature != 1
 
 
 @pytest.mark.parametrize("what", ["--check", "--show-config"])
