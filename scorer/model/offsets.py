@@ -1,7 +1,7 @@
 """Characters of the window that decided a text, so that a person finds the passage.
 
 Offsets are slow and large, so only the beginning of a text that holds the window is tokenized with them. They are those of
-the whole text if four things hold:
+the whole text, less the characters that the tokenizer removes, if four things hold:
 
 - The beginning's tokens are those that were scored, up to the window's end. Tokens follow one another without gaps, and a
   known token has its characters.
@@ -10,6 +10,7 @@ the whole text if four things hold:
 - More characters follow than an added token has. A torn one may become part of the unknown token before it.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -116,7 +117,8 @@ class _Beginning(NamedTuple):
         text: beginning, or that of the text without the removed characters.
         is_whole: whether nothing follows.
         margin: number of characters at its end whose tokens may be others than in the whole text.
-        removed: places in ``text`` before which characters were removed, and their number so far, int64 (places, 2).
+        removed: places in ``text`` before which characters were removed, and their number so far, int64 (places, 2); the
+            first place is the beginning.
     """
 
     text: str
@@ -144,7 +146,7 @@ class _Beginning(NamedTuple):
     def _original(self, at: int) -> int:
         """Return the place in the whole text of a character."""
         number = int(np.searchsorted(self.removed[:, 0], at, side="right"))
-        return at + (int(self.removed[number - 1, 1]) if number else 0)
+        return at + int(self.removed[number - 1, 1])
 
 
 def _range(offsets: Sequence[tuple[int, int]]) -> tuple[int, int]:
@@ -162,30 +164,43 @@ def _range(offsets: Sequence[tuple[int, int]]) -> tuple[int, int]:
 
 
 def _beginnings(passage: Passage, tokenizer: Tokenizer) -> Iterator[_Beginning]:
-    """Yield ever longer beginnings of a text, then of the text with its long runs of blanks shortened."""
+    """Yield ever longer beginnings of a text, then of the text with its long runs of blanks shortened.
+
+    Characters that the tokenizer removes are left out, as long as the tokens are the same without them.
+    """
     margin = _NORMALIZED * tokenizer.longest_added
-    text, length = passage.text, _CHARACTERS_A_TOKEN * passage.end + margin
-    removed = np.zeros((0, 2), dtype=np.int64)
+    vanishing = "".join(sorted(tokenizer.vanishing(passage.text)))
+    vanish = f"[{re.escape(vanishing)}]+" if vanishing else "(?!)"
+    text, removed = _without(re.compile(vanish), passage.text)
+    length = _CHARACTERS_A_TOKEN * passage.end + margin
     if length < len(text):
         yield _Beginning(text[: tokenizer.untorn(text, length)], False, margin, removed)
         length *= _LONGER
-        text, removed = _shortened(text, tokenizer)
+        if tokenizer.runs is not None:
+            runs = tokenizer.runs
+            text, removed = _without(re.compile(f"{runs.pattern}|{vanish}", runs.flags), passage.text)
     while length < len(text):
         yield _Beginning(text[: tokenizer.untorn(text, length)], False, margin, removed)
         length *= _LONGER
     yield _Beginning(text, True, margin, removed)
+    if vanishing:
+        yield _Beginning(passage.text, True, margin, _without(re.compile("(?!)"), passage.text)[1])
 
 
-def _shortened(text: str, tokenizer: Tokenizer) -> tuple[str, np.ndarray]:
-    """Return a text with its runs shortened, as `scorer.model.prefixes` does, and what was removed where."""
-    runs = tokenizer.runs
-    kept, removed, at = [], [], 0
+def _without(pattern: re.Pattern[str], text: str) -> tuple[str, np.ndarray]:
+    """Replace what a pattern matches by its group if it has one, as `scorer.model.prefixes` does.
+
+    Returns:
+        The text, and its places before which characters were removed with their number so far, int64 (places, 2).
+    """
+    kept, removed, at = [], [(0, 0)], 0
     total = length = 0
-    for run in runs.finditer(text) if runs is not None else ():
-        first, last = run.span(run.lastindex or 0)
-        kept += [text[at : run.start()], text[first:last]]
-        length += run.start() - at + last - first
-        total += run.end() - last
-        removed.append((length - 1, total))  # the last character kept of a run stands for the run's last one
-        at = run.end()
-    return "".join([*kept, text[at:]]), np.array(removed, dtype=np.int64).reshape(-1, 2)
+    for match in pattern.finditer(text):
+        first, last = match.span(match.lastindex) if match.lastindex else (match.end(), match.end())
+        kept += [text[at : match.start()], text[first:last]]
+        length += match.start() - at + last - first
+        total += match.end() - match.start() - (last - first)
+        # The last character kept of a run stands for the run's last one.
+        removed.append((length - (first < last), total))
+        at = match.end()
+    return "".join([*kept, text[at:]]), np.array(removed, dtype=np.int64)

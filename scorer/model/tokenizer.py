@@ -193,6 +193,13 @@ class Tokenizer:
         """Return the last place up to a cut that surely tears no tag or entity which the tokenizer would clean."""
         return self._cutting.untorn(text, cut)
 
+    def vanishing(self, text: str) -> set[str]:
+        """Return the characters of a text, such as control characters, that the tokenizer removes; no blanks.
+
+        The library's offsets are wrong behind those that a table (Precompiled) removes from the beginning of a piece.
+        """
+        return {one for one in set(text) if not one.isspace() and not self._cutting.normalize(one)}
+
     @property
     def runs(self) -> re.Pattern[str] | None:
         """Pattern of runs that may be replaced by their group without any change of tokens; None if unknown."""

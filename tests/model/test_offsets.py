@@ -39,9 +39,15 @@ def is_that_of_the_whole(pair, text):
     own = np.array(encoding.ids[: LENGTH - ours.special_tokens], dtype=np.int64)
     spans = [(begin, end) for begin in (0, 3, 11) for end in (1, 5, len(own)) if begin < end <= len(own)]
     found = characters_of(ours, [Passage(text, own, *span) for span in spans])
+    # The library's offsets are wrong behind characters that a table (Precompiled) removes.
+    vanishing = ours.vanishing(text)
+    kept = [at for at, one in enumerate(text) if one not in vanishing]
+    plain = whole.encode("".join(text[at] for at in kept), add_special_tokens=False)
+    ours_too = [(kept[first], kept[last - 1] + 1) if first < last else (first, last) for first, last in plain.offsets]
+    all_offsets = ours_too if plain.ids == encoding.ids else encoding.offsets
     for (begin, end), one in zip(spans, found, strict=True):
-        offsets = [pair for pair in encoding.offsets[begin:end] if pair[0] < pair[1]]
-        offsets = offsets or encoding.offsets[begin : begin + 1]
+        offsets = [pair for pair in all_offsets[begin:end] if pair[0] < pair[1]]
+        offsets = offsets or all_offsets[begin : begin + 1]
         expected = Characters(min(first for first, _ in offsets), max(last for _, last in offsets))
         assert one == expected, (begin, end)
 
@@ -53,6 +59,7 @@ def is_that_of_the_whole(pair, text):
 @example("[UNK]<extra_id_0> good" * 9)
 @example("good " + " " * 400 + "film " * 60)
 @example("電影很好看" * 100)
+@example("\x7f\x7ffilmfilmfilm\x7f\x7f" + " " * 300 + ("film\x7f\x7f" + " " * 300) * 2 + "good " * 20)
 def test_they_are_those_of_the_whole_text(pair, text):
     is_that_of_the_whole(pair, text)
 
@@ -60,6 +67,14 @@ def test_they_are_those_of_the_whole_text(pair, text):
 def test_those_of_hostile_texts_as_well(pair):
     for text in HOSTILE:
         is_that_of_the_whole(pair, text)
+
+
+def test_characters_that_a_table_removes_from_the_beginning_are_counted():
+    tokenizer = Tokenizer(file_of(tiny_tokenizer("albert"), clean_text=True), LENGTH)
+    for text in ("\x7f\x7ffilm good", "\x7f\x7ffilm" + " " * 300 + "good " * 40):
+        own = np.array(tokenizer.with_offsets([text])[0].ids)
+        found = characters_of(tokenizer, [Passage(text, own, at, at + 1) for at in range(2)])
+        assert [text[one.begin : one.end] for one in found] == ["film", "good"]
 
 
 LONG = 1_000_000
