@@ -27,8 +27,8 @@ from scorer.model.confidence import (
     least_confidence,
     most_probable,
 )
+from scorer.model.loaded import LoadedModel
 from scorer.model.reference import SCORE_EDGES, TOKEN_EDGES, UNKNOWN_EDGES, Histogram
-from scorer.model.scorer import Scorer
 from scorer.model.tokenizer import unknown_share
 from scorer.report.drift import drifts
 
@@ -93,7 +93,7 @@ def main() -> None:
     random = np.random.default_rng(0)
     order = random.permutation(len(texts))
     count = given.held_out or len(texts) // 2
-    scorer = Scorer(given.model, precision=given.precision)
+    scorer = LoadedModel(given.model, precision=given.precision)
     held_out = _scored(scorer, [texts[row] for row in order[:count]], labels[order[:count]])
     correctness = correctness_of(held_out.probabilities, held_out.labels)
     print_message(f"{count:,} held-out texts, {scorer.choice.precision}")
@@ -115,7 +115,7 @@ def _rows(rows: np.ndarray, labels: np.ndarray, negative: float | None, most: in
     return np.concatenate([rows[labels[rows] == 0][:few], rows[labels[rows] == 1][: most - few]])
 
 
-def _scored(scorer: Scorer, texts: Sequence[str], labels: np.ndarray) -> File:
+def _scored(scorer: LoadedModel, texts: Sequence[str], labels: np.ndarray) -> File:
     values, lengths, unknown = np.empty((len(texts), len(scorer.labels))), [0] * len(texts), [0.0] * len(texts)
     for start in range(0, len(texts), _CHUNK):
         tokens = scorer.tokenizer.encode(texts[start : start + _CHUNK])
@@ -131,7 +131,7 @@ def _scored(scorer: Scorer, texts: Sequence[str], labels: np.ndarray) -> File:
     return File(values, labels, measures)
 
 
-def _report(scorer: Scorer, correctness: Correctness, file: File) -> dict[str, Any]:
+def _report(scorer: LoadedModel, correctness: Correctness, file: File) -> dict[str, Any]:
     sure = confidences(file.probabilities)
     wrong = most_probable(file.probabilities) != file.labels
     counts = np.histogram(sure, CONFIDENCES)[0].tolist()

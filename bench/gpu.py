@@ -63,7 +63,7 @@ from scorer.engine.gpu import BATCH_TOKENS
 from scorer.engine.spec import batch_engine
 from scorer.model.bundle import load_bundle
 from scorer.model.decision import probabilities
-from scorer.model.scorer import Scorer
+from scorer.model.loaded import LoadedModel
 from scorer.rows.columns import Wanted
 from scorer.rows.reader import Inputs, Reader
 from scorer.run.pipeline import score_rows
@@ -332,7 +332,7 @@ def alternate(compared: Sequence[Peer], subject: Subject, scale: Scale, rounds: 
 def accuracy(texts: list[str], scale: Scale) -> dict[str, float]:
     """Compare float16 on the device with float32 of the same weights, for the model that comes with the package."""
     bundle = load_bundle(VOCABULARY.parent)
-    scorer = Scorer(bundle, provider=scale.device, precision="fp16", batch_tokens=scale.batch_tokens)
+    scorer = LoadedModel(bundle, provider=scale.device, precision="fp16", batch_tokens=scale.batch_tokens)
     rows = scorer.tokenizer.encode(texts).ids
     model = onnx.load(bundle.path / bundle.manifest.precisions["fp16"].file)
     wide = load_classifier(bundle).wide_apart  # not float16, and not part of either graph
@@ -442,7 +442,7 @@ def file_to_file(
     whole = time.perf_counter() - begin
     if (rows := output.read_bytes().count(b"\n") - 1) != len(texts):
         raise ValueError(f"the output has {rows} rows, not {len(texts)}")
-    scorer = Scorer(folder, provider=scale.device, precision="fp16")
+    scorer = LoadedModel(folder, provider=scale.device, precision="fp16")
     wanted = Wanted()
     begin = time.perf_counter()
     reader = Reader(Inputs((str(source),)), wanted)

@@ -39,7 +39,7 @@ from scorer.engine.row_engine import RowEngine
 from scorer.engine.runtime import open_session
 from scorer.engine.windows import Windows
 from scorer.model.bundle import load_bundle
-from scorer.model.scorer import Scorer
+from scorer.model.loaded import LoadedModel
 from scorer.model.tokenizer import Tokenizer
 from scorer.model.wide import open_wide
 
@@ -283,7 +283,7 @@ def measure_default(arguments: argparse.Namespace) -> dict[str, Any]:
     assert wide is not None
     assert cascade is not None
     tokenizer = Tokenizer(bundle.files["tokenizer.json"], REACH)
-    scorer = Scorer(bundle, provider="cpu", threads=arguments.threads)
+    scorer = LoadedModel(bundle, provider="cpu", threads=arguments.threads)
     texts = load_texts(arguments.test, tokenizer, set())
     texts = texts.some(np.arange(0, len(texts.ids), arguments.every))
     folder = arguments.cache / f"{scorer.bundle_id[:16]}-{scorer.choice.precision}"
@@ -326,7 +326,7 @@ def measure_default(arguments: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-def check_equal(scorer: Scorer, texts: Texts, staged: np.ndarray) -> None:
+def check_equal(scorer: LoadedModel, texts: Texts, staged: np.ndarray) -> None:
     """Compare the logits of head+tail with the bundle's own probabilities, for some texts."""
     some = np.unique(np.concatenate([np.arange(0, len(texts.ids), 97), np.flatnonzero(texts.tokens > KEPT)[:64]]))
     ids = [kept(texts.ids[number], KEPT) for number in some]

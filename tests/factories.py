@@ -40,9 +40,9 @@ from scorer.engine.stages import Whole
 from scorer.engine.windows import Combination
 from scorer.model.bundle import MANIFEST, SUMS, TOKENIZER, Bundle, format_sums, load_bundle, parse_sums
 from scorer.model.confidence import CONFIDENCES, Correctness
+from scorer.model.loaded import LoadedModel
 from scorer.model.manifest import WIDE, Unit, WindowSettings
 from scorer.model.reference import SCORE_EDGES, Histogram
-from scorer.model.scorer import Scorer
 from scorer.model.tokenizer import Tokenizer
 from scorer.model.windows import windows_of
 
@@ -273,7 +273,7 @@ def with_cascade(
     """Train a bundle with a cascade, then move its limits so that it decides a given share of other such texts."""
     settings = CascadeSettings(loss=5.0, ece=1.0, least_texts=20)
     bundle = make_bundle(encoder, folder, labels, wide=WideSettings(pairs=512), cascade=settings, **more)
-    scorer = Scorer(bundle, provider="cpu")
+    scorer = LoadedModel(bundle, provider="cpu")
     cascade, classifier = scorer.cascade, load_classifier(bundle)
     sums = classifier.wide.sums(scorer.tokenizer.encode(reviews(300, len(labels), 3).texts).ids)
     margin = float(np.quantile(cascade.margins(sums), 1 - share))

@@ -14,8 +14,8 @@ from export.evaluation.outputs import CARD
 from scorer.base.task import SINGLE_LABEL
 from scorer.model.bundle import MANIFEST, Bundle, load_bundle
 from scorer.model.confidence import Correctness, correctness_of, least_error
+from scorer.model.loaded import LoadedModel
 from scorer.model.manifest import Manifest
-from scorer.model.scorer import Scorer
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def add_confidence(bundle: Bundle, split: Split, settings: ConfidenceSettings, r
 
 
 def _correctness(bundle: Bundle, precision: str, split: Split, settings: ConfidenceSettings) -> Correctness:
-    scorer = Scorer(
+    scorer = LoadedModel(
         bundle, provider=settings.provider, precision=precision, threads=settings.threads, cascade=False
     )  # the cascade's scores follow from these
     scored = score_split(scorer, split, quiet=settings.quiet)

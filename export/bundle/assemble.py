@@ -11,8 +11,8 @@ from export.encoder.load import FrozenEncoder
 from export.graph.parity import HalfParity, Parity
 from export.graph.weights_file import with_weights_files
 from scorer.model.bundle import MANIFEST, TOKENIZER, WIDE_FILE, Bundle, check_graphs
+from scorer.model.loaded import LoadedModel
 from scorer.model.manifest import WIDE, Manifest
-from scorer.model.scorer import Scorer
 
 
 def unpublished(
@@ -96,7 +96,7 @@ def _half_fields(half: HalfParity) -> dict[str, Any]:
     return {name: value for name, value in asdict(half).items() if name != "what"}  # it follows from the task
 
 
-def scorer_on_cpu(bundle: Bundle, threads: int | None = None) -> Scorer:
+def scorer_on_cpu(bundle: Bundle, threads: int | None = None) -> LoadedModel:
     """Return a scorer that gives every text to the encoder, in the bundle's precision for CPU, or else in fp16.
 
     Args:
@@ -104,4 +104,4 @@ def scorer_on_cpu(bundle: Bundle, threads: int | None = None) -> Scorer:
         threads: number of rows scored at a time; None for one per usable core.
     """
     precision = bundle.manifest.providers.get("cpu", "fp16")
-    return Scorer(bundle, provider="cpu", precision=precision, threads=threads, cascade=False)
+    return LoadedModel(bundle, provider="cpu", precision=precision, threads=threads, cascade=False)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from export.bundle.bundle import write_bundle
 from export.classifier.classifier import Classifier
 from scorer.model.bundle import TOKENIZER, Bundle, load_bundle
-from scorer.model.scorer import Scorer
+from scorer.model.loaded import LoadedModel
 
 
 def publish(
@@ -40,7 +40,7 @@ def publish(
     )
     written = load_bundle(bundle.path)
     for precision in manifest.precisions:
-        Scorer(
+        LoadedModel(
             written, provider="cpu", precision=precision, threads=threads
         )  # checks the golden rows with the files on disk
     size = sum(map(len, written.files.values()))

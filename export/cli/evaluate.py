@@ -40,7 +40,7 @@ from scorer.storage.places import Recognize, check_apart, check_folder, check_re
 
 if TYPE_CHECKING:
     from export.data import Row, Split
-    from scorer.model.scorer import Scorer
+    from scorer.model.loaded import LoadedModel
 
 HELP = """\
 Evaluate each BUNDLE on labelled texts.
@@ -149,12 +149,13 @@ def evaluate(bundles: tuple[Path, ...], output: Path | None, errors: str | None,
     inputs = check_inputs({"--data": options["data"], "--train-file": options["train_file"]}, reading)
     read = [path for found in inputs.values() for path in found]
     _check_outputs(errors, output, read, len(bundles), overwrite=options["overwrite"])
-    from scorer.model.scorer import Scorer
+    from scorer.model.loaded import LoadedModel
 
     # Load every bundle first, so that an error in one comes before any is scored, and because labels are read by their task.
     provider, precision, threads = options["provider"], options["precision"], options["threads"]
     scorers = [
-        Scorer(bundle, provider=provider, precision=precision, threads=threads, cascade=False) for bundle in bundles
+        LoadedModel(bundle, provider=provider, precision=precision, threads=threads, cascade=False)
+        for bundle in bundles
     ]
     _check_task(bundles, scorers)
     splits, train_split = _read(scorers, options, reading)
@@ -172,7 +173,7 @@ def evaluate(bundles: tuple[Path, ...], output: Path | None, errors: str | None,
         print_result(f"\nwrote {count:,} errors to {errors}, with their texts")
 
 
-def _check_task(bundles: Sequence[Path], scorers: "Sequence[Scorer]") -> None:
+def _check_task(bundles: Sequence[Path], scorers: "Sequence[LoadedModel]") -> None:
     """Raise `UsageError` unless all bundles have the same task."""
     tasks = [scorer.manifest.task for scorer in scorers]
     for bundle, task in zip(bundles, tasks, strict=True):
@@ -184,7 +185,7 @@ def _check_task(bundles: Sequence[Path], scorers: "Sequence[Scorer]") -> None:
 
 
 def _read(
-    scorers: "Sequence[Scorer]", options: Mapping[str, Any], reading: InputOptions
+    scorers: "Sequence[LoadedModel]", options: Mapping[str, Any], reading: InputOptions
 ) -> "tuple[list[Split], Split | None]":
     """Read the texts of --data for each bundle, and those of --train-file for the first, or None."""
     from export.data_files import read_rows

@@ -8,7 +8,7 @@ import numpy as np
 from export.data import Split
 from export.evaluation.cascade import SHARES, StagedGroup, StagedTexts, staged_group
 from export.evaluation.evaluate import Scored, score_split
-from scorer.model.scorer import Scorer
+from scorer.model.loaded import LoadedModel
 from scorer.model.tokenizer import Tokenizer
 
 SHORT_WORDS = 30
@@ -23,7 +23,7 @@ def staged_groups(scored: Scored) -> list[StagedGroup]:
     return [] if scored.stages is None or not names else scored.stages.by_name(np.array(names))
 
 
-def cascade_figures(scorer: Scorer, scored: Scored, *, quiet: bool) -> dict[str, Any]:
+def cascade_figures(scorer: LoadedModel, scored: Scored, *, quiet: bool) -> dict[str, Any]:
     """Compute all figures of a cascade on test texts, as a manifest holds them; return none without a cascade.
 
     Args:

@@ -16,8 +16,8 @@ from export.evaluation.value_metrics import value_edges
 from scorer.base.progress import Progress
 from scorer.base.task import REGRESSION
 from scorer.model.interpretation import Interpretation
+from scorer.model.loaded import LoadedModel
 from scorer.model.reference import TOKEN_EDGES, UNKNOWN_EDGES, Histogram, Reference
-from scorer.model.scorer import Scorer
 from scorer.model.tokenizer import unknown_share
 from scorer.model.windows import tokens_read
 
@@ -81,7 +81,7 @@ class Group:
     metrics: Metrics
 
 
-def score_split(scorer: Scorer, split: Split, *, quiet: bool = False) -> Scored:
+def score_split(scorer: LoadedModel, split: Split, *, quiet: bool = False) -> Scored:
     """Score labelled texts with a bundle, with and without its cascade.
 
     Args:

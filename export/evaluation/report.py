@@ -29,7 +29,7 @@ from export.evaluation.outputs import (
 )
 from export.evaluation.paired import PAIRED_HEAD, Paired, paired
 from scorer.base.task import REGRESSION
-from scorer.model.scorer import Scorer
+from scorer.model.loaded import LoadedModel
 from scorer.storage.atomic import cannot_be_written
 from scorer.storage.output import publish_bytes
 
@@ -71,7 +71,7 @@ class Evaluated:
 
 
 def evaluate(
-    bundles: Sequence[str], scorers: Sequence[Scorer], splits: Sequence[Split], *, quiet: bool
+    bundles: Sequence[str], scorers: Sequence[LoadedModel], splits: Sequence[Split], *, quiet: bool
 ) -> list[Evaluated]:
     """Score the same texts with each bundle; a bundle that shares its name with another is named by its folder.
 

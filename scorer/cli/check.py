@@ -16,8 +16,8 @@ from scorer.engine.cpu_features import cpu_features
 from scorer.engine.gpu import Gpu
 from scorer.model.bundle import load_bundle
 from scorer.model.confidence import Correctness, least_error
+from scorer.model.loaded import LoadedModel
 from scorer.model.manifest import WIDE, Manifest
-from scorer.model.scorer import Scorer
 from scorer.storage.cache_settings import CacheSettings
 from scorer.storage.cache_statistics import Unreadable, statistics
 
@@ -30,7 +30,7 @@ def report(
     Args:
         model: folder of the bundle; None for the bundle of the package.
         devices: numbers of the GPUs to check.
-        threads: number of CPU threads, as for `Scorer`.
+        threads: number of CPU threads, as for `LoadedModel`.
         cache: cache to describe; None for no cache.
 
     Raises:
@@ -75,7 +75,7 @@ def report(
             if (provider, precision) == ("cuda", "int8"):
                 continue
             try:
-                scorer = Scorer(bundle, provider=provider, precision=precision, device_id=device, threads=threads)
+                scorer = LoadedModel(bundle, provider=provider, precision=precision, device_id=device, threads=threads)
             except BundleError as error:
                 refused.append(str(error))
                 yield f"  golden rows, {precision} on {name}: refused"

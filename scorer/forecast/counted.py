@@ -11,7 +11,7 @@ from scorer.base.text import text_digest
 from scorer.base.timing import Stopwatch
 from scorer.engine.reuse import REMEMBERED
 from scorer.forecast.sample import Sample
-from scorer.model.scorer import Scorer
+from scorer.model.loaded import LoadedModel
 from scorer.report.figure import NOTHING, Figure
 from scorer.report.summary import Counts
 from scorer.rows.reader import Reader
@@ -68,7 +68,7 @@ class CountedInput:
             self._left -= record.length
 
 
-def empty_input(scorer: Scorer) -> CountedInput:
+def empty_input(scorer: LoadedModel) -> CountedInput:
     """Return the counts of no records, with samples for a model."""
     kept = scorer.tokenizer.max_length
     computed, repeated = (Sample(most, _CHARACTERS_A_TOKEN * kept, _FULL * kept) for most in (SAMPLED, _REPEATED))
@@ -76,7 +76,7 @@ def empty_input(scorer: Scorer) -> CountedInput:
 
 
 def counted(
-    reader: Reader, scorer: Scorer, *, cached_later: bool, on_chunk: Callable[[Counts], None] = lambda counts: None
+    reader: Reader, scorer: LoadedModel, *, cached_later: bool, on_chunk: Callable[[Counts], None] = lambda counts: None
 ) -> CountedInput:
     """Read all records, look them up in the scorer's cache, and sample the others.
 
@@ -117,7 +117,7 @@ def counted(
     return found
 
 
-def _from_cache(records: Sequence[Record], scorer: Scorer, counts: Counts) -> np.ndarray:
+def _from_cache(records: Sequence[Record], scorer: LoadedModel, counts: Counts) -> np.ndarray:
     """Return the records whose outcome is in the cache, bool (records,), and count these outcomes."""
     if scorer.cache is None:
         return np.zeros(len(records), dtype=bool)

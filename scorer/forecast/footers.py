@@ -10,7 +10,7 @@ from scorer.base import signals
 from scorer.base.timing import Stopwatch
 from scorer.forecast.counted import SAMPLED, CountedInput, empty_input
 from scorer.forecast.sample import SEED
-from scorer.model.scorer import Scorer
+from scorer.model.loaded import LoadedModel
 from scorer.report.figure import share
 from scorer.rows.formats import INPUT_FORMATS
 from scorer.rows.reader import Inputs, Reader
@@ -60,7 +60,7 @@ def groups_in(inputs: Inputs, first: int, last: int) -> list[Group] | None:
     return found
 
 
-def drawn_input(groups: Sequence[Group], reader: Reader, scorer: Scorer) -> CountedInput:
+def drawn_input(groups: Sequence[Group], reader: Reader, scorer: LoadedModel) -> CountedInput:
     """Draw rows from row groups, up to `SAMPLED`, and read only these.
 
     If there are many groups, some are drawn first, each with the same chance, and then rows of these.

@@ -19,7 +19,7 @@ from scorer.forecast.read_texts import ReadTexts, read_texts
 from scorer.forecast.report import Planned, content, report_plan
 from scorer.forecast.sample import Sample
 from scorer.forecast.speed import Speed, cache_seconds, durable_seconds, row_seconds, speed_of
-from scorer.model.scorer import Scorer
+from scorer.model.loaded import LoadedModel
 from scorer.report.forecast_history import ENOUGH, Night, history_in, median_error
 from scorer.rows.reader import Reader
 from scorer.run.checkpoint import steps
@@ -116,7 +116,7 @@ class Forecasting:
             history=self.history,
         )
 
-    def _input(self, plan: Plan, reader: Reader, scorer: Scorer, rows: int | None) -> CountedInput:
+    def _input(self, plan: Plan, reader: Reader, scorer: LoadedModel, rows: int | None) -> CountedInput:
         """Count all records; if the files state their number and no cache has to be asked, draw some of them."""
         if self.options.cache is None and rows is not None:
             shard = self.run.record().shard_rows
@@ -138,7 +138,7 @@ class Forecasting:
         reader.check_unchanged(all_files=True)
         return found
 
-    def _costs(self, plan: Plan, reader: Reader, scorer: Scorer, measured: "Measured") -> Costs:
+    def _costs(self, plan: Plan, reader: Reader, scorer: LoadedModel, measured: "Measured") -> Costs:
         found = measured.found
         python = found.read_seconds + found.cache_seconds
         python += row_seconds(plan, reader, scorer, found.records) * found.texts.value
@@ -164,7 +164,7 @@ class Forecasting:
             cores=cores,
         )
 
-    def _syncs(self, found: CountedInput, scorer: Scorer) -> int:
+    def _syncs(self, found: CountedInput, scorer: LoadedModel) -> int:
         """Return the number of times that the run waits for the disk."""
         rows, cached = found.counts.rows_in, found.counts.rows_from_cache
         syncs = steps(rows - cached, cached, scorer.journal_rows) * (2 + bool(found.counts.rows_rejected))

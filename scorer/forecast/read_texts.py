@@ -7,7 +7,7 @@ import numpy as np
 
 from scorer.base import signals
 from scorer.base.timing import Stopwatch
-from scorer.model.scorer import Scorer
+from scorer.model.loaded import LoadedModel
 from scorer.model.tokenizer import Tokens
 from scorer.model.windows import tokens_read
 
@@ -42,7 +42,7 @@ class ReadTexts:
         return [ids for ids, work in zip(self.ids, self.work.tolist(), strict=True) if work]
 
 
-def read_texts(texts: Sequence[str], scorer: Scorer) -> ReadTexts:
+def read_texts(texts: Sequence[str], scorer: LoadedModel) -> ReadTexts:
     """Tokenize texts, and ask the wide part of a cascade which of them it decides."""
     watch = Stopwatch()
     tokens = Tokens([], [], [])
@@ -71,7 +71,7 @@ def read_texts(texts: Sequence[str], scorer: Scorer) -> ReadTexts:
     )
 
 
-def _early(tokens: Tokens, scorer: Scorer) -> list[bool]:
+def _early(tokens: Tokens, scorer: LoadedModel) -> list[bool]:
     """Return whether the wide part alone decides each text; a text without a token is not decided at all."""
     some = [ids for ids, empty in zip(tokens.ids, tokens.empty, strict=True) if not empty]
     if scorer.cascade is None or not some:
@@ -80,6 +80,6 @@ def _early(tokens: Tokens, scorer: Scorer) -> list[bool]:
     return [not empty and next(decided) for empty in tokens.empty]
 
 
-def _windows(length: int, scorer: Scorer) -> int:
+def _windows(length: int, scorer: LoadedModel) -> int:
     rule = scorer.windows
     return 1 if rule is None or length <= rule.length else rule.tokens(length) // rule.length

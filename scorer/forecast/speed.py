@@ -17,8 +17,8 @@ from scorer.base import signals
 from scorer.base.timing import Phases, Stopwatch
 from scorer.engine.pending import Pending
 from scorer.forecast.read_texts import ReadTexts
+from scorer.model.loaded import LoadedModel, StagedScores
 from scorer.model.outcomes import Outcomes
-from scorer.model.scorer import Scorer, StagedScores
 from scorer.model.tokenizer import Tokens
 from scorer.report.summary import Counts, Summary
 from scorer.rows.reader import Reader
@@ -60,7 +60,7 @@ class Speed:
     cores: float
 
 
-def speed_of(scorer: Scorer, read: ReadTexts, threads: int) -> Speed:
+def speed_of(scorer: LoadedModel, read: ReadTexts, threads: int) -> Speed:
     """Compute some of the sampled texts, round by round, two of which overlap as the chunks of a run do.
 
     Each round has texts of all lengths. GPUs, which need many texts for a batch, get all of them in one round.
@@ -112,7 +112,7 @@ def _tokens(ids: Sequence[np.ndarray]) -> Tokens:
     return Tokens(list(ids), [False] * len(ids), [False] * len(ids))
 
 
-def row_seconds(plan: Plan, reader: Reader, scorer: Scorer, records: Sequence[Record]) -> float:
+def row_seconds(plan: Plan, reader: Reader, scorer: LoadedModel, records: Sequence[Record]) -> float:
     """Return the seconds that a run takes to label, count, format and note a row, without reading and computing it."""
     if not records:
         return 0.0
@@ -215,7 +215,7 @@ class _Records:
 class _Known:
     """Model that knows the outcome of every text at once."""
 
-    def __init__(self, scorer: Scorer) -> None:
+    def __init__(self, scorer: LoadedModel) -> None:
         self.has_cascade = scorer.has_cascade
         self.windows = scorer.windows
         self.interpretation = scorer.interpretation

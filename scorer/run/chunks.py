@@ -25,7 +25,7 @@ _AHEAD = 3
 
 
 class Model(Protocol):
-    """The part of `scorer.model.scorer.Scorer` that this module uses."""
+    """The part of `scorer.model.loaded.LoadedModel` that this module uses."""
 
     has_cascade: bool
     windows: Windows | None

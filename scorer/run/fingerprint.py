@@ -9,7 +9,7 @@ import tokenizers
 
 from scorer.base.version import __version__
 from scorer.engine.runtime import onnxruntime_version
-from scorer.model.scorer import Scorer
+from scorer.model.loaded import LoadedModel
 from scorer.rows.formats import PARQUET
 from scorer.run.options import ScoreOptions
 from scorer.run.resolve import Plan
@@ -20,7 +20,7 @@ UNCERTAIN_ROWS = "--uncertain-rows"
 
 
 def fingerprint(
-    options: ScoreOptions, scorer: Scorer, plan: Plan, rows: tuple[int, int] | None = None
+    options: ScoreOptions, scorer: LoadedModel, plan: Plan, rows: tuple[int, int] | None = None
 ) -> dict[str, Any]:
     """Return everything that shapes the output except the input's content, by its name in messages.
 

@@ -30,7 +30,7 @@ from scorer.run.resolve import Plan
 from scorer.storage.output import Destination, publish_text
 
 if TYPE_CHECKING:
-    from scorer.model.scorer import Scorer
+    from scorer.model.loaded import LoadedModel
     from scorer.rows.reader import Reader
 
 FORMAT_VERSION = 1
@@ -72,7 +72,7 @@ class RunRecord:
     options: ScoreOptions
     plan: Plan | None
     reader: "Reader | None"
-    scorer: "Scorer | None"
+    scorer: "LoadedModel | None"
     output: Destination | None
     rejects: Destination | None
     uncertain: Destination | None

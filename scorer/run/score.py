@@ -13,7 +13,7 @@ from scorer.base.progress import Progress
 from scorer.base.timing import Phases
 from scorer.model.bundle import Bundle
 from scorer.model.decision import Decision
-from scorer.model.scorer import Scorer
+from scorer.model.loaded import LoadedModel
 from scorer.report.drift import check_comparable
 from scorer.report.forecast_history import Forecast, forecast_in
 from scorer.report.summary import Counts, Summary
@@ -108,7 +108,7 @@ class Run:
         self._output: Destination | None = None
         self._rejects: Destination | None = None
         self._uncertain: Destination | None = None
-        self._scorer: Scorer | None = None
+        self._scorer: LoadedModel | None = None
         self._shard_rows: ShardRows | None = None
 
     def check_forecast(self, plan: Plan) -> None:
@@ -120,7 +120,7 @@ class Run:
             )
             self.forecast = None
 
-    def carry_out(self, plan: Plan, scorer_of: Callable[[], Scorer]) -> ExitCode:
+    def carry_out(self, plan: Plan, scorer_of: Callable[[], LoadedModel]) -> ExitCode:
         """Score and publish.
 
         Args:
@@ -166,7 +166,7 @@ class Run:
         repeatable = all(map(is_repeatable, plan.inputs.files))
         return reader, Work(self._output, beside, repeatable=repeatable, work_dir=work_dir)
 
-    def load(self, scorer_of: Callable[[], Scorer]) -> Scorer:
+    def load(self, scorer_of: Callable[[], LoadedModel]) -> LoadedModel:
         """Load the model, and print the provider and precision that were chosen."""
         with self._phases.timed("load"):
             scorer = self._scorer = scorer_of()
@@ -203,7 +203,7 @@ class Run:
             reader.restrict(first, last)
             return last - first + 1
 
-    def resume(self, plan: Plan, reader: Reader, scorer: Scorer, work: Work) -> None:
+    def resume(self, plan: Plan, reader: Reader, scorer: LoadedModel, work: Work) -> None:
         """Resume an interrupted run of the same command, or start over."""
         rows = self._shard_rows
         first_and_last = (rows.first, rows.last) if rows is not None else None
@@ -220,7 +220,7 @@ class Run:
         self.summary = done or self.summary
         self.before = self.summary.counts.copy()
 
-    def score(self, plan: Plan, reader: Reader, scorer: Scorer, work: Work, rows: int | None) -> None:
+    def score(self, plan: Plan, reader: Reader, scorer: LoadedModel, work: Work, rows: int | None) -> None:
         """Score the remaining records, and make them durable chunk by chunk.
 
         Raises:
@@ -307,7 +307,7 @@ class Run:
             seconds=time.monotonic() - self._clock,
         )
 
-    def _print_result(self, plan: Plan, reader: Reader, scorer: Scorer, record: RunRecord) -> None:
+    def _print_result(self, plan: Plan, reader: Reader, scorer: LoadedModel, record: RunRecord) -> None:
         report_result(plan, self.summary, self.before, scorer.labels)
         report_windows(self.summary.counts)
         if scorer.cache is not None:
@@ -347,7 +347,7 @@ def warn(message: str) -> None:
 
 def open_scorer(
     options: ScoreOptions, decision: Decision, bundle: Bundle | None = None, report: Callable[[str], None] = warn
-) -> Scorer:
+) -> LoadedModel:
     """Load the model, as the options ask.
 
     Args:
@@ -357,12 +357,12 @@ def open_scorer(
         report: function that reports a problem with the cache.
 
     Raises:
-        BundleError, ProviderError, UsageError: as for `Scorer`.
+        BundleError, ProviderError, UsageError: as for `LoadedModel`.
     """
     if options.threads is not None:
         # The tokenizer reads its number of threads from here, once, when it tokenizes its first text.
         os.environ.setdefault("RAYON_NUM_THREADS", str(options.threads))
-    return Scorer(
+    return LoadedModel(
         bundle or options.model,
         provider=options.provider,
         precision=options.precision,

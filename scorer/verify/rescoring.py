@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import BinaryIO, NoReturn
 
 from scorer.model.interpretation import Interpretation, Regression
-from scorer.model.scorer import Scorer
+from scorer.model.loaded import LoadedModel
 from scorer.report.summary import Counts, Summary
 from scorer.rows.columns import Column, Wanted, output_columns, without_records
 from scorer.rows.formats import PARQUET, Format
@@ -60,7 +60,7 @@ class Comparison:
         self._report(Difference(f"row {number}", _shown(expected), _shown(found)))
 
 
-def rescore(reader: SampledReader, scorer: Scorer, wanted: Wanted, output: RowFile, report: Report) -> Comparison:
+def rescore(reader: SampledReader, scorer: LoadedModel, wanted: Wanted, output: RowFile, report: Report) -> Comparison:
     """Score the rows of a sample as the run did, and compare them with what it published.
 
     The whole input and all files of the run are read meanwhile.

@@ -19,12 +19,12 @@ from scorer.engine.row_engine import RowEngine
 from scorer.engine.runtime import Lane, device_fault, open_session
 from scorer.engine.stages import Stages
 from scorer.model.decision import probabilities
-from scorer.model.scorer import Scorer
+from scorer.model.loaded import LoadedModel
 
 
 @pytest.fixture(scope="module")
 def rows(bundle):
-    return Scorer(bundle, provider="cpu").tokenizer.encode(reviews(60, 2, 21).texts).ids
+    return LoadedModel(bundle, provider="cpu").tokenizer.encode(reviews(60, 2, 21).texts).ids
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
@@ -189,18 +189,18 @@ def test_probabilities_of_extreme_logits_do_not_overflow():
 
 def test_the_python_interface_gives_labels_and_probabilities(bundle, bundle_of_three):
     known = reviews(60, 2, 22)
-    labels, found = Scorer(bundle.path, provider="cpu").score(known.texts)
+    labels, found = LoadedModel(bundle.path, provider="cpu").score(known.texts)
     assert found.shape == (60, 2)
     np.testing.assert_allclose(found.sum(axis=1), 1)
     assert labels == ["positive" if positive >= 0.5 else "negative" for positive in found[:, 1]]
     truth = [("negative", "positive")[label] for label in known.labels]
     assert np.mean([label == true for label, true in zip(labels, truth, strict=True)]) > 0.7
-    labels, found = Scorer(str(bundle_of_three.path), provider="cpu").score(known.texts)
+    labels, found = LoadedModel(str(bundle_of_three.path), provider="cpu").score(known.texts)
     assert found.shape == (60, 3)
     assert labels == [("bad", "good", "mixed")[best] for best in found.argmax(axis=1)]
-    assert Scorer(bundle, provider="cpu").score([]).labels == []
+    assert LoadedModel(bundle, provider="cpu").score([]).labels == []
     with pytest.raises(TypeError, match="takes a list of texts"):
-        Scorer(bundle, provider="cpu").score("a single text")
+        LoadedModel(bundle, provider="cpu").score("a single text")
 
 
 def test_padding_is_masked():

@@ -22,7 +22,7 @@ from scorer.engine.batches import Lengths
 from scorer.engine.gpu import Gpu
 from scorer.engine.multi_gpu import DeviceEngine, DeviceWorker
 from scorer.engine.row_engine import RowEngine
-from scorer.model.scorer import Scorer
+from scorer.model.loaded import LoadedModel
 
 TEXTS = reviews(300, 2, 5).texts
 
@@ -37,7 +37,7 @@ def source(tmp_path):
 
 @pytest.fixture(scope="module")
 def rows(bundle):
-    return Scorer(bundle, provider="cpu").tokenizer.encode(TEXTS).ids
+    return LoadedModel(bundle, provider="cpu").tokenizer.encode(TEXTS).ids
 
 
 def batches_on_cpu(bundle, **changed):
@@ -63,12 +63,12 @@ def test_several_processes_write_the_bytes_of_one(score, source, tmp_path, small
 
 
 def test_the_class_takes_devices(bundle):
-    one, two = Scorer(bundle, provider="cpu"), Scorer(bundle, provider="cpu", devices=[0, 1])
+    one, two = LoadedModel(bundle, provider="cpu"), LoadedModel(bundle, provider="cpu", devices=[0, 1])
     assert (one.score(TEXTS).probabilities == two.score(TEXTS).probabilities).all()
     assert two.golden_difference == one.golden_difference
     assert isinstance(two.engine, DeviceEngine)
     assert two.phases.seconds["compute"] > 0
-    assert Scorer(bundle, provider="cpu", devices=[1]).engine.__class__ is RowEngine  # one needs no process
+    assert LoadedModel(bundle, provider="cpu", devices=[1]).engine.__class__ is RowEngine  # one needs no process
 
 
 def test_batches_of_several_devices_are_those_of_one(bundle, rows):
@@ -232,7 +232,7 @@ def test_invalid_lists_of_devices_are_refused(score, source, arguments, message)
 @pytest.mark.parametrize("devices", ["0,1", [0, 0], [-1], ["a"], [True], 3])
 def test_the_class_refuses_invalid_lists_of_devices(bundle, devices):
     with pytest.raises(UsageError, match="devices takes a list of the numbers of different GPUs"):
-        Scorer(bundle, provider="cpu", devices=devices)
+        LoadedModel(bundle, provider="cpu", devices=devices)
 
 
 def test_the_check_looks_at_each_device(score):

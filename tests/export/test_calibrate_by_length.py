@@ -25,7 +25,7 @@ from scorer.base.task import MULTI_LABEL, SINGLE_LABEL
 from scorer.model.bundle import MANIFEST, load_bundle
 from scorer.model.confidence import correctness_of
 from scorer.model.decision import probabilities
-from scorer.model.scorer import Scorer
+from scorer.model.loaded import LoadedModel
 
 LABELS = ("negative", "positive")
 
@@ -165,12 +165,12 @@ def test_too_few_held_out_texts_give_the_very_bundle_of_a_plain_calibration(enco
 
 def test_figures_gate_and_confidence_are_those_of_calibrated_probabilities(by_length):
     manifest, test = by_length.manifest, DATASET.test
-    scorer = Scorer(by_length, provider="cpu", precision="int8")
+    scorer = LoadedModel(by_length, provider="cpu", precision="int8")
     scored = score_split(scorer, test, quiet=True)
     int8, confidence = manifest.metrics["precisions"]["int8"], manifest.confidence
     assert int8["log_loss"] == scored.metrics.log_loss
     assert confidence["int8"] == correctness_of(scored.values, test.labels)
-    fp32 = score_split(Scorer(by_length, provider="cpu", precision="fp32"), test, quiet=True)
+    fp32 = score_split(LoadedModel(by_length, provider="cpu", precision="fp32"), test, quiet=True)
     assert manifest.metrics["test"]["log_loss"] == pytest.approx(fp32.metrics.log_loss, abs=1e-5)
     assert manifest.metrics["test"]["accuracy"] == fp32.metrics.accuracy
     assert int8["agreement"] == np.mean(scored.values.argmax(axis=1) == fp32.values.argmax(axis=1))
@@ -183,7 +183,7 @@ def test_the_table_compares_the_errors_of_both_calibrations_by_length_and_group(
     assert sum(one["texts"] for one in tables["by_length"]) == len(DATASET.test)
     test = DATASET.test
     for bundle, when in ((plain, "before"), (by_length, "after")):
-        values = score_split(Scorer(bundle, provider="cpu", precision="fp32"), test, quiet=True).values
+        values = score_split(LoadedModel(bundle, provider="cpu", precision="fp32"), test, quiet=True).values
         for one in tables["by_group"]:
             here = np.array(test.groups) == one["name"]
             expected = metrics(values[here], test.labels[here])
@@ -213,7 +213,7 @@ def test_parity_compares_calibrated_labels_and_raw_logits(by_length, encoder):
 
 
 def test_the_classifier_read_from_a_bundle_calibrates_as_the_bundle_does(by_length):
-    scorer = Scorer(by_length, provider="cpu", precision="fp32")
+    scorer = LoadedModel(by_length, provider="cpu", precision="fp32")
     tokens = scorer.tokenizer.encode(DATASET.test.texts[:50])
     raw = scorer.whole.logits(tokens.ids)
     calibrated = load_classifier(by_length).calibrated(raw, tokens.ids)
@@ -254,8 +254,8 @@ def test_a_cascade_is_chosen_on_calibrated_logits_and_the_bundle_keeps_its_calib
     card = (new.path / "README.md").read_text()
     assert "A text that the wide part alone decides has the calibration of the cascade." in card
     texts = DATASET.test.texts
-    late = Scorer(new, provider="cpu", cascade=False).score(texts).probabilities
-    assert late.tobytes() == Scorer(old, provider="cpu").score(texts).probabilities.tobytes()
+    late = LoadedModel(new, provider="cpu", cascade=False).score(texts).probabilities
+    assert late.tobytes() == LoadedModel(old, provider="cpu").score(texts).probabilities.tobytes()
 
 
 def test_the_figures_of_a_cascade_count_calibrated_texts(encoder, tmp_path):

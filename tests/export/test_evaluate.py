@@ -27,7 +27,7 @@ from export.training.holdout import split_rows
 from export.training.settings import FitSettings
 from scorer.model.decision import probabilities
 from scorer.model.interpretation import SingleLabel
-from scorer.model.scorer import Scorer
+from scorer.model.loaded import LoadedModel
 
 
 def scored(positive, labels, lengths=None, groups=()):
@@ -313,8 +313,8 @@ def test_bundles_stand_side_by_side_with_the_baseline(bundle, labelled, score_mo
 def test_figures_with_the_cascade_are_those_of_what_score_gives(request, name):
     bundle = request.getfixturevalue(name)
     split = reviews(300, len(bundle.manifest.labels), 5)
-    scored = score_split(Scorer(bundle, provider="cpu", cascade=False), split, quiet=True)
-    staged, whole = (Scorer(bundle, provider="cpu", cascade=on).score(split.texts) for on in (True, False))
+    scored = score_split(LoadedModel(bundle, provider="cpu", cascade=False), split, quiet=True)
+    staged, whole = (LoadedModel(bundle, provider="cpu", cascade=on).score(split.texts) for on in (True, False))
     assert scored.values.tobytes() == scored.stages.staged.tobytes() == staged.probabilities.tobytes()
     assert scored.without_cascade.values.tobytes() == whole.probabilities.tobytes()
     assert 0.2 < scored.stages.chosen.rows < 0.8
@@ -323,7 +323,7 @@ def test_figures_with_the_cascade_are_those_of_what_score_gives(request, name):
 
 def test_a_scorer_that_leaves_texts_out_of_the_encoder_is_not_evaluated(staged_bundle):
     with pytest.raises(AssertionError):
-        score_split(Scorer(staged_bundle, provider="cpu"), reviews(4, 2, 5), quiet=True)
+        score_split(LoadedModel(staged_bundle, provider="cpu"), reviews(4, 2, 5), quiet=True)
 
 
 def test_a_cascade_stands_beside_the_same_bundle_without(bundle, staged_bundle, labelled, score_model, tmp_path):
@@ -335,7 +335,7 @@ def test_a_cascade_stands_beside_the_same_bundle_without(bundle, staged_bundle, 
     lines = result.out.splitlines()
     names = ["tiny (int8, cpu)", "staged (int8, cpu)", "staged (int8, cpu), no cascade"]
     assert [line.split(" | ")[0][2:] for line in lines[2:5]] == names
-    scorers = {on: Scorer(staged_bundle, provider="cpu", cascade=on) for on in (True, False)}
+    scorers = {on: LoadedModel(staged_bundle, provider="cpu", cascade=on) for on in (True, False)}
     rows = [json.loads(line) for line in labelled.read_text().splitlines()]
     said = {on: scorer.score([row["text"] for row in rows]).labels for on, scorer in scorers.items()}
     right = {on: np.array([row["label"] for row in rows]) == labels for on, labels in said.items()}

@@ -29,7 +29,7 @@ from scorer.engine.row_engine import RowEngine
 from scorer.engine.runtime import Lane
 from scorer.model.bundle import load_bundle
 from scorer.model.decision import probabilities
-from scorer.model.scorer import Scorer
+from scorer.model.loaded import LoadedModel
 
 FAMILIES = ("distilbert", "bert", "roberta")
 RANDOM = np.random.default_rng(3).normal(size=(1, 128)).astype(np.float32)
@@ -310,7 +310,7 @@ def test_a_gpu_that_cannot_compute_the_longest_text_is_known_at_the_start(score,
 
     monkeypatch.setattr(runtime, "Lane", Narrow)
     monkeypatch.setattr(
-        "scorer.model.scorer.check_golden_rows",
+        "scorer.model.loaded.check_golden_rows",
         lambda path, manifest, choice, tokenizer, engine: engine.logits([np.ones(3, int)]),
     )
     result = score(many / "in.jsonl", "-o", many / "o.csv", "--provider", "cuda")
@@ -325,7 +325,7 @@ def test_a_graph_with_other_outputs_than_the_manifest_says_is_refused(bundle, cp
     )
     manifest = dataclasses.replace(bundle.manifest, labels=("a", "b", "c"), positive_label=None, golden=rows)
     with pytest.raises(BundleError, match="is refused: "):
-        Scorer(dataclasses.replace(bundle, manifest=manifest), provider="cuda")
+        LoadedModel(dataclasses.replace(bundle, manifest=manifest), provider="cuda")
 
 
 @pytest.mark.parametrize("option", [("--gpu-mem-limit", "0"), ("--arena-strategy", "none"), ("--batch-tokens", "0")])
@@ -343,16 +343,16 @@ def test_the_gpus_options_reach_onnxruntime(score, many, cpu_as_gpu, monkeypatch
 
 def test_the_bundle_says_how_large_batches_are_and_the_command_line_overrides_it(bundle, cpu_as_gpu):
     said = dataclasses.replace(bundle, manifest=dataclasses.replace(bundle.manifest, batch_tokens=640))
-    assert Scorer(said, provider="cuda").engine.batch_tokens == 640
-    assert Scorer(said, provider="cuda", batch_tokens=320).engine.batch_tokens == 320
-    assert Scorer(bundle, provider="cuda").engine.batch_tokens == 32768
+    assert LoadedModel(said, provider="cuda").engine.batch_tokens == 640
+    assert LoadedModel(said, provider="cuda", batch_tokens=320).engine.batch_tokens == 320
+    assert LoadedModel(bundle, provider="cuda").engine.batch_tokens == 32768
     assert bundle.manifest.max_length == MAX_LENGTH
 
 
 def test_fp16_of_a_bundle_gives_the_labels_of_fp32_on_cpu_too(bundle):
     texts = reviews(200, 2, 9).texts
     found = {
-        precision: Scorer(load_bundle(bundle.path), provider="cpu", precision=precision).score(texts)
+        precision: LoadedModel(load_bundle(bundle.path), provider="cpu", precision=precision).score(texts)
         for precision in ("fp16", "fp32")
     }
     assert np.abs(found["fp16"].probabilities - found["fp32"].probabilities).max() < 5e-3

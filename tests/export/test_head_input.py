@@ -12,7 +12,7 @@ from export.classifier.settings import WideSettings
 from export.errors import ExportError
 from export.graph.head_input import vectors_of, with_head_input
 from scorer.model.bundle import TOKENIZER, load_bundle
-from scorer.model.scorer import Scorer
+from scorer.model.loaded import LoadedModel
 from scorer.model.tokenizer import Tokenizer
 from scorer.model.windows import windows_of
 
@@ -27,7 +27,7 @@ def vectors(bundle, texts):
 
 
 def logits(bundle, ids):
-    scorer = Scorer(bundle, provider="cpu", precision="fp32", threads=1, cascade=False)
+    scorer = LoadedModel(bundle, provider="cpu", precision="fp32", threads=1, cascade=False)
     return scorer.whole.logits(ids)
 
 

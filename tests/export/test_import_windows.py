@@ -20,8 +20,8 @@ from export.importing.checkpoint import load_checkpoint
 from export.importing.reference import expected_of as expected_in_pytorch
 from export.importing.settings import CheckpointSettings
 from scorer.model.bundle import load_bundle
+from scorer.model.loaded import LoadedModel
 from scorer.model.manifest import Unit, WindowSettings
-from scorer.model.scorer import Scorer
 
 LENGTH, STRIDE, MOST = 20, 12, 4
 READ = ("--truncation", "windows", "--max-length", LENGTH, "--window-stride", STRIDE, "--max-windows", MOST)
@@ -226,7 +226,7 @@ def test_a_long_texts_value_is_the_mean_of_its_windows_in_its_own_unit(
     folder, bundle = checkpoint(kind, 1, "regression", scale=scale, offset=offset), tmp_path / "b"
     imported(score_model, folder, "-o", bundle, "--texts", texts, "--precisions", "fp32", *READ)
     expected = expected_of(folder, texts)
-    values = Scorer(bundle, provider="cpu").score(texts_of(texts)).values
+    values = LoadedModel(bundle, provider="cpu").score(texts_of(texts)).values
     assert values == pytest.approx(expected, abs=1e-4 * expected.std() + np.spacing(np.float32(offset)))
     manifest = load_bundle(bundle).manifest
     assert 0.5 < expected.std() / manifest.unit.scale[0] < 2
@@ -254,7 +254,7 @@ def test_every_precision_is_made_judged_and_calibrated_in_windows(
     assert [len(rows) for rows in seen] == [64, 16]
     for precision, count in (("fp32", 60), ("int8", 60)):
         assert manifest.source["certificate"][precision]["texts"] == count
-        assert Scorer(bundle, provider="cpu", precision=precision)
+        assert LoadedModel(bundle, provider="cpu", precision=precision)
     # float16 is emulated, on as many texts as have so few windows.
     assert 6 <= manifest.source["certificate"]["fp16"]["texts"] < 20
     assert "int8: rounding the weights, with 64 windows of texts for calibration" in log
@@ -294,7 +294,7 @@ def test_labelled_texts_are_judged_and_calibrated_whole(checkpoint, texts, tmp_p
     wrong = 1 - manifest.metrics["test"]["accuracy"]
     assert 0.05 < wrong < 0.25  # one in seven
     assert manifest.reference.texts == TEXTS
-    lengths = [len(ids) for ids in Scorer(tmp_path / "b", provider="cpu").tokenizer.encode(texts_of(texts)).ids]
+    lengths = [len(ids) for ids in LoadedModel(tmp_path / "b", provider="cpu").tokenizer.encode(texts_of(texts)).ids]
     assert max(lengths) == KEPT
     assert manifest.metrics["several_windows"] == pytest.approx(np.mean(np.array(lengths) > LENGTH))
     assert 0 < manifest.metrics["truncated"] < 0.3
@@ -360,7 +360,7 @@ def test_a_state_dict_reads_windows(task, outputs, texts, tmp_path, score_model)
     more = ("--combine-windows", combine, "--precisions", "fp32", "--texts", texts)
     imported(score_model, *arguments, "-o", tmp_path / "b", *READ, *more)
     logits = np.array([logits_of(model, tokenizer, text, combine=combine) for text in texts_of(texts)])
-    found = Scorer(tmp_path / "b", provider="cpu").score(texts_of(texts))
+    found = LoadedModel(tmp_path / "b", provider="cpu").score(texts_of(texts))
     if task == "regression":
         assert found.values == pytest.approx(logits, abs=1e-4)
     else:

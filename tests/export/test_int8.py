@@ -178,9 +178,9 @@ def test_int8_is_right_on_a_cpu_without_vnni(bundle, tmp_path):
     script.write_text(
         "import sys\n"
         "from scorer.engine import runtime\n"
-        "from scorer.model import scorer\n"
+        "from scorer.model import loaded\n"
         "from scorer.model.bundle import load_bundle\n"
-        "from scorer.model.scorer import Scorer\n"
+        "from scorer.model.loaded import LoadedModel\n"
         "scorer.check_largest_row = lambda *arguments: None  # minutes in an emulator; not what is asked here\n"
         "if sys.argv[2] == 'fast':\n"
         "    runtime.int8_saturates = lambda: False\n"
@@ -189,7 +189,7 @@ def test_int8_is_right_on_a_cpu_without_vnni(bundle, tmp_path):
         "bundle = load_bundle(sys.argv[1])\n"
         "for row in bundle.manifest.precisions.values():\n"
         "    object.__setattr__(row, 'tolerance', 1e9)\n"
-        "print(Scorer(bundle, provider='cpu', precision='int8').golden_difference)\n"
+        "print(LoadedModel(bundle, provider='cpu', precision='int8').golden_difference)\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     default = ROOT / "models" / "default"

@@ -28,7 +28,7 @@ from scorer.engine.batches import pad
 from scorer.engine.wide import MULTIPLIER, exact_sums
 from scorer.model.bundle import MANIFEST, TOKENIZER, load_bundle
 from scorer.model.decision import probabilities
-from scorer.model.scorer import Scorer
+from scorer.model.loaded import LoadedModel
 from scorer.model.tokenizer import Tokenizer
 
 NAMES = ["staged_bundle", "staged_bundle_of_three"]
@@ -60,7 +60,7 @@ def test_pytorch_decides_as_the_scorer_does_and_its_early_logits_have_the_same_b
     labels = len(staged.manifest.labels)
     tokens = rows_of(staged, reviews(150, labels, 11).texts)
     expected = by_pytorch(encoder("bert"), staged, tokens.ids)
-    scorer = Scorer(staged, provider="cpu", precision="fp32")
+    scorer = LoadedModel(staged, provider="cpu", precision="fp32")
     found = scorer.submit(tokens).result()
     assert 30 < expected.early.sum() < 120
     assert found.early.tolist() == expected.early.tolist()
@@ -85,7 +85,7 @@ def test_a_text_at_the_very_limit_is_decided_alike_by_pytorch_and_the_scorer(sta
                 middle = -cascade.bias[0] / cascade.scale
                 limits = (float(at), middle + 1) if at < middle else (middle - 1, float(at))
             moved = replace(cascade, limits=limits)
-            found = Scorer(with_limits(bundle, moved), provider="cpu", precision="fp32").submit(tokens).result()
+            found = LoadedModel(with_limits(bundle, moved), provider="cpu", precision="fp32").submit(tokens).result()
             expected = replace(classifier, cascade=moved).staged(features, tokens.ids)
             assert found.early.tolist() == expected.early.tolist()
             decided.add(bool(found.early[row]))
@@ -107,10 +107,10 @@ def test_golden_rows_hold_every_precision_of_the_whole_classifier_and_the_exact_
         assert set(row.logits) == {*manifest.precisions, "wide"}
         assert list(row.logits["wide"]) == expected
     for precision in manifest.precisions:
-        whole = Scorer(staged, provider="cpu", precision=precision, cascade=False)
+        whole = LoadedModel(staged, provider="cpu", precision=precision, cascade=False)
         logits = np.array([row.logits[precision] for row in manifest.golden], dtype=np.float32)
         assert whole.score(texts).probabilities.tobytes() == probabilities(logits, manifest.temperature).tobytes()
-        early = Scorer(staged, provider="cpu", precision=precision).submit(tokens).result()
+        early = LoadedModel(staged, provider="cpu", precision=precision).submit(tokens).result()
         assert early.early.any()
         assert (early.values[early.early] != whole.score(texts).probabilities[early.early]).all()
 
@@ -126,11 +126,11 @@ def test_a_bundle_whose_stage_computes_something_else_is_refused(staged_bundle, 
     list_again(tmp_path / "b")
     for cascade in (True, False):
         with pytest.raises(BundleError, match="cannot be trusted here"):
-            Scorer(tmp_path / "b", provider="cpu", cascade=cascade)
+            LoadedModel(tmp_path / "b", provider="cpu", cascade=cascade)
 
 
 def test_the_int8_gate_is_of_every_text_through_the_encoder(staged_bundle):
-    scored = score_split(Scorer(staged_bundle, provider="cpu", cascade=False), reviews(120, 2, 2), quiet=True)
+    scored = score_split(LoadedModel(staged_bundle, provider="cpu", cascade=False), reviews(120, 2, 2), quiet=True)
     assert scored.stages.early.any()
     found = dict(staged_bundle.manifest.metrics["precisions"]["int8"])
     assert found.pop("agreement") > 0.9
@@ -141,7 +141,7 @@ def test_the_int8_gate_is_of_every_text_through_the_encoder(staged_bundle):
 
 def test_parity_is_of_every_text_through_the_encoder(staged_bundle, encoder):
     texts = reviews(40, 2, 13).texts
-    assert Scorer(staged_bundle, provider="cpu").submit(rows_of(staged_bundle, texts)).result().early.any()
+    assert LoadedModel(staged_bundle, provider="cpu").submit(rows_of(staged_bundle, texts)).result().early.any()
     compared, agreements = check_bundle(staged_bundle, encoder("bert"), texts, threads=1)
     assert compared.difference < 1e-4
     (exact,) = (one for one in agreements if one.precision == "fp32")
@@ -160,7 +160,7 @@ def test_parity_refuses_a_wide_part_that_adds_up_something_else(staged_bundle, e
     with pytest.raises(
         BundleError, match="the sums of the wide part differ from those of the machine that made the bundle"
     ):
-        Scorer(other, provider="cpu")
+        LoadedModel(other, provider="cpu")
 
 
 # The model card
@@ -312,7 +312,7 @@ def test_limits_of_three_labels_are_one(staged_bundle_of_three, tmp_path):
 
 
 def test_a_text_whose_first_words_hold_no_token_does_not_end_the_training(staged_bundle):
-    tokenizer = Scorer(staged_bundle, provider="cpu").tokenizer
+    tokenizer = LoadedModel(staged_bundle, provider="cpu").tokenizer
     texts = [" ".join(["\u200b"] * SHORT_WORDS + ["good"]), "good film " * SHORT_WORDS, "bad"]
     found = shortened(Split(texts, np.array([1, 1, 0]), ("a", "b", "c")), tokenizer)
     assert found.texts == [" ".join(["good film"] * (SHORT_WORDS // 2)), "bad"]

@@ -42,7 +42,7 @@ from export.training.settings import FitSettings, Settings
 from export.training.train import train
 from scorer.base.errors import InputError, UsageError
 from scorer.engine.row_engine import RowEngine
-from scorer.model.scorer import Scorer
+from scorer.model.loaded import LoadedModel
 from scorer.rows.input_options import InputOptions
 
 
@@ -339,7 +339,7 @@ def test_a_text_without_a_token_is_refused(encoder, bundle, tmp_path):
                 print,
             )
     with pytest.raises(DatasetError, match=r"ids: a\."):
-        score_split(Scorer(bundle, provider="cpu", cascade=False), one, quiet=True)
+        score_split(LoadedModel(bundle, provider="cpu", cascade=False), one, quiet=True)
 
 
 def test_labels_have_one_order_even_if_one_is_called_nan():

@@ -13,8 +13,8 @@ from export.evaluation.evaluate import by_length, score_split
 from export.evaluation.model_card import in_windows, model_card
 from scorer.model.bundle import load_bundle
 from scorer.model.confidence import correctness_of
+from scorer.model.loaded import LoadedModel
 from scorer.model.manifest import WindowSettings
-from scorer.model.scorer import Scorer
 
 REACH = 72  # tokens kept by `factories.as_windows`: four windows of 24 that begin every 16
 
@@ -34,7 +34,7 @@ def split():
 
 
 def test_texts_are_grouped_by_all_tokens_that_windows_read(windows_bundle, split):
-    scored = score_split(Scorer(windows_bundle, provider="cpu", precision="fp32"), split, quiet=True)
+    scored = score_split(LoadedModel(windows_bundle, provider="cpu", precision="fp32"), split, quiet=True)
     assert scored.lengths.max() == REACH
     assert scored.truncated.sum() == 2
     found = {one.name: one.metrics.texts for one in by_length(scored, MAX_LENGTH)}
@@ -45,7 +45,7 @@ def test_texts_are_grouped_by_all_tokens_that_windows_read(windows_bundle, split
 
 def test_very_long_texts_have_groups_of_their_own(windows_bundle):
     split = long_reviews(*[8] * 4)
-    scored = score_split(Scorer(windows_bundle, provider="cpu", precision="fp32"), split, quiet=True)
+    scored = score_split(LoadedModel(windows_bundle, provider="cpu", precision="fp32"), split, quiet=True)
     longer = replace(scored, lengths=np.array([300, 1500, 3000, 5000]))
     assert [one.name for one in by_length(longer, 400)] == [
         "257 to 400 tokens", "1,025 to 2,048 tokens", "2,049 to 4,096 tokens", "4,097 to 5,000 tokens",
@@ -53,7 +53,7 @@ def test_very_long_texts_have_groups_of_their_own(windows_bundle):
 
 
 def test_tokens_that_a_cascade_saves_are_those_of_all_windows(staged_windows_bundle, split):
-    scorer = Scorer(staged_windows_bundle, provider="cpu", precision="fp32", cascade=False)
+    scorer = LoadedModel(staged_windows_bundle, provider="cpu", precision="fp32", cascade=False)
     stages = score_split(scorer, split, quiet=True).stages
     lengths = [len(ids) for ids in scorer.tokenizer.encode(split.texts).ids]
     # 22 of a text's own tokens in the first window, and at most 16 more in each other one.
@@ -79,7 +79,7 @@ def test_evaluate_scores_long_texts_as_score_does(windows_bundle, split, data, s
     assert result.code == 0, result.err
     for name, texts in (("up to 24 tokens", 8), ("65 to 72 tokens", 3), ("more than 72 tokens", 2)):
         assert f"| {name} | {texts} |" in result.out
-    found = Scorer(windows_bundle, provider="cpu").score(split.texts).labels
+    found = LoadedModel(windows_bundle, provider="cpu").score(split.texts).labels
     right = np.mean([label == ("negative", "positive")[n] for label, n in zip(found, split.labels, strict=True)])
     (figures,) = json.loads((tmp_path / "f" / "evaluation.json").read_text()).values()
     assert figures["accuracy"] == pytest.approx(right)
@@ -93,7 +93,7 @@ def test_held_out_texts_are_counted_as_score_gives_them(name, split, data, score
     new = load_bundle(tmp_path / "new").manifest
     assert new.windows == bundle.manifest.windows
     for precision, found in new.confidence.items():
-        scored = Scorer(bundle, provider="cpu", precision=precision).score(split.texts)
+        scored = LoadedModel(bundle, provider="cpu", precision=precision).score(split.texts)
         assert found == correctness_of(scored.probabilities, split.labels)
 
 

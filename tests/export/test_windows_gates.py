@@ -37,8 +37,8 @@ from scorer.engine.runtime import open_session
 from scorer.engine.wide import Keys
 from scorer.engine.windows import Windows
 from scorer.model.interpretation import SingleLabel
+from scorer.model.loaded import LoadedModel
 from scorer.model.manifest import WIDE
-from scorer.model.scorer import Scorer
 
 STRIDE, MOST = 16, 4
 WIDTH = MAX_LENGTH - 2
@@ -286,7 +286,7 @@ def test_a_bundle_of_a_training_run_scores_whole_texts(trained):
     run, fitted, exported, _ = trained
     bundle = unpublished(run, fitted, exported)
     assert bundle.manifest.parity["texts"] == asdict(exported.parity.texts)
-    scorer = Scorer(bundle, provider="cpu", precision="int8")  # checks the golden rows
+    scorer = LoadedModel(bundle, provider="cpu", precision="int8")  # checks the golden rows
     assert scorer.golden_difference < 1e-3
     counts = scorer.submit(scorer.tokenizer.encode([row.text for row in bundle.manifest.golden])).result().windows
     assert counts[-1] >= 2
@@ -322,7 +322,7 @@ def test_the_scorer_gives_the_logits_of_pytorch_for_a_text_of_any_number_of_wind
     family = "bert" if name.startswith("staged") else "distilbert"
     own, stride = own_tokens(bundle), bundle.manifest.windows.stride
     texts = texts_of(1, WIDTH - 1, WIDTH, WIDTH + 1, WIDTH + stride, WIDTH + stride + 1, own - 1, own, own + 1)
-    scorer = Scorer(bundle, provider="cpu", precision="fp32", cascade=False)
+    scorer = LoadedModel(bundle, provider="cpu", precision="fp32", cascade=False)
     tokens = scorer.tokenizer.encode(texts)
     assert tokens.truncated == [False] * 8 + [True]
     classifier = load_classifier(bundle)
@@ -350,7 +350,7 @@ def test_a_cascade_is_added_to_a_bundle_whose_wide_part_is_apart_already(staged_
     assert found.files == without.files
     texts = [*reviews(30, 2, 4).texts, words(70)]
     expected, scores = (
-        Scorer(one, provider="cpu", precision="fp32").score(texts) for one in (staged_windows_bundle, found)
+        LoadedModel(one, provider="cpu", precision="fp32").score(texts) for one in (staged_windows_bundle, found)
     )
     assert scores.labels == expected.labels
     assert scores.probabilities.tobytes() == expected.probabilities.tobytes()

@@ -39,8 +39,8 @@ from scorer.engine.stages import Stages
 from scorer.model.choice import Choice
 from scorer.model.decision import Decision
 from scorer.model.interpretation import SingleLabel
+from scorer.model.loaded import LoadedModel
 from scorer.model.score_cache import ScoreCache
-from scorer.model.scorer import Scorer
 from scorer.model.tokenizer import Tokens
 from scorer.storage.cache_file import CacheFile
 
@@ -48,7 +48,7 @@ from scorer.storage.cache_file import CacheFile
 CALLS = ("read", "write", "fsync", "replace", "open", "ftruncate", "fchmod", "unlink")
 
 
-class Injected(Scorer):
+class Injected(LoadedModel):
     """Model that needs no bundle and takes a given time; its scores depend on the text alone."""
 
     load_seconds = 0.0
@@ -218,7 +218,7 @@ def serve():
 
 
 if __name__ == "__main__":
-    scorer.run.score.Scorer = Injected
+    scorer.run.score.LoadedModel = Injected
     if sys.argv[1:2] == ["--once"]:
         Injected.row_seconds = float(os.environ.get("ROW_SECONDS", "0"))
         set_cache(os.environ.get("BUSY_SECONDS"))

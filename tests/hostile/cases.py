@@ -17,7 +17,7 @@ from scorer.engine.row_engine import RowEngine
 from scorer.engine.stages import Stages
 from scorer.model.choice import Choice
 from scorer.model.interpretation import SingleLabel
-from scorer.model.scorer import Scorer
+from scorer.model.loaded import LoadedModel
 from scorer.model.tokenizer import Tokens
 from scorer.rows.signatures import kind_of
 from scorer.run.options import ScoreOptions
@@ -46,7 +46,7 @@ class Case:
     null: tuple[str, ...] = ()
 
 
-class Model(Scorer):
+class Model(LoadedModel):
     """A model that costs nothing; its scores depend only on the text, and differ for nearly all texts."""
 
     class Manifest:
@@ -145,13 +145,13 @@ def _run(case, source, out, rejects):
         skip_lines=case.skip_lines, ragged=case.ragged, null=case.null, text=case.text, max_record_bytes=case.limit, keep=case.keep,
         details=case.details, escape_formulas=case.escape_formulas and case.output_kind != "jsonl",
     )  # fmt: skip
-    scorer.run.score.Scorer, real = Model, scorer.run.score.Scorer
+    scorer.run.score.LoadedModel, real = Model, scorer.run.score.LoadedModel
     try:
         return scorer.run.score.run(options), None
     except ScorerError as error:
         return error.exit_code, error
     finally:
-        scorer.run.score.Scorer = real
+        scorer.run.score.LoadedModel = real
 
 
 def _expected(case):

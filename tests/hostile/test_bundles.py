@@ -19,7 +19,7 @@ from scorer.base.errors import BundleError, UsageError
 from scorer.model.bundle import SUMS, parse_sums
 from scorer.model.cleaning import CLEANING
 from scorer.model.graph_check import UnfitGraph, check_onnx
-from scorer.model.scorer import Scorer
+from scorer.model.loaded import LoadedModel
 
 GRAPH = "model.fp32.onnx"
 SECRET = b"not for the model\n" * 1000
@@ -204,14 +204,14 @@ def test_windows_that_do_not_fit_are_refused(windows_bundle, copy, refused, chan
 def test_other_windows_than_those_of_the_golden_rows_are_refused(windows_bundle, copy, refused):
     shutil.copytree(windows_bundle.path, copy, dirs_exist_ok=True)
     text = " ".join(["good", "bad", "film", "awful", "plot"] * 12)
-    scorer = Scorer(windows_bundle, provider="cpu", precision="fp32")
+    scorer = LoadedModel(windows_bundle, provider="cpu", precision="fp32")
     logits = scorer.whole.logits(scorer.tokenizer.encode([text]).ids)[0].tolist()
 
     def with_long_row(fields):
         fields["golden"].append({"text": text, "logits": {"fp32": logits}})
 
     rewrite_manifest(copy, with_long_row)
-    assert Scorer(copy, provider="cpu", precision="fp32").golden_difference < 1e-3
+    assert LoadedModel(copy, provider="cpu", precision="fp32").golden_difference < 1e-3
     rewrite_manifest(copy, lambda fields: (fields.update(max_tokens=60), fields["windows"].update(stride=12)))
     assert "cannot be trusted here" in refused()
 
@@ -219,7 +219,7 @@ def test_other_windows_than_those_of_the_golden_rows_are_refused(windows_bundle,
 def test_a_manifest_without_precisions_offers_no_precision(copy):
     rewrite_manifest(copy, lambda fields: fields.update(providers={}, precisions={}, golden=[]))
     with pytest.raises(UsageError, match="has no precision 'fp32'"):
-        Scorer(copy, provider="cpu", precision="fp32")
+        LoadedModel(copy, provider="cpu", precision="fp32")
 
 
 @pytest.mark.parametrize(
@@ -311,12 +311,12 @@ def external(model, location, **entries):
 
 
 def test_a_tensor_in_a_listed_file_is_used_from_memory(bundle, copy):
-    before = Scorer(bundle, provider="cpu", precision="fp32").score(["good", "bad film"]).probabilities
+    before = LoadedModel(bundle, provider="cpu", precision="fp32").score(["good", "bad film"]).probabilities
     moved = []
     rewrite(copy, lambda model: moved.append(external(model, "weights.bin")))
     (copy / "weights.bin").write_bytes(moved[0])
     list_again(copy, "weights.bin")
-    scorer = Scorer(copy, provider="cpu", precision="fp32")
+    scorer = LoadedModel(copy, provider="cpu", precision="fp32")
     (copy / "weights.bin").write_bytes(b"\0" * len(moved[0]))
     np.testing.assert_array_equal(scorer.score(["good", "bad film"]).probabilities, before)
 
@@ -493,7 +493,7 @@ def test_the_default_bundle_passes(precision):
 def test_the_library_refuses_an_unreadable_bundle_as_well(copy):
     rewrite(copy, lambda model: b"garbage")
     with pytest.raises(BundleError, match="is not an ONNX file"):
-        Scorer(copy, provider="cpu")
+        LoadedModel(copy, provider="cpu")
 
 
 # System calls

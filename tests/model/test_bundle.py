@@ -13,8 +13,8 @@ from scorer.base.errors import BundleError, ProviderError, UsageError
 from scorer.engine import gpu
 from scorer.model.bundle import SUMS, load_bundle
 from scorer.model.choice import Choice, choose
+from scorer.model.loaded import LoadedModel
 from scorer.model.manifest import Manifest, parse_manifest
-from scorer.model.scorer import Scorer
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def copy(bundle, tmp_path):
 
 def refuse(folder):
     with pytest.raises(BundleError) as caught:
-        Scorer(load_bundle(folder), provider="cpu")
+        LoadedModel(load_bundle(folder), provider="cpu")
     return str(caught.value)
 
 
@@ -77,7 +77,7 @@ def test_a_missing_file_is_named(copy, name):
 @pytest.mark.parametrize("name", ["README.md", "loss.png"])
 def test_the_model_card_is_never_read(copy, name):
     (copy / name).unlink()
-    Scorer(copy, provider="cpu")
+    LoadedModel(copy, provider="cpu")
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_the_graph_of_another_model_fails_the_golden_rows(copy, bundle_of_three,
     message = refuse(copy)
     assert "int8 on cpu gives logits up to 0.5000 away from those of the machine that made the bundle" in message
     assert message.endswith("Try --precision fp32.")
-    Scorer(copy, provider="cpu", precision="fp32")
+    LoadedModel(copy, provider="cpu", precision="fp32")
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from scorer.base.errors import BundleError
 from scorer.engine.cascade import Cascade
 from scorer.engine.multi_gpu import DeviceEngine
 from scorer.model.bundle import load_bundle
+from scorer.model.loaded import LoadedModel
 from scorer.model.manifest import parse_manifest
-from scorer.model.scorer import Scorer
 
 TEXTS = [*reviews(200, 2, 11).texts, " ".join(reviews(12, 2, 11).texts)]
 
@@ -31,8 +31,8 @@ def staged(scorer, texts=TEXTS):
 
 @pytest.mark.parametrize("precision", ["fp32", "int8", "fp16"])
 def test_a_row_that_the_encoder_decides_keeps_its_bits_and_an_early_one_has_the_wide_parts(staged_bundle, precision):
-    scorer = Scorer(staged_bundle, provider="cpu", precision=precision)
-    whole = Scorer(staged_bundle, provider="cpu", precision=precision, cascade=False)
+    scorer = LoadedModel(staged_bundle, provider="cpu", precision=precision)
+    whole = LoadedModel(staged_bundle, provider="cpu", precision=precision, cascade=False)
     found, without = staged(scorer), staged(whole)
     alone = whole.wide_alone(whole.tokenizer.encode(TEXTS))
     early = found.early
@@ -49,13 +49,13 @@ def test_a_row_that_the_encoder_decides_keeps_its_bits_and_an_early_one_has_the_
 def test_scores_are_the_same_whatever_the_threads_the_neighbours_and_the_order(request, name):
     bundle = request.getfixturevalue(name)
     texts = TEXTS if name == "staged_bundle" else reviews(200, 3, 11).texts
-    expected = staged(Scorer(bundle, provider="cpu", precision="fp32", threads=1), texts)
+    expected = staged(LoadedModel(bundle, provider="cpu", precision="fp32", threads=1), texts)
     assert 0.1 < expected.early.mean() < 0.9
-    scorer = Scorer(bundle, provider="cpu", precision="fp32", threads=3)
+    scorer = LoadedModel(bundle, provider="cpu", precision="fp32", threads=3)
     order = np.random.default_rng(0).permutation(len(texts))
     shuffled = staged(scorer, [texts[row] for row in order])
     again = staged(scorer, texts * 2)  # from remembered rows
-    anew = Scorer(bundle, provider="cpu", precision="fp32", threads=2)
+    anew = LoadedModel(bundle, provider="cpu", precision="fp32", threads=2)
     one_by_one = [staged(anew, [text]) for text in texts[:60]]
     for found, rows in (
         (shuffled, order),
@@ -72,8 +72,8 @@ def _joined(parts):
 
 
 def test_several_devices_decide_as_one_does(staged_bundle):
-    one = staged(Scorer(staged_bundle, provider="cpu"))
-    scorer = Scorer(staged_bundle, provider="cpu", devices=[0, 1])
+    one = staged(LoadedModel(staged_bundle, provider="cpu"))
+    scorer = LoadedModel(staged_bundle, provider="cpu", devices=[0, 1])
     assert isinstance(scorer.engine, DeviceEngine)
     two = staged(scorer)
     assert (one.early == two.early).all()
@@ -82,14 +82,14 @@ def test_several_devices_decide_as_one_does(staged_bundle):
 
 
 def test_the_wide_part_alone_scores_every_text_with_tokens(staged_bundle):
-    scorer = Scorer(staged_bundle, provider="cpu")
+    scorer = LoadedModel(staged_bundle, provider="cpu")
     found = scorer.wide_alone(scorer.tokenizer.encode(["good", "", "bad"]))
     assert found.values.shape == (3, 2)
     assert not np.isnan(found.values).any()
 
 
 def test_texts_without_a_token_have_gaps_among_early_ones_as_well(staged_bundle):
-    scorer = Scorer(staged_bundle, provider="cpu")
+    scorer = LoadedModel(staged_bundle, provider="cpu")
     found = staged(scorer, ["​", *TEXTS[:20], "​"])
     assert np.isnan(found.values[[0, -1]]).all()
     assert found.early[[0, -1]].tolist() == [False, False]
@@ -101,9 +101,9 @@ def test_limits_that_decide_all_or_nothing_are_limits(copy):
     scale, bias = bundle.manifest.cascade.scale, bundle.manifest.cascade.bias
     change = -bias[0] / scale  # the sum at which the label changes
     everything = with_limits(bundle, Cascade(scale, bias, (change, change)))
-    assert staged(Scorer(everything, provider="cpu")).early.all()
+    assert staged(LoadedModel(everything, provider="cpu")).early.all()
     nothing = with_limits(bundle, Cascade(scale, bias, (-1e9, 1e9)))
-    assert not staged(Scorer(nothing, provider="cpu")).early.any()
+    assert not staged(LoadedModel(nothing, provider="cpu")).early.any()
 
 
 def test_the_manifest_names_its_needs_and_is_read_as_it_was_written(staged_bundle):
@@ -118,14 +118,14 @@ def test_the_manifest_of_a_bundle_without_a_cascade_does_not_mention_one(bundle)
     assert fields["format_version"] == 1
     assert not {"needs", "wide", "cascade"} & fields.keys()
     assert "score_without_cascade" not in fields["reference"]
-    scorer = Scorer(bundle, provider="cpu")
+    scorer = LoadedModel(bundle, provider="cpu")
     assert (scorer.cascade, scorer.has_cascade, scorer.reference) == (None, False, bundle.manifest.reference)
 
 
 def test_each_way_of_scoring_has_its_own_reference(staged_bundle):
     reference = staged_bundle.manifest.reference
-    assert Scorer(staged_bundle, provider="cpu").reference == reference
-    without = Scorer(staged_bundle, provider="cpu", cascade=False).reference
+    assert LoadedModel(staged_bundle, provider="cpu").reference == reference
+    without = LoadedModel(staged_bundle, provider="cpu", cascade=False).reference
     assert without.score == reference.score_without_cascade
     assert (without.tokens, without.unknown) == (reference.tokens, reference.unknown)
 
@@ -185,7 +185,7 @@ def rewrite_graph(folder, change):
 def test_a_manifest_that_contradicts_itself_is_refused(copy, change, says):
     rewrite(copy, change)
     with pytest.raises(BundleError) as caught:
-        Scorer(copy, provider="cpu")
+        LoadedModel(copy, provider="cpu")
     assert says in str(caught.value)
     assert "copy" in str(caught.value)
 
@@ -204,7 +204,7 @@ def test_a_weight_that_was_changed_is_noticed_by_the_golden_rows(copy):
 
     rewrite_graph(copy, change)
     with pytest.raises(BundleError, match="the sums of the wide part differ"):
-        Scorer(copy, provider="cpu")
+        LoadedModel(copy, provider="cpu")
 
 
 def test_a_graph_whose_sums_differ_from_the_tables_is_noticed(copy):
@@ -214,10 +214,10 @@ def test_a_graph_whose_sums_differ_from_the_tables_is_noticed(copy):
 
     rewrite_graph(copy, change)
     with pytest.raises(BundleError, match="the sums of the wide part differ"):
-        Scorer(copy, provider="cpu")
+        LoadedModel(copy, provider="cpu")
 
 
 def test_a_wide_part_without_its_graph_or_its_weights_is_refused(copy):
     (copy / "wide.onnx").unlink()
     with pytest.raises(BundleError, match="cannot be read"):
-        Scorer(copy, provider="cpu")
+        LoadedModel(copy, provider="cpu")

@@ -9,7 +9,7 @@ import pytest
 
 from scorer.base.errors import UsageError
 from scorer.model.decision import Decision
-from scorer.model.scorer import Scorer
+from scorer.model.loaded import LoadedModel
 
 TEXTS = ["good great lovely", "bad awful dull", "good bad", "the film was", "a plot", "superb awful film"]
 
@@ -91,8 +91,8 @@ def test_a_run_with_another_threshold_is_not_resumed(bundle, source, score, tmp_
 
 
 def test_the_scorer_applies_a_decision_in_python(bundle):
-    plain = Scorer(bundle, provider="cpu").score(TEXTS)
-    found = Scorer(bundle, provider="cpu", decision=Decision(uncertain=(0.0, 1.0))).score(TEXTS)
+    plain = LoadedModel(bundle, provider="cpu").score(TEXTS)
+    found = LoadedModel(bundle, provider="cpu", decision=Decision(uncertain=(0.0, 1.0))).score(TEXTS)
     assert set(found.labels) == {"uncertain"}
     assert (found.probabilities == plain.probabilities).all()
     none = Decision(0.3).labels(np.array([[np.nan, np.nan], [0.7, 0.3]]), ["no", "yes"])
@@ -102,7 +102,7 @@ def test_the_scorer_applies_a_decision_in_python(bundle):
 def test_logits_are_divided_by_the_bundles_temperature(bundle):
     manifest = bundle.manifest
     warm = replace(manifest, calibration={**manifest.calibration, "temperature": 1.7})
-    scorer = Scorer(replace(bundle, manifest=warm), provider="cpu", precision="fp32")
+    scorer = LoadedModel(replace(bundle, manifest=warm), provider="cpu", precision="fp32")
     tokens = scorer.tokenizer.encode(["good film", "bad film"])
     logits = scorer.engine.logits(tokens.ids)
     expected = 1 / (1 + np.exp(-logits[:, 0].astype(np.float64) / 1.7))

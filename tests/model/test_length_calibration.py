@@ -13,8 +13,8 @@ from scorer.base.errors import BundleError
 from scorer.model import manifest as manifest_module
 from scorer.model.decision import probabilities
 from scorer.model.length_calibration import LengthCalibration
+from scorer.model.loaded import LoadedModel
 from scorer.model.manifest import parse_manifest
-from scorer.model.scorer import Scorer
 
 STEEP = LengthCalibration((3.0, 6.0, 12.0), (0.25, 1.0, 2.0), ((1.5,), (0.0,), (-1.5,)))
 OF_THREE = LengthCalibration((4.0, 9.0), (0.5, 1.5), ((2.0, 0.0, -1.0), (-1.0, 0.5, 1.0)))
@@ -122,7 +122,7 @@ def test_other_tasks_have_no_calibration_by_length(request, name):
 @pytest.mark.parametrize("name", ["calibrated", "calibrated_of_three"])
 def test_probabilities_are_those_of_logits_calibrated_by_the_length_of_each_text(request, name):
     bundle = request.getfixturevalue(name)
-    scorer = Scorer(bundle, provider="cpu", precision="fp32")
+    scorer = LoadedModel(bundle, provider="cpu", precision="fp32")
     ids = scorer.tokenizer.encode(TEXTS).ids
     expected = by_formula(bundle.manifest.calibration_by_length, raw_logits(scorer, ids), ids)
     found = scorer.score(TEXTS)
@@ -134,7 +134,7 @@ def test_probabilities_are_those_of_logits_calibrated_by_the_length_of_each_text
 
 
 def test_a_text_has_the_same_bits_alone_among_others_and_in_another_order(calibrated):
-    scorer = Scorer(calibrated, provider="cpu")
+    scorer = LoadedModel(calibrated, provider="cpu")
     every = scorer.score(TEXTS).probabilities
     alone = np.concatenate([scorer.score([text]).probabilities for text in TEXTS])
     backwards = scorer.score(TEXTS[::-1]).probabilities[::-1]
@@ -142,20 +142,20 @@ def test_a_text_has_the_same_bits_alone_among_others_and_in_another_order(calibr
 
 
 def test_golden_rows_are_compared_without_the_calibration(bundle, calibrated):
-    differences = [Scorer(one, provider="cpu").golden_difference for one in (bundle, calibrated)]
+    differences = [LoadedModel(one, provider="cpu").golden_difference for one in (bundle, calibrated)]
     assert differences[0] == differences[1]
 
 
 def test_texts_from_the_cache_are_calibrated_once(calibrated, tmp_path):
     scores = []
     for _ in range(2):
-        with Scorer(calibrated, provider="cpu", cache=tmp_path / "cache.sqlite") as scorer:
+        with LoadedModel(calibrated, provider="cpu", cache=tmp_path / "cache.sqlite") as scorer:
             scores.append(scorer.score(TEXTS).probabilities.tobytes())
-    assert scores[0] == scores[1] == Scorer(calibrated, provider="cpu").score(TEXTS).probabilities.tobytes()
+    assert scores[0] == scores[1] == LoadedModel(calibrated, provider="cpu").score(TEXTS).probabilities.tobytes()
 
 
 def test_a_text_without_a_token_stays_without_a_score(calibrated):
-    scorer = Scorer(calibrated, provider="cpu")
+    scorer = LoadedModel(calibrated, provider="cpu")
     found = scorer.submit_texts(["good", "\u200b", "bad"]).result()
     assert found.empty.tolist() == [False, True, False]
     assert np.isnan(found.logits[:, 0]).tolist() == [False, True, False]
@@ -164,7 +164,7 @@ def test_a_text_without_a_token_stays_without_a_score(calibrated):
 def test_early_texts_keep_the_calibration_of_the_cascade_and_others_get_that_by_length(staged_bundle, tmp_path):
     bundle = with_fields(staged_bundle, tmp_path / "b", calibration_by_length=STEEP)
     texts = reviews(200, 2, 13).texts
-    before, after = (Scorer(one, provider="cpu") for one in (staged_bundle, bundle))
+    before, after = (LoadedModel(one, provider="cpu") for one in (staged_bundle, bundle))
     tokens = after.tokenizer.encode(texts)
     plain, found = before.submit(tokens).result(), after.submit(tokens).result()
     early = found.early
@@ -178,7 +178,7 @@ def test_early_texts_keep_the_calibration_of_the_cascade_and_others_get_that_by_
     )
     alone = after.wide_alone(tokens)
     assert alone.values.tobytes() == before.wide_alone(tokens).values.tobytes()
-    every = Scorer(bundle, provider="cpu", cascade=False).submit(tokens).result().values
+    every = LoadedModel(bundle, provider="cpu", cascade=False).submit(tokens).result().values
     assert every[~early].tobytes() == found.values[~early].tobytes()
 
 
@@ -189,10 +189,10 @@ def test_the_window_that_decides_gives_the_label_that_the_calibration_gives_the_
     texts = [" ".join(reviews(count, 2, count).texts) for count in range(4, 12)]
     found = []
     for name, one in (("up", upwards), ("down", downwards)):
-        scorer = Scorer(with_fields(windows, tmp_path / name, calibration_by_length=one), provider="cpu")
+        scorer = LoadedModel(with_fields(windows, tmp_path / name, calibration_by_length=one), provider="cpu")
         found.append(scorer.submit_texts(texts).result())
     assert ((found[0].logits > 0) & (found[1].logits < 0)).all()
-    plain = Scorer(windows, provider="cpu")
+    plain = LoadedModel(windows, provider="cpu")
     ids = plain.tokenizer.encode(texts).ids
     split = plain.windows.split(ids)
     each, ends = plain.engine.logits(split.rows)[:, 0], np.cumsum(split.counts)

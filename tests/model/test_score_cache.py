@@ -1,4 +1,4 @@
-"""The cache of outcomes: what a key is made of, which entries are valid, and `Scorer(cache=...)`."""
+"""The cache of outcomes: what a key is made of, which entries are valid, and `LoadedModel(cache=...)`."""
 
 import sqlite3
 import threading
@@ -17,9 +17,9 @@ from scorer import CacheSettings
 from scorer.base.errors import UsageError
 from scorer.engine.row_engine import RowEngine
 from scorer.model.decision import Decision
+from scorer.model.loaded import LoadedModel
 from scorer.model.outcomes import Outcomes
 from scorer.model.score_cache import ScoreCache
-from scorer.model.scorer import Scorer
 
 TEXTS = reviews(40, 2, 8).texts
 CONTEXT = {"bundle": "1f", "precision": "fp32"}
@@ -188,7 +188,7 @@ def test_the_file_holds_no_text(file):
 @pytest.fixture
 def cached(file):
     """Make a scorer with the cache, on CPU."""
-    return lambda bundle, **options: Scorer(bundle, **{"provider": "cpu", "cache": file, **options})
+    return lambda bundle, **options: LoadedModel(bundle, **{"provider": "cpu", "cache": file, **options})
 
 
 @pytest.fixture
@@ -213,7 +213,7 @@ def scored(scorer, computed, texts=TEXTS):
 
 
 def test_a_second_scorer_computes_nothing_and_has_the_same_bits(bundle, cached, computed):
-    expected = Scorer(bundle, provider="cpu").score(TEXTS).probabilities
+    expected = LoadedModel(bundle, provider="cpu").score(TEXTS).probabilities
     first, rows = scored(cached(bundle), computed)
     assert rows > 30
     second, again = scored(cached(bundle.path), computed)
@@ -240,7 +240,7 @@ def test_another_bundle_precision_or_cascade_is_another_context(bundle, staged_b
         ("staged", staged_bundle, {"precision": "fp32"}),
     ):
         found, rows[name] = scored(cached(model, **options), computed)
-        expected = Scorer(model, provider="cpu", **options).score(TEXTS).probabilities
+        expected = LoadedModel(model, provider="cpu", **options).score(TEXTS).probabilities
         assert found.tobytes() == expected.tobytes(), name
         assert scored(cached(model, **options), computed)[0].tobytes() == expected.tobytes(), name
     assert rows["bundle"] == rows["precision"] > 30
@@ -250,11 +250,11 @@ def test_another_bundle_precision_or_cascade_is_another_context(bundle, staged_b
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("scorer.model.scorer.__version__", "99"),
-        ("scorer.model.scorer.onnxruntime_version", lambda: "99"),
+        ("scorer.model.loaded.__version__", "99"),
+        ("scorer.model.loaded.onnxruntime_version", lambda: "99"),
         ("tokenizers.__version__", "99"),
         ("platform.machine", lambda: "riscv128"),
-        ("scorer.model.scorer.cpu_features", lambda: ["abacus"]),
+        ("scorer.model.loaded.cpu_features", lambda: ["abacus"]),
     ],
 )
 def test_another_version_or_machine_is_another_context(bundle, cached, computed, monkeypatch, name, value):
@@ -313,7 +313,7 @@ def test_a_result_that_is_collected_after_the_scorer_was_closed_is_complete(bund
     scorer = cached(bundle)
     pending = scorer.submit_texts(TEXTS)
     scorer.close()
-    expected = Scorer(bundle, provider="cpu").submit_texts(TEXTS).result()
+    expected = LoadedModel(bundle, provider="cpu").submit_texts(TEXTS).result()
     assert pending.result().logits.tobytes() == expected.logits.tobytes()
 
 
@@ -326,7 +326,7 @@ def test_what_is_not_closed_is_in_the_file_once_it_is_durable(bundle, cached):
 
 
 def test_several_threads_share_a_scorer_and_its_cache(bundle, cached, computed):
-    expected = dict(zip(TEXTS, Scorer(bundle, provider="cpu").score(TEXTS).probabilities.tolist(), strict=True))
+    expected = dict(zip(TEXTS, LoadedModel(bundle, provider="cpu").score(TEXTS).probabilities.tolist(), strict=True))
 
     def some(number):
         mine = [TEXTS[(number * 7 + step) % len(TEXTS)] for step in range(10)]
@@ -378,7 +378,7 @@ def test_a_problem_with_the_file_is_a_warning_and_the_texts_are_scored(bundle, f
     file.with_name("folder").chmod(0o500)
     missing = CacheSettings(str(file), read_only=True)
     with pytest.warns(RuntimeWarning, match=rf"The cache {file} cannot be used \(.*\). The run continues without it."):
-        scorer = Scorer(bundle, provider="cpu", cache=missing)
+        scorer = LoadedModel(bundle, provider="cpu", cache=missing)
     assert len(scorer.score(TEXTS).labels) == len(TEXTS)
 
 
@@ -401,6 +401,6 @@ def test_what_cannot_be_a_cache_is_refused_before_the_bundle_is_read(tmp_path, m
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.txt").write_text("Dear diary, " * 20)
     with pytest.raises(UsageError, match=message):
-        Scorer(tmp_path / "no bundle", cache=cache)
+        LoadedModel(tmp_path / "no bundle", cache=cache)
     assert [path.name for path in tmp_path.iterdir()] == ["text.txt"]
     assert (tmp_path / "text.txt").read_text() == "Dear diary, " * 20

@@ -9,8 +9,8 @@ from factories import as_windows, reviews, with_fields
 from scorer.base.errors import BundleError
 from scorer.model.bundle import TOKENIZER, load_bundle
 from scorer.model.interpretation import Regression
+from scorer.model.loaded import LoadedModel
 from scorer.model.manifest import WindowSettings, parse_manifest
-from scorer.model.scorer import Scorer
 from scorer.model.tokenizer import Tokenizer
 from scorer.model.windows import windows_of
 
@@ -69,12 +69,12 @@ def test_a_manifest_whose_windows_contradict_the_rest_is_refused(windows_bundle,
 def test_windows_that_leave_out_tokens_are_refused_with_the_bundle(windows_bundle, tmp_path, fields, says):
     bundle = with_fields(windows_bundle, tmp_path / "b", **fields)
     with pytest.raises(BundleError, match=says):
-        Scorer(bundle, provider="cpu")
+        LoadedModel(bundle, provider="cpu")
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_the_logits_of_a_text_are_the_weighted_mean_of_those_of_its_windows(bundle, windows_bundle, precision):
-    plain, scorer = (Scorer(one, provider="cpu", precision=precision) for one in (bundle, windows_bundle))
+    plain, scorer = (LoadedModel(one, provider="cpu", precision=precision) for one in (bundle, windows_bundle))
     texts = long_texts(scorer, [3, 20, 23, 24, 25, 40, 41, 56, 57, 72])
     tokens = scorer.tokenizer.encode(texts)
     assert not any(tokens.truncated)
@@ -92,12 +92,12 @@ def test_the_logits_of_a_text_are_the_weighted_mean_of_those_of_its_windows(bund
 
 def test_a_text_of_one_window_has_the_very_score_of_a_bundle_without_windows(bundle, windows_bundle):
     texts = reviews(60, 2, 6).texts
-    plain, found = (Scorer(one, provider="cpu").score(texts) for one in (bundle, windows_bundle))
+    plain, found = (LoadedModel(one, provider="cpu").score(texts) for one in (bundle, windows_bundle))
     assert found.probabilities.tobytes() == plain.probabilities.tobytes()
 
 
 def test_what_the_windows_do_not_reach_is_cut_and_counted_as_truncated(windows_bundle):
-    scorer = Scorer(windows_bundle, provider="cpu")
+    scorer = LoadedModel(windows_bundle, provider="cpu")
     text = long_texts(scorer, [72])[0]
     tokens = scorer.tokenizer.encode([text, text + " and more"])
     assert tokens.truncated == [False, True]
@@ -105,7 +105,7 @@ def test_what_the_windows_do_not_reach_is_cut_and_counted_as_truncated(windows_b
 
 
 def test_the_wide_part_of_a_cascade_decides_as_without_windows(staged_bundle, staged_windows_bundle):
-    plain, scorer = (Scorer(one, provider="cpu") for one in (staged_bundle, staged_windows_bundle))
+    plain, scorer = (LoadedModel(one, provider="cpu") for one in (staged_bundle, staged_windows_bundle))
     texts = long_texts(scorer, [*range(4, 24), *range(24, 72, 2)])
     tokens = scorer.tokenizer.encode(texts)
     found = scorer.score_tokens(tokens)
@@ -120,7 +120,7 @@ def test_the_wide_part_of_a_cascade_decides_as_without_windows(staged_bundle, st
 
 def test_the_largest_logit_of_each_label_wins_if_the_bundle_states_so(multi_label_bundle, tmp_path):
     bundle = as_windows(multi_label_bundle, tmp_path / "b", combination="max")
-    scorer = Scorer(bundle, provider="cpu")
+    scorer = LoadedModel(bundle, provider="cpu")
     text = long_texts(scorer, [60])[0]
     tokens = scorer.tokenizer.encode([text])
     assert scorer.windows is not None
@@ -133,10 +133,10 @@ def test_the_largest_logit_of_each_label_wins_if_the_bundle_states_so(multi_labe
 
 
 def test_scores_do_not_depend_on_threads_neighbours_or_order(windows_bundle):
-    scorer = Scorer(windows_bundle, provider="cpu", threads=1)
+    scorer = LoadedModel(windows_bundle, provider="cpu", threads=1)
     texts = long_texts(scorer, [5, 72, 24, 25, 50, 72, 20])
     expected = scorer.score(texts).probabilities
-    other = Scorer(windows_bundle, provider="cpu", threads=3)
+    other = LoadedModel(windows_bundle, provider="cpu", threads=3)
     assert other.score(texts[::-1]).probabilities[::-1].tobytes() == expected.tobytes()
     alone = [other.score([text]).probabilities for text in texts]
     assert np.concatenate(alone).tobytes() == expected.tobytes()

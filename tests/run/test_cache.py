@@ -23,7 +23,7 @@ from test_record import CHECK, metrics
 
 from scorer.base.errors import ScorerError
 from scorer.engine.row_engine import RowEngine
-from scorer.model.scorer import Scorer
+from scorer.model.loaded import LoadedModel
 from scorer.run.checkpoint import Work
 from scorer.run.options import Band, ScoreOptions
 from scorer.run.record import RunRecord
@@ -263,7 +263,7 @@ def test_what_the_journal_calls_done_is_in_the_cache_and_durable(night, source, 
 
     def checking(work, summary, *, complete=False):
         done = [text for text in texts[: summary.counts.rows_in] if text]
-        with Scorer(bundle, provider="cpu", cache=settings, report=pytest.fail) as other:
+        with LoadedModel(bundle, provider="cpu", cache=settings, report=pytest.fail) as other:
             seen.append(len(done))
             assert not other.cache.look_up(done).missing.any()
         commit(work, summary, complete=complete)
@@ -324,7 +324,7 @@ def test_stdin_and_stdout_use_the_cache(bundle, night, source, tmp_path):
 def test_texts_that_are_rejected_are_not_kept(night, source, tmp_path, bundle, monkeypatch):
     texts = ["good film", "superb film", "\u200b", "", "bad film"]
     source.write_text(lines_of(texts))
-    unlucky = Scorer(bundle, provider="cpu").tokenizer.encode(["superb"]).ids[0][1]
+    unlucky = LoadedModel(bundle, provider="cpu").tokenizer.encode(["superb"]).ids[0][1]
     engine_run = RowEngine._run
     with monkeypatch.context() as patched:
         patched.setattr(
@@ -387,7 +387,7 @@ def test_the_deciding_window_is_that_of_a_run_with_these_options(night, source, 
 def test_another_version_computes_its_own(night, monkeypatch, name):
     expected = night()[2]
     value = "99" if name == "__version__" else lambda: ["99"]
-    monkeypatch.setattr(f"scorer.model.scorer.{name}", value)
+    monkeypatch.setattr(f"scorer.model.loaded.{name}", value)
     for rows in (0, 54):
         _, record, out = night()
         assert (record["rows_from_cache"], out) == (rows, expected)

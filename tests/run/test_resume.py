@@ -515,8 +515,8 @@ def test_a_row_that_the_device_has_no_memory_for_is_rejected_in_its_place(score,
         return np.full_like(logits, np.nan) if len(row) > longest else logits
 
     # Other processes take memory later: at the start there was enough for the golden rows and the longest row.
-    monkeypatch.setattr("scorer.model.scorer.check_golden_rows", lambda *arguments: 0.0)
-    monkeypatch.setattr("scorer.model.scorer.check_largest_row", lambda *arguments: None)
+    monkeypatch.setattr("scorer.model.loaded.check_golden_rows", lambda *arguments: 0.0)
+    monkeypatch.setattr("scorer.model.loaded.check_largest_row", lambda *arguments: None)
     monkeypatch.setattr(RowEngine, "_run", small)
     result = score(folder / "in.jsonl", "-o", folder / "out.csv", "--details")
     assert result.code == 3

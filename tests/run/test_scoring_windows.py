@@ -12,7 +12,7 @@ from test_record import CHECK, metrics
 
 from scorer.cluster import PartScorer, find_parts
 from scorer.engine.row_engine import RowEngine
-from scorer.model.scorer import Scorer
+from scorer.model.loaded import LoadedModel
 
 DETAILS = ("--details", "--keep", "note")
 NAMES = ["windows", "decided_by", "decided_start", "decided_end"]
@@ -159,7 +159,7 @@ def test_equal_texts_have_one_result_and_equal_windows_are_computed_once(whole, 
         found.setdefault(texts[row["id"]], []).append([row[name] for name in row if name not in ("row", "id", "note")])
     assert sum(len(each) > 1 for each in found.values()) >= 8
     assert all(one == each[0] for each in found.values() for one in each)
-    scorer = Scorer(windows_bundle, provider="cpu")
+    scorer = LoadedModel(windows_bundle, provider="cpu")
     run, ran = scorer.engine._run, []
     scorer.engine._run = lambda row: ran.append(row.tobytes()) or run(row)
     tokens = scorer.tokenizer.encode([text for text in texts.values() if text])
@@ -220,7 +220,7 @@ def test_the_passage_is_the_window_that_decided(score, source, tmp_path, windows
     else:
         made = windows_bundle if task == "single_label" else as_regression(windows_bundle, tmp_path / "b")
     score(source, "-o", tmp_path / "out.jsonl", "--details", "--model", made.path)
-    scorer, texts, several = Scorer(made, provider="cpu"), texts_of(source), 0
+    scorer, texts, several = LoadedModel(made, provider="cpu"), texts_of(source), 0
     for row in rows_of(tmp_path / "out.jsonl"):
         text = texts[row["id"]]
         tokens = scorer.tokenizer.encode([text])
@@ -239,7 +239,7 @@ def test_the_passage_is_the_window_that_decided(score, source, tmp_path, windows
 def test_the_passage_has_the_words_that_tell(score, windows_bundle, tmp_path):
     # As the weights of tiny bundles are random, the words are those of the window with the clearest score.
     words = ["the", "film", "was", "a", "plot", "and", "it", "scene"] * 8
-    scorer = Scorer(windows_bundle, provider="cpu")
+    scorer = LoadedModel(windows_bundle, provider="cpu")
     texts = [" ".join([*words[:at], *["superb"] * 4, *words[at:60]]) for at in range(0, 60, 5)]
     (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     score(tmp_path / "in.jsonl", "-o", tmp_path / "out.jsonl", "--details", "--model", windows_bundle.path)
@@ -271,7 +271,7 @@ def test_a_window_that_finds_no_memory_rejects_its_text_alone(windowed, windows_
     texts[where] = "the film was " * 15 + "superb"
     (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     windowed(tmp_path / "in.jsonl", "-o", tmp_path / "whole.jsonl", "--details")
-    scorer = Scorer(windows_bundle, provider="cpu")
+    scorer = LoadedModel(windows_bundle, provider="cpu")
     superb = int(scorer.tokenizer.encode(["superb"]).ids[0][1])
     run = RowEngine._run
     monkeypatch.setattr(

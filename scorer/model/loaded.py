@@ -95,7 +95,7 @@ class StagedScores(NamedTuple):
     decided_by: np.ndarray
 
 
-class Scorer:
+class LoadedModel:
     """A classifier of texts, made from a bundle: ``Scorer("models/imdb").score(["Loved it."])``.
 
     It scores the golden rows first. A machine whose scores would differ from those of the machine that made the bundle

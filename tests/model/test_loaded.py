@@ -7,7 +7,7 @@ import pytest
 
 from scorer.model.bundle import load_bundle
 from scorer.model.checks import check_golden_rows
-from scorer.model.scorer import Scorer
+from scorer.model.loaded import LoadedModel
 
 
 @pytest.mark.parametrize("devices", [(), (0, 1)])
@@ -15,7 +15,7 @@ from scorer.model.scorer import Scorer
 def test_only_the_caller_keeps_the_files_of_a_loaded_bundle(bundle, precision, devices):
     loaded = load_bundle(bundle.path)
     holders, before = sys.getrefcount(loaded), {name: sys.getrefcount(data) for name, data in loaded.files.items()}
-    scorer = Scorer(loaded, provider="cpu", precision=precision, devices=devices)
+    scorer = LoadedModel(loaded, provider="cpu", precision=precision, devices=devices)
     kept = {name for name, data in loaded.files.items() if sys.getrefcount(data) != before[name]}
     # onnxruntime keeps the bytes of the graph; the weights, nearly all of a bundle, are in files beside it.
     assert kept <= {f"model.{precision}.onnx"}
@@ -37,7 +37,7 @@ def test_a_bundle_that_the_scorer_loads_is_freed_before_its_golden_rows_are_scor
         scored.append([one() for one in read])
         return check_golden_rows(*arguments)
 
-    monkeypatch.setattr("scorer.model.scorer.load_bundle", reading)
-    monkeypatch.setattr("scorer.model.scorer.check_golden_rows", checking)
-    assert Scorer(bundle.path, provider="cpu").golden_difference >= 0
+    monkeypatch.setattr("scorer.model.loaded.load_bundle", reading)
+    monkeypatch.setattr("scorer.model.loaded.check_golden_rows", checking)
+    assert LoadedModel(bundle.path, provider="cpu").golden_difference >= 0
     assert scored == [[None]]
