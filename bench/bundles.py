@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow.parquet
 from report import print_message, spread
 
-from scorer import Scorer
+from scorer.model.loaded import LoadedModel
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
     arguments = parser.parse_args()
     texts = list(dict.fromkeys(pyarrow.parquet.read_table(arguments.texts, columns=["text"])["text"].to_pylist()))
     texts = texts[:: max(1, len(texts) // arguments.reviews)][: arguments.reviews]
-    scorers = [Scorer(bundle, provider="cpu", precision=arguments.precision) for bundle in arguments.bundles]
+    scorers = [LoadedModel(bundle, provider="cpu", precision=arguments.precision) for bundle in arguments.bundles]
     rates: list[list[float]] = [[] for _ in scorers]
     for number in range(arguments.rounds + 1):  # the first round only warms up
         order = [(number + at) % len(scorers) for at in range(len(scorers))]
@@ -51,10 +51,10 @@ def main() -> None:
     print(f"\n{json.dumps({'reviews': len(texts), 'rounds': arguments.rounds, 'bundles': found})}")
 
 
-def reviews_per_second(scorer: Scorer, texts: list[str]) -> float:
+def reviews_per_second(scorer: LoadedModel, texts: list[str]) -> float:
     """Measure tokenizer and engine, with every text through the encoder.
 
-    `Scorer.score` is not used, because it would know the texts from the round before.
+    `scorer.Scorer.score` is not used, because it would know the texts from the round before.
     """
     start = time.perf_counter()
     scorer.whole.logits(scorer.tokenizer.encode(texts).ids)

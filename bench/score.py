@@ -23,7 +23,7 @@ from pathlib import Path
 import pyarrow.parquet
 from launch import launch_score
 
-from scorer import Scorer
+from scorer.model.loaded import LoadedModel
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--formats", nargs="+", choices=list(WRITERS), default=list(WRITERS))
     parser.add_argument("--cascade", action="store_true", help="score with the cascade and without, in turn")
     arguments = parser.parse_args()
-    scorer = Scorer(arguments.model, provider="cpu")
+    scorer = LoadedModel(arguments.model, provider="cpu")
     table = distinct(pyarrow.parquet.read_table(arguments.texts, columns=["id", "text"]))
     runs = []
     with tempfile.TemporaryDirectory() as name:
@@ -97,7 +97,7 @@ def write_parquet(table: pyarrow.Table, folder: Path) -> Path:
 WRITERS = {"csv": write_csv, "jsonl": write_jsonl, "jsonl.gz": write_gzip, "parquet": write_parquet}
 
 
-def engine_rate(scorer: Scorer, texts: list[str]) -> float:
+def engine_rate(scorer: LoadedModel, texts: list[str]) -> float:
     """Measure the reviews per second of the engine alone: token ids to logits, every one through the encoder."""
     rows = scorer.tokenizer.encode(texts).ids
     start = time.perf_counter()

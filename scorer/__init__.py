@@ -3,8 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scorer.model.loaded import LabelSets, Scores, Values
-    from scorer.model.loaded import LoadedModel as Scorer
+    from scorer.run.api import LabelSets, Scorer, Scores, Values
     from scorer.storage.cache_settings import CacheSettings
 
 from scorer.base.version import __version__
@@ -22,9 +21,9 @@ def __getattr__(name: str) -> Any:
         from scorer.base.shortage import shortage
 
         try:
-            from scorer.model import loaded
+            from scorer.run import api
         except (ImportError, MemoryError) as error:  # a library may find no memory to load into
             raise shortage(error) or error from error
 
-        return getattr(loaded, "LoadedModel" if name == "Scorer" else name)
+        return getattr(api, name)
     raise AttributeError(f"module 'scorer' has no attribute {name!r}")

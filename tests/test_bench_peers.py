@@ -12,9 +12,9 @@ import pyarrow.parquet
 import pytest
 from factories import ROOT, reviews, with_fields
 
+from scorer import Scorer
 from scorer.model.bundle import Bundle
 from scorer.model.length_calibration import LengthCalibration
-from scorer.model.loaded import LoadedModel
 
 GIVEN = reviews(90, 2, 5)
 
@@ -35,7 +35,7 @@ def bench(*arguments):
 
 def right(bundle, **more):
     """Return the share of texts that a bundle labels right."""
-    found = LoadedModel(bundle, provider="cpu", **more).score(GIVEN.texts)
+    found = Scorer(bundle, provider="cpu", **more).score(GIVEN.texts)
     return np.mean(found.probabilities.argmax(axis=1) == GIVEN.labels)
 
 

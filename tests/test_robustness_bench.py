@@ -17,7 +17,7 @@ import pyarrow.parquet
 import pytest
 from factories import ROOT, reviews
 
-from scorer.model.loaded import LoadedModel
+from scorer import Scorer
 
 TEXT = (
     'The hotel was "lovely" & quiet, although breakfast isn\'t cheap. We would come back! Rooms: 10 out of 10.<br /><br />'
@@ -96,7 +96,7 @@ def test_the_benchmark_of_robustness_gives_the_accuracies_of_variants(variants, 
         "books": 10,
         "hotels": 20,
     }
-    scorer = LoadedModel(bundle, provider="cpu")
+    scorer = Scorer(bundle, provider="cpu")
     for name in ("plain", *variants.VARIANTS):
         texts = [text if name == "plain" else variants.variant(name, text, 0) for text in other.texts]
         right = scorer.score(texts).probabilities.argmax(axis=1) == other.labels

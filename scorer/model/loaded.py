@@ -1,8 +1,8 @@
-"""Scorers: bundles that are ready to score."""
+"""Loaded models: bundles that are ready to score."""
 
 import os
 import platform
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -12,7 +12,6 @@ import tokenizers
 from scorer.base.cores import usable_cores
 from scorer.base.errors import BundleError, OutOfMemory, UsageError
 from scorer.base.messages import silenced
-from scorer.base.task import MULTI_LABEL, REGRESSION
 from scorer.base.timing import Phases
 from scorer.base.version import __version__
 from scorer.engine.batches import Lengths
@@ -35,46 +34,12 @@ from scorer.model.interpretation import Answer, Interpretation, interpretation_o
 from scorer.model.outcomes import Outcomes, outcomes_of
 from scorer.model.reference import Reference
 from scorer.model.score_cache import ScoreCache
-from scorer.model.texts import refuse_empty, texts_of
+from scorer.model.texts import refuse_empty
 from scorer.model.tokenizer import Tokenizer, Tokens
 from scorer.model.wide import check_wide, open_wide
 from scorer.model.windows import windows_of
 from scorer.storage.cache_file import warn
 from scorer.storage.cache_settings import CacheSettings
-
-
-class Scores(NamedTuple):
-    """The result of a model that chooses one label.
-
-    Attributes:
-        labels: predicted label of each text.
-        probabilities: float64 (texts, labels), in the order of the bundle's labels; rows sum to 1.
-    """
-
-    labels: list[str]
-    probabilities: np.ndarray
-
-
-class LabelSets(NamedTuple):
-    """The result of a model that gives each text any number of labels.
-
-    Attributes:
-        labels: labels of each text, in the order of the bundle's labels.
-        probabilities: probability of each label, float64 (texts, labels), in the order of the bundle's labels.
-    """
-
-    labels: list[tuple[str, ...]]
-    probabilities: np.ndarray
-
-
-class Values(NamedTuple):
-    """The result of a regression.
-
-    Attributes:
-        values: float64 (texts, outputs), in the unit of the labels that the model was trained on.
-    """
-
-    values: np.ndarray
 
 
 class StagedScores(NamedTuple):
@@ -96,7 +61,7 @@ class StagedScores(NamedTuple):
 
 
 class LoadedModel:
-    """A classifier of texts, made from a bundle: ``Scorer("models/imdb").score(["Loved it."])``.
+    """A classifier of texts, made from a bundle.
 
     It scores the golden rows first. A machine whose scores would differ from those of the machine that made the bundle
     is noticed before the first real row. ``golden_difference`` is the largest difference of their logits.
@@ -228,30 +193,6 @@ class LoadedModel:
             width=manifest.logit_count,
         )
 
-    def score(self, texts: Iterable[str]) -> Scores | LabelSets | Values:
-        """Return the labels and probabilities, or the values, of each text, in order.
-
-        The type depends on the task of the bundle: ``Scores`` if it chooses one label, ``LabelSets`` if it gives any number of
-        labels, ``Values`` if it gives numbers. ``scorer.manifest.task`` names the task.
-
-        Args:
-            texts: list or column of texts, from pandas, polars, numpy or Arrow.
-
-        Raises:
-            TypeError: ``texts`` is a single text or a table, or one of its values is not text.
-            ValueError: a text is blank or has no token; the command `score` would reject it.
-            OutOfMemory: the device has too little memory for one of the texts.
-        """
-        outcomes = self.submit_texts(texts_of(texts), empty_allowed=False).result()
-        _refuse_unscored(outcomes.logits)
-        values = self.interpretation.values(outcomes.logits)
-        labels = self.interpretation.answers(values)
-        if self.interpretation.task == REGRESSION:
-            return Values(values)
-        if self.interpretation.task == MULTI_LABEL:
-            return LabelSets([tuple(each) for each in labels], values)
-        return Scores([str(label) for label in labels], values)
-
     def score_tokens(self, tokens: Tokens) -> StagedScores:
         """Return the result for tokenized texts, for callers that need the token ids themselves.
 
@@ -262,7 +203,7 @@ class LoadedModel:
             OutOfMemory: the device has too little memory for one of the texts.
         """
         found = self.submit(tokens).result()
-        _refuse_unscored(found.values)
+        refuse_unscored(found.values)
         return found
 
     def wide_alone(self, tokens: Tokens) -> StagedScores:
@@ -391,7 +332,8 @@ class LoadedModel:
         return StagedScores(self.interpretation.answers(values), values, *staged[1:])
 
 
-def _refuse_unscored(values: np.ndarray) -> None:
+def refuse_unscored(values: np.ndarray) -> None:
+    """Raise `OutOfMemory` if a text that is not empty has no logits or values."""
     if np.isnan(values).any():
         raise OutOfMemory("the device does not have enough memory for one of the texts, even on its own.")
 

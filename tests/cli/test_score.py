@@ -20,10 +20,10 @@ import pyarrow.parquet
 import pytest
 from factories import list_again, start
 
+from scorer import Scorer
 from scorer.cli.score import command
 from scorer.engine import gpu, runtime
 from scorer.model.choice import choose
-from scorer.model.loaded import LoadedModel
 from scorer.storage.atomic import sibling
 from scorer.storage.lock import hold, release
 from scorer.storage.output import StreamDestination
@@ -48,7 +48,7 @@ def jsonl(tmp_path):
 
 def test_a_run_writes_one_row_a_record_and_says_so(score, jsonl, tmp_path, bundle):
     result = score(jsonl, "-o", tmp_path / "out.csv")
-    scores = LoadedModel(bundle, provider="cpu").score([row["text"] for row in ROWS])
+    scores = Scorer(bundle, provider="cpu").score([row["text"] for row in ROWS])
     expected = [
         f"{n},{row['id']},{label},{p[1]:.6f}" for n, row, label, p in zip((1, 2, 3), ROWS, *scores, strict=True)
     ]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from factories import MAX_LENGTH, reviews
 
+from scorer import Scorer
 from scorer.base.errors import BundleError, DeviceLost, OutOfMemory
 from scorer.base.timing import Phases
 from scorer.engine import runtime
@@ -189,18 +190,18 @@ def test_probabilities_of_extreme_logits_do_not_overflow():
 
 def test_the_python_interface_gives_labels_and_probabilities(bundle, bundle_of_three):
     known = reviews(60, 2, 22)
-    labels, found = LoadedModel(bundle.path, provider="cpu").score(known.texts)
+    labels, found = Scorer(bundle.path, provider="cpu").score(known.texts)
     assert found.shape == (60, 2)
     np.testing.assert_allclose(found.sum(axis=1), 1)
     assert labels == ["positive" if positive >= 0.5 else "negative" for positive in found[:, 1]]
     truth = [("negative", "positive")[label] for label in known.labels]
     assert np.mean([label == true for label, true in zip(labels, truth, strict=True)]) > 0.7
-    labels, found = LoadedModel(str(bundle_of_three.path), provider="cpu").score(known.texts)
+    labels, found = Scorer(str(bundle_of_three.path), provider="cpu").score(known.texts)
     assert found.shape == (60, 3)
     assert labels == [("bad", "good", "mixed")[best] for best in found.argmax(axis=1)]
-    assert LoadedModel(bundle, provider="cpu").score([]).labels == []
+    assert Scorer(bundle, provider="cpu").score([]).labels == []
     with pytest.raises(TypeError, match="takes a list of texts"):
-        LoadedModel(bundle, provider="cpu").score("a single text")
+        Scorer(bundle, provider="cpu").score("a single text")
 
 
 def test_padding_is_masked():

@@ -64,7 +64,7 @@ def test_several_processes_write_the_bytes_of_one(score, source, tmp_path, small
 
 def test_the_class_takes_devices(bundle):
     one, two = LoadedModel(bundle, provider="cpu"), LoadedModel(bundle, provider="cpu", devices=[0, 1])
-    assert (one.score(TEXTS).probabilities == two.score(TEXTS).probabilities).all()
+    assert (one.submit_texts(TEXTS).result().logits == two.submit_texts(TEXTS).result().logits).all()
     assert two.golden_difference == one.golden_difference
     assert isinstance(two.engine, DeviceEngine)
     assert two.phases.seconds["compute"] > 0

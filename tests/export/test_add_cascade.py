@@ -25,11 +25,11 @@ from export.graph.split import without_wide
 from export.training.add_cascade import add_cascade
 from export.training.checks import check_recallable
 from export.training.settings import AddSettings
+from scorer import Scorer
 from scorer.engine.cascade import Cascade
 from scorer.engine.row_engine import RowEngine
 from scorer.engine.wide import Keys
 from scorer.model.bundle import HEAD, MANIFEST, load_bundle
-from scorer.model.loaded import LoadedModel
 
 LABELS = ("negative", "positive")
 DATASET = Dataset("synthetic", LABELS, reviews(400, 2, 1), reviews(120, 2, 2))
@@ -66,10 +66,10 @@ def new(old, folder):
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_without_its_cascade_the_new_bundle_gives_the_old_scores_bit_for_bit(old, new, precision):
-    before = LoadedModel(old, provider="cpu", precision=precision).score(TEXTS)
-    after = LoadedModel(new, provider="cpu", precision=precision, cascade=False).score(TEXTS)
+    before = Scorer(old, provider="cpu", precision=precision).score(TEXTS)
+    after = Scorer(new, provider="cpu", precision=precision, cascade=False).score(TEXTS)
     assert after.probabilities.tobytes() == before.probabilities.tobytes()
-    assert LoadedModel(new, provider="cpu", precision=precision).score(TEXTS).probabilities.tobytes() != after.probabilities.tobytes()  # fmt: skip
+    assert Scorer(new, provider="cpu", precision=precision).score(TEXTS).probabilities.tobytes() != after.probabilities.tobytes()  # fmt: skip
 
 
 def test_weights_tokenizer_and_head_keep_their_bytes(old, new):
@@ -126,8 +126,7 @@ def test_figures_of_the_new_bundle_are_those_of_the_held_out_and_the_test_texts(
     assert found["held_out"]["texts"] == old.manifest.metrics["validation_texts"] == 40
     assert found["held_out"]["chosen"]["rows"] > 0.5
     assert found["points"]["texts"] == 120
-    staged = LoadedModel(new, provider="cpu")
-    scored = staged.score(DATASET.test.texts)
+    scored = Scorer(new, provider="cpu").score(DATASET.test.texts)
     right = np.mean([LABELS[label] == said for label, said in zip(DATASET.test.labels, scored.labels, strict=True)])
     assert found["test"]["accuracy"] == found["points"]["chosen"]["accuracy"] == right
     card = (new.path / "README.md").read_text()
@@ -337,7 +336,7 @@ def test_a_bundle_that_is_not_written_yet_is_a_bundle(old, tmp_path):
     cascade = Cascade(1.0, (0.0,), (-1.0, 1.0))
     found = with_wide_apart(old, load_classifier(old).wide, cascade, tmp_path / "b")
     assert (found.path, found.manifest.cascade) == (tmp_path / "b", cascade)
-    assert LoadedModel(found, provider="cpu").score(["good"]).labels == ["positive"]
+    assert Scorer(found, provider="cpu").score(["good"]).labels == ["positive"]
 
 
 # The command

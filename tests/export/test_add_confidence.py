@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from factories import reviews, with_fields
 
+from scorer import Scorer
 from scorer.model.bundle import MANIFEST, load_bundle
 from scorer.model.confidence import correctness_of
-from scorer.model.loaded import LoadedModel
 
 SPLIT = reviews(300, 2, 21)
 
@@ -35,7 +35,7 @@ def test_every_precision_gets_the_correctness_of_what_score_gives(score_model, o
     new = load_bundle(tmp_path / "new")
     assert new.manifest.confidence.keys() == {"fp32", "fp16", "int8"}
     for precision, found in new.manifest.confidence.items():
-        scored = LoadedModel(old, provider="cpu", precision=precision).score(SPLIT.texts)
+        scored = Scorer(old, provider="cpu", precision=precision).score(SPLIT.texts)
         assert found == correctness_of(scored.probabilities, SPLIT.labels)
         right = np.mean(
             [label == ("negative", "positive")[n] for label, n in zip(scored.labels, SPLIT.labels, strict=True)]

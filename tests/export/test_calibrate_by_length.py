@@ -21,6 +21,7 @@ from export.evaluation.evaluate import score_split
 from export.evaluation.metrics import metrics
 from export.training.add_cascade import add_cascade
 from export.training.settings import AddSettings
+from scorer import Scorer
 from scorer.base.task import MULTI_LABEL, SINGLE_LABEL
 from scorer.model.bundle import MANIFEST, load_bundle
 from scorer.model.confidence import correctness_of
@@ -254,8 +255,8 @@ def test_a_cascade_is_chosen_on_calibrated_logits_and_the_bundle_keeps_its_calib
     card = (new.path / "README.md").read_text()
     assert "A text that the wide part alone decides has the calibration of the cascade." in card
     texts = DATASET.test.texts
-    late = LoadedModel(new, provider="cpu", cascade=False).score(texts).probabilities
-    assert late.tobytes() == LoadedModel(old, provider="cpu").score(texts).probabilities.tobytes()
+    late = Scorer(new, provider="cpu", cascade=False).score(texts).probabilities
+    assert late.tobytes() == Scorer(old, provider="cpu").score(texts).probabilities.tobytes()
 
 
 def test_the_figures_of_a_cascade_count_calibrated_texts(encoder, tmp_path):

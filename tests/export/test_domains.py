@@ -18,6 +18,7 @@ from export.evaluation.metrics import calibration_error, reliability
 from export.evaluation.outputs import is_errors, is_evaluation, picture_names
 from export.training.add_cascade import add_cascade
 from export.training.settings import AddSettings
+from scorer import Scorer
 from scorer.model.loaded import LoadedModel
 
 LABELS = ("negative", "positive")
@@ -56,7 +57,7 @@ def evaluate(score_model, tmp_path):
 
 def figures_of(bundle, split, **options):
     """Accuracy, F1 and calibration error of what `score` gives."""
-    found = LoadedModel(bundle, provider="cpu", **options).score(split.texts).probabilities
+    found = Scorer(bundle, provider="cpu", **options).score(split.texts).probabilities
     given = found.argmax(axis=1)
     return {
         "accuracy": (given == split.labels).mean(),
@@ -203,7 +204,7 @@ def test_numbers_have_macro_means_over_the_domains_for_which_they_are_defined(re
     equal, varied = own["by_domain"]
     assert equal["r2"] is None
     assert own["macro_mean"]["r2"] == varied["r2"]
-    values = LoadedModel(regression_bundle, provider="cpu", precision="fp32").score(texts).values[:, 0]
+    values = Scorer(regression_bundle, provider="cpu", precision="fp32").score(texts).values[:, 0]
     errors = [mean_absolute_error(stars[:30], values[:30]), mean_absolute_error(stars[30:], values[30:])]
     assert own["macro_mean"]["mae"] == pytest.approx(np.mean(errors))
     head, body = rows_below(printed, "| domain |")
@@ -226,7 +227,7 @@ def trained(encoder, tmp_path_factory):
 
 def test_a_manifest_and_its_card_have_the_figures_by_domain(trained):
     metrics = trained.manifest.metrics
-    right = np.array(LoadedModel(trained, provider="cpu").score(MIXED.texts).labels) == np.array(LABELS)[MIXED.labels]
+    right = np.array(Scorer(trained, provider="cpu").score(MIXED.texts).labels) == np.array(LABELS)[MIXED.labels]
     of_books = np.array(MIXED.domains) == "books"
     shares = [right[~of_books].mean(), right[of_books].mean()]
     assert [(one["name"], one["accuracy"]) for one in metrics["by_domain"]] == [
@@ -264,7 +265,7 @@ def test_a_cascade_added_later_has_its_own_figures_by_domain(trained, tmp_path):
     found = add_cascade(trained, dataset, AddSettings(tmp_path / "new", LENIENT, quiet=True), lambda line: None)
     before, after = trained.manifest.metrics, found.manifest.metrics
     assert after["macro_mean"]["without_cascade"] == before["macro_mean"]["accuracy"]
-    right = np.array(LoadedModel(found, provider="cpu").score(MIXED.texts).labels) == np.array(LABELS)[MIXED.labels]
+    right = np.array(Scorer(found, provider="cpu").score(MIXED.texts).labels) == np.array(LABELS)[MIXED.labels]
     of_books = np.array(MIXED.domains) == "books"
     assert after["macro_mean"]["accuracy"] == pytest.approx((right[of_books].mean() + right[~of_books].mean()) / 2)
     lines = (found.path / "README.md").read_text().splitlines()

@@ -25,6 +25,7 @@ from export.evaluation.paired import paired
 from export.evaluation.single_judge import SingleJudge
 from export.training.holdout import split_rows
 from export.training.settings import FitSettings
+from scorer import Scorer
 from scorer.model.decision import probabilities
 from scorer.model.interpretation import SingleLabel
 from scorer.model.loaded import LoadedModel
@@ -314,7 +315,7 @@ def test_figures_with_the_cascade_are_those_of_what_score_gives(request, name):
     bundle = request.getfixturevalue(name)
     split = reviews(300, len(bundle.manifest.labels), 5)
     scored = score_split(LoadedModel(bundle, provider="cpu", cascade=False), split, quiet=True)
-    staged, whole = (LoadedModel(bundle, provider="cpu", cascade=on).score(split.texts) for on in (True, False))
+    staged, whole = (Scorer(bundle, provider="cpu", cascade=on).score(split.texts) for on in (True, False))
     assert scored.values.tobytes() == scored.stages.staged.tobytes() == staged.probabilities.tobytes()
     assert scored.without_cascade.values.tobytes() == whole.probabilities.tobytes()
     assert 0.2 < scored.stages.chosen.rows < 0.8
@@ -335,7 +336,7 @@ def test_a_cascade_stands_beside_the_same_bundle_without(bundle, staged_bundle, 
     lines = result.out.splitlines()
     names = ["tiny (int8, cpu)", "staged (int8, cpu)", "staged (int8, cpu), no cascade"]
     assert [line.split(" | ")[0][2:] for line in lines[2:5]] == names
-    scorers = {on: LoadedModel(staged_bundle, provider="cpu", cascade=on) for on in (True, False)}
+    scorers = {on: Scorer(staged_bundle, provider="cpu", cascade=on) for on in (True, False)}
     rows = [json.loads(line) for line in labelled.read_text().splitlines()]
     said = {on: scorer.score([row["text"] for row in rows]).labels for on, scorer in scorers.items()}
     right = {on: np.array([row["label"] for row in rows]) == labels for on, labels in said.items()}

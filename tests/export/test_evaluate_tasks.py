@@ -11,8 +11,8 @@ from sklearn.metrics import f1_score, mean_absolute_error, r2_score
 from export.bundle.parity_check import check_bundle
 from export.errors import ParityError
 from export.evaluation.outputs import ERROR_FIELDS
+from scorer import Scorer
 from scorer.engine.row_engine import RowEngine
-from scorer.model.loaded import LoadedModel
 from scorer.model.manifest import Unit
 
 TEXTS = reviews(90, 3, 3).texts
@@ -50,7 +50,7 @@ def test_any_number_of_labels(evaluate, multi_label_bundle, tmp_path):
     labels = [["bad"], ["good"], ["bad", "good"], []] * 22 + [["mixed"], ["bad"]]
     result, found, errors = evaluate(multi_label_bundle, labels)
     own, baseline = found.values()
-    scored = LoadedModel(multi_label_bundle, provider="cpu", precision="fp32").score(TEXTS)
+    scored = Scorer(multi_label_bundle, provider="cpu", precision="fp32").score(TEXTS)
     names = multi_label_bundle.manifest.labels
     truth = np.array([[name in one for name in names] for one in labels])
     given = np.array([[name in one for name in names] for one in scored.labels])
@@ -91,7 +91,7 @@ def test_several_labels_in_a_cell(evaluate, multi_label_bundle):
 
 def test_numbers(evaluate, regression_bundle, tmp_path):
     random = np.random.default_rng(0)
-    values = LoadedModel(regression_bundle, provider="cpu", precision="fp32").score(TEXTS).values
+    values = Scorer(regression_bundle, provider="cpu", precision="fp32").score(TEXTS).values
     truth = np.round(values[:, 0] + random.normal(size=90), 2)
     result, found, errors = evaluate(regression_bundle, truth.tolist())
     own, ridge, mean = found.values()
@@ -130,7 +130,7 @@ def test_several_numbers_are_a_list(evaluate, bundle_of_three, tmp_path):
     unit = Unit((1.0, 2.0, 3.0), (0.0, 0.0, 1.0))
     fields = {"task": "regression", "unit": unit, "calibration": None, "reference": None, "confidence": None}
     three = with_fields(bundle_of_three, tmp_path / "three", labels=("a", "b", "c"), **fields)
-    values = LoadedModel(three, provider="cpu", precision="fp32").score(TEXTS).values
+    values = Scorer(three, provider="cpu", precision="fp32").score(TEXTS).values
     result, found, errors = evaluate(three, np.add(values, [1, 0, 0]).tolist(), "--no-baseline")
     (own,) = found.values()
     assert [round(one["mae"], 6) for one in own["by_output"]] == [1, 0, 0]
@@ -142,7 +142,7 @@ def test_ordered_labels(evaluate, ordered_bundle):
     labels = [["1", "2.5", "5"][row % 3] for row in range(90)]
     result, found, _ = evaluate(ordered_bundle, labels, "--no-baseline")
     (own,) = found.values()
-    scored = LoadedModel(ordered_bundle, provider="cpu", precision="fp32").score(TEXTS)
+    scored = Scorer(ordered_bundle, provider="cpu", precision="fp32").score(TEXTS)
     truth = np.array(labels, dtype=float)
     assert own["mae"] == pytest.approx(np.abs(np.array(scored.labels, dtype=float) - truth).mean())
     assert own["expected_mae"] == pytest.approx(np.abs(scored.probabilities @ [1, 2.5, 5] - truth).mean())

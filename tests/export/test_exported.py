@@ -18,10 +18,10 @@ from export.graph.parity import compare, compare_whole
 from export.graph.source import Exported, graph_source
 from export.graph.writer import graph_bytes
 from export.training.settings import TuneSettings
+from scorer import Scorer
 from scorer.base.errors import UsageError
 from scorer.engine.runtime import open_session
 from scorer.model.graph_check import check_onnx
-from scorer.model.loaded import LoadedModel
 
 HIDDEN = 32
 
@@ -92,7 +92,7 @@ def test_training_exports_the_encoder_and_scores_with_a_wide_part(tmp_path):
     assert bundle.manifest.providers == {"cpu": "int8", "cuda": "fp32"}
     assert bundle.manifest.encoder["architecture"] == exported.config.model_type
     test = reviews(120, 2, 2)
-    labels = LoadedModel(bundle, provider="cpu").score(test.texts).labels
+    labels = Scorer(bundle, provider="cpu").score(test.texts).labels
     assert np.mean(np.array(labels) == np.array(["negative", "positive"])[test.labels]) > 0.9
 
 

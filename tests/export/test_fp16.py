@@ -20,6 +20,7 @@ from export.graph.fp16_emulator import Emulated, half_logits
 from export.graph.fp32 import to_float32
 from export.graph.int8 import to_int8
 from export.graph.weights_file import WeightsFile, with_weights_files
+from scorer import Scorer
 from scorer.base.errors import BundleError
 from scorer.engine import runtime
 from scorer.engine.batch_engine import BatchEngine
@@ -352,7 +353,7 @@ def test_the_bundle_says_how_large_batches_are_and_the_command_line_overrides_it
 def test_fp16_of_a_bundle_gives_the_labels_of_fp32_on_cpu_too(bundle):
     texts = reviews(200, 2, 9).texts
     found = {
-        precision: LoadedModel(load_bundle(bundle.path), provider="cpu", precision=precision).score(texts)
+        precision: Scorer(load_bundle(bundle.path), provider="cpu", precision=precision).score(texts)
         for precision in ("fp16", "fp32")
     }
     assert np.abs(found["fp16"].probabilities - found["fp32"].probabilities).max() < 5e-3

@@ -14,8 +14,8 @@ from tiny_tokenizers import tiny_tokenizer
 
 from export.graph import source
 from export.importing import graphs as importing_graphs
+from scorer import Scorer
 from scorer.model.bundle import load_bundle
-from scorer.model.loaded import LoadedModel
 
 MULTI, VALUES = "multi_label_classification", "regression"
 TOPICS = ("plot", "sound", "cast")
@@ -131,7 +131,7 @@ def test_a_value_of_any_size_is_the_pipelines(kind, scale, offset, checkpoint, t
     # The output has six decimals, and PyTorch's own float32 has steps of 1/32 at 5e5.
     allowed = 1e-4 * theirs.std() + np.spacing(np.float32(offset))
     assert [float(row["score"]) for row in rows] == pytest.approx(theirs, abs=allowed + 5e-7)
-    assert LoadedModel(bundle, provider="cpu").score(words()).values[:, 0] == pytest.approx(theirs, abs=allowed)
+    assert Scorer(bundle, provider="cpu").score(words()).values[:, 0] == pytest.approx(theirs, abs=allowed)
     assert (manifest.task, manifest.labels, manifest.needs) == ("regression", ("score",), ("imported", "regression"))
     assert (manifest.calibration, manifest.confidence) == (None, None)
     # The graph works in standard deviations of the values, so its golden rows keep their tolerance.

@@ -19,6 +19,7 @@ from export.importing import graphs as importing_graphs
 from export.importing.checkpoint import load_checkpoint
 from export.importing.reference import expected_of as expected_in_pytorch
 from export.importing.settings import CheckpointSettings
+from scorer import Scorer
 from scorer.model.bundle import load_bundle
 from scorer.model.loaded import LoadedModel
 from scorer.model.manifest import Unit, WindowSettings
@@ -226,7 +227,7 @@ def test_a_long_texts_value_is_the_mean_of_its_windows_in_its_own_unit(
     folder, bundle = checkpoint(kind, 1, "regression", scale=scale, offset=offset), tmp_path / "b"
     imported(score_model, folder, "-o", bundle, "--texts", texts, "--precisions", "fp32", *READ)
     expected = expected_of(folder, texts)
-    values = LoadedModel(bundle, provider="cpu").score(texts_of(texts)).values
+    values = Scorer(bundle, provider="cpu").score(texts_of(texts)).values
     assert values == pytest.approx(expected, abs=1e-4 * expected.std() + np.spacing(np.float32(offset)))
     manifest = load_bundle(bundle).manifest
     assert 0.5 < expected.std() / manifest.unit.scale[0] < 2
@@ -360,7 +361,7 @@ def test_a_state_dict_reads_windows(task, outputs, texts, tmp_path, score_model)
     more = ("--combine-windows", combine, "--precisions", "fp32", "--texts", texts)
     imported(score_model, *arguments, "-o", tmp_path / "b", *READ, *more)
     logits = np.array([logits_of(model, tokenizer, text, combine=combine) for text in texts_of(texts)])
-    found = LoadedModel(tmp_path / "b", provider="cpu").score(texts_of(texts))
+    found = Scorer(tmp_path / "b", provider="cpu").score(texts_of(texts))
     if task == "regression":
         assert found.values == pytest.approx(logits, abs=1e-4)
     else:

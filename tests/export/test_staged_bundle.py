@@ -23,6 +23,7 @@ from export.evaluation.evaluate import score_split
 from export.training.cascade import with_margin
 from export.training.settings import FitSettings, Settings
 from export.training.train import train
+from scorer import Scorer
 from scorer.base.errors import BundleError
 from scorer.engine.batches import pad
 from scorer.engine.wide import MULTIPLIER, exact_sums
@@ -107,12 +108,12 @@ def test_golden_rows_hold_every_precision_of_the_whole_classifier_and_the_exact_
         assert set(row.logits) == {*manifest.precisions, "wide"}
         assert list(row.logits["wide"]) == expected
     for precision in manifest.precisions:
-        whole = LoadedModel(staged, provider="cpu", precision=precision, cascade=False)
+        whole = Scorer(staged, provider="cpu", precision=precision, cascade=False).score(texts).probabilities
         logits = np.array([row.logits[precision] for row in manifest.golden], dtype=np.float32)
-        assert whole.score(texts).probabilities.tobytes() == probabilities(logits, manifest.temperature).tobytes()
+        assert whole.tobytes() == probabilities(logits, manifest.temperature).tobytes()
         early = LoadedModel(staged, provider="cpu", precision=precision).submit(tokens).result()
         assert early.early.any()
-        assert (early.values[early.early] != whole.score(texts).probabilities[early.early]).all()
+        assert (early.values[early.early] != whole[early.early]).all()
 
 
 @pytest.mark.parametrize("stage", ["int8", "wide"])

@@ -12,8 +12,8 @@ from export.data import Dataset, Split
 from export.training.graphs import half_rows
 from export.training.settings import FitSettings, Settings
 from export.training.train import train
+from scorer import Scorer
 from scorer.model.confidence import correctness_of
-from scorer.model.loaded import LoadedModel
 
 TEST = 150
 
@@ -56,7 +56,7 @@ def test_a_bundle_of_any_number_of_labels_has_the_figures_that_it_scores(multi):
     bundle, dataset, log = multi
     manifest, truth = bundle.manifest, dataset.test.labels
     metrics, test = manifest.metrics, dataset.test
-    scored = LoadedModel(bundle, provider="cpu").score(test.texts)
+    scored = Scorer(bundle, provider="cpu").score(test.texts)
     given = np.array([[name in one for name in TAGS] for one in scored.labels])
     own = metrics["precisions"]["int8"]
     assert own["micro_f1"] == pytest.approx(f1_score(truth, given, average="micro"))
@@ -106,7 +106,7 @@ def test_a_bundle_of_numbers_has_the_figures_that_it_scores(numbers):
     bundle, dataset, log = numbers
     manifest, truth = bundle.manifest, dataset.test.labels
     metrics = manifest.metrics
-    values = LoadedModel(bundle, provider="cpu").score(dataset.test.texts).values
+    values = Scorer(bundle, provider="cpu").score(dataset.test.texts).values
     own = metrics["precisions"]["int8"]
     assert own["r2"] == pytest.approx(r2_score(truth, values))
     assert own["agreement"] >= 0.99
@@ -154,7 +154,7 @@ def test_ordered_labels_have_distances_on_the_card(encoder, tmp_path):
         ordered=True,
         precisions=("fp32",),
     )
-    scored = LoadedModel(bundle, provider="cpu").score(dataset.test.texts)
+    scored = Scorer(bundle, provider="cpu").score(dataset.test.texts)
     truth = np.array([1.0, 2.0, 4.0])[dataset.test.labels]
     own = bundle.manifest.metrics["precisions"]["fp32"]
     assert own["mae"] == pytest.approx(np.abs(np.array(scored.labels, dtype=float) - truth).mean())
@@ -175,9 +175,7 @@ def test_a_bundle_without_fp32_knows_how_often_fp16_is_right(encoder, tmp_path, 
     # On CPU, fp16 is float32 with fp16's weights, but for a few nodes.
     rows = half_rows(TEST)
     found = (
-        LoadedModel(bundle, provider="cpu", precision="fp16")
-        .score([dataset.test.texts[row] for row in rows])
-        .probabilities
+        Scorer(bundle, provider="cpu", precision="fp16").score([dataset.test.texts[row] for row in rows]).probabilities
     )
     close = correctness_of(found, dataset.test.labels[rows])
     assert np.abs(np.array(close.texts) - confidence["fp16"].texts).sum() <= 4

@@ -13,6 +13,7 @@ from export.data import Dataset
 from export.encoder.load import load_encoder
 from export.training.add_cascade import add_cascade
 from export.training.settings import AddSettings, TuneSettings
+from scorer import Scorer
 from scorer.model.loaded import LoadedModel
 from scorer.model.manifest import WindowSettings
 
@@ -68,9 +69,9 @@ def test_a_bundle_scores_the_mean_of_the_windows_and_adds_the_wide_part_once(wit
     assert manifest.windows == WindowSettings(STRIDE, MOST, "mean")
     assert manifest.cascade is None
     assert manifest.wide is not None
-    scorer = LoadedModel(without_cascade, provider="cpu", precision="fp32")
+    scorer = Scorer(without_cascade, provider="cpu", precision="fp32")
     texts = DATASET.test.texts[:40]
-    assert len({len(scorer.windows.rows(ids)) for ids in reaching.tokenizer.encode(texts).ids}) == MOST
+    assert len({len(scorer.model.windows.rows(ids)) for ids in reaching.tokenizer.encode(texts).ids}) == MOST
     assert np.abs(logits_of(scorer, texts) - expected(without_cascade, reaching, texts)).max() < 1e-4
     right = np.mean([LABELS[label] == said for label, said in zip(DATASET.test.labels, scorer.score(DATASET.test.texts).labels, strict=True)])  # fmt: skip
     assert right == pytest.approx(manifest.metrics["precisions"]["int8"]["accuracy"], abs=0.03)
@@ -82,8 +83,8 @@ def test_a_cascade_is_added_to_a_bundle_with_windows(without_cascade, folder, re
     assert found.manifest.cascade is not None
     assert found.manifest.windows == without_cascade.manifest.windows
     texts = DATASET.test.texts
-    before = LoadedModel(without_cascade, provider="cpu", precision="fp32").score(texts).probabilities
-    after = LoadedModel(found, provider="cpu", precision="fp32", cascade=False).score(texts).probabilities
+    before = Scorer(without_cascade, provider="cpu", precision="fp32").score(texts).probabilities
+    after = Scorer(found, provider="cpu", precision="fp32", cascade=False).score(texts).probabilities
     assert after.tobytes() == before.tobytes()
     scorer = LoadedModel(found, provider="cpu", precision="int8")
     staged = scorer.submit(scorer.tokenizer.encode(texts)).result()
@@ -119,7 +120,7 @@ def test_the_largest_window_gives_each_label(reaching, folder):
         reaching, folder / "largest", TAGS, dataset=dataset, max_length=MAX_LENGTH, truncation="windows",
         windows=WindowOptions(STRIDE, MOST, "max"), precisions=("fp32",),
     )  # fmt: skip
-    classifier, scorer = load_classifier(bundle), LoadedModel(bundle, provider="cpu")
+    classifier, scorer = load_classifier(bundle), Scorer(bundle, provider="cpu")
     from export.graph.parity import torch_logits
     from scorer.engine.batches import pad
 

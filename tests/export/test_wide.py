@@ -30,11 +30,11 @@ from export.graph.fp32 import to_float32
 from export.graph.int8 import to_int8
 from export.graph.parity import compare, torch_logits
 from export.training.checks import reading_for
+from scorer import Scorer
 from scorer.base.errors import UsageError
 from scorer.engine.batches import pad
 from scorer.engine.runtime import open_session
 from scorer.engine.wide import Keys
-from scorer.model.loaded import LoadedModel
 from scorer.model.manifest import Manifest
 
 LENGTH, MOST = 12, 40
@@ -274,8 +274,8 @@ def test_a_bundle_with_all_of_it_trains_scores_and_is_what_pytorch_says(encoder_
     assert manifest.metrics["validation"].keys() == {"encoder", "wide", "together"}
     assert manifest.metrics["test"]["accuracy"] > 0.95
     texts = [*reviews(20, 2, 8).texts, " ".join(reviews(9, 2, 8).texts)]
-    scorer = LoadedModel(bundle, provider="cpu", precision="fp32")
-    rows = scorer.tokenizer.encode(texts).ids
+    scorer = Scorer(bundle, provider="cpu", precision="fp32")
+    rows = scorer.model.tokenizer.encode(texts).ids
     assert max(map(len, rows)) == MOST
     logits = np.concatenate([torch_logits(encoder, load_classifier(bundle), *pad([row])) for row in rows])
     expected = 1 / (1 + np.exp(-logits[:, 0] / manifest.temperature))
@@ -285,7 +285,7 @@ def test_a_bundle_with_all_of_it_trains_scores_and_is_what_pytorch_says(encoder_
 def test_what_the_encoder_skips_still_counts_for_the_wide_part(encoder_folder, tmp_path):
     encoder = load_encoder(str(encoder_folder("bert")), max_length=LENGTH, max_tokens=MOST)
     bundle = make_bundle(encoder, tmp_path / "b", wide=WideSettings(pairs=512), max_length=LENGTH)
-    scorer = LoadedModel(bundle, provider="cpu", precision="fp32")
+    scorer = Scorer(bundle, provider="cpu", precision="fp32")
     filler = "the film was a plot and it so the film was a plot and it so"
     good, bad = scorer.score([f"{filler} superb great lovely", f"{filler} awful dull stale"]).probabilities[:, 1]
     assert good > bad + 0.2

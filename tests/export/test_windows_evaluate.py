@@ -11,6 +11,7 @@ from factories import MAX_LENGTH, as_windows, reviews
 from export.data import Split
 from export.evaluation.evaluate import by_length, score_split
 from export.evaluation.model_card import in_windows, model_card
+from scorer import Scorer
 from scorer.model.bundle import load_bundle
 from scorer.model.confidence import correctness_of
 from scorer.model.loaded import LoadedModel
@@ -79,7 +80,7 @@ def test_evaluate_scores_long_texts_as_score_does(windows_bundle, split, data, s
     assert result.code == 0, result.err
     for name, texts in (("up to 24 tokens", 8), ("65 to 72 tokens", 3), ("more than 72 tokens", 2)):
         assert f"| {name} | {texts} |" in result.out
-    found = LoadedModel(windows_bundle, provider="cpu").score(split.texts).labels
+    found = Scorer(windows_bundle, provider="cpu").score(split.texts).labels
     right = np.mean([label == ("negative", "positive")[n] for label, n in zip(found, split.labels, strict=True)])
     (figures,) = json.loads((tmp_path / "f" / "evaluation.json").read_text()).values()
     assert figures["accuracy"] == pytest.approx(right)
@@ -93,7 +94,7 @@ def test_held_out_texts_are_counted_as_score_gives_them(name, split, data, score
     new = load_bundle(tmp_path / "new").manifest
     assert new.windows == bundle.manifest.windows
     for precision, found in new.confidence.items():
-        scored = LoadedModel(bundle, provider="cpu", precision=precision).score(split.texts)
+        scored = Scorer(bundle, provider="cpu", precision=precision).score(split.texts)
         assert found == correctness_of(scored.probabilities, split.labels)
 
 

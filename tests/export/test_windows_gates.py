@@ -31,6 +31,7 @@ from export.training.graphs import export_graphs
 from export.training.manifest import unpublished
 from export.training.run import Run
 from export.training.settings import FitSettings, Settings
+from scorer import Scorer
 from scorer.engine.batches import pad
 from scorer.engine.row_engine import RowEngine
 from scorer.engine.runtime import open_session
@@ -350,7 +351,7 @@ def test_a_cascade_is_added_to_a_bundle_whose_wide_part_is_apart_already(staged_
     assert found.files == without.files
     texts = [*reviews(30, 2, 4).texts, words(70)]
     expected, scores = (
-        LoadedModel(one, provider="cpu", precision="fp32").score(texts) for one in (staged_windows_bundle, found)
+        Scorer(one, provider="cpu", precision="fp32").score(texts) for one in (staged_windows_bundle, found)
     )
     assert scores.labels == expected.labels
     assert scores.probabilities.tobytes() == expected.probabilities.tobytes()

@@ -79,7 +79,7 @@ def slow(place):
 
 FileDestination.publish = slow
 import runner, scorer.run.score
-scorer.run.score.Scorer = runner.Injected
+scorer.run.score.LoadedModel = runner.Injected
 from scorer.cli.score import main
 main()
 """

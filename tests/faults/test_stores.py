@@ -36,7 +36,7 @@ def pread(*arguments):
         os.kill(os.getpid(), signal.SIGKILL)
     return os.pread(*arguments)
 
-scorer.run.score.Scorer = Injected
+scorer.run.score.LoadedModel = Injected
 scorer.storage.upload._PART = 5 << 20
 scorer.storage.upload.os = SimpleNamespace(fstat=os.fstat, pread=pread)
 main()

@@ -24,9 +24,9 @@ from factories import MAX_LENGTH, list_again, make_bundle, tiny_model, tiny_toke
 from test_properties import JSON_PIECES, PIECES
 
 from export.encoder.load import load_encoder
+from scorer import Scorer
 from scorer.base.errors import ProviderError, ScorerError
 from scorer.model.bundle import SUMS
-from scorer.model.loaded import LoadedModel
 
 HERE = Path(__file__).resolve().parent
 CASE_SECONDS = 20
@@ -186,7 +186,7 @@ def try_bundle(folder):
             os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.alarm(CASE_SECONDS)
-            LoadedModel(folder, provider="cpu").score(["a good film", "bad"])
+            Scorer(folder, provider="cpu").score(["a good film", "bad"])
             code = 0
         except ScorerError as error:
             code = error.exit_code if "broken" in str(error) or isinstance(error, ProviderError) else 71

@@ -142,7 +142,7 @@ def try_file(folder, data, original=None):
     options = [str(source), "-o", str(out), "--keep", "*", "-q", "--provider", "cpu", "--max-record-bytes", "100000"]
 
     def score():
-        scorer.run.score.Scorer = Model
+        scorer.run.score.LoadedModel = Model
         return run_command(command, options, name="score", interrupted="")
 
     code = in_child(score, said)

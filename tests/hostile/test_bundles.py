@@ -15,6 +15,7 @@ import pytest
 from factories import ROOT, list_again
 from onnx import TensorProto, helper, numpy_helper
 
+from scorer import Scorer
 from scorer.base.errors import BundleError, UsageError
 from scorer.model.bundle import SUMS, parse_sums
 from scorer.model.cleaning import CLEANING
@@ -311,12 +312,12 @@ def external(model, location, **entries):
 
 
 def test_a_tensor_in_a_listed_file_is_used_from_memory(bundle, copy):
-    before = LoadedModel(bundle, provider="cpu", precision="fp32").score(["good", "bad film"]).probabilities
+    before = Scorer(bundle, provider="cpu", precision="fp32").score(["good", "bad film"]).probabilities
     moved = []
     rewrite(copy, lambda model: moved.append(external(model, "weights.bin")))
     (copy / "weights.bin").write_bytes(moved[0])
     list_again(copy, "weights.bin")
-    scorer = LoadedModel(copy, provider="cpu", precision="fp32")
+    scorer = Scorer(copy, provider="cpu", precision="fp32")
     (copy / "weights.bin").write_bytes(b"\0" * len(moved[0]))
     np.testing.assert_array_equal(scorer.score(["good", "bad film"]).probabilities, before)
 

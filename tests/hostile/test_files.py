@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scorer.model.loaded import LoadedModel
+from scorer import Scorer
 
 HERE = Path(__file__).parent
 OUTCOMES = [json.loads(line) for line in (HERE / "outcomes.jsonl").read_text().splitlines()]
@@ -15,7 +15,7 @@ OUTCOMES = [json.loads(line) for line in (HERE / "outcomes.jsonl").read_text().s
 
 @pytest.fixture(scope="module")
 def tiny(bundle):
-    return LoadedModel(bundle, provider="cpu")
+    return Scorer(bundle, provider="cpu")
 
 
 def test_every_file_has_its_outcome():

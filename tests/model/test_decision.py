@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from scorer import Scorer
 from scorer.base.errors import UsageError
 from scorer.model.decision import Decision
 from scorer.model.loaded import LoadedModel
@@ -91,8 +92,8 @@ def test_a_run_with_another_threshold_is_not_resumed(bundle, source, score, tmp_
 
 
 def test_the_scorer_applies_a_decision_in_python(bundle):
-    plain = LoadedModel(bundle, provider="cpu").score(TEXTS)
-    found = LoadedModel(bundle, provider="cpu", decision=Decision(uncertain=(0.0, 1.0))).score(TEXTS)
+    plain = Scorer(bundle, provider="cpu").score(TEXTS)
+    found = Scorer(bundle, provider="cpu", decision=Decision(uncertain=(0.0, 1.0))).score(TEXTS)
     assert set(found.labels) == {"uncertain"}
     assert (found.probabilities == plain.probabilities).all()
     none = Decision(0.3).labels(np.array([[np.nan, np.nan], [0.7, 0.3]]), ["no", "yes"])

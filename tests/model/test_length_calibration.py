@@ -9,6 +9,7 @@ from factories import as_windows, reviews, with_fields
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scorer import Scorer
 from scorer.base.errors import BundleError
 from scorer.model import manifest as manifest_module
 from scorer.model.decision import probabilities
@@ -122,19 +123,20 @@ def test_other_tasks_have_no_calibration_by_length(request, name):
 @pytest.mark.parametrize("name", ["calibrated", "calibrated_of_three"])
 def test_probabilities_are_those_of_logits_calibrated_by_the_length_of_each_text(request, name):
     bundle = request.getfixturevalue(name)
-    scorer = LoadedModel(bundle, provider="cpu", precision="fp32")
-    ids = scorer.tokenizer.encode(TEXTS).ids
-    expected = by_formula(bundle.manifest.calibration_by_length, raw_logits(scorer, ids), ids)
+    scorer = Scorer(bundle, provider="cpu", precision="fp32")
+    ids = scorer.model.tokenizer.encode(TEXTS).ids
+    raw = raw_logits(scorer.model, ids)
+    expected = by_formula(bundle.manifest.calibration_by_length, raw, ids)
     found = scorer.score(TEXTS)
     np.testing.assert_allclose(
         found.probabilities, probabilities(expected, bundle.manifest.temperature), atol=1e-6, rtol=0
     )
-    plain = probabilities(raw_logits(scorer, ids), bundle.manifest.temperature)
+    plain = probabilities(raw, bundle.manifest.temperature)
     assert (plain.argmax(axis=1) != found.probabilities.argmax(axis=1)).any()  # a bias by length changes labels
 
 
 def test_a_text_has_the_same_bits_alone_among_others_and_in_another_order(calibrated):
-    scorer = LoadedModel(calibrated, provider="cpu")
+    scorer = Scorer(calibrated, provider="cpu")
     every = scorer.score(TEXTS).probabilities
     alone = np.concatenate([scorer.score([text]).probabilities for text in TEXTS])
     backwards = scorer.score(TEXTS[::-1]).probabilities[::-1]
@@ -149,9 +151,9 @@ def test_golden_rows_are_compared_without_the_calibration(bundle, calibrated):
 def test_texts_from_the_cache_are_calibrated_once(calibrated, tmp_path):
     scores = []
     for _ in range(2):
-        with LoadedModel(calibrated, provider="cpu", cache=tmp_path / "cache.sqlite") as scorer:
+        with Scorer(calibrated, provider="cpu", cache=tmp_path / "cache.sqlite") as scorer:
             scores.append(scorer.score(TEXTS).probabilities.tobytes())
-    assert scores[0] == scores[1] == LoadedModel(calibrated, provider="cpu").score(TEXTS).probabilities.tobytes()
+    assert scores[0] == scores[1] == Scorer(calibrated, provider="cpu").score(TEXTS).probabilities.tobytes()
 
 
 def test_a_text_without_a_token_stays_without_a_score(calibrated):

@@ -22,7 +22,7 @@ def test_only_the_caller_keeps_the_files_of_a_loaded_bundle(bundle, precision, d
     assert not (kept and devices)
     assert sys.getrefcount(loaded) == holders
     assert (scorer.bundle_id, scorer.bundle_path) == (bundle.id, bundle.path)
-    assert len(scorer.score(["good", "bad"]).labels) == 2
+    assert len(scorer.submit_texts(["good", "bad"]).result().logits) == 2
 
 
 def test_a_bundle_that_the_scorer_loads_is_freed_before_its_golden_rows_are_scored(bundle, monkeypatch):

@@ -1,4 +1,4 @@
-"""The cache of outcomes: what a key is made of, which entries are valid, and `LoadedModel(cache=...)`."""
+"""The cache of outcomes: what a key is made of, which entries are valid, and `Scorer(cache=...)`."""
 
 import sqlite3
 import threading
@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
-from scorer import CacheSettings
+from scorer import CacheSettings, Scorer
 from scorer.base.errors import UsageError
 from scorer.engine.row_engine import RowEngine
 from scorer.model.decision import Decision
@@ -188,7 +188,7 @@ def test_the_file_holds_no_text(file):
 @pytest.fixture
 def cached(file):
     """Make a scorer with the cache, on CPU."""
-    return lambda bundle, **options: LoadedModel(bundle, **{"provider": "cpu", "cache": file, **options})
+    return lambda bundle, **options: Scorer(bundle, **{"provider": "cpu", "cache": file, **options})
 
 
 @pytest.fixture
@@ -213,7 +213,7 @@ def scored(scorer, computed, texts=TEXTS):
 
 
 def test_a_second_scorer_computes_nothing_and_has_the_same_bits(bundle, cached, computed):
-    expected = LoadedModel(bundle, provider="cpu").score(TEXTS).probabilities
+    expected = Scorer(bundle, provider="cpu").score(TEXTS).probabilities
     first, rows = scored(cached(bundle), computed)
     assert rows > 30
     second, again = scored(cached(bundle.path), computed)
@@ -240,7 +240,7 @@ def test_another_bundle_precision_or_cascade_is_another_context(bundle, staged_b
         ("staged", staged_bundle, {"precision": "fp32"}),
     ):
         found, rows[name] = scored(cached(model, **options), computed)
-        expected = LoadedModel(model, provider="cpu", **options).score(TEXTS).probabilities
+        expected = Scorer(model, provider="cpu", **options).score(TEXTS).probabilities
         assert found.tobytes() == expected.tobytes(), name
         assert scored(cached(model, **options), computed)[0].tobytes() == expected.tobytes(), name
     assert rows["bundle"] == rows["precision"] > 30
@@ -285,34 +285,34 @@ def test_a_text_without_a_token_is_refused_at_once_and_the_others_are_found_late
 
 def look_up_as(scorer, texts):
     with scorer:
-        return scorer.cache.look_up(texts)
+        return scorer.model.cache.look_up(texts)
 
 
 def test_a_text_that_finds_no_memory_is_computed_again_the_next_time(bundle, cached, computed, monkeypatch):
     with cached(bundle) as scorer, monkeypatch.context() as patched:
-        unlucky = scorer.tokenizer.encode(["superb"]).ids[0][1]
+        unlucky = scorer.model.tokenizer.encode(["superb"]).ids[0][1]
         run = RowEngine._run
         patched.setattr(RowEngine, "_run", lambda engine, row: run(engine, row) * (np.nan if unlucky in row else 1))
-        logits = scorer.submit_texts(["good film", "superb film", "bad film"]).result().logits
+        logits = scorer.model.submit_texts(["good film", "superb film", "bad film"]).result().logits
         assert np.isnan(logits).any(axis=1).tolist() == [False, True, False]
     assert scored(cached(bundle), computed, ["good film", "superb film", "bad film"])[1] == 1
 
 
-def test_a_closed_scorer_still_scores_and_adds_nothing(bundle, cached, computed):
-    scorer = cached(bundle)
-    expected = scorer.score(TEXTS).probabilities
-    scorer.close()
-    scorer.close()
-    assert scorer.cache is None
-    assert scorer.score(TEXTS).probabilities.tobytes() == expected.tobytes()
-    assert len(scorer.score(["never seen"]).labels) == 1
+def test_a_closed_model_still_computes_and_adds_nothing(bundle, cached, file):
+    model = LoadedModel(bundle, provider="cpu", cache=file)
+    expected = model.submit_texts(TEXTS).result().logits
+    model.close()
+    model.close()
+    assert model.cache is None
+    assert model.submit_texts(TEXTS).result().logits.tobytes() == expected.tobytes()
+    assert len(model.submit_texts(["never seen"]).result().logits) == 1
     assert look_up_as(cached(bundle), ["never seen"]).missing.all()
 
 
-def test_a_result_that_is_collected_after_the_scorer_was_closed_is_complete(bundle, cached):
-    scorer = cached(bundle)
-    pending = scorer.submit_texts(TEXTS)
-    scorer.close()
+def test_a_result_that_is_collected_after_the_model_was_closed_is_complete(bundle, file):
+    model = LoadedModel(bundle, provider="cpu", cache=file)
+    pending = model.submit_texts(TEXTS)
+    model.close()
     expected = LoadedModel(bundle, provider="cpu").submit_texts(TEXTS).result()
     assert pending.result().logits.tobytes() == expected.logits.tobytes()
 
@@ -320,13 +320,13 @@ def test_a_result_that_is_collected_after_the_scorer_was_closed_is_complete(bund
 def test_what_is_not_closed_is_in_the_file_once_it_is_durable(bundle, cached):
     scorer = cached(bundle)
     scorer.score(TEXTS)
-    scorer.cache.file.wait()
+    scorer.model.cache.file.wait()
     assert not look_up_as(cached(bundle), TEXTS).missing.any()
     scorer.close()
 
 
 def test_several_threads_share_a_scorer_and_its_cache(bundle, cached, computed):
-    expected = dict(zip(TEXTS, LoadedModel(bundle, provider="cpu").score(TEXTS).probabilities.tolist(), strict=True))
+    expected = dict(zip(TEXTS, Scorer(bundle, provider="cpu").score(TEXTS).probabilities.tolist(), strict=True))
 
     def some(number):
         mine = [TEXTS[(number * 7 + step) % len(TEXTS)] for step in range(10)]
@@ -357,7 +357,7 @@ def test_a_scorer_may_be_closed_while_other_threads_score(bundle, cached):
 def test_two_scorers_share_a_file(bundle, cached, computed):
     with cached(bundle) as one, cached(bundle) as other:
         one.score(TEXTS[:20])
-        one.cache.file.wait()
+        one.model.cache.file.wait()
         computed.clear()
         other.score(TEXTS[:20])
         assert not computed
@@ -378,7 +378,7 @@ def test_a_problem_with_the_file_is_a_warning_and_the_texts_are_scored(bundle, f
     file.with_name("folder").chmod(0o500)
     missing = CacheSettings(str(file), read_only=True)
     with pytest.warns(RuntimeWarning, match=rf"The cache {file} cannot be used \(.*\). The run continues without it."):
-        scorer = LoadedModel(bundle, provider="cpu", cache=missing)
+        scorer = Scorer(bundle, provider="cpu", cache=missing)
     assert len(scorer.score(TEXTS).labels) == len(TEXTS)
 
 

@@ -1,4 +1,4 @@
-"""Texts for `LoadedModel.score`: the lists and columns that it accepts, and refusals that name what to pass instead."""
+"""Texts for `Scorer.score`: the lists and columns that it accepts, and refusals that name what to pass instead."""
 
 import collections
 
@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from scorer.model.loaded import LoadedModel
+from scorer import Scorer
 from scorer.model.texts import texts_of
 
 TEXTS = ["good film", "bad", "a dull plot"]
@@ -83,7 +83,7 @@ FRAME = pd.DataFrame({"text": TEXTS, "id": [1, 2, 3]})
 )
 def test_a_table_is_refused_with_what_to_pass_instead(bundle, table, kind):
     with pytest.raises(TypeError) as refused:
-        LoadedModel(bundle, provider="cpu").score(table)
+        Scorer(bundle, provider="cpu").score(table)
     assert str(refused.value) == (
         f"score() takes a list of texts, not {kind}, which has columns or dimensions of its own; "
         'pass the column that holds the texts, as in score(df["text"]).'
@@ -131,13 +131,13 @@ def test_a_value_that_is_not_text_is_refused_with_its_position(values, message):
 @pytest.mark.parametrize("blank", ["", " \t\n", "\u2003"])
 def test_a_blank_text_is_refused_as_the_command_rejects_it(bundle, blank):
     with pytest.raises(ValueError, match="score rejects them as empty_text") as refused:
-        LoadedModel(bundle, provider="cpu").score(["good", blank, "bad", blank])
+        Scorer(bundle, provider="cpu").score(["good", blank, "bad", blank])
     assert str(refused.value).startswith("position 1 (counted from 0) is blank (and 1 more: 3); ")
 
 
 def test_a_text_without_a_token_is_refused_as_the_command_rejects_it(bundle):
     with pytest.raises(ValueError, match="which has no tokens; leave such texts out") as refused:
-        LoadedModel(bundle, provider="cpu").score(["good", "bad", "\u200b"])
+        Scorer(bundle, provider="cpu").score(["good", "bad", "\u200b"])
     assert str(refused.value).startswith("position 2 (counted from 0) is '\\u200b' (str), which ")
 
 

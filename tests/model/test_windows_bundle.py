@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from factories import as_windows, reviews, with_fields
 
+from scorer import Scorer
 from scorer.base.errors import BundleError
 from scorer.model.bundle import TOKENIZER, load_bundle
 from scorer.model.interpretation import Regression
@@ -92,7 +93,7 @@ def test_the_logits_of_a_text_are_the_weighted_mean_of_those_of_its_windows(bund
 
 def test_a_text_of_one_window_has_the_very_score_of_a_bundle_without_windows(bundle, windows_bundle):
     texts = reviews(60, 2, 6).texts
-    plain, found = (LoadedModel(one, provider="cpu").score(texts) for one in (bundle, windows_bundle))
+    plain, found = (Scorer(one, provider="cpu").score(texts) for one in (bundle, windows_bundle))
     assert found.probabilities.tobytes() == plain.probabilities.tobytes()
 
 
@@ -133,10 +134,10 @@ def test_the_largest_logit_of_each_label_wins_if_the_bundle_states_so(multi_labe
 
 
 def test_scores_do_not_depend_on_threads_neighbours_or_order(windows_bundle):
-    scorer = LoadedModel(windows_bundle, provider="cpu", threads=1)
-    texts = long_texts(scorer, [5, 72, 24, 25, 50, 72, 20])
+    scorer = Scorer(windows_bundle, provider="cpu", threads=1)
+    texts = long_texts(scorer.model, [5, 72, 24, 25, 50, 72, 20])
     expected = scorer.score(texts).probabilities
-    other = LoadedModel(windows_bundle, provider="cpu", threads=3)
+    other = Scorer(windows_bundle, provider="cpu", threads=3)
     assert other.score(texts[::-1]).probabilities[::-1].tobytes() == expected.tobytes()
     alone = [other.score([text]).probabilities for text in texts]
     assert np.concatenate(alone).tobytes() == expected.tobytes()
