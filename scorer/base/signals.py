@@ -51,13 +51,6 @@ def held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def ignore() -> None:
-    """Ignore both signals, with any that arrived while this process was started within `held`."""
-    for number in _STOPPING:
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
-
-
 def check() -> None:
     """Raise `Interrupted` again if Python dropped it, as it does in a finalizer."""
     if _received is not None and not _deferred:

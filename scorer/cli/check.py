@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,14 +22,12 @@ from scorer.storage.cache_settings import CacheSettings
 from scorer.storage.cache_statistics import Unreadable, statistics
 
 
-def report(
-    model: str | None, devices: Sequence[int], threads: int | None, cache: CacheSettings | None = None
-) -> Iterator[str]:
+def report(model: str | None, device_id: int, threads: int | None, cache: CacheSettings | None = None) -> Iterator[str]:
     """Yield the lines of the report, each as soon as it is known.
 
     Args:
         model: folder of the bundle; None for the bundle of the package.
-        devices: numbers of the GPUs to check.
+        device_id: number of the GPU to check.
         threads: number of CPU threads, as for `LoadedModel`.
         cache: cache to describe; None for no cache.
 
@@ -47,12 +45,10 @@ def report(
     yield f"cpu features: {' '.join(cpu_features()) or 'unknown'}; usable cores: {usable_cores()}"
     usable = []
     for provider in runtime.PROVIDERS:
-        for device in devices if provider != "cpu" else devices[:1]:
-            name = provider if provider == "cpu" or len(devices) == 1 else f"{provider}, device {device}"
-            problem = runtime.provider_problem(provider, Gpu(device))
-            usable += [] if problem else [(provider, device, name)]
-            remark = None if problem else runtime.provider_remark(provider)
-            yield f"provider {name}: {f'not usable: {problem}' if problem else '; '.join(filter(None, ('usable', remark)))}"
+        problem = runtime.provider_problem(provider, Gpu(device_id))
+        usable += [] if problem else [provider]
+        remark = None if problem else runtime.provider_remark(provider)
+        yield f"provider {provider}: {f'not usable: {problem}' if problem else '; '.join(filter(None, ('usable', remark)))}"
     if cache is not None:
         yield from _cache(Path(cache.path))
     bundle = load_bundle(model)
@@ -71,18 +67,20 @@ def report(
     refused = []
     staged = 0
     for precision in sorted(manifest.precisions):
-        for provider, device, name in usable:
+        for provider in usable:
             if (provider, precision) == ("cuda", "int8"):
                 continue
             try:
-                scorer = LoadedModel(bundle, provider=provider, precision=precision, device_id=device, threads=threads)
+                scorer = LoadedModel(
+                    bundle, provider=provider, precision=precision, device_id=device_id, threads=threads
+                )
             except BundleError as error:
                 refused.append(str(error))
-                yield f"  golden rows, {precision} on {name}: refused"
+                yield f"  golden rows, {precision} on {provider}: refused"
             else:
                 staged = sum(WIDE in row.logits for row in manifest.golden)
                 yield (
-                    f"  golden rows, {precision} on {name}: {len(manifest.golden)} checked, largest logit difference "
+                    f"  golden rows, {precision} on {provider}: {len(manifest.golden)} checked, largest logit difference "
                     f"{scorer.golden_difference:.2g} (tolerance {manifest.precisions[precision].tolerance:.2g})"
                 )
     if staged:

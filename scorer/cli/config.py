@@ -11,6 +11,7 @@ from click.core import ParameterSource
 from scorer.base.errors import UsageError
 from scorer.base.text import did_you_mean, visible
 from scorer.cli.options import OneRun
+from scorer.cli.removed import REMOVED
 from scorer.run.options import spelled
 
 CONFIG = "score.toml"
@@ -140,6 +141,8 @@ def _takes(option: click.Option) -> tuple[str, str, tuple[type, ...]]:
 def _unknown(name: str, value: object, command: click.Command, known: list[str]) -> str:
     if f"--{name}" in [each for option in command.params for each in option.opts]:
         return f"{name!r} is for the command line only; remove it from the file."
+    if name in REMOVED:
+        return f"{name!r} was removed from `score`; {REMOVED[name]}."
     if isinstance(value, dict):
         return f"{name!r} is a table; write options as lines at the top of the file, such as details = true."
     return f"there is no option {name!r}; {did_you_mean(name, known, 'see `score --help`.')}"

@@ -9,7 +9,7 @@ import click
 from scorer.cli.help import OTHER, Decorator, Option, group, option, together
 from scorer.cli.program import note_debug, note_log_format
 from scorer.engine.gpu import BATCH_TOKENS
-from scorer.run.options import DEFAULTS, Band, Devices, Shard
+from scorer.run.options import DEFAULTS, Band, Shard
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -52,11 +52,11 @@ class Parsed(click.ParamType):  # type: ignore[type-arg]
     Shard(index=2, count=8)
     """
 
-    def __init__(self, kind: type[Band] | type[Shard] | type[Devices]) -> None:
+    def __init__(self, kind: type[Band] | type[Shard]) -> None:
         self.name = kind.__name__.lower()
         self._kind = kind
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Band | Shard | Devices:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Band | Shard:
         return value if isinstance(value, self._kind) else self._kind.parse(value)
 
 

@@ -17,6 +17,7 @@ from scorer.base.messages import is_json, print_message, use_json
 from scorer.base.shortage import known, out_of_threads, stopped_for_threads
 from scorer.base.signals import Interrupted, defer, install
 from scorer.cli.help import short_usage, write_options
+from scorer.cli.removed import refuse_removed, refuse_removed_variables
 
 
 @dataclass
@@ -43,16 +44,23 @@ class Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         bare = not args and at_terminal()
         if not ctx.resilient_parsing:  # completions are of unfinished command lines
-            _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+            try:
+                _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+            except click.NoSuchOption as error:
+                refuse_removed(ctx, error.option_name)
+                raise
             for option in given:
                 if isinstance(option, click.Option) and given.count(option) > 1 and not _repeatable(option):
                     raise UsageError(f"{option.opts[-1]} is given {given.count(option)} times; give it once.")
         try:
-            return super().parse_args(ctx, args)
+            rest = super().parse_args(ctx, args)
         except click.MissingParameter as error:
             if bare:
                 raise ShortUsage(ctx) from error
             raise
+        if not ctx.resilient_parsing:
+            refuse_removed_variables(ctx)
+        return rest
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         write_options(self, ctx, formatter)

@@ -44,7 +44,7 @@ from scorer.cli.options import (
     with_cache_off,
 )
 from scorer.cli.program import Command, ShortUsage, at_terminal, run_as_program
-from scorer.run.options import Devices, ScoreOptions, Shard
+from scorer.run.options import ScoreOptions, Shard
 from scorer.storage.address import refuse_credentials
 
 HELP = """\
@@ -154,12 +154,6 @@ Options can be set in the environment (SCORE_MODEL, SCORE_PROVIDER, ...) and, ex
 @group(
     GPU,
     score_option("--device-id", type=Whole(0), show_default=True, metavar="N", help="Index of the GPU to use."),
-    score_option(
-        "--devices",
-        type=Parsed(Devices),
-        metavar="LIST",
-        help="Indexes of several GPUs to use at once, as in 0,1,2 (a process for each; the order of rows is kept).",
-    ),
     GPU_MEMORY,
 )
 @group(
@@ -252,7 +246,7 @@ def command(**options: Any) -> int:
     if wanted.check:
         from scorer.cli.check import report
 
-        return _print(report(wanted.model, wanted.gpus, wanted.threads, wanted.cache_settings))
+        return _print(report(wanted.model, wanted.device_id, wanted.threads, wanted.cache_settings))
     if wanted.plan:
         from scorer.forecast.forecast import forecast
 

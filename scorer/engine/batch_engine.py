@@ -3,7 +3,7 @@
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from queue import SimpleQueue
 
 import numpy as np
@@ -48,9 +48,6 @@ class BatchEngine:
     def padding(self) -> float | None:
         return 1 - self.tokens / self.padded_tokens if self.padded_tokens else 0.0
 
-    def remarks(self) -> list[str]:
-        return []
-
     def warm_up(self, token: int) -> None:
         """Compute full batches on every lane, one of the longest rows and one of the shortest, which holds most tokens.
 
@@ -66,7 +63,21 @@ class BatchEngine:
 
     def submit(self, rows: Sequence[np.ndarray]) -> Pending[np.ndarray]:
         costs = [self._lengths.cost(self._lengths.padded(len(row))) for row in rows]
-        return begin_batches(self._pool, self._batch, rows, token_budget(costs, self.batch_tokens))
+        batches = token_budget(costs, self.batch_tokens)
+        cancelled = threading.Event()
+        tasks: list[Future[np.ndarray]] = []
+
+        def collect() -> np.ndarray:
+            found = [task.result() for task in tasks]
+            logits = np.empty((len(rows), found[0].shape[1] if found else 0), dtype=np.float32)
+            for batch, computed in zip(batches, found, strict=True):
+                logits[batch] = computed
+            return logits
+
+        pending = Pending(collect, cancelled.set)
+        with cancelled_on_error(pending):
+            tasks.extend(self._pool.submit(self._batch, [rows[row] for row in batch], cancelled) for batch in batches)
+        return pending
 
     def logits(self, rows: Sequence[np.ndarray]) -> np.ndarray:
         return self.submit(rows).result()
@@ -170,33 +181,3 @@ class _Broken:
 
     def run(self, output_names: list[str] | None, input_feed: dict[str, np.ndarray]) -> list[np.ndarray]:
         raise self._error
-
-
-def begin_batches(
-    pool: Executor,
-    compute: Callable[[Sequence[np.ndarray], threading.Event], np.ndarray],
-    rows: Sequence[np.ndarray],
-    batches: Sequence[Sequence[int]],
-) -> Pending[np.ndarray]:
-    """Compute rows batch by batch on the threads of a pool; the result is in the order of the rows.
-
-    Args:
-        pool: threads, each of which computes one batch at a time.
-        compute: function from rows to logits, float32 (batch, logits); raises `CancelledError` once the event is set.
-        rows: token ids, (sequence,) each.
-        batches: row numbers of each batch; every row is in one of them.
-    """
-    cancelled = threading.Event()
-    tasks: list[Future[np.ndarray]] = []
-
-    def collect() -> np.ndarray:
-        found = [task.result() for task in tasks]
-        logits = np.empty((len(rows), found[0].shape[1] if found else 0), dtype=np.float32)
-        for batch, computed in zip(batches, found, strict=True):
-            logits[batch] = computed
-        return logits
-
-    pending = Pending(collect, cancelled.set)
-    with cancelled_on_error(pending):
-        tasks.extend(pool.submit(compute, [rows[row] for row in batch], cancelled) for batch in batches)
-    return pending

@@ -51,17 +51,6 @@ class Gpu:
         return options | ({"gpu_mem_limit": str(self.mem_limit)} if self.mem_limit is not None else {})
 
 
-def are_devices(given: Any) -> bool:
-    """Return whether a value is a list of different GPU numbers.
-
-    >>> are_devices([0, 2]), are_devices([0, 0]), are_devices("01"), are_devices([True])
-    (True, False, False, False)
-    """
-    if not isinstance(given, list | tuple | range):
-        return False
-    return len(set(given)) == len(given) and all(type(one) is int and 0 <= one < 1 << 16 for one in given)
-
-
 def has_device() -> bool:
     """Return whether this machine seems to have an NVIDIA GPU, usable or not."""
     return any(map(glob.glob, _DEVICES))

@@ -10,15 +10,6 @@ _M_ARENA_MAX = -8  # of malloc.h
 _HELD = re.compile(r"^VmData:\s+(\d+) kB$", re.MULTILINE)
 
 
-def unlimited() -> None:
-    """Lift the limit in a process that was started within `limited`."""
-    with contextlib.suppress(ImportError):
-        import resource
-
-        _, most = resource.getrlimit(resource.RLIMIT_DATA)
-        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
-
-
 def share_heap() -> None:
     """Let all threads share one heap for later allocations; with glibc only.
 

@@ -50,10 +50,6 @@ class Engine(Computing, Protocol):
         """
         ...
 
-    def remarks(self) -> list[str]:
-        """Return notes on the computation, for the messages at the end of a run."""
-        ...
-
     def submit(self, rows: Sequence[np.ndarray]) -> Pending[np.ndarray]:
         """Start to compute token ids, as for `logits`; the result is in the order given.
 

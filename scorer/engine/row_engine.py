@@ -48,9 +48,6 @@ class RowEngine:
     def warm_up(self, token: int) -> None:
         """Do nothing: the largest row, which is computed at the start anyway, needs the most memory."""
 
-    def remarks(self) -> list[str]:
-        return []
-
     def submit(self, rows: Sequence[np.ndarray]) -> Pending[np.ndarray]:
         job = _Rows(self._run, rows)
         pending = Pending(job.logits, job.cancel)

@@ -1,4 +1,4 @@
-"""Specification of an engine, from which this process or another one can open it."""
+"""Specification of an engine, and how it is opened."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -43,10 +43,6 @@ class EngineSpec:
     def size(self) -> int:
         """Size of the graph and its weights, in bytes."""
         return len(self.graph) + sum(map(len, self.external.values()))
-
-    @property
-    def kind(self) -> type[RowEngine] | type[BatchEngine]:
-        return RowEngine if self.provider == "cpu" else BatchEngine
 
     def open(self, phases: Phases) -> Engine:
         """Open the engine; raise the errors of `scorer.engine.runtime.open_session`.

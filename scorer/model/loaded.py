@@ -17,8 +17,7 @@ from scorer.base.version import __version__
 from scorer.engine.batches import Lengths
 from scorer.engine.cascade import Cascade, Staged
 from scorer.engine.cpu_features import cpu_features
-from scorer.engine.gpu import ARENA_STRATEGY, BATCH_TOKENS, Gpu, are_devices
-from scorer.engine.multi_gpu import DeviceEngine
+from scorer.engine.gpu import ARENA_STRATEGY, BATCH_TOKENS, Gpu
 from scorer.engine.pending import Pending
 from scorer.engine.protocols import Computing, Engine
 from scorer.engine.reuse import Reuse
@@ -72,7 +71,6 @@ class LoadedModel:
         precision: ``auto`` (the bundle's default for the provider) or one of the bundle's own.
         threads: rows computed at a time on CPU; None for every usable core.
         device_id: number of the GPU, among those that CUDA_VISIBLE_DEVICES leaves visible.
-        devices: numbers of several GPUs, each with its own process; replaces ``device_id``.
         batch_tokens: padded tokens of a batch on CUDA, fewer if the GPU is out of memory; None for the bundle's default.
         gpu_mem_limit: largest amount of GPU memory to use, in bytes; None for all of it.
         arena_strategy: way in which memory on the GPU grows, see `scorer.engine.gpu.Gpu`.
@@ -111,7 +109,6 @@ class LoadedModel:
         precision: str = "auto",
         threads: int | None = None,
         device_id: int = 0,
-        devices: Sequence[int] = (),
         batch_tokens: int | None = None,
         gpu_mem_limit: int | None = None,
         arena_strategy: str = ARENA_STRATEGY,
@@ -130,9 +127,7 @@ class LoadedModel:
         self.has_cascade = self.manifest.cascade is not None
         self.cascade: Cascade | None = self.manifest.cascade if cascade else None
         decision.check(self.labels, self.manifest.task, cascade=cascade)
-        if not are_devices(devices):
-            raise UsageError(f"devices takes a list of the numbers of different GPUs, as in [0, 1], not {devices!r}.")
-        gpu = Gpu(devices[0] if devices else device_id, gpu_mem_limit, arena_strategy)
+        gpu = Gpu(device_id, gpu_mem_limit, arena_strategy)
         self.choice = choose(self.manifest, provider, precision, gpu)
         decision = decision.resolved(self.manifest, self.choice.precision)
         self.interpretation: Interpretation = interpretation_of(self.manifest, decision)
@@ -149,18 +144,12 @@ class LoadedModel:
             self.windows: Windows | None = windows_of(self.manifest, self.tokenizer)
             if wide is not None:
                 check_wide(self.bundle_path, self.manifest, self.tokenizer, wide)
-            self.engine: Engine = (
-                DeviceEngine(spec, devices, self.phases) if len(devices) > 1 else spec.open(self.phases)
-            )
+            self.engine: Engine = spec.open(self.phases)
             self.whole: Computing = Whole(self.engine, wide, self.windows)
-            each: Sequence[Computing] = [self.whole]
-            if isinstance(self.engine, DeviceEngine):
-                each = [Whole(worker, wide, self.windows) for worker in self.engine.workers]
-            self.golden_difference = max(
-                check_golden_rows(self.bundle_path, self.manifest, self.choice, self.tokenizer, one) for one in each
+            self.golden_difference = check_golden_rows(
+                self.bundle_path, self.manifest, self.choice, self.tokenizer, self.whole
             )
-            for one in each:
-                check_largest_row(self.tokenizer, one)
+            check_largest_row(self.tokenizer, self.whole)
             self.engine.warm_up(self.tokenizer.highest_id)
         self.phases.clear()
         by_length = self.manifest.calibration_by_length
@@ -315,11 +304,10 @@ class LoadedModel:
 
     def remarks(self) -> list[str]:
         """Return remarks on the computation: on CUDA the share of padding, and whether the GPU ran out of memory."""
-        lines = self.engine.remarks()
         padding, tokens = self.engine.padding, self.engine.batch_tokens
         if padding is None or tokens is None:
-            return lines
-        lines.append(f"{padding:.1%} of all tokens computed were padding.")
+            return []
+        lines = [f"{padding:.1%} of all tokens computed were padding."]
         if tokens < self.batch_tokens:
             lines.append(
                 f"The GPU ran out of memory, so batches were reduced to {tokens:,} tokens. Use --batch-tokens {tokens} "

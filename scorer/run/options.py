@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, get_type_hints
 
 from scorer.base.errors import UsageError
-from scorer.engine.gpu import ARENA_STRATEGY, are_devices
+from scorer.engine.gpu import ARENA_STRATEGY
 from scorer.model.typed import check_types
 from scorer.rows.dialect import Ragged
 from scorer.rows.input_options import InputOptions
@@ -82,39 +82,13 @@ class Shard:
         return shard
 
 
-class Devices(tuple[int, ...]):
-    """Numbers of GPUs.
-
-    >>> str(Devices([0, 2]))
-    '0,2'
-    """
-
-    def __str__(self) -> str:
-        return ",".join(map(str, self))
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Parse numbers with commas between them; raise `UsageError` if they are not those of different GPUs.
-
-        >>> Devices.parse("0, 2")
-        (0, 2)
-        """
-        try:
-            found = cls(int(number) for number in text.split(","))
-        except ValueError:
-            found = cls()
-        if not found or not are_devices(found):
-            raise UsageError(
-                f"--devices takes the numbers of different GPUs, as in 0,1 for the first two, not {text!r}."
-            )
-        return found
-
-
 # An option whose value, as given, shapes the output: an interrupted run with another value is not resumed.
 _SHAPING = {"shapes_output": True}
 # An option that does not, or whose resolved value is in `scorer.run.fingerprint` instead: inputs, rejects, uncertain rows,
-# model, provider, precision, cascade, GPUs.
+# model, provider, precision, cascade, GPU.
 _OTHER = {"shapes_output": False}
+# Options of earlier versions, which chose only where a run computed; their records are still read.
+_REMOVED = frozenset({"devices"})
 
 
 @dataclass(frozen=True)
@@ -166,7 +140,6 @@ class ScoreOptions:
     no_cascade: bool = field(default=False, metadata=_OTHER)
     threads: int | None = field(default=None, metadata=_OTHER)
     device_id: int = field(default=0, metadata=_OTHER)
-    devices: Devices | None = field(default=None, metadata=_OTHER)
     batch_tokens: int | None = field(default=None, metadata=_OTHER)
     gpu_mem_limit: int | None = field(default=None, metadata=_OTHER)
     arena_strategy: str = field(default=ARENA_STRATEGY, metadata=_OTHER)
@@ -189,19 +162,6 @@ class ScoreOptions:
     def reading(self) -> InputOptions:
         """Options for reading the inputs."""
         return InputOptions(**{one.name: getattr(self, one.name) for one in fields(InputOptions)})
-
-    @property
-    def gpus(self) -> tuple[int, ...]:
-        """Numbers of the GPUs to use.
-
-        Raises:
-            UsageError: both --devices and --device-id are given.
-        """
-        if self.devices is None:
-            return (self.device_id,)
-        if self.device_id:
-            raise UsageError("--devices and --device-id both choose the GPU; give only one of them.")
-        return self.devices
 
     @property
     def decision(self) -> "Decision":
@@ -250,6 +210,8 @@ class ScoreOptions:
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """Return the options whose `as_json` has these values; those that are missing have their defaults.
 
+        Options of earlier versions that did not shape the output are ignored.
+
         Raises:
             UsageError: an option is unknown, or a value is not one of it.
 
@@ -257,10 +219,11 @@ class ScoreOptions:
         Shard(index=1, count=2)
         """
         hints = get_type_hints(cls)
-        for name in values:
+        known = {name: value for name, value in values.items() if name not in _REMOVED}
+        for name in known:
             if name not in hints:
                 raise UsageError(f"this version has no option {name!r}.")
-        options = cls(**{name: _parsed(value, hints[name]) for name, value in values.items()})
+        options = cls(**{name: _parsed(value, hints[name]) for name, value in known.items()})
         try:
             check_types(options)
         except TypeError as error:
@@ -290,7 +253,7 @@ def _parsed(value: Any, hint: object) -> Any:
     """Return an option's value from its JSON form, see `spelled`."""
     if isinstance(value, list):
         return tuple(value)
-    for kind in (Band, Shard, Devices):
+    for kind in (Band, Shard):
         if isinstance(value, str) and hint == kind | None:
             return kind.parse(value)
     return value

@@ -367,7 +367,7 @@ def open_scorer(
         provider=options.provider,
         precision=options.precision,
         threads=options.threads,
-        devices=options.gpus,
+        device_id=options.device_id,
         batch_tokens=options.batch_tokens,
         gpu_mem_limit=options.gpu_mem_limit and options.gpu_mem_limit * 1_000_000,
         arena_strategy=options.arena_strategy,

@@ -139,14 +139,12 @@ def _of_rows(
 
 
 def _repeated(recorded: Recorded, settings: Settings) -> ScoreOptions:
-    """Return the options that score a record as the run did, without its cache and with one GPU."""
+    """Return the options that score a record as the run did, without its cache."""
     return replace(
         recorded.options,
         model=None,
         provider=recorded.provider,
         precision=recorded.precision,
-        device_id=recorded.options.gpus[0],
-        devices=None,
         threads=settings.threads,
         cache=None,
         cache_max_rows=None,

@@ -132,6 +132,7 @@ def test_every_option_that_a_file_may_set_can_be_set_in_one(folder):
     [
         ("max_rejects = 10", "there is no option 'max_rejects'; did you mean 'max-rejects'?"),
         ("zzz = 10", "there is no option 'zzz'; see `score --help`."),
+        ('devices = "0,1"', "'devices' was removed from `score`; start `score` once for each GPU, with CUDA_VISIBLE_DEVICES and --shard I/N."),
         ("[score]\ndetails = true", "'score' is a table; write options as lines at the top of the file, such as details = true."),
         ("details = 1", "details takes true or false, as in details = true, not 1."),
         ('details = "yes"', 'details takes true or false, as in details = true, not "yes".'),
@@ -160,6 +161,24 @@ def test_what_a_file_may_not_say_is_named_with_the_file_and_what_to_write(folder
     (folder / "my.toml").write_text(line)
     result = score("in.jsonl", "--config", "my.toml")
     assert (result.code, result.out, result.err) == (2, "", f"Error: my.toml: {message}\n")
+
+
+@pytest.mark.parametrize("program", [["score"], ["score-ray", "-o", "out"]])
+def test_an_option_of_earlier_versions_is_refused_with_advice_wherever_it_is_set(folder, monkeypatch, program, capsys):
+    advice = "was removed from `score`; start `score` once for each GPU, with CUDA_VISIBLE_DEVICES and --shard I/N.\n"
+    run = {"score": command, "score-ray": score_ray}[program[0]]
+
+    def refused(*arguments):
+        code = run_command(run, [*program[1:], "in.jsonl", *arguments], name=program[0], interrupted="")
+        return code, capsys.readouterr().err
+
+    assert refused("--devices", "0,1") == refused("--devices=0") == (2, f"Error: --devices {advice}")
+    with monkeypatch.context() as patched:
+        patched.setenv("SCORE_DEVICES", "0,1")
+        assert refused() == (2, f"Error: the environment sets SCORE_DEVICES, which {advice}")
+        assert refused("--help")[0] == 0
+    (folder / "score.toml").write_text('devices = "0,1"\n')
+    assert refused() == (2, f"Error: score.toml: 'devices' {advice}")
 
 
 @pytest.mark.parametrize(

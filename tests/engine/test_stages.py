@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from devicespecs import BatchesOnCpu
 from factories import reviews
 
 from export.classifier.classifier import Classifier
@@ -21,12 +20,11 @@ from scorer.base.timing import Phases
 from scorer.engine.batches import Lengths
 from scorer.engine.cascade import Cascade
 from scorer.engine.gpu import Gpu
-from scorer.engine.multi_gpu import DeviceEngine
 from scorer.engine.pending import Pending
 from scorer.engine.reuse import Reuse
 from scorer.engine.row_engine import RowEngine
 from scorer.engine.runtime import Session
-from scorer.engine.spec import EngineSpec
+from scorer.engine.spec import EngineSpec, batch_engine
 from scorer.engine.stages import Stages, Whole
 from scorer.engine.wide import Keys, WidePart
 
@@ -203,13 +201,10 @@ def test_texts_at_the_very_limit_are_decided_alike_by_all_engines(encoder, at_th
 
     graph = to_float32(encoder_weights(encoder), classifier.encoders_part).SerializeToString()
     lengths = Lengths(MOST, LENGTH)
-    cpu = EngineSpec(graph, {}, "cpu", Gpu(), 2, 200, lengths, 1)
-    batches = BatchesOnCpu(graph, {}, "cuda", Gpu(), 1, 200, lengths, 1)
     engines = [
         RowEngine(Session(graph, "cpu"), 1),
-        cpu.open(Phases()),
-        batches.open(Phases()),
-        DeviceEngine(replace(cpu, provider="cpu"), [0, 1], Phases()),
+        EngineSpec(graph, {}, "cpu", Gpu(), 2, 200, lengths, 1).open(Phases()),
+        batch_engine(lambda: Session(graph, "cpu"), 200, lengths, 1, Phases()),
     ]
     wide = wide_of(classifier.wide.weight)
     found = [Stages(engine, wide, classifier.cascade).submit(texts).result() for engine in engines]

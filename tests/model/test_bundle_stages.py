@@ -11,7 +11,6 @@ from factories import list_again, reviews, with_limits
 
 from scorer.base.errors import BundleError
 from scorer.engine.cascade import Cascade
-from scorer.engine.multi_gpu import DeviceEngine
 from scorer.model.bundle import load_bundle
 from scorer.model.loaded import LoadedModel
 from scorer.model.manifest import parse_manifest
@@ -69,16 +68,6 @@ def test_scores_are_the_same_whatever_the_threads_the_neighbours_and_the_order(r
 
 def _joined(parts):
     return type(parts[0])([one.labels[0] for one in parts], *map(np.concatenate, list(zip(*parts, strict=True))[1:]))
-
-
-def test_several_devices_decide_as_one_does(staged_bundle):
-    one = staged(LoadedModel(staged_bundle, provider="cpu"))
-    scorer = LoadedModel(staged_bundle, provider="cpu", devices=[0, 1])
-    assert isinstance(scorer.engine, DeviceEngine)
-    two = staged(scorer)
-    assert (one.early == two.early).all()
-    assert (one.values == two.values).all()
-    assert scorer.phases.seconds["wide"] > 0
 
 
 def test_the_wide_part_alone_scores_every_text_with_tokens(staged_bundle):

@@ -10,16 +10,14 @@ from scorer.model.checks import check_golden_rows
 from scorer.model.loaded import LoadedModel
 
 
-@pytest.mark.parametrize("devices", [(), (0, 1)])
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
-def test_only_the_caller_keeps_the_files_of_a_loaded_bundle(bundle, precision, devices):
+def test_only_the_caller_keeps_the_files_of_a_loaded_bundle(bundle, precision):
     loaded = load_bundle(bundle.path)
     holders, before = sys.getrefcount(loaded), {name: sys.getrefcount(data) for name, data in loaded.files.items()}
-    scorer = LoadedModel(loaded, provider="cpu", precision=precision, devices=devices)
+    scorer = LoadedModel(loaded, provider="cpu", precision=precision)
     kept = {name for name, data in loaded.files.items() if sys.getrefcount(data) != before[name]}
     # onnxruntime keeps the bytes of the graph; the weights, nearly all of a bundle, are in files beside it.
     assert kept <= {f"model.{precision}.onnx"}
-    assert not (kept and devices)
     assert sys.getrefcount(loaded) == holders
     assert (scorer.bundle_id, scorer.bundle_path) == (bundle.id, bundle.path)
     assert len(scorer.submit_texts(["good", "bad"]).result().logits) == 2

@@ -8,10 +8,10 @@ import pytest
 from scorer.base.errors import UsageError
 from scorer.cli.score import command
 from scorer.cli.score_ray import command as score_ray
-from scorer.run.options import DEFAULTS, Band, Devices, ScoreOptions, Shard
+from scorer.run.options import DEFAULTS, Band, ScoreOptions, Shard
 
 OTHER_VALUES = {
-    "uncertain": Band(0.4, 0.6), "shard": Shard(1, 2), "devices": Devices((0, 1)), "keep": ("stars",), "inputs": ("a", "b"),
+    "uncertain": Band(0.4, 0.6), "shard": Shard(1, 2), "keep": ("stars",), "inputs": ("a", "b"),
     "threshold": 0.25, "max_error": 0.05, "max_reject_ratio": 0.5, "max_drift": 1, "max_rejects": 3, "limit": 4, "threads": 5,
     "batch_tokens": 6, "ragged": "pad", "null": ("NULL",), "min_rows": 9, "gpu_mem_limit": 7, "cache_max_rows": 8, "max_seconds": 2.5, "price_per_hour": 0.4,
 }  # fmt: skip
@@ -46,17 +46,22 @@ def test_score_ray_gives_the_options_that_it_shares_the_same_defaults():
 
 
 def test_options_that_are_more_than_text_are_recorded_as_the_command_line_has_them():
-    given = ["--uncertain", "0.40,0.6", "--shard", "1/8", "--devices", "0, 2", "--keep", "a"]
+    given = ["--uncertain", "0.40,0.6", "--shard", "1/8", "--keep", "a"]
     options = ScoreOptions(**command.make_context("score", given, auto_envvar_prefix=None).params)
-    assert (options.uncertain, options.shard, options.gpus) == ((0.4, 0.6), Shard(1, 8), (0, 2))
+    assert (options.uncertain, options.shard) == ((0.4, 0.6), Shard(1, 8))
     found = options.as_json()
-    assert [found[name] for name in ("uncertain", "shard", "devices", "keep")] == ["0.4,0.6", "1/8", "0,2", ["a"]]
+    assert [found[name] for name in ("uncertain", "shard", "keep")] == ["0.4,0.6", "1/8", ["a"]]
 
 
 @pytest.mark.parametrize("option", fields(ScoreOptions), ids=lambda option: option.name)
 def test_an_option_is_read_again_from_the_record_of_a_run(option):
     options = replace(DEFAULTS, **{option.name: another(option)})
     assert ScoreOptions.from_json(json.loads(json.dumps(options.as_json()))) == options
+
+
+@pytest.mark.parametrize("devices", [None, "0,1"])
+def test_a_record_with_a_removed_option_that_chose_only_the_gpus_is_read(devices):
+    assert ScoreOptions.from_json({"text": "body", "devices": devices}) == ScoreOptions(text="body")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +75,6 @@ def test_an_option_is_read_again_from_the_record_of_a_run(option):
         ({"shard": "3/2"}, "--shard 3/2: I must be from 1 to N."),
         ({"shard": 3}, "the option shard has an invalid value: '3'."),
         ({"uncertain": "0.4"}, "--uncertain takes LOW,HIGH, as in 0.4,0.6, not '0.4'."),
-        ({"devices": "0,0"}, "--devices takes the numbers of different GPUs, as in 0,1 for the first two, not '0,0'."),
     ],
 )
 def test_what_is_no_option_of_a_record_is_named(values, message):
