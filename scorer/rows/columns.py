@@ -19,6 +19,8 @@ TEXT_COLUMNS = ("text", "review", "content", "body", "comment")
 ID = "id"
 ALL = "*"
 STAGE = "stage"
+ROW = "row"
+REJECT = "reject"
 _TELLING = {"label", "labels", "score"}
 """Names of columns that show the task of an output."""
 
@@ -60,8 +62,9 @@ class Wanted:
         text: text column (--text); None to look for one of `TEXT_COLUMNS`.
         keep: columns to pass through (--keep), in order; ``*`` is all columns of the first record, including the text.
         details: whether to write tokens, truncated, the stage, the windows and each label's probability.
-        option: option that names the text column, for messages; None if its name is fixed.
+        option: option that names the text column, for messages; None if its name is fixed. In Python it ends in ``=``.
         source: whether to write each row's input file.
+        reject: whether to write why a row has no score, for tables, which keep such rows.
         escape_formulas: whether to escape passed-through cells that a spreadsheet would take for a formula.
         needed: columns that must exist and are passed through; the option that names each, or None if its name is fixed.
         optional: columns to pass through if they exist.
@@ -73,6 +76,7 @@ class Wanted:
     details: bool = False
     option: str | None = "--text"
     source: bool = False
+    reject: bool = False
     escape_formulas: bool = False
     needed: Mapping[str, str | None] = field(default_factory=dict)
     optional: tuple[str, ...] = ()
@@ -208,10 +212,12 @@ def output_columns(selection: Selection, results: Results, wanted: Wanted) -> tu
     >>> [column.name for column in output_columns(Selection("text", ("label",)), Results("regression", ["score"]), Wanted())]
     ['row', 'input_label', 'score']
     """
-    before = [Column("row", "integer", lambda scored: scored.record.row)]
+    before = [Column(ROW, "integer", lambda scored: scored.record.row)]
     if wanted.source:
         before.append(Column("source", "text", lambda scored: shown_source(scored.record.position.source)))
     after = _of_results(results, wanted.details)
+    if wanted.reject:
+        after.append(Column(REJECT, "text", lambda scored: None))
     taken = {column.name.casefold() for column in (*before, *after)}
     if results.task != SINGLE_LABEL:
         taken |= _TELLING  # otherwise a kept column would make the output look like one of another task
@@ -299,11 +305,20 @@ def _find_text_column(columns: Sequence[str], source: str, option: str | None, a
             f"{source} has several columns that may hold the text: {shown_names(found)}. Name the one to use with {option}."
         )
     alike = next((name for name in columns if appearance(name).casefold() in TEXT_COLUMNS), None)
-    advice = f"Name the text column with {option}" + (f", as in {option} {shell_word(alike)}." if alike else ".")
+    advice = f"Name the text column with {option}" + (f", as in {_given(option, alike)}." if option and alike else ".")
     raise UsageError(
         f"{source} has no column called {alternatives(TEXT_COLUMNS)}. "
         f"It has: {shown_names(columns)}. {advice}{advise(TEXT_COLUMNS)}"
     )
+
+
+def _given(option: str, name: str) -> str:
+    """Return an option with a name, as a shell reads it, or Python, where an option ends in ``=``.
+
+    >>> _given("--text", "Review"), _given("text=", "Review")
+    ('--text Review', "text='Review'")
+    """
+    return f"{option}{name!r}" if option.endswith("=") else f"{option} {shell_word(name)}"
 
 
 def shown_names(columns: Sequence[str], most: int = 20) -> str:

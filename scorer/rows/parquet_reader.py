@@ -68,7 +68,7 @@ class ParquetFile(InputFile):
         for number in range(self._file.metadata.num_row_groups):
             group = self._file.metadata.row_group(number)
             for batch in _batches(self._path, self._file, number, _batch_rows(group), columns):
-                yield from _parsed(self._path, before, batch, selection.text, self._limit)
+                yield from parsed_rows(self._path, before, batch, selection.text, self._limit)
                 before += batch.num_rows
 
     def drawn(self, selection: Selection, rows: Sequence[int]) -> Iterator[Parsed]:
@@ -86,7 +86,7 @@ class ParquetFile(InputFile):
                 count = int(np.searchsorted(wanted, at + batch.num_rows))
                 some, wanted = wanted[:count] - at, wanted[count:]
                 # A copy of the rows, so that one that is kept does not keep its batch.
-                yield from _parsed(self._path, at, batch.take(pa.array(some)), selection.text, self._limit)
+                yield from parsed_rows(self._path, at, batch.take(pa.array(some)), selection.text, self._limit)
                 at += batch.num_rows
                 last -= count
                 if not last:
@@ -206,17 +206,19 @@ def check_times(source: str, file: TypedFile, needed: Set[str]) -> None:
 
 def check_text(source: str, schema: pa.Schema, column: str, option: str | None) -> None:
     """Raise `UsageError` if a column does not hold text; ``option`` is the option that names the text column."""
+    problem = text_problem(source, schema, column, option)
+    if problem is not None:
+        raise UsageError(problem)
+
+
+def text_problem(source: str, schema: pa.Schema, column: str, option: str | None) -> str | None:
+    """Return a message on a column that does not hold text, or None; the arguments are those of `check_text`."""
     kind = schema.field(column).type
-    if not (is_text_type(kind) or pa.types.is_null(kind)):
-        texts = [repr(field.name) for field in schema if is_text_type(field.type)]
-        raise UsageError(
-            f"{source}: the column {column!r} is {kind}, not text. "
-            + (
-                f"{_name_another(option)}; the text columns are {', '.join(texts)}."
-                if texts
-                else "It has no text column."
-            )
-        )
+    if is_text_type(kind) or pa.types.is_null(kind):
+        return None
+    texts = [repr(field.name) for field in schema if is_text_type(field.type)]
+    others = f"{_name_another(option)}; the text columns are {', '.join(texts)}." if texts else "It has no text column."
+    return f"{source}: the column {column!r} is {kind}, not text. {others}"
 
 
 def _name_another(option: str | None) -> str:
@@ -240,8 +242,16 @@ def _batches(source: str, file: TypedFile, group: int, rows: int, columns: Seque
         yield batch.select([at for at, name in enumerate(batch.schema.names) if name in wanted])
 
 
-def _parsed(source: str, before: int, batch: pa.RecordBatch, text: str, limit: int) -> Iterator[Parsed]:
-    """Yield the rows of a batch as records; ``before`` is the number of rows that precede it in the file."""
+def parsed_rows(source: str, before: int, batch: pa.RecordBatch, text: str, limit: int) -> Iterator[Parsed]:
+    """Yield the rows of a batch as records.
+
+    Args:
+        source: name of the file.
+        before: number of rows that precede the batch in the file.
+        batch: columns to read.
+        text: name of the text column.
+        limit: largest size of a text, in bytes; a larger one is rejected.
+    """
     columns = {name: batch.column(at) for at, name in enumerate(batch.schema.names)}
     problems = _undecodable(columns, text)
     for row in _too_long(columns.get(text), limit):

@@ -36,15 +36,7 @@ def formatter(columns: Sequence[Column], types: Sequence[pa.Field]) -> tuple[byt
         columns: columns of the output, in order.
         types: types of the passed-through columns, in order.
     """
-    carried = iter(types)
-    schema = pa.schema(
-        [
-            next(carried).with_name(column.name)
-            if column.type == "carried"
-            else pa.field(column.name, _TYPES[column.type])
-            for column in columns
-        ]
-    )
+    schema = schema_of(columns, types)
     head = schema.serialize().to_pybytes()
 
     def messages(rows: Sequence[ScoredRecord]) -> bytes:
@@ -52,7 +44,7 @@ def formatter(columns: Sequence[Column], types: Sequence[pa.Field]) -> tuple[byt
 
         def batch(start: int, end: int) -> pa.RecordBatch:
             arrays = [
-                _array(column, column_cells[start:end], field.type)
+                array_of(column, column_cells[start:end], field.type)
                 for column, column_cells, field in zip(columns, cells, schema, strict=True)
             ]
             return pa.RecordBatch.from_arrays(arrays, schema=schema)
@@ -67,6 +59,28 @@ def formatter(columns: Sequence[Column], types: Sequence[pa.Field]) -> tuple[byt
     return head, messages
 
 
+def schema_of(columns: Sequence[Column], types: Sequence[pa.Field]) -> pa.Schema:
+    """Return the names and types of an output's columns; the arguments are those of `formatter`."""
+    carried = iter(types)
+    return pa.schema(
+        [
+            next(carried).with_name(column.name)
+            if column.type == "carried"
+            else pa.field(column.name, _TYPES[column.type])
+            for column in columns
+        ]
+    )
+
+
+def array_of(column: Column, cells: Sequence[Cell], kind: pa.DataType) -> pa.Array:
+    """Return the cells of a column as an array of its type; None is null."""
+    if column.type == "carried":
+        return _carried(cells, kind)
+    if column.type == "number":
+        return pa.array([None if cell is None else round(cell, 6) + 0.0 for cell in cells], kind)  # type: ignore[arg-type]
+    return pa.array(cells, kind)
+
+
 def to_parquet(stream: IO[bytes], write: Callable[[bytes], None]) -> None:
     """Convert an Arrow stream to Parquet; the same stream gives the same bytes."""
     reader = pa.ipc.open_stream(stream)
@@ -79,14 +93,6 @@ def to_parquet(stream: IO[bytes], write: Callable[[bytes], None]) -> None:
 
             for piece in _split_where_needed(table, 0, len(batches)):
                 writer.write_table(piece, row_group_size=max(1, piece.num_rows))
-
-
-def _array(column: Column, cells: Sequence[Cell], kind: pa.DataType) -> pa.Array:
-    if column.type == "carried":
-        return _carried(cells, kind)
-    if column.type == "number":
-        return pa.array([round(cell, 6) + 0.0 for cell in cells], kind)  # type: ignore[arg-type]
-    return pa.array(cells, kind)
 
 
 def _split_where_needed(make: Callable[[int, int], _Slice], start: int, end: int) -> Iterator[_Slice]:

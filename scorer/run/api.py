@@ -1,9 +1,9 @@
 """The scorer of Python programs: texts and tables in memory, scored with a bundle as the command `score` does."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self, overload
 
 import numpy as np
 
@@ -16,6 +16,11 @@ from scorer.model.manifest import Manifest
 from scorer.model.texts import texts_of
 from scorer.storage.cache_file import warn
 from scorer.storage.cache_settings import CacheSettings
+
+if TYPE_CHECKING:
+    import pyarrow
+
+    from scorer.run.tables import ArrowStream
 
 
 class Scores(NamedTuple):
@@ -143,6 +148,68 @@ class Scorer:
         if interpretation.task == MULTI_LABEL:
             return LabelSets([tuple(each) for each in labels], values)
         return Scores([str(label) for label in labels], values)
+
+    @overload
+    def score_table(
+        self,
+        table: "ArrowStream",
+        text: str | None = None,
+        *,
+        keep: str | Sequence[str] = (),
+        details: bool = False,
+        batches: Literal[False] = False,
+    ) -> "pyarrow.Table": ...
+
+    @overload
+    def score_table(
+        self,
+        table: "ArrowStream",
+        text: str | None = None,
+        *,
+        keep: str | Sequence[str] = (),
+        details: bool = False,
+        batches: Literal[True],
+    ) -> "pyarrow.RecordBatchReader": ...
+
+    @overload
+    def score_table(
+        self,
+        table: "ArrowStream",
+        text: str | None = None,
+        *,
+        keep: str | Sequence[str] = (),
+        details: bool = False,
+        batches: bool,
+    ) -> "pyarrow.Table | pyarrow.RecordBatchReader": ...
+
+    def score_table(
+        self,
+        table: "ArrowStream",
+        text: str | None = None,
+        *,
+        keep: str | Sequence[str] = (),
+        details: bool = False,
+        batches: bool = False,
+    ) -> "pyarrow.Table | pyarrow.RecordBatchReader":
+        """Return a table with a row for each row of a table, and the columns and types of the command's Parquet output.
+
+        A last column ``reject`` is the reason that a row cannot be scored, whose result is null; it is null for a scored row.
+
+        Args:
+            table: table with the Arrow C stream interface: of pandas, polars, DuckDB, Ibis or pyarrow.
+            text: name of the text column; None for the one that is called text, review, content, body or comment.
+            keep: names of columns to pass through, unchanged, or ``*`` for all of them; a column ``id`` always is.
+            details: whether to add tokens, truncated, the stage, the windows and each label's probability.
+            batches: whether to return an iterator over record batches, which reads and scores the table bit by bit.
+
+        Raises:
+            TypeError: ``table`` is no table, or the text column has no text.
+            UsageError: a column is missing, or there are several of its name.
+        """
+        from scorer.run.tables import scored_table, wanted_columns  # pyarrow is slow to import
+
+        reader = scored_table(table, wanted_columns(text, keep, details=details), lambda: self.model)
+        return reader if batches else reader.read_all()
 
     def close(self) -> None:
         """Write what is left to the cache, and close it; the scorer can still be used without it."""

@@ -2,10 +2,10 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import repeat
+from operator import attrgetter
 from typing import Protocol
 
 import numpy as np
@@ -13,17 +13,16 @@ import numpy as np
 from scorer.model.confidence import confidences, most_probable
 from scorer.model.decision import UNCERTAIN
 from scorer.model.interpretation import Interpretation, SingleLabel
-from scorer.model.offsets import deciding_characters
-from scorer.model.outcomes import Outcomes
-from scorer.report.summary import Counts, Summary
+from scorer.report.summary import Summary
 from scorer.rows.columns import Formatter, Results, Selection, Wanted, output_columns, without_records
-from scorer.rows.record import Reject, ScoredRecord
+from scorer.rows.record import Record, ScoredRecord
 from scorer.rows.rejects import format_reject
 from scorer.rows.uncertain import uncertain_columns
 from scorer.rows.writer import TypedInput, carried_types, formatter
 from scorer.run import chunks
-from scorer.run.chunks import Chunk, Model, scored_ahead
+from scorer.run.chunks import Model, scored_ahead
 from scorer.run.limits import Limits
+from scorer.run.scored_chunk import ScoredChunk, scored_chunk
 
 
 class Reading(chunks.Reading, TypedInput, Protocol):
@@ -109,9 +108,11 @@ def score_rows(
             rejected = chunk.rejects
             rows: list[ScoredRecord] = []
             if found is not None:
-                passages = _passages(chunk, found, model, details=wanted.details)
-                rows, unscored = _scored(chunk, found, passages, model, summary)
-                rejected = sorted([*rejected, *unscored], key=lambda reject: reject.row) if unscored else rejected
+                scored = scored_chunk(chunk, found, model, details=wanted.details)
+                _count(scored, chunk.records, model.interpretation, summary)
+                rows = scored.rows
+                if scored.unscored:
+                    rejected = sorted([*rejected, *scored.unscored], key=attrgetter("row"))
             if rejected:
                 rejects.write(b"".join(map(format_reject, rejected)))
             limits.check_so_far(counts)
@@ -152,75 +153,22 @@ class _Table:
             self.sink.write((head if total == len(rows) else b"") + format_rows(rows))
 
 
-def _scored(
-    chunk: Chunk,
-    outcomes: Outcomes,
-    passages: Iterable[tuple[int, int] | None],
-    model: Model,
-    summary: Summary,
-) -> tuple[list[ScoredRecord], list[Reject]]:
-    """Return the scored rows of a chunk and its records that could not be scored, and count both."""
-    interpretation = model.interpretation
-    values = interpretation.values(outcomes.logits)
-    labels = interpretation.answers(values)
-    scores = interpretation.scores(values)
-    found = zip(
-        chunk.records,
-        outcomes.tokens.tolist(),
-        outcomes.truncated.tolist(),
-        labels,
-        values,
-        scores.tolist(),
-        outcomes.early.tolist(),
-        outcomes.windows.tolist(),
-        outcomes.decided_by.tolist(),
-        passages,
-        strict=True,
-    )
-    rows = [ScoredRecord(*one) for one in found]
-    summary.examples.add(chunk.records, labels, values, interpretation)
-    scored = ~np.isnan(scores)
-    unscored: list[Reject] = []
-    if not scored.all():
-        each = list(zip(rows, outcomes.empty.tolist(), scored.tolist(), strict=True))
-        unscored = [
-            row.record.reject("empty_text" if empty else "out_of_memory") for row, empty, one in each if not one
-        ]
-        rows = [row for row, _, one in each if one]
-        outcomes, values, scores = outcomes.of(scored), values[scored], scores[scored]
-    _count(rows, outcomes, values, scores, interpretation, summary.counts)
-    summary.counts.rejected.update(reject.reason for reject in unscored)
-    return rows, unscored
-
-
-def _count(
-    rows: Sequence[ScoredRecord],
-    outcomes: Outcomes,
-    values: np.ndarray,
-    scores: np.ndarray,
-    interpretation: Interpretation,
-    counts: Counts,
-) -> None:
-    """Count scored rows."""
+def _count(found: ScoredChunk, records: Sequence[Record], interpretation: Interpretation, summary: Summary) -> None:
+    """Count the records of a chunk, and draw examples of them."""
+    summary.examples.add(records, found.labels, found.values, interpretation)
+    counts, rows, scored = summary.counts, found.rows, found.scored
+    counts.rejected.update(reject.reason for reject in found.unscored)
     counts.rows_scored += len(rows)
     counts.duplicates += sum(row.record.duplicate for row in rows)
     counts.add_labels(row.label for row in rows)
-    counts.add_scores(scores)
-    counts.add_outcomes(outcomes)
+    counts.add_scores(found.scores[scored])
+    counts.add_outcomes(found.outcomes.of(scored))
     if isinstance(interpretation, SingleLabel):
         certain = np.ones(len(rows), dtype=bool)
         if interpretation.decision.has_doubt:
             certain = np.array([row.label != UNCERTAIN for row in rows], dtype=bool)
             counts.rows_uncertain += int((~certain).sum())
-        counts.add_confidences(confidences(values)[certain])
-
-
-def _passages(chunk: Chunk, outcomes: Outcomes, model: Model, *, details: bool) -> Iterable[tuple[int, int] | None]:
-    """Return the characters of the window that decided each record, with details of a model that has windows."""
-    if model.windows is None or not details:
-        return repeat(None, len(chunk.records))
-    with model.phases.timed("tokenize"):
-        return deciding_characters(model.tokenizer, model.windows, [record.text for record in chunk.records], outcomes)
+        counts.add_confidences(confidences(found.values[scored])[certain])
 
 
 def _format(output_format: str, reader: Reading, model: Model, wanted: Wanted) -> tuple[bytes, Formatter]:
