@@ -251,7 +251,7 @@ class LoadedModel:
         with self.phases.timed("tokenize"):
             tokens = self.tokenizer.encode([text for text, one in zip(texts, missing, strict=True) if one])
         if not empty_allowed:
-            refuse_empty(texts, _with_gaps(np.array(tokens.empty, dtype=bool), ~missing, False).tolist())
+            refuse_empty(texts, with_gaps(np.array(tokens.empty, dtype=bool), ~missing, False).tolist())
         return self._submit(tokens).map(lambda staged: outcomes_of(tokens, staged, self.tokenizer.unknown_id))
 
     def _submit(self, tokens: Tokens) -> Pending[Staged]:
@@ -268,8 +268,8 @@ class LoadedModel:
         """Return the logits of all texts from those that are not empty, with NaN for the others."""
         if staged.logits.shape[1] != self.interpretation.logit_count:
             raise BundleError(f"the graph gives {staged.logits.shape[1]} logits for {len(self.labels)} labels.")
-        logits = _with_gaps(staged.logits, empty, np.nan)
-        return Staged(logits, *(_with_gaps(of_texts, empty, 0) for of_texts in staged[1:]))
+        logits = with_gaps(staged.logits, empty, np.nan)
+        return Staged(logits, *(with_gaps(of_texts, empty, 0) for of_texts in staged[1:]))
 
     def close(self) -> None:
         """Write what is left to the cache, and close it; the scorer can still be used without it."""
@@ -326,7 +326,7 @@ def refuse_unscored(values: np.ndarray) -> None:
         raise OutOfMemory("the device does not have enough memory for one of the texts, even on its own.")
 
 
-def _with_gaps(values: np.ndarray, gaps: np.ndarray, gap: float | bool) -> np.ndarray:
+def with_gaps(values: np.ndarray, gaps: np.ndarray, gap: float | bool) -> np.ndarray:
     """Return values, in order, with others between them.
 
     Args:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, NamedTuple, Self, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Self, overload
 
 import numpy as np
 
@@ -11,39 +11,49 @@ from scorer.base.task import MULTI_LABEL, REGRESSION
 from scorer.engine.gpu import ARENA_STRATEGY
 from scorer.model.bundle import Bundle
 from scorer.model.decision import Decision
-from scorer.model.loaded import LoadedModel, refuse_unscored
+from scorer.model.interpretation import Interpretation
+from scorer.model.loaded import LoadedModel, refuse_unscored, with_gaps
 from scorer.model.manifest import Manifest
-from scorer.model.texts import texts_of
+from scorer.model.texts import ArrowArray, texts_of, texts_or_none
 from scorer.storage.cache_file import warn
 from scorer.storage.cache_settings import CacheSettings
 
 if TYPE_CHECKING:
     import pyarrow
+    from typing_extensions import TypeVar  # whatever checks types has it
 
     from scorer.run.tables import ArrowStream
 
+    Label = TypeVar("Label", default=str)
+    Labels = TypeVar("Labels", default=tuple[str, ...])
+else:
+    from typing import TypeVar
 
-class Scores(NamedTuple):
+    Label, Labels = TypeVar("Label"), TypeVar("Labels")
+
+
+class Scores(NamedTuple, Generic[Label]):
     """The result of a model that chooses one label.
 
     Attributes:
-        labels: predicted label of each text.
-        probabilities: float64 (texts, labels), in the order of the bundle's labels; rows sum to 1.
+        labels: predicted label of each text; with ``on_error="null"``, None for a text without a score.
+        probabilities: float64 (texts, labels), in the order of the bundle's labels; rows sum to 1, or are NaN.
     """
 
-    labels: list[str]
+    labels: list[Label]
     probabilities: np.ndarray
 
 
-class LabelSets(NamedTuple):
+class LabelSets(NamedTuple, Generic[Labels]):
     """The result of a model that gives each text any number of labels.
 
     Attributes:
-        labels: labels of each text, in the order of the bundle's labels.
-        probabilities: probability of each label, float64 (texts, labels), in the order of the bundle's labels.
+        labels: labels of each text, in the order of the bundle's labels; with ``on_error="null"``, None for a text without
+            a score.
+        probabilities: probability of each label, float64 (texts, labels), in the order of the bundle's labels; or NaN.
     """
 
-    labels: list[tuple[str, ...]]
+    labels: list[Labels]
     probabilities: np.ndarray
 
 
@@ -51,7 +61,8 @@ class Values(NamedTuple):
     """The result of a regression.
 
     Attributes:
-        values: float64 (texts, outputs), in the unit of the labels that the model was trained on.
+        values: float64 (texts, outputs), in the unit of the labels that the model was trained on; with
+            ``on_error="null"``, NaN for a text without a score.
     """
 
     values: np.ndarray
@@ -81,7 +92,6 @@ class Scorer:
         bundle_id: SHA-256 of the bundle's SHA256SUMS, hexadecimal.
         manifest: manifest of the bundle.
         labels: label names in the order of the probabilities, or names of the outputs of a regression.
-        model: loaded model, for this project's own programs.
 
     Raises:
         BundleError: the bundle is missing, damaged, or gives different scores here.
@@ -106,7 +116,7 @@ class Scorer:
         cache: str | os.PathLike[str] | CacheSettings | None = None,
         report: Callable[[str], None] = warn,
     ) -> None:
-        self.model = LoadedModel(
+        self._model: LoadedModel | None = LoadedModel(
             bundle,
             provider=provider,
             precision=precision,
@@ -120,34 +130,65 @@ class Scorer:
             cache=cache,
             report=report,
         )
+        self._process = os.getpid()
         self.bundle_id = self.model.bundle_id
         self.manifest: Manifest = self.model.manifest
         self.labels = self.model.labels
 
-    def score(self, texts: Iterable[str]) -> Scores | LabelSets | Values:
+    @property
+    def model(self) -> LoadedModel:
+        """Loaded model, for this project's own programs.
+
+        Raises:
+            RuntimeError: the scorer is closed, or was opened by another process.
+        """
+        if os.getpid() != self._process:  # its threads stayed there, and waiting for them would never end
+            raise RuntimeError(
+                "this Scorer was opened before the process was forked, and its threads are not in the new process. Open a "
+                "Scorer in each process."
+            )
+        if self._model is None:
+            raise RuntimeError("this Scorer is closed. Open another one, or close it later.")
+        return self._model
+
+    @overload
+    def score(
+        self, texts: Iterable[str] | ArrowArray, *, on_error: Literal["raise"] = "raise"
+    ) -> Scores | LabelSets | Values: ...
+
+    @overload
+    def score(
+        self, texts: Iterable[str | None] | ArrowArray, *, on_error: Literal["null"]
+    ) -> Scores[str | None] | LabelSets[tuple[str, ...] | None] | Values: ...
+
+    def score(
+        self, texts: Iterable[Any] | ArrowArray, *, on_error: Literal["raise", "null"] = "raise"
+    ) -> Scores[Any] | LabelSets[Any] | Values:
         """Return the labels and probabilities, or the values, of each text, in order.
 
         The type depends on the task of the bundle: ``Scores`` if it chooses one label, ``LabelSets`` if it gives any number of
         labels, ``Values`` if it gives numbers. ``scorer.manifest.task`` names the task.
 
         Args:
-            texts: list or column of texts, from pandas, polars, numpy or Arrow.
+            texts: texts in a list or another sequence, a Series of pandas or polars, or an array of numpy or Arrow.
+            on_error: ``raise``, or ``null`` for None and NaN as the result of a text that cannot be scored.
 
         Raises:
             TypeError: ``texts`` is a single text or a table, or one of its values is not text.
             ValueError: a text is blank or has no token; the command `score` would reject it.
             OutOfMemory: the device has too little memory for one of the texts.
         """
-        outcomes = self.model.submit_texts(texts_of(texts), empty_allowed=False).result()
-        refuse_unscored(outcomes.logits)
-        interpretation = self.model.interpretation
-        values = interpretation.values(outcomes.logits)
-        labels = interpretation.answers(values)
-        if interpretation.task == REGRESSION:
-            return Values(values)
-        if interpretation.task == MULTI_LABEL:
-            return LabelSets([tuple(each) for each in labels], values)
-        return Scores([str(label) for label in labels], values)
+        model = self.model
+        if on_error == "raise":
+            logits = model.submit_texts(texts_of(texts), empty_allowed=False).result().logits
+            refuse_unscored(logits)
+        elif on_error == "null":
+            given = texts_or_none(texts)
+            found = model.submit_texts([text for text in given if text is not None]).result().logits
+            logits = with_gaps(found, np.array([text is None for text in given], dtype=bool), np.nan)
+        else:
+            raise ValueError(f'on_error takes "raise" or "null", not {on_error!r}.')
+        return _result(model.interpretation, logits)
 
     @overload
     def score_table(
@@ -212,8 +253,18 @@ class Scorer:
         return reader if batches else reader.read_all()
 
     def close(self) -> None:
-        """Write what is left to the cache, and close it; the scorer can still be used without it."""
-        self.model.close()
+        """Write what is left to the cache, and free the model; later calls raise `RuntimeError`.
+
+        Calls of other threads that are running end as usual, and the last of them frees the model.
+        In the child of a fork it does nothing, because the cache and the memory are its parent's.
+        """
+        if os.getpid() == self._process:
+            model, self._model = self._model, None
+            if model is not None:
+                model.close()
+
+    def __getstate__(self) -> object:
+        raise TypeError("a Scorer cannot be pickled or copied. Open a Scorer in each process.")
 
     def __enter__(self) -> Self:
         return self
@@ -222,3 +273,13 @@ class Scorer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _result(interpretation: Interpretation, logits: np.ndarray) -> Scores[Any] | LabelSets[Any] | Values:
+    """Return the result for texts from their logits, float32 (texts, logits), which are NaN for texts without a score."""
+    values = interpretation.values(logits)
+    if interpretation.task == REGRESSION:
+        return Values(values)
+    lacking = np.isnan(values).any(axis=1).tolist()
+    labels = [None if lacks else label for label, lacks in zip(interpretation.answers(values), lacking, strict=True)]
+    return LabelSets(labels, values) if interpretation.task == MULTI_LABEL else Scores(labels, values)

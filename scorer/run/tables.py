@@ -34,7 +34,7 @@ def scored_table(table: ArrowStream, wanted: Wanted, opened: Callable[[], Model]
         table: table to score.
         wanted: columns of the result, from `wanted_columns`.
         opened: function that returns the model, or raises the error of one that cannot be used any more. It is called
-            before each batch.
+            before each batch, because the caller may have closed it meanwhile.
 
     Raises:
         TypeError: ``table`` is no table, or its text column has no text.
@@ -164,10 +164,10 @@ def _batches(
     rows: _TableRows, columns: Sequence[Column], schema: pa.Schema, details: bool, opened: Callable[[], Model]
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a table with their results."""
-    before = 0
-    with contextlib.closing(scored_ahead(rows, opened())) as ahead:
+    before, model = 0, opened()
+    with contextlib.closing(scored_ahead(rows, model)) as ahead:
         for chunk in ahead:
-            found = scored_chunk(chunk, chunk.scored.result(), opened(), details=details)
+            found = scored_chunk(chunk, chunk.scored.result(), model, details=details)
             rejects = [*chunk.rejects, *found.unscored]
             count = len(chunk.records) + len(chunk.rejects)
             these = _Rows(
@@ -176,7 +176,9 @@ def _batches(
                 {reject.row: reject.reason for reject in rejects},
             )
             before += count
-            yield from _joined(these, rows.kept(count), columns, schema)
+            for batch in _joined(these, rows.kept(count), columns, schema):
+                yield batch
+                opened()
 
 
 def _joined(

@@ -338,19 +338,20 @@ def test_several_threads_share_a_scorer_and_its_cache(bundle, cached, computed):
     assert scored(cached(bundle), computed)[1] == 0
 
 
-def test_a_scorer_may_be_closed_while_other_threads_score(bundle, cached):
+def test_a_model_may_be_closed_while_other_threads_score(bundle, file):
     for _ in range(5):
-        scorer = cached(bundle)
+        model = LoadedModel(bundle, provider="cpu", cache=file)
         begun = threading.Barrier(4)
 
-        def some(number, scorer=scorer, begun=begun):
+        def some(number, model=model, begun=begun):
             begun.wait()
-            return [len(scorer.score([f"{text} {number} {step}" for text in TEXTS[:4]]).labels) for step in range(8)]
+            texts = [[f"{text} {number} {step}" for text in TEXTS[:4]] for step in range(8)]
+            return [len(model.submit_texts(some).result().logits) for some in texts]
 
         with ThreadPoolExecutor(3) as pool:
             running = [pool.submit(some, number) for number in range(3)]
             begun.wait()
-            scorer.close()
+            model.close()
             assert [one.result() for one in running] == [[4] * 8] * 3
 
 

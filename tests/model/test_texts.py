@@ -3,36 +3,18 @@
 import collections
 
 import datasets
+import duckdb
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from scorer import Scorer
 from scorer.model.texts import texts_of
 
 TEXTS = ["good film", "bad", "a dull plot"]
-
-
-class PolarsLike:
-    """A stand-in for a polars frame, which yields columns when iterated."""
-
-    def __iter__(self):
-        return iter([["a"], ["b"]])
-
-    @property
-    def columns(self):
-        raise AssertionError("asked for the names, a lazy frame may run its query")
-
-
-class PolarsLikeSeries:
-    """A stand-in for a polars series, which Arrow can read, as it can a table."""
-
-    def __arrow_c_stream__(self, requested_schema=None):
-        raise AssertionError
-
-    def __iter__(self):
-        return iter(TEXTS)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +35,14 @@ class PolarsLikeSeries:
         pa.chunked_array([TEXTS[:1], TEXTS[1:]]),
         pa.table({"text": TEXTS})["text"],
         datasets.Dataset.from_dict({"text": TEXTS})["text"],
-        PolarsLikeSeries(),
+        pl.Series(TEXTS),
+        pl.Series(TEXTS, dtype=pl.Categorical),
+        pl.Series(TEXTS, dtype=pl.Enum(TEXTS)),
+        pd.Series(TEXTS, dtype=pd.ArrowDtype(pa.large_string())),
+        pa.array(TEXTS, pa.string_view()),
+        pa.array(TEXTS, pa.large_string()).dictionary_encode(),
+        pc.run_end_encode(pa.array(TEXTS)),
+        np.array(TEXTS, dtype=np.dtypes.StringDType()),
     ],
     ids=lambda column: f"{type(column).__module__}.{type(column).__name__}",
 )
@@ -77,7 +66,10 @@ FRAME = pd.DataFrame({"text": TEXTS, "id": [1, 2, 3]})
         ({"text": TEXTS}, "dict"),
         (np.array([TEXTS]), "numpy.ndarray"),
         (np.array("one text"), "numpy.ndarray"),
-        (PolarsLike(), "test_texts.PolarsLike"),
+        (pl.DataFrame({"text": TEXTS}), "polars.DataFrame"),
+        (pl.LazyFrame({"text": TEXTS}), "polars.LazyFrame"),
+        (duckdb.sql("SELECT 'good' AS text"), "duckdb.DuckDBPyRelation"),
+        (pa.table({"text": TEXTS}).to_reader(), "pyarrow.RecordBatchReader"),
     ],
     ids=lambda given: given if isinstance(given, str) else "",
 )
@@ -86,7 +78,7 @@ def test_a_table_is_refused_with_what_to_pass_instead(bundle, table, kind):
         Scorer(bundle, provider="cpu").score(table)
     assert str(refused.value) == (
         f"score() takes a list of texts, not {kind}, which has columns or dimensions of its own; "
-        'pass the column that holds the texts, as in score(df["text"]).'
+        'pass the column that holds the texts, as in score(df["text"]), or pass the table to score_table().'
     )
 
 
@@ -125,12 +117,14 @@ def test_a_value_that_is_not_text_is_refused_with_its_position(values, message):
     with pytest.raises(TypeError) as refused:
         texts_of(values)
     assert message in str(refused.value)
-    assert str(refused.value).endswith("score rejects such records as not_text, empty_text or missing_text.")
+    assert str(refused.value).endswith(
+        '; pass each text as a str; leave such texts out, or pass on_error="null" for results without a score.'
+    )
 
 
 @pytest.mark.parametrize("blank", ["", " \t\n", "\u2003"])
 def test_a_blank_text_is_refused_as_the_command_rejects_it(bundle, blank):
-    with pytest.raises(ValueError, match="score rejects them as empty_text") as refused:
+    with pytest.raises(ValueError, match="leave such texts out, or pass on_error") as refused:
         Scorer(bundle, provider="cpu").score(["good", blank, "bad", blank])
     assert str(refused.value).startswith("position 1 (counted from 0) is blank (and 1 more: 3); ")
 
