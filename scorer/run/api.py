@@ -237,7 +237,7 @@ class Scorer:
         A last column ``reject`` is the reason that a row cannot be scored, whose result is null; it is null for a scored row.
 
         Args:
-            table: table with the Arrow C stream interface: of pandas, polars, DuckDB, Ibis or pyarrow.
+            table: table with the Arrow C stream interface, as of pandas, polars, DuckDB or pyarrow.
             text: name of the text column; None for the one that is called text, review, content, body or comment.
             keep: names of columns to pass through, unchanged, or ``*`` for all of them; a column ``id`` always is.
             details: whether to add tokens, truncated, the stage, the windows and each label's probability.
