@@ -80,11 +80,11 @@ def _values_of(given: Any) -> list[Any]:
         raise TypeError("score() takes a list of texts; put a single text into a list.")
     if _is_table(given):
         raise TypeError(
-            f"score() takes a list of texts, not {_kind(given)}, which has columns or dimensions of its own; pass the column "
+            f"score() takes a list of texts, not {kind_of(given)}, which has columns or dimensions of its own; pass the column "
             'that holds the texts, as in score(df["text"]), or pass the table to score_table().'
         )
     if isinstance(given, Set) or not isinstance(given, Iterable):
-        raise TypeError(f"score() takes a list of texts, not {_kind(given)}; pass the texts in a list.")
+        raise TypeError(f"score() takes a list of texts, not {kind_of(given)}; pass the texts in a list.")
     return given.to_pylist() if hasattr(given, "to_pylist") else list(given)  # Arrow's scalars are not str
 
 
@@ -94,7 +94,12 @@ def _is_table(given: Any) -> bool:
     return names or isinstance(given, Mapping) or getattr(given, "ndim", 1) != 1
 
 
-def _kind(given: Any) -> str:
+def kind_of(given: object) -> str:
+    """Return the library and the class of a value, for messages.
+
+    >>> kind_of({}), kind_of(Mapping)
+    ('dict', 'abc.ABCMeta')
+    """
     return f"{type(given).__module__.partition('.')[0]}.{type(given).__name__}".removeprefix("builtins.")
 
 
@@ -109,7 +114,7 @@ def _refuse(values: list[Any], wrong: Callable[[Any], bool], error: type[Excepti
     if not found:
         return
     first = repr(values[found[0]])
-    shown = f"{first if len(first) <= _LONGEST_SHOWN else first[:_LONGEST_SHOWN] + '...'} ({_kind(values[found[0]])})"
+    shown = f"{first if len(first) <= _LONGEST_SHOWN else first[:_LONGEST_SHOWN] + '...'} ({kind_of(values[found[0]])})"
     message = f"position {found[0]} (counted from 0) is {problem.format(shown=shown)}"
     if len(found) > 1:
         more = ", ".join(map(str, found[1:_POSITIONS_SHOWN])) + (", ..." if len(found) > _POSITIONS_SHOWN else "")

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from scorer.model.texts import kind_of
 from scorer.rows.columns import ALL, REJECT, ROW, Column, Selection, Wanted, output_columns, select, take
 from scorer.rows.header import header_of
 from scorer.rows.lines import MAX_RECORD_BYTES
@@ -40,12 +41,13 @@ def scored_table(table: ArrowStream, wanted: Wanted, opened: Callable[[], Model]
         TypeError: ``table`` is no table, or its text column has no text.
         UsageError: a column is missing, or there are several of its name.
     """
+    results = results_of(opened())
     source = _stream_of(table)
     selection = select(wanted, header_of(source.schema.names), _TABLE)
     problem = text_problem(_TABLE, source.schema, selection.text, wanted.option)
     if problem is not None:
         raise TypeError(problem)
-    columns = output_columns(selection, results_of(opened()), wanted)
+    columns = output_columns(selection, results, wanted)
     schema = schema_of(columns, [source.schema.field(name) for name in selection.carried])
     rows = _TableRows(source, selection)
     return pa.RecordBatchReader.from_batches(schema, _batches(rows, columns, schema, wanted.details, opened))
@@ -61,18 +63,19 @@ def wanted_columns(text: str | None, keep: str | Sequence[str], *, details: bool
 def _stream_of(table: ArrowStream) -> pa.RecordBatchReader:
     if isinstance(table, pa.RecordBatchReader):  # its errors stay what they are, without a C stream between
         return table
-    kind = f"{type(table).__module__.partition('.')[0]}.{type(table).__qualname__}"
     if not hasattr(type(table), "__arrow_c_stream__"):
         raise TypeError(
             f"score_table() takes a table that has the method __arrow_c_stream__, such as a DataFrame of pandas or polars, a "
-            f"pyarrow.Table or a relation of DuckDB, not {kind}."
+            f"pyarrow.Table or a relation of DuckDB, not {kind_of(table)}."
         )
     try:
         return pa.RecordBatchReader.from_stream(table)
     except pa.ArrowInvalid as error:
         if "non-struct" not in str(error):
             raise
-        raise TypeError(f"score_table() takes a table, not a column ({kind}); pass columns to score().") from error
+        raise TypeError(
+            f"score_table() takes a table, not a column ({kind_of(table)}); pass columns to score()."
+        ) from error
 
 
 class _TableRows:

@@ -335,10 +335,10 @@ def test_a_text_column_of_another_type_is_refused_with_its_type(scorer):
 @pytest.mark.parametrize(
     ("given", "kind"),
     [
-        ({"text": ["good"]}, "builtins.dict"),
-        ([{"text": "good"}], "builtins.list"),
-        ("reviews.parquet", "builtins.str"),
-        (None, "builtins.NoneType"),
+        ({"text": ["good"]}, "dict"),
+        ([{"text": "good"}], "list"),
+        ("reviews.parquet", "str"),
+        (None, "NoneType"),
         (pl.LazyFrame({"text": ["good"]}), "polars.LazyFrame"),
         (pa.array(["good"]), "pyarrow.StringArray"),
     ],
@@ -490,6 +490,18 @@ def test_batches_go_to_a_database_while_they_are_scored(scorer, tmp_path):
         rows = connection.sql("SELECT row, label, reject FROM scores ORDER BY row").fetchall()
     expected = scorer.score_table(TABLE)
     assert rows == [*zip(*(expected[name].to_pylist() for name in ("row", "label", "reject")), strict=True)]
+
+
+def test_a_database_keeps_nothing_of_a_table_that_fails_on_the_way(scorer, small_chunks):
+    def batches():
+        yield batch_of(["good"] * 100)
+        raise LookupError("the server went away")
+
+    with duckdb.connect() as connection:
+        connection.register("found", scorer.score_table(reader_of(batches(), batch_of([]).schema), batches=True))
+        with pytest.raises(duckdb.Error, match="the server went away"):
+            connection.execute("CREATE TABLE scores AS SELECT * FROM found")
+        assert connection.sql("SELECT * FROM duckdb_tables()").fetchall() == []
 
 
 def test_results_are_tables_of_pandas_and_polars(scorer):
