@@ -34,6 +34,7 @@ NO_CODE = {
     "tonight's file: ": "a diagram",
     "$ score reviews.jsonl -o out.csv\n^C": "an interrupted run of minutes; tests/faults",
     "1,234 rows (12.3%) are uncertain": "a message; tests/run/test_doubt.py",
+    "30 runs, 28 November": "lines of a history; tests/report/test_history.py",
     "Expected accuracy 93.1%": "a message; tests/run/test_doubt.py",
     'QUERY = "SELECT': "constants of a recipe; test_databases.py",
     'SWAP = ("DELETE': "constants of a recipe; test_databases.py",

@@ -15,6 +15,7 @@ from export.cli.train import train
 from scorer.base.version import __version__
 from scorer.cli.compare import compare
 from scorer.cli.help import HELP_OPTION, OTHER, group, version
+from scorer.cli.history import history
 from scorer.cli.program import Group, run_as_program
 from scorer.cli.verify import verify
 
@@ -29,6 +30,7 @@ Examples:
   score-model evaluate models/imdb --data test.csv  # accuracy and more
   score-model compare last-night.csv tonight.csv    # flipped labels
   score-model verify out.csv --summary run.json     # scored again
+  score-model history runs/*.json -o history.html   # unusual nights
 
 `score-model COMMAND --help` lists the options of a command.
 """
@@ -40,7 +42,7 @@ def command() -> None:
     """Do nothing before a subcommand."""
 
 
-for subcommand in (train, check_labels, import_model, cascade, confidence, evaluate, parity, compare, verify):
+for subcommand in (train, check_labels, import_model, cascade, confidence, evaluate, parity, compare, verify, history):
     command.add_command(subcommand)
 
 

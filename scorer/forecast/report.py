@@ -9,7 +9,8 @@ from scorer.base.messages import print_message
 from scorer.base.text import duration, shown_source
 from scorer.forecast.estimate import Rows
 from scorer.report.figure import Figure
-from scorer.report.forecast_history import ENOUGH, KIND, Night, median_error
+from scorer.report.forecast_history import ENOUGH, Night, median_error
+from scorer.report.summary_file import PLAN
 from scorer.run.options import ScoreOptions
 
 FORMAT_VERSION = 1
@@ -94,7 +95,7 @@ def content(
     money = planned.money if planned is not None else None
     return {
         "format_version": FORMAT_VERSION,
-        "kind": KIND,
+        "kind": PLAN,
         **{key: record[key] for key in _SHARED},
         "inputs": [file["path"] for file in record["inputs"]],
         "forecast": None

@@ -1,6 +1,5 @@
 """Forecasts and facts of earlier nights: a plan leaves its forecast to the run, and a run its times to the next plan."""
 
-import json
 import math
 import os
 import statistics
@@ -11,17 +10,13 @@ from typing import Any
 from scorer.base.errors import ScorerError, UsageError
 from scorer.base.text import shown_source
 from scorer.report.figure import Figure
+from scorer.report.summary_file import NotAnObject, json_object, kind_of
 from scorer.storage.address import is_address
-from scorer.storage.inputs import opened_file
-
-KIND = "plan"
-"""Value of the key ``kind`` of the summary of a plan; the record of a run has no such key."""
 
 ENOUGH = 5
 """Number of nights whose median error widens the range of the next forecast."""
 
 _MOST = 30
-_LARGEST = 100_000_000  # bytes of a file; a record has some thousands
 
 
 @dataclass(frozen=True)
@@ -118,7 +113,7 @@ def forecast_in(path: str) -> Forecast:
         UsageError: the file is something else.
     """
     content = _content(path)
-    if content.get("kind") != KIND:
+    if kind_of(content) != "plan":
         raise UsageError(
             f"--forecast {path} is the record of a run, and a run needs the summary of `score --plan`; name that one."
         )
@@ -141,7 +136,7 @@ def history_in(path: str) -> tuple[Night, ...]:
     """
     content = _content(path)
     try:
-        if content.get("kind") == KIND:
+        if kind_of(content) == "plan":
             return _nights(content["history"])
         found = content["forecast"]
         if found is None:  # the run had no --forecast
@@ -159,22 +154,14 @@ def _content(path: str) -> Mapping[str, Any]:
     """Read a file that is the summary of a plan or the record of a run, as far as its keys show."""
     neither = f"--forecast {path} is neither the summary of `score --plan` nor the record of a run"
     try:
-        with opened_file(path) as file:
-            data = file.read(_LARGEST)
+        content = json_object(path)
+    except NotAnObject as error:
+        raise UsageError(f"{neither}: it is {error}. Name a file that --summary wrote.") from error
     except ScorerError as error:
         reason = str(error)  # most begin with the name of the file
         named = reason if reason.startswith(f"{path} ") else f"{path} cannot be read: {reason}"
         raise UsageError(f"--forecast {named}") from error
-    try:
-        content = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        what = "an empty file" if not data else "not JSON"
-        raise UsageError(f"{neither}: it is {what}. Name a file that --summary wrote.") from error
-    if not isinstance(content, dict):
-        kinds = {list: "a list", str: "a text", bool: "true or false", int: "a number", float: "a number"}
-        what = kinds.get(type(content), "null")
-        raise UsageError(f"{neither}: it is {what} in JSON. Name a file that --summary wrote.")
-    if content.get("kind") != KIND and not {"rows_in", "seconds", "forecast"} <= content.keys():
+    if kind_of(content) != "plan" and not {"rows_in", "seconds", "forecast"} <= content.keys():
         named = ", ".join(sorted(content)[:5]) or "no keys"
         raise UsageError(f"{neither}: it is an object with {named}. Name a file that --summary wrote.")
     return content

@@ -1,6 +1,5 @@
 """Records of runs, read again: the JSON of --summary."""
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,13 +8,10 @@ from typing import Any
 from scorer.base.errors import ExitCode, UsageError
 from scorer.model.decision import UNCERTAIN
 from scorer.model.typed import is_of
-from scorer.report.forecast_history import KIND
+from scorer.report.summary_file import NotAnObject, json_object, kind_of
 from scorer.run.options import ScoreOptions
 from scorer.run.record import FORMAT_VERSION, ShardRows
 from scorer.storage.address import is_address
-from scorer.storage.inputs import opened_file
-
-_LARGEST = 64 << 20  # bytes; a record names each of its inputs
 
 
 @dataclass(frozen=True)
@@ -133,19 +129,17 @@ def read_record(path: str) -> Recorded:
     """
     if not is_address(path) and not os.path.isfile(path):
         raise UsageError(f"--summary {path} {'is not a regular file' if os.path.exists(path) else 'does not exist'}.")
-    with opened_file(path) as stream:
-        data = stream.read(_LARGEST + 1)
     try:
-        content = json.loads(data[:_LARGEST])
-    except (ValueError, RecursionError):
-        content = None
-    if not isinstance(content, dict):
-        raise UsageError(f"{path} is not the record of a run; name the JSON file that `score --summary` wrote.")
-    if "parts" in content and "arguments" not in content:
+        content = json_object(path)
+    except NotAnObject as error:
+        raise UsageError(
+            f"{path} is not the record of a run; name the JSON file that `score --summary` wrote."
+        ) from error
+    if kind_of(content) == "score-ray":
         raise UsageError(
             f"{path} is the record of `score-ray`. It describes many outputs; only those of `score` can be verified."
         )
-    if content.get("kind") == KIND:
+    if kind_of(content) == "plan":
         raise UsageError(
             f"{path} is the summary of `score --plan`, which publishes no output. Name the JSON file that --summary wrote in the "
             "run itself."

@@ -38,6 +38,7 @@ GROUPS = {
     "score-model parity": ["Data", "Reading files", "Encoder", "Run", OTHER],
     "score-model compare": ["Comparison", "Rows that moved most", "Output", OTHER],
     "score-model verify": ["Run", "Sample", "Speed", OTHER],
+    "score-model history": ["Result", "Output", OTHER],
 }  # fmt: skip
 
 

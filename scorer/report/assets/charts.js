@@ -121,7 +121,45 @@
     });
   }
 
-  const KINDS = { histogram, bars, pace, grid };
+  const SPELLED = {
+    count: (d) => short.format(d),
+    number: (d) => String(+d.toPrecision(4)).replace("-", "−"),
+    share: (d) => `${number.format(100 * d).replace("-", "−")}%`,
+    seconds: (d) => (d < 120 ? `${number.format(d)} s` : d < 7200 ? `${number.format(d / 60)} min` : `${number.format(d / 3600)} h`),
+    hours: (d) => `${number.format(d / 3600)} h`,
+  };
+
+  // Values of runs over time, above the range that the runs before make usual.
+  function history({ unit, from, to, runs, models, failed }, width) {
+    const known = runs.filter((run) => run.value !== null), usual = runs.filter((run) => run.low !== null);
+    const least = d3.min(known, (run) => run.value), most = d3.max(known, (run) => run.value);
+    const room = most - least || Math.abs(most) || 1; // a wider range would flatten the values
+    const low = Math.max(Math.min(least, d3.min(usual, (run) => run.low) ?? least), least - room);
+    const high = Math.min(Math.max(most, d3.max(usual, (run) => run.high) ?? most), most + room);
+    const part = unit === "hours" || (unit === "seconds" && high > 7200) ? 3600 : unit === "seconds" && high > 120 ? 60 : 1;
+    const ticks = d3.ticks(...d3.nice(low / part, high / part, 3), 3).map((tick) => tick * part);
+    const every = (times, stroke, dash) => Plot.ruleX(times, { stroke, strokeWidth: 1.5, strokeDasharray: dash });
+    const pad = Math.max((to - from) * 0.01, 3.6e6);
+    return Plot.plot({
+      width, height: 126, marginLeft: 52, marginRight: 8, marginTop: 10, marginBottom: 34,
+      x: { type: "utc", domain: [from - pad, to + pad], label: null },
+      y: { domain: d3.extent([low, high, ...ticks]), clamp: true, label: null },
+      marks: [
+        Plot.gridY(ticks, { stroke: LINE, strokeOpacity: 1 }),
+        Plot.areaY(usual, { x: "time", y1: "low", y2: "high", fill: "var(--band)", curve: "step" }),
+        every(models, "var(--model)", "5 3"),
+        every(failed, "var(--bad)", "2 2"),
+        Plot.lineY(runs, { x: "time", y: "value", stroke: OURS, strokeWidth: 1.25, strokeOpacity: 0.6 }),
+        Plot.dot(known, { x: "time", y: "value", r: width / runs.length < 6 ? 1.2 : 2.5, fill: OURS, filter: (run) => !run.unusual }),
+        Plot.dot(known, { x: "time", y: "value", r: 5, fill: "var(--theirs)", stroke: "var(--card)", filter: "unusual" }),
+        Plot.axisY(ticks, { tickSize: 0, tickFormat: SPELLED[unit] }),
+        Plot.axisX({ ticks: Math.max(3, Math.floor(width / 100)), tickSize: 4, label: null }),
+        Plot.tip(known, Plot.pointerX({ x: "time", y: "value", title: "title" })),
+      ],
+    });
+  }
+
+  const KINDS = { histogram, bars, pace, grid, history };
   const charts = JSON.parse(document.getElementById("charts").textContent);
   for (const figure of document.querySelectorAll("figure[data-chart]")) {
     const chart = charts[figure.dataset.chart];
