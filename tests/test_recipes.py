@@ -241,7 +241,16 @@ def test_the_service_calls_score_as_it_can_be_called(score, tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize(
-    "recipe", ["nightly.sh", "score.sbatch", "score.service", "cronjob.yaml", "score_dag.py", "spark_job.py", "score_database.py"]
+    "recipe",
+    [
+        "nightly.sh",
+        "score.sbatch",
+        "score.service",
+        "cronjob.yaml",
+        "score_dag.py",
+        "spark_job.py",
+        "score_database.py",
+    ],
 )
 def test_every_recipe_has_a_place_for_the_model_and_the_text_and_a_least_number_of_records(recipe):
     text = (RECIPES / recipe).read_text()
