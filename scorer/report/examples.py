@@ -1,21 +1,25 @@
-"""Rows worth looking at: those that the model is least sure of, and those that it is surest of, or the extreme values."""
+"""Rows worth looking at: those that the model is least sure of or surest of, extreme values, and rejected records."""
 
 from bisect import insort
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, field
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 
 from scorer.base.text import shown_source
 from scorer.model.interpretation import Answer, Interpretation, MultiLabel, Regression
-from scorer.rows.record import Record
+from scorer.rows.record import Record, Reject, plain
 
 _CHARACTERS = 300
+_ID_CHARACTERS = 60
 _DOUBTFUL = 6
 _SURE = 3
+_REJECTED = 2
 LOWEST, HIGHEST = "lowest", "highest"
 """Names of the examples of a regression."""
+
+_Kind = TypeVar("_Kind")
 
 # With more labels than this, the surest rows are kept over all labels together, not for each.
 _LABELS = 6
@@ -27,16 +31,34 @@ class Example(NamedTuple):
     Attributes:
         rank: rank among examples; lower is better.
         row: row number.
+        id: its id; None if the rows have none.
         source: name of its input file.
-        label, score: label and score that make the row an example; no label for a value.
+        label: label that makes the row an example; if it is uncertain, with the most probable one; empty for a value.
+        value: probability of that label, or of the most probable one if the label is uncertain; or the value.
         text: beginning of its text.
     """
 
     rank: float
     row: int
+    id: str | None
     source: str
     label: str
-    score: float
+    value: float
+    text: str
+
+
+class RejectedExample(NamedTuple):
+    """Rejected record.
+
+    Attributes:
+        row: row number.
+        source, line: name of its input file, and its first line there.
+        text: beginning of its bytes.
+    """
+
+    row: int
+    source: str
+    line: int
     text: str
 
 
@@ -46,13 +68,13 @@ class _Ranking(NamedTuple):
     Attributes:
         rank: rank of each row, float64 (rows,); NaN for a row that is no example.
         labels: label to show with each row.
-        scores: score to show with each row, float64 (rows,).
+        values: value to show with each row, float64 (rows,); see `Example.value`.
         most: largest number of examples.
     """
 
     rank: np.ndarray
     labels: Sequence[str]
-    scores: np.ndarray
+    values: np.ndarray
     most: int
 
 
@@ -64,10 +86,12 @@ class Examples:
         doubtful: rows nearest to a change of label, the nearest first; none of a regression.
         sure: surest rows of each label, the surest first; with many labels, those of all under the empty label. Of a
             regression, the rows with the values at either end, under `LOWEST` and `HIGHEST`.
+        rejected: first rejected records of each reason.
     """
 
     doubtful: list[Example] = field(default_factory=list)
     sure: dict[str, list[Example]] = field(default_factory=dict)
+    rejected: dict[str, list[RejectedExample]] = field(default_factory=dict)
 
     def add(
         self,
@@ -75,6 +99,7 @@ class Examples:
         answers: Sequence[Answer],
         values: np.ndarray,
         interpretation: Interpretation,
+        id_at: int | None = None,
     ) -> None:
         """Take the rows of a chunk that are better examples than the present ones.
 
@@ -83,6 +108,7 @@ class Examples:
             answers: their labels; empty for a row without one.
             values: probabilities or values, float64 (rows, labels); NaN for a row without them.
             interpretation: meaning of the model's logits.
+            id_at: position of the id among the values that each record carries; None if they have none.
         """
 
         def offer(best: list[Example], ranking: _Ranking) -> None:
@@ -93,9 +119,9 @@ class Examples:
                 record = records[row]
                 if record.duplicate:
                     continue
-                source, text = shown_source(record.position.source), beginning(record.text)
-                score = float(ranking.scores[row])
-                one = Example(float(rank[row]), record.row, source, ranking.labels[row], score, text)
+                text, label, value = beginning(record.text), ranking.labels[row], float(ranking.values[row])
+                source = shown_source(record.position.source)
+                one = Example(float(rank[row]), record.row, _id(record, id_at), source, label, value, text)
                 if all(text != other.text for other in best):  # two texts may begin alike
                     insort(best, one)
                     del best[most:]
@@ -106,8 +132,16 @@ class Examples:
         for name, ranking in sure.items():
             offer(self.sure.setdefault(name, []), ranking)
 
+    def add_rejects(self, rejects: Sequence[Reject]) -> None:
+        """Take the first rejects of each reason."""
+        for one in rejects:
+            first = self.rejected.setdefault(one.reason, [])
+            if len(first) < _REJECTED:
+                text = beginning(one.raw[: 16 * _CHARACTERS].decode(errors="backslashreplace"))
+                first.append(RejectedExample(one.row, shown_source(one.position.source), one.position.line, text))
+
     def copy(self) -> Self:
-        return type(self)(self.doubtful.copy(), {label: best.copy() for label, best in self.sure.items()})
+        return type(self)(self.doubtful.copy(), _copies(self.sure), _copies(self.rejected))
 
     def as_json(self) -> list[Any]:
         return list(astuple(self))
@@ -116,15 +150,27 @@ class Examples:
     def from_json(cls, fields: Sequence[Any]) -> Self:
         """Restore examples from the form of `as_json`.
 
-        >>> one = Example(0.1, 7, "a.csv", "positive", 0.6, "So so.")
-        >>> Examples.from_json(Examples([one], {"positive": [one]}).as_json()) == Examples([one], {"positive": [one]})
+        >>> one, rejected = Example(0.1, 7, "R7", "a.csv", "positive", 0.6, "So so."), RejectedExample(8, "a.csv", 9, "")
+        >>> found = Examples([one], {"positive": [one]}, {"empty_text": [rejected]})
+        >>> Examples.from_json(found.as_json()) == found
         True
         """
-        doubtful, sure = fields
+        doubtful, sure, rejected = fields
         return cls(
             [Example(*one) for one in doubtful],
             {label: [Example(*one) for one in best] for label, best in sure.items()},
+            {reason: [RejectedExample(*one) for one in first] for reason, first in rejected.items()},
         )
+
+
+def _copies(lists: dict[str, list[_Kind]]) -> dict[str, list[_Kind]]:
+    return {name: one.copy() for name, one in lists.items()}
+
+
+def _id(record: Record, at: int | None) -> str | None:
+    """Return the id of a record, shortened if it is long; None without one."""
+    found = None if at is None else plain(record.carried[at])
+    return found if found is None or len(found) <= _ID_CHARACTERS else f"{found[:_ID_CHARACTERS]}…"
 
 
 def _rankings(
@@ -147,13 +193,19 @@ def _of_one_label(
     labels: list[str], values: np.ndarray, interpretation: Interpretation
 ) -> tuple[_Ranking, dict[str, _Ranking]]:
     names = interpretation.labels
-    score, given = interpretation.scores(values), np.array(labels)
-    doubtful = _Ranking(interpretation.doubt(values), labels, score, _DOUBTFUL)
-    sureness = np.where(given == names[0], 1 - score, score) if len(names) == 2 else score
+    places, given = {name: at for at, name in enumerate(names)}, np.array(labels)
+    probable = values.argmax(axis=1).tolist()
+    columns = [places.get(label, best) for label, best in zip(labels, probable, strict=True)]
+    shown = values[np.arange(len(values)), columns]
+    named = [
+        label if label in places else f"{label}, rather {names[best]}"
+        for label, best in zip(labels, probable, strict=True)
+    ]
+    doubtful = _Ranking(interpretation.doubt(values), named, shown, _DOUBTFUL)
     if len(names) > _LABELS:
-        return doubtful, {"": _Ranking(-sureness, labels, score, _SURE * 2)}
+        return doubtful, {"": _Ranking(-shown, named, shown, _SURE * 2)}
     return doubtful, {
-        label: _Ranking(np.where(given == label, -sureness, np.nan), labels, score, _SURE)
+        label: _Ranking(np.where(given == label, -shown, np.nan), labels, shown, _SURE)
         for label in sorted({*labels} & {*names})
     }
 

@@ -3,7 +3,8 @@
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -12,12 +13,49 @@ from typing import Any, BinaryIO
 import jinja2
 from markupsafe import Markup
 
-from scorer.base.text import duration, share, shown_number, size, visible
+from scorer.base.text import counted, duration, share, shown_number, size, visible
 
 _ASSETS = Path(__file__).parent / "assets"
 _HEAD = 1024  # bytes from the start of a page that hold its generator
 # The order matters: Plot needs d3, and charts.js needs Plot.
 _SCRIPTS = ("vendor/d3-7.9.2.min.js", "vendor/plot-0.6.17.umd.min.js", "charts.js")
+
+_MOST_BARS = 12
+
+
+@dataclass(frozen=True)
+class Bar:
+    """Bar of a list, as `bars` in parts.html draws it.
+
+    Attributes:
+        name: name of the bar.
+        rows: number beside it.
+        share: its length, from 0 to 1.
+        is_more: whether it is one of many, which are shown on demand.
+    """
+
+    name: str
+    rows: int
+    share: float
+    is_more: bool = False
+
+
+def bars_of(counts: Mapping[str, int], whole: int, first: Sequence[str] = ()) -> list[Bar]:
+    """Return bars that are shares of a whole; of many, those with most rows come first.
+
+    Args:
+        counts: rows by name.
+        whole: rows of a full bar.
+        first: names in the order of their bars, unless there are many; others follow by their rows.
+
+    >>> [(bar.name, bar.share) for bar in bars_of({"a": 1, "b": 3}, 4, ["a", "b"])]
+    [('a', 0.25), ('b', 0.75)]
+    """
+    places = {name: place for place, name in enumerate(first)} if len(counts) <= _MOST_BARS else {}
+    order = sorted(counts, key=lambda name: (places.get(name, len(places)), -counts[name], name))
+    return [
+        Bar(name, counts[name], counts[name] / max(whole, 1), is_more=at >= _MOST_BARS) for at, name in enumerate(order)
+    ]
 
 
 def render(template: str, charts: Mapping[str, Any], view: Mapping[str, Any]) -> str:
@@ -70,6 +108,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {
         "count": lambda number: f"{number:,}",
+        "counted": counted,
         "duration": duration,
         "moment": _moment,
         "number": shown_number,

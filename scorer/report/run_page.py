@@ -1,23 +1,25 @@
 """The page of a run: `score --report`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scorer.base.errors import ExitCode
-from scorer.base.text import share
+from scorer.base.text import share, shown_number
 from scorer.model.interpretation import Interpretation, MultiLabel, Regression, SingleLabel
 from scorer.model.reference import Reference
+from scorer.report.difference import Difference, differences, percent
 from scorer.report.drift import MEASURES
 from scorer.report.examples import Examples
-from scorer.report.page import render
+from scorer.report.page import Bar, bars_of, render
 from scorer.report.throughput import Throughput
-
-# Conventional limits of the population stability index between small, moderate and large.
-_MODERATE, _LARGE = 0.1, 0.25
+from scorer.report.verdict import verdict
 
 NO_LABEL = "(no label)"
 """Name of the bar for rows without a label."""
+
+_FEWEST_STRETCHES = 8  # fewer show nothing that the mean speed does not
+_LEAST_SHARE = 0.01  # of the rows in a bin that can be seen in a chart
+_LABELS_BY_COLUMN = 6
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,47 @@ class Details:
         return found if isinstance(found, SingleLabel) and len(found.labels) == 2 else None
 
 
+@dataclass(frozen=True)
+class ByValue:
+    """Scored rows with the same value in a kept column.
+
+    Attributes:
+        value: value; None if it is missing.
+        rows: number of rows.
+        shares: share of the rows with each of the table's labels.
+        mean: mean score, in words.
+        position: mean score between the least (0) and the greatest (1) score of the run.
+    """
+
+    value: str | None
+    rows: int
+    shares: Sequence[float]
+    mean: str
+    position: float
+
+
+@dataclass(frozen=True)
+class ColumnTable:
+    """Scores by the values of a kept column.
+
+    Attributes:
+        name: name of the column.
+        labels: labels whose shares are shown; none of a regression, the positive one of two.
+        more_labels: number of further labels.
+        values: rows by value.
+    """
+
+    name: str
+    labels: Sequence[str]
+    more_labels: int
+    values: Sequence[ByValue]
+
+    @property
+    def most(self) -> float:
+        """Largest share, which has the strongest colour."""
+        return max((share for one in self.values for share in one.shares), default=0.0) or 1.0
+
+
 def run_page(record: Mapping[str, Any], details: Details) -> str:
     """Return the page as HTML.
 
@@ -59,45 +102,50 @@ def run_page(record: Mapping[str, Any], details: Details) -> str:
 
 
 def _charts(record: Mapping[str, Any], details: Details) -> dict[str, Any]:
-    reference, scored = details.reference, record["rows_scored"]
+    """Return the charts that show more than a line of text would."""
     found: dict[str, Any] = {}
-    if scored:
+    if record["rows_scored"]:
         is_value = isinstance(details.interpretation, Regression)
         for name, key, unit in (
             ("score", "score_histogram", "value" if is_value else "number"),
             ("tokens", "token_histogram", "count"),
             ("unknown", "unknown_histogram", "share"),
         ):
-            counts = record[key]["counts"]
-            expected = None
-            if reference is not None and reference.texts:
-                expected = [count * scored / reference.texts for count in getattr(reference, name).counts]
-            edges = list(record[key]["edges"])
-            found[name] = {"kind": "histogram", "edges": edges, "counts": counts, "expected": expected, "unit": unit}
-        found["score"]["rules"] = list(_thresholds(details))
-        if not is_value:
-            found["labels"] = _labels(record, details)
-    if record["rows_rejected_by_reason"]:
-        found["rejects"] = _bars(record["rows_rejected_by_reason"], {})
-    if details.throughput.stretches:
-        found["pace"] = {"kind": "pace", "stretches": [stretch._asdict() for stretch in details.throughput.stretches]}
+            chart = _histogram(record[key], record["rows_scored"], name, unit, details.reference)
+            if _is_telling(chart):
+                found[name] = chart
+        if "score" in found:
+            found["score"]["rules"] = list(_thresholds(details))
+    stretches = details.throughput.stretches
+    if len(stretches) >= _FEWEST_STRETCHES:
+        found["pace"] = {"kind": "pace", "stretches": [stretch._asdict() for stretch in stretches]}
     return found
 
 
-def _labels(record: Mapping[str, Any], details: Details) -> dict[str, Any]:
+def _histogram(
+    histogram: Mapping[str, Any], scored: int, name: str, unit: str, reference: Reference | None
+) -> dict[str, Any]:
+    expected = None
+    if reference is not None and reference.texts:
+        expected = [count * scored / reference.texts for count in getattr(reference, name).counts]
+    edges, counts = list(histogram["edges"]), histogram["counts"]
+    return {"kind": "histogram", "edges": edges, "counts": counts, "expected": expected, "unit": unit}
+
+
+def _is_telling(chart: Mapping[str, Any]) -> bool:
+    """Return whether the rows, or those of the test data, are in several bins that can be seen."""
+    least = _LEAST_SHARE * sum(chart["counts"])
+    both = zip(chart["counts"], chart["expected"] or chart["counts"], strict=True)
+    return sum(max(one) >= least for one in both) > 1
+
+
+def _bars(record: Mapping[str, Any], details: Details) -> list[Bar]:
     """Return a bar for each label of a row; if a row can have several, for each of the model, and for rows without any."""
-    places = {label: place for place, label in enumerate(details.labels)}
+    counts, scored = record["labels"], record["rows_scored"]
     if not isinstance(details.interpretation, MultiLabel):
-        return _bars(record["labels"], places)
-    bars = _bars(dict.fromkeys(places, 0) | record["labels"], places)
-    bars["bars"].append({"name": NO_LABEL, "rows": record["rows_without_label"]})
-    return {**bars, "total": record["rows_scored"]}  # a row counts in several bars
-
-
-def _bars(counts: Mapping[str, int], places: Mapping[str, int]) -> dict[str, Any]:
-    """Return a bar for each name: first those with places, in that order, then the others by count."""
-    order = sorted(counts, key=lambda name: (places.get(name, len(places)), -counts[name], name))
-    return {"kind": "bars", "bars": [{"name": name, "rows": counts[name]} for name in order]}
+        return bars_of(counts, scored, details.labels)
+    bars = bars_of(dict.fromkeys(details.labels, 0) | counts, scored, details.labels)
+    return [*bars, Bar(NO_LABEL, record["rows_without_label"], record["rows_without_label"] / max(scored, 1))]
 
 
 def _thresholds(details: Details) -> Sequence[float]:
@@ -109,20 +157,58 @@ def _thresholds(details: Details) -> Sequence[float]:
 
 
 def _view(record: Mapping[str, Any], details: Details) -> dict[str, Any]:
-    beyond = record["drift"]["beyond"] if record["drift"] else []
-    drift = _drift(record, beyond)
+    found = differences(record, details.reference, details.interpretation)
     return {
         "record": record,
-        "status": _status(record, bool(beyond), large=any(one["verdict"] == "large" for one in drift)),
-        "drift": drift,
+        "verdict": verdict(record, found),
+        "differences": found,
+        "indices": _indices(record, found),
+        "in_one_bin": dict(_in_one_bin(record, details)) if record["rows_scored"] else {},
+        "labels": _bars(record, details) if record["rows_scored"] else [],
+        "rejects": bars_of(record["rows_rejected_by_reason"], record["rows_rejected"]),
         "examples": details.examples,
         "thresholds": _thresholds(details),
         "score_is": _score_is(details),
         "thresholds_by_label": _thresholds_by_label(details),
-        "rejected_share": share(record["rows_rejected"], record["rows_in"]),
+        "threshold_notes": {label: f"needs {share(least)}" for label, least in _thresholds_by_label(details).items()},
+        "by_column": list(_by_column(record, details)),
         "early_share": share(record["tokens_decided_early"], record["tokens"]),
         "cached_share": share(record["rows_from_cache"], record["rows_scored"]),
+        "uncertain_share": share(record["rows_uncertain"], record["rows_scored"]),
+        "rejected_share": share(record["rows_rejected"], record["rows_in"]),
     }
+
+
+def _indices(record: Mapping[str, Any], found: Sequence[Difference]) -> list[dict[str, Any]]:
+    return [
+        {"name": MEASURES[one.measure], "extent": one.extent, "beyond": one.beyond, **record["drift"][one.measure]}
+        for one in found
+    ]
+
+
+def _in_one_bin(record: Mapping[str, Any], details: Details) -> Iterator[tuple[str, str]]:
+    """Yield a sentence for each histogram, for when a chart would be one full bar."""
+    for name, key, what in (
+        ("score", "score_histogram", "values" if isinstance(details.interpretation, Regression) else "scores"),
+        ("tokens", "token_histogram", "texts"),
+        ("unknown", "unknown_histogram", "texts"),
+    ):
+        edges, counts = record[key]["edges"], record[key]["counts"]
+        most = max(range(len(counts)), key=counts.__getitem__)
+        part = percent(counts[most] / record["rows_scored"])
+        of = f"{part.capitalize()} {what}" if part == "all" else f"{part.capitalize()} of the {what}"
+        low, high = edges[most], edges[most + 1]
+        if name == "unknown":
+            rest = (
+                "have only word pieces that the model knows"
+                if not low
+                else f"have at least {100 * low:g}% unknown ones"
+            )
+            yield name, f"{of} {rest}."
+        elif name == "tokens":
+            yield name, f"{of} have {f'{low:,} to {high - 1:,}' if low else f'fewer than {high:,}'} tokens."
+        else:
+            yield name, f"{of} are between {low:g} and {high:g}."
 
 
 def _score_is(details: Details) -> str:
@@ -139,44 +225,34 @@ def _score_is(details: Details) -> str:
 
 
 def _thresholds_by_label(details: Details) -> Mapping[str, float]:
-    """Return the probability from which on a text has each label, if it can have several."""
+    """Return the least probability at which a text has each label, if it can have several."""
     found = details.interpretation
     return dict(zip(found.labels, found.thresholds, strict=True)) if isinstance(found, MultiLabel) else {}
 
 
-def _status(record: Mapping[str, Any], beyond: bool, *, large: bool) -> dict[str, str]:
-    """Return the status of the run in words, and its level: ``good``, ``look`` or ``bad``."""
-    if not record["published"]:
-        return {"level": "bad", "words": "Nothing was published"}
-    if not ExitCode(record["exit_code"]).published:
-        return {"level": "bad", "words": "Published, but the run failed"}
-    looks = [
-        *(["records were rejected"] if record["rows_rejected"] else []),
-        *(["the data has drifted"] if beyond else []),
-        *(["--max-error does not hold"] if record["max_error"] and record["max_error"]["holds"] is False else []),
-    ]
-    if looks:
-        return {"level": "look", "words": f"Published, but {' and '.join(looks)}"}
-    if not record["rows_in"]:
-        return {"level": "look", "words": "There were no records to score"}
-    if large:
-        return {"level": "look", "words": "Every record was scored, but the drift is large"}
-    return {"level": "good", "words": "Every record was scored"}
-
-
-def _drift(record: Mapping[str, Any], beyond: Sequence[str]) -> list[dict[str, Any]]:
-    if record["drift"] is None:
-        return []
-    found = []
-    for name, words in MEASURES.items():
-        one = record["drift"][name]
-        found.append({"name": words, **one, "verdict": _verdict(one), "beyond": name in beyond})
-    return found
-
-
-def _verdict(one: Mapping[str, Any]) -> str:
-    if one["by_chance"] is None or one["psi"] <= one["by_chance"]:
-        return "no more than chance" if (one["by_chance"] or 0) < _LARGE else "too few rows to judge"
-    if one["psi"] < _MODERATE:
-        return "small"
-    return "moderate" if one["psi"] < _LARGE else "large"
+def _by_column(record: Mapping[str, Any], details: Details) -> Iterator[ColumnTable]:
+    """Yield a table for each kept column that the record has."""
+    least, greatest = record["score_histogram"]["least"], record["score_histogram"]["greatest"]
+    found = sorted(record["labels"], key=lambda label: (-record["labels"][label], label))
+    labels = [details.labels[1]] if details.of_two is not None else found[:_LABELS_BY_COLUMN]
+    if isinstance(details.interpretation, Regression):
+        labels = []
+    places = {label: place for place, label in enumerate(details.labels)}
+    labels.sort(key=lambda label: places.get(label, len(places)))
+    more = 0 if details.of_two is not None or not labels else len(found) - len(labels)
+    for name, values in record["by_column"].items():
+        yield ColumnTable(
+            name,
+            labels,
+            more,
+            [
+                ByValue(
+                    one["value"],
+                    one["rows"],
+                    [one["labels"].get(label, 0) / one["rows"] for label in labels],
+                    shown_number(one["score_mean"]) if not labels else f"{one['score_mean']:.3f}",
+                    (one["score_mean"] - least) / (greatest - least) if greatest > least else 0.5,
+                )
+                for one in values
+            ],
+        )

@@ -12,6 +12,7 @@ from scorer.model.confidence import CONFIDENCES
 from scorer.model.interpretation import Answer
 from scorer.model.outcomes import Outcomes
 from scorer.model.reference import SCORE_EDGES, TOKEN_EDGES, UNKNOWN_EDGES, Histogram
+from scorer.report.by_column import ByColumn
 from scorer.report.examples import Examples
 
 
@@ -165,24 +166,27 @@ class Summary:
 
     Attributes:
         counts: counts of all records.
-        examples: examples of scored records.
+        by_column: scored records by the values of kept columns.
+        examples: examples of scored and rejected records.
         input_hash: sha256 of the raw input up to the last of these records, in hexadecimal.
         seconds: seconds of this run alone, from its first record read to its last one written.
         bytes_read: bytes of the input read in this run alone, as stored.
     """
 
     counts: Counts = field(default_factory=Counts)
+    by_column: ByColumn = field(default_factory=ByColumn)
     examples: Examples = field(default_factory=Examples)
     input_hash: str = ""
     seconds: float = 0.0
     bytes_read: int = 0
 
     def copy(self) -> Self:
-        return replace(self, counts=self.counts.copy(), examples=self.examples.copy())
+        counts, by_column, examples = self.counts.copy(), self.by_column.copy(), self.examples.copy()
+        return replace(self, counts=counts, by_column=by_column, examples=examples)
 
     def as_json(self) -> dict[str, Any]:
         """Return the values that last from one run to the next; examples have a form of their own."""
-        return {**self.counts.as_json(), "input_hash": self.input_hash}
+        return {**self.counts.as_json(), "by_column": self.by_column.as_json(), "input_hash": self.input_hash}
 
     @classmethod
     def from_json(cls, values: dict[str, Any], examples: Examples) -> Self:
@@ -192,7 +196,8 @@ class Summary:
         >>> Summary.from_json(summary.as_json(), Examples()) == summary
         True
         """
-        return cls(Counts.from_json(values), examples, values["input_hash"])
+        by_column = ByColumn.from_json(values["by_column"])
+        return cls(Counts.from_json(values), by_column, examples, values["input_hash"])
 
 
 def shown_results(counts: Counts, names: Sequence[str]) -> str:

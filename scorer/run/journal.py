@@ -20,7 +20,7 @@ from scorer.report.summary import Summary
 from scorer.storage.atomic import Place, sibling, write_all
 from scorer.storage.lock import hold, release
 
-_FORM = 7
+_FORM = 8
 # Marks a line whose examples differ from those of the line before. Inside a string, its quotes would be escaped.
 _EXAMPLES = b'"examples": '
 # The first line of a journal, or the bytes that a power failure may leave of it.

@@ -14,7 +14,7 @@ from scorer.model.confidence import confidences, most_probable
 from scorer.model.decision import UNCERTAIN
 from scorer.model.interpretation import Interpretation, SingleLabel
 from scorer.report.summary import Summary
-from scorer.rows.columns import Formatter, Results, Selection, Wanted, output_columns, without_records
+from scorer.rows.columns import ID, Formatter, Results, Selection, Wanted, output_columns, without_records
 from scorer.rows.record import Record, ScoredRecord
 from scorer.rows.rejects import format_reject
 from scorer.rows.uncertain import uncertain_columns
@@ -109,11 +109,13 @@ def score_rows(
             rows: list[ScoredRecord] = []
             if found is not None:
                 scored = scored_chunk(chunk, found, model, details=wanted.details)
-                _count(scored, chunk.records, model.interpretation, summary)
+                carried = reader.selection.carried if reader.selection is not None else ()
+                _count(scored, chunk.records, carried, model.interpretation, summary)
                 rows = scored.rows
                 if scored.unscored:
                     rejected = sorted([*rejected, *scored.unscored], key=attrgetter("row"))
             if rejected:
+                summary.examples.add_rejects(rejected)
                 rejects.write(b"".join(map(format_reject, rejected)))
             limits.check_so_far(counts)
             with model.phases.timed("write"):
@@ -153,9 +155,25 @@ class _Table:
             self.sink.write((head if total == len(rows) else b"") + format_rows(rows))
 
 
-def _count(found: ScoredChunk, records: Sequence[Record], interpretation: Interpretation, summary: Summary) -> None:
-    """Count the records of a chunk, and draw examples of them."""
-    summary.examples.add(records, found.labels, found.values, interpretation)
+def _count(
+    found: ScoredChunk,
+    records: Sequence[Record],
+    carried: Sequence[str],
+    interpretation: Interpretation,
+    summary: Summary,
+) -> None:
+    """Count the records of a chunk, and draw examples of them.
+
+    Args:
+        found: results of the records.
+        records: records, with and without a score.
+        carried: names of the columns that they carry.
+        interpretation: meaning of the model's logits.
+        summary: summary to add to.
+    """
+    id_at = carried.index(ID) if ID in carried else None
+    summary.examples.add(records, found.labels, found.values, interpretation, id_at)
+    summary.by_column.add(carried, found.rows)
     counts, rows, scored = summary.counts, found.rows, found.scored
     counts.rejected.update(reject.reason for reject in found.unscored)
     counts.rows_scored += len(rows)

@@ -138,6 +138,7 @@ class RunRecord:
             "resumed_from_row": self._resumed_from(),
             "rows_without_label": counts.rows_without_label,
             "labels": dict(counts.labels),
+            "by_column": summary.by_column.record(),
             "rows_uncertain": counts.rows_uncertain,
             **self.doubt.as_json(),
             "score_histogram": {**_histogram(counts.scores), "sum": counts.score_sum, **asdict(counts.score_range)},

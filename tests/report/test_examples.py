@@ -12,7 +12,7 @@ def records(count):
 
 
 def shown(examples):
-    return [(one.row, one.label, one.score) for one in examples]
+    return [(one.row, one.label, one.value) for one in examples]
 
 
 def test_a_row_is_a_sure_example_of_the_labels_that_it_has_only():

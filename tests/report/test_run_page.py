@@ -72,20 +72,29 @@ def records(texts):
     return [{"text": text} for text in texts]
 
 
+def bars(page, caption):
+    """Return share and rows by the name of each bar below a caption."""
+    cells = page.text.split(caption)[1].split("Distribution")[0].split("The first of each")[0]
+    return {name: f"{share}% {rows}" for name, share, rows in re.findall(r"(\S+) ([\d.]+)% (\d+)(?!\S)", cells)}
+
+
 def test_the_page_says_what_the_record_says(report, tmp_path):
     texts = [*reviews(60, 2, 3).texts, "", "so " * 100]
     result, page = report([*records(texts), "broken"], "--summary", tmp_path / "run.json")
     record = json.loads((tmp_path / "run.json").read_text())
     assert result.code == 3
-    assert "Published, but records were rejected" in page.text
-    for words in ("rows read 63", "scored 61", "rejected, 3.2% 2", "longer than the model reads 1"):
+    assert "Ready, but for some rows 2 of 63 rows were rejected; the others can be used." in page.text
+    for words in ("rows read 63", "scored 61", "rejected, 3.2% 2", "1 text longer than the model reads"):
         assert words in page.text
     assert page.charts["score"]["counts"] == record["score_histogram"]["counts"]
     assert page.charts["tokens"]["counts"] == record["token_histogram"]["counts"]
-    assert page.charts["unknown"]["counts"] == record["unknown_histogram"]["counts"]
+    assert "unknown" not in page.charts  # one full bar would show nothing
+    assert "All texts have only word pieces that the model knows." in page.text
     assert sum(page.charts["score"]["expected"]) == pytest.approx(61)
-    assert {bar["name"]: bar["rows"] for bar in page.charts["labels"]["bars"]} == record["labels"]
-    assert page.charts["rejects"]["bars"] == [{"name": "empty_text", "rows": 1}, {"name": "invalid_json", "rows": 1}]
+    assert bars(page, "Share of the scored rows") == {
+        label: f"{100 * rows / 61:.1f}% {rows}" for label, rows in record["labels"].items()
+    }
+    assert bars(page, "Share of the 2 rejected rows") == {"empty_text": "50.0% 1", "invalid_json": "50.0% 1"}
     assert page.charts["score"]["rules"] == [0.5]
     for measure in ("score", "tokens", "unknown"):
         assert f"{record['drift'][measure]['psi']:.3f}" in page.text
@@ -93,7 +102,7 @@ def test_the_page_says_what_the_record_says(report, tmp_path):
         assert place["sha256"] in page.text
     assert f"cpu features {' '.join(record['host']['cpu_features'])}".rstrip() in page.text
     figures = {attributes["data-chart"] for tag, attributes in page.elements if tag == "figure"}
-    assert figures == page.charts.keys() == {"score", "tokens", "unknown", "labels", "rejects", "pace"}
+    assert figures == page.charts.keys() == {"score", "tokens"}
 
 
 def test_the_page_asks_for_nothing_outside_and_runs_no_script_but_its_own(report):
@@ -142,9 +151,9 @@ def test_the_page_says_how_much_was_decided_early_where_there_is_a_cascade(repor
     record = json.loads((tmp_path / "run.json").read_text())
     assert 0 < record["rows_decided_early"] < 60
     share = f"{100 * record['tokens_decided_early'] / record['tokens']:.1f}%"
-    assert f"decided by the wide part alone, {share} of the tokens {record['rows_decided_early']} " in page.text
+    assert f"{record['rows_decided_early']} rows ({share} of the tokens) decided by the wide part alone" in page.text
     _, page = report(texts, *options, "--no-cascade")
-    assert "decided by the wide part alone: the cascade was off 0 " in page.text
+    assert "No row decided by the wide part alone: the cascade was off" in page.text
     _, page = report(texts)
     assert "wide part" not in page.text
 
@@ -154,8 +163,10 @@ def test_the_page_says_how_much_was_decided_early_where_there_is_a_cascade(repor
 
 def example_rows(page):
     """Return row numbers by the heading of their card."""
-    cards = re.split(r"(?=Nearest to a|Most certain)", page.text.split("Rows to look at")[1].split("Speed")[0])
-    return {card.split(" row ")[0]: [int(row) for row in re.findall(r"row (\d+) of", card)] for card in cards[1:]}
+    headings = r"Nearest to a threshold|Nearest to another label|Most certain(?:: \w+)?"
+    parts = re.split(f"({headings})", page.text.split("Rows to look at")[1].split("Time by phase")[0])
+    rows = [[int(row) for row in re.findall(r"% (?:needs [\d.]+% )?row (\d+)", part)] for part in parts]
+    return dict(zip(parts[1::2], rows[2::2], strict=True))
 
 
 def test_the_rows_nearest_the_threshold_and_the_surest_are_shown(report, tmp_path):
@@ -165,11 +176,14 @@ def test_the_rows_nearest_the_threshold_and_the_surest_are_shown(report, tmp_pat
     first = {text: row for row, text in reversed(list(enumerate(texts)))}  # each text once, by its first row
     found = example_rows(page)
     nearest = sorted(first.values(), key=lambda row: abs(scores[row] - 0.7))[:6]
-    assert sorted(found["Nearest to another label Scores nearest to 0.7"]) == sorted(row + 1 for row in nearest)
+    assert "Nearest to another label Scores nearest to 0.7" in page.text
+    assert sorted(found["Nearest to another label"]) == sorted(row + 1 for row in nearest)
     for label, order in (("negative", scores.__getitem__), ("positive", lambda row: -scores[row])):
         rows = [row for row in first.values() if (scores[row] >= 0.7) == (label == "positive")]
-        surest = found[f"Most certain: {label} Errors here are confident errors"]
+        surest = found[f"Most certain: {label}"]
         assert [scores[row - 1] for row in surest] == [scores[row] for row in sorted(rows, key=order)[:3]]
+        best = scores[surest[0] - 1] if label == "positive" else 1 - scores[surest[0] - 1]
+        assert f"{label} {100 * best:.1f}% row {surest[0]} " in page.text
 
 
 def test_with_a_band_the_rows_nearest_to_its_edges_are_shown(report):
@@ -177,6 +191,7 @@ def test_with_a_band_the_rows_nearest_to_its_edges_are_shown(report):
     assert "Scores nearest to 0.3 and 0.6" in page.text
     assert page.charts["score"]["rules"] == [0.3, 0.6]
     assert not any(heading.startswith("Most certain: uncertain") for heading in example_rows(page))
+    assert re.search(r"uncertain, rather (positive|negative) [5-7]\d\.\d% row ", page.text)
 
 
 def test_of_three_labels_the_rows_with_hardly_a_likeliest_one_are_shown(report, tmp_path, bundle_of_three):
@@ -186,11 +201,8 @@ def test_of_three_labels_the_rows_with_hardly_a_likeliest_one_are_shown(report, 
         sorted(map(float, line.split(",")[-3:])) for line in (tmp_path / "out.csv").read_text().splitlines()[1:]
     ]  # fmt: skip
     closest = sorted(range(len(rows)), key=lambda row: rows[row][2] - rows[row][1])[:6]
-    found = example_rows(page)
-    shown = next(
-        found[heading] for heading in found if heading.startswith("Nearest to another label The most likely label")
-    )
-    assert sorted(shown) == sorted(row + 1 for row in closest)
+    assert "Nearest to another label The most probable label is barely ahead of the next" in page.text
+    assert sorted(example_rows(page)["Nearest to another label"]) == sorted(row + 1 for row in closest)
     assert page.charts["score"]["rules"] == []
     assert "Probability of the predicted label" in page.text
 
@@ -212,16 +224,18 @@ def test_of_several_labels_the_rows_nearest_to_a_threshold_and_the_surest_of_eac
     found = example_rows(page)
     distance = [min(abs(row[f"score_{label}"] - least) for label, least in thresholds.items()) for row in rows]
     nearest = sorted(range(len(rows)), key=distance.__getitem__)[:6]
-    heading = "Nearest to a threshold The label that the text barely has, or barely lacks"
-    assert sorted(found.pop(heading)) == sorted(row + 1 for row in nearest)
+    assert "Nearest to a threshold The label that the text barely has, or barely lacks" in page.text
+    assert sorted(found.pop("Nearest to a threshold")) == sorted(row + 1 for row in nearest)
     first = rows[nearest[0]]
     label = min(thresholds, key=lambda one: abs(first[f"score_{one}"] - thresholds[one]))
-    assert f"· {label} · {first[f'score_{label}']:.3f} , threshold {thresholds[label]:.3f}" in page.text
+    assert (
+        f"{label} {100 * first[f'score_{label}']:.1f}% needs {thresholds[label]:.1%} row {nearest[0] + 1}" in page.text
+    )
     given = {label for row in rows for label in row["labels"]}
-    assert found.keys() == {f"Most certain: {label} Errors here are confident errors" for label in given}
+    assert found.keys() == {f"Most certain: {label}" for label in given}
     for label in given:
         order = sorted((row for row in rows if label in row["labels"]), key=lambda row: -row[f"score_{label}"])
-        shown = found[f"Most certain: {label} Errors here are confident errors"]
+        shown = found[f"Most certain: {label}"]
         assert [rows[row - 1][f"score_{label}"] for row in shown] == [row[f"score_{label}"] for row in order[:3]]
 
 
@@ -231,16 +245,18 @@ def test_the_page_of_several_labels_has_a_bar_for_rows_without_any(report, tmp_p
     options = ("--model", str(strict.path), "--summary", tmp_path / "run.json")
     _, page = report(records(texts), *options)
     record = json.loads((tmp_path / "run.json").read_text())
-    assert page.charts["labels"]["total"] == 90 < sum(record["labels"].values()) + record["rows_without_label"]
-    bars = {bar["name"]: bar["rows"] for bar in page.charts["labels"]["bars"]}
+    assert sum(record["labels"].values()) + record["rows_without_label"] > 90
     without = record["rows_without_label"]
-    assert [*bars] == ["bad", "good", "mixed", "(no label)"]
-    assert bars == {"bad": 0, "good": 0, "mixed": 0, **record["labels"], "(no label)": without}
+    shown = page.text.split("a row can have several")[1].split("Distribution")[0]
+    names = [name for name in ("bad", "good", "mixed", "(no label)") if name in shown]
+    assert names == sorted(["bad", "good", "mixed", "(no label)"], key=shown.index)
+    for name, rows in {"bad": 0, "good": 0, "mixed": 0, **record["labels"], "(no label)": without}.items():
+        assert re.search(rf"{re.escape(name)} (needs [\d.]+% )?{100 * rows / 90:.3g}(\.0)?% {rows} ", shown)
     assert page.charts["score"]["rules"] == []
     assert "Highest probability of any label in each text" in page.text
-    assert f"rows without a label {without} " in page.text
+    assert f"without a label {without} " in page.text
     assert without > 0
-    assert f"good {record['labels']['good']} 0.500" in page.text
+    assert "good needs 50.0% " in page.text
 
 
 @pytest.mark.usefixtures("small_chunks")
@@ -262,12 +278,12 @@ def test_the_page_of_values_shows_them_in_their_unit_and_both_ends(report, tmp_p
     assert figures == page.charts.keys()
     assert "Value of each text; the outer bins hold all values beyond the edges" in page.text
     order = sorted(range(len(texts)), key=values.__getitem__)
-    shown = page.text.split("Rows to look at")[1].split("Speed")[0]
+    shown = page.text.split("Rows to look at")[1].split("Time by phase")[0]
     assert "Nearest to another label" not in shown
     lowest, highest = shown.split("Highest values")
-    found = [[values[int(row) - 1] for row in re.findall(r"row (\d+) of", part)] for part in (lowest, highest)]
+    found = [[values[int(row) - 1] for row in re.findall(r"\d row (\d+)", part)] for part in (lowest, highest)]
     assert found == [[values[row] for row in order[:6]], [values[row] for row in order[:-7:-1]]]
-    assert f"· {values[order[0]]:.4g} " in lowest
+    assert f" {values[order[0]]:.4g} row " in lowest
 
 
 def test_the_page_of_several_values_names_the_one_that_it_shows(report, tmp_path, bundle_of_three):
@@ -276,10 +292,10 @@ def test_the_page_of_several_values_names_the_one_that_it_shows(report, tmp_path
     prices = [float(line.split(",")[1]) for line in (tmp_path / "out.csv").read_text().splitlines()[1:]]
     assert (tmp_path / "out.csv").read_text().startswith("row,score_price,score_stars,score_weight\n")
     assert "Value of price for each text; the outer bins hold all values beyond the edges" in page.text
-    assert (page.charts["score"]["edges"][0], page.charts["score"]["expected"]) == (-1e6, None)
+    assert "All values are between 100 and 1000." in page.text
     lowest, highest = page.text.split("Highest values")
-    assert f"· {min(prices):.4g} " in lowest.split("Lowest values")[1]
-    assert f"· {max(prices):.4g} " in highest
+    assert f" {min(prices):.4g} row " in lowest.split("Lowest values")[1]
+    assert f" {max(prices):.4g} row " in highest
     mean = sum(prices) / len(prices)
     assert f": values of price from {min(prices):.4g} to {max(prices):.4g}, mean {mean:.4g}.\n" in result.err
 
@@ -291,13 +307,48 @@ def test_the_page_of_a_resumed_run_shows_the_rows_of_all_of_it(report, interrupt
     (tmp_path / "out.csv").unlink()
     stopped, page = report(records(texts), of=lambda *arguments: interrupted(5, *arguments))
     assert stopped.code == 143
-    assert "Nothing was published" in page.text
+    assert re.search(r"No scores The run was stopped after \d+ rows, so it has no scores yet; run the same", page.text)
     assert "Terminated" in page.text
     _, resumed = report(records(texts))
-    assert "resumed at row" in resumed.text
+    assert "Resumed an interrupted run at row" in resumed.text
     assert example_rows(resumed) == example_rows(whole)
-    for name in ("score", "tokens", "unknown", "labels"):
-        assert resumed.charts[name] == whole.charts[name]
+    assert {**resumed.charts, "pace": None} == {**whole.charts, "pace": None}
+    assert bars(resumed, "Share of the scored rows") == bars(whole, "Share of the scored rows")
+
+
+def test_examples_name_the_id_of_their_rows_and_the_probability_of_the_label_given(report, tmp_path):
+    texts = list(dict.fromkeys(reviews(40, 2, 3).texts))
+    _, page = report([{"id": f"<R&{row}>", "text": text} for row, text in enumerate(texts, start=1)])
+    rows = [line.split(",") for line in (tmp_path / "out.csv").read_text().splitlines()[1:]]
+    lowest = min(rows, key=lambda row: float(row[3]))
+    assert f"negative {100 * (1 - float(lowest[3])):.1f}% row {lowest[0]} · id <R&{lowest[0]}> " in page.text
+
+
+def test_of_several_inputs_each_example_names_its_own(score, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.jsonl").write_text(f'{{"text": "good {name}"}}\n')
+    files = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
+    assert score(*files, "-o", tmp_path / "out.csv", "--report", tmp_path / "run.html").code == 0
+    assert f"row 2 · {files[1]} good b" in Page((tmp_path / "run.html").read_text()).text
+
+
+def test_the_first_two_rejects_of_each_reason_are_shown(report):
+    lines = ["broken 1", *records(["good", "", ""]), "<b>broken</b> 2", "broken 3", *records([" "])]
+    _, page = report(lines)
+    shown = page.text.split("The first of each reason")[1].split("Compared with")[0]
+    assert shown.split(" row ") == [
+        " empty_text", '3 · line 3 {"text": ""} empty_text', '4 · line 4 {"text": ""} invalid_json', "1 · line 1 broken 1 invalid_json",
+        "5 · line 5 <b>broken</b> 2 ",
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_the_page_of_a_resumed_run_shows_the_rejects_of_all_of_it(report, interrupted, tmp_path):
+    lines = ["broken", *records(reviews(80, 2, 5).texts)]
+    report(lines, of=lambda *arguments: interrupted(5, *arguments))
+    _, resumed = report(lines)
+    assert "Resumed an interrupted run" in resumed.text
+    assert "invalid_json row 1 · line 1 broken" in resumed.text
 
 
 # Other ends of a run
@@ -306,10 +357,15 @@ def test_the_page_of_a_resumed_run_shows_the_rows_of_all_of_it(report, interrupt
 @pytest.mark.parametrize(
     ("lines", "arguments", "code", "words"),
     [
-        ([], [], 0, "There were no records to score"),
+        ([], [], 0, "The input has no rows to score"),
         (["broken"], [], 4, "the only record was rejected"),
         (records(["good", ""]), ["--strict"], 4, "none is allowed"),
-        (records(["good"]), ["--model", "nowhere"], 5, "Nothing was published"),
+        (
+            records(["good"]),
+            ["--model", "nowhere"],
+            5,
+            "There are no scores from this run: the model cannot be used here.",
+        ),
         (records(["good"]), ["--text", "<b>body</b>"], 2, "has no column '<b>body</b>'"),
     ],
 )
@@ -317,7 +373,7 @@ def test_there_is_a_page_whatever_became_of_the_run(report, lines, arguments, co
     result, page = report(lines, *arguments)
     assert result.code == code
     assert words in page.text
-    assert not [tag for tag, _ in page.elements if tag == "b"]
+    assert page.text.count("<b>body</b>") == (2 if "<b>body</b>" in words else 0)
 
 
 def test_a_page_that_would_take_the_place_of_another_file_is_refused(score, tmp_path):
@@ -331,8 +387,11 @@ def test_a_page_that_would_take_the_place_of_another_file_is_refused(score, tmp_
 def test_drift_beyond_its_limit_is_marked(report):
     result, page = report(records([f"{text} xxxxx" for text in reviews(120, 2, 2).texts]), "--max-drift", "0.2")
     assert result.code == 3
-    assert "Published, but the data has drifted" in page.text
     assert "beyond the limit of 0.2" in page.text
+    assert re.search(
+        r"Check first (All texts|[\d%]+ of the texts) have at least 5% unknown word pieces, against none in the test data; "
+        "check some rows before you use the scores", page.text
+    )  # fmt: skip
 
 
 # Throughput

@@ -444,7 +444,7 @@ def test_examples_are_in_the_journal_where_they_changed_and_the_last_ones_count(
     journal = Journal(LocalPlace(tmp_path / "out.csv"))
     journal.begin(Header({}, {}))
     part, beside = Part(0, ""), {"the rejects file": Part(0, "")}
-    first, second = (Example(0.1, row, "in.csv", "positive", 0.6, 'so "examples": so') for row in (1, 2))
+    first, second = (Example(0.1, row, None, "in.csv", "positive", 0.6, 'so "examples": so') for row in (1, 2))
     for rows, best in enumerate(([first], [first], [first, second], [first, second]), start=1):
         journal.append(
             Entry(Summary(Counts(rows_in=rows, rows_scored=rows), examples=Examples(best)), part, beside, False)
