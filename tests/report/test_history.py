@@ -382,7 +382,7 @@ def test_the_page_has_a_sentence_the_findings_the_rule_and_all_runs(tmp_path):
         "The newest is unusual: rejected 31.0%, usually 2.1%. Of the 29 runs before, 1 failed, the last on 8 December 2026.",
         "27 December 2026 rejected 31.0%, usually 2.1%",
         "8 December 2026 failed: disk full.",
-        "Each value is compared with the median of up to 28 runs before it, at least 7.",
+        "Each value is compared with the median of the last 28 runs before it, or of at least 7.",
         " resumed ",
         f"{records[10]['started'][:16].replace('T', ' ')} failed",
         "The same in every run: time since the run before 24 h.",
