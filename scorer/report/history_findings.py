@@ -9,7 +9,7 @@ from scorer.base.text import counted
 from scorer.report.history_job import Job, Series
 from scorer.report.history_rule import ENOUGH
 
-Level = Literal["bad", "look", "note"]
+Level = Literal["bad", "look", "change"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Finding:
     Attributes:
         first, last: places of the runs in their job.
         runs: number of them.
-        level: ``bad`` if they failed, ``look`` if they are unusual, ``note`` if only the model changed.
+        level: ``bad`` if they failed, ``look`` if they are unusual, ``change`` if only the model changed.
         reasons: sentences without a full stop.
         changes: differences from the run before the first one.
     """
@@ -52,7 +52,7 @@ def findings(job: Job) -> list[Finding]:
         found.append(Finding(runs[0], runs[-1], len(runs), "look", reasons, _changes(job, runs[0])))
     explained = {finding.first for finding in found}
     models = [place for place in range(len(job.runs)) if job.is_new_model(place) and place not in explained]
-    found += [Finding(place, place, 1, "note", (), _changes(job, place)) for place in models]
+    found += [Finding(place, place, 1, "change", (), _changes(job, place)) for place in models]
     return sorted(found, key=lambda finding: (finding.last, finding.first), reverse=True)
 
 
