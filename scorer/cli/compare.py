@@ -18,7 +18,7 @@ Compare two outputs of `score`: flipped labels and moved scores, or moved values
 Examples:
   score-model compare last-night.csv tonight.csv
   score-model compare int8.parquet fp32.parquet --by row --max-flips 0.01
-  score-model compare old.csv new.csv -o compared.html
+  score-model compare old.csv new.csv -o compared.html --inputs reviews.csv
 
 A and B are CSV, TSV, JSONL or Parquet files with the same rows: outputs of last night and of tonight, of int8 and of fp32, or
 of an old bundle and of a new one. With more than two labels, each score belongs to the predicted label, so look at the flips first.
@@ -54,17 +54,27 @@ All others are those of `score`.
     ),
 )
 @group(
-    "Rows that moved most",
+    "Rows that flipped or moved most",
     option(
         "--most",
         type=Whole(0, 1000),
         default=10,
         show_default=True,
         metavar="N",
-        help="Number of these rows to print.",
+        help="Number of rows to print of each kind; a page has up to 200 flipped rows.",
     ),
     option(
-        "--text", show_default=NAMED_TEXT, metavar="COLUMN", help="Kept column with the text to print beside each row."
+        "--inputs",
+        multiple=True,
+        shell_complete=files,
+        metavar="FILE",
+        help="Input that the outputs were scored from, for the text of each row; repeatable, in the same order.",
+    ),
+    option(
+        "--text",
+        show_default=NAMED_TEXT,
+        metavar="COLUMN",
+        help="Column with the text: of the inputs, or a kept one of the outputs.",
     ),
 )
 @group(
@@ -82,6 +92,7 @@ def compare(
     after: str,
     by: str,
     text: str | None,
+    inputs: tuple[str, ...],
     most: int,
     max_flips: float | None,
     output: str | None,
@@ -92,6 +103,7 @@ def compare(
     from scorer.model.bundle import refuse_file_in_bundle
     from scorer.report.compare import compare as run
     from scorer.report.compare import lines
+    from scorer.rows.input_options import InputOptions
     from scorer.storage.output import STDOUT, check_place, publish_text
     from scorer.storage.places import check_replaceable
 
@@ -103,10 +115,18 @@ def compare(
     if output is not None:
         from scorer.report.compare_page import KIND, comparison_page, is_comparison
 
-        check_place(output, [before, after], "--output")
+        check_place(output, [before, after, *inputs], "--output")
         refuse_file_in_bundle(output, "--output")
         check_replaceable(output, "--output", KIND, is_comparison, overwrite=overwrite)
-    found = run(before, after, by=by, text=text, most=most, needs_labels=max_flips is not None)
+    found = run(
+        before,
+        after,
+        by=by,
+        text=text,
+        inputs=InputOptions().inputs(inputs) if inputs else None,
+        most=most,
+        needs_labels=max_flips is not None,
+    )
     print_result("\n".join(map(visible, lines(found, before, after))))
     if output is not None:
         publish_text(output, comparison_page(found, before, after))

@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from scorer.base.errors import InputError, UsageError
 from scorer.base.task import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Task
 from scorer.report.comparison import Comparison
+from scorer.report.input_texts import texts_of
 from scorer.report.join import by_id, by_row
 from scorer.report.label_comparison import LabelComparison
 from scorer.report.scored_file import ROW, Layout, Output
 from scorer.report.set_comparison import SetComparison
 from scorer.report.value_comparison import ValueComparison
 from scorer.rows.columns import ID
+from scorer.rows.reader import Inputs
 
 _RESULTS: dict[Task, str] = {
     SINGLE_LABEL: "one label a row (columns label and score)",
@@ -20,7 +22,14 @@ _RESULTS: dict[Task, str] = {
 
 
 def compare(
-    before: str, after: str, *, by: str = "auto", text: str | None = None, most: int = 10, needs_labels: bool = False
+    before: str,
+    after: str,
+    *,
+    by: str = "auto",
+    text: str | None = None,
+    inputs: Inputs | None = None,
+    most: int = 10,
+    needs_labels: bool = False,
 ) -> Comparison:
     """Join two outputs and count their differences.
 
@@ -30,15 +39,17 @@ def compare(
     Args:
         before, after: names of the outputs: CSV, TSV, JSONL or Parquet, compressed or not.
         by: ``id``, ``row``, or ``auto`` for the id if both outputs have one.
-        text: name of a kept column to show with the rows that moved most; None for one named like a text column.
-        most: largest number of these rows.
+        text: name of a kept column, or of the text column of the inputs, to show with rows; None for one of the usual names.
+        inputs: inputs that the outputs were scored from; None to show texts that the outputs have.
+        most: largest number of rows to show that flipped, and of others that moved most.
         needs_labels: whether outputs without labels are refused (--max-flips).
 
     Raises:
         UsageError: a file is missing, or is not an output of `score`, or the outputs are of different tasks.
         InputError: a row is invalid, its key is ambiguous, or no row is in both outputs.
     """
-    one_output, other_output = Output(before, text), Output(after, text)
+    kept = text if inputs is None else None
+    one_output, other_output = Output(before, kept), Output(after, kept)
     if by == "auto":
         by = ID if one_output.has_ids and other_output.has_ids else ROW
     found = _comparison(one_output, other_output, by, most)
@@ -56,6 +67,8 @@ def compare(
         raise InputError(
             f"no {by} of {before} is in {after}, so there is nothing to compare. Are both outputs of the same rows?"
         )
+    if inputs is not None:
+        found.texts = texts_of(inputs, by, {moved.after.key for moved in found.shown}, text)
     return found
 
 

@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from scorer.base.text import share, shown_number, shown_source
+from scorer.base.text import counted, share, shown_number, shown_source
 from scorer.model.reference import SCORE_EDGES, Histogram
-from scorer.report.comparison import Comparison, Distances, Spelling, four_decimals
+from scorer.report.comparison import Comparison, Distances, ProbabilityComparison, Spelling, four_decimals
 from scorer.report.label_comparison import LabelComparison
-from scorer.report.page import is_page, render
-from scorer.report.set_comparison import SetComparison, shown_change
+from scorer.report.page import bars_of, is_page, render
+from scorer.report.set_comparison import SetComparison
 from scorer.report.value_comparison import ValueComparison
+from scorer.report.verdict import Verdict
+from scorer.rows.label_cell import join_labels
 
 KIND = "comparison"
 
@@ -29,6 +31,7 @@ def comparison_page(found: Comparison, before: str, after: str) -> str:
     """
     view: dict[str, Any] = {
         "found": found,
+        "has_texts": any(map(found.text_of, found.shown)),
         "before": shown_source(before),
         "after": shown_source(after),
         "names": [shown_source(Path(path).name) for path in (before, after)],
@@ -53,10 +56,10 @@ def _of_labels(found: LabelComparison) -> _Parts:
         "moves": _moves(found.moves()),
         "scores": _sides(found.scores, "number"),
     }
-    if found.flips:
-        charts["flips"] = _bars({f"{old} → {new}": rows for (old, new), rows in found.flips.most_common()})
     return charts, {
         "results": "compare_labels.html",
+        "verdict": _flipped(found, "{rows} flipped", "No label flipped", _turns(found)),
+        "flips": bars_of({f"{old} → {new}": rows for (old, new), rows in found.flips.items()}, found.flipped),
         "flipped_share": share(found.flipped, found.rows),
         "moves_words": _words(found.distances, four_decimals),
         "early_shares": [share(rows, found.stages.rows) for rows in found.stages.early],
@@ -69,14 +72,12 @@ def _of_sets(found: SetComparison) -> _Parts:
         "moves": _moves(found.moves()),
         "scores": _sides(found.scores, "number", of="scores"),
     }
-    for name, rows in (("gained", found.gained), ("lost", found.lost)):
-        if rows:
-            charts[name] = _bars(dict(rows.most_common()))
     return charts, {
         "results": "compare_sets.html",
+        "verdict": _flipped(found, "The labels of {rows} changed", "The labels of no row changed"),
+        "joined": lambda row: join_labels(row.label) or "(no label)",
         "flipped_share": share(found.changed, found.rows),
         "moves_words": _words(found.distances, four_decimals),
-        "change": shown_change,
     }
 
 
@@ -88,8 +89,8 @@ def _of_values(found: ValueComparison) -> _Parts:
         charts[f"scores-{number}"] = _sides(output.scores, "value")
     return charts, {
         "results": "compare_values.html",
+        "verdict": _moved(found),
         "moves_words": [_words(output.distances, shown_number) for output in found.outputs],
-        "moved_at_all": any(output.distances.biggest for output in found.outputs),
     }
 
 
@@ -130,8 +131,54 @@ def _sides(scores: tuple[Histogram, Histogram], unit: str, *, of: str = "rows") 
     }
 
 
-def _bars(rows: Mapping[str, int]) -> dict[str, Any]:
-    return {"kind": "bars", "bars": [{"name": name, "rows": count} for name, count in rows.items()]}
+def _flipped(found: ProbabilityComparison, some: str, none: str, turns: str = "") -> Verdict:
+    """Return the verdict on outputs with labels.
+
+    Args:
+        found: result of the comparison.
+        some, none: beginnings of the sentence if labels differ, with ``{rows}`` for the number of rows, and if none does.
+        turns: end of the sentence if labels differ.
+    """
+    distances = found.distances
+    moved = f"scores moved by {four_decimals(distances.size, '')} on average" if distances.biggest else "no score moved"
+    if not found.flipped:
+        return _also_missing(found, Verdict("good", "Same labels", f"{none}; {moved}."))
+    what = "labels" if isinstance(found, LabelComparison) else "rows"
+    rows = f"{found.flipped:,} of {found.rows:,} {what} ({share(found.flipped, found.rows)})"
+    return _also_missing(found, Verdict("look", "Labels differ", f"{some.format(rows=rows)}{turns}; {moved}."))
+
+
+def _turns(found: LabelComparison) -> str:
+    """Describe the most frequent change of label."""
+    if not found.flips:
+        return ""
+    (old, new), rows = found.flips.most_common(1)[0]
+    how_many = (
+        "all of them" if rows == found.flipped else "most of them" if rows > found.flipped / 2 else f"{rows:,} of them"
+    )
+    return f", {how_many} from {old} to {new}" if found.flipped > 1 else f", from {old} to {new}"
+
+
+def _moved(found: ValueComparison) -> Verdict:
+    """Return the verdict on outputs with values."""
+    if not any(output.distances.biggest for output in found.outputs):
+        return _also_missing(found, Verdict("good", "Same values", "No value moved."))
+    first = found.outputs[0]
+    of = f" of {first.name}" if len(found.outputs) > 1 else ""
+    size, biggest = (shown_number(one) for one in (first.distances.size, first.distances.biggest))
+    return _also_missing(
+        found, Verdict("look", "Values differ", f"Values{of} moved by {size} on average, and by at most {biggest}.")
+    )
+
+
+def _also_missing(found: Comparison, verdict: Verdict) -> Verdict:
+    """Add the rows that only one of the outputs has."""
+    missing = found.only_before.rows + found.only_after.rows
+    if not missing:
+        return verdict
+    title = "Rows differ" if verdict.level == "good" else verdict.title
+    only = f"{counted(missing, 'row')} {'is' if missing == 1 else 'are'} in one output only"
+    return Verdict("look", title, f"{verdict.sentence.removesuffix('.')}; {only}.")
 
 
 def _words(distances: Distances, spell: Spelling) -> str:

@@ -4,7 +4,7 @@ import heapq
 from abc import ABC, abstractmethod
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
@@ -19,6 +19,9 @@ MOVE_EDGES = (-1, -0.5, -0.2, -0.1, -0.05, -0.02, -0.01, -0.001, 0.001, 0.01, 0.
 """Bin edges for differences of probabilities; the middle bin is for rows that moved by at most a thousandth."""
 
 _MISSING_SHOWN = 5
+
+FLIPPED_SHOWN = 200
+"""Largest number of rows on a page whose labels differ."""
 
 
 Spelling = Callable[[float, str], str]
@@ -52,10 +55,6 @@ class Moved(NamedTuple):
     def values(self) -> tuple[float, float]:
         """The first value and the second."""
         return self.before.values[self.at[0]], self.after.values[self.at[1]]
-
-    @property
-    def text(self) -> str | None:
-        return self.after.text or self.before.text
 
 
 class Farthest:
@@ -134,6 +133,7 @@ class Comparison(ABC):
         by: that key.
         only_before, only_after: rows that are only in the first output, and only in the second.
         rows: number of rows in both outputs.
+        texts: beginnings of the texts of rows to show, by their keys; where it has none, the outputs may.
         flips_are: words that follow the share of `flipped`.
     """
 
@@ -144,6 +144,21 @@ class Comparison(ABC):
         self.only_before = Missing()
         self.only_after = Missing()
         self.rows = 0
+        self.texts: Mapping[str, str] = {}
+
+    def text_of(self, moved: Moved) -> str | None:
+        """Return the beginning of a row's text, if it is known."""
+        return self.texts.get(moved.after.key) or moved.after.text or moved.before.text
+
+    def shown_text(self, moved: Moved) -> str:
+        """Return the beginning of a row's text as the end of a line; empty if it is unknown."""
+        text = self.text_of(moved)
+        return f"  {text[:60]}" if text else ""
+
+    @property
+    @abstractmethod
+    def shown(self) -> list[Moved]:
+        """Rows to show."""
 
     @abstractmethod
     def add(self, before: Scored, after: Scored) -> None:
@@ -164,9 +179,10 @@ class ProbabilityComparison(Comparison):
 
     Args:
         by: key that joins their rows.
-        most: largest number of rows that moved most to keep.
+        most: largest number of rows that moved most to keep; without any, no flipped ones are kept either.
 
     Attributes:
+        most: that number.
         differences: second probability minus the first, of the value that moved most, for each row in both outputs.
         together: number of pairs of a row and a value, by the bins of both probabilities.
     """
@@ -175,12 +191,43 @@ class ProbabilityComparison(Comparison):
         super().__init__(by)
         self.differences: array[float] = array("d")
         self.together: Counter[tuple[int, int]] = Counter()
-        self._farthest = Farthest(most)
+        self.most = most
+        self._flipped = Farthest(max(most, FLIPPED_SHOWN) if most else 0)
+        self._moved = Farthest(most)
+
+    @cached_property
+    def flipped_rows(self) -> list[Moved]:
+        """Rows whose labels differ, the largest moves first."""
+        return self._flipped.rows
 
     @cached_property
     def moved(self) -> list[Moved]:
-        """Rows of which a probability moved or whose labels changed, the largest moves first."""
-        return self._farthest.rows
+        """Rows with the same labels of which a probability moved, the largest moves first."""
+        return self._moved.rows
+
+    @property
+    def shown(self) -> list[Moved]:
+        return [*self.flipped_rows, *self.moved]
+
+    def keep(self, moved: Moved, *, flipped: bool) -> None:
+        """Keep a row if it is one of those to show."""
+        if flipped:
+            self._flipped.add(moved)
+        elif moved.difference:
+            self._moved.add(moved)
+
+    def lines_of_rows(self, spell: Callable[[Moved], str]) -> Iterator[str]:
+        """Yield lines about rows: first those whose labels differ, then others that moved.
+
+        Args:
+            spell: function that describes a row.
+        """
+        others = "largest moves of other rows:" if self.flipped else "largest moves:"
+        for heading, rows in (("flipped:", self.flipped_rows[: self.most]), (others, self.moved)):
+            if rows:
+                yield heading
+            for one in rows:
+                yield f"  {self.by} {one.after.key}: {spell(one)}{self.shown_text(one)}"
 
     @property
     def scores(self) -> tuple[Histogram, Histogram]:
@@ -209,8 +256,3 @@ def sides(together: Counter[tuple[int, int]], edges: tuple[float, ...]) -> tuple
         before.counts[row] += rows
         after.counts[column] += rows
     return before, after
-
-
-def shown_text(moved: Moved) -> str:
-    """Return the beginning of a row's text as the end of a line; empty if neither output has it."""
-    return f"  {moved.text[:60]}" if moved.text else ""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from scorer.model.reference import SCORE_EDGES, bin_of
-from scorer.report.comparison import Moved, ProbabilityComparison, four_decimals, shown_text
+from scorer.report.comparison import Moved, ProbabilityComparison, four_decimals
 from scorer.report.scored_file import Scored
 from scorer.rows.record import STAGES
 
@@ -74,8 +74,7 @@ class LabelComparison(ProbabilityComparison):
         self.together[bin_of(SCORE_EDGES, before.score), bin_of(SCORE_EDGES, after.score)] += 1
         if before.label != after.label:
             self.flips[str(before.label), str(after.label)] += 1
-        if moved.difference or before.label != after.label:
-            self._farthest.add(moved)
+        self.keep(moved, flipped=before.label != after.label)
 
     @property
     def flipped(self) -> int:
@@ -91,14 +90,12 @@ class LabelComparison(ProbabilityComparison):
         if stages.changed:
             flips = _flips(stages.flips, stages.changed)
             yield f"a different stage decided {stages.changed:,} rows, with labels: {flips}"
-        if self.moved:
-            yield "largest moves:"
-        for one in self.moved:
-            before, after = one.before, one.after
-            yield (
-                f"  {self.by} {after.key}: {before.label} {before.score:.3f}, {after.label} {after.score:.3f} "
-                f"({one.difference:+.3f}){shown_text(one)}"
-            )
+        yield from self.lines_of_rows(_row)
+
+
+def _row(moved: Moved) -> str:
+    before, after = moved.before, moved.after
+    return f"{before.label} {before.score:.3f}, {after.label} {after.score:.3f} ({moved.difference:+.3f})"
 
 
 def _flips(flips: Counter[tuple[str, str]], rows: int) -> str:

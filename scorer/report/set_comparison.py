@@ -8,7 +8,7 @@ import numpy as np
 
 from scorer.base.errors import UsageError
 from scorer.model.reference import SCORE_EDGES, bin_of
-from scorer.report.comparison import Moved, ProbabilityComparison, four_decimals, shown_text
+from scorer.report.comparison import Moved, ProbabilityComparison, four_decimals
 from scorer.report.scored_file import Scored
 from scorer.rows.label_cell import join_labels
 
@@ -82,8 +82,7 @@ class SetComparison(ProbabilityComparison):
         self.gained.update(new - old)
         self.lost.update(old - new)
         self.changed += old != new
-        if moved.difference or old != new:
-            self._farthest.add(moved)
+        self.keep(moved, flipped=old != new)
 
     @property
     def flipped(self) -> int:
@@ -115,14 +114,12 @@ class SetComparison(ProbabilityComparison):
                 score = f"; scores moved by {one.size:.4f} on average (signed mean {one.mean:+.4f})"
             yield f"  {one.label}: gained by {one.gained:,} rows, lost by {one.lost:,}{score}"
         yield f"scores, the one that moved most in each row: {self.distances.words(four_decimals)}"
-        if self.moved:
-            yield "largest moves:"
-        for one_row in self.moved:
-            before, after = one_row.values
-            yield (
-                f"  {self.by} {one_row.after.key}: {shown_change(one_row)}; {self.name_of(one_row)} {before:.3f} to "
-                f"{after:.3f} ({one_row.difference:+.3f}){shown_text(one_row)}"
-            )
+        yield from self.lines_of_rows(self._row)
+
+    def _row(self, moved: Moved) -> str:
+        before, after = moved.values
+        score = f"{self.name_of(moved)} {before:.3f} to {after:.3f} ({moved.difference:+.3f})"
+        return f"{shown_change(moved)}; {score}"
 
 
 def shown_change(moved: Moved) -> str:

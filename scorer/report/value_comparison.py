@@ -11,7 +11,7 @@ import numpy as np
 from scorer.base.errors import UsageError
 from scorer.base.text import shown_number
 from scorer.model.reference import Histogram, bin_of
-from scorer.report.comparison import MOVE_EDGES, Comparison, Distances, Farthest, Moved, shown_text, sides
+from scorer.report.comparison import MOVE_EDGES, Comparison, Distances, Farthest, Moved, sides
 from scorer.report.scored_file import Scored
 
 _BINS = 20
@@ -119,6 +119,10 @@ class ValueComparison(Comparison):
     def flipped(self) -> None:
         return None
 
+    @property
+    def shown(self) -> list[Moved]:
+        return [moved for output in self.outputs for moved in output.moved]
+
     def lines(self) -> Iterator[str]:
         for words, names in zip(("first", "second"), self.only_outputs, strict=True):
             if names:
@@ -132,7 +136,7 @@ class ValueComparison(Comparison):
                 before, after = one.values
                 yield (
                     f"  {self.by} {one.after.key}: {shown_number(before)} to {shown_number(after)} "
-                    f"({shown_number(one.difference, '+')}){shown_text(one)}"
+                    f"({shown_number(one.difference, '+')}){self.shown_text(one)}"
                 )
 
 

@@ -37,10 +37,10 @@ _FAILURES = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """Answer to the question whether the scores can be used.
+    """Answer to the question whether the scores can be used, or whether two outputs agree.
 
     Attributes:
-        level: ``good`` if they can be used as they are, ``look`` if somebody has to look first, ``bad`` if they cannot.
+        level: ``good`` if all is well, ``look`` if somebody has to look first, ``bad`` if there is nothing to use.
         title: the same in a few words.
         sentence: reason, and what to do, with its full stop.
     """

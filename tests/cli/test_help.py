@@ -36,7 +36,7 @@ GROUPS = {
     "score-model confidence": ["Data", "Reading files", "Columns and labels", "New bundle", "Speed", "Other"],
     "score-model evaluate": ["Data", "Reading files", "Columns and labels", "Baseline", "Output", "Speed", OTHER],
     "score-model parity": ["Data", "Reading files", "Encoder", "Run", OTHER],
-    "score-model compare": ["Comparison", "Rows that moved most", "Output", OTHER],
+    "score-model compare": ["Comparison", "Rows that flipped or moved most", "Output", OTHER],
     "score-model verify": ["Run", "Sample", "Speed", OTHER],
     "score-model history": ["Result", "Output", OTHER],
 }  # fmt: skip

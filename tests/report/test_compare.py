@@ -52,8 +52,9 @@ def test_rows_are_joined_and_differences_are_printed(run, pair, by, keys):
         "labels: 1 flipped (33.33%): 1 no to yes",
         "scores: moved by 0.1167 on average (signed mean +0.0500); 50% of the rows by at most 0.1000, 95% by 0.2350, "
         "99% by 0.2470, all by 0.2500",
-        "largest moves:",
+        "flipped:",
         f"  {name} {flipped}: no 0.400, yes 0.650 (+0.250)",
+        "largest moves of other rows:",
         f"  {name} {moved}: yes 0.700, yes 0.600 (-0.100)",
     ]
 
@@ -63,6 +64,74 @@ def test_the_same_file_twice_moves_nothing(run, pair):
     assert code == 0
     assert "labels: 0 flipped (0.00%)\n" in out
     assert "largest moves" not in out
+
+
+def test_texts_come_from_the_inputs_by_row_or_by_id(run, pair, tmp_path):
+    lines = [json.dumps({"id": name, "body": f"text of {name}"}) for name in "klmno"]
+    (tmp_path / "in.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    (tmp_path / "turned.jsonl").write_text("".join(f"{line}\n" for line in reversed(lines)))
+    for by, name in (("row", "in"), ("id", "in"), ("id", "turned")):
+        page = tmp_path / "c.html"
+        code, out, _ = run(*pair, "--by", by, "--inputs", tmp_path / f"{name}.jsonl", "-o", page)
+        assert code == 0
+        assert "no 0.400, yes 0.650 (+0.250)  text of l\n" in out
+        assert "yes 0.700, yes 0.600 (-0.100)  text of m\n" in out
+        assert "no 0.400 → yes 0.650 +0.250 text of l" in Page(page.read_text()).text
+
+
+def test_several_inputs_are_numbered_as_one(run, pair, tmp_path):
+    for name, letters in (("one", "kl"), ("two", "mno")):
+        (tmp_path / f"{name}.csv").write_text("words\n" + "".join(f"text of {letter}\n" for letter in letters))
+    both = ("--inputs", tmp_path / "one.csv", "--inputs", tmp_path / "two.csv", "--text", "words")
+    out = run(*pair, "--by", "row", *both)[1]
+    assert "no 0.400, yes 0.650 (+0.250)  text of l\n" in out
+    assert "yes 0.700, yes 0.600 (-0.100)  text of m\n" in out
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "words"),
+    [
+        (
+            "id,text\nz,so\n",
+            [],
+            "no id of the rows to show is in in.csv. Name the inputs that the outputs were scored from.",
+        ),
+        ("text\nso\n", [], "has no column 'id'"),
+        ("id,words\nl,so\n", ["--text", "word"], "has no column 'word'; did you mean 'words'?"),
+        (None, [], "does not exist"),
+    ],
+)
+def test_inputs_of_other_rows_or_without_the_columns_are_refused(
+    run, pair, tmp_path, monkeypatch, content, arguments, words
+):
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        (tmp_path / "in.csv").write_text(content)
+    code, out, err = run(*pair, "--inputs", "in.csv", *arguments)
+    assert (code, out) == (2, "")
+    assert words in err
+
+
+def test_the_page_is_not_written_over_an_input(run, pair, tmp_path):
+    (tmp_path / "in.csv").write_text("id,text\nl,so\n")
+    code, _, err = run(*pair, "--inputs", tmp_path / "in.csv", "-o", tmp_path / "in.csv", "--overwrite")
+    assert (code, "is an input too" in err) == (2, True)
+
+
+def test_with_most_0_no_row_is_named(run, pair, tmp_path):
+    out = run(*pair, "--most", "0", "-o", tmp_path / "c.html")[1]
+    assert out.splitlines()[-1].startswith("scores: ")
+    assert "0.650" not in (tmp_path / "c.html").read_text()
+
+
+def test_a_page_without_texts_names_the_option_for_them(run, pair, tmp_path):
+    run(*pair, "-o", tmp_path / "c.html")
+    page = Page((tmp_path / "c.html").read_text())
+    assert (
+        "Labels that flipped The largest moves first; --inputs adds the texts id first second move l no 0.400"
+        in page.text
+    )
+    assert "2 rows are in one output only." in page.text
 
 
 def test_too_many_flips_end_with_3_and_the_page_is_there(run, pair, tmp_path):
@@ -102,8 +171,11 @@ def test_of_all_rows_those_that_moved_most_are_found(tmp_path):
     ]  # fmt: skip
     found = compare(*map(str, files), most=7)
     moves = scores[1] - scores[0]
-    assert [int(one.after.key) for one in found.moved] == (np.argsort(-np.abs(moves), kind="stable")[:7] + 1).tolist()
-    assert found.flipped == int(((scores[0] >= 0.5) != (scores[1] >= 0.5)).sum())
+    flipped = (scores[0] >= 0.5) != (scores[1] >= 0.5)
+    order = np.argsort(-np.abs(moves), kind="stable")
+    assert [int(one.after.key) for one in found.moved] == (order[~flipped[order]][:7] + 1).tolist()
+    assert [int(one.after.key) for one in found.flipped_rows] == (order[flipped[order]][:200] + 1).tolist()
+    assert found.flipped == int(flipped.sum()) > 200
     assert found.distances.percentile_95 == pytest.approx(np.quantile(np.abs(moves), 0.95))
     assert found.moves().counts == np.histogram(moves, MOVE_EDGES)[0].tolist()
     assert sum(found.together.values()) == found.rows == 500
@@ -172,10 +244,12 @@ def test_the_page_says_what_the_command_says_and_texts_stay_texts(run, tmp_path)
     after = output(tmp_path / "b.csv", [f"1,<i>,<u>yes,0.9,{text}", "2,l,no,0.2,x"], "row,id,label,score,text")
     assert run(before, after, "-o", tmp_path / "c.html")[0] == 0
     page = Page((tmp_path / "c.html").read_text())
-    assert "50.0% of the labels flipped" in page.text
-    assert "id <i> · no 0.400 → <u>yes 0.900 · +0.500 <script>alert(1)</script><b onclick=x>so</b>" in page.text
+    assert (
+        "Labels differ 1 of 2 labels (50.0%) flipped, from no to <u>yes; scores moved by 0.2500 on average."
+        in page.text
+    )
+    assert "<i> no 0.400 → <u>yes 0.900 +0.500 <script>alert(1)</script><b onclick=x>so</b>" in page.text
     assert not [tag for tag, attributes in page.elements if tag in ("i", "u", "a") or "onclick" in attributes]
-    assert page.charts["flips"]["bars"] == [{"name": "no → <u>yes", "rows": 1}]
     assert sum(page.charts["moves"]["counts"]) == sum(cell["rows"] for cell in page.charts["together"]["cells"]) == 2
     figures = {attributes["data-chart"] for tag, attributes in page.elements if tag == "figure"}
     assert figures == page.charts.keys()
@@ -208,14 +282,13 @@ def test_stages_of_rows_in_both_and_flips_of_rows_that_a_different_stage_decided
     assert lines[at : at + 3] == [
         "stages: the wide part alone decided 2 (50.00%) and 2 (50.00%) of 4 rows",
         "a different stage decided 2 rows, with labels: 1 flipped (50.00%): 1 no to yes",
-        "largest moves:",
+        "flipped:",
     ]
     page = Page((tmp_path / "c.html").read_text())
     for words in (
-        "decided by the wide part alone in the first, 50.0% 2 ",
-        "decided by the wide part alone in the second, 50.0% 2 ",
-        "decided by a different stage 2 ",
-        "of these with a different label 1 ",
+        "Decided by the wide part alone: 2 rows in the first (50.0%), 2 in the second (50.0%)",
+        "Decided by a different stage: 2 rows, 1 of them with a different label",
+        "no → yes 50.0% 1 yes → no 50.0% 1",
     ):
         assert words in page.text
 

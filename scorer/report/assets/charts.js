@@ -53,24 +53,6 @@
     });
   }
 
-  // Rows by name; shares are of the total, which is that of all bars unless a row can have several.
-  function bars({ bars, total = d3.sum(bars, (bar) => bar.rows) }, width) {
-    const rows = bars.slice(0, 20).map((bar, i) => ({ ...bar, place: i, words: bar.name.length > 34 ? `${bar.name.slice(0, 33)}…` : bar.name }));
-    return Plot.plot({
-      width, height: 12 + 46 * rows.length, marginLeft: 0, marginRight: 0, marginTop: 6, marginBottom: 6,
-      x: { axis: null, domain: [0, Math.max(1, d3.max(rows, (row) => row.rows))] },
-      y: { axis: null, domain: rows.map((row) => row.place), padding: 0.08 },
-      marks: [
-        Plot.barX(rows, { x: "rows", y: "place", fill: OURS, insetTop: 20, insetBottom: 4, title: "name" }),
-        Plot.text(rows, { x: 0, y: "place", dy: -10, text: "words", textAnchor: "start", fill: INK, fontSize: 13 }),
-        Plot.text(rows, {
-          x: 0, y: "place", dy: -10, dx: width, textAnchor: "end", fill: INK, fontSize: 13,
-          text: (row) => `${number.format(row.rows)}  (${number.format((100 * row.rows) / Math.max(1, total))}%)`,
-        }),
-      ],
-    });
-  }
-
   // Rows per second, over time.
   function pace({ stretches }, width) {
     const end = stretches[stretches.length - 1].end;
@@ -81,7 +63,7 @@
         `${number.format(one.rows_per_second)} rows per second\n${number.format(one.tokens_per_second)} tokens per second`,
     }));
     return Plot.plot({
-      width, height: 220, marginLeft: 42, marginRight: 14, marginTop: 22, marginBottom: 40,
+      width, height: 150, marginLeft: 42, marginRight: 14, marginTop: 22, marginBottom: 40,
       x: { domain: [0, end / seconds], label: unit, labelArrow: "none" },
       y: { domain: [0, d3.max(rows, (row) => row.rate)], nice: true },
       marks: [
@@ -159,7 +141,7 @@
     });
   }
 
-  const KINDS = { histogram, bars, pace, grid, history };
+  const KINDS = { histogram, pace, grid, history };
   const charts = JSON.parse(document.getElementById("charts").textContent);
   for (const figure of document.querySelectorAll("figure[data-chart]")) {
     const chart = charts[figure.dataset.chart];
