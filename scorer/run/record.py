@@ -58,7 +58,7 @@ class RunRecord:
     Attributes:
         options: options of the command.
         plan: plan that they resolve to, once they are checked.
-        reader, scorer, output, rejects, uncertain: objects of the run, once they exist.
+        reader, scorer, output, rejects, uncertain, explained: objects of the run, once they exist.
         summary: summary of all rows that are done.
         before: counts of the rows that an earlier, interrupted run did.
         shard_rows: rows of the shard, once they are counted; None for a whole input.
@@ -76,6 +76,7 @@ class RunRecord:
     output: Destination | None
     rejects: Destination | None
     uncertain: Destination | None
+    explained: Destination | None
     summary: Summary
     before: Counts
     shard_rows: ShardRows | None
@@ -166,6 +167,7 @@ class RunRecord:
             "output": _file(plan.output if plan else self.options.output, self.output),
             "rejects": _file(plan.rejects, self.rejects) if plan and counts.rows_rejected else None,
             "uncertain_rows": self._uncertain_file(),
+            "explained_rows": self._explained_file(),
             "versions": versions(),
             "host": {"name": platform.node(), "platform": platform.platform(), "cpu_features": cpu_features()},
             "arguments": {name.replace("_", "-"): _text(value) for name, value in self.options.as_json().items()},
@@ -213,6 +215,10 @@ class RunRecord:
     def _uncertain_file(self) -> dict[str, Any] | None:
         given = self.plan.uncertain if self.plan is not None else None
         return _file(given.place, self.uncertain) if given is not None and self.summary.counts.rows_uncertain else None
+
+    def _explained_file(self) -> dict[str, Any] | None:
+        place = self.plan.explained if self.plan is not None else None
+        return _file(place, self.explained) if place is not None and self.summary.nearest.rows else None
 
     @property
     def has_warnings(self) -> bool:
