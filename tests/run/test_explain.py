@@ -1,4 +1,4 @@
-"""--explain, from the command line to its file: which rows it has, what they say, and when the file is complete."""
+"""--explain, from the command line to its file: rows, reasons, and a file that is complete or absent."""
 
 import csv
 import json
