@@ -18,7 +18,7 @@ import numpy as np
 
 from scorer.engine.wide import WideWeights
 from scorer.model.confidence import most_probable
-from scorer.model.interpretation import Answer, Interpretation, MultiLabel, SingleLabel
+from scorer.model.interpretation import Answer, Interpretation, MultiLabel, Regression, SingleLabel
 from scorer.model.offsets import Characters, Passage, Word, words_of
 from scorer.model.outcomes import Outcomes
 from scorer.model.sentences import sentences_of, without
@@ -166,25 +166,63 @@ def weighed(model: "LoadedModel", texts: Sequence[str], outcomes: Outcomes) -> l
         texts: texts, none of them without a token.
         outcomes: their outcomes.
     """
+    ids, words = _words(model, texts)
+    values = model.interpretation.values(outcomes.logits)
+    answers = model.interpretation.answers(values)
+    found = []
+    for at, text in enumerate(texts):
+        contrast = contrast_of(model.interpretation, answers[at], values[at])
+        outcome = outcomes.of(np.arange(len(texts)) == at)
+        found.append(_weighed(model, text, ids[at], words[at], contrast, outcome))
+    return found
+
+
+def words_alone(model: "LoadedModel", texts: Sequence[str], labels: Sequence[str]) -> list[tuple[Contribution, ...]]:
+    """Return the amounts of the wide part's words for a label of each text, before any calibration by length.
+
+    A label of several is weighed against the mean of the others, and one of any number against nothing. A number has the
+    amounts of its first output, in its unit.
+
+    Args:
+        model: model with or without a wide part.
+        texts: texts, or beginnings of them.
+        labels: label of each; one that the model does not have stands for its last label.
+    """
+    weights = model.wide_weights
+    if weights is None or not texts:
+        return [()] * len(texts)
+    before = model.tokenizer.special_places[0]
+    each = zip(texts, *_words(model, texts), labels, strict=True)
+    return [
+        word_amounts(weights, text, ids, before, words or (), _factors_for(model.interpretation, label))[0]
+        for text, ids, words, label in each
+    ]
+
+
+def _factors_for(interpretation: Interpretation, label: str) -> np.ndarray:
+    """Return the factors of the logits that `words_alone` describes, float64 (logits,)."""
+    count, names = interpretation.logit_count, interpretation.labels
+    if isinstance(interpretation, Regression):
+        return np.array([interpretation.scale[0], *[0.0] * (count - 1)])
+    at = names.index(label) if label in names else len(names) - 1
+    if isinstance(interpretation, MultiLabel):
+        return np.eye(count)[at] / interpretation.temperatures[at]
+    assert isinstance(interpretation, SingleLabel), "there is no other task"
+    factors = np.eye(count)[at] - (1 - np.eye(count)[at]) / (count - 1) if count > 1 else np.array([2.0 * at - 1])
+    return factors / interpretation.temperature
+
+
+def _words(model: "LoadedModel", texts: Sequence[str]) -> tuple[list[np.ndarray], list[list[Word] | None]]:
+    """Return the token ids of texts, and their words; None for a text whose words are unknown."""
     tokens = model.tokenizer.encode(texts)
     before, after = model.tokenizer.special_places
     own = [ids[before : len(ids) - after] for ids in tokens.ids]
-    passages = [Passage(text, ids, 0, len(ids)) for text, ids in zip(texts, own, strict=True)]
-    values = model.interpretation.values(outcomes.logits)
-    each = zip(
-        texts, tokens.ids, words_of(model.tokenizer, passages), model.interpretation.answers(values), strict=True
-    )
-    return [
-        _weighed(
-            model,
-            text,
-            ids,
-            words,
-            contrast_of(model.interpretation, answer, values[at]),
-            outcomes.of(_only(at, len(texts))),
-        )
-        for at, (text, ids, words, answer) in enumerate(each)
-    ]
+    words: list[list[Word] | None] = [None] * len(texts)
+    there = [at for at, empty in enumerate(tokens.empty) if not empty]
+    passages = [Passage(texts[at], own[at], 0, len(own[at])) for at in there]
+    for at, found in zip(there, words_of(model.tokenizer, passages), strict=True):
+        words[at] = found
+    return tokens.ids, words
 
 
 def _weighed(
@@ -315,10 +353,6 @@ def _calibration(model: "LoadedModel", outcome: Outcomes) -> tuple[float, np.nda
         return 1.0, np.zeros(outcome.logits.shape[1])
     scale, bias = by_length.of(outcome.tokens)
     return float(scale[0]), bias[0]
-
-
-def _only(at: int, count: int) -> np.ndarray:
-    return np.arange(count) == at
 
 
 def _stripped(text: str, sentence: Characters) -> Characters:
