@@ -1,6 +1,7 @@
 """Explanations: exact amounts of words, the encoder's part, and sentences, which are what leaving them out changes."""
 
 from dataclasses import replace
+from itertools import pairwise
 from math import exp, fsum, log
 
 import numpy as np
@@ -136,7 +137,7 @@ PIECES, PAIRS = 10, 5
 def test_amounts_by_hand():
     # [CLS] not good, good [SEP], in which three pairs share a weight: those of the comma, and that of [CLS].
     ids = np.array([0, 2, 3, 4, 3, 1])
-    pairs = [(int(a) * MULTIPLIER + int(b)) % PAIRS for a, b in zip(ids[:-1], ids[1:], strict=True)]
+    pairs = [(int(a) * MULTIPLIER + int(b)) % PAIRS for a, b in pairwise(ids)]
     assert pairs == [2, 0, 2, 2, 4]
     weights = np.zeros((PIECES + PAIRS + 1, 1), dtype=np.float16)
     weights[:5, 0] = 0.5, 0.25, -1.0, 2.0, 0.25  # [CLS] [SEP] not good ,
@@ -276,7 +277,7 @@ def test_the_json_form_has_the_largest_words_and_one_amount_for_all_others(stage
         ("One. Two", ["One. ", "Two"]),
         ("  One!! 'Two?' (Three.) e.g. 3.5", ["  One!! ", "'Two?' ", "(Three.) ", "e.g. ", "3.5"]),
         ("\n\nOne\r\n\r\nTwo\n", ["\n\nOne\r\n\r\n", "Two\n"]),
-        ("很好。不好！\u300c好\uff1f\u300d對", ["很好。", "不好！", "\u300c好\uff1f\u300d", "對"]),
+        ("很好。不好\uff01\u300c好\uff1f\u300d對", ["很好。", "不好\uff01", "\u300c好\uff1f\u300d", "對"]),
         ("word " * 50, ["word " * 25, "word " * 25]),
     ],
 )  # fmt: skip
