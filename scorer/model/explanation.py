@@ -12,19 +12,19 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import fsum, log
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from scorer.base.errors import UsageError
+from scorer.base.task import REGRESSION
 from scorer.engine.wide import WideWeights
 from scorer.model.confidence import most_probable
 from scorer.model.interpretation import Answer, Interpretation, MultiLabel, Regression, SingleLabel
+from scorer.model.loaded import LoadedModel, refuse_unscored
 from scorer.model.offsets import Characters, Passage, Word, words_of
 from scorer.model.outcomes import Outcomes
 from scorer.model.sentences import sentences_of, without
-
-if TYPE_CHECKING:
-    from scorer.model.loaded import LoadedModel
 
 LARGEST = 20
 """Number of a text's words that the JSON form of an explanation names."""
@@ -127,7 +127,7 @@ class Weighed:
     factors: np.ndarray
     sentences: Sequence[Characters]
 
-    def with_sentences(self, model: "LoadedModel") -> Explanation:
+    def with_sentences(self, model: LoadedModel) -> Explanation:
         """Return the explanation with its sentences, after reading the text without each of them.
 
         A sentence without which the text has no token has no amount, and neither has one for which the device has too
@@ -148,17 +148,26 @@ class Weighed:
         return replace(self.explanation, sentences=tuple(found))
 
 
-def explain(model: "LoadedModel", texts: Sequence[str]) -> list[Explanation]:
+def explain(model: LoadedModel, texts: Sequence[str]) -> list[Explanation]:
     """Score texts and explain their labels.
 
     Args:
-        model: model that chooses labels; numbers have no explanation.
-        texts: texts, none of them without a token.
+        model: model that scores them.
+        texts: texts as they are.
+
+    Raises:
+        UsageError: the model gives numbers, which have no explanation.
+        ValueError: a text has no token.
+        OutOfMemory: the device has too little memory for one of the texts.
     """
-    return [one.with_sentences(model) for one in weighed(model, texts, model.submit_texts(texts).result())]
+    if model.interpretation.task == REGRESSION:
+        raise UsageError("only labels can be explained, but this model gives numbers.")
+    outcomes = model.submit_texts(texts, empty_allowed=False).result()
+    refuse_unscored(outcomes.logits)
+    return [one.with_sentences(model) for one in weighed(model, texts, outcomes)]
 
 
-def weighed(model: "LoadedModel", texts: Sequence[str], outcomes: Outcomes) -> list[Weighed]:
+def weighed(model: LoadedModel, texts: Sequence[str], outcomes: Outcomes) -> list[Weighed]:
     """Explain texts that are scored, but for their sentences.
 
     Args:
@@ -177,7 +186,7 @@ def weighed(model: "LoadedModel", texts: Sequence[str], outcomes: Outcomes) -> l
     return found
 
 
-def words_alone(model: "LoadedModel", texts: Sequence[str], labels: Sequence[str]) -> list[tuple[Contribution, ...]]:
+def words_alone(model: LoadedModel, texts: Sequence[str], labels: Sequence[str]) -> list[tuple[Contribution, ...]]:
     """Return the amounts of the wide part's words for a label of each text, before any calibration by length.
 
     A label of several is weighed against the mean of the others, and one of any number against nothing. A number has the
@@ -212,7 +221,7 @@ def _factors_for(interpretation: Interpretation, label: str) -> np.ndarray:
     return factors / interpretation.temperature
 
 
-def _words(model: "LoadedModel", texts: Sequence[str]) -> tuple[list[np.ndarray], list[list[Word] | None]]:
+def _words(model: LoadedModel, texts: Sequence[str]) -> tuple[list[np.ndarray], list[list[Word] | None]]:
     """Return the token ids of texts, and their words; None for a text whose words are unknown."""
     tokens = model.tokenizer.encode(texts)
     before, after = model.tokenizer.special_places
@@ -226,7 +235,7 @@ def _words(model: "LoadedModel", texts: Sequence[str]) -> tuple[list[np.ndarray]
 
 
 def _weighed(
-    model: "LoadedModel",
+    model: LoadedModel,
     text: str,
     ids: np.ndarray,
     words: Sequence[Word] | None,
@@ -252,7 +261,7 @@ def _weighed(
     return Weighed(read, ids, explanation, factors, sentences if len(sentences) > 1 else [])
 
 
-def forecast_seconds(model: "LoadedModel", texts: Sequence[Weighed]) -> float:
+def forecast_seconds(model: LoadedModel, texts: Sequence[Weighed]) -> float:
     """Estimate the seconds that the sentences take, by the time that the encoder takes for some of the texts."""
     read = [one for one in texts if one.sentences]
     if not read:
@@ -343,7 +352,7 @@ def _shares(weights: WideWeights, ids: np.ndarray, factors: np.ndarray) -> np.nd
     return np.asarray((weights.table[numbers].astype(np.float64) @ factors) / uses[which])
 
 
-def _calibration(model: "LoadedModel", outcome: Outcomes) -> tuple[float, np.ndarray]:
+def _calibration(model: LoadedModel, outcome: Outcomes) -> tuple[float, np.ndarray]:
     """Return the scale and the bias, float64 (logits,), between the parts' sum and the logits of one text."""
     if outcome.early[0]:
         assert model.cascade is not None, "it has decided"

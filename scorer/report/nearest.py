@@ -64,9 +64,8 @@ class Nearest:
     @property
     def outcomes(self) -> Outcomes:
         """Outcomes of the rows, in their order; there must be a row."""
-        types = (np.float32, bool, np.int64, np.int64, np.int64, np.int64, bool, bool, bool)
-        columns = zip(zip(*(row.outcome for row in self.rows), strict=True), types, strict=True)
-        return Outcomes(*(np.array(values, dtype=kind) for values, kind in columns))
+        found = Outcomes(*map(np.array, zip(*(row.outcome for row in self.rows), strict=True)))
+        return found._replace(logits=found.logits.astype(np.float32))
 
     @property
     def keep(self) -> Callable[[Record | Reject], None] | None:

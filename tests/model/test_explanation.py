@@ -13,11 +13,12 @@ from tiny_tokenizers import KINDS, tiny_tokenizer
 
 from export.classifier.settings import WideSettings
 from export.graph.split import without_wide
+from scorer.base.errors import UsageError
 from scorer.engine.row_engine import RowEngine
 from scorer.engine.runtime import Session
 from scorer.engine.stages import Whole
 from scorer.engine.wide import MULTIPLIER, Keys, WideWeights
-from scorer.model.explanation import Contribution, contrast_of, explain, weighed, word_amounts
+from scorer.model.explanation import Contribution, contrast_of, explain, weighed, word_amounts, words_alone
 from scorer.model.interpretation import MultiLabel, SingleLabel
 from scorer.model.length_calibration import LengthCalibration
 from scorer.model.loaded import LoadedModel
@@ -95,7 +96,9 @@ def test_all_amounts_add_up_to_the_margin_and_the_parts_are_those_of_the_graphs(
     assert outcomes.early.any() == (cascade and any_bundle.manifest.cascade is not None)
     for row, one in enumerate(found):
         explanation = one.explanation
-        assert fsum(amounts_of(explanation)) == pytest.approx(explanation.margin, abs=2e-6 * (1 + abs(explanation.margin)))
+        assert fsum(amounts_of(explanation)) == pytest.approx(
+            explanation.margin, abs=2e-6 * (1 + abs(explanation.margin))
+        )
         words = fsum([*(word.amount for word in explanation.words), explanation.other_words])
         if model.wide_weights is None:
             assert words == 0
@@ -202,7 +205,9 @@ def test_the_amount_of_a_sentence_is_what_the_margin_loses_without_it(request, n
         assert [sentence.text for sentence in found.sentences] == [text[slice(*place)].strip() for place in places]
         rests = model.submit_texts([without(text, place) for place in places]).result()
         for sentence, logits in zip(found.sentences, rests.logits, strict=True):
-            assert sentence.amount == pytest.approx(found.margin - (float(logits @ one.factors) + found.constant), abs=1e-5)
+            assert sentence.amount == pytest.approx(
+                found.margin - (float(logits @ one.factors) + found.constant), abs=1e-5
+            )
             assert sentence.text == text[slice(*sentence.places[0])]
 
 
@@ -240,6 +245,30 @@ def test_a_sentence_without_which_no_token_is_left_has_no_amount(bundle):
     model = LoadedModel(bundle, provider="cpu", precision="fp32")
     [found] = explain(model, ["good film\n\x07\x07"])
     assert [(sentence.text, sentence.amount) for sentence in found.sentences] == [("\x07\x07", 0.0)]
+
+
+def test_numbers_and_texts_without_a_token_are_refused(bundle, regression_bundle):
+    with pytest.raises(UsageError, match="only labels can be explained, but this model gives numbers"):
+        explain(LoadedModel(regression_bundle, provider="cpu"), ["good"])
+    with pytest.raises(ValueError, match="which has no tokens"):
+        explain(LoadedModel(bundle, provider="cpu"), ["good", "\u200b"])
+
+
+def test_the_words_of_a_text_alone_are_those_of_its_explanation(staged_bundle, within_of_three, bundle):
+    model = LoadedModel(staged_bundle, provider="cpu", precision="fp32", cascade=False)
+    for text, found in zip(TEXTS[:2], explain(model, TEXTS[:2]), strict=True):
+        [words] = words_alone(model, [text], [found.label])
+        [others] = words_alone(model, [text], [found.against])
+        assert [(one.text, one.places) for one in words] == [(one.text, one.places) for one in found.words]
+        assert [one.amount for one in words] == pytest.approx([one.amount for one in found.words])
+        assert sorted(one.amount for one in words) == pytest.approx(sorted(-one.amount for one in others))
+    three = LoadedModel(within_of_three, provider="cpu", precision="fp32")
+    each = words_alone(three, [TEXTS[0]] * 3, three.labels)
+    by_word = [{one.text: one.amount for one in words} for words in each]
+    for word in by_word[0]:
+        assert sum(words.get(word, 0.0) for words in by_word) == pytest.approx(0, abs=1e-6)
+    assert words_alone(three, ["\u200b"], ["good"]) == [()]
+    assert words_alone(LoadedModel(bundle, provider="cpu"), TEXTS[:2], ["positive"] * 2) == [(), ()]
 
 
 def test_the_labels_of_an_explanation():

@@ -171,7 +171,10 @@ def test_only_an_earlier_file_of_explained_rows_is_replaced(score, source, tmp_p
     os.replace(out, explained(out))  # an output is not one of them
     result = score(source, "-o", out, "--explain", "2")
     assert result.code == 2
-    assert f"--explain {explained(out)} exists and is not the list of explained rows of an earlier run; move it" in result.err
+    assert (
+        f"--explain {explained(out)} exists and is not the list of explained rows of an earlier run; move it"
+        in result.err
+    )
     assert not out.exists()
 
 
@@ -218,7 +221,9 @@ def test_numbers_and_parts_are_refused(score, source, regression_bundle, bundle,
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["in.csv", "in.jsonl", "in.parquet"])
-def test_an_interrupted_run_resumes_with_the_rows_of_all(small_chunks, interrupted, score, source, tmp_path, name, kind):
+def test_an_interrupted_run_resumes_with_the_rows_of_all(
+    small_chunks, interrupted, score, source, tmp_path, name, kind
+):
     def command(out, rows=9):
         return (tmp_path / name, "-o", tmp_path / f"{out}.{kind}", "--keep", "*", "--details", "--explain", rows)
 
@@ -294,7 +299,9 @@ def test_the_nearest_of_all_chunks_are_kept_and_restored_and_huge_records_are_no
         before = nearest.copy()
         nearest.add(records, doubt, outcomes_of(20))
         journaled = journaled.merged(Nearest.from_json(json.loads(json.dumps(nearest.since(before).as_json()))))
-        every += [(one, record.row) for one, record in zip(doubt, records, strict=True) if record.row % 20 not in (6, 10)]
+        every += [
+            (one, record.row) for one, record in zip(doubt, records, strict=True) if record.row % 20 not in (6, 10)
+        ]
     expected = sorted(pair for pair in every if not np.isnan(pair[0]))[:7]
     assert [row[:2] for row in nearest.rows] == expected
     assert {row.row for row in nearest.rows} == nearest.records.keys()
