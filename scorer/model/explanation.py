@@ -175,7 +175,8 @@ def weighed(model: LoadedModel, texts: Sequence[str], outcomes: Outcomes) -> lis
         texts: texts, none of them without a token.
         outcomes: their outcomes.
     """
-    ids, words = _words(model, texts)
+    # Without a wide part, words only show where a text ends for the model.
+    ids, words = _words(model, texts, outcomes.truncated | (model.wide_weights is not None))
     values = model.interpretation.values(outcomes.logits)
     answers = model.interpretation.answers(values)
     found = []
@@ -201,7 +202,7 @@ def words_alone(model: LoadedModel, texts: Sequence[str], labels: Sequence[str])
     if weights is None or not texts:
         return [()] * len(texts)
     before = model.tokenizer.special_places[0]
-    each = zip(texts, *_words(model, texts), labels, strict=True)
+    each = zip(texts, *_words(model, texts, np.ones(len(texts), dtype=bool)), labels, strict=True)
     return [
         word_amounts(weights, text, ids, before, words or (), _factors_for(model.interpretation, label))[0]
         for text, ids, words, label in each
@@ -221,14 +222,16 @@ def _factors_for(interpretation: Interpretation, label: str) -> np.ndarray:
     return factors / interpretation.temperature
 
 
-def _words(model: LoadedModel, texts: Sequence[str]) -> tuple[list[np.ndarray], list[list[Word] | None]]:
-    """Return the token ids of texts, and their words; None for a text whose words are unknown."""
+def _words(
+    model: LoadedModel, texts: Sequence[str], wanted: np.ndarray
+) -> tuple[list[np.ndarray], list[list[Word] | None]]:
+    """Return the token ids of texts, and the words of those that are wanted, bool (texts,); None for unknown words."""
     tokens = model.tokenizer.encode(texts)
     before, after = model.tokenizer.special_places
-    own = [ids[before : len(ids) - after] for ids in tokens.ids]
     words: list[list[Word] | None] = [None] * len(texts)
-    there = [at for at, empty in enumerate(tokens.empty) if not empty]
-    passages = [Passage(texts[at], own[at], 0, len(own[at])) for at in there]
+    there = np.flatnonzero(wanted & ~np.array(tokens.empty, dtype=bool)).tolist()
+    own = [tokens.ids[at][before : len(tokens.ids[at]) - after] for at in there]
+    passages = [Passage(texts[at], ids, 0, len(ids)) for at, ids in zip(there, own, strict=True)]
     for at, found in zip(there, words_of(model.tokenizer, passages), strict=True):
         words[at] = found
     return tokens.ids, words
