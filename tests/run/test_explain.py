@@ -13,12 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 from factories import ROOT, reviews
 
+from scorer import Explanation, Scorer
 from scorer.base.errors import UsageError
 from scorer.cluster.part_scorer import PartScorer
 from scorer.model.outcomes import Outcomes
 from scorer.report.nearest import LARGEST_RECORD, Nearest
+from scorer.rows.arrow_value import ArrowValue
 from scorer.rows.parquet_writer import _TYPES
-from scorer.rows.record import Position, Record
+from scorer.rows.record import JsonValue, Position, Record
 
 KINDS = ["csv", "tsv", "jsonl", "parquet"]
 TEXTS = [f"{text} and so. The film was so, {row}\nso it was." for row, text in enumerate(reviews(60, 2, 5).texts)]
@@ -279,10 +281,32 @@ def test_the_file_is_verified(score, score_model, source, tmp_path):
     assert score_model("verify", moved, "--summary", tmp_path / "run.json").code == 3
 
 
+def test_python_gets_the_same_explanations(score, source, staged_bundle, tmp_path):
+    score(source, "-o", tmp_path / "out.jsonl", "--model", staged_bundle.path, "--explain", "4")
+    rows = read(explained(tmp_path / "out.jsonl"))
+    with Scorer(staged_bundle, provider="cpu") as scorer:
+        found = scorer.explain([TEXTS[row["row"] - 1] for row in rows])
+        with pytest.raises(TypeError, match="score\\(\\) takes a list of texts"):
+            scorer.explain("a text")
+    assert all(isinstance(one, Explanation) for one in found)
+    assert [one.as_json() for one in found] == [row["explanation"] for row in rows]
+
+
 def outcomes_of(count):
     none = np.zeros(count, dtype=np.int64)
     logits = np.arange(count, dtype=np.float32)[:, np.newaxis]
     return Outcomes(logits, none.astype(bool), none, none, none, none, *[none.astype(bool)] * 3)
+
+
+def test_a_kept_record_holds_no_other_values_in_memory():
+    texts = [f"{row} " * 50 for row in range(1000)]
+    for array in (pa.array(texts), pa.array(texts).dictionary_encode(), pa.array([{"a": [one]} for one in texts])):
+        value = ArrowValue(array, 500)
+        record = Record(1, "text", (value, None, "x", JsonValue("1.0", "1.0")), Position("a", 1, 0), b"x" * 999, 9)
+        alone = record.alone()
+        assert (alone.raw, alone.carried[1:]) == (b"", record.carried[1:])
+        assert (alone.carried[0].source, alone.carried[0].array.type) == (value.source, array.type)
+        assert alone.carried[0].array.get_total_buffer_size() < 4000 < array.get_total_buffer_size()
 
 
 def test_the_nearest_of_all_chunks_are_kept_and_restored_and_huge_records_are_not():
