@@ -9,10 +9,10 @@ an amount is the difference that this makes to the encoder's part. These amounts
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import fsum, log
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -27,11 +27,12 @@ from scorer.model.outcomes import Outcomes
 from scorer.model.sentences import sentences_of, without
 
 LARGEST = 20
-"""Number of a text's words that the JSON form of an explanation names."""
+"""Number of a text's words that `score --explain` names."""
 
 _DIGITS = 6
 _NEAREST_TO_1 = 1 - 1e-9  # a threshold of 1 has no finite odds
 _TIMED = 8  # texts whose time forecasts that of all
+_TOGETHER = 64  # texts whose words are found at a time, so that they take little memory
 
 
 class Contribution(NamedTuple):
@@ -79,15 +80,18 @@ class Explanation:
     constant: float
     sentences: tuple[Contribution, ...] = ()
 
-    def as_json(self, most: int = LARGEST) -> dict[str, Any]:
-        """Return the JSON form, with the ``most`` largest words; the amounts of all others are in ``other_words``."""
+    def shortened(self, most: int = LARGEST) -> Self:
+        """Return the explanation with the ``most`` largest words; the amounts of all others go to ``other_words``."""
         others = fsum([self.other_words, *(word.amount for word in self.words[most:])])
+        return replace(self, words=self.words[:most], other_words=others)
+
+    def as_json(self) -> dict[str, Any]:
         return {
             "label": self.label,
             "against": self.against,
             "margin": rounded(self.margin),
-            "words": [word.as_json() for word in self.words[:most]],
-            "other_words": rounded(others),
+            "words": [word.as_json() for word in self.words],
+            "other_words": rounded(self.other_words),
             "encoder": None if self.encoder is None else rounded(self.encoder),
             "constant": rounded(self.constant),
             "sentences": [sentence.as_json() for sentence in self.sentences],
@@ -126,6 +130,10 @@ class Weighed:
     explanation: Explanation
     factors: np.ndarray
     sentences: Sequence[Characters]
+
+    def shortened(self) -> Self:
+        """Return it with the largest words of the explanation, see `Explanation.shortened`."""
+        return replace(self, explanation=self.explanation.shortened())
 
     def with_sentences(self, model: LoadedModel) -> Explanation:
         """Return the explanation with its sentences, after reading the text without each of them.
@@ -167,24 +175,24 @@ def explain(model: LoadedModel, texts: Sequence[str]) -> list[Explanation]:
     return [one.with_sentences(model) for one in weighed(model, texts, outcomes)]
 
 
-def weighed(model: LoadedModel, texts: Sequence[str], outcomes: Outcomes) -> list[Weighed]:
-    """Explain texts that are scored, but for their sentences.
+def weighed(model: LoadedModel, texts: Sequence[str], outcomes: Outcomes) -> Iterator[Weighed]:
+    """Explain texts that are scored, one after the other, but for their sentences.
 
     Args:
         model: model that scored them.
         texts: texts, none of them without a token.
         outcomes: their outcomes.
     """
-    # Without a wide part, words only show where a text ends for the model.
-    ids, words = _words(model, texts, outcomes.truncated | (model.wide_weights is not None))
     values = model.interpretation.values(outcomes.logits)
     answers = model.interpretation.answers(values)
-    found = []
-    for at, text in enumerate(texts):
-        contrast = contrast_of(model.interpretation, answers[at], values[at])
-        outcome = outcomes.of(np.arange(len(texts)) == at)
-        found.append(_weighed(model, text, ids[at], words[at], contrast, outcome))
-    return found
+    # Without a wide part, words only show where a text ends for the model.
+    wanted = outcomes.truncated | (model.wide_weights is not None)
+    for start in range(0, len(texts), _TOGETHER):
+        some = slice(start, start + _TOGETHER)
+        for at, (ids, words) in enumerate(zip(*_words(model, texts[some], wanted[some]), strict=True), start=start):
+            contrast = contrast_of(model.interpretation, answers[at], values[at])
+            outcome = outcomes.of(np.arange(len(texts)) == at)
+            yield _weighed(model, texts[at], ids, words, contrast, outcome)
 
 
 def words_alone(model: LoadedModel, texts: Sequence[str], labels: Sequence[str]) -> list[tuple[Contribution, ...]]:

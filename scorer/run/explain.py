@@ -39,7 +39,8 @@ def explanations(
     if not nearest.rows:
         return {}
     numbers = [row.row for row in nearest.rows]
-    texts = weighed(model, [nearest.records[number].text for number in numbers], nearest.outcomes)
+    given = [nearest.records[number].text for number in numbers]
+    texts = [one.shortened() for one in weighed(model, given, nearest.outcomes)]
     count = sum(len(one.sentences) for one in texts)
     if count:
         seconds = duration(forecast_seconds(model, texts), tenths=True)

@@ -91,7 +91,7 @@ def test_all_amounts_add_up_to_the_margin_and_the_parts_are_those_of_the_graphs(
     model = LoadedModel(any_bundle, provider="cpu", precision="fp32", cascade=cascade)
     outcomes = model.submit_texts(TEXTS).result()
     values = model.interpretation.values(outcomes.logits)
-    found = weighed(model, TEXTS, outcomes)
+    found = list(weighed(model, TEXTS, outcomes))
     alone = encoder_alone(any_bundle, "fp32", [one.ids for one in found])
     assert outcomes.early.any() == (cascade and any_bundle.manifest.cascade is not None)
     for row, one in enumerate(found):
@@ -290,7 +290,7 @@ def test_the_labels_of_an_explanation():
 def test_the_json_form_has_the_largest_words_and_one_amount_for_all_others(staged_bundle):
     model = LoadedModel(staged_bundle, provider="cpu", precision="fp32", cascade=False)
     for found in explain(model, TEXTS):
-        content = found.as_json(3)
+        content = found.shortened(3).as_json()
         shown = [word["amount"] for word in content["words"]]
         assert len(shown) == min(3, len(found.words))
         assert [abs(one) for one in shown] == sorted(map(abs, shown), reverse=True)
