@@ -60,3 +60,18 @@ def _within(parts: Sequence[Characters], first: int, end: int) -> Iterable[Chara
 
 def _strength(share: float) -> float:
     return round(abs(share), 2) if abs(share) >= _FAINT else 0.0
+
+
+def within(found: Iterable[Span], place: Characters) -> list[Span]:
+    """Return the part of spans that a range of the text's characters holds; a span that is cut keeps its amount.
+
+    >>> within([Span("not ", -0.5), Span("good")], Characters(2, 6))
+    [Span(text='t ', amount=-0.5, strength=0.0), Span(text='go', amount=0.0, strength=0.0)]
+    """
+    parts, begin = [], 0
+    for span in found:
+        shown = span.text[max(0, place.begin - begin) : max(0, place.end - begin)]
+        begin += len(span.text)
+        if shown:
+            parts.append(span._replace(text=shown))
+    return parts

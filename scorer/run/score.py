@@ -327,6 +327,7 @@ class Run:
             uncertain=self._uncertain,
             explained=self._explained,
             summary=self.summary,
+            explanations=self.explanations,
             before=self.before,
             shard_rows=self._shard_rows,
             forecast=self.forecast,

@@ -67,7 +67,11 @@ def test_marks_have_a_sign_a_strength_and_a_figure_and_nothing_else_is_markup():
     assert page.others == []
     assert page.text.replace("\\u202e", "\u202e") == TEXT
     assert page.marks[0] == {"class": "for", "style": "--strength: 0.22", "title": '+0.17 for a "label"'}
-    assert page.marks[1] == {"class": "against", "style": "--strength: 0.33", "title": '-0.25 for a "label"'}
+    assert page.marks[1] == {
+        "class": "against",
+        "style": "--strength: 0.33",
+        "title": '\N{MINUS SIGN}0.25 for a "label"',
+    }
     assert drawn([Span("x", 1.0, 1.0)], "").marks == [{"class": "for", "style": "--strength: 1.0", "title": "+1.00"}]
 
 
