@@ -3,12 +3,13 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from scorer.model.explanation import Explanation
     from scorer.run.api import LabelSets, Scorer, Scores, Values
     from scorer.storage.cache_settings import CacheSettings
 
 from scorer.base.version import __version__
 
-__all__ = ["CacheSettings", "LabelSets", "Scorer", "Scores", "Values", "__version__"]
+__all__ = ["CacheSettings", "Explanation", "LabelSets", "Scorer", "Scores", "Values", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
@@ -17,7 +18,7 @@ def __getattr__(name: str) -> Any:
 
         return CacheSettings
     # onnxruntime takes a second to import: `score --help` and `score-model` should start without it.
-    if name in ("LabelSets", "Scorer", "Scores", "Values"):
+    if name in ("Explanation", "LabelSets", "Scorer", "Scores", "Values"):
         from scorer.base.shortage import shortage
 
         try:

@@ -44,7 +44,7 @@ from scorer.cli.options import (
     with_cache_off,
 )
 from scorer.cli.program import Command, ShortUsage, at_terminal, run_as_program
-from scorer.run.options import ScoreOptions, Shard
+from scorer.run.options import MOST_EXPLAINED, ScoreOptions, Shard
 from scorer.storage.address import refuse_credentials
 
 HELP = """\
@@ -122,6 +122,13 @@ Options can be set in the environment (SCORE_MODEL, SCORE_PROVIDER, ...) and, ex
     ),
     COLUMNS,
     score_option("--source", is_flag=True, help="Add the column source, with the input file of each row."),
+    score_option(
+        "--explain",
+        type=Whole(0, MOST_EXPLAINED),
+        show_default=True,
+        metavar="N",
+        help="Explain the N rows nearest to another label in <output>.explained.<format>: what moved each score, by words and sentences.",
+    ),
     score_option(
         "--restart", cls=OneRun, is_flag=True, help="Score every record again, instead of resuming an interrupted run."
     ),

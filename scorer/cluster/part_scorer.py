@@ -83,6 +83,8 @@ class PartScorer:
         wanted = wanted or ScoreOptions(**{"output_format": "parquet", **options})
         if wanted.uncertain_rows is not None:  # all parts would write the same file
             raise UsageError("--uncertain-rows is for `score`; filter the parts by the label `uncertain` instead.")
+        if wanted.explain:  # a part has the rows nearest to another label of that part alone
+            raise UsageError("--explain is for `score`; score the files whose rows it should explain on their own.")
         # Rows are numbered within each file, so its name has to be in the output.
         self._options = replace(wanted, source=True, quiet=True)
         self._problems: list[str] = []

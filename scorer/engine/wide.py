@@ -7,6 +7,7 @@ whether the encoder is needed, so that every provider, batch and machine decides
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -45,6 +46,13 @@ class Keys:
     def count(self) -> int:
         return self.pieces + self.pairs
 
+    def of_pairs(self, ids: np.ndarray) -> np.ndarray:
+        """Find the number of each pair of neighbours, int64 (sequence - 1,), given token ids, int64 (sequence,)."""
+        numbers = ids[:-1] * MULTIPLIER + ids[1:]
+        numbers %= self.pairs
+        numbers += self.pieces
+        return numbers
+
     def of(self, rows: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Find the distinct numbers of each text's pieces and of its pairs of neighbours.
 
@@ -64,10 +72,7 @@ class Keys:
         # A piece, the pair that it begins, the next piece, and so on; a text's last piece begins no pair.
         numbers = np.empty(2 * len(ids), dtype=np.int32)
         numbers[::2] = ids
-        pairs = ids[:-1] * MULTIPLIER + ids[1:]
-        pairs %= self.pairs
-        pairs += self.pieces
-        numbers[1:-1:2] = pairs
+        numbers[1:-1:2] = self.of_pairs(ids)
         for start, end in zip(starts.tolist(), (ends - 1).tolist(), strict=True):
             numbers[start:end].sort()  # text by text is five times as fast as all of them at once
         first = np.empty(len(numbers), dtype=bool)
@@ -95,6 +100,39 @@ def exact_sums(keys: Keys, table: np.ndarray, rows: Sequence[np.ndarray]) -> np.
     return np.concatenate(sums)
 
 
+@dataclass(frozen=True)
+class WideWeights:
+    """Weights of a wide part.
+
+    Attributes:
+        keys: numbering of the weights.
+        table: weights, float32 (keys and one that is 0, logits), each of them a float16 value.
+    """
+
+    keys: Keys
+    table: np.ndarray
+
+    @classmethod
+    def of(cls, table: np.ndarray, pairs: int) -> Self:
+        """Return the weights of a graph.
+
+        Args:
+            table: weights, float16 (keys and one that is 0, logits).
+            pairs: number of weights that the pairs share.
+
+        Raises:
+            BundleError: the table has another type or shape.
+        """
+        if table.dtype != np.float16 or table.ndim != 2 or not 0 < pairs < len(table) - 1 or table[-1].any():
+            raise BundleError("the wide part's weights do not have the type and shape that the manifest states")
+        # Twice as fast to read as float64, and to convert as float16.
+        return cls(Keys(len(table) - 1 - pairs, pairs), table.astype(np.float32))
+
+    def sums(self, rows: Sequence[np.ndarray]) -> np.ndarray:
+        """Compute `exact_sums`: float64 (rows, logits)."""
+        return exact_sums(self.keys, self.table, rows)
+
+
 class WidePart:
     """Wide part of a classifier, ready to compute.
 
@@ -106,6 +144,9 @@ class WidePart:
         threads: number of rows of the graph to compute at a time.
         phases: phases that get the seconds.
 
+    Attributes:
+        weights: weights of the graph.
+
     Raises:
         BundleError: the table has another type or shape, or its sums may not be exact.
     """
@@ -113,13 +154,10 @@ class WidePart:
     def __init__(
         self, session: Session, table: np.ndarray, pairs: int, longest: int, threads: int, phases: Phases
     ) -> None:
-        if table.dtype != np.float16 or table.ndim != 2 or not 0 < pairs < len(table) - 1 or table[-1].any():
-            raise BundleError("the wide part's weights do not have the type and shape that the manifest states")
+        self.weights = WideWeights.of(table, pairs)
         largest = float(np.abs(table).max())
         if not largest * 2 * longest < _EXACT:  # also true of NaN
             raise BundleError(f"the wide part's weights, up to {largest:g}, are too large to be added up exactly")
-        self.keys = Keys(len(table) - 1 - pairs, pairs)
-        self._table = table.astype(np.float32)  # twice as fast to read as float64, and to convert as float16
         self._engine = RowEngine(session, threads, phases=phases, phase="wide")
         self._phases = phases
 
@@ -130,4 +168,4 @@ class WidePart:
     def sums(self, rows: Sequence[np.ndarray]) -> np.ndarray:
         """Compute `exact_sums` in the caller's thread: float64 (rows, logits)."""
         with self._phases.timed("wide"):
-            return exact_sums(self.keys, self._table, rows)
+            return self.weights.sums(rows)

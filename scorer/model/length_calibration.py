@@ -70,10 +70,15 @@ class LengthCalibration:
         >>> found.apply(np.full((4, 1), 4, dtype=np.float32), np.array([2, 4, 8, 99])).ravel().tolist()
         [3.0, 3.0, 3.5, 4.0]
         """
+        scale, bias = self.of(tokens)
+        found = logits.astype(np.float64) * scale[:, np.newaxis] + bias
+        return found.clip(-_LARGEST_LOGIT, _LARGEST_LOGIT).astype(np.float32)
+
+    def of(self, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the scale, float64 (texts,), and the biases, float64 (texts, logits), of texts by their numbers of tokens."""
         scale, bias = self._at_each_length
         at = np.clip(tokens, 0, len(scale) - 1)
-        found = logits.astype(np.float64) * scale[at, np.newaxis] + bias[at]
-        return found.clip(-_LARGEST_LOGIT, _LARGEST_LOGIT).astype(np.float32)
+        return scale[at], bias[at]
 
     @cached_property
     def _at_each_length(self) -> tuple[np.ndarray, np.ndarray]:

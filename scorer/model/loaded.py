@@ -35,7 +35,7 @@ from scorer.model.reference import Reference
 from scorer.model.score_cache import ScoreCache
 from scorer.model.texts import refuse_empty
 from scorer.model.tokenizer import Tokenizer, Tokens
-from scorer.model.wide import check_wide, open_wide
+from scorer.model.wide import check_wide, open_wide, weights_within
 from scorer.model.windows import windows_of
 from scorer.storage.cache_file import warn
 from scorer.storage.cache_settings import CacheSettings
@@ -89,6 +89,7 @@ class LoadedModel:
         windows: rule that cuts long texts into windows; None if the graph gets whole texts.
         engine: engine for the bundle's graph, which is the encoder's part alone if the wide part has its own graph.
         whole: engine for both parts of every text.
+        wide_weights: weights of the wide part, be it a graph of its own or not; None if the bundle has none.
         cache: cache of outcomes; None without one.
         phases: time spent in each phase, in seconds.
 
@@ -138,9 +139,11 @@ class LoadedModel:
         self.phases = Phases()
         with loading(self.bundle_path, self.choice.precision, spec):
             wide = open_wide(loaded, spec.cores, self.phases)
-            del loaded  # frees the files of other precisions while this one is loaded
             with silenced():
                 self.tokenizer = Tokenizer(tokenizer_json, self.manifest.tokens_kept)
+            within = weights_within(loaded, self.choice.precision, self.tokenizer) if wide is None else None
+            self.wide_weights = within if wide is None else wide.weights
+            del loaded  # frees the files of other precisions while this one is loaded
             self.windows: Windows | None = windows_of(self.manifest, self.tokenizer)
             if wide is not None:
                 check_wide(self.bundle_path, self.manifest, self.tokenizer, wide)
@@ -208,6 +211,17 @@ class LoadedModel:
         if cascade is None:
             raise UsageError(f"the bundle {self.manifest.name} has no cascade.")
         return self._scores(self._stages.wide_alone(tokens.ids, cascade))
+
+    def encoder_logits(self, rows: Sequence[np.ndarray]) -> np.ndarray:
+        """Compute the encoder's part of the logits, before any calibration: float64 (rows, logits).
+
+        Args:
+            rows: token ids of texts, (sequence,), none of them without a token.
+        """
+        found = Whole(self.engine, windows=self.windows).logits(rows).astype(np.float64)
+        if self.manifest.wide is not None or self.wide_weights is None:
+            return found
+        return found - self.wide_weights.sums(rows)  # the graph adds both parts
 
     @property
     def reference(self) -> Reference | None:

@@ -1,4 +1,4 @@
-"""Characters of the window that decided a text, so that a person finds the passage.
+"""Characters of the window that decided a text, and of its words, so that a person finds them.
 
 Offsets are slow and large, so only the beginning of a text that holds the window is tokenized with them. They are those of
 the whole text, less the characters that the tokenizer removes, if four things hold:
@@ -11,8 +11,9 @@ the whole text, less the characters that the tokenizer removes, if four things h
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import tokenizers
@@ -28,6 +29,13 @@ _LONGER = 4
 _NORMALIZED = 4
 # Texts tokenized at a time, so that their offsets take little memory.
 _CHUNK = 64
+
+# Thai, Lao, Burmese, Khmer, and then Chinese and Japanese; Korean has blanks.
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u312f\u31a0-\ua4cf\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+
+_Found = TypeVar("_Found")
 
 
 class Characters(NamedTuple):
@@ -50,6 +58,22 @@ class Passage(NamedTuple):
     own: np.ndarray
     begin: int
     end: int
+
+
+class Word(NamedTuple):
+    """Neighbouring tokens that are the pieces of one word.
+
+    Words are letters, marks and digits without blanks or other characters between them. In scripts that have no blanks
+    between words, each token is a word.
+
+    Attributes:
+        begin, end: numbers of the first token and of the first one after it, as in `Passage`.
+        characters: its characters, without blanks around them.
+    """
+
+    begin: int
+    end: int
+    characters: Characters
 
 
 def deciding_characters(
@@ -91,21 +115,41 @@ def characters_of(tokenizer: Tokenizer, passages: Sequence[Passage]) -> list[Cha
         tokenizer: tokenizer of the texts.
         passages: passages of any texts.
     """
-    found: list[Characters | None] = []
+    return _in_beginnings(tokenizer, passages, _Beginning.characters)
+
+
+def words_of(tokenizer: Tokenizer, passages: Sequence[Passage]) -> list[list[Word] | None]:
+    """Find the words of passages; None for a passage whose tokens are not those of its text.
+
+    A token without characters, which some tokenizers insert before a text, is in no word.
+
+    Args:
+        tokenizer: tokenizer of the texts.
+        passages: passages of any texts.
+    """
+    return _in_beginnings(tokenizer, passages, _Beginning.words)
+
+
+_Read = Callable[["_Beginning", Passage, tokenizers.Encoding], _Found | None]
+"""Function that reads a passage from the tokens of a beginning; None if those may be others than the text's."""
+
+
+def _in_beginnings(tokenizer: Tokenizer, passages: Sequence[Passage], read: _Read[_Found]) -> list[_Found | None]:
+    found: list[_Found | None] = []
     for start in range(0, len(passages), _CHUNK):
-        found += _characters_of(tokenizer, passages[start : start + _CHUNK])
+        found += _some_in_beginnings(tokenizer, passages[start : start + _CHUNK], read)
     return found
 
 
-def _characters_of(tokenizer: Tokenizer, passages: Sequence[Passage]) -> list[Characters | None]:
-    found: list[Characters | None] = [None] * len(passages)
+def _some_in_beginnings(tokenizer: Tokenizer, passages: Sequence[Passage], read: _Read[_Found]) -> list[_Found | None]:
+    found: list[_Found | None] = [None] * len(passages)
     tries = {at: _beginnings(passage, tokenizer) for at, passage in enumerate(passages)}
     while tries:
-        # A text that has no further beginning stays without characters.
+        # A text that has no further beginning stays without.
         tried = {at: one for at, more in tries.items() if (one := next(more, None)) is not None}
         encodings = tokenizer.with_offsets([beginning.text for beginning in tried.values()])
         for (at, beginning), encoding in zip(tried.items(), encodings, strict=True):
-            found[at] = beginning.characters(passages[at], encoding)
+            found[at] = read(beginning, passages[at], encoding)
         tries = {at: more for at, more in tries.items() if at in tried and found[at] is None}
     return found
 
@@ -140,6 +184,38 @@ class _Beginning(NamedTuple):
         follows = len(encoding.ids) > end or encoding.overflowing
         if not self.is_whole and (not follows or last + self.margin > len(self.text)):
             return None
+        return self._originals(first, last)
+
+    def words(self, passage: Passage, encoding: tokenizers.Encoding) -> list[Word] | None:
+        """Return the words of a passage in the text; None if the beginning may have other tokens.
+
+        Args:
+            passage, encoding: as for `characters`.
+        """
+        if self.characters(passage, encoding) is None:
+            return None
+        found: list[Word] = []
+        for at in range(passage.begin, passage.end):
+            characters = self._without_blanks(passage.text, encoding.offsets[at])
+            if characters is None:
+                continue
+            before = found[-1] if found else None
+            if before is not None and before.end == at and _is_one_word(passage.text, before.characters, characters):
+                both = Characters(before.characters.begin, max(before.characters.end, characters.end))
+                found[-1] = Word(before.begin, at + 1, both)
+            else:
+                found.append(Word(at, at + 1, characters))
+        return found
+
+    def _without_blanks(self, text: str, offsets: tuple[int, int]) -> Characters | None:
+        """Return the characters of a token in the whole text; None if it has none but blanks."""
+        begin, end = self._originals(*offsets)
+        shown = text[begin:end]
+        begin += len(shown) - len(shown.lstrip())
+        return Characters(begin, begin + len(shown.strip())) if shown.strip() else None
+
+    def _originals(self, first: int, last: int) -> Characters:
+        """Return the characters in the whole text of a range of characters."""
         start = self._original(first)
         return Characters(start, self._original(last - 1) + 1 if first < last else start)
 
@@ -161,6 +237,22 @@ def _range(offsets: Sequence[tuple[int, int]]) -> tuple[int, int]:
     """
     some = [(first, last) for first, last in offsets if first < last] or offsets[:1]
     return min(first for first, _ in some), max(last for _, last in some)
+
+
+def _is_one_word(text: str, before: Characters, after: Characters) -> bool:
+    """Return whether two neighbouring tokens are pieces of one word, or of one character.
+
+    >>> _is_one_word("films", Characters(0, 4), Characters(4, 5)), _is_one_word("film.", Characters(0, 4), Characters(4, 5))
+    (True, False)
+    >>> _is_one_word("電影", Characters(0, 1), Characters(1, 2)), _is_one_word("a b", Characters(0, 1), Characters(2, 3))
+    (False, False)
+    """
+    if after.begin != before.end:
+        return after.begin < before.end
+    return all(
+        unicodedata.category(one)[0] in "LMN" and not _UNSPACED.match(one)
+        for one in text[after.begin - 1 : after.begin + 1]
+    )
 
 
 def _beginnings(passage: Passage, tokenizer: Tokenizer) -> Iterator[_Beginning]:

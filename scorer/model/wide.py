@@ -1,4 +1,4 @@
-"""The wide part of a bundle, if it has its own graph."""
+"""The wide part of a bundle: its own graph, or its weights within the other graphs."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from scorer.base.errors import BundleError
 from scorer.base.messages import silenced
 from scorer.base.timing import Phases
 from scorer.engine import runtime
-from scorer.engine.wide import TABLE, WidePart
+from scorer.engine.wide import TABLE, WidePart, WideWeights
 from scorer.model.bundle import Bundle
 from scorer.model.graph_check import UnfitGraph, initializer
 from scorer.model.manifest import WIDE, Manifest
@@ -40,15 +40,37 @@ def open_wide(bundle: Bundle, threads: int, phases: Phases) -> WidePart | None:
     return WidePart(session, table, wide.pairs, bundle.manifest.tokens_kept, threads, phases)
 
 
+def weights_within(bundle: Bundle, precision: str, tokenizer: Tokenizer) -> WideWeights | None:
+    """Read the weights of a wide part that a bundle's graphs include; they explain scores, and take no part in scoring.
+
+    Args:
+        bundle: bundle without a graph of its wide part.
+        precision: precision whose graph is read.
+        tokenizer: tokenizer of the bundle.
+
+    Returns:
+        the weights; None if the bundle has no wide part, or none that fits its tokenizer and labels.
+    """
+    pairs = bundle.manifest.head.get("wide_pairs")
+    if type(pairs) is not int:
+        return None
+    try:
+        found = WideWeights.of(initializer(bundle.graph(precision), bundle.external(precision), TABLE), pairs)
+    except (UnfitGraph, BundleError):
+        return None
+    fits = tokenizer.highest_id < found.keys.pieces and found.table.shape[1] == bundle.manifest.logit_count
+    return found if fits else None
+
+
 def check_wide(path: Path, manifest: Manifest, tokenizer: Tokenizer, wide: WidePart) -> None:
     """Compare the golden rows' sums with the exact ones of the machine that made the bundle, and with the graph's.
 
     Raises:
         BundleError: the sums differ, or an id of the tokenizer has no weight.
     """
-    if tokenizer.highest_id >= wide.keys.pieces:
+    if tokenizer.highest_id >= wide.weights.keys.pieces:
         raise BundleError(
-            f"{path}: the wide part has weights for {wide.keys.pieces} pieces, but the tokenizer's highest id is "
+            f"{path}: the wide part has weights for {wide.weights.keys.pieces} pieces, but the tokenizer's highest id is "
             f"{tokenizer.highest_id}, so graph, manifest and tokenizer do not belong to the same model."
         )
     rows = [row for row in manifest.golden if WIDE in row.logits]

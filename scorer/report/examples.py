@@ -121,7 +121,7 @@ class Examples:
                     continue
                 text, label, value = beginning(record.text), ranking.labels[row], float(ranking.values[row])
                 source = shown_source(record.position.source)
-                one = Example(float(rank[row]), record.row, _id(record, id_at), source, label, value, text)
+                one = Example(float(rank[row]), record.row, shown_id(record, id_at), source, label, value, text)
                 if all(text != other.text for other in best):  # two texts may begin alike
                     insort(best, one)
                     del best[most:]
@@ -139,6 +139,11 @@ class Examples:
             if len(first) < _REJECTED:
                 text = beginning(one.raw[: 16 * _CHARACTERS].decode(errors="backslashreplace"))
                 first.append(RejectedExample(one.row, shown_source(one.position.source), one.position.line, text))
+
+    @property
+    def scored(self) -> list[Example]:
+        """All examples of scored rows."""
+        return [*self.doubtful, *(one for best in self.sure.values() for one in best)]
 
     def copy(self) -> Self:
         return type(self)(self.doubtful.copy(), _copies(self.sure), _copies(self.rejected))
@@ -167,7 +172,7 @@ def _copies(lists: dict[str, list[_Kind]]) -> dict[str, list[_Kind]]:
     return {name: one.copy() for name, one in lists.items()}
 
 
-def _id(record: Record, at: int | None) -> str | None:
+def shown_id(record: Record, at: int | None) -> str | None:
     """Return the id of a record, shortened if it is long; None without one."""
     found = None if at is None else plain(record.carried[at])
     return found if found is None or len(found) <= _ID_CHARACTERS else f"{found[:_ID_CHARACTERS]}…"

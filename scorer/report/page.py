@@ -113,6 +113,7 @@ def _environment() -> jinja2.Environment:
         "moment": _moment,
         "number": shown_number,
         "share": share,
+        "signed": lambda number: f"{number:+.2f}".replace("-", "\N{MINUS SIGN}"),
         "size": size,
         "visible": visible,
     }

@@ -1,16 +1,19 @@
 """The page of a run: `score --report`."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from scorer.base.text import share, shown_number
+from scorer.model.explanation import Contribution
 from scorer.model.interpretation import Interpretation, MultiLabel, Regression, SingleLabel
 from scorer.model.reference import Reference
 from scorer.report.difference import Difference, differences, percent
 from scorer.report.drift import MEASURES
-from scorer.report.examples import Examples
+from scorer.report.examples import Example, Examples
+from scorer.report.explained_examples import ExplainedExample
 from scorer.report.page import Bar, bars_of, render
+from scorer.report.shading import Span, spans
 from scorer.report.throughput import Throughput
 from scorer.report.verdict import verdict
 
@@ -31,12 +34,16 @@ class Details:
         throughput: throughput of this run.
         reference: histograms of the model's test data; None if the bundle has none.
         interpretation: meaning of the model's logits; None if no model was loaded.
+        words: amounts of the wide part's words in the text of each example; empty without a wide part.
+        explained: rows that --explain asked for.
     """
 
     examples: Examples
     throughput: Throughput
     reference: Reference | None
     interpretation: Interpretation | None
+    words: Mapping[Example, Sequence[Contribution]] = field(default_factory=dict)
+    explained: Sequence[ExplainedExample] = ()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -48,6 +55,18 @@ class Details:
         """Interpretation of a model that chooses one of two labels; None for other models."""
         found = self.interpretation
         return found if isinstance(found, SingleLabel) and len(found.labels) == 2 else None
+
+
+class Shade(NamedTuple):
+    """Shaded text of an example.
+
+    Attributes:
+        label: label that the amounts are for; empty for a value.
+        spans: spans of the text.
+    """
+
+    label: str
+    spans: Sequence[Span]
 
 
 @dataclass(frozen=True)
@@ -167,6 +186,11 @@ def _view(record: Mapping[str, Any], details: Details) -> dict[str, Any]:
         "labels": _bars(record, details) if record["rows_scored"] else [],
         "rejects": bars_of(record["rows_rejected_by_reason"], record["rows_rejected"]),
         "examples": details.examples,
+        "doubtful": [
+            one for one in details.examples.doubtful if one.row not in {each.row for each in details.explained}
+        ],
+        "shades": _shades(details),
+        "explained": details.explained,
         "thresholds": _thresholds(details),
         "score_is": _score_is(details),
         "thresholds_by_label": _thresholds_by_label(details),
@@ -176,6 +200,15 @@ def _view(record: Mapping[str, Any], details: Details) -> dict[str, Any]:
         "cached_share": share(record["rows_from_cache"], record["rows_scored"]),
         "uncertain_share": share(record["rows_uncertain"], record["rows_scored"]),
         "rejected_share": share(record["rows_rejected"], record["rows_in"]),
+    }
+
+
+def _shades(details: Details) -> dict[Example, Shade]:
+    """Return the shaded text of each example."""
+    is_value, labels = isinstance(details.interpretation, Regression), details.labels
+    return {
+        one: Shade("" if is_value else one.label if one.label in labels else labels[-1], spans(one.text, words))
+        for one, words in details.words.items()
     }
 
 

@@ -14,6 +14,7 @@ from scorer.model.outcomes import Outcomes
 from scorer.model.reference import SCORE_EDGES, TOKEN_EDGES, UNKNOWN_EDGES, Histogram
 from scorer.report.by_column import ByColumn
 from scorer.report.examples import Examples
+from scorer.report.nearest import Nearest
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,7 @@ class Summary:
         counts: counts of all records.
         by_column: scored records by the values of kept columns.
         examples: examples of scored and rejected records.
+        nearest: scored records that are nearest to another label, as many as --explain asks for.
         input_hash: sha256 of the raw input up to the last of these records, in hexadecimal.
         seconds: seconds of this run alone, from its first record read to its last one written.
         bytes_read: bytes of the input read in this run alone, as stored.
@@ -176,28 +178,30 @@ class Summary:
     counts: Counts = field(default_factory=Counts)
     by_column: ByColumn = field(default_factory=ByColumn)
     examples: Examples = field(default_factory=Examples)
+    nearest: Nearest = field(default_factory=Nearest)
     input_hash: str = ""
     seconds: float = 0.0
     bytes_read: int = 0
 
     def copy(self) -> Self:
-        counts, by_column, examples = self.counts.copy(), self.by_column.copy(), self.examples.copy()
-        return replace(self, counts=counts, by_column=by_column, examples=examples)
+        counts, by_column = self.counts.copy(), self.by_column.copy()
+        examples, nearest = self.examples.copy(), self.nearest.copy()
+        return replace(self, counts=counts, by_column=by_column, examples=examples, nearest=nearest)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the values that last from one run to the next; examples have a form of their own."""
+        """Return the values that last from one run to the next; the rows that are kept have forms of their own."""
         return {**self.counts.as_json(), "by_column": self.by_column.as_json(), "input_hash": self.input_hash}
 
     @classmethod
-    def from_json(cls, values: dict[str, Any], examples: Examples) -> Self:
-        """Restore a summary from the form of `as_json`.
+    def from_json(cls, values: dict[str, Any], examples: Examples, nearest: Nearest | None = None) -> Self:
+        """Restore a summary from the form of `as_json`, and the rows that were kept.
 
         >>> summary = Summary(Counts(rows_in=2, rows_scored=2), input_hash="e3b0")
         >>> Summary.from_json(summary.as_json(), Examples()) == summary
         True
         """
         by_column = ByColumn.from_json(values["by_column"])
-        return cls(Counts.from_json(values), by_column, examples, values["input_hash"])
+        return cls(Counts.from_json(values), by_column, examples, nearest or Nearest(), values["input_hash"])
 
 
 def shown_results(counts: Counts, names: Sequence[str]) -> str:

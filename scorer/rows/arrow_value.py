@@ -50,6 +50,23 @@ class ArrowValue:
         source = json_text(scalar)
         return json.loads(source) if source.startswith('"') else source
 
+    def alone(self) -> "ArrowValue":
+        """Return the value in an array of its own, so that the others can be freed."""
+        return ArrowValue(_alone(self.array.slice(self.index, 1)), 0)
+
+
+def _alone(array: pa.Array) -> pa.Array:
+    """Return a copy of an array of one value that shares no memory with the array that it is a slice of."""
+    if isinstance(array, pa.DictionaryArray) and array.indices[0].is_valid:
+        used = array.dictionary.slice(array.indices[0].as_py(), 1)
+        first = pa.array([0], array.type.index_type)
+        array = pa.DictionaryArray.from_arrays(first, used, ordered=array.type.ordered)
+    batch = pa.RecordBatch.from_arrays([array], names=["value"])
+    out = pa.BufferOutputStream()
+    with pa.ipc.new_stream(out, batch.schema) as stream:  # writes the bytes of the slice alone
+        stream.write_batch(batch)
+    return pa.ipc.open_stream(out.getvalue()).read_next_batch().column(0)
+
 
 def is_text_type(kind: pa.DataType) -> bool:
     """Return whether a column of this type can be scored: text or bytes of any length, in a dictionary or not.

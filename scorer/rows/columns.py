@@ -24,9 +24,9 @@ REJECT = "reject"
 _TELLING = {"label", "labels", "score"}
 """Names of columns that show the task of an output."""
 
-Type = Literal["integer", "optional", "number", "boolean", "text", "labels", "carried"]
-"""Type of a column's cells: int, int or None, float with 6 decimals, bool, str, or a tuple of str; ``carried`` is the
-input's own type."""
+Type = Literal["integer", "optional", "number", "boolean", "text", "labels", "explanation", "carried"]
+"""Type of a column's cells: int, int or None, float with 6 decimals, bool, str, a tuple of str, or an explanation in its
+JSON form, which text formats write as JSON; ``carried`` is the input's own type."""
 
 SPELLINGS: Mapping[Type, Callable[[Any], str]] = {
     "integer": str,

@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import orjson
+
 from scorer.rows.columns import SPELLINGS, Column, Formatter, Type
 from scorer.rows.label_cell import join_labels
 from scorer.rows.record import ScoredRecord, plain
@@ -36,6 +38,8 @@ def _spelling(kind: Type, text: Callable[[Any], str]) -> Callable[[Any], str]:
     """Return the function that writes cells of a type, given the one that writes text."""
     if kind == "labels":
         return lambda labels: text(join_labels(labels))
+    if kind == "explanation":
+        return lambda explanation: text(orjson.dumps(explanation).decode())
     if kind == "optional":
         return lambda number: "" if number is None else str(number)
     return SPELLINGS.get(kind, text)

@@ -44,4 +44,4 @@ def _json(cell: Any) -> str:
     return orjson.dumps(cell).decode()
 
 
-_OWN_SPELLINGS: Mapping[Type, Callable[[Any], str]] = {"labels": _json, "optional": _json}
+_OWN_SPELLINGS: Mapping[Type, Callable[[Any], str]] = {"labels": _json, "optional": _json, "explanation": _json}

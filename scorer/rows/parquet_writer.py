@@ -17,6 +17,21 @@ from scorer.rows.record import Cell, ScoredRecord, plain
 _GROUP_ROWS = 1 << 17
 _GROUP_BYTES = 32 << 20
 _PIECE = 1 << 20
+_PASSAGES = pa.list_(
+    pa.field(
+        "element",
+        pa.struct(
+            [
+                ("text", pa.string()),
+                ("begin", pa.int64()),
+                ("end", pa.int64()),
+                ("times", pa.int64()),
+                ("amount", pa.float64()),
+            ]
+        ),
+        nullable=False,
+    )
+)
 _TYPES = {
     "integer": pa.int64(),
     "optional": pa.int64(),
@@ -24,6 +39,19 @@ _TYPES = {
     "boolean": pa.bool_(),
     "text": pa.string(),
     "labels": pa.list_(pa.field("element", pa.string(), nullable=False)),
+    # The JSON form of `scorer.model.explanation.Explanation`.
+    "explanation": pa.struct(
+        [
+            ("label", pa.string()),
+            ("against", pa.string()),
+            ("margin", pa.float64()),
+            ("words", _PASSAGES),
+            ("other_words", pa.float64()),
+            ("encoder", pa.float64()),
+            ("constant", pa.float64()),
+            ("sentences", _PASSAGES),
+        ]
+    ),
 }
 
 _Slice = TypeVar("_Slice")

@@ -1,7 +1,7 @@
 """All inputs as one stream of records and rejects, numbered from 1, in order."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import TYPE_CHECKING
@@ -133,9 +133,19 @@ class Reader:
         first = list(islice(self._records, 1))
         self._records = chain(first, self._records)
 
-    def skip(self, rows: int) -> bool:
-        """Read ``rows`` records and drop them; return False if there are fewer."""
-        return sum(1 for _ in islice(self._records, rows)) == rows
+    def skip(self, rows: int, keep: Callable[[Record | Reject], None] | None = None) -> bool:
+        """Read ``rows`` records and drop them; return False if there are fewer.
+
+        Args:
+            rows: number of records.
+            keep: function that gets each of them; None for no function.
+        """
+        count = 0
+        for item in islice(self._records, rows):
+            count += 1
+            if keep is not None:
+                keep(item)
+        return count == rows
 
     def drawn(self, path: str, rows: Sequence[int]) -> Iterator[Record | Reject]:
         """Yield some records of one file, whose format has `scorer.rows.formats.InputFormat.groups`.

@@ -1,8 +1,8 @@
 """Records on their way through the pipeline: parsed, to be scored, scored, or rejected with a reason."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple, SupportsBytes, TypeAlias
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, SupportsBytes, TypeAlias
 
 if TYPE_CHECKING:
     from scorer.rows.arrow_value import ArrowValue
@@ -50,7 +50,7 @@ Value: TypeAlias = "str | JsonValue | ArrowValue"
 """A field's value: a CSV cell as text, a JSON value or a Parquet value. Never type-inferred, never re-spelled."""
 
 
-Cell: TypeAlias = "Value | int | float | bool | tuple[str, ...] | None"
+Cell: TypeAlias = "Value | int | float | bool | tuple[str, ...] | Mapping[str, Any] | None"
 """A value to write: passed through, or one of the scorer's own, by `scorer.rows.columns.Type`."""
 
 
@@ -127,6 +127,11 @@ class Record:
     def reject(self, reason: Reason) -> "Reject":
         """Return the reject for a record that cannot be scored after all."""
         return reject(self.row, self.position, reason, self.raw, self.length)
+
+    def alone(self) -> "Record":
+        """Return the record without its bytes, and without the neighbours of its values in memory."""
+        carried = tuple(one if one is None or isinstance(one, str | JsonValue) else one.alone() for one in self.carried)
+        return replace(self, carried=carried, raw=b"")
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from scorer.base.task import MULTI_LABEL, REGRESSION
 from scorer.engine.gpu import ARENA_STRATEGY
 from scorer.model.bundle import Bundle
 from scorer.model.decision import Decision
+from scorer.model.explanation import Explanation, explain
 from scorer.model.interpretation import Interpretation
 from scorer.model.loaded import LoadedModel, refuse_unscored, with_gaps
 from scorer.model.manifest import Manifest
@@ -189,6 +190,20 @@ class Scorer:
         else:
             raise ValueError(f'on_error takes "raise" or "null", not {on_error!r}.')
         return _result(model.interpretation, logits)
+
+    def explain(self, texts: Iterable[Any] | ArrowArray) -> list[Explanation]:
+        """Return what moved the label of each text, in order, as `score --explain` does.
+
+        A text of several sentences is read again without each of them, at most 20 times.
+
+        Args:
+            texts: as for `score`.
+
+        Raises:
+            UsageError: the model gives numbers.
+            TypeError, ValueError, OutOfMemory: as for `score`.
+        """
+        return explain(self.model, texts_of(texts))
 
     @overload
     def score_table(

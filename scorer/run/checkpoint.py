@@ -10,6 +10,7 @@ from typing import Protocol, Self
 from scorer.base.errors import InputError, ScorerError, UsageError
 from scorer.base.signals import Interrupted, defer, held
 from scorer.report.summary import Counts, Summary
+from scorer.rows.record import Record, Reject
 from scorer.run.fingerprint import differences
 from scorer.run.journal import Entry, Header, Journal, Part
 from scorer.storage.atomic import FileDestination, LocalPlace
@@ -41,7 +42,7 @@ class Input(Protocol):
     @property
     def input_hash(self) -> str: ...
 
-    def skip(self, rows: int) -> bool: ...
+    def skip(self, rows: int, keep: Callable[[Record | Reject], None] | None = None) -> bool: ...
 
     def rewind(self) -> None: ...
 
@@ -223,7 +224,7 @@ class Work:
                 one.place.undo_publish(*part)
             if not one.place.resume(*part):
                 return f"its {one.what} are missing or have changed"
-        if not reader.skip(entry.summary.counts.rows_in):
+        if not reader.skip(entry.summary.counts.rows_in, entry.summary.nearest.keep):
             return "it had done more rows than the input has now"
         if reader.input_hash == entry.summary.input_hash:
             return None

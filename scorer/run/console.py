@@ -73,6 +73,15 @@ def report_rejects(plan: Plan, counts: Counts) -> None:
         print_message(f"{counts.rows_rejected:,} rejected ({reasons(counts)}): {where}.", "warning")
 
 
+def report_explained(rows: int, place: str) -> None:
+    """Report the number of explained rows, and their file."""
+    if rows:
+        which = (
+            "The row nearest to another label is" if rows == 1 else f"The {rows:,} rows nearest to another label are"
+        )
+        print_message(f"{which} explained in {place}.")
+
+
 def report_windows(counts: Counts) -> None:
     """Report the texts that were read in several windows, if there are any."""
     if not counts.rows_in_windows:

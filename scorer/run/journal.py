@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from scorer.base.errors import ScorerError
 from scorer.report.examples import Examples
+from scorer.report.nearest import Nearest
 from scorer.report.summary import Summary
 from scorer.storage.atomic import Place, sibling, write_all
 from scorer.storage.lock import hold, release
@@ -23,6 +24,8 @@ from scorer.storage.lock import hold, release
 _FORM = 8
 # Marks a line whose examples differ from those of the line before. Inside a string, its quotes would be escaped.
 _EXAMPLES = b'"examples": '
+# Marks a line with rows that are now among the nearest ones; they are in no later line.
+_NEAREST = b'"nearest": '
 # The first line of a journal, or the bytes that a power failure may leave of it.
 _OURS = re.compile(rb'[0-9a-f]{8} \{"journal":|\0')
 
@@ -45,7 +48,7 @@ class Entry:
     """Durable state of a run after some of its records.
 
     Attributes:
-        summary: counts and examples of the records that are done.
+        summary: counts of the records that are done, and the rows of them that are kept.
         output: beginning of the unpublished output that holds their rows.
         beside: beginnings of the unpublished files beside it, by their names in the fingerprint.
         complete: whether these are all the records, so that publishing may have begun.
@@ -86,7 +89,7 @@ class Journal:
         self.last: Entry | None = None
         self.foreign = False
         self._length = 0  # of the lines read or written so far, in bytes
-        self._examples = Examples().as_json()  # as of those lines
+        self._examples, self._nearest = Examples().as_json(), Nearest()  # as of those lines
         try:
             self.read()
             self._cut(self._length)
@@ -97,6 +100,7 @@ class Journal:
     def read(self) -> None:
         """Read the lines that are new since the last call, up to the first with a wrong checksum."""
         header, last, examples, length = None, None, None, self._length
+        nearest: list[bytes] = []
         with self._errors("read"), open(self._descriptor, "rb", closefd=False) as file:
             file.seek(length)
             for line in file:
@@ -109,6 +113,7 @@ class Journal:
                 if length:
                     last = line
                     examples = line if _EXAMPLES in line else examples
+                    nearest += [line] if _NEAREST in line else []
                 else:
                     header = line
                 length += len(line)
@@ -122,15 +127,17 @@ class Journal:
         if last is not None:
             if examples is not None:
                 self._examples = _parse(examples)["examples"]
+            for line in nearest:
+                self._nearest = self._nearest.merged(Nearest.from_json(_parse(line)["nearest"]))
             content = _parse(last)
-            summary = Summary.from_json(content["summary"], Examples.from_json(self._examples))
+            summary = Summary.from_json(content["summary"], Examples.from_json(self._examples), self._nearest.copy())
             beside = {name: Part(*part) for name, part in content["beside"].items()}
             self.last = Entry(summary, Part(*content["output"]), beside, content["complete"])
 
     def begin(self, header: Header) -> None:
         """Discard the earlier run's entries and write the header of this one."""
         self.header, self.last, self.foreign = header, None, False
-        self._examples = Examples().as_json()
+        self._examples, self._nearest = Examples().as_json(), Nearest()
         self._cut(0)
         self._append({"journal": _FORM, "fingerprint": header.fingerprint, "inputs": header.inputs})
 
@@ -139,9 +146,12 @@ class Journal:
         parts = {"output": entry.output, "beside": entry.beside}
         examples = entry.summary.examples.as_json()
         # Examples take some kilobytes, and in a long run they hardly ever change.
-        changed = {} if examples == self._examples else {"examples": examples}
+        changed: dict[str, Any] = {} if examples == self._examples else {"examples": examples}
+        nearer = entry.summary.nearest.since(self._nearest)
+        if nearer.rows:
+            changed["nearest"] = nearer.as_json()
         self._append({"summary": entry.summary.as_json(), **parts, "complete": entry.complete, **changed})
-        self.last, self._examples = entry, examples
+        self.last, self._examples, self._nearest = entry, examples, entry.summary.nearest
 
     def close(self, *, keep: bool) -> None:
         """Release the output for other runs. Delete the journal unless it is kept and has a header."""

@@ -91,6 +91,10 @@ _OTHER = {"shapes_output": False}
 _REMOVED = frozenset({"devices"})
 
 
+MOST_EXPLAINED = 1000
+"""Largest number of rows that --explain takes."""
+
+
 @dataclass(frozen=True)
 class ScoreOptions:
     """Options of one run, by their long names; see ``score --help``.
@@ -111,6 +115,7 @@ class ScoreOptions:
     max_error: float | None = field(default=None, metadata=_SHAPING)
     details: bool = field(default=False, metadata=_SHAPING)
     source: bool = field(default=False, metadata=_SHAPING)
+    explain: int = field(default=0, metadata=_SHAPING)
     escape_formulas: bool = field(default=False, metadata=_SHAPING)
     delimiter: str | None = field(default=InputOptions.delimiter, metadata=_SHAPING)
     quote_char: str = field(default=InputOptions.quote_char, metadata=_SHAPING)

@@ -108,7 +108,7 @@ def score_rows(
             rejected = chunk.rejects
             rows: list[ScoredRecord] = []
             if found is not None:
-                scored = scored_chunk(chunk, found, model, details=wanted.details)
+                scored = scored_chunk(chunk.records, found, model, details=wanted.details)
                 carried = reader.selection.carried if reader.selection is not None else ()
                 _count(scored, chunk.records, carried, model.interpretation, summary)
                 rows = scored.rows
@@ -174,6 +174,8 @@ def _count(
     id_at = carried.index(ID) if ID in carried else None
     summary.examples.add(records, found.labels, found.values, interpretation, id_at)
     summary.by_column.add(carried, found.rows)
+    if summary.nearest.most:
+        summary.nearest.add(records, interpretation.doubt(found.values), found.outcomes)
     counts, rows, scored = summary.counts, found.rows, found.scored
     counts.rejected.update(reject.reason for reject in found.unscored)
     counts.rows_scored += len(rows)

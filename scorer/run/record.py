@@ -4,7 +4,7 @@ import json
 import platform
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -17,14 +17,18 @@ from scorer.base.text import shown_source, visible
 from scorer.base.version import __version__
 from scorer.engine.cpu_features import cpu_features
 from scorer.model.decision import Decision
+from scorer.model.explanation import Contribution, Explanation, words_alone
 from scorer.model.interpretation import SingleLabel
 from scorer.model.reference import Histogram
 from scorer.report.doubt import NO_MODEL, Doubt, doubt_of
 from scorer.report.drift import Drift, as_json, drift_of, passed
+from scorer.report.examples import Example
+from scorer.report.explained_examples import explained_examples
 from scorer.report.forecast_history import Forecast
 from scorer.report.prometheus import prometheus
 from scorer.report.summary import Counts, Summary
 from scorer.report.throughput import Throughput
+from scorer.rows.columns import ID
 from scorer.run.options import ScoreOptions
 from scorer.run.resolve import Plan
 from scorer.storage.output import Destination, publish_text
@@ -58,8 +62,9 @@ class RunRecord:
     Attributes:
         options: options of the command.
         plan: plan that they resolve to, once they are checked.
-        reader, scorer, output, rejects, uncertain: objects of the run, once they exist.
+        reader, scorer, output, rejects, uncertain, explained: objects of the run, once they exist.
         summary: summary of all rows that are done.
+        explanations: explanations of the rows that --explain asks for, by row number; empty until they are explained.
         before: counts of the rows that an earlier, interrupted run did.
         shard_rows: rows of the shard, once they are counted; None for a whole input.
         forecast: forecast to compare the run with; None without --forecast.
@@ -76,7 +81,9 @@ class RunRecord:
     output: Destination | None
     rejects: Destination | None
     uncertain: Destination | None
+    explained: Destination | None
     summary: Summary
+    explanations: Mapping[int, Explanation]
     before: Counts
     shard_rows: ShardRows | None
     forecast: Forecast | None
@@ -166,6 +173,7 @@ class RunRecord:
             "output": _file(plan.output if plan else self.options.output, self.output),
             "rejects": _file(plan.rejects, self.rejects) if plan and counts.rows_rejected else None,
             "uncertain_rows": self._uncertain_file(),
+            "explained_rows": self._explained_file(),
             "versions": versions(),
             "host": {"name": platform.node(), "platform": platform.platform(), "cpu_features": cpu_features()},
             "arguments": {name.replace("_", "-"): _text(value) for name, value in self.options.as_json().items()},
@@ -174,12 +182,15 @@ class RunRecord:
     def _page(self, content: dict[str, Any]) -> str:
         from scorer.report.run_page import Details, run_page  # jinja2 is slow to import, and only a page needs it
 
-        scorer = self.scorer
+        scorer, selection = self.scorer, self.reader.selection if self.reader is not None else None
+        id_at = selection.carried.index(ID) if selection is not None and ID in selection.carried else None
         details = Details(
             examples=self.summary.examples,
             throughput=self.throughput,
             reference=scorer.reference if scorer is not None else None,
             interpretation=scorer.interpretation if scorer is not None else None,
+            words=_words(self.summary.examples.scored, scorer) if scorer is not None else {},
+            explained=explained_examples(self.summary.nearest, self.explanations, id_at),
         )
         return run_page(content, details)
 
@@ -213,6 +224,10 @@ class RunRecord:
     def _uncertain_file(self) -> dict[str, Any] | None:
         given = self.plan.uncertain if self.plan is not None else None
         return _file(given.place, self.uncertain) if given is not None and self.summary.counts.rows_uncertain else None
+
+    def _explained_file(self) -> dict[str, Any] | None:
+        place = self.plan.explained if self.plan is not None else None
+        return _file(place, self.explained) if place is not None and self.summary.nearest.rows else None
 
     @property
     def has_warnings(self) -> bool:
@@ -288,6 +303,14 @@ class RunRecord:
             known = (content.count, content.digest) if content is not None else (None, None)
             found.append({"path": _text(path), "bytes": known[0], "sha256": known[1]})
         return found
+
+
+def _words(examples: Sequence[Example], scorer: "LoadedModel") -> dict[Example, tuple[Contribution, ...]]:
+    """Return the amounts of the wide part's words in the text of each example; empty without a wide part."""
+    if scorer.wide_weights is None:
+        return {}
+    labels, texts = [one.label for one in examples], [one.text for one in examples]
+    return dict(zip(examples, words_alone(scorer, texts, labels), strict=True))
 
 
 def failure(error: BaseException) -> tuple[ExitCode, str]:

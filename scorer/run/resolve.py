@@ -1,5 +1,6 @@
 """Options resolved to the plan of a run, with every check that needs neither the model nor a record."""
 
+import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -9,13 +10,14 @@ from scorer.model.bundle import refuse_file_in_bundle
 from scorer.model.decision import Decision
 from scorer.rows.columns import Wanted
 from scorer.rows.dialect import DELIMITERS
+from scorer.rows.explained import explained_beside, is_explained
 from scorer.rows.formats import PARQUET, Format, compression_of, format_of
 from scorer.rows.input_options import InputOptions, check_decoded
 from scorer.rows.reader import Inputs
 from scorer.rows.rejects import is_rejects, rejects_beside
 from scorer.rows.uncertain import is_uncertain_rows
 from scorer.run.limits import Limits
-from scorer.run.options import DEFAULTS, ScoreOptions
+from scorer.run.options import DEFAULTS, MOST_EXPLAINED, ScoreOptions
 from scorer.storage.address import is_address
 from scorer.storage.inputs import expand, is_repeatable
 from scorer.storage.output import STDOUT, check_place, is_stream, lies_in, same_place
@@ -51,6 +53,7 @@ class Plan:
         output_format: format and compression of the output.
         rejects: rejects file or address, or `STDERR`.
         uncertain: file for uncertain rows; None without --uncertain-rows.
+        explained: file or address for explained rows; None without --explain.
         wanted: columns of the output.
         decision: rule that turns probabilities into labels.
         limits: limits on rejects and records.
@@ -61,6 +64,7 @@ class Plan:
     output_format: Format
     rejects: str
     uncertain: UncertainFile | None
+    explained: str | None
     wanted: Wanted
     decision: Decision
     limits: Limits
@@ -97,6 +101,10 @@ def make_plan(options: ScoreOptions) -> Plan:
     if uncertain is not None:
         _check_place(uncertain.place, options, inputs.files, "--uncertain-rows")
         _check_stale_uncertain(uncertain)
+    explained = _explained_place(options)
+    if explained is not None:
+        _check_place(explained, options, inputs.files, "--explain")
+        _check_stale_explained(explained, output_format.kind)
     _check_cache(options, inputs.files)
     written = {output_format.kind} | ({uncertain.format.kind} if uncertain is not None else set())
     if options.escape_formulas and not written & DELIMITERS.keys():
@@ -111,6 +119,7 @@ def make_plan(options: ScoreOptions) -> Plan:
         output_format,
         rejects,
         uncertain,
+        explained,
         wanted_of(options),
         options.decision,
         limits_of(options),
@@ -220,6 +229,26 @@ def _check_stale_uncertain(file: UncertainFile) -> None:
         )
 
 
+def _check_stale_explained(place: str, kind: str) -> None:
+    """Refuse an existing file that has no explained rows: a run in which no row is explained deletes it."""
+    if not is_address(place):
+        check_replaceable(
+            place, "--explain", "list of explained rows", lambda stream: is_explained(stream, kind), overwrite=None
+        )
+
+
+def _explained_place(options: ScoreOptions) -> str | None:
+    if not options.explain:
+        return None
+    if not 0 < options.explain <= MOST_EXPLAINED:
+        raise UsageError(f"--explain {options.explain} is not between 0 and {MOST_EXPLAINED:,}.")
+    if is_stream(options.output):
+        raise UsageError(
+            f"--explain writes a file beside the output, but --output {options.output} is a stream; name a file."
+        )
+    return explained_beside(options.output, output_format_of(options).kind)
+
+
 def _uncertain_file(options: ScoreOptions) -> UncertainFile | None:
     place = options.uncertain_rows
     if place is None:
@@ -248,7 +277,12 @@ def _of_record(options: ScoreOptions) -> dict[str, str]:
 def _apart(options: ScoreOptions) -> dict[str, str]:
     """Return the files of the run's rows by option, which must all be different."""
     places = {"--output": options.output, "--rejects": _rejects_place(options)}
-    return places if options.uncertain_rows is None else {**places, "--uncertain-rows": options.uncertain_rows}
+    if options.uncertain_rows is not None:
+        places["--uncertain-rows"] = options.uncertain_rows
+    with contextlib.suppress(UsageError):  # raised again, and recorded, once the plan is made
+        if (explained := _explained_place(options)) is not None:
+            places["--explain"] = explained
+    return places
 
 
 def _inputs(options: ScoreOptions) -> Inputs:

@@ -13,6 +13,7 @@ from scorer.base.progress import Progress
 from scorer.base.timing import Phases
 from scorer.model.bundle import Bundle
 from scorer.model.decision import Decision
+from scorer.model.explanation import Explanation
 from scorer.model.loaded import LoadedModel
 from scorer.report.drift import check_comparable
 from scorer.report.forecast_history import Forecast, forecast_in
@@ -27,6 +28,7 @@ from scorer.run.console import (
     report_cascade,
     report_doubt,
     report_drift,
+    report_explained,
     report_forecast,
     report_notes,
     report_rejects,
@@ -35,6 +37,7 @@ from scorer.run.console import (
     show_progress,
     warn_of_unseen,
 )
+from scorer.run.explain import check_explainable, explained_rows, explanations
 from scorer.run.fingerprint import REJECTS, UNCERTAIN_ROWS, fingerprint
 from scorer.run.journal import Header
 from scorer.run.limits import RejectLimitPassed, TooFewRows
@@ -44,7 +47,7 @@ from scorer.run.record import RunRecord, ShardRows, failure
 from scorer.run.resolve import STDERR, Plan, check_record_places, make_plan
 from scorer.storage.atomic import Convert
 from scorer.storage.inputs import is_repeatable, size_in
-from scorer.storage.output import Destination, Packed, StreamDestination, destination, is_stream
+from scorer.storage.output import Destination, Packed, StreamDestination, destination, is_stream, publish_or_remove
 
 
 class RecordMissing(ScorerError):
@@ -81,7 +84,7 @@ def run(options: ScoreOptions) -> ExitCode:
 
 
 class Run:
-    """One run. Its steps are `open`, `load`, `count`, `resume`, `score` and `publish`, in this order.
+    """One run. Its steps are `open`, `load`, `count`, `resume`, `score`, `explain` and `publish`, in this order.
 
     The results of each step are kept here, so that the record has them even if the next step fails.
 
@@ -93,6 +96,7 @@ class Run:
         summary: summary of all rows that are done.
         before: counts of the rows that an earlier, interrupted run did.
         forecast: forecast to compare the run with; None without --forecast.
+        explanations: explanations of the rows that --explain asks for, by row number.
     """
 
     def __init__(self, options: ScoreOptions) -> None:
@@ -101,6 +105,7 @@ class Run:
         self.summary = Summary()
         self.before = Counts()
         self.forecast: Forecast | None = None
+        self.explanations: dict[int, Explanation] = {}
         self._started, self._clock = time.time(), time.monotonic()
         self._phases = Phases()
         self._throughput = Throughput()
@@ -108,6 +113,7 @@ class Run:
         self._output: Destination | None = None
         self._rejects: Destination | None = None
         self._uncertain: Destination | None = None
+        self._explained: Destination | None = None
         self._scorer: LoadedModel | None = None
         self._shard_rows: ShardRows | None = None
 
@@ -136,7 +142,8 @@ class Run:
             rows = self.count(plan, reader)
             self.resume(plan, reader, scorer, work)
             self.score(plan, reader, scorer, work, rows)
-            self.publish(work)
+            explained = self.explain(plan, reader, scorer)
+            self.publish(work, explained)
             record = self.record()
             code = exit_code_of(warnings=record.has_warnings)
             _write(record, code, plan.output)
@@ -163,6 +170,8 @@ class Run:
             beside.append(
                 Beside(UNCERTAIN_ROWS, "uncertain rows", self._uncertain, attrgetter("rows_uncertain"), for_people=True)
             )
+        if plan.explained is not None:
+            self._explained = destination(plan.explained, _conversion(plan.output_format), work_dir=work_dir)
         repeatable = all(map(is_repeatable, plan.inputs.files))
         return reader, Work(self._output, beside, repeatable=repeatable, work_dir=work_dir)
 
@@ -171,6 +180,8 @@ class Run:
         with self._phases.timed("load"):
             scorer = self._scorer = scorer_of()
         self.summary = Summary(Counts.empty(scorer.interpretation.score_edges))
+        if self.options.explain:
+            check_explainable(scorer)
         check_comparable(scorer.manifest, self.options.max_drift)
         if self.options.provider == "auto":
             reason = f": {scorer.choice.reason}" if scorer.choice.reason else ""
@@ -218,6 +229,7 @@ class Run:
                 before=rows.first - 1 if rows is not None else 0,
             )
         self.summary = done or self.summary
+        self.summary.nearest.most = self.options.explain
         self.before = self.summary.counts.copy()
 
     def score(self, plan: Plan, reader: Reader, scorer: LoadedModel, work: Work, rows: int | None) -> None:
@@ -275,9 +287,25 @@ class Run:
         if rows is not None and read != rows:
             raise InputError(f"the input is damaged: it states {rows:,} rows, but {read:,} were read.")
 
-    def publish(self, work: Work) -> None:
-        """Publish the output, and before it the files beside it."""
+    def explain(self, plan: Plan, reader: Reader, scorer: LoadedModel) -> bytes:
+        """Explain the rows that are nearest to another label, and return their file; empty without a row."""
+        nearest = self.summary.nearest
+        if not nearest.rows:
+            return b""
+        with self._phases.timed("explain"):
+            self.explanations = explanations(nearest, scorer, quiet=self.options.quiet, report=self._say)
+            return explained_rows(nearest, self.explanations, scorer, reader, plan.output_format.kind, plan.wanted)
+
+    def publish(self, work: Work, explained: bytes) -> None:
+        """Publish the output, and before it the files beside it.
+
+        Args:
+            work: work of the run.
+            explained: file of explained rows; empty without one.
+        """
         with self._phases.timed("publish"):
+            if self._explained is not None:
+                publish_or_remove(self._explained, explained)
             work.publish(self.summary)
         if self._scorer is not None and self._scorer.cache is not None:  # the record has what the run did to the cache
             self._scorer.cache.file.finish()
@@ -297,7 +325,9 @@ class Run:
             output=self._output,
             rejects=self._rejects,
             uncertain=self._uncertain,
+            explained=self._explained,
             summary=self.summary,
+            explanations=self.explanations,
             before=self.before,
             shard_rows=self._shard_rows,
             forecast=self.forecast,
@@ -319,6 +349,8 @@ class Run:
         if self.options.max_drift is not None:
             report_drift(record.drift or {}, self.options.max_drift)
         report_doubt(record.doubt, self.summary.counts, plan.uncertain.place if plan.uncertain is not None else None)
+        if plan.explained is not None:
+            report_explained(len(self.explanations), plan.explained)
         report_rejects(plan, self.summary.counts)
         for line in scorer.remarks():
             print_message(line)

@@ -9,8 +9,8 @@ import numpy as np
 from scorer.model.interpretation import Answer
 from scorer.model.offsets import deciding_characters
 from scorer.model.outcomes import Outcomes
-from scorer.rows.record import Reject, ScoredRecord
-from scorer.run.chunks import Chunk, Model
+from scorer.rows.record import Record, Reject, ScoredRecord
+from scorer.run.chunks import Model
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class ScoredChunk:
         return ~np.isnan(self.scores)
 
 
-def scored_chunk(chunk: Chunk, outcomes: Outcomes, model: Model, *, details: bool) -> ScoredChunk:
-    """Return the results of a chunk.
+def scored_chunk(records: Sequence[Record], outcomes: Outcomes, model: Model, *, details: bool) -> ScoredChunk:
+    """Return the results of a chunk's records.
 
     Args:
-        chunk: records, and those that were rejected before.
-        outcomes: outcomes of its records.
+        records: records that were to be scored.
+        outcomes: their outcomes.
         model: model that scored them.
         details: whether rows need the characters of the window that decided.
     """
@@ -50,7 +50,7 @@ def scored_chunk(chunk: Chunk, outcomes: Outcomes, model: Model, *, details: boo
     labels = interpretation.answers(values)
     scores = interpretation.scores(values)
     found = zip(
-        chunk.records,
+        records,
         outcomes.tokens.tolist(),
         outcomes.truncated.tolist(),
         labels,
@@ -59,7 +59,7 @@ def scored_chunk(chunk: Chunk, outcomes: Outcomes, model: Model, *, details: boo
         outcomes.early.tolist(),
         outcomes.windows.tolist(),
         outcomes.decided_by.tolist(),
-        _passages(chunk, outcomes, model, details=details),
+        _passages(records, outcomes, model, details=details),
         strict=True,
     )
     rows = [ScoredRecord(*one) for one in found]
@@ -73,9 +73,11 @@ def scored_chunk(chunk: Chunk, outcomes: Outcomes, model: Model, *, details: boo
     return ScoredChunk(rows, unscored, outcomes, labels, values, scores)
 
 
-def _passages(chunk: Chunk, outcomes: Outcomes, model: Model, *, details: bool) -> Iterable[tuple[int, int] | None]:
+def _passages(
+    records: Sequence[Record], outcomes: Outcomes, model: Model, *, details: bool
+) -> Iterable[tuple[int, int] | None]:
     """Return the characters of the window that decided each record, with details of a model that has windows."""
     if model.windows is None or not details:
-        return repeat(None, len(chunk.records))
+        return repeat(None, len(records))
     with model.phases.timed("tokenize"):
-        return deciding_characters(model.tokenizer, model.windows, [record.text for record in chunk.records], outcomes)
+        return deciding_characters(model.tokenizer, model.windows, [record.text for record in records], outcomes)

@@ -170,7 +170,7 @@ def _batches(
     before, model = 0, opened()
     with contextlib.closing(scored_ahead(rows, model)) as ahead:
         for chunk in ahead:
-            found = scored_chunk(chunk, chunk.scored.result(), model, details=details)
+            found = scored_chunk(chunk.records, chunk.scored.result(), model, details=details)
             rejects = [*chunk.rejects, *found.unscored]
             count = len(chunk.records) + len(chunk.rejects)
             these = _Rows(

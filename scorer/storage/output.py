@@ -244,7 +244,11 @@ def publish_bytes(path: str, data: bytes, work_dir: str | None = None) -> None:
     Raises:
         ScorerError: they cannot be written.
     """
-    out = destination(path, work_dir=work_dir)
+    publish_whole(destination(path, work_dir=work_dir), data)
+
+
+def publish_whole(out: Destination, data: bytes) -> None:
+    """Publish bytes in one step, or write them to a stream; as `publish_bytes`, to a destination."""
     try:
         out.reserve()
         out.begin()
@@ -253,6 +257,15 @@ def publish_bytes(path: str, data: bytes, work_dir: str | None = None) -> None:
     except ScorerError:
         out.discard()
         raise
+
+
+def publish_or_remove(out: Destination, data: bytes) -> None:
+    """Publish bytes in one step, or without any remove what an earlier run published."""
+    if data:
+        publish_whole(out, data)
+    else:
+        out.reserve()
+        out.publish_nothing()
 
 
 def is_stream(path: str) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from scorer.base.errors import UsageError
 from scorer.base.text import counted
 from scorer.model.bundle import Bundle, default_bundle, load_bundle
+from scorer.rows.explained import explained_beside
 from scorer.rows.reader import Inputs
 from scorer.rows.rejects import rejects_beside
 from scorer.run.resolve import STDERR
@@ -80,20 +81,27 @@ def rejects_paths(output: str, recorded: Recorded) -> tuple[str, ...]:
     return () if path == STDERR or is_stream(path) else (path,)
 
 
-def of_rejects(paths: Sequence[str], recorded: RecordedFile) -> tuple[Finding, str | None]:
-    """Compare the rejects file with its record, and return the name that it was found by; None if it was not found.
+def explained_paths(output: str, recorded: RecordedFile) -> tuple[str, ...]:
+    """Return the names that the file of explained rows may have, which moves along with the output, the likeliest first."""
+    kind = recorded.path.rpartition(".")[2]
+    return tuple(dict.fromkeys((explained_beside(output, kind), recorded.path)))
+
+
+def of_beside(what: str, paths: Sequence[str], recorded: RecordedFile) -> tuple[Finding, str | None]:
+    """Compare a file beside the output with its record, and return the name that it was found by; None if it was not found.
 
     Args:
+        what: its rows, as a plural.
         paths: names that it may have, the likeliest first; empty if it cannot be read again.
         recorded: its record.
     """
     path = next(filter(exists, paths), None)
     if path is not None:
-        return of_file("rejects", path, recorded), path
+        return of_file(what, path, recorded), path
     if not paths:
-        return Finding("not checked", "rejects", f"they went to {recorded.path}, which cannot be read again"), None
+        return Finding("not checked", what, f"they went to {recorded.path}, which cannot be read again"), None
     missing = f"{paths[0]} is missing" if len(paths) == 1 else f"{' and '.join(paths)} are missing"
-    return Finding("different", "rejects", missing), None
+    return Finding("different", what, missing), None
 
 
 def exists(path: str) -> bool:

@@ -36,7 +36,7 @@ class Recorded:
     Attributes:
         options: options of the run.
         inputs: input files, in order.
-        output, rejects, uncertain: published files; None for one that the run did not write.
+        output, rejects, uncertain, explained: published files; None for one that the run did not write.
         bundle: name of the bundle.
         bundle_id: id of the bundle.
         provider, precision: what the run computed with.
@@ -55,6 +55,7 @@ class Recorded:
     output: RecordedFile
     rejects: RecordedFile | None
     uncertain: RecordedFile | None
+    explained: RecordedFile | None
     bundle: str
     bundle_id: str
     provider: str
@@ -87,7 +88,7 @@ class Recorded:
     @property
     def unhashed(self) -> str | None:
         """Name of a file without size and SHA-256, of which such a run always records both; None if all have them."""
-        published = [one for one in (self.output, self.rejects, self.uncertain) if one is not None]
+        published = [one for one in (self.output, self.rejects, self.uncertain, self.explained) if one is not None]
         reads_all = self.options.limit is None and self.options.shard is None
         known = (*published, *(self.inputs if reads_all else ()))
         return next((one.path for one in known if one.sha256 is None), None)
@@ -194,6 +195,7 @@ def _recorded(content: Mapping[str, Any], path: str) -> Recorded:
         output=output,
         rejects=file(take("rejects", Mapping[str, Any] | None)),
         uncertain=file(take("uncertain_rows", Mapping[str, Any] | None)),
+        explained=file(take("explained_rows", Mapping[str, Any] | None)),
         bundle=take("name", str, bundle),
         bundle_id=take("id", str, bundle),
         provider=take("provider", str),

@@ -23,12 +23,13 @@ from scorer.run.score import open_scorer
 from scorer.verify.files import (
     bundle_of,
     check_files,
+    explained_paths,
     inputs_of,
+    of_beside,
     of_bundle,
     of_file,
     of_inputs,
     of_record,
-    of_rejects,
     of_uncertain,
     rejects_paths,
 )
@@ -81,10 +82,12 @@ def verify(output: str, summary: str, settings: Settings = Settings()) -> Iterat
     yield of_file("output", output, recorded.output)
     rejects = None
     if recorded.rejects is not None:
-        of_them, rejects = of_rejects(rejects_paths(output, recorded), recorded.rejects)
+        of_them, rejects = of_beside("rejects", rejects_paths(output, recorded), recorded.rejects)
         yield of_them
     if recorded.uncertain is not None:
         yield of_uncertain(recorded.uncertain)
+    if recorded.explained is not None:
+        yield of_beside("explained rows", explained_paths(output, recorded.explained), recorded.explained)[0]
     found = [of_inputs(recorded), of_bundle(recorded, bundle)]
     yield from found
     if any(one.state == "different" for one in found):

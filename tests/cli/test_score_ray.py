@@ -368,6 +368,6 @@ def test_it_has_the_options_of_score_with_their_help():
     assert {"text", "keep", "model", "provider", "max_drift"} <= {parameter.name for parameter in shared}
     # These belong to a single run: its files, its part of the rows, its GPU, its forecast.
     assert set(of_score) - {parameter.name for parameter in command.params} == {
-        "rejects", "uncertain_rows", "source", "limit", "shard", "restart", "device_id", "check", "show_config",
+        "rejects", "uncertain_rows", "explain", "source", "limit", "shard", "restart", "device_id", "check", "show_config",
         "summary", "metrics", "report", "plan", "max_seconds", "price_per_hour", "forecast",
     }  # fmt: skip

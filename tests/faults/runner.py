@@ -66,6 +66,8 @@ class Injected(LoadedModel):
             temperature=1.0,
             task="single_label",
             confidence=None,
+            wide=None,
+            calibration_by_length=None,
             reference=None,
             reference_of=lambda cascade: None,
         )
@@ -73,7 +75,7 @@ class Injected(LoadedModel):
         self.interpretation = SingleLabel(self.labels, decision=options.get("decision", Decision()))
         self.phases = Phases()
         self.choice = Choice("cpu", "fp32", "as requested")
-        self.tokenizer, self.unknown_id = self, -1
+        self.tokenizer, self.unknown_id, self.special_places, self.wide_weights = self, -1, (0, 0), None
         self.engine = RowEngine(self, 2)
         self.cascade, self.has_cascade, self.windows = None, False, None
         self._reuse = Reuse(Stages(self.engine))

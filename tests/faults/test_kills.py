@@ -114,10 +114,16 @@ def uncertain_rows(output):
     return "--uncertain", "0.3,0.7", "--uncertain-rows", output.with_name(f"{output.name}.doubt.csv")
 
 
+def explained_rows(output):
+    """Return options for a file of explained rows beside an output."""
+    return "--explain", "5"
+
+
 def all_published(output):
-    """Read the output, the rejects and the uncertain rows, None if missing."""
-    doubt = output.with_name(f"{output.name}.doubt.csv")
-    return (*published(output), doubt.read_bytes() if doubt.exists() else None)
+    """Read the output, the rejects and the uncertain or explained rows, None if missing."""
+    names = (f"{output.name}.doubt.csv", f"{output.name}.explained{output.suffix}")
+    more = [path.read_bytes() for path in map(output.with_name, names) if path.exists()]
+    return (*published(output), *(more or [None]))
 
 
 @pytest.mark.parametrize(
@@ -129,6 +135,7 @@ def all_published(output):
             for rows in (counted(60, 20 if (name, out) == FORMATS[0] else 10), 0)
         ),
         (*FORMATS[0], counted(60, 20), uncertain_rows),
+        ("in.jsonl", "out.parquet", counted(60, 10), explained_rows),
     ],
 )
 def test_kill_before_and_after_every_call(tmp_path, tally, rows, name, out, options):
@@ -137,7 +144,7 @@ def test_kill_before_and_after_every_call(tmp_path, tally, rows, name, out, opti
     with runners(1) as (run,):
         run(source, "-o", whole, *options(whole), engine=FAST)
     expected = all_published(whole)
-    assert (expected[2] is not None) == (options is uncertain_rows)
+    assert (expected[2] is not None) == (options in (uncertain_rows, explained_rows))
 
     def all_calls(run, moment):
         held = []
@@ -156,7 +163,7 @@ def test_kill_before_and_after_every_call(tmp_path, tally, rows, name, out, opti
             held.append(intact and reported and all_published(folder / out) == expected and not leftovers(folder))
         return [False]
 
-    to = f"{out} with --uncertain-rows" if options is uncertain_rows else out
+    to = {uncertain_rows: f"{out} with --uncertain-rows", explained_rows: f"{out} with --explain"}.get(options, out)
     for moment, held in zip(("before", "after"), in_parallel(all_calls, ("before", "after")), strict=True):
         what = f"kill -9 right {moment} the Nth system call on a file of the run of {rows} rows from {source.name} to {to}, each N"
         tally(what, len(held), sum(held))
