@@ -4,6 +4,7 @@ import base64
 import contextlib
 import json
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -194,11 +195,14 @@ class Tokenizer:
         return self._cutting.untorn(text, cut)
 
     def vanishing(self, text: str) -> set[str]:
-        """Return the characters of a text, such as control characters, that the tokenizer removes; no blanks.
+        """Return the control and format characters of a text that the tokenizer removes; it makes blanks of others.
 
         The library's offsets are wrong behind those that a table (Precompiled) removes from the beginning of a piece.
         """
-        return {one for one in set(text) if not one.isspace() and not self._cutting.normalize(one)}
+        normalize = self._cutting.normalize
+        controls = {one for one in set(text) if unicodedata.category(one)[0] == "C"}
+        # Between letters, because one that becomes a blank is removed at the ends of a text.
+        return {one for one in controls if normalize(f"a{one}a") == normalize("aa")}
 
     @property
     def runs(self) -> re.Pattern[str] | None:
