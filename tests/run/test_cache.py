@@ -128,7 +128,7 @@ class Runs:
         record = json.loads(left.pop("run.summary"))
         CHECK.validate(record)
         left["run.report"] = re.sub(
-            rb'<tr><td>cache[a-z-]*</td>.*?</tr>|<div class="tile ?"><dt>rows from the cache[^<]*</dt><dd>.*?</div>',
+            rb"<tr><td>cache[a-z-]*</td>.*?</tr>|<li>[^<]* from the cache[^<]*</li>",
             b"",
             left["run.report"],
         ).split()
@@ -224,7 +224,7 @@ def test_the_second_night_computes_nothing_and_says_so(night, source, tmp_path):
     assert "compute" not in record["seconds_by_phase"]
     assert f"\n54 rows (100%) came from the cache {tmp_path}/scores.sqlite.\n" in second.err
     assert metrics(tmp_path / "m.prom")[("rows_from_cache",)] == 54
-    assert "<dt>rows from the cache, 100%</dt><dd>54</dd>" in (tmp_path / "run.html").read_text()
+    assert "<li>54 rows (100%) from the cache</li>" in (tmp_path / "run.html").read_text()
 
 
 def test_an_edited_text_gets_its_new_score_whatever_its_id(night, source, score, tmp_path):
@@ -432,7 +432,7 @@ def test_a_missing_cache_that_is_only_read_is_a_warning(night, source, tmp_path)
 def test_a_problem_is_on_the_page(night, tmp_path):
     night("--cache-read-only", "--report", tmp_path / "run.html")
     page = (tmp_path / "run.html").read_text()
-    assert '<div class="tile look"><dt>rows from the cache, 0%, which had a problem</dt><dd>0</dd></div>' in page
+    assert '<li class="look">0 rows (0%) from the cache, which had a problem: ' in page
 
 
 def test_damaged_entries_are_counted_and_computed_again(night, source, tmp_path):
