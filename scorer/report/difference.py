@@ -33,8 +33,8 @@ _RATIOS = (
         "three", "four", "five", "six", "eight", "ten", "fifteen", "twenty"), strict=True)),
 )  # fmt: skip
 
-_SHORT = 0.55
-"""Ratio of median lengths up to which texts count as cut short; rounded, it reads "half as long"."""
+_SHORT = 0.22
+"""Ratio of median lengths up to which texts count as cut short; rounded, it reads "a fifth as long"."""
 
 _UNREADABLE = 0.2
 """Share of unknown word pieces of a text that is hardly read, and share of such texts that spoils a run."""
@@ -88,7 +88,14 @@ def differences(
         extent, beyond = _extent(record["drift"][name]), name in record["drift"]["beyond"]
         both = _Both(ours[name], getattr(reference, name))
         if not beyond and extent in ("none", "unknown"):
-            found.append(Difference(name, extent, beyond, _ALIKE[name] if extent == "none" else _TOO_FEW))
+            found.append(
+                Difference(
+                    name,
+                    extent,
+                    beyond,
+                    _ALIKE[name] if extent == "none" else f"There are too few rows to judge the {_JUDGED[name]}",
+                )
+            )
         elif name == "tokens":
             found.append(Difference(name, extent, beyond, _lengths(both), harmful=both.ratio <= _SHORT))
         elif name == "unknown":
@@ -103,7 +110,7 @@ _ALIKE = {
     "tokens": "Texts are as long as those the model was tested on",
     "unknown": "There are no more unknown word pieces than in the test data",
 }
-_TOO_FEW = "There are too few rows to judge"
+_JUDGED = {"score": "scores", "tokens": "lengths", "unknown": "unknown word pieces"}
 
 
 @dataclass(frozen=True)

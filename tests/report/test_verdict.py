@@ -71,11 +71,12 @@ def test_few_rows_are_not_called_alike():
         ("bin_0", "bad", "less than a twentieth as long as"),
         ("bin_1", "bad", "about a tenth as long as"),
         ("bin_2", "bad", "about a fifth as long as"),
+        ("bin_3", "look", "about a third as long as"),
         ("bin_8", "look", "about twice as long as"),
         ("bin_11", "look", "about six times as long as"),
     ],
 )
-def test_lengths_are_compared_in_words_and_short_texts_are_not_to_be_trusted(bin_of_lengths, level, words):
+def test_lengths_are_compared_in_words_and_very_short_texts_are_not_to_be_trusted(bin_of_lengths, level, words):
     todo = "do not trust these scores" if level == "bad" else "check some rows before you use the scores"
     long = Reference(1000, SCORES, histogram(TOKEN_EDGES, bin_6=500, bin_7=500), KNOWN)  # a median of 256 tokens
     tokens = histogram(TOKEN_EDGES, **{bin_of_lengths: 1000})
