@@ -264,8 +264,11 @@ class Scorer:
         """
         from scorer.run.tables import scored_table, wanted_columns  # pyarrow is slow to import
 
-        reader = scored_table(table, wanted_columns(text, keep, details=details), lambda: self.model)
-        return reader if batches else reader.read_all()
+        wanted, model = wanted_columns(text, keep, details=details), self.model
+        if batches:
+            return scored_table(table, wanted, lambda: self.model)
+        # A call that is running ends as usual, even if another thread closes the scorer meanwhile.
+        return scored_table(table, wanted, lambda: model).read_all()
 
     def close(self) -> None:
         """Write what is left to the cache, and free the model; later calls raise `RuntimeError`.

@@ -127,7 +127,15 @@ def test_several_threads_share_a_scorer(bundle, small_chunks, tmp_path):
         assert all(pool.map(some, range(48)))
 
 
-def test_calls_of_other_threads_end_as_usual_after_a_scorer_is_closed(bundle):
+@pytest.mark.parametrize(
+    "labels_of",
+    [
+        lambda scorer: scorer.score(TEXTS * 20).labels,
+        lambda scorer: scorer.score_table(pa.table({"text": TEXTS * 20}))["label"].to_pylist(),
+    ],
+    ids=["score", "score_table"],
+)
+def test_calls_of_other_threads_end_as_usual_after_a_scorer_is_closed(bundle, small_chunks, labels_of):
     begun, closed, run = threading.Event(), threading.Event(), RowEngine._run
     scorer = Scorer(bundle, provider="cpu")
 
@@ -136,14 +144,14 @@ def test_calls_of_other_threads_end_as_usual_after_a_scorer_is_closed(bundle):
         assert closed.wait(30)
         return run(engine, row)
 
-    expected = Scorer(bundle, provider="cpu").score(TEXTS).labels
+    expected = labels_of(Scorer(bundle, provider="cpu"))
     with pytest.MonkeyPatch.context() as patched, ThreadPoolExecutor(1) as pool:
         patched.setattr(RowEngine, "_run", slow)
-        running = pool.submit(scorer.score, TEXTS)
+        running = pool.submit(labels_of, scorer)
         assert begun.wait(30)
         scorer.close()
         closed.set()
-        assert running.result().labels == expected
+        assert running.result() == expected
     with pytest.raises(RuntimeError, match="this Scorer is closed"):
         scorer.score(TEXTS)
 
