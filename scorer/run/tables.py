@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,8 +54,19 @@ def scored_table(table: ArrowStream, wanted: Wanted, opened: Callable[[], Model]
 
 
 def wanted_columns(text: str | None, keep: str | Sequence[str], *, details: bool) -> Wanted:
-    """Return the columns that a caller asks for; a single name in ``keep`` needs no list."""
+    """Return the columns that a caller asks for; a single name in ``keep`` needs no list.
+
+    Raises:
+        TypeError: a name is no str, as names of pandas may be.
+    """
+    if not isinstance(text, str | None):
+        raise TypeError(f"text= takes the name of a column as a str, not {kind_of(text)}.")
+    if not isinstance(keep, Iterable):
+        raise TypeError(f"keep= takes the name of a column or a list of names, not {kind_of(keep)}.")
     kept = (keep,) if isinstance(keep, str) else tuple(keep)
+    for name in kept:
+        if not isinstance(name, str):
+            raise TypeError(f"keep= takes names of columns as str, not {kind_of(name)}.")
     needed = {name: "keep=" for name in kept if name != ALL}
     return Wanted(text=text, keep=kept, details=details, option="text=", needed=needed, reject=True)
 
@@ -66,7 +77,8 @@ def _stream_of(table: ArrowStream) -> pa.RecordBatchReader:
     if not hasattr(type(table), "__arrow_c_stream__"):
         raise TypeError(
             f"score_table() takes a table that has the method __arrow_c_stream__, such as a DataFrame of pandas or polars, a "
-            f"pyarrow.Table or a relation of DuckDB, not {kind_of(table)}."
+            f"pyarrow.Table or a relation of DuckDB, not {kind_of(table)}. Convert it first, as with collect() of a lazy frame, "
+            "to_reader() of a scanner, or pyarrow.table() of a dict."
         )
     try:
         return pa.RecordBatchReader.from_stream(table)

@@ -289,6 +289,10 @@ def test_the_index_of_pandas_is_a_column_that_can_be_kept(scorer):
     assert scorer.score_table(frame, keep="key").to_pandas()["key"].tolist() == [7, 5]
 
 
+def test_a_number_as_a_name_of_pandas_is_named_by_its_digits(scorer):
+    assert scorer.score_table(pd.DataFrame({0: ["good"], 1: [5]}), "0", keep="1").to_pandas()["1"].tolist() == [5]
+
+
 # Refusals
 
 
@@ -348,8 +352,24 @@ def test_what_is_no_table_is_refused_with_what_is_one(scorer, given, kind):
         scorer.score_table(given)
     assert str(refused.value) == (
         "score_table() takes a table that has the method __arrow_c_stream__, such as a DataFrame of pandas or polars, a "
-        f"pyarrow.Table or a relation of DuckDB, not {kind}."
+        f"pyarrow.Table or a relation of DuckDB, not {kind}. Convert it first, as with collect() of a lazy frame, to_reader() of "
+        "a scanner, or pyarrow.table() of a dict."
     )
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"text": 0}, "text= takes the name of a column as a str, not int."),
+        ({"keep": None}, "keep= takes the name of a column or a list of names, not NoneType."),
+        ({"keep": True}, "keep= takes the name of a column or a list of names, not bool."),
+        ({"keep": ["stars", 0]}, "keep= takes names of columns as str, not int."),
+    ],
+)
+def test_a_name_that_is_no_text_is_refused_with_its_argument(scorer, more, message):
+    with pytest.raises(TypeError) as refused:
+        scorer.score_table(TABLE, **more)
+    assert str(refused.value) == message
 
 
 @pytest.mark.parametrize("given", [pl.Series(["good"]), pd.Series(["good"]), pa.chunked_array([["good"]])])
