@@ -267,13 +267,22 @@ def _undecodable(columns: dict[str, pa.Array], text: str) -> dict[int, Reason]:
     """Return the rows with text, or bytes to be scored, that is not UTF-8."""
     found: dict[int, Reason] = {}
     for name, column in columns.items():
-        values = column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column
-        nested = pa.types.is_nested(values.type)  # it may contain text
-        if not (nested or is_string_type(values.type) or (name == text and is_text_type(values.type))):
+        if not (may_hold_text(column.type) or (name == text and is_text_type(column.type))):
             continue
+        values = column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column
         if not _is_utf8(values):
             found |= {row: "invalid_encoding" for row in range(len(values)) if not _decodes(values[row])}
     return found
+
+
+def may_hold_text(kind: pa.DataType) -> bool:
+    """Return whether values of a type are or may contain text, so that they are read as UTF-8.
+
+    >>> may_hold_text(pa.list_(pa.string())), may_hold_text(pa.binary())
+    (True, False)
+    """
+    values = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_nested(values)) or is_string_type(values)
 
 
 def _decodes(scalar: pa.Scalar) -> bool:

@@ -12,7 +12,7 @@ from scorer.model.texts import kind_of
 from scorer.rows.columns import ALL, REJECT, ROW, Column, Selection, Wanted, output_columns, select, take
 from scorer.rows.header import header_of
 from scorer.rows.lines import MAX_RECORD_BYTES
-from scorer.rows.parquet_reader import BATCH_ROWS, parsed_rows, text_problem
+from scorer.rows.parquet_reader import BATCH_ROWS, may_hold_text, parsed_rows, text_problem
 from scorer.rows.parquet_writer import array_of, schema_of
 from scorer.rows.record import Cell, Reason, Record, Reject, ScoredRecord
 from scorer.run.chunks import Model, scored_ahead
@@ -104,9 +104,10 @@ class _TableRows:
     def __init__(self, source: pa.RecordBatchReader, selection: Selection) -> None:
         names = source.schema.names
         self._source = source
-        self._selection = selection
-        # The command reads these columns of a Parquet file, and rejects a row for any of them.
-        self._needed = [at for at, name in enumerate(names) if name in {selection.text, *selection.carried}]
+        self._text_alone = Selection(selection.text, ())
+        # The command rejects a row for invalid text in any column that it reads. Others need no look: a table may have many.
+        texts = {name for name in selection.carried if may_hold_text(source.schema.field(name).type)}
+        self._needed = [at for at, name in enumerate(names) if name in {selection.text, *texts}]
         self._carried = [names.index(name) for name in selection.carried]
         self._kept: deque[pa.RecordBatch] = deque()
 
@@ -132,8 +133,8 @@ class _TableRows:
             yield first
 
     def _records(self, before: int, batch: pa.RecordBatch) -> Iterator[Record | Reject]:
-        for parsed in parsed_rows("", before, batch, self._selection.text, MAX_RECORD_BYTES):
-            taken = take(self._selection, parsed)
+        for parsed in parsed_rows("", before, batch, self._text_alone.text, MAX_RECORD_BYTES):
+            taken = take(self._text_alone, parsed)
             row, position = parsed.position.line, parsed.position
             if isinstance(taken, str):
                 yield Reject(row, position, taken, b"", 1)

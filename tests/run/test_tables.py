@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from scorer import Scorer
 from scorer.base.errors import UsageError
 from scorer.engine.row_engine import RowEngine
+from scorer.rows import parquet_reader
 
 BUNDLES = [
     "bundle", "bundle_of_three", "staged_bundle", "windows_bundle", "staged_windows_bundle", "multi_label_bundle",
@@ -153,6 +154,8 @@ def test_text_that_is_not_utf8_is_rejected_and_kept_as_it_is(scorer):
     assert scorer.score_table(pa.table({"text": data}))["reject"].to_pylist() == [None, "invalid_encoding", None]
     found = scorer.score_table(pa.table({"text": ["good", "good", "good"], "note": broken}), keep="note")
     assert found["reject"].to_pylist() == [None, "invalid_encoding", None]
+    lists = pa.table({"text": ["good"] * 3, "notes": pa.ListArray.from_arrays([0, 1, 2, 3], broken)})
+    assert scorer.score_table(lists, keep="notes")["reject"].to_pylist() == [None, "invalid_encoding", None]
     assert [value.as_buffer().to_pybytes() for value in found["note"]] == data.to_pylist()
 
 
@@ -267,6 +270,15 @@ def test_kept_columns_are_not_copied(scorer):
     found = scorer.score_table(table, keep="payload")
     given = table["payload"].chunk(0).buffers()[2].address
     assert {chunk.buffers()[2].address for chunk in found["payload"].chunks} == {given}
+
+
+def test_rows_are_not_looked_at_in_kept_columns_that_cannot_hold_text(scorer, monkeypatch):
+    looked_at, value = [], parquet_reader.ArrowValue
+    monkeypatch.setattr(parquet_reader, "ArrowValue", lambda *given: looked_at.append(given) or value(*given))
+    table = pa.table({"text": ["good", "bad"], "note": ["a", "b"], **{f"n{at}": [1, 2] for at in range(50)}})
+    found = scorer.score_table(table, keep="*")
+    assert found.select(table.schema.names).equals(table)
+    assert len(looked_at) == 2 * len(["text", "note"])
 
 
 def test_a_field_that_cannot_be_null_and_its_metadata_are_kept(scorer):
