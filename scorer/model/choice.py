@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from scorer.base.errors import ProviderError, UsageError
+from scorer.base.text import alternatives
 from scorer.engine import gpu as nvidia
 from scorer.engine import runtime
 from scorer.engine.gpu import Gpu
@@ -39,8 +40,11 @@ def choose(manifest: Manifest, provider: str, precision: str, gpu: Gpu = Gpu()) 
 
     Raises:
         ProviderError: the provider cannot be used here, or the bundle has no precision for it.
-        UsageError: the bundle has no such precision.
+        UsageError: there is no such provider, or the bundle has no such precision.
     """
+    providers = ("auto", *runtime.PROVIDERS)
+    if provider not in providers:
+        raise UsageError(f"there is no provider {provider!r}; use {alternatives(providers)}.")
     if precision != "auto" and precision not in manifest.precisions:
         raise UsageError(
             f"the bundle {manifest.name} has no precision {precision!r}; it has: {', '.join(sorted(manifest.precisions))}."

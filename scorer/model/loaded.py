@@ -96,8 +96,8 @@ class LoadedModel:
     Raises:
         BundleError: the bundle is missing, damaged, or gives different scores here.
         ProviderError: the provider cannot be used here.
-        UsageError: the bundle has no such precision, the decision does not fit its labels, or the cache's file is something
-            else.
+        UsageError: there is no such provider or number of threads, the bundle has no such precision, the decision does not
+            fit its labels, or the cache's file is something else.
     """
 
     cache: ScoreCache | None = None
@@ -118,6 +118,8 @@ class LoadedModel:
         cache: str | os.PathLike[str] | CacheSettings | None = None,
         report: Callable[[str], None] = warn,
     ) -> None:
+        if threads is not None and threads < 1:
+            raise UsageError(f"threads is {threads}; use at least 1, or None for every usable core.")
         settings = None if cache is None else CacheSettings.of(cache)
         if settings is not None:
             settings.check()

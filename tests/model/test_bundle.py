@@ -198,6 +198,11 @@ def test_int8_never_runs_on_cuda_and_a_bundle_without_a_graph_for_cuda_is_report
         choose(manifest, "cpu", "fp64")
 
 
+def test_an_unknown_provider_is_refused_with_those_that_exist(bundle):
+    with pytest.raises(UsageError, match=r"^there is no provider 'gpu'; use auto, cpu or cuda\.$"):
+        choose(bundle.manifest, "gpu", "auto")
+
+
 def test_every_product_with_a_weight_and_the_word_table_are_int8(bundle):
     graph = onnx.load_from_string(bundle.graph("int8")).graph
     assert (

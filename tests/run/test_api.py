@@ -18,7 +18,7 @@ import pytest
 from factories import ROOT, reviews
 
 from scorer import LabelSets, Scorer, Scores, Values
-from scorer.base.errors import OutOfMemory
+from scorer.base.errors import OutOfMemory, UsageError
 from scorer.engine.row_engine import RowEngine
 
 TEXTS = reviews(60, 2, 8).texts
@@ -29,6 +29,13 @@ WHOLE = [0, 2, 10]
 @pytest.fixture(scope="module")
 def scorer(bundle):
     return Scorer(bundle, provider="cpu")
+
+
+@pytest.mark.parametrize("threads", [0, -1])
+def test_a_number_of_threads_that_cannot_be_is_refused(bundle, threads):
+    with pytest.raises(UsageError) as refused:
+        Scorer(bundle, threads=threads)
+    assert str(refused.value) == f"threads is {threads}; use at least 1, or None for every usable core."
 
 
 # Texts that cannot be scored
