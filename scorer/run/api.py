@@ -97,8 +97,8 @@ class Scorer:
     Raises:
         BundleError: the bundle is missing, damaged, or gives different scores here.
         ProviderError: the provider cannot be used here.
-        UsageError: there is no such provider or number of threads, the bundle has no such precision, the decision does not
-            fit its labels, or the cache's file is something else.
+        UsageError: there is no such provider, precision or number of threads, the decision does not fit the labels, or the
+            cache's file is something else.
     """
 
     def __init__(

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 from factories import CHUNK, ROOT, lengthened, reviews
@@ -303,6 +304,29 @@ def test_the_index_of_pandas_is_a_column_that_can_be_kept(scorer):
 
 def test_a_number_as_a_name_of_pandas_is_named_by_its_digits(scorer):
     assert scorer.score_table(pd.DataFrame({0: ["good"], 1: [5]}), "0", keep="1").to_pandas()["1"].tolist() == [5]
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda table: pl.from_arrow(table).lazy().collect_batches(),
+        lambda table: pyarrow.dataset.dataset(table).scanner(batch_size=20).to_reader(),
+        lambda table: pa.table(table.to_pydict()),
+        lambda table: pa.Table.from_pylist(table.to_pylist()),
+    ],
+    ids=["lazy frame", "dataset", "dictionary", "list of rows"],
+)
+def test_other_data_is_scored_when_it_is_converted_as_the_docs_state(scorer, convert):
+    assert scorer.score_table(convert(TABLE)).to_pylist() == scorer.score_table(TABLE).to_pylist()
+
+
+@pytest.mark.parametrize("texts", [[], [float("nan")] * 2], ids=["no rows", "no text"])
+def test_a_column_of_pandas_without_text_is_refused_until_it_has_the_type_of_the_docs(scorer, texts):
+    frame = pd.DataFrame({"text": texts})
+    with pytest.raises(TypeError, match="the column 'text' is double, not text"):
+        scorer.score_table(frame)
+    converted = scorer.score_table(frame.astype({"text": "string"}))
+    assert converted["reject"].to_pylist() == ["empty_text"] * len(texts)
 
 
 # Refusals
