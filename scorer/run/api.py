@@ -1,9 +1,11 @@
 """The scorer of Python programs: texts and tables in memory, scored with a bundle as the command `score` does."""
 
+import contextlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Self, overload
+from weakref import WeakSet
 
 import numpy as np
 
@@ -132,6 +134,7 @@ class Scorer:
             report=report,
         )
         self._process = os.getpid()
+        self._begun: WeakSet[Generator[pyarrow.RecordBatch, None, None]] = WeakSet()  # batches that readers take
         self.bundle_id = self.model.bundle_id
         self.manifest: Manifest = self.model.manifest
         self.labels = self.model.labels
@@ -143,6 +146,9 @@ class Scorer:
         Raises:
             RuntimeError: the scorer is closed, or was opened by another process.
         """
+        return self._opened()
+
+    def _opened(self) -> LoadedModel:
         if os.getpid() != self._process:  # its threads stayed there, and waiting for them would never end
             raise RuntimeError(
                 "this Scorer was opened before the process was forked, and its threads are not in the new process. Open a "
@@ -262,22 +268,36 @@ class Scorer:
             TypeError: ``table`` is no table, or the text column has no text.
             UsageError: a column is missing, or there are several of its name.
         """
-        from scorer.run.tables import scored_table, wanted_columns  # pyarrow is slow to import
+        import pyarrow  # slow to import
 
-        wanted, model = wanted_columns(text, keep, details=details), self.model
-        if batches:
-            return scored_table(table, wanted, lambda: self.model)
-        # A call that is running ends as usual, even if another thread closes the scorer meanwhile.
-        return scored_table(table, wanted, lambda: model).read_all()
+        from scorer.run.tables import scored_table, wanted_columns
+
+        found = scored_table(table, wanted_columns(text, keep, details=details), self.model)
+        if not batches:
+            return pyarrow.Table.from_batches(found.batches, found.schema)
+        self._begun.add(found.batches)
+        return pyarrow.RecordBatchReader.from_batches(found.schema, self._while_open(found.batches))
+
+    def _while_open(self, batches: "Generator[pyarrow.RecordBatch, None, None]") -> "Iterator[pyarrow.RecordBatch]":
+        """Yield batches until this scorer is closed, which is an error."""
+        self._opened()
+        for batch in batches:
+            yield batch
+            self._opened()
+        self._opened()  # closing the scorer ends the batches, too, and that is not the end of the table
 
     def close(self) -> None:
         """Write what is left to the cache, and free the model; later calls raise `RuntimeError`.
 
-        Calls of other threads that are running end as usual, and the last of them frees the model.
+        Calls of other threads that are running end as usual, and the last of them frees the model. Readers of
+        `score_table` compute nothing more.
         In the child of a fork it does nothing, because the cache and the memory are its parent's.
         """
         if os.getpid() == self._process:
             model, self._model = self._model, None
+            while self._begun:
+                with contextlib.suppress(KeyError, ValueError):  # dropped meanwhile, or running in another thread
+                    self._begun.pop().close()
             if model is not None:
                 model.close()
 

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,29 +28,39 @@ class ArrowStream(Protocol):
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
 
-def scored_table(table: ArrowStream, wanted: Wanted, opened: Callable[[], Model]) -> pa.RecordBatchReader:
-    """Return a reader that scores a table while it is read.
+@dataclass(frozen=True)
+class ScoredTable:
+    """A table that is scored while its batches are taken.
+
+    Attributes:
+        schema: columns and types of the result.
+        batches: rows with their results, in order; closing them cancels what was begun ahead.
+    """
+
+    schema: pa.Schema
+    batches: Generator[pa.RecordBatch, None, None]
+
+
+def scored_table(table: ArrowStream, wanted: Wanted, model: Model) -> ScoredTable:
+    """Return a table with its results, which are computed while they are taken.
 
     Args:
         table: table to score.
         wanted: columns of the result, from `wanted_columns`.
-        opened: function that returns the model, or raises the error of one that cannot be used any more. It is called
-            before each batch, because the caller may have closed it meanwhile.
+        model: model that scores.
 
     Raises:
         TypeError: ``table`` is no table, or its text column has no text.
         UsageError: a column is missing, or there are several of its name.
     """
-    results = results_of(opened())
     source = _stream_of(table)
     selection = select(wanted, header_of(source.schema.names), _TABLE)
     problem = text_problem(_TABLE, source.schema, selection.text, wanted.option)
     if problem is not None:
         raise TypeError(problem)
-    columns = output_columns(selection, results, wanted)
+    columns = output_columns(selection, results_of(model), wanted)
     schema = schema_of(columns, [source.schema.field(name) for name in selection.carried])
-    rows = _TableRows(source, selection)
-    return pa.RecordBatchReader.from_batches(schema, _batches(rows, columns, schema, wanted.details, opened))
+    return ScoredTable(schema, _batches(_TableRows(source, selection), columns, schema, wanted.details, model))
 
 
 def wanted_columns(text: str | None, keep: str | Sequence[str], *, details: bool) -> Wanted:
@@ -177,10 +187,10 @@ class _Rows:
 
 
 def _batches(
-    rows: _TableRows, columns: Sequence[Column], schema: pa.Schema, details: bool, opened: Callable[[], Model]
-) -> Iterator[pa.RecordBatch]:
+    rows: _TableRows, columns: Sequence[Column], schema: pa.Schema, details: bool, model: Model
+) -> Generator[pa.RecordBatch, None, None]:
     """Yield the rows of a table with their results."""
-    before, model = 0, opened()
+    before = 0
     with contextlib.closing(scored_ahead(rows, model)) as ahead:
         for chunk in ahead:
             found = scored_chunk(chunk.records, chunk.scored.result(), model, details=details)
@@ -192,9 +202,7 @@ def _batches(
                 {reject.row: reject.reason for reject in rejects},
             )
             before += count
-            for batch in _joined(these, rows.kept(count), columns, schema):
-                yield batch
-                opened()
+            yield from _joined(these, rows.kept(count), columns, schema)
 
 
 def _joined(

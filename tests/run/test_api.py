@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
 import warnings
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -178,6 +179,21 @@ def test_a_closed_scorer_raises_and_keeps_what_it_says_of_its_bundle(bundle):
         assert str(refused.value) == "this Scorer is closed. Open another one, or close it later."
     assert (scorer.bundle_id, scorer.labels) == (bundle.id, bundle.manifest.labels)
     assert scorer.manifest.task == "single_label"
+
+
+def test_closing_a_scorer_cancels_what_its_readers_began_ahead(bundle, small_chunks, monkeypatch):
+    computed, run = [], RowEngine._run
+    scorer = Scorer(bundle, provider="cpu", threads=1)
+    monkeypatch.setattr(RowEngine, "_run", lambda *row: computed.append(row) or time.sleep(0.05) or run(*row))
+    kept = scorer.score_table(pa.table({"text": TEXTS}), batches=True)
+    kept.read_next_batch()
+    scorer.close()
+    time.sleep(0.2)  # for the row that was running
+    before = len(computed)
+    time.sleep(0.2)
+    assert len(computed) == before
+    with pytest.raises(RuntimeError, match="this Scorer is closed"):
+        kept.read_next_batch()
 
 
 def test_a_closed_scorer_frees_its_engine_and_its_threads(bundle):
