@@ -67,7 +67,7 @@ def _records(paths: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     if problems:
         advice = "Name only JSON files that `score --summary` wrote in runs."
         more = f"\nand {len(problems) - _MOST_NAMED:,} more" if len(problems) > _MOST_NAMED else ""
-        raise UsageError("\n".join([*problems[:_MOST_NAMED]]) + f"{more}\n{advice}")
+        raise UsageError("\n".join(problems[:_MOST_NAMED]) + f"{more}\n{advice}")
 
 
 def _job_name(path: str, shard: dict[str, int] | None) -> str:

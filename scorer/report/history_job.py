@@ -201,12 +201,17 @@ class Job:
         """Return the starts of the first and the last of some runs.
 
         >>> runs = [PastRun("", datetime(2026, *day), {}) for day in ((11, 28), (11, 30), (12, 27))]
+        >>> hours = [PastRun("", datetime(2026, 11, 28, *hour), {}) for hour in ((2,), (2, 0, 31), (14,))]
+        >>> Job("", hours).span(0, 1), Job("", hours).span(0, 2)
+        ('28 November 2026, 02:00', '28 November 2026, 02:00 to 14:00')
         >>> Job("", runs).span(0, 1), Job("", runs).span(0, 2), Job("", runs).span(2, 2)
         ('28 to 30 November 2026', '28 November to 27 December 2026', '27 December 2026')
         """
-        if first == last:
+        if self.when(first) == self.when(last):
             return self.when(last)
         begin, end = (self.runs[place].started for place in (first, last))
+        if begin.date() == end.date():
+            return f"{self.when(first)} to {end.strftime('%H:%M')}"
         if not self.is_daily or begin.year != end.year:
             return f"{self.when(first)} to {self.when(last)}"
         return f"{begin.strftime('%-d' if begin.month == end.month else '%-d %B')} to {self.when(last)}"

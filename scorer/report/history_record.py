@@ -44,7 +44,7 @@ def record_in(path: str) -> dict[str, Any]:
         UsageError: the file is something else, and the message states what.
     """
     if not is_address(path) and not os.path.isfile(path):
-        raise UsageError(f"{path} {'is not a regular file' if os.path.exists(path) else 'does not exist'}.")
+        raise UsageError(f"{path} {_no_file(path)}.")
     try:
         content = json_object(path)
     except NotAnObject as error:
@@ -65,6 +65,17 @@ def record_in(path: str) -> dict[str, Any]:
     if problem is not None:
         raise UsageError(f"{path} is damaged: {problem}.")
     return {key: content.get(key) for key in (*_FIRST, *_LATER)}
+
+
+def _no_file(path: str) -> str:
+    """Describe a name that is not one of a regular file."""
+    if os.path.isdir(path):
+        return f"is a folder; name the records in it: {os.path.join(path, '*.json')}"
+    if os.path.exists(path):
+        return "is not a regular file"
+    if any(mark in path for mark in "*?["):
+        return "does not exist: the shell found no such file, or the pattern stands in quotes"
+    return "does not exist"
 
 
 def moment(stamp: str) -> datetime:

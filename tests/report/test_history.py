@@ -328,7 +328,14 @@ def test_all_foreign_files_are_named_at_once(run, tmp_path):
     ]
     assert err.splitlines()[5] == "and 4 more"
     assert run(tmp_path / "none.json")[2].startswith(f"Error: {tmp_path}/none.json does not exist.\n")
-    assert run(tmp_path)[2].startswith(f"Error: {tmp_path} is not a regular file.\n")
+    assert run("/dev/null")[2].startswith("Error: /dev/null is not a regular file.\n")
+
+
+def test_folders_and_patterns_without_a_file_are_named_as_such(run, tmp_path):
+    assert run(tmp_path)[2].startswith(f"Error: {tmp_path} is a folder; name the records in it: {tmp_path}/*.json.\n")
+    assert run(tmp_path / "*.json")[2].startswith(
+        f"Error: {tmp_path}/*.json does not exist: the shell found no such file, or the pattern stands in quotes.\n"
+    )
 
 
 def test_check_ends_with_3_if_the_newest_run_is_unusual_or_failed(run, tmp_path):
