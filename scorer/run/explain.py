@@ -44,8 +44,9 @@ def explanations(
     count = sum(len(one.sentences) for one in texts)
     if count:
         seconds = duration(forecast_seconds(model, texts), tenths=True)
+        them = "it" if len(texts) == 1 else "them"
         report(
-            f"Explaining {counted(len(texts), 'row')}: the encoder reads them again without each of {count:,} sentences, "
+            f"Explaining {counted(len(texts), 'row')}: the encoder reads {them} again without each of {count:,} sentences, "
             f"in about {seconds}."
         )
     found = {}

@@ -123,6 +123,11 @@ def test_several_labels_and_any_number_of_labels_are_explained(
         assert margins[0] < 1
 
 
+def test_the_cost_of_one_row_is_named_in_the_singular(score, source, tmp_path):
+    result = score(source, "-o", tmp_path / "out.csv", "--explain", "1")
+    assert "Explaining 1 row: the encoder reads it again without each of 3 sentences, in about " in result.err
+
+
 def test_the_cost_is_named_before_the_file_and_the_record_has_its_hash(score, source, tmp_path):
     out, summary = tmp_path / "out.csv", tmp_path / "run.json"
     result = score(source, "-o", out, "--explain", "5", "--summary", summary, "--report", tmp_path / "run.html")
