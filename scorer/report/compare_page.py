@@ -153,10 +153,13 @@ def _turns(found: LabelComparison) -> str:
     if not found.flips:
         return ""
     (old, new), rows = found.flips.most_common(1)[0]
-    how_many = (
-        "all of them" if rows == found.flipped else "most of them" if rows > found.flipped / 2 else f"{rows:,} of them"
-    )
-    return f", {how_many} from {old} to {new}" if found.flipped > 1 else f", from {old} to {new}"
+    if found.flipped == 1:
+        return f", from {old} to {new}"
+    if rows == found.flipped:
+        how_many = "both" if rows == 2 else "all of them"
+    else:
+        how_many = "most of them" if rows > found.flipped / 2 else f"{rows:,} of them"
+    return f", {how_many} from {old} to {new}"
 
 
 def _moved(found: ValueComparison) -> Verdict:

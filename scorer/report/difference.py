@@ -209,11 +209,14 @@ def ratio_in_words(ratio: float) -> str:
 
 
 def _extent(drift: Mapping[str, Any]) -> Extent:
-    if drift["by_chance"] is None or drift["psi"] <= drift["by_chance"]:
-        return "none" if (drift["by_chance"] or 0) < _LARGE and drift["by_chance"] is not None else "unknown"
-    if drift["psi"] < _MODERATE:
+    psi, by_chance = drift["psi"], drift["by_chance"]
+    if by_chance is None:
+        return "unknown"
+    if psi <= by_chance:
+        return "none" if by_chance < _LARGE else "unknown"
+    if psi < _MODERATE:
         return "small"
-    return "moderate" if drift["psi"] < _LARGE else "large"
+    return "moderate" if psi < _LARGE else "large"
 
 
 def _lengths(both: _Both) -> str:

@@ -10,13 +10,13 @@ from scorer.report.difference import Difference, percent
 
 Level = Literal["good", "look", "bad"]
 
-_MANY = 0.05  # share of rejects from which on the input needs a look before the scores are used
+_MANY = 0.05  # least share of rejects with which the input needs a look before the scores are used
 _NAMED = 2  # findings in the sentence
 
 _CAUSES = {
     "invalid_json": "the line is not valid JSON",
     "not_an_object": "the line is not a JSON object",
-    "duplicate_key": "a column is there twice",
+    "duplicate_key": "a column occurs twice",
     "missing_text": "the text is missing",
     "empty_text": "the text is empty",
     "not_text": "the text is a number or an object",

@@ -255,6 +255,13 @@ def test_the_page_says_what_the_command_says_and_texts_stay_texts(run, tmp_path)
     assert figures == page.charts.keys()
 
 
+def test_the_page_calls_two_flips_both(run, tmp_path):
+    before = output(tmp_path / "a.csv", ["1,l,no,0.4", "2,m,no,0.2", "3,n,no,0.2"], "row,id,label,score")
+    after = output(tmp_path / "b.csv", ["1,l,yes,0.9", "2,m,yes,0.7", "3,n,no,0.2"], "row,id,label,score")
+    assert run(before, after, "-o", tmp_path / "c.html")[0] == 0
+    assert "2 of 3 labels (66.7%) flipped, both from no to yes;" in Page((tmp_path / "c.html").read_text()).text
+
+
 # Stages of a cascade
 
 STAGED = "row,label,score,tokens,truncated,stage,score_no,score_yes"
