@@ -6,7 +6,9 @@ from math import fsum
 from typing import NamedTuple
 
 from scorer.base.text import shown_source
+from scorer.model.decision import UNCERTAIN
 from scorer.model.explanation import Explanation
+from scorer.model.interpretation import Interpretation
 from scorer.model.offsets import Characters
 from scorer.report.examples import shown_id
 from scorer.report.nearest import Nearest
@@ -39,6 +41,7 @@ class ExplainedExample:
         row: row number.
         id: its id; None if the rows have none.
         source: name of its input file.
+        label: label that is weighed, and that the row is uncertain if it is.
         explanation: its explanation.
         words: amount of all words together.
         sentences: its sentences in order, those with the largest amounts if there are many.
@@ -48,6 +51,7 @@ class ExplainedExample:
     row: int
     id: str | None
     source: str
+    label: str
     explanation: Explanation
     words: float
     sentences: Sequence[Sentence]
@@ -55,24 +59,29 @@ class ExplainedExample:
 
 
 def explained_examples(
-    nearest: Nearest, explanations: Mapping[int, Explanation], id_at: int | None
+    nearest: Nearest, explanations: Mapping[int, Explanation], interpretation: Interpretation | None, id_at: int | None
 ) -> list[ExplainedExample]:
     """Return the nearest rows that are explained.
 
     Args:
         nearest: rows with their records.
-        explanations: explanations by row number; empty if no row is explained.
+        explanations: explanations of all of these rows by row number; empty if none is explained.
+        interpretation: meaning of the model's logits; None if no model was loaded.
         id_at: position of the id among the values that each record carries; None if they have none.
     """
+    if interpretation is None or not explanations:
+        return []
+    answers = interpretation.answers(interpretation.values(nearest.outcomes.logits))
     found = []
-    for number in [row.row for row in nearest.rows if row.row in explanations][:_MOST]:
-        record, one = nearest.records[number], explanations[number]
+    for row, answer in [*zip(nearest.rows, answers, strict=True)][:_MOST]:
+        record, one = nearest.records[row.row], explanations[row.row]
         sentences = _sentences(record.text, one)
         found.append(
             ExplainedExample(
-                number,
+                row.row,
                 shown_id(record, id_at),
                 shown_source(record.position.source),
+                f"{UNCERTAIN}, rather {one.label}" if answer == UNCERTAIN else one.label,
                 one,
                 fsum([one.other_words, *(word.amount for word in one.words)]),
                 sentences,

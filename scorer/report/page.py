@@ -113,11 +113,21 @@ def _environment() -> jinja2.Environment:
         "moment": _moment,
         "number": shown_number,
         "share": share,
-        "signed": lambda number: f"{number:+.2f}".replace("-", "\N{MINUS SIGN}"),
+        "signed": _signed,
         "size": size,
         "visible": visible,
     }
     return environment
+
+
+def _signed(number: float) -> str:
+    """Write an amount with its sign; one that is 0 to the figures shown has none.
+
+    >>> _signed(0.5), _signed(-0.001)
+    ('+0.50', '0.00')
+    """
+    shown = f"{number:+.2f}".replace("-", "\N{MINUS SIGN}")
+    return shown[1:] if not float(f"{number:.2f}") else shown
 
 
 def _moment(stamp: str) -> str:

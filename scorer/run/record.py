@@ -184,13 +184,14 @@ class RunRecord:
 
         scorer, selection = self.scorer, self.reader.selection if self.reader is not None else None
         id_at = selection.carried.index(ID) if selection is not None and ID in selection.carried else None
+        interpretation = scorer.interpretation if scorer is not None else None
         details = Details(
             examples=self.summary.examples,
             throughput=self.throughput,
             reference=scorer.reference if scorer is not None else None,
-            interpretation=scorer.interpretation if scorer is not None else None,
+            interpretation=interpretation,
             words=_words(self.summary.examples.scored, scorer) if scorer is not None else {},
-            explained=explained_examples(self.summary.nearest, self.explanations, id_at),
+            explained=explained_examples(self.summary.nearest, self.explanations, interpretation, id_at),
         )
         return run_page(content, details)
 

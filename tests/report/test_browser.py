@@ -159,6 +159,25 @@ def test_the_page_of_another_task_is_readable_and_quiet(run_page, shown, request
     assert page.locator("figure svg").count() == 3
 
 
+def test_explained_rows_and_kept_columns_fit_the_page(score, tmp_path, shown):
+    kinds = ["film-counterfactual", "product-sentences", "pros-and-cons"]
+    records = [
+        {"id": row, "kind": kinds[row % 3], "text": f"{text} It was so, and so {row}."}
+        for row, text in enumerate(reviews(300, 2, 3).texts)
+    ]
+    (tmp_path / "in.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in records))
+    arguments = (tmp_path / "in.jsonl", "-o", tmp_path / "out.csv", "--report", tmp_path / "run.html")
+    assert score(*arguments, "--keep", "kind", "--explain", "8").code == 0
+    page = shown(tmp_path / "run.html")
+    check_readable(page, page.viewport_size["width"])
+    hidden = "(one) => one.scrollWidth - one.clientWidth"
+    assert page.locator(".by-column .scroll").evaluate(hidden) == 0
+    boxes = [one.bounding_box() for one in page.locator(".explained > .examples > li").all()]
+    assert len(boxes) == 8
+    columns = {round(box["x"]) for box in boxes}
+    assert len(columns) == (1 if page.viewport_size["width"] == 375 else 2)
+
+
 def test_the_page_prints_as_dark_text_on_white(run_page, shown):
     page = shown(run_page("--keep", "stars"))
     page.emulate_media(media="print")

@@ -1,6 +1,7 @@
 """The page of a run shades the words of the wide part, and shows the sentences of rows that --explain asked for."""
 
 import json
+import re
 
 import pytest
 from factories import as_regression, make_bundle, reviews
@@ -8,6 +9,7 @@ from test_run_page import HOSTILE, Page
 
 from export.classifier.settings import WideSettings
 from scorer.model.explanation import Contribution, Explanation
+from scorer.model.interpretation import SingleLabel
 from scorer.model.offsets import Characters
 from scorer.report.explained_examples import explained_examples
 from scorer.report.nearest import Nearest, NearRow
@@ -42,7 +44,7 @@ def test_words_are_shaded_if_and_only_if_the_bundle_has_a_wide_part(page, staged
     found = [one["title"] for one in marks(with_it) if "title" in one]
     assert found
     assert {title.split(" for ")[1] for title in found} == {"negative", "positive"}
-    assert "Words are shaded by what the model's wide part adds" in with_it.text
+    assert "Words are shaded by what the model's wide part, a sum over words, adds for the row's label" in with_it.text
     without, _ = page(bundle, TEXTS)
     assert marks(without) == []
     assert "Words are shaded" not in without.text
@@ -67,10 +69,10 @@ def test_values_are_shaded_without_a_label(page, encoder, tmp_path):
 
 def test_explained_rows_have_their_sentences_and_sums(page, staged_bundle):
     plain, _ = page(staged_bundle, TEXTS)
-    assert "Explained" not in plain.text
+    assert "another label, explained" not in plain.text
     found, rows = page(staged_bundle, TEXTS, "--explain", "3")
     shown = found.text.replace("\N{MINUS SIGN}", "-")
-    assert "all of them are in" in shown
+    assert "All explained rows are in" in shown
     for row in rows:
         one = row["explanation"]
         assert (
@@ -81,7 +83,23 @@ def test_explained_rows_have_their_sentences_and_sums(page, staged_bundle):
         assert f"encoder {one['encoder']:+.2f}" in shown
     # Each row is shown once, explained or not.
     assert all(shown.count(f"id {row['id']}") == 1 for row in rows)
-    assert "Nearest to another label" in shown
+    assert shown.index("Nearest to another label, explained") < shown.index("Next nearest to another label")
+
+
+def test_a_label_that_a_threshold_chose_is_behind_the_other_and_an_uncertain_row_is_called_so(page, staged_bundle):
+    found, rows = page(staged_bundle, TEXTS, "--explain", "3", "--threshold", "0.9999")
+    one = rows[0]["explanation"]
+    assert one["margin"] < 0
+    assert f"{one['label']} {one['margin']:+.2f} behind {one['against']}" in found.text.replace("\N{MINUS SIGN}", "-")
+    found, rows = page(staged_bundle, TEXTS, "--explain", "3", "--uncertain", "0.0001,0.9999")
+    assert {row["label"] for row in rows} == {"uncertain", "positive"}
+    for row in rows:
+        label = row["explanation"]["label"]
+        shown = f"uncertain, rather {label} +" if row["label"] == "uncertain" else f" {label} +"
+        assert re.search(rf"{re.escape(shown)}[\d.]+ ahead of \w+ row {row['row']} ", found.text)
+
+
+INTERPRETATION = SingleLabel(("a", "b"))
 
 
 def nearest_of(text):
@@ -99,15 +117,16 @@ def test_of_many_sentences_the_largest_are_shown_in_order_and_long_ones_are_cut(
     )
     word = Contribution("005", (Characters(begins[5], begins[5] + 3),), 0.5)
     explanation = Explanation("a", "b", 1.0, (word,), 0.25, 0.5, -0.25, sentences)
-    [one] = explained_examples(nearest_of(text), {7: explanation}, 0)
+    [one] = explained_examples(nearest_of(text), {7: explanation}, INTERPRETATION, 0)
     assert (one.row, one.id, one.source, one.words, one.more) == (7, "R7", "a.csv", 0.75, 4)
     assert [sentence.amount for sentence in one.sentences] == [(-1) ** row * row / 10 for row in range(4, 12)]
     assert ["".join(span.text for span in sentence.spans)[:3] for sentence in one.sentences] == [
         f"{row:03}" for row in range(4, 12)
     ]
     assert [span for span in one.sentences[1].spans if span.strength] == [("005", 0.5, 1.0)]
-    [whole] = explained_examples(nearest_of(text), {7: Explanation("a", None, 1.0, (), 0.0, None, 0.0)}, None)
+    undivided = Explanation("a", None, 1.0, (), 0.0, None, 0.0)
+    [whole] = explained_examples(nearest_of(text), {7: undivided}, INTERPRETATION, None)
     [sentence] = whole.sentences
     assert (sentence.amount, sentence.is_cut, whole.id) == (None, True, None)
     assert sum(len(span.text) for span in sentence.spans) == 400
-    assert explained_examples(nearest_of(text), {}, None) == []
+    assert explained_examples(nearest_of(text), {}, INTERPRETATION, None) == []

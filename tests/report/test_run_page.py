@@ -376,6 +376,14 @@ def test_there_is_a_page_whatever_became_of_the_run(report, lines, arguments, co
     assert page.text.count("<b>body</b>") == (2 if "<b>body</b>" in words else 0)
 
 
+def test_speed_and_stages_are_shown_only_if_rows_were_scored(report):
+    _, page = report(records(["good", "bad"]))
+    assert re.search(r"s in all; [\d,]+ rows and [\d,]+ tokens a second while scoring, in int8 on cpu", page.text)
+    _, page = report(["broken"])
+    assert "a second" not in page.text
+    assert "decided by the wide part" not in page.text
+
+
 def test_a_page_that_would_take_the_place_of_another_file_is_refused(score, tmp_path):
     (tmp_path / "in.jsonl").write_text('{"text": "good"}\n')
     result = score(tmp_path / "in.jsonl", "-o", tmp_path / "out.csv", "--report", tmp_path / "out.csv")
