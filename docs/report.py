@@ -2,7 +2,7 @@
 
     python docs/report.py run.html docs/report.png
 
-It needs playwright and Chromium. The picture does not show the rows of the page, because their texts belong to somebody.
+It needs playwright, Chromium and Pillow. The picture does not show the rows of the page, because their texts belong to somebody.
 """
 
 import base64
@@ -10,6 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
 _TOGETHER = """
@@ -38,6 +39,8 @@ def main() -> None:
         page.wait_for_function("[...document.images].every((image) => image.complete)")
         page.screenshot(path=target)
         browser.close()
+    few = Image.open(target).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    few.save(target, optimize=True)  # a third of the size
 
 
 if __name__ == "__main__":
