@@ -181,7 +181,7 @@ def test_int8_is_right_on_a_cpu_without_vnni(bundle, tmp_path):
         "from scorer.model import loaded\n"
         "from scorer.model.bundle import load_bundle\n"
         "from scorer.model.loaded import LoadedModel\n"
-        "scorer.check_largest_row = lambda *arguments: None  # minutes in an emulator; not what is asked here\n"
+        "loaded.check_largest_row = lambda *arguments: None  # minutes in an emulator; not what is asked here\n"
         "if sys.argv[2] == 'fast':\n"
         "    runtime.int8_saturates = lambda: False\n"
         "else:\n"
