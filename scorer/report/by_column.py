@@ -37,7 +37,9 @@ class Group:
     def add(self, row: ScoredRecord) -> None:
         self.rows += 1
         self.score_sum += row.score  # one by one, so that the sum does not depend on how rows are divided
-        self.labels.update(filter(None, (row.label,) if isinstance(row.label, str) else row.label))
+        for label in (row.label,) if isinstance(row.label, str) else row.label:
+            if label:
+                self.labels[label] += 1
 
 
 @dataclass
@@ -64,11 +66,14 @@ class ByColumn:
             groups = self.columns.setdefault(name, {})
             for row in rows:
                 value = plain(row.record.carried[at])
-                if value not in groups and (len(groups) == MOST_VALUES or len(value or "") > _LONGEST):
-                    del self.columns[name]
-                    self._dropped.add(name)
-                    break
-                groups.setdefault(value, Group()).add(row)
+                group = groups.get(value)
+                if group is None:
+                    if len(groups) == MOST_VALUES or len(value or "") > _LONGEST:
+                        del self.columns[name]
+                        self._dropped.add(name)
+                        break
+                    group = groups[value] = Group()
+                group.add(row)
 
     @property
     def shown(self) -> dict[str, list[tuple[str | None, Group]]]:
