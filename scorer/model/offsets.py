@@ -29,6 +29,8 @@ _LONGER = 4
 _NORMALIZED = 4
 # Texts tokenized at a time, so that their offsets take little memory.
 _CHUNK = 64
+# Places of removed characters, in a text of which none was removed.
+_NOTHING = np.zeros((1, 2), dtype=np.int64)
 
 # Thai, Lao, Burmese, Khmer, and then Chinese and Japanese; Korean has blanks.
 _UNSPACED = re.compile(
@@ -178,7 +180,9 @@ class _Beginning(NamedTuple):
             encoding: tokens of the beginning, without special ones.
         """
         begin, end = passage.begin, passage.end
-        if encoding.ids[:end] != passage.own[:end].tolist():
+        # Without some characters, other tokens may begin alike.
+        known = len(passage.own) if self.is_whole else end
+        if encoding.ids[:known] != passage.own[:known].tolist():
             return None
         first, last = _range(encoding.offsets[begin:end])
         follows = len(encoding.ids) > end or encoding.overflowing
@@ -258,25 +262,27 @@ def _is_one_word(text: str, before: Characters, after: Characters) -> bool:
 def _beginnings(passage: Passage, tokenizer: Tokenizer) -> Iterator[_Beginning]:
     """Yield ever longer beginnings of a text, then of the text with its long runs of blanks shortened.
 
-    Characters that the tokenizer removes are left out, as long as the tokens are the same without them.
+    A text of which the tokenizer removes characters is yielded as a whole, first without them.
     """
     margin = _NORMALIZED * tokenizer.longest_added
-    vanishing = "".join(sorted(tokenizer.vanishing(passage.text)))
-    vanish = f"[{re.escape(vanishing)}]+" if vanishing else "(?!)"
-    text, removed = _without(re.compile(vanish), passage.text)
-    length = _CHARACTERS_A_TOKEN * passage.end + margin
+    text, length = passage.text, _CHARACTERS_A_TOKEN * passage.end + margin
+    runs, vanishing = tokenizer.runs, tokenizer.vanishing(passage.text)
+    if vanishing:
+        vanish = re.compile(f"[{re.escape(''.join(sorted(vanishing)))}]+")
+        some = vanish if runs is None else re.compile(f"{runs.pattern}|{vanish.pattern}", runs.flags)
+        thinned, removed = _without(some, text)
+        yield _Beginning(thinned, True, margin, removed)
+        length = len(text)
+    removed = _NOTHING
     if length < len(text):
         yield _Beginning(text[: tokenizer.untorn(text, length)], False, margin, removed)
         length *= _LONGER
-        if tokenizer.runs is not None:
-            runs = tokenizer.runs
-            text, removed = _without(re.compile(f"{runs.pattern}|{vanish}", runs.flags), passage.text)
+        if runs is not None:
+            text, removed = _without(runs, text)
     while length < len(text):
         yield _Beginning(text[: tokenizer.untorn(text, length)], False, margin, removed)
         length *= _LONGER
     yield _Beginning(text, True, margin, removed)
-    if vanishing:
-        yield _Beginning(passage.text, True, margin, _without(re.compile("(?!)"), passage.text)[1])
 
 
 def _without(pattern: re.Pattern[str], text: str) -> tuple[str, np.ndarray]:

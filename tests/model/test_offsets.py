@@ -59,6 +59,7 @@ def is_that_of_the_whole(pair, text):
 @example("[UNK]<extra_id_0> good" * 9)
 @example("good " + " " * 400 + "film " * 60)
 @example("電影很好看" * 100)
+@example("\u0301" * 33 + "\xa0\u0301\u0301\xa0\x1c\u0301\xa0")
 @example("\u200b" * 37 + "<s>\u200b<s>")
 @example("\x7f\x7ffilmfilmfilm\x7f\x7f" + " " * 300 + ("film\x7f\x7f" + " " * 300) * 2 + "good " * 20)
 def test_they_are_those_of_the_whole_text(pair, text):
