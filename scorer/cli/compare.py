@@ -100,24 +100,19 @@ def compare(
     debug: bool,
 ) -> int:
     """Compare as the options ask, and return the exit code."""
-    from scorer.model.bundle import refuse_file_in_bundle
+    from scorer.cli.page_place import check_page_place
     from scorer.report.compare import compare as run
     from scorer.report.compare import lines
     from scorer.rows.input_options import InputOptions
-    from scorer.storage.output import STDOUT, check_place, publish_text
-    from scorer.storage.places import check_replaceable
+    from scorer.storage.output import publish_text
 
     for path in (before, after):
         if not os.path.isfile(path):
             raise UsageError(f"{path} {'is not a regular file' if os.path.exists(path) else 'does not exist'}.")
-    if output == STDOUT:
-        raise UsageError("--output needs a file, since the comparison goes to stdout.")
     if output is not None:
         from scorer.report.compare_page import KIND, comparison_page, is_comparison
 
-        check_place(output, [before, after, *inputs], "--output")
-        refuse_file_in_bundle(output, "--output")
-        check_replaceable(output, "--output", KIND, is_comparison, overwrite=overwrite)
+        check_page_place(output, [before, after, *inputs], KIND, is_comparison, overwrite=overwrite)
     found = run(
         before,
         after,

@@ -2,7 +2,7 @@
 
 import click
 
-from scorer.base.errors import UsageError, exit_code_of
+from scorer.base.errors import exit_code_of
 from scorer.base.messages import print_result
 from scorer.base.text import visible
 from scorer.cli.help import HELP_OPTION, OTHER, group, option
@@ -54,19 +54,14 @@ All others are those of `score`.
 @group(OTHER, DEBUG, HELP_OPTION)
 def history(records: tuple[str, ...], check: bool, output: str | None, overwrite: bool, debug: bool) -> int:
     """Show the history as the options ask, and return the exit code."""
-    from scorer.model.bundle import refuse_file_in_bundle
+    from scorer.cli.page_place import check_page_place
     from scorer.report.history import history_of, lines
-    from scorer.storage.output import STDOUT, check_place, publish_text
-    from scorer.storage.places import check_replaceable
+    from scorer.storage.output import publish_text
 
-    if output == STDOUT:
-        raise UsageError("--output needs a file, since the history goes to stdout.")
     if output is not None:
         from scorer.report.history_page import KIND, history_page, is_history
 
-        check_place(output, [*records], "--output")
-        refuse_file_in_bundle(output, "--output")
-        check_replaceable(output, "--output", KIND, is_history, overwrite=overwrite)
+        check_page_place(output, records, KIND, is_history, overwrite=overwrite)
     found = history_of(records)
     print_result("\n".join(map(visible, lines(found))))
     if output is not None:
