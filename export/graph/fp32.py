@@ -12,7 +12,7 @@ from export.encoder.vectors import NO_QUERIES, Queries, Vector
 from export.encoder.weights import EncoderWeights, Norm
 from export.graph.classifier import classifier_graph
 from export.graph.encoder import Affine, EncoderWriter, padding_bias
-from export.graph.writer import MICROSOFT, GraphWriter
+from export.graph.writer import MICROSOFT, GraphWriter, branch
 
 
 def to_float32(weights: EncoderWeights, classifier: Classifier) -> onnx.ModelProto:
@@ -100,22 +100,18 @@ class Float32:
     def attention(self, query: Affine, key: Affine, value: Affine, bias: str, heads: int, name: str) -> str:
         projected = [self.linear(affine) for affine in (query, key, value)]
 
-        def branch(branch_name: str, *inputs: str) -> onnx.GraphProto:
-            output = f"{name}.context.{branch_name}"
-            node = helper.make_node(
-                "MultiHeadAttention", inputs, [output], name=output, domain=MICROSOFT, num_heads=heads
-            )
-            return helper.make_graph(
-                [node], output, [], [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)]
-            )
-
+        masked = [*projected, "", self._mask, *([bias] if bias else [])]
         return self.writer.node(
             "If",
             self._unpadded,
-            then_branch=branch("unmasked", *projected, *(["", "", bias] if bias else [])),
-            else_branch=branch("masked", *projected, "", self._mask, *([bias] if bias else [])),
+            then_branch=self.unmasked_attention(projected, bias, heads, f"{name}.context.unmasked"),
+            else_branch=multi_head_attention(masked, heads, f"{name}.context.masked"),
             name=f"{name}.context",
         )
+
+    def unmasked_attention(self, projected: Sequence[str], bias: str, heads: int, name: str) -> onnx.GraphProto:
+        """Return the branch of an attention without padding, from query, key and value."""
+        return multi_head_attention([*projected, *(["", "", bias] if bias else [])], heads, name)
 
     def reach(self, query: Affine, key: np.ndarray, name: str) -> str:
         heads, size, hidden = key.shape
@@ -159,3 +155,8 @@ class Float32:
     def _padding_bias(self) -> str:
         nothing, lowest = self.writer.constant("mask.none", 0.0), self.writer.constant("mask.lowest", -1e30)
         return padding_bias(self.writer, self._attention_mask, nothing, lowest)
+
+
+def multi_head_attention(inputs: Sequence[str], heads: int, name: str) -> onnx.GraphProto:
+    """Return a branch with onnxruntime's own attention."""
+    return branch(helper.make_node("MultiHeadAttention", inputs, [name], name=name, domain=MICROSOFT, num_heads=heads))

@@ -10,11 +10,13 @@ the excess. The extra channels are few, and their products are int8 like all oth
 The scales are fixed by calibration texts, so a row's score does not depend on its neighbours.
 """
 
+import math
 from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 import onnx
+from onnx import helper
 
 from export.classifier.classifier import Classifier
 from export.encoder.weights import EncoderWeights
@@ -23,9 +25,11 @@ from export.graph.classifier import classifier_graph, graph_logits, set_head_bia
 from export.graph.encoder import Affine
 from export.graph.fp32 import Float32, to_float32
 from export.graph.int8_products import Int8Products, write_int8_table
-from export.graph.writer import GraphWriter
+from export.graph.writer import GraphWriter, branch
 
 CALIBRATION_ROWS = 64
+_OPSET = 23  # the first with Attention
+_CACHED_SCORES = 750_000  # of an attention, 3 MB; measured on AMD (docs/PERFORMANCE.md)
 
 
 def calibration_rows(classifier: Classifier, texts: Sequence[np.ndarray], seed: int) -> list[np.ndarray]:
@@ -74,6 +78,8 @@ class Int8(Float32):
 
     def __init__(self, observed: Observed, writer: GraphWriter, attention_mask: str) -> None:
         super().__init__(writer, attention_mask)
+        writer.use_opset(_OPSET)
+        self._short = ""
         self._products = Int8Products(observed, writer)
 
     def look_up(self, table: np.ndarray, ids: str) -> str:
@@ -81,3 +87,25 @@ class Int8(Float32):
 
     def linear(self, affine: Affine) -> str:
         return self._products.write(affine)
+
+    def unmasked_attention(self, projected: Sequence[str], bias: str, heads: int, name: str) -> onnx.GraphProto:
+        """Return the standard's Attention for short rows, and onnxruntime's own for long ones.
+
+        The standard's is the faster one until its scores, (heads, sequence, sequence), leave the cache.
+        """
+        inputs = [*projected, *([bias] if bias else [])]
+        short = f"{name}.short"
+        standard = helper.make_node("Attention", inputs, [short], name=short, q_num_heads=heads, kv_num_heads=heads)
+        own = super().unmasked_attention(projected, bias, heads, f"{name}.long")
+        choice = helper.make_node(
+            "If", [self._is_short(heads)], [name], name=name, then_branch=branch(standard), else_branch=own
+        )
+        return branch(choice)
+
+    def _is_short(self, heads: int) -> str:
+        """Write whether the rows are short enough for the standard's Attention, bool (1,)."""
+        if not self._short:
+            length = self.writer.node("Shape", self._attention_mask, start=1, end=2, name="length")
+            longest = self.writer.constant("short.longest", [math.isqrt(_CACHED_SCORES // heads)])
+            self._short = self.writer.node("LessOrEqual", length, longest, name="short")
+        return self._short

@@ -9,6 +9,8 @@ import scipy.linalg
 # (docs/PERFORMANCE.md), this takes most outliers, but no outputs of attention and no ordinary tails.
 _PRICE = 10.0
 _MOST_EXTRA = 1 / 16
+_STEPS = 400  # of each end of the span
+_TURNS = 2
 # Added to the diagonal of the second moment, relative to its mean (Frantar et al. 2023, section 3.3).
 _DAMPING = 0.01
 _LARGEST = 127  # of an int8 weight; -128 is not used, so that the range is symmetric
@@ -19,16 +21,21 @@ _SCALE_BITS = 4
 
 @dataclass(frozen=True)
 class Span:
-    """Range of an activation's values that the 256 steps of uint8 span, and the extra channels for the excess.
+    """Range of an activation's values that the 256 steps of uint8 span, and the extra channels that extend it.
+
+    An extra channel spans the values of one channel that lie some widths of the span further up or down. A value is
+    within one of these ranges, and at the nearest end of all others. So it is rounded once, however far out it is.
 
     Attributes:
         low, high: ends of the span, which includes 0.
-        copies: number of extra channels for each channel, int (channels,); 0 for a channel within the span.
+        channels: channel of each extra channel, int (extra channels,).
+        shifts: distance of its range from the span, in widths of the span and never 0, int (extra channels,).
     """
 
     low: float
     high: float
-    copies: np.ndarray
+    channels: np.ndarray
+    shifts: np.ndarray
 
     @property
     def scale(self) -> np.float32:
@@ -38,16 +45,27 @@ class Span:
     def zero(self) -> np.uint8:
         return np.uint8(np.rint(-self.low / self.scale))
 
-    def narrowed(self, low: np.ndarray, high: np.ndarray) -> "Span":
-        """Return the narrowest span that these channels fit into with the same extra channels.
+    @property
+    def offsets(self) -> np.ndarray:
+        """Values that become 0 in the extra channels' ranges, float32 (extra channels,)."""
+        return self.shifts.astype(np.float32) * np.float32(255) * self.scale
 
-        >>> Span(-4.0, 8.0, np.array([0, 1])).narrowed(np.array([-1.0, -2.0]), np.array([3.0, 8.0])).high
-        4.0
+    @property
+    def rest(self) -> np.ndarray:
+        """Values that the extra channels have while their channel is within the span, float64 (extra channels,)."""
+        ends = np.where(self.shifts > 0, -float(self.zero), 255 - float(self.zero))
+        return ends * float(self.scale)
+
+    def narrowed(self, low: np.ndarray, high: np.ndarray) -> "Span":
+        """Return the narrowest span of these proportions that the channels fit into, with the same extra channels.
+
+        >>> Span(-4.0, 4.0, np.array([1]), np.array([1])).narrowed(np.array([-1.0, -2.0]), np.array([2.0, 6.0])).high
+        2.0
         """
-        parts = 1 + self.copies
-        return Span(
-            float((np.minimum(low, -1e-6) / parts).min()), float((np.maximum(high, 1e-6) / parts).max()), self.copies
-        )
+        width = self.high - self.low
+        up, down = (np.bincount(self.channels[some], minlength=len(low)) for some in (self.shifts > 0, self.shifts < 0))
+        share = max((low / (self.low - width * down)).max(), (high / (self.high + width * up)).max())
+        return Span(self.low * float(share), self.high * float(share), self.channels, self.shifts)
 
 
 def choose_span(low: np.ndarray, high: np.ndarray) -> Span:
@@ -56,23 +74,40 @@ def choose_span(low: np.ndarray, high: np.ndarray) -> Span:
     Args:
         low, high: each channel's smallest and largest value, (channels,).
 
-    >>> int(choose_span(np.full(48, -1.0), np.array([1.0] * 47 + [3.0])).copies[-1])
-    2
+    >>> span = choose_span(np.full(48, -1.0), np.array([1.0] * 47 + [3.0]))
+    >>> round(span.high, 1), span.channels.tolist(), span.shifts.tolist()
+    (1.0, [47], [1])
     """
     low, high = np.minimum(low, -1e-6), np.maximum(high, 1e-6)
-    lowest, highest = float(low.min()), float(high.max())
-    best, least_cost = Span(lowest, highest, np.zeros(len(low), dtype=np.int64)), np.log(highest - lowest)
-    for limit in np.linspace(max(-lowest, highest), 0, 400, endpoint=False):
-        span_low, span_high = max(lowest, -limit), min(highest, limit)
-        over, under = (high - span_high) / span_high, (span_low - low) / -span_low
-        copies = np.ceil(np.maximum(np.maximum(over, under), 0) - 1e-9).astype(np.int64)
-        extra = copies.sum() / len(low)
-        if extra > _MOST_EXTRA:
-            break
-        cost = np.log(span_high - span_low) + _PRICE * extra
-        if cost < least_cost:
-            best, least_cost = Span(float(span_low), float(span_high), copies), cost
-    return best
+    lows, highs = np.linspace(low.min(), 0, _STEPS, endpoint=False), np.linspace(high.max(), 0, _STEPS, endpoint=False)
+    # The best limit of both ends, and then one end after the other: all pairs would be a hundred times the work.
+    limits = np.linspace(max(-lows[0], highs[0]), 0, _STEPS, endpoint=False)
+    span_low, span_high = min(
+        ((max(lows[0], -limit), min(highs[0], limit)) for limit in limits), key=lambda ends: _cost(low, high, *ends)
+    )
+    for _ in range(_TURNS):
+        span_high = min(highs, key=lambda end: _cost(low, high, span_low, end))
+        span_low = min(lows, key=lambda end: _cost(low, high, end, span_high))
+    up, down = _beyond(low, high, span_low, span_high)
+    channels = np.arange(len(low))
+    shifts = [np.arange(1, count + 1) for count in up] + [-np.arange(1, count + 1) for count in down]
+    return Span(
+        float(span_low), float(span_high), np.repeat(np.tile(channels, 2), np.append(up, down)), np.concatenate(shifts)
+    )
+
+
+def _beyond(low: np.ndarray, high: np.ndarray, span_low: float, span_high: float) -> tuple[np.ndarray, np.ndarray]:
+    """Count the widths of a span by which each channel goes beyond its upper and its lower end, int (channels,) each."""
+    width = span_high - span_low
+    up = np.ceil(np.maximum(high - span_high, 0) / width - 1e-9)
+    down = np.ceil(np.maximum(span_low - low, 0) / width - 1e-9)
+    return up.astype(np.int64), down.astype(np.int64)
+
+
+def _cost(low: np.ndarray, high: np.ndarray, span_low: float, span_high: float) -> float:
+    up, down = _beyond(low, high, span_low, span_high)
+    extra = (up.sum() + down.sum()) / len(low)
+    return float(np.log(span_high - span_low) + _PRICE * extra) if extra <= _MOST_EXTRA else np.inf
 
 
 def round_weights(weight: np.ndarray, moment: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,8 @@ from export.errors import ExportError
 OPSET = 21
 MICROSOFT = "com.microsoft"
 """Domain of the operators that onnxruntime adds to the standard ones."""
+MACHINE_LEARNING = "ai.onnx.ml"
+"""Domain of the standard's operators for tables of features."""
 
 
 class GraphWriter:
@@ -31,6 +33,10 @@ class GraphWriter:
             producer_name="review-scorer",
         )
         self._constants: dict[str, onnx.TensorProto] = {}
+
+    def use_opset(self, version: int) -> None:
+        """Write the graph for a later version of the standard operators than `OPSET`."""
+        self._model.opset_import[0].version = version
 
     def constant(self, name: str, value: np.ndarray | np.generic | float | Sequence[int]) -> str:
         """Add a weight or another constant; a Python number becomes float32, a sequence of integers int64.
@@ -63,6 +69,8 @@ class GraphWriter:
         self, operator: str, *inputs: str, name: str, domain: str = "", more_outputs: int = 0, **attributes: Any
     ) -> str:
         """Append a node and return the name of its first output; further outputs of an operator are never read."""
+        if domain not in (one.domain for one in self._model.opset_import):
+            self._model.opset_import.append(helper.make_opsetid(domain, 1))
         outputs = [name, *(f"{name}.{number}" for number in range(1, 1 + more_outputs))]
         self.nodes.append(helper.make_node(operator, inputs, outputs, name=name, domain=domain, **attributes))
         return name
@@ -147,3 +155,9 @@ def graph_bytes(model: onnx.ModelProto) -> bytes:
     if model.ByteSize() > _LARGEST_GRAPH:
         raise ExportError(f"the graph has {model.ByteSize():,} bytes; encoders over 2 GB are not supported.")
     return model.SerializeToString()
+
+
+def branch(node: onnx.NodeProto) -> onnx.GraphProto:
+    """Return a branch of an If that has one node and its float32 output."""
+    (output,) = node.output
+    return helper.make_graph([node], output, [], [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)])

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 
@@ -80,6 +81,25 @@ def token_budget(lengths: Sequence[int], budget: int) -> list[list[int]]:
         else:
             batches.append([row])
     return batches
+
+
+def equal_lengths(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Cut rows, longest first, into runs of equal length and of at most ``budget`` tokens, or of one row.
+
+    A run has 1, 2, 4, ... rows, so that few sizes occur for each length.
+
+    >>> equal_lengths([3, 9, 3, 3, 5], budget=10)
+    [[1], [4], [0, 2], [3]]
+    """
+    runs: list[list[int]] = []
+    for length, group in groupby(by_length(lengths), key=lambda row: lengths[row]):
+        rows = list(group)
+        while rows:
+            most = max(1, min(len(rows), budget // max(1, length)))
+            size = 1 << (most.bit_length() - 1)
+            runs.append(rows[:size])
+            rows = rows[size:]
+    return runs
 
 
 def pad(rows: Sequence[np.ndarray], length: int = 0, count: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Engine for CPUs: computes each token row alone."""
+"""Engine for CPUs: computes token rows without padding, and each as if it were alone."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -7,23 +7,32 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 import numpy as np
 
 from scorer.base.timing import Phases
-from scorer.engine.batches import by_length
+from scorer.engine.batches import equal_lengths
 from scorer.engine.pending import Pending, cancelled_on_error
 from scorer.engine.protocols import Session, finite
 
+RUN_TOKENS = 256
+"""Largest number of tokens in a run of several rows; more together are no faster (docs/PERFORMANCE.md)."""
+
 
 class RowEngine:
-    """Engine that computes each row alone and unpadded, with one thread a core on a single-threaded session.
+    """Engine that computes rows unpadded, with one thread a core on a single-threaded session.
 
-    No padding is computed, and a row's score cannot depend on its neighbours. Of the rows submitted together, the
-    longest come first, so that no long row is left for the end while the other cores idle.
+    Short rows of equal length can share a run, which saves most of the time between the kernels. A row's logits must
+    not depend on its neighbours. So before runs of a shape count, the rows of one are also computed alone. If a single
+    bit differs, rows never share a run again.
+
+    Of the rows submitted together, the longest come first, so that no long row is left for the end while the other
+    cores idle.
 
     Args:
         session: session that computes with one thread.
-        threads: number of rows to compute at a time.
+        threads: number of runs at a time.
         output: name of the graph's output.
         phases: phases that get the seconds of the computation.
         phase: name of its phase.
+        share: whether rows may share a run. Sums over a row's tokens must not be in the graph: onnxruntime adds them in
+            another order if there are several rows, which the bits of most rows do not show.
     """
 
     chunk_rows = 256
@@ -38,51 +47,73 @@ class RowEngine:
         output: str = "logits",
         phases: Phases | None = None,
         phase: str = "compute",
+        *,
+        share: bool = False,
     ) -> None:
         self._session = session
+        self._threads = threads
         self._phases = phases or Phases()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=phase)
         self._output = output
         self._phase = phase
+        self._share = share
+        self._checked: set[tuple[int, ...]] = set()  # (rows, sequence) of runs that gave the bits of single rows
 
     def warm_up(self, token: int) -> None:
         """Do nothing: the largest row, which is computed at the start anyway, needs the most memory."""
 
     def submit(self, rows: Sequence[np.ndarray]) -> Pending[np.ndarray]:
-        job = _Rows(self._run, rows)
+        # At least two runs a thread, so that few rows keep every core busy.
+        budget = min(RUN_TOKENS, sum(map(len, rows)) // (2 * self._threads)) if self._share else 0
+        job = _Rows(self._run, rows, budget)
         pending = Pending(job.logits, job.cancel)
         with cancelled_on_error(pending):
-            for _ in rows:
+            for _ in job.runs:
                 job.tasks.append(self._pool.submit(job.one))
         return pending
 
     def logits(self, rows: Sequence[np.ndarray]) -> np.ndarray:
         return self.submit(rows).result()
 
-    def _run(self, row: np.ndarray) -> np.ndarray:
-        ids = row[np.newaxis]  # (1, sequence)
+    def _run(self, rows: list[np.ndarray]) -> np.ndarray:
+        """Compute rows of equal length: (rows, logits)"""
+        ids = np.stack(rows)  # (rows, sequence)
         with self._phases.timed(self._phase):
-            found = self._session.run([self._output], {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0]
-        return finite(found)
+            return finite(self._shared(ids) if len(rows) > 1 else self._together(ids))
+
+    def _shared(self, ids: np.ndarray) -> np.ndarray:
+        if self._share and ids.shape in self._checked:
+            return self._together(ids)
+        alone = np.concatenate([self._together(row[np.newaxis]) for row in ids])
+        if self._share and alone.tobytes() == self._together(ids).tobytes():
+            self._checked.add(ids.shape)
+        else:
+            self._share = False
+        return alone
+
+    def _together(self, ids: np.ndarray) -> np.ndarray:
+        return self._session.run([self._output], {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0]
 
 
 class _Rows:
-    """Rows submitted to a `RowEngine`: one task a row, each of which takes the longest row left."""
+    """Rows submitted to a `RowEngine`: one task a run, each of which takes the longest rows left."""
 
-    def __init__(self, run: Callable[[np.ndarray], np.ndarray], rows: Sequence[np.ndarray]) -> None:
+    def __init__(self, run: Callable[[list[np.ndarray]], np.ndarray], rows: Sequence[np.ndarray], budget: int) -> None:
         self.tasks: list[Future[None]] = []
+        self.runs = equal_lengths([len(row) for row in rows], budget)
         self._run = run
         self._rows = rows
-        self._waiting = deque(by_length([len(row) for row in rows]))
+        self._waiting = deque(self.runs)
         self._done: list[np.ndarray | None] = [None] * len(rows)
 
     def one(self) -> None:
         try:
-            row = self._waiting.popleft()
+            numbers = self._waiting.popleft()
         except IndexError:  # cancelled
             return
         try:
-            self._done[row] = self._run(self._rows[row])
+            for number, logits in zip(numbers, self._run([self._rows[number] for number in numbers]), strict=True):
+                self._done[number] = logits
         except BaseException:
             self.cancel()
             raise
@@ -93,7 +124,7 @@ class _Rows:
         done = [logits for logits in self._done if logits is not None]
         if len(done) < len(self._rows):
             raise CancelledError
-        return np.concatenate(done) if done else np.empty((0, 0))
+        return np.stack(done) if done else np.empty((0, 0))
 
     def cancel(self) -> None:
         """Drop the rows that no thread has started."""

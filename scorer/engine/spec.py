@@ -28,6 +28,7 @@ class EngineSpec:
         batch_tokens: largest number of padded tokens in a batch on CUDA.
         lengths: lengths that rows may have.
         width: logits of a row.
+        share: whether rows may share a run on CPU, see `RowEngine`.
     """
 
     graph: bytes
@@ -38,6 +39,7 @@ class EngineSpec:
     batch_tokens: int
     lengths: Lengths
     width: int
+    share: bool
 
     @property
     def size(self) -> int:
@@ -51,7 +53,8 @@ class EngineSpec:
             phases: phases that get its seconds.
         """
         if self.provider == "cpu":
-            return RowEngine(runtime.Session(self.graph, "cpu", external=self.external), self.cores, phases=phases)
+            session = runtime.Session(self.graph, "cpu", external=self.external)
+            return RowEngine(session, self.cores, phases=phases, share=self.share)
         return batch_engine(
             lambda: runtime.Session(self.graph, self.provider, self.gpu, self.external),
             self.batch_tokens,

@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-DOMAINS = ("", "ai.onnx", "com.microsoft")
-"""Operator domains that a graph may use: the standard one, in its two spellings, and onnxruntime's own."""
+DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
+"""Operator domains that a graph may use: the standard ones, the first in its two spellings, and onnxruntime's own."""
 
 # The operators of encoders, however they are written: the last rows are those of exported ones (positions, rotary
 # embeddings, masks, convolutions). Loops, sequences, random numbers and binaries for other providers are not among them.
 # Some can make a large tensor of a few bytes, and so can a product: memory is limited while a bundle is loaded.
 _OPERATORS = frozenset(
     """
-    Abs Add And ArgMax Attention BiasGelu BiasSplitGelu Cast Clip Concat Constant DequantizeLinear Div
+    Abs Add And ArgMax ArrayFeatureExtractor Attention BiasGelu BiasSplitGelu Cast Clip Concat Constant DequantizeLinear Div
     DynamicQuantizeLinear DynamicQuantizeMatMul EmbedLayerNormalization Equal Erf Exp FastGelu Flatten FusedMatMul
     Gather GatherElements GatherND Gelu Gemm Greater GreaterOrEqual GroupQueryAttention Identity If
     LayerNormalization Less LessOrEqual Log MatMul MatMulBnb4 MatMulInteger MatMulIntegerToFloat MatMulNBits Max Min
@@ -213,7 +213,9 @@ class _Walk:
 
 def _check_domain(domain: str) -> None:
     if domain not in DOMAINS:
-        raise UnfitGraph(f"it uses operators of the domain {domain!r}; only ai.onnx and com.microsoft are allowed")
+        raise UnfitGraph(
+            f"it uses operators of the domain {domain!r}; only ai.onnx, ai.onnx.ml and com.microsoft are allowed"
+        )
 
 
 def _is_external(tensor: Message) -> bool:

@@ -28,10 +28,10 @@ FP32 = {
     "mean": {"MatMul": 13, "Gemm": 1, "If": 2, "MultiHeadAttention": 4, "Gelu": 2, "LayerNormalization": 5, "Add": 17},
 }  # fmt: skip
 INT8 = {
-    "cls": {"MatMulIntegerToFloat": 10, "MatMul": 3, "FusedMatMul": 1, "Gemm": 1, "If": 1, "MultiHeadAttention": 2,
-            "Softmax": 1, "Gelu": 2, "LayerNormalization": 5, "Add": 6},
-    "mean": {"MatMulIntegerToFloat": 12, "MatMul": 1, "Gemm": 1, "If": 2, "MultiHeadAttention": 4, "Gelu": 2,
-             "LayerNormalization": 5, "Add": 5},
+    "cls": {"MatMulIntegerToFloat": 10, "MatMul": 3, "FusedMatMul": 1, "Gemm": 1, "If": 2, "Attention": 1,
+            "MultiHeadAttention": 2, "Softmax": 1, "Gelu": 2, "LayerNormalization": 5, "Add": 6},
+    "mean": {"MatMulIntegerToFloat": 12, "MatMul": 1, "Gemm": 1, "If": 4, "Attention": 2, "MultiHeadAttention": 4,
+             "Gelu": 2, "LayerNormalization": 5, "Add": 5},
 }  # fmt: skip
 COUNTED = {*FP32["cls"], *INT8["cls"], "SkipLayerNormalization", "EmbedLayerNormalization", "BiasGelu", "FastGelu",
            "QuickGelu", "Attention", "QAttention", "DynamicQuantizeMatMul", "DynamicQuantizeLinear", "MatMulInteger",
