@@ -64,6 +64,7 @@ class Float32:
 
     def __init__(self, writer: GraphWriter, attention_mask: str) -> None:
         self.writer = writer
+        writer.independent_rows = True  # each kernel adds up a row's values in the same order, whatever is beside it
         self._attention_mask = attention_mask
         self._mask = writer.node("Cast", attention_mask, to=TensorProto.INT32, name="mask")
         least = writer.node("ReduceMin", self._mask, keepdims=0, name="mask.least")

@@ -26,6 +26,7 @@ def write_wide(writer: GraphWriter, wide: Wide, name: str = "wide.logits") -> st
     Sorting makes equal numbers neighbours, so that all but one of them can be dropped. Padding has a number above all
     others, whose weight is 0.
     """
+    writer.independent_rows = False  # ReduceSum adds up the weights of several rows in another order
     keys = wide.keys
     one, zero, end = writer.constant("one", [1]), writer.constant("zero", [0]), writer.constant("end", [1 << 31])
     last = writer.constant("last", [-1])

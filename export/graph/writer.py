@@ -8,6 +8,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from export.errors import ExportError
+from scorer.engine.runtime import INDEPENDENT_ROWS
 
 OPSET = 21
 MICROSOFT = "com.microsoft"
@@ -20,9 +21,13 @@ class GraphWriter:
     """Nodes and constants of a graph that is being written. A method returns the name of a value, to be used as an input.
 
     A standard operator is written as ``writer.node("MatMul", x, w, name="y")``. A node and its first output share a name.
+
+    Attributes:
+        independent_rows: whether the graph gets the entry `scorer.engine.runtime.INDEPENDENT_ROWS`.
     """
 
     def __init__(self) -> None:
+        self.independent_rows = False
         self.nodes: list[onnx.NodeProto] = []
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
         # Constants are added to the model at once, so that large weights are held once and not twice.
@@ -90,6 +95,8 @@ class GraphWriter:
         ]
         values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()]
         model = self._model
+        if self.independent_rows:
+            helper.set_model_props(model, dict([INDEPENDENT_ROWS]))
         model.graph.node.extend(self.nodes)
         model.graph.input.extend(inputs)
         model.graph.output.extend(values)

@@ -31,8 +31,7 @@ class RowEngine:
         output: name of the graph's output.
         phases: phases that get the seconds of the computation.
         phase: name of its phase.
-        share: whether rows may share a run. Sums over a row's tokens must not be in the graph: onnxruntime adds them in
-            another order if there are several rows, which the bits of most rows do not show.
+        share: whether rows may share a run; only for a graph with `scorer.engine.runtime.INDEPENDENT_ROWS`.
     """
 
     chunk_rows = 256

@@ -32,6 +32,13 @@ from scorer.engine.gpu import Gpu
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
+INDEPENDENT_ROWS = ("rows", "independent")
+"""Entry in a graph's metadata: on CPU, a row's logits are those of the row alone, whatever rows of its length are beside it.
+
+Whoever writes a graph must know it. No float may depend on the order in which a kernel adds up a row's tokens, because
+kernels choose another order for several rows, and rounding hides that from most rows.
+"""
+
 # A graph with an Identity node, one float in and out, to find out whether a provider really starts.
 _IDENTITY = (
     b'\x08\x08:7\n\x10\n\x01x\x12\x01y"\x08Identity\x12\x01gZ\x0f\n\x01x\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01'
@@ -158,12 +165,15 @@ class Session:
 
     Attributes:
         place: device that it computes on, as onnxruntime's name and number.
+        independent_rows: whether the graph has the entry `INDEPENDENT_ROWS`.
     """
 
     def __init__(self, graph: bytes, provider: str, gpu: Gpu = Gpu(), external: Mapping[str, bytes] = _NONE) -> None:
         self._session = open_session(graph, provider, gpu, external=external)
         self._device = None if provider == "cpu" else f"{provider} device {gpu.device_id}"
         on_cpu = self._session.get_providers()[0] == PROVIDERS["cpu"]
+        key, value = INDEPENDENT_ROWS
+        self.independent_rows = self._session.get_modelmeta().custom_metadata_map.get(key) == value
         self.place = ("cpu", 0) if on_cpu else (provider, gpu.device_id)
 
     def run(self, output_names: list[str] | None, input_feed: dict[str, np.ndarray]) -> list[np.ndarray]:

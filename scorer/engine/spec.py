@@ -28,7 +28,6 @@ class EngineSpec:
         batch_tokens: largest number of padded tokens in a batch on CUDA.
         lengths: lengths that rows may have.
         width: logits of a row.
-        share: whether rows may share a run on CPU, see `RowEngine`.
     """
 
     graph: bytes
@@ -39,7 +38,6 @@ class EngineSpec:
     batch_tokens: int
     lengths: Lengths
     width: int
-    share: bool
 
     @property
     def size(self) -> int:
@@ -54,7 +52,7 @@ class EngineSpec:
         """
         if self.provider == "cpu":
             session = runtime.Session(self.graph, "cpu", external=self.external)
-            return RowEngine(session, self.cores, phases=phases, share=self.share)
+            return RowEngine(session, self.cores, phases=phases, share=session.independent_rows)
         return batch_engine(
             lambda: runtime.Session(self.graph, self.provider, self.gpu, self.external),
             self.batch_tokens,

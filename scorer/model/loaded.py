@@ -185,7 +185,6 @@ class LoadedModel:
             batch_tokens=self.batch_tokens,
             lengths=Lengths(longest, manifest.max_length),
             width=manifest.logit_count,
-            share=manifest.wide is not None or "wide_pairs" not in manifest.head,  # no wide part within the graph
         )
 
     def score_tokens(self, tokens: Tokens) -> StagedScores:

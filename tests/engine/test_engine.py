@@ -4,6 +4,7 @@ import ctypes
 import gc
 import threading
 import weakref
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from scorer.engine import runtime
 from scorer.engine.batch_engine import BatchEngine
 from scorer.engine.batches import LENGTH_STEP, Lengths, pad, padded_rows, token_budget
 from scorer.engine.reuse import Reuse
-from scorer.engine.row_engine import RowEngine
+from scorer.engine.row_engine import RUN_TOKENS, RowEngine
 from scorer.engine.runtime import Lane, device_fault, open_session
 from scorer.engine.stages import Stages
 from scorer.model.decision import probabilities
@@ -35,6 +36,73 @@ def test_scores_are_bit_equal_for_any_threads_order_and_neighbours(bundle, rows,
     assert (RowEngine(session, 4).logits(rows) == expected).all()
     assert (RowEngine(session, 2).logits(rows[::-1]) == expected[::-1]).all()
     assert all((RowEngine(session, 1).logits([row]) == expected[at]).all() for at, row in enumerate(rows))
+
+
+class Shapes:
+    """Session that computes with another one, and records the shapes of its runs."""
+
+    def __init__(self, session):
+        self._session = session
+        self.seen = Counter()
+
+    def run(self, names, feed):
+        self.seen[feed["input_ids"].shape] += 1
+        return self._session.run(names, feed)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_short_rows_of_equal_length_share_runs_and_get_the_bits_of_single_rows(bundle, precision):
+    session = Shapes(open_session(bundle.graph(precision), "cpu", external=bundle.external(precision)))
+    random = np.random.default_rng(4)
+    rows = [random.integers(5, 40, size=length) for length in random.integers(1, MAX_LENGTH + 1, size=600)]
+    expected = RowEngine(session, 1).logits(rows)
+    assert {shape[0] for shape in session.seen} == {1}
+    session.seen.clear()
+    engine = RowEngine(session, 2, share=True)
+    for _ in range(3):
+        assert engine.logits(rows).tobytes() == expected.tobytes()
+    shared = Counter({shape: runs for shape, runs in session.seen.items() if shape[0] > 1})
+    assert all(count * length <= RUN_TOKENS and count & (count - 1) == 0 for count, length in shared)
+    assert session.seen.total() < 600 * 3 / 2
+    assert len(shared) > MAX_LENGTH
+
+
+def test_rows_share_runs_only_if_the_graph_is_known_to_add_up_each_row_in_the_same_order(staged_bundle):
+    graphs = [one.file for one in staged_bundle.manifest.precisions.values()] + [staged_bundle.manifest.wide.file]
+    sessions = [runtime.Session(staged_bundle.files[one], "cpu", external=staged_bundle.beside(one)) for one in graphs]
+    assert dict(zip(graphs, (one.independent_rows for one in sessions), strict=True)) == {
+        "model.fp32.onnx": True, "model.fp16.onnx": False, "model.int8.onnx": True, "wide.onnx": False,
+    }  # fmt: skip
+
+
+def test_a_single_bit_that_differs_ends_all_sharing_and_no_row_gets_it():
+    class Adds:
+        """Session that sums in another order if a run has several rows of seven tokens."""
+
+        def __init__(self):
+            self.shapes = []
+
+        def run(self, names, feed):
+            ids = feed["input_ids"]
+            self.shapes.append(ids.shape)
+            sums = np.cumsum(ids / np.float32(3), axis=1, dtype=np.float32)[:, -1:]
+            return [np.nextafter(sums, np.float32(np.inf)) if len(ids) > 1 and ids.shape[1] == 7 else sums]
+
+    session = Adds()
+    engine = RowEngine(session, 1, share=True)
+    rows = [np.full(length, 1 + number) for number, length in enumerate([9] * 8 + [7] * 8)]
+    expected = RowEngine(Adds(), 1).logits(rows)
+    for share_again in (True, False):
+        session.shapes.clear()
+        assert engine.logits(rows).tobytes() == expected.tobytes()
+        assert any(count > 1 for count, _ in session.shapes) == share_again
+
+
+def test_few_rows_are_divided_among_all_threads():
+    session = Shapes(Sums())
+    engine = RowEngine(session, 4, share=True)
+    assert engine.logits([np.ones(5, dtype=np.int64)] * 16).ravel().tolist() == [5] * 16
+    assert max(count for count, _ in session.seen) == 2
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-5), ("fp16", 2e-2)])

@@ -203,7 +203,7 @@ def test_texts_at_the_very_limit_are_decided_alike_by_all_engines(encoder, at_th
     lengths = Lengths(MOST, LENGTH)
     engines = [
         RowEngine(Session(graph, "cpu"), 1),
-        EngineSpec(graph, {}, "cpu", Gpu(), 2, 200, lengths, 1, share=True).open(Phases()),
+        EngineSpec(graph, {}, "cpu", Gpu(), 2, 200, lengths, 1).open(Phases()),
         batch_engine(lambda: Session(graph, "cpu"), 200, lengths, 1, Phases()),
     ]
     wide = wide_of(classifier.wide.weight)

@@ -111,6 +111,33 @@ def test_the_block_for_the_first_token_alone_is_exact(encoder, family):
         np.testing.assert_allclose(short.run(None, feed)[0], expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("family", [*FAMILIES, "electra", "albert", "mpnet"])
+def test_rows_of_equal_length_get_the_bits_of_single_rows(encoder, family, precision):
+    """The scorer shares runs because of this; where it does not hold, the first run of a shape ends that."""
+    frozen = encoder(family)
+    weights = encoder_weights(frozen)
+    generator = np.random.default_rng(1)
+    for pooling in ("cls", "mean"):
+        if precision == "fp32":
+            model = to_float32(weights, Classifier(HEAD, pooling))
+        else:
+            model = to_int8(weights, Classifier(HEAD, pooling), frozen.tokenizer.encode(reviews(20, 2, 3).texts).ids)
+        session = runtime.open_session(model.SerializeToString(), "cpu")
+        for length in range(1, POSITIONS + 1):
+            ids = generator.integers(5, 30, size=(8, length))
+            (alone,) = zip(
+                *(
+                    session.run(None, {"input_ids": row, "attention_mask": np.ones_like(row)})
+                    for row in ids[:, np.newaxis]
+                ),
+                strict=True,
+            )
+            for rows in (2, 4, 8):
+                feed = {"input_ids": ids[:rows], "attention_mask": np.ones_like(ids[:rows])}
+                assert session.run(None, feed)[0].tobytes() == np.concatenate(alone[:rows]).tobytes(), (length, rows)
+
+
 def test_inputs_and_outputs_have_the_usual_names_and_dynamic_axes(encoder):
     graph = to_float32(encoder_weights(encoder("bert")), Classifier(HEAD, "cls")).graph
     shapes = {

@@ -32,6 +32,7 @@ from export.graph.parity import compare, torch_logits
 from export.training.checks import reading_for
 from scorer import Scorer
 from scorer.base.errors import UsageError
+from scorer.engine import runtime
 from scorer.engine.batches import pad
 from scorer.engine.runtime import open_session
 from scorer.engine.wide import Keys
@@ -289,6 +290,8 @@ def test_what_the_encoder_skips_still_counts_for_the_wide_part(encoder_folder, t
     filler = "the film was a plot and it so the film was a plot and it so"
     good, bad = scorer.score([f"{filler} superb great lovely", f"{filler} awful dull stale"]).probabilities[:, 1]
     assert good > bad + 0.2
+    session = runtime.Session(bundle.graph("fp32"), "cpu", external=bundle.external("fp32"))
+    assert not session.independent_rows  # the sums of the wide part's weights are in this graph
 
 
 @pytest.mark.parametrize(
