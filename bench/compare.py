@@ -110,7 +110,7 @@ def _figures(value: Any, name: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...
         for one in value:  # an entry is found by its strings and sizes, since the order may differ
             own = _names(one) if isinstance(one, dict) else {}
             rest = {key: other for key, other in one.items() if key not in own} if own else one
-            yield from _figures(rest, (*name, *map(str, own.values())))
+            yield from _figures(rest, (*name, *dict.fromkeys(map(str, own.values()))))
     elif isinstance(value, int | float) and not isinstance(value, bool):
         yield name, value
 
