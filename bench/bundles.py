@@ -7,13 +7,12 @@ Prints a table and, as its last line, one JSON object.
 """
 
 import argparse
-import json
 import statistics
 import time
 from pathlib import Path
 
 import pyarrow.parquet
-from report import print_message, spread
+from report import print_message, print_report, spread
 
 from scorer.model.loaded import LoadedModel
 
@@ -48,7 +47,7 @@ def main() -> None:
         str(bundle): {"reviews_per_s": spread(rate), "cost": spread(ratio)}
         for bundle, rate, ratio in zip(arguments.bundles, rates, ratios, strict=True)
     }
-    print(f"\n{json.dumps({'reviews': len(texts), 'rounds': arguments.rounds, 'bundles': found})}")
+    print_report(arguments, {"reviews": len(texts), "rounds": arguments.rounds, "bundles": found})
 
 
 def reviews_per_second(scorer: LoadedModel, texts: list[str]) -> float:

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import pyarrow.parquet
 from launch import Launched, launch_score
-from report import machine, print_message, spread
+from report import print_message, print_report, spread
 
 
 def main() -> None:
@@ -46,7 +46,7 @@ def main() -> None:
         nights = prepared(texts, arguments, Path(name))
         found = {"changed": changed_night(nights, arguments), "new": new_night(texts, arguments, Path(name))}
     report(found)
-    print(json.dumps({**found, "machine": machine()}))
+    print_report(arguments, found)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 
-from report import print_message
+from report import print_message, print_report
 
 from scorer.storage.cache_file import CacheFile
 from scorer.storage.cache_settings import CacheSettings
@@ -57,7 +57,7 @@ def main() -> None:
             f"| {step} | {one['entries']:,} | {one['rate']:,.0f} | {each:,.0f} | {slowest:,.0f} | {one['size_mb']:,.1f} | "
             f"{one['peak_mb']:.0f} |"
         )
-    print(json.dumps({"entries": arguments.entries, "batch": arguments.batch, "steps": found}))
+    print_report(arguments, {"entries": arguments.entries, "batch": arguments.batch, "steps": found})
 
 
 @dataclass(frozen=True)

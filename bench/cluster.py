@@ -9,7 +9,6 @@ one JSON object.
 """
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -19,6 +18,7 @@ import time
 from pathlib import Path
 
 import pyarrow.parquet
+from report import print_report
 
 RAY = [sys.executable, "-c", "from scorer.cli.score_ray import main; main()"]
 SCORE = [sys.executable, "-m", "scorer"]
@@ -68,7 +68,7 @@ def main() -> None:
     print(
         f"start: {medians['ray 1 start']:.1f} s with one worker, {medians[f'ray {counts[1]} start']:.1f} s with {counts[1]}"
     )
-    print(json.dumps(result))
+    print_report(arguments, result)
 
 
 def seconds(command: list[object]) -> float:

@@ -17,7 +17,6 @@ texts of --data. The table leads with the contenders that are as accurate as PyT
 import argparse
 import contextlib
 import io
-import json
 import statistics
 import tempfile
 import time
@@ -27,7 +26,7 @@ import numpy as np
 import torch
 from contenders import contenders
 from plain import Contender
-from report import machine, print_message, spread
+from report import cpu_name, origin, print_message, print_report, spread
 from subject import Subject, full_flops, load_subject
 from trained import Trained, accuracies, is_equal, load_trained, print_trained
 
@@ -48,7 +47,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         chosen = list(contenders(subject, Path(folder), "a" + arguments.only))
         report = measure(chosen, subject, arguments.rounds, trained)
-    report = {"encoder": arguments.trained or arguments.encoder, **machine(), "threads": arguments.threads, **report}
+    encoder = Path(arguments.trained or arguments.encoder).name
+    report = {**origin(arguments), "encoder": encoder, "threads": arguments.threads, **report}
     if trained is None:
         print_table(report)
     else:
@@ -58,7 +58,7 @@ def main() -> None:
         from picture import draw
 
         arguments.picture.write_bytes(draw(report))
-    print(json.dumps(report))
+    print_report(arguments, report)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -202,7 +202,7 @@ def peak_gflops(threads: int, size: int = 2048) -> float:
 def print_table(report: dict) -> None:
     print(
         f"\n{report['encoder']}, {report['reviews']} reviews of {report['mean_tokens']:.0f} tokens, {report['threads']} "
-        f"threads of {report['cpu']}; float32 peak {report['peak_gflops']['median']:.0f} GFLOP/s; "
+        f"threads of {cpu_name(report['machine'])}; float32 peak {report['peak_gflops']['median']:.0f} GFLOP/s; "
         f"tokenizing {report['tokenizing_reviews_per_s']['median']:,.0f} reviews/s\n"
     )
     print("| | contender | precision | reviews/s | x (a) | of peak | mean error |\n|---|---|---|---|---|---|---|")

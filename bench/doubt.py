@@ -9,14 +9,13 @@ table has what `score` would report, and what is true. The last line of the outp
 """
 
 import argparse
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet
-from report import machine, print_message
+from report import print_message, print_report
 
 from scorer.model.confidence import (
     CONFIDENCES,
@@ -104,7 +103,7 @@ def main() -> None:
         files[name] = _report(scorer, correctness, _scored(scorer, changed, labels[rows]))
         print_message(f"{name}: {files[name]}")
     print(_table(files))
-    print(json.dumps({**machine(), "held_out": count, "rows": given.rows, "files": files}))
+    print_report(given, {"held_out": count, "rows": given.rows, "files": files})
 
 
 def _rows(rows: np.ndarray, labels: np.ndarray, negative: float | None, most: int) -> np.ndarray:

@@ -26,7 +26,7 @@ import tokenizers
 import torch
 import transformers
 from plain import Score, batched, feed
-from report import machine, print_message, spread
+from report import print_message, print_report, spread
 from subject import MAX_LENGTH
 
 from export.classifier.classifier import Classifier
@@ -88,12 +88,12 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     every = pyarrow.parquet.read_table(arguments.texts, columns=["text"])["text"].to_pylist()
     texts = every[:: max(1, len(every) // arguments.reviews)][: arguments.reviews]
-    report: dict[str, Any] = {**machine(), "threads": arguments.threads, "families": {}}
+    report: dict[str, Any] = {"threads": arguments.threads, "families": {}}
     for name in arguments.only.split(","):
         report["families"][name] = measure(name, texts, arguments)
         print_message(f"{name}: {json.dumps(report['families'][name])}")
     print_table(report["families"])
-    print(json.dumps(report))
+    print_report(arguments, report)
 
 
 def measure(name: str, texts: list[str], arguments: argparse.Namespace) -> dict[str, Any]:

@@ -10,7 +10,6 @@ mean and standard deviation of the accuracy over the draws, and as the last line
 """
 
 import argparse
-import json
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -18,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet
-from report import print_message
+from report import print_message, print_report
 
 from export.classifier.choice import loss_of
 from export.classifier.objective import OneOf
@@ -90,7 +89,7 @@ def main() -> None:
     print("| learner | texts a label | pooling | accuracy | deviation |\n|---|---|---|---|---|")
     for line in lines:
         print(f"| {line.learner} | {line.each} | {line.pooling} | {line.mean:.1%} | {line.deviation:.1%} |")
-    print(json.dumps([asdict(line) for line in lines]))
+    print_report(arguments, {"lines": [asdict(line) for line in lines]})
 
 
 def load(arguments: argparse.Namespace) -> Texts:

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 import pyarrow.parquet
-from report import machine
+from report import print_report
 
 ROOT = Path(__file__).parent.parent
 
@@ -46,7 +46,7 @@ def main() -> None:
             one = measured(Path(folder), drawn(rows, shares, count), arguments.encoder, arguments.more)
         found.append(one)
         print(f"| {' | '.join(cells(one))} |", flush=True)
-    print(json.dumps({"machine": machine(), "sizes": found}))
+    print_report(arguments, {"sizes": found})
 
 
 def drawn(rows: list[dict], shares: dict[str, float], count: int) -> list[dict]:

@@ -24,7 +24,7 @@ from typing import Any
 
 import pyarrow
 import pyarrow.parquet
-from report import machine, print_message
+from report import print_message, print_report
 
 AIM = 0.15
 """Largest error of a forecast on a quiet machine."""
@@ -172,7 +172,7 @@ def main() -> None:
         )
     errors = [abs(one["error"]) for one in found.values()]
     print(f"median error {statistics.median(errors):.1%}, largest {max(errors):.1%}; aim {AIM:.0%}")
-    print(json.dumps({"kinds": found, "machine": machine()}))
+    print_report(arguments, {"kinds": found})
 
 
 if __name__ == "__main__":

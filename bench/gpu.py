@@ -33,7 +33,6 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +42,7 @@ import torch
 from ceilings import copy_rate, matmul_rate
 from gpu_bundle import write_gpu_bundle
 from gpu_peers import Peer, peers
-from report import print_message, spread
+from report import machine, origin, print_message, print_report, spread
 from subject import Subject, full_flops, make_subject, spared_flops
 from synthetic import synthetic_texts
 from tokenizers import Tokenizer
@@ -69,7 +68,6 @@ from scorer.rows.reader import Inputs, Reader
 from scorer.run.pipeline import score_rows
 
 VOCABULARY = Path(__file__).parents[1] / "models" / "default" / "tokenizer.json"
-LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "onnx")
 
 
 @dataclass(frozen=True)
@@ -108,13 +106,14 @@ class Sections:
     """Sections of the report: each may fail, has a time limit of its own, and does not begin once the time is up.
 
     Args:
+        report: report to add the sections to.
         seconds: time limit of all sections together.
         patience: as in `Scale`.
         output: file that the report is written to after each section.
     """
 
-    def __init__(self, seconds: float, patience: float, output: Path | None) -> None:
-        self.report: dict[str, Any] = {}
+    def __init__(self, report: dict[str, Any], seconds: float, patience: float, output: Path | None) -> None:
+        self.report = report
         self._patience = patience
         self._end = time.monotonic() + seconds
         self._output = output
@@ -173,8 +172,8 @@ def main() -> None:
     scale = DRY if arguments.dry_run else FULL
     if scale.device == "cuda" and (problem := runtime.provider_problem("cuda")):
         raise SystemExit(f"cuda cannot be used here: {problem}")
-    sections = Sections(arguments.seconds or scale.seconds, scale.patience, arguments.output)
-    sections.run("machine", 20, lambda: machine(scale))
+    sections = Sections(origin(arguments), arguments.seconds or scale.seconds, scale.patience, arguments.output)
+    sections.run("machine", 20, lambda: machine_of(scale))
     sections.run("ceilings", 20, lambda: measure_ceilings(scale))
     with tempfile.TemporaryDirectory() as folder:
         texts = sections.run("texts", 60, lambda: texts_for(scale), keep=False)
@@ -183,7 +182,7 @@ def main() -> None:
         if texts:
             sections.run("accuracy", 60, lambda: accuracy(texts[: scale.reviews : max(1, scale.reviews // 256)], scale))
     print_tables(sections.report)
-    print(json.dumps(sections.report))
+    print_report(arguments, sections.report)
 
 
 def texts_for(scale: Scale) -> list[str]:
@@ -250,15 +249,10 @@ def exactness(engine: BatchEngine, model: onnx.ModelProto, subject: Subject) -> 
     }
 
 
-def machine(scale: Scale) -> dict[str, Any]:
-    """Describe the device and the software on it."""
-    versions = {name: metadata.version(name) for name in LIBRARIES}
-    found: dict[str, Any] = {
-        "versions": versions,
-        "onnxruntime": runtime.onnxruntime_version(),
-        "wheels": wheel.installed_wheels(),
-    }
-    found |= {"python": platform.python_version(), "cores": usable_cores(), "device": scale.device}
+def machine_of(scale: Scale) -> dict[str, Any]:
+    """Describe the machine with its device, and the software on it."""
+    found = {**machine(), "onnxruntime": runtime.onnxruntime_version(), "wheels": wheel.installed_wheels()}
+    found |= {"python": platform.python_version(), "device": scale.device}
     if scale.device == "cuda":
         query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total,power.limit", "--format=csv,noheader"]
         printed = subprocess.run(query, capture_output=True, text=True, check=False).stdout.strip()

@@ -16,6 +16,7 @@ from io import StringIO
 from pathlib import Path
 
 import pyarrow.parquet
+from report import print_report
 
 from scorer.cli.program import run_command
 from scorer.cli.score import command
@@ -47,7 +48,7 @@ def main() -> None:
     print(f"{len(sample)} rows: {medians['with']:.2f} s with the journal, {medians['without']:.2f} s without")
     print(f"commits: {medians['each_ms']:.2f} ms each, {medians['commits']:.3%} of the run")
     result = {"rows": len(sample), "share": medians["commits"], "ratio": statistics.median(ratios), "rounds": found}
-    print(json.dumps(result))
+    print_report(arguments, result)
 
 
 def run(source: Path, *, journaled: bool) -> tuple[float, list[float]]:

@@ -11,14 +11,13 @@ one JSON object.
 """
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet
-from report import print_message
+from report import print_message, print_report
 
 from export.classifier.choice import held_out_rows
 from export.classifier.head import Inputs, cross_validate_head, fit_head
@@ -104,7 +103,7 @@ def main() -> None:
             f"| {line.task} | {line.texts} | {line.forecasts} | {line.gain:.1%} ({line.error:.1%}) | {line.held:.0%} | "
             f"{line.bias:+.1%} | {line.rmse:.1%} | {line.width:.1%} |"
         )
-    print(json.dumps([asdict(line) for line in lines]))
+    print_report(arguments, {"lines": [asdict(line) for line in lines]})
 
 
 def read(arguments: argparse.Namespace) -> list[dict]:

@@ -3,17 +3,22 @@
     pip install '.[bench]'
     python bench/operators.py ../shared/imdb/test.parquet --precision int8
 
-Prints a table and, as its last line, one JSON object.
+Prints a table and, as its last line, one JSON object. Below the table is the rate of the graph's matrix products beside that
+of a large square one, on one thread as well: onnxruntime's of 8-bit numbers, PyTorch's of float32.
 """
 
 import argparse
 import json
+import math
 import tempfile
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
+from ceilings import int8_matmul_rate, matmul_rate
+from report import print_report
 from subject import load_subject
 
 from export.encoder.weights import encoder_weights
@@ -22,6 +27,28 @@ from export.graph.int8 import to_int8
 from scorer.engine import runtime
 
 RUNS = 20
+CEILING_SIZE = 2048
+"""Rows and columns of the product that others are compared with."""
+
+_PRODUCTS = {"MatMul", "Gemm", "MatMulInteger", "MatMulIntegerToFloat"}
+_KINDS = {"uint8": "int8", "int8": "int8", "float": "fp32"}  # by the type of a product's first factor
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Means of a run.
+
+    Attributes:
+        milliseconds: milliseconds by operator.
+        nodes: number of nodes by operator.
+        operations: operations of the matrix products, ``int8`` and ``fp32``.
+        product_milliseconds: their milliseconds.
+    """
+
+    milliseconds: Counter[str]
+    nodes: Counter[str]
+    operations: Counter[str]
+    product_milliseconds: Counter[str]
 
 
 def main() -> None:
@@ -39,17 +66,14 @@ def main() -> None:
     else:
         model = to_int8(weights, classifier, subject.calibration)
     ids = np.random.default_rng(0).integers(1000, 20_000, size=(1, arguments.tokens))
-    milliseconds, nodes = profile(model.SerializeToString(), {"input_ids": ids, "attention_mask": np.ones_like(ids)})
-    total = sum(milliseconds.values())
-    print("| operator | nodes | ms | share |\n|---|---|---|---|")
-    for operator, spent in milliseconds.most_common():
-        print(f"| {operator} | {nodes[operator]} | {spent:.2f} | {spent / total:.1%} |")
-    print(f"| all | {nodes.total()} | {total:.1f} | |\n")
-    print(json.dumps({**vars(arguments), "texts": arguments.texts.name, "milliseconds": milliseconds, "nodes": nodes}))
+    found = profile(model.SerializeToString(), {"input_ids": ids, "attention_mask": np.ones_like(ids)})
+    products = products_of(found, CEILING_SIZE)
+    print_tables(found, products)
+    print_report(arguments, {"milliseconds": found.milliseconds, "nodes": found.nodes, "products": products})
 
 
-def profile(graph: bytes, feed: dict[str, np.ndarray]) -> tuple[Counter[str], Counter[str]]:
-    """Measure the mean milliseconds of a run by operator, and count its nodes; an If counts as the nodes inside it."""
+def profile(graph: bytes, feed: dict[str, np.ndarray]) -> Profile:
+    """Measure a graph's nodes on one thread; an If counts as the nodes inside it."""
     with tempfile.TemporaryDirectory() as folder:
         options = runtime.session_options("cpu")
         options.enable_profiling = True
@@ -58,13 +82,64 @@ def profile(graph: bytes, feed: dict[str, np.ndarray]) -> tuple[Counter[str], Co
         for _ in range(RUNS):
             session.run(None, feed)
         events = json.loads(Path(session.end_profiling()).read_text())
-    milliseconds: Counter[str] = Counter()
-    nodes: Counter[str] = Counter()
+    found = Profile(Counter(), Counter(), Counter(), Counter())
     for event in events:
         if event.get("cat") == "Node" and event["name"].endswith("_kernel_time") and event["args"]["op_name"] != "If":
-            milliseconds[event["args"]["op_name"]] += event["dur"] / 1000 / RUNS
-            nodes[event["args"]["op_name"]] += 1
-    return milliseconds, Counter({operator: count // RUNS for operator, count in nodes.items()})
+            add_node(found, event["args"], event["dur"] / 1000)
+    nodes, operations = (
+        Counter({name: count // RUNS for name, count in counts.items()}) for counts in (found.nodes, found.operations)
+    )
+    return replace(found, nodes=nodes, operations=operations)
+
+
+def add_node(found: Profile, node: dict, milliseconds: float) -> None:
+    """Add a run of a node to the sums."""
+    operator = node["op_name"]
+    found.milliseconds[operator] += milliseconds / RUNS
+    found.nodes[operator] += 1
+    if operator in _PRODUCTS:
+        ((kind, shape),) = node["input_type_shape"][0].items()
+        found.operations[_KINDS[kind]] += product_operations(shape, *node["output_type_shape"][0].values())
+        found.product_milliseconds[_KINDS[kind]] += milliseconds / RUNS
+
+
+def product_operations(first: list[int], output: list[int]) -> int:
+    """Count the operations of a product by the shapes of its first factor and its output; weights are in no event.
+
+    >>> product_operations([1, 250, 768], [1, 250, 3072]) == 2 * 250 * 768 * 3072
+    True
+    """
+    return 2 * first[-1] * math.prod(output)
+
+
+def products_of(found: Profile, size: int) -> dict[str, dict[str, float]]:
+    """Compare the rates of the products, in 10^9 operations a second, with those of a large one on one thread.
+
+    Args:
+        found: profile of a graph.
+        size: number of rows and columns of the large product.
+    """
+    torch.set_num_threads(1)
+    ceilings = {"int8": int8_matmul_rate, "fp32": lambda size: matmul_rate("cpu", size)}
+    products = {}
+    for kind, operations in found.operations.items():
+        milliseconds = found.product_milliseconds[kind]
+        rate, ceiling = operations / milliseconds / 1e6, ceilings[kind](size) / 1e9
+        products[kind] = {"milliseconds": milliseconds, "gops": rate, "ceiling": ceiling, "share": rate / ceiling}
+    return products
+
+
+def print_tables(found: Profile, products: dict[str, dict[str, float]]) -> None:
+    total = found.milliseconds.total()
+    print("| operator | nodes | ms | share |\n|---|---|---|---|")
+    for operator, spent in found.milliseconds.most_common():
+        print(f"| {operator} | {found.nodes[operator]} | {spent:.2f} | {spent / total:.1%} |")
+    print(f"| all | {found.nodes.total()} | {total:.1f} | |\n")
+    for kind, one in products.items():
+        print(
+            f"products, {kind}: {one['milliseconds']:.1f} ms, {one['gops']:,.0f} GOP/s of {one['ceiling']:,.0f} that a "
+            f"{CEILING_SIZE:,} x {CEILING_SIZE:,} product reaches ({one['share']:.0%})"
+        )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from report import cpu_name
 from trained import TOLERANCE, by_rate, is_equal
 
 from export.evaluation.drawing import DARK, GREY, INCH, canvas, to_png, widest, wrapped
@@ -26,7 +27,8 @@ def draw(report: dict[str, Any]) -> bytes:
     axes.set_yticks(range(len(bars)), names)
     axes.set_ylim(len(bars) - 0.4, -0.6)
     axes.set_xlim(0, max(most) * _PLOT / (_PLOT - widest(figures) - 2 * _BESIDE_BAR / INCH))
-    axes.set_xlabel(wrapped(f"reviews per second, {report['threads']} threads of {report['cpu']}", _PLOT * INCH))
+    used = f"{report['threads']} threads of {cpu_name(report['machine'])}"
+    axes.set_xlabel(wrapped(f"reviews per second, {used}", _PLOT * INCH))
     return to_png(figure)
 
 

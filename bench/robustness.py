@@ -8,13 +8,12 @@ or loses, for all texts with the 95% interval. The last line is one JSON object 
 """
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from report import machine, print_message
+from report import print_message, print_report
 from variants import VARIANTS, variant
 
 from export.data import labels_in
@@ -69,7 +68,7 @@ def main() -> None:
     for bundle, found in right.items():
         print(f"{bundle}\n\n{shown(texts.domains, found)}\n")
     figures = {bundle: accuracies(texts.domains, found) for bundle, found in right.items()}
-    print(json.dumps({**machine(), "seed": given.seed, "texts": len(texts.plain), "bundles": figures}))
+    print_report(given, {"seed": given.seed, "texts": len(texts.plain), "bundles": figures})
 
 
 def read(files: Sequence[str], columns: Columns, labels: tuple[str, ...]) -> Texts:

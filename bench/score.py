@@ -22,6 +22,7 @@ from pathlib import Path
 
 import pyarrow.parquet
 from launch import launch_score
+from report import print_report, spread
 
 from scorer.model.loaded import LoadedModel
 
@@ -58,9 +59,9 @@ def main() -> None:
                         print(runs[-1], file=sys.stderr)
                 for way in ways:
                     check(outputs[way], len(sample))
-    report(runs)
-    if arguments.cascade:
-        report_ratios(runs)
+    medians = print_medians(runs)
+    ratios = print_ratios(runs) if arguments.cascade else {}
+    print_report(arguments, {"runs": runs, "medians": medians, "ratios": ratios})
 
 
 def distinct(table: pyarrow.Table) -> pyarrow.Table:
@@ -121,7 +122,8 @@ def check(outputs: list[bytes], rows: int) -> None:
         raise SystemExit("rows are missing or out of order")
 
 
-def report(runs: list[dict]) -> None:
+def print_medians(runs: list[dict]) -> list[dict]:
+    """Print the medians of each file over the rounds, and return them."""
     groups: dict[tuple[str, int, str], list[dict]] = {}
     for run in runs:
         groups.setdefault((run["format"], run["rows"], run["way"]), []).append(run)
@@ -137,11 +139,11 @@ def report(runs: list[dict]) -> None:
         medians = {"seconds": seconds, "rate": rate, "of_engine": share, "peak_mb": peak}
         summary.append({"format": kind, "rows": rows, "way": way, **medians})
         print(f"| {kind} | {rows:,} | {way} | {seconds:.1f} | {rate:.1f} | {share:.2f} | {peak:.0f} |")
-    print(json.dumps({"runs": runs, "medians": summary}))
+    return summary
 
 
-def report_ratios(runs: list[dict]) -> None:
-    """Print the speed-up by the cascade for each file: the median and range over the rounds."""
+def print_ratios(runs: list[dict]) -> dict[str, dict[str, float]]:
+    """Print the speed-up by the cascade for each file, the median and range over the rounds, and return them."""
     ratios: dict[tuple[str, int], list[float]] = {}
     for one, other in zip(runs[::2], runs[1::2], strict=True):
         seconds = {run["way"]: run["seconds"] for run in (one, other)}
@@ -149,9 +151,9 @@ def report_ratios(runs: list[dict]) -> None:
         ratios.setdefault(key, []).append(seconds["--no-cascade"] / seconds["--cascade"])
     found = {}
     for (kind, rows), some in ratios.items():
-        found[f"{kind} {rows}"] = {"median": statistics.median(some), "least": min(some), "most": max(some)}
+        found[f"{kind} {rows}"] = spread(some)
         print(f"{kind}, {rows:,} rows: {statistics.median(some):.2f} times ({min(some):.2f} to {max(some):.2f})")
-    print(json.dumps({"ratios": found}))
+    return found
 
 
 if __name__ == "__main__":

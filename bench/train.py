@@ -8,7 +8,6 @@ set. Training the head on cached features is measured in full. Prints a table an
 """
 
 import argparse
-import json
 import statistics
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from report import print_report
 from subject import Subject, load_subject
 from torch import nn
 
@@ -77,7 +77,7 @@ def main() -> None:
     print(f"| head, from cached features (measured) | {head:.1f} |")
     print(f"| the obvious loop (scaled from {len(subject.rows)} reviews) | {loop:,.0f} |")
     print(f"\nwhole training: {report['ratio']:.1f} times the speed of the obvious loop\n")
-    print(json.dumps(report))
+    print_report(arguments, report)
 
 
 def obvious_epoch(subject: Subject, labels: np.ndarray) -> float:

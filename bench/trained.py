@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from contenders import PYTORCH
 from plain import Contender
-from report import print_message
+from report import cpu_name, print_message
 from subject import Subject
 
 from export.bundle.bundle import load_classifier
@@ -161,7 +161,7 @@ def print_trained(report: dict[str, Any]) -> None:
     exact = next(one for one in report["contenders"] if one["key"] == "a")
     print(
         f"\n{report['reviews']} reviews of {report['mean_tokens']:.0f} tokens, {report['threads']} threads of "
-        f"{report['cpu']}; tokenizing {report['tokenizing_reviews_per_s']['median']:,.0f} reviews/s"
+        f"{cpu_name(report['machine'])}; tokenizing {report['tokenizing_reviews_per_s']['median']:,.0f} reviews/s"
     )
     for title, equal in (
         (f"Reviews a second among those within {TOLERANCE} points of PyTorch's accuracy", True),

@@ -11,7 +11,6 @@ object with every figure.
 """
 
 import argparse
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -20,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet
-from report import machine, print_message
+from report import print_message, print_report
 
 from export.classifier.classifier import Classifier
 from export.classifier.head import LinearHead, train_head
@@ -395,12 +394,12 @@ def main() -> None:
     )
     parser.add_argument("--threads", type=int, default=usable_cores())
     arguments = parser.parse_args()
-    report: dict[str, Any] = {**machine(), "threads": arguments.threads}
+    report: dict[str, Any] = {"threads": arguments.threads}
     if arguments.only != "probe":
         report["default"] = measure_default(arguments)
     if arguments.only != "default":
         report["probe"] = measure_probe(arguments)
-    print(json.dumps(report))
+    print_report(arguments, report)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ def test_the_benchmark_for_gpus_runs_from_end_to_end(tmp_path):
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout.splitlines()[-1])
     assert json.loads((tmp_path / "report.json").read_text()) == report
+    assert (report.pop("script"), report.pop("settings")) == ("gpu.py", {"dry_run": True, "seconds": None})
     for name, section in report.items():
         assert "skipped" not in section, name
         for part in (section, *(value for value in section.values() if isinstance(value, dict))):
@@ -75,6 +76,10 @@ def test_the_benchmark_of_bundles_compares_them(bundle, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[2].endswith(" | 1.000 |")
     report = json.loads(done.stdout.splitlines()[-1])
+    assert report["script"] == "bundles.py"
+    assert report["settings"]["bundles"] == [bundle.path.name] * 2
+    assert report["machine"].keys() >= {"cpu", "flags", "cores", "versions"}
+    assert report["machine"]["cpu"] in done.stdout.splitlines()[-3]
     assert report["bundles"][str(bundle.path)]["reviews_per_s"]["median"] > 0
 
 
@@ -160,7 +165,7 @@ def test_the_benchmark_of_few_labels_tests_heads_on_texts_that_were_not_drawn(tm
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    lines = json.loads(done.stdout.splitlines()[-1])
+    lines = json.loads(done.stdout.splitlines()[-1])["lines"]
     means = {(line["learner"], line["each"], line["pooling"]): line["mean"] for line in lines}
     assert means.keys() == {
         *(("TF-IDF + logistic regression", each, "") for each in (5, 10)),
@@ -170,7 +175,7 @@ def test_the_benchmark_of_few_labels_tests_heads_on_texts_that_were_not_drawn(tm
     tested = [*command, "--test", tmp_path / "texts.parquet", "--tested", "20", "--most", "10"]
     again = subprocess.run(tested, env=environment, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
-    words = next(line for line in json.loads(again.stdout.splitlines()[-1]) if line["each"] == 10)
+    words = next(line for line in json.loads(again.stdout.splitlines()[-1])["lines"] if line["each"] == 10)
     assert words["deviation"] < 1e-9, "each draw of ten out of ten has the same texts"
 
 
@@ -218,7 +223,7 @@ def test_the_benchmark_of_more_labels_compares_forecasts_with_the_gain(tmp_path)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    lines = {(line["task"], line["texts"]): line for line in json.loads(done.stdout.splitlines()[-1])}
+    lines = {(line["task"], line["texts"]): line for line in json.loads(done.stdout.splitlines()[-1])["lines"]}
     assert lines.keys() == {(task, texts) for task in ("label", "wrong") for texts in (60, 80)}
     for line in lines.values():
         assert 1 <= line["forecasts"] <= 3
