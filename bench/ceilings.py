@@ -10,6 +10,12 @@ from onnx import TensorProto, helper
 
 from scorer.engine import runtime
 
+# Operator of a product, types of its factors, and type of its sums.
+_PRODUCTS = {
+    "int8": ("MatMulInteger", (np.uint8, np.int8), TensorProto.INT32),
+    "fp32": ("MatMul", (np.float32, np.float32), TensorProto.FLOAT),
+}
+
 
 def copy_rate(device: str, size: int) -> float:
     """Measure the bytes per second that a copy within the device's memory reads and writes.
@@ -37,26 +43,27 @@ def matmul_rate(device: str, size: int) -> float:
     return 2 * size**3 / _seconds(device, lambda: a @ b)
 
 
-def int8_matmul_rate(size: int) -> float:
-    """Measure the operations per second of onnxruntime's square product of uint8 and int8, on one thread of a CPU.
+def product_rate(kind: str, size: int) -> float:
+    """Measure the operations per second of onnxruntime's square product with a constant, on one thread of a CPU.
 
-    The second factor is a constant, as weights are, so onnxruntime packs it once.
+    A constant is packed once, as weights are.
 
     Args:
+        kind: ``int8`` for uint8 times int8, ``fp32`` for float32.
         size: number of rows and columns.
     """
     random = np.random.default_rng(0)
-    weights = random.integers(-128, 128, size=(size, size), dtype=np.int8)
+    operator, types, of_sum = _PRODUCTS[kind]
+    a, weights = (random.integers(-100, 100, size=(size, size)).astype(one) for one in types)
     graph = helper.make_graph(
-        [helper.make_node("MatMulInteger", ["a", "weights"], ["product"])],
+        [helper.make_node(operator, ["a", "weights"], ["product"])],
         "product",
-        [helper.make_tensor_value_info("a", TensorProto.UINT8, [size, size])],
-        [helper.make_tensor_value_info("product", TensorProto.INT32, [size, size])],
+        [helper.make_tensor_value_info("a", helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)],
+        [helper.make_tensor_value_info("product", of_sum, a.shape)],
         [onnx.numpy_helper.from_array(weights, "weights")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     session = runtime.open_session(model.SerializeToString(), "cpu")
-    a = random.integers(0, 256, size=(size, size), dtype=np.uint8)
     return 2 * size**3 / _seconds("cpu", lambda: session.run(None, {"a": a}))
 
 

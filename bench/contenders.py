@@ -27,8 +27,9 @@ from export.graph.source import graph_source
 from export.graph.writer import graph_bytes
 from scorer.engine.cascade import Cascade
 from scorer.engine.row_engine import RowEngine
-from scorer.engine.runtime import open_session
+from scorer.engine.runtime import Session
 from scorer.engine.stages import Stages
+from scorer.engine.thread_sessions import ThreadSessions
 
 PYTORCH = "PyTorch"
 """Computation that all others are compared with."""
@@ -119,14 +120,19 @@ def _project(subject: Subject, folder: Path) -> Iterator[Contender]:
     fp32 = source.float32(part)
     int8 = source.int8(part, subject.calibration, fp32)
     engines = {
-        precision: RowEngine(open_session(graph_bytes(graph), "cpu"), subject.threads)
-        for precision, graph in (("fp32", fp32), ("int8", int8))
+        precision: _engine(graph_bytes(graph), subject.threads) for precision, graph in (("fp32", fp32), ("int8", int8))
     }
     for precision, engine in engines.items():
         yield Contender("g", "this project", "", precision, _staged(subject, engine))
     if classifier.cascade is not None:
         score = _staged(subject, engines["int8"], classifier.cascade)
         yield Contender("g", "this project", "with the cascade", "int8", score)
+
+
+def _engine(graph: bytes, threads: int) -> RowEngine:
+    """Open the scorer's engine, as `scorer.engine.spec.EngineSpec` does."""
+    sessions = ThreadSessions(lambda: Session(graph, "cpu"), threads, len(graph))
+    return RowEngine(sessions, threads, share=sessions.independent_rows)
 
 
 _SECTIONS: dict[str, Callable[[Subject, Path], Iterator[Contender]]] = {

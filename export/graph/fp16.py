@@ -209,7 +209,7 @@ class Float16:
         if found is None or found.dtype != np.int8:
             return self.weight(name, matrix)
         writer, scale = self.writer, f"{name.removesuffix('.weight')}.scale"
-        # The rows of the channels are followed by copies for the outliers' excess, which float16 does not need.
+        # The rows of the channels are followed by copies for the outliers' extra channels, which float16 does not need.
         steps = writer.constant(name, found[: len(matrix)])
         floats = writer.node("Cast", steps, to=TensorProto.FLOAT, name=f"{name}.floats")
         scaled = writer.node("Mul", floats, writer.constant(scale, self._rounded[scale]), name=f"{name}.scaled")
@@ -282,7 +282,7 @@ class _Matrices:
         self._found: dict[str, np.ndarray] = {}
 
     def of(self, name: str, linear: Linear) -> np.ndarray:
-        """Return a layer's matrix by its name in the graph, without the copies of rows for the outliers' excess."""
+        """Return a layer's matrix by its name in the graph, without the copies of rows for the outliers' extra channels."""
         if name not in self._found:
             steps = self._rounded[f"{name}.weight"][: len(linear.weight)]
             self._found[name] = steps * self._rounded[f"{name}.scale"]

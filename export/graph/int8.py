@@ -2,10 +2,10 @@
 
 The fast kernels take a single scale for a whole activation, and this is the difficulty. A few channels of an encoder
 have values ten times as large as those of all others. A scale that spans them leaves everything else four or five bits.
-So the scale spans what most channels need. The excess of an outlier channel goes into extra channels of the same
-product. Each takes a part of the excess that fits the scale, and has a copy of the weights' row. The idea is that of
-Zhao et al. 2019, "Improving Neural Network Quantization without Retraining using Outlier Channel Splitting", applied to
-the excess. The extra channels are few, and their products are int8 like all others.
+So the scale spans what most channels need. An outlier channel gets extra channels in the same product, each with a copy of
+the weights' row. They hold the values that lie one or more widths of the span further out, so that every value is rounded
+once. The idea is that of Zhao et al. 2019, "Improving Neural Network Quantization without Retraining using Outlier Channel
+Splitting", with ranges instead of shares. The extra channels are few, and their products are int8 like all others.
 
 The scales are fixed by calibration texts, so a row's score does not depend on its neighbours.
 """

@@ -47,7 +47,7 @@ class Span:
 
     @property
     def offsets(self) -> np.ndarray:
-        """Values that become 0 in the extra channels' ranges, float32 (extra channels,)."""
+        """Amount to subtract from the channels, so that each extra channel's range becomes the span, float32 (extra channels,)."""
         return self.shifts.astype(np.float32) * np.float32(255) * self.scale
 
     @property

@@ -1,6 +1,6 @@
 """Features, the encoder's vectors of every text: computed once, kept on disk, resumed after an interruption.
 
-They are computed by the graph that a classifier is exported as, on onnxruntime, one text per run. That is the fastest
+They are computed by the graph that a classifier is exported as, on onnxruntime, without padding. That is the fastest
 exact way known (docs/PERFORMANCE.md), and it trains the head on the very vectors that it will read.
 """
 
@@ -29,7 +29,7 @@ from scorer.base.cores import usable_cores
 from scorer.base.progress import Progress
 from scorer.engine.batches import by_length
 from scorer.engine.row_engine import RowEngine
-from scorer.engine.runtime import open_session
+from scorer.engine.runtime import Session
 from scorer.engine.windows import Split, Windows, split_of
 
 # Number of texts or windows between two saves; a power cut loses at most the work on this many.
@@ -200,7 +200,8 @@ def _hidden_array(
 def feature_engine(encoder: FrozenEncoder, threads: int, queries: Queries = NO_QUERIES) -> RowEngine:
     """Return an engine that computes the features of token rows, float32 (rows, vectors, hidden)."""
     graph = graph_bytes(graph_source(encoder).features(list(_places(encoder.layers, queries)), queries))
-    return RowEngine(open_session(graph, "cpu"), threads, output="features")
+    session = Session(graph, "cpu")
+    return RowEngine(session, threads, output="features", share=session.independent_rows)
 
 
 def _features_by(device: torch.device, encoder: FrozenEncoder, queries: Queries) -> _Compute:
@@ -221,7 +222,7 @@ def _hidden_by(device: torch.device, encoder: FrozenEncoder, layer: int) -> _Com
 
     def on_cpu() -> _Compute:
         graph = graph_bytes(hidden_graph(encoder_weights(encoder), layer))
-        return RowEngine(open_session(graph, "cpu"), usable_cores(), output="hidden").logits
+        return RowEngine(Session(graph, "cpu"), usable_cores(), output="hidden").logits
 
     if device == CPU:
         return on_cpu()

@@ -3,8 +3,10 @@
 import os
 from pathlib import Path
 
+CGROUPS, MEMBERSHIP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
-def usable_cores(cgroup_root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> int:
+
+def usable_cores(cgroup_root: Path = CGROUPS, membership: Path = MEMBERSHIP) -> int:
     """Count the cores that affinity and the CPU quota of this process's cgroup (rounded up) allow, at least 1."""
     try:
         cores = len(os.sched_getaffinity(0))
@@ -14,17 +16,23 @@ def usable_cores(cgroup_root: Path = Path("/sys/fs/cgroup"), membership: Path = 
     return max(1, min([cores, *(int(-(-quota // 1)) for quota in quotas)]))
 
 
-def cgroup_folders(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> list[Path]:
-    """List the cgroup folders that may limit this process, up to the root; the limit of each one applies."""
+def cgroup_folders(root: Path = CGROUPS, membership: Path = MEMBERSHIP, controller: str = "cpu") -> list[Path]:
+    """List the cgroup folders that may limit this process, up to the root; the limit of each one applies.
+
+    Args:
+        root: folder of the cgroup file system.
+        membership: file that names this process's cgroups.
+        controller: controller of the limit, for version 1 of cgroups.
+    """
     try:
         lines = membership.read_text().splitlines()
     except OSError:
         return []
-    folders = [root, root / "cpu"]
+    folders = [root, root / controller]
     for line in lines:
         _, controllers, path = line.split(":", 2)
-        base = root if not controllers else root / "cpu"
-        if not controllers or "cpu" in controllers.split(","):
+        base = root if not controllers else root / controller
+        if not controllers or controller in controllers.split(","):
             here = base / path.lstrip("/")
             folders += [here, *(parent for parent in here.parents if base in parent.parents)]
     return folders

@@ -26,7 +26,7 @@ class RowEngine:
     cores idle.
 
     Args:
-        session: session that computes with one thread.
+        session: session that computes with one thread, for all threads.
         threads: number of runs at a time.
         output: name of the graph's output.
         phases: phases that get the seconds of the computation.
@@ -75,7 +75,7 @@ class RowEngine:
         return self.submit(rows).result()
 
     def _run(self, rows: list[np.ndarray]) -> np.ndarray:
-        """Compute rows of equal length: (rows, logits)"""
+        """Compute rows of equal length: (rows, logits), or whatever output the graph has of them, one after the other."""
         ids = np.stack(rows)  # (rows, sequence)
         with self._phases.timed(self._phase):
             return finite(self._shared(ids) if len(rows) > 1 else self._together(ids))
@@ -111,7 +111,8 @@ class _Rows:
         except IndexError:  # cancelled
             return
         try:
-            for number, logits in zip(numbers, self._run([self._rows[number] for number in numbers]), strict=True):
+            found = self._run([self._rows[number] for number in numbers])
+            for number, logits in zip(numbers, np.split(found, len(numbers)), strict=True):
                 self._done[number] = logits
         except BaseException:
             self.cancel()
@@ -123,7 +124,7 @@ class _Rows:
         done = [logits for logits in self._done if logits is not None]
         if len(done) < len(self._rows):
             raise CancelledError
-        return np.stack(done) if done else np.empty((0, 0))
+        return np.concatenate(done) if done else np.empty((0, 0))
 
     def cancel(self) -> None:
         """Drop the rows that no thread has started."""

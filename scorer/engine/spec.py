@@ -10,6 +10,7 @@ from scorer.engine.batches import Lengths
 from scorer.engine.gpu import Gpu
 from scorer.engine.protocols import Engine
 from scorer.engine.row_engine import RowEngine
+from scorer.engine.thread_sessions import ThreadSessions
 
 # Batches at a time on a GPU: one is computed while another is copied there or back.
 _LANES = 2
@@ -51,15 +52,18 @@ class EngineSpec:
             phases: phases that get its seconds.
         """
         if self.provider == "cpu":
-            session = runtime.Session(self.graph, "cpu", external=self.external)
-            return RowEngine(session, self.cores, phases=phases, share=session.independent_rows)
+            sessions = ThreadSessions(self._session, self.cores, self.size)
+            return RowEngine(sessions, self.cores, phases=phases, share=sessions.independent_rows)
         return batch_engine(
-            lambda: runtime.Session(self.graph, self.provider, self.gpu, self.external),
+            self._session,
             self.batch_tokens,
             self.lengths,
             self.width,
             phases,
         )
+
+    def _session(self) -> runtime.Session:
+        return runtime.Session(self.graph, self.provider, self.gpu, self.external)
 
 
 def batch_engine(

@@ -94,7 +94,7 @@ def test_where_nothing_stands_out_there_are_no_extra_channels():
     assert not len(choose_span(-np.ones(96), np.linspace(0.7, 1, 96)).channels)
 
 
-def test_the_outliers_excess_makes_int8_more_exact(weights, rows, monkeypatch):
+def test_extra_channels_for_outliers_make_int8_more_exact(weights, rows, monkeypatch):
     expected = logits(to_float32(weights, Classifier(HEAD, "mean")), rows)
     monkeypatch.setattr("export.graph.rounding._MOST_EXTRA", 8)  # a single one of 32 channels is already 3%
     monkeypatch.setattr("export.graph.rounding._PRICE", 0.1)
