@@ -62,6 +62,7 @@ class Span:
         >>> Span(-4.0, 4.0, np.array([1]), np.array([1])).narrowed(np.array([-1.0, -2.0]), np.array([2.0, 6.0])).high
         2.0
         """
+        low, high = np.minimum(low, -1e-6), np.maximum(high, 1e-6)
         width = self.high - self.low
         up, down = (np.bincount(self.channels[some], minlength=len(low)) for some in (self.shifts > 0, self.shifts < 0))
         share = max((low / (self.low - width * down)).max(), (high / (self.high + width * up)).max())
@@ -69,7 +70,7 @@ class Span:
 
 
 def choose_span(low: np.ndarray, high: np.ndarray) -> Span:
-    """Choose the span with the lowest cost: log(width) + price * (share of extra channels).
+    """Choose a span of low cost, one end after the other: log(width) + price * (share of extra channels).
 
     Args:
         low, high: each channel's smallest and largest value, (channels,).
@@ -86,8 +87,8 @@ def choose_span(low: np.ndarray, high: np.ndarray) -> Span:
         ((max(lows[0], -limit), min(highs[0], limit)) for limit in limits), key=lambda ends: _cost(low, high, *ends)
     )
     for _ in range(_TURNS):
-        span_high = min(highs, key=lambda end: _cost(low, high, span_low, end))
-        span_low = min(lows, key=lambda end: _cost(low, high, end, span_high))
+        span_high = min([span_high, *highs], key=lambda end: _cost(low, high, span_low, end))
+        span_low = min([span_low, *lows], key=lambda end: _cost(low, high, end, span_high))
     up, down = _beyond(low, high, span_low, span_high)
     channels = np.arange(len(low))
     shifts = [np.arange(1, count + 1) for count in up] + [-np.arange(1, count + 1) for count in down]

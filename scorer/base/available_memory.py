@@ -5,6 +5,7 @@ from pathlib import Path
 
 from scorer.base.cores import CGROUPS, MEMBERSHIP, cgroup_folders
 
+_HELD = re.compile(r"^VmData:\s+(\d+) kB$", re.MULTILINE)
 _AVAILABLE = re.compile(r"^MemAvailable:\s+(\d+) kB$", re.MULTILINE)
 
 # Names of a cgroup's limit and use, in bytes: version 2, version 1.
@@ -24,6 +25,15 @@ def available_memory(
     folders = cgroup_folders(cgroup_root, membership, "memory")
     rooms = [room for folder in folders if (room := _room(folder)) is not None]
     return min([int(found[1]) << 10, *rooms])
+
+
+def memory_held(status: Path = Path("/proc/self/status")) -> int:
+    """Return the bytes of data that this process holds; 0 if unknown."""
+    try:
+        found = _HELD.search(status.read_text())
+    except OSError:
+        return 0
+    return int(found[1]) << 10 if found else 0
 
 
 def _room(folder: Path) -> int | None:

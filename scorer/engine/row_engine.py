@@ -1,11 +1,13 @@
 """Engine for CPUs: computes token rows without padding, and each as if it were alone."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 
 import numpy as np
 
+from scorer.base.errors import BundleError
 from scorer.base.timing import Phases
 from scorer.engine.batches import equal_lengths
 from scorer.engine.pending import Pending, cancelled_on_error
@@ -14,13 +16,15 @@ from scorer.engine.protocols import Session, finite
 RUN_TOKENS = 256
 """Largest number of tokens in a run of several rows; more together are no faster (docs/PERFORMANCE.md)."""
 
+_CHECKING = 1 / 8  # largest share of the time for checks
+
 
 class RowEngine:
     """Engine that computes rows unpadded, with one thread a core on a single-threaded session.
 
-    Short rows of equal length can share a run, which saves most of the time between the kernels. A row's logits must
-    not depend on its neighbours. So before runs of a shape count, the rows of one are also computed alone. If a single
-    bit differs, rows never share a run again.
+    Short rows of equal length can share a run. A row's logits must not depend on its neighbours. So the first run of a
+    shape is also computed row by row, and if a single bit differs, rows never share a run again. These checks take at
+    most an eighth of the time.
 
     Of the rows submitted together, the longest come first, so that no long row is left for the end while the other
     cores idle.
@@ -56,10 +60,11 @@ class RowEngine:
         self._output = output
         self._phase = phase
         self._share = share
+        self._seconds, self._checking = 0.0, 0.0  # of rows computed alone, of checks
         self._checked: set[tuple[int, ...]] = set()  # (rows, sequence) of runs that gave the bits of single rows
 
     def warm_up(self, token: int) -> None:
-        """Do nothing: the largest row, which is computed at the start anyway, needs the most memory."""
+        """Do nothing: the largest row is computed at the start anyway, and a run of several rows is small."""
 
     def submit(self, rows: Sequence[np.ndarray]) -> Pending[np.ndarray]:
         # At least two runs a thread, so that few rows keep every core busy.
@@ -83,11 +88,16 @@ class RowEngine:
     def _shared(self, ids: np.ndarray) -> np.ndarray:
         if self._share and ids.shape in self._checked:
             return self._together(ids)
+        start = time.perf_counter()
         alone = np.concatenate([self._together(row[np.newaxis]) for row in ids])
-        if self._share and alone.tobytes() == self._together(ids).tobytes():
-            self._checked.add(ids.shape)
-        else:
-            self._share = False
+        computed = time.perf_counter()
+        self._seconds += computed - start
+        if self._share and self._checking <= self._seconds * _CHECKING:
+            if alone.tobytes() == self._together(ids).tobytes():
+                self._checked.add(ids.shape)
+            else:
+                self._share = False
+            self._checking += time.perf_counter() - computed
         return alone
 
     def _together(self, ids: np.ndarray) -> np.ndarray:
@@ -112,6 +122,8 @@ class _Rows:
             return
         try:
             found = self._run([self._rows[number] for number in numbers])
+            if len(numbers) > 1 and len(found) != len(numbers):
+                raise BundleError(f"the graph gives logits of {len(found)} rows for {len(numbers)} rows.")
             for number, logits in zip(numbers, np.split(found, len(numbers)), strict=True):
                 self._done[number] = logits
         except BaseException:

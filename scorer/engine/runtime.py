@@ -35,8 +35,8 @@ PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 INDEPENDENT_ROWS = ("rows", "independent")
 """Entry in a graph's metadata: on CPU, a row's logits are those of the row alone, whatever rows of its length are beside it.
 
-Whoever writes a graph must know it. No float may depend on the order in which a kernel adds up a row's tokens, because
-kernels choose another order for several rows, and rounding hides that from most rows.
+The writer of a graph sets it only if no kernel in it adds up a row's values in another order beside other rows. ReduceSum
+over tokens does, and rounding hides that from most rows.
 """
 
 # A graph with an Identity node, one float in and out, to find out whether a provider really starts.

@@ -39,7 +39,7 @@ def test_a_cgroup_over_its_limit_leaves_nothing(available):
     assert available("0::/\n", memory_dot_max="9000\n", memory_dot_current="9500\n") == 0
 
 
-def test_it_is_unknown_where_the_system_does_not_say(tmp_path):
+def test_it_is_unknown_if_the_system_has_no_figure(tmp_path):
     assert available_memory(tmp_path / "none") is None
     (tmp_path / "old").write_text("MemTotal: 5 kB\n")
     assert available_memory(tmp_path / "old") is None

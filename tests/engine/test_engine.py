@@ -51,7 +51,8 @@ class Shapes:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_short_rows_of_equal_length_share_runs_and_get_the_bits_of_single_rows(bundle, precision):
+def test_short_rows_of_equal_length_share_runs_and_get_the_bits_of_single_rows(bundle, precision, monkeypatch):
+    monkeypatch.setattr("scorer.engine.row_engine._CHECKING", np.inf)
     session = Shapes(open_session(bundle.graph(precision), "cpu", external=bundle.external(precision)))
     random = np.random.default_rng(4)
     rows = [random.integers(5, 40, size=length) for length in random.integers(1, MAX_LENGTH + 1, size=600)]
@@ -75,7 +76,18 @@ def test_rows_share_runs_only_if_the_graph_is_known_to_add_up_each_row_in_the_sa
     }  # fmt: skip
 
 
-def test_a_single_bit_that_differs_ends_all_sharing_and_no_row_gets_it():
+def test_checks_wait_until_they_take_a_small_share_of_the_time(monkeypatch):
+    monkeypatch.setattr("scorer.engine.row_engine._CHECKING", 0)
+    session = Shapes(Sums())
+    engine = RowEngine(session, 1, share=True)
+    for length in (7, 8, 9):
+        assert engine.logits([np.ones(length, dtype=np.int64)] * 16).ravel().tolist() == [length] * 16
+    assert {shape for shape in session.seen if shape[0] > 1} == {(8, 7)}
+
+
+def test_a_single_bit_that_differs_ends_all_sharing_and_no_row_gets_it(monkeypatch):
+    monkeypatch.setattr("scorer.engine.row_engine._CHECKING", np.inf)
+
     class Adds:
         """Session that sums in another order if a run has several rows of seven tokens."""
 
@@ -98,7 +110,8 @@ def test_a_single_bit_that_differs_ends_all_sharing_and_no_row_gets_it():
         assert any(count > 1 for count, _ in session.shapes) == share_again
 
 
-def test_few_rows_are_divided_among_all_threads():
+def test_few_rows_are_divided_among_all_threads(monkeypatch):
+    monkeypatch.setattr("scorer.engine.row_engine._CHECKING", np.inf)
     session = Shapes(Sums())
     engine = RowEngine(session, 4, share=True)
     assert engine.logits([np.ones(5, dtype=np.int64)] * 16).ravel().tolist() == [5] * 16

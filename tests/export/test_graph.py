@@ -1,20 +1,24 @@
 """The exported graph: the operators that run, its inputs and outputs, and its exactness for every family."""
 
+import dataclasses
 from collections import Counter
 
 import numpy as np
 import onnx
 import pytest
+import torch
+import transformers
 from factories import POSITIONS, reviews
 
 from export.classifier.classifier import Classifier
-from export.classifier.head import LinearHead
+from export.classifier.head import Dense, LinearHead
 from export.encoder.vectors import vectors
 from export.encoder.weights import encoder_weights
 from export.graph.fp32 import feature_graph, to_float32
 from export.graph.int8 import to_int8
 from scorer.engine import runtime
 from scorer.engine.batches import pad
+from scorer.engine.row_engine import RowEngine
 
 FAMILIES = ("distilbert", "bert", "roberta")
 HEAD = LinearHead(np.random.default_rng(3).normal(size=(1, 32)).astype(np.float32), np.ones(1, dtype=np.float32))
@@ -114,7 +118,7 @@ def test_the_block_for_the_first_token_alone_is_exact(encoder, family):
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 @pytest.mark.parametrize("family", [*FAMILIES, "electra", "albert", "mpnet"])
 def test_rows_of_equal_length_get_the_bits_of_single_rows(encoder, family, precision):
-    """The scorer shares runs because of this; where it does not hold, the first run of a shape ends that."""
+    """The scorer shares runs because of this."""
     frozen = encoder(family)
     weights = encoder_weights(frozen)
     generator = np.random.default_rng(1)
@@ -136,6 +140,35 @@ def test_rows_of_equal_length_get_the_bits_of_single_rows(encoder, family, preci
             for rows in (2, 4, 8):
                 feed = {"input_ids": ids[:rows], "attention_mask": np.ones_like(ids[:rows])}
                 assert session.run(None, feed)[0].tobytes() == np.concatenate(alone[:rows]).tobytes(), (length, rows)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("hidden", [312, 384, 768])
+def test_rows_of_equal_length_get_the_bits_of_single_rows_at_real_widths(encoder, hidden, precision, monkeypatch):
+    """Products of such widths have several blocks of channels, and 312 is no multiple of the widest vectors."""
+    monkeypatch.setattr("scorer.engine.row_engine._CHECKING", np.inf)
+    config = transformers.BertConfig(
+        vocab_size=40, hidden_size=hidden, num_hidden_layers=2, num_attention_heads=12, intermediate_size=4 * hidden,
+        max_position_embeddings=POSITIONS,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = transformers.BertModel(config, add_pooling_layer=False)
+    weights = encoder_weights(dataclasses.replace(encoder("bert"), model=model.eval()))
+    generator = np.random.default_rng(1)
+    dense = Dense(*(generator.normal(size=shape).astype(np.float32) for shape in ((24, 2 * hidden), (24,))), "tanh")
+    head = LinearHead(generator.normal(size=(3, 24)).astype(np.float32), np.zeros(3, dtype=np.float32))
+    classifier = Classifier(head, "cls+mean1", dense=dense)
+    if precision == "fp32":
+        graph = to_float32(weights, classifier)
+    else:
+        graph = to_int8(weights, classifier, [generator.integers(5, 30, size=20) for _ in range(5)])
+    session = runtime.Session(graph.SerializeToString(), "cpu")
+    assert session.independent_rows
+    rows = [generator.integers(5, 30, size=length) for length in range(1, POSITIONS + 1) for _ in range(8)]
+    expected = RowEngine(session, 1).logits(rows)
+    engine = RowEngine(session, 1, share=True)
+    for _ in range(4):
+        assert engine.logits(rows).tobytes() == expected.tobytes()
 
 
 def test_inputs_and_outputs_have_the_usual_names_and_dynamic_axes(encoder):
