@@ -29,6 +29,7 @@ class EngineSpec:
         batch_tokens: largest number of padded tokens in a batch on CUDA.
         lengths: lengths that rows may have.
         width: logits of a row.
+        own_sessions: whether the graph's bytes may be kept, so that threads on CPU can open sessions of their own.
     """
 
     graph: bytes
@@ -39,6 +40,7 @@ class EngineSpec:
     batch_tokens: int
     lengths: Lengths
     width: int
+    own_sessions: bool = False
 
     @property
     def size(self) -> int:
@@ -52,7 +54,7 @@ class EngineSpec:
             phases: phases that get its seconds.
         """
         if self.provider == "cpu":
-            sessions = ThreadSessions(self._session, self.cores, self.size)
+            sessions = ThreadSessions(self._session, self.cores if self.own_sessions else 1, self.size)
             return RowEngine(sessions, self.cores, phases=phases, share=sessions.independent_rows)
         return batch_engine(
             self._session,

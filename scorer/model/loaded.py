@@ -12,6 +12,7 @@ import tokenizers
 from scorer.base.cores import usable_cores
 from scorer.base.errors import BundleError, OutOfMemory, UsageError
 from scorer.base.messages import silenced
+from scorer.base.shortage import memory_left
 from scorer.base.timing import Phases
 from scorer.base.version import __version__
 from scorer.engine.batches import Lengths
@@ -185,6 +186,7 @@ class LoadedModel:
             batch_tokens=self.batch_tokens,
             lengths=Lengths(longest, manifest.max_length),
             width=manifest.logit_count,
+            own_sessions=memory_left() is None,  # a process with a limit needs its memory for rows
         )
 
     def score_tokens(self, tokens: Tokens) -> StagedScores:

@@ -140,6 +140,12 @@ def test_a_loaded_model_opens_them_once_its_memory_is_limited_no_more(bundle, mo
     assert len(opened) == 2
 
 
+def test_a_process_with_a_limit_keeps_one_session_and_no_bytes_of_the_graph(bundle, monkeypatch):
+    monkeypatch.setattr("scorer.model.loaded.memory_left", lambda: 10**12)
+    with LoadedModel(bundle, provider="cpu", threads=2) as model:
+        assert model.engine._session._open is None
+
+
 def test_a_session_may_take_a_quarter_of_the_available_memory_and_nothing_under_a_limit(monkeypatch):
     monkeypatch.setattr(thread_sessions, "available_memory", lambda: 8_000)
     monkeypatch.setattr(thread_sessions, "memory_left", lambda: None)
