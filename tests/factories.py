@@ -382,6 +382,17 @@ def list_again(folder: Path, *more: str) -> None:
     (folder / SUMS).write_bytes(format_sums({name: (folder / name).read_bytes() for name in names}))
 
 
+def for_each_row(patched: pytest.MonkeyPatch, call: Callable[[np.ndarray], float | None]) -> None:
+    """Call a function before a `RowEngine` computes a row, and multiply the row's logits by what it returns, if anything."""
+    run = RowEngine._run
+
+    def called(engine: RowEngine, rows: list[np.ndarray]) -> np.ndarray:
+        factors = [call(row) for row in rows]
+        return run(engine, rows) * np.array([[1 if factor is None else factor] for factor in factors], dtype=np.float32)
+
+    patched.setattr(RowEngine, "_run", called)
+
+
 def in_process(
     command: click.Command, name: str, interrupted: str, capfd: pytest.CaptureFixture[str]
 ) -> Callable[..., Result]:

@@ -8,14 +8,13 @@ from contextlib import closing
 
 import numpy as np
 import pytest
-from factories import reviews
+from factories import for_each_row, reviews
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
 from scorer import CacheSettings, Scorer
 from scorer.base.errors import UsageError
-from scorer.engine.row_engine import RowEngine
 from scorer.model.decision import Decision
 from scorer.model.loaded import LoadedModel
 from scorer.model.outcomes import Outcomes
@@ -195,13 +194,7 @@ def cached(file):
 def computed(monkeypatch):
     """Rows that an engine computes, golden rows aside: they are computed while a scorer is made."""
     rows = []
-    run = RowEngine._run
-
-    def counting(engine, row):
-        rows.append(row)
-        return run(engine, row)
-
-    monkeypatch.setattr(RowEngine, "_run", counting)
+    for_each_row(monkeypatch, rows.append)
     return rows
 
 
@@ -291,8 +284,7 @@ def look_up_as(scorer, texts):
 def test_a_text_that_finds_no_memory_is_computed_again_the_next_time(bundle, cached, computed, monkeypatch):
     with cached(bundle) as scorer, monkeypatch.context() as patched:
         unlucky = scorer.model.tokenizer.encode(["superb"]).ids[0][1]
-        run = RowEngine._run
-        patched.setattr(RowEngine, "_run", lambda engine, row: run(engine, row) * (np.nan if unlucky in row else 1))
+        for_each_row(patched, lambda row: np.nan if unlucky in row else 1)
         logits = scorer.model.submit_texts(["good film", "superb film", "bad film"]).result().logits
         assert np.isnan(logits).any(axis=1).tolist() == [False, True, False]
     assert scored(cached(bundle), computed, ["good film", "superb film", "bad film"])[1] == 1

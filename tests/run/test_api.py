@@ -16,7 +16,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from factories import ROOT, reviews
+from factories import ROOT, for_each_row, reviews
 
 from scorer import LabelSets, Scorer, Scores, Values
 from scorer.base.errors import OutOfMemory, UsageError
@@ -98,8 +98,7 @@ def test_a_list_in_which_nothing_can_be_scored_has_a_result(scorer):
 def test_a_text_that_does_not_fit_in_memory_raises_or_has_no_score(bundle, monkeypatch):
     scorer = Scorer(bundle, provider="cpu")
     unlucky = scorer.model.tokenizer.encode(["superb"]).ids[0][1]
-    run = RowEngine._run
-    monkeypatch.setattr(RowEngine, "_run", lambda engine, row: run(engine, row) * (np.nan if unlucky in row else 1))
+    for_each_row(monkeypatch, lambda row: np.nan if unlucky in row else 1)
     with pytest.raises(OutOfMemory):
         scorer.score(["good", "superb"])
     assert [label is None for label in scorer.score(["good", "superb"], on_error="null").labels] == [False, True]

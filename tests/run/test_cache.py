@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from factories import BAD, CHUNK, FILLER, GOOD, reviews, start
+from factories import BAD, CHUNK, FILLER, GOOD, for_each_row, reviews, start
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_record import CHECK, metrics
@@ -325,11 +325,8 @@ def test_texts_that_are_rejected_are_not_kept(night, source, tmp_path, bundle, m
     texts = ["good film", "superb film", "\u200b", "", "bad film"]
     source.write_text(lines_of(texts))
     unlucky = LoadedModel(bundle, provider="cpu").tokenizer.encode(["superb"]).ids[0][1]
-    engine_run = RowEngine._run
     with monkeypatch.context() as patched:
-        patched.setattr(
-            RowEngine, "_run", lambda engine, row: engine_run(engine, row) * (np.nan if unlucky in row else 1)
-        )
+        for_each_row(patched, lambda row: np.nan if unlucky in row else 1)
         expected, rejects = night(cache=())[2], (tmp_path / "out.csv.rejects.jsonl").read_bytes()
         assert b'"reason":"out_of_memory"' in rejects
         for rows in (0, 2):

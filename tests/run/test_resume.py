@@ -11,11 +11,10 @@ from functools import partial
 
 import numpy as np
 import pytest
-from factories import CHUNK, reviews
+from factories import CHUNK, for_each_row, reviews
 
 from scorer.base.errors import DeviceLost
 from scorer.base.signals import Interrupted
-from scorer.engine.row_engine import RowEngine
 from scorer.report.examples import Example, Examples
 from scorer.report.summary import Counts, Summary
 from scorer.run.checkpoint import Work
@@ -508,16 +507,11 @@ def test_an_output_stream_says_that_it_cannot_be_resumed(interrupted, folder):
 
 def test_a_row_that_the_device_has_no_memory_for_is_rejected_in_its_place(score, folder, monkeypatch):
     score(folder / "in.jsonl", "-o", folder / "whole.csv")
-    run, longest = RowEngine._run, 10
-
-    def small(engine, row):
-        logits = run(engine, row)
-        return np.full_like(logits, np.nan) if len(row) > longest else logits
-
+    longest = 10
     # Other processes take memory later: at the start there was enough for the golden rows and the longest row.
     monkeypatch.setattr("scorer.model.loaded.check_golden_rows", lambda *arguments: 0.0)
     monkeypatch.setattr("scorer.model.loaded.check_largest_row", lambda *arguments: None)
-    monkeypatch.setattr(RowEngine, "_run", small)
+    for_each_row(monkeypatch, lambda row: np.nan if len(row) > longest else 1)
     result = score(folder / "in.jsonl", "-o", folder / "out.csv", "--details")
     assert result.code == 3
     rejects = [json.loads(line) for line in (folder / "out.csv.rejects.jsonl").read_text().splitlines()]
@@ -534,17 +528,16 @@ def test_a_row_that_the_device_has_no_memory_for_is_rejected_in_its_place(score,
 
 def test_a_lost_device_is_an_error_and_the_journal_is_kept(score, folder, monkeypatch):
     score(folder / "in.jsonl", "-o", folder / "whole.csv")
-    run, left = RowEngine._run, [30]
+    left = [30]
 
-    def lost(engine, row):
+    def lost(row):
         left[0] -= 1
         if left[0] < 0:
             raise DeviceLost("cuda device 0 failed, and this process cannot use it any more: CUDA failure 719")
-        return run(engine, row)
 
     command = (folder / "in.jsonl", "-o", folder / "out.csv")
     with monkeypatch.context() as patched:
-        patched.setattr(RowEngine, "_run", lost)
+        for_each_row(patched, lost)
         result = score(*command)
     assert result.code == 1
     assert result.err.startswith("Error: cuda device 0 failed")

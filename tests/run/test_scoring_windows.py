@@ -7,7 +7,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from factories import BAD, CHUNK, FILLER, GOOD, as_multi_label, as_regression, as_windows, peak_memory, start
+from factories import (
+    BAD,
+    CHUNK,
+    FILLER,
+    GOOD,
+    as_multi_label,
+    as_regression,
+    as_windows,
+    for_each_row,
+    peak_memory,
+    start,
+)
 from test_record import CHECK, metrics
 
 from scorer.cluster import PartScorer, find_parts
@@ -161,7 +172,7 @@ def test_equal_texts_have_one_result_and_equal_windows_are_computed_once(whole, 
     assert all(one == each[0] for each in found.values() for one in each)
     scorer = LoadedModel(windows_bundle, provider="cpu")
     run, ran = scorer.engine._run, []
-    scorer.engine._run = lambda row: ran.append(row.tobytes()) or run(row)
+    scorer.engine._run = lambda rows: ran.extend(row.tobytes() for row in rows) or run(rows)
     tokens = scorer.tokenizer.encode([text for text in texts.values() if text])
     windows = [row.tobytes() for ids in tokens.ids for row in scorer.windows.rows(ids)]
     scorer.score_tokens(tokens)
@@ -273,12 +284,7 @@ def test_a_window_that_finds_no_memory_rejects_its_text_alone(windowed, windows_
     windowed(tmp_path / "in.jsonl", "-o", tmp_path / "whole.jsonl", "--details")
     scorer = LoadedModel(windows_bundle, provider="cpu")
     superb = int(scorer.tokenizer.encode(["superb"]).ids[0][1])
-    run = RowEngine._run
-    monkeypatch.setattr(
-        RowEngine,
-        "_run",
-        lambda engine, row: run(engine, row) * (np.nan if superb in row[1:4] or superb == row[-2] else 1),
-    )
+    for_each_row(monkeypatch, lambda row: np.nan if superb in row[1:4] or superb == row[-2] else 1)
     result = windowed(tmp_path / "in.jsonl", "-o", tmp_path / "out.jsonl", "--details")
     assert result.code == 3
     assert "1 rejected (1 out_of_memory)" in result.err

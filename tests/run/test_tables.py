@@ -16,13 +16,12 @@ import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
-from factories import CHUNK, ROOT, lengthened, reviews
+from factories import CHUNK, ROOT, for_each_row, lengthened, reviews
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scorer import Scorer
 from scorer.base.errors import UsageError
-from scorer.engine.row_engine import RowEngine
 from scorer.rows import parquet_reader
 
 BUNDLES = [
@@ -60,8 +59,7 @@ def scorer(bundle):
 def computed(monkeypatch):
     """Rows that an engine computes."""
     rows = []
-    run = RowEngine._run
-    monkeypatch.setattr(RowEngine, "_run", lambda engine, row: rows.append(row) or run(engine, row))
+    for_each_row(monkeypatch, rows.append)
     return rows
 
 
@@ -140,8 +138,7 @@ def test_scores_are_those_of_score_rounded_as_in_files(scorer):
 def test_a_text_that_does_not_fit_in_memory_or_is_too_long_has_its_reason(bundle, monkeypatch):
     scorer = Scorer(bundle, provider="cpu")
     unlucky = scorer.model.tokenizer.encode(["superb"]).ids[0][1]
-    run = RowEngine._run
-    monkeypatch.setattr(RowEngine, "_run", lambda engine, row: run(engine, row) * (np.nan if unlucky in row else 1))
+    for_each_row(monkeypatch, lambda row: np.nan if unlucky in row else 1)
     monkeypatch.setattr("scorer.run.tables.MAX_RECORD_BYTES", 100)
     found = scorer.score_table(pa.table({"text": ["good", "superb", "good " * 30, "bad"]}), details=True)
     assert found["reject"].to_pylist() == [None, "out_of_memory", "too_long", None]
