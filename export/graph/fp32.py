@@ -13,6 +13,7 @@ from export.encoder.weights import EncoderWeights, Norm
 from export.graph.classifier import classifier_graph
 from export.graph.encoder import Affine, EncoderWriter, padding_bias
 from export.graph.writer import MICROSOFT, GraphWriter, branch
+from scorer.engine.runtime import INDEPENDENT_ROWS
 
 
 def to_float32(weights: EncoderWeights, classifier: Classifier) -> onnx.ModelProto:
@@ -64,7 +65,8 @@ class Float32:
 
     def __init__(self, writer: GraphWriter, attention_mask: str) -> None:
         self.writer = writer
-        writer.independent_rows = True  # each kernel adds up a row's values in the same order, whatever is beside it
+        # Each kernel adds up a row's values in the same order, whatever is beside it.
+        writer.metadata.update([INDEPENDENT_ROWS])
         self._attention_mask = attention_mask
         self._mask = writer.node("Cast", attention_mask, to=TensorProto.INT32, name="mask")
         least = writer.node("ReduceMin", self._mask, keepdims=0, name="mask.least")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import onnx
 
 from export.errors import ExportError
+from scorer.engine.runtime import INDEPENDENT_ROWS, INDEPENDENT_WITHOUT_WIDE
 
 
 def without_wide(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -16,6 +17,9 @@ def without_wide(model: onnx.ModelProto) -> onnx.ModelProto:
     split = onnx.ModelProto()
     split.CopyFrom(model)
     graph = split.graph
+    for entry in split.metadata_props:
+        if (entry.key, entry.value) == INDEPENDENT_WITHOUT_WIDE:
+            entry.key, entry.value = INDEPENDENT_ROWS
     by_output = {node.output[0]: node for node in graph.node}
     total = by_output.get("logits")
     if total is None or total.op_type != "Add" or list(total.input) != ["head.logits", "wide.logits"]:

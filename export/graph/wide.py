@@ -6,6 +6,7 @@ from onnx import TensorProto
 
 from export.classifier.wide import Wide
 from export.graph.writer import GraphWriter
+from scorer.engine.runtime import INDEPENDENT_ROWS, INDEPENDENT_WITHOUT_WIDE
 from scorer.engine.wide import MULTIPLIER, TABLE
 
 
@@ -26,7 +27,8 @@ def write_wide(writer: GraphWriter, wide: Wide, name: str = "wide.logits") -> st
     Sorting makes equal numbers neighbours, so that all but one of them can be dropped. Padding has a number above all
     others, whose weight is 0.
     """
-    writer.independent_rows = False  # ReduceSum adds up the weights of several rows in another order
+    if INDEPENDENT_ROWS in writer.metadata.items():  # ReduceSum adds up the weights of several rows in another order
+        writer.metadata.update([INDEPENDENT_WITHOUT_WIDE])
     keys = wide.keys
     one, zero, end = writer.constant("one", [1]), writer.constant("zero", [0]), writer.constant("end", [1 << 31])
     last = writer.constant("last", [-1])

@@ -8,7 +8,6 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from export.errors import ExportError
-from scorer.engine.runtime import INDEPENDENT_ROWS
 
 OPSET = 21
 MICROSOFT = "com.microsoft"
@@ -23,11 +22,11 @@ class GraphWriter:
     A standard operator is written as ``writer.node("MatMul", x, w, name="y")``. A node and its first output share a name.
 
     Attributes:
-        independent_rows: whether the graph gets the entry `scorer.engine.runtime.INDEPENDENT_ROWS`.
+        metadata: entries that the graph gets, such as `scorer.engine.runtime.INDEPENDENT_ROWS`.
     """
 
     def __init__(self) -> None:
-        self.independent_rows = False
+        self.metadata: dict[str, str] = {}
         self.nodes: list[onnx.NodeProto] = []
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
         # Constants are added to the model at once, so that large weights are held once and not twice.
@@ -95,8 +94,7 @@ class GraphWriter:
         ]
         values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()]
         model = self._model
-        if self.independent_rows:
-            helper.set_model_props(model, dict([INDEPENDENT_ROWS]))
+        helper.set_model_props(model, self.metadata)
         model.graph.node.extend(self.nodes)
         model.graph.input.extend(inputs)
         model.graph.output.extend(values)

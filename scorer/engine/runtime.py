@@ -39,6 +39,9 @@ The writer of a graph sets it only if no kernel in it adds up a row's values in 
 over tokens does, and rounding hides that from most rows.
 """
 
+INDEPENDENT_WITHOUT_WIDE = ("rows", "independent without the wide part")
+"""Entry of a graph to which that applies but for its wide part."""
+
 # A graph with an Identity node, one float in and out, to find out whether a provider really starts.
 _IDENTITY = (
     b'\x08\x08:7\n\x10\n\x01x\x12\x01y"\x08Identity\x12\x01gZ\x0f\n\x01x\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01'

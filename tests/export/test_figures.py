@@ -353,7 +353,14 @@ def test_rates_of_engines_are_readable(seen, monkeypatch):
         contender(SENTENCE, "b", 9.0, 0.3),
     ]
     cpu = "Intel(R) Xeon(R) Platinum 8488C CPU @ 2.40GHz, in a virtual machine of many"
-    report = {"contenders": found, "threads": 2, "cpu": cpu, "reviews": 128, "mean_tokens": 245.1, "labelled": 2000}
+    report = {
+        "contenders": found,
+        "threads": 2,
+        "machine": {"cpu": cpu},
+        "reviews": 128,
+        "mean_tokens": 245.1,
+        "labelled": 2000,
+    }
     drawn = seen(picture.draw, report)
     assert_readable(drawn)
     assert "300.0/s, 92.3%" in drawn.words
