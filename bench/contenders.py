@@ -20,16 +20,19 @@ import torch
 import transformers
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from plain import SORTED_TOKENS, Contender, Rows, Score, TorchClassifier, batched, export_plain, feed
-from subject import Subject
+from subject import MAX_LENGTH, Subject
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from export.graph.source import graph_source
 from export.graph.writer import graph_bytes
+from scorer.base.timing import Phases
+from scorer.engine.batches import Lengths
 from scorer.engine.cascade import Cascade
+from scorer.engine.gpu import BATCH_TOKENS, Gpu
+from scorer.engine.protocols import Engine
 from scorer.engine.row_engine import RowEngine
-from scorer.engine.runtime import Session
+from scorer.engine.spec import EngineSpec
 from scorer.engine.stages import Stages
-from scorer.engine.thread_sessions import ThreadSessions
 
 PYTORCH = "PyTorch"
 """Computation that all others are compared with."""
@@ -129,10 +132,10 @@ def _project(subject: Subject, folder: Path) -> Iterator[Contender]:
         yield Contender("g", "this project", "with the cascade", "int8", score)
 
 
-def _engine(graph: bytes, threads: int) -> RowEngine:
-    """Open the scorer's engine, as `scorer.engine.spec.EngineSpec` does."""
-    sessions = ThreadSessions(lambda: Session(graph, "cpu"), threads, len(graph))
-    return RowEngine(sessions, threads, share=sessions.independent_rows)
+def _engine(graph: bytes, threads: int) -> Engine:
+    """Open the engine that the scorer computes with."""
+    spec = EngineSpec(graph, {}, "cpu", Gpu(), threads, BATCH_TOKENS, Lengths(MAX_LENGTH), 1, own_sessions=True)
+    return spec.open(Phases())
 
 
 _SECTIONS: dict[str, Callable[[Subject, Path], Iterator[Contender]]] = {
@@ -146,7 +149,7 @@ _SECTIONS: dict[str, Callable[[Subject, Path], Iterator[Contender]]] = {
 }
 
 
-def _staged(subject: Subject, engine: RowEngine, cascade: Cascade | None = None) -> Score:
+def _staged(subject: Subject, engine: Engine, cascade: Cascade | None = None) -> Score:
     by_length = subject.classifier.by_length
     stages = Stages(engine, subject.wide, cascade, calibrate=None if by_length is None else by_length.apply)
     return lambda rows: stages.submit(rows).result().logits

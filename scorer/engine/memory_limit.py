@@ -2,12 +2,12 @@
 
 import contextlib
 import ctypes
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from scorer.base.available_memory import memory_held
+
 _M_ARENA_MAX = -8  # of malloc.h
-_HELD = re.compile(r"^VmData:\s+(\d+) kB$", re.MULTILINE)
 
 
 def share_heap() -> None:
@@ -26,14 +26,14 @@ def limited(more: int, status: Path = Path("/proc/self/status")) -> Iterator[Non
     try:
         import resource
 
-        held = _HELD.search(status.read_text())
-    except (ImportError, OSError):
-        held = None
-    if held is None:
+        held = memory_held(status)
+    except ImportError:
+        held = 0
+    if not held:
         yield
         return
     before, most = resource.getrlimit(resource.RLIMIT_DATA)
-    limits = [int(held[1]) * 1024 + more, *(limit for limit in (before, most) if limit != resource.RLIM_INFINITY)]
+    limits = [held + more, *(limit for limit in (before, most) if limit != resource.RLIM_INFINITY)]
     resource.setrlimit(resource.RLIMIT_DATA, (min(limits), most))
     try:
         yield
